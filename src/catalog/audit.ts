@@ -1,0 +1,86 @@
+import { and, desc, eq, gte, lt } from 'drizzle-orm'
+import { newId } from '../lib/ids.ts'
+import { idFromCursor, type Page, pageOf } from './pages.ts'
+import { auditLog } from './schema.ts'
+import { type CatalogStore, type CatalogTx, catalogErrors } from './store.ts'
+
+/** Who did it, in which request, from which address. */
+export interface Actor {
+  readonly type: 'operator' | 'user' | 'client-key' | 'system'
+  readonly id: string
+  readonly requestId: string | null
+  readonly address: string | null
+}
+
+export type AuditRow = typeof auditLog.$inferSelect
+
+/** `action` is `noun.verb`. `before` and `after` hold what changed, and never a secret. */
+export interface AuditRecord {
+  actor: Actor
+  action: string
+  tenantId: string | null
+  actedForTenantId?: string | null
+  before?: Record<string, unknown>
+  after?: Record<string, unknown>
+}
+
+/** `from` counts, `to` does not. `actor` is an actor's id. */
+export interface AuditFilter {
+  tenantId?: string
+  actor?: string
+  action?: string
+  from?: Date
+  to?: Date
+}
+
+/** The actor for what the service does by itself; `part` names which part of it. */
+export function systemActor(part: string): Actor {
+  return { type: 'system', id: part, requestId: null, address: null }
+}
+
+/** Writes one row of the audit log, in the transaction of the change it tells of. */
+export async function recordAudit(tx: CatalogTx, record: AuditRecord): Promise<void> {
+  const { actor, action, tenantId } = record
+  await tx.insert(auditLog).values({
+    id: newId(),
+    actorType: actor.type,
+    actorId: actor.id,
+    requestId: actor.requestId,
+    address: actor.address,
+    action,
+    tenantId,
+    actedForTenantId: record.actedForTenantId ?? null,
+    before: record.before ?? null,
+    after: record.after ?? null,
+  })
+}
+
+/**
+ * The audit log, newest first.
+ *
+ * @throws PublicError INVALID_CURSOR
+ */
+export async function listAudit(
+  store: CatalogStore,
+  filter: AuditFilter,
+  page: { limit: number; cursor?: string | undefined },
+): Promise<Page<AuditRow>> {
+  const after = page.cursor === undefined ? undefined : lt(auditLog.id, idFromCursor(page.cursor))
+  const query = store.db
+    .select()
+    .from(auditLog)
+    .where(and(after, ...conditionsOf(filter)))
+    .orderBy(desc(auditLog.id))
+    .limit(page.limit + 1)
+  return pageOf(await catalogErrors(query), page.limit)
+}
+
+function conditionsOf({ tenantId, actor, action, from, to }: AuditFilter) {
+  return [
+    tenantId === undefined ? undefined : eq(auditLog.tenantId, tenantId),
+    actor === undefined ? undefined : eq(auditLog.actorId, actor),
+    action === undefined ? undefined : eq(auditLog.action, action),
+    from === undefined ? undefined : gte(auditLog.at, from),
+    to === undefined ? undefined : lt(auditLog.at, to),
+  ]
+}

@@ -1,0 +1,247 @@
+import { asc, eq, gt, max, sql } from 'drizzle-orm'
+import type pg from 'pg'
+import { systemClock } from '../lib/clock.ts'
+import { CHANNEL, ChangeListener, type ChangeLog } from './change-listener.ts'
+import { type ChangeKind, catalogChanges, replicas } from './schema.ts'
+import { type CatalogStore, type CatalogTx, catalogErrors } from './store.ts'
+
+/** One row of the change log: something of this kind is not what it was. */
+export interface CatalogChange {
+  readonly seq: number
+  readonly kind: ChangeKind
+  readonly tenantId: string | null
+  readonly subjectId: string | null
+}
+
+export interface FollowerOptions {
+  store: CatalogStore
+  /** Opens the connection that listens; see `connectClient`, whose limits bound it in time. */
+  listenTarget: () => Promise<pg.Client>
+  /** This process, as a UUID. */
+  replicaId: string
+  log: ChangeLog
+  /** How long to go without reading when nothing wakes us. */
+  pollMs?: number
+}
+
+// Any number will do that no other advisory lock of the catalog has: 'fhch' in ASCII.
+const CHANGES_LOCK = 0x66686368
+const POLL_MS = 2000
+const HEARTBEAT_MS = 2000
+const BATCH = 500
+const CONFIRMATION_POLL_MS = 25
+
+/**
+ * Adds a row to the change log and wakes the followers when the transaction commits. Answers its number. It holds the
+ * lock that makes the numbers gap-free until then, so it comes last in a transaction.
+ */
+export async function recordChange(
+  tx: CatalogTx,
+  change: { kind: ChangeKind; tenantId: string | null; subjectId?: string },
+): Promise<number> {
+  await tx.execute(sql`select pg_advisory_xact_lock(${CHANGES_LOCK}::bigint)`)
+  // A statement of its own: its snapshot, taken under the lock, sees the row of whoever held the lock before.
+  const next = sql<number>`(select coalesce(max(seq), 0) + 1 from catalog_changes)`
+  const { kind, tenantId, subjectId = null } = change
+  const inserted = tx.insert(catalogChanges).values({ seq: next, kind, tenantId, subjectId })
+  const [row] = await inserted.returning({ seq: catalogChanges.seq })
+  if (row === undefined) throw new Error('the change was not recorded')
+  await tx.execute(sql`select pg_notify(${CHANNEL}, ${String(row.seq)})`)
+  return row.seq
+}
+
+/**
+ * Reads the change log in order, tells what it read, and writes down how far it came.
+ *
+ *   stopped ──start──▶ following: (wait for a wake or the poll) → read to the end → heartbeat → …  ──stop──▶ stopped
+ *
+ * Notifications only wake it: what counts is what stands in the table after the last number applied.
+ */
+export class ChangeFollower {
+  readonly #options: FollowerOptions
+  readonly #listener: ChangeListener
+  readonly #onChange: ((change: CatalogChange) => void)[] = []
+  readonly #onGap: (() => void)[] = []
+  readonly #onReached: (() => void)[] = []
+  #appliedSeq = 0
+  #lastReachedAt = 0
+  #stopping = false
+  #woken = Promise.withResolvers<void>()
+  #following: Promise<void> | null = null
+
+  constructor(options: FollowerOptions) {
+    this.#options = options
+    const wake = () => this.#woken.resolve()
+    this.#listener = new ChangeListener({ connect: options.listenTarget, wake, log: options.log })
+  }
+
+  /** Called for each change, in order. Must not throw. */
+  onChange(fn: (change: CatalogChange) => void): void {
+    this.#onChange.push(fn)
+  }
+
+  /** Called when changes were missed for good (a log cut short, a catalog restored): forget everything cached. */
+  onGap(fn: () => void): void {
+    this.#onGap.push(fn)
+  }
+
+  /** Called whenever the end of the log has been reached: what is cached now is what the catalog says. */
+  onReached(fn: () => void): void {
+    this.#onReached.push(fn)
+  }
+
+  /** The last change that was applied here. */
+  get appliedSeq(): number {
+    return this.#appliedSeq
+  }
+
+  /** When the end of the log was last reached, in milliseconds since 1970; 0 before that. */
+  get lastReachedAt(): number {
+    return this.#lastReachedAt
+  }
+
+  /** Whether notifications arrive; without them changes are seen at the next poll. */
+  get listening(): boolean {
+    return this.#listener.listening
+  }
+
+  /**
+   * Begins at the present end of the log: caches must be empty. Resolves once this replica is counted.
+   *
+   * @throws PublicError CATALOG_UNAVAILABLE
+   */
+  async start(): Promise<void> {
+    // LISTEN first: what is committed between it and the read wakes us again.
+    await this.#listener.start()
+    try {
+      this.#appliedSeq = await this.#lastSeq()
+      await this.#heartbeat()
+      await this.#forgetDead()
+    } catch (error) {
+      await this.#listener.stop()
+      throw error
+    }
+    this.#reached()
+    this.#following = this.#follow()
+  }
+
+  /** Stops following and takes this replica off the list. */
+  async stop(): Promise<void> {
+    this.#stopping = true
+    this.#woken.resolve()
+    await this.#following
+    await this.#listener.stop()
+    const { store, replicaId, log } = this.#options
+    const leave = store.db.delete(replicas).where(eq(replicas.id, replicaId))
+    await catalogErrors(leave).catch((err: unknown) =>
+      log.warn({ err }, 'could not leave the list of replicas'),
+    )
+  }
+
+  /** Waits until every live replica has applied `seq`, at most `timeoutMs`; answers how many of how many have. */
+  async confirmations(seq: number, timeoutMs: number): Promise<{ replicas: number; confirmed: number }> {
+    const deadline = systemClock.monotonic() + timeoutMs
+    this.#woken.resolve()
+    for (;;) {
+      const counted = await this.#count(seq)
+      if (counted.confirmed === counted.replicas || systemClock.monotonic() >= deadline) return counted
+      await pause(CONFIRMATION_POLL_MS)
+    }
+  }
+
+  async #follow(): Promise<void> {
+    while (!this.#stopping) {
+      await this.#wakeOrPoll()
+      if (this.#stopping) return
+      try {
+        await this.#catchUp()
+        await this.#heartbeat()
+        this.#reached()
+      } catch (err) {
+        this.#options.log.warn({ err }, 'could not read the catalog changes')
+      }
+    }
+  }
+
+  /** Wakes that arrive while we read are one wake: the promise is renewed before the read, not after. */
+  async #wakeOrPoll(): Promise<void> {
+    const waitMs = Math.min(this.#options.pollMs ?? POLL_MS, HEARTBEAT_MS)
+    const timer = setTimeout(() => this.#woken.resolve(), waitMs)
+    await this.#woken.promise
+    clearTimeout(timer)
+    this.#woken = Promise.withResolvers()
+  }
+
+  async #catchUp(): Promise<void> {
+    for (;;) {
+      const changes = await this.#readBatch()
+      const first = changes[0]
+      if (first === undefined) return this.#checkNotRestored()
+      if (first.seq !== this.#appliedSeq + 1) this.#gap()
+      for (const change of changes) this.#apply(change)
+      if (changes.length < BATCH) return
+    }
+  }
+
+  /** A log that ends before what we applied is not the one we followed. */
+  async #checkNotRestored(): Promise<void> {
+    const last = await this.#lastSeq()
+    if (last >= this.#appliedSeq) return
+    this.#gap()
+    this.#appliedSeq = last
+  }
+
+  #apply(change: CatalogChange): void {
+    for (const tell of this.#onChange) tell(change)
+    this.#appliedSeq = change.seq
+  }
+
+  #gap(): void {
+    this.#options.log.warn({ appliedSeq: this.#appliedSeq }, 'catalog changes were missed')
+    for (const tell of this.#onGap) tell()
+  }
+
+  #reached(): void {
+    this.#lastReachedAt = systemClock.now()
+    for (const tell of this.#onReached) tell()
+  }
+
+  async #readBatch(): Promise<CatalogChange[]> {
+    const { seq, kind, tenantId, subjectId } = catalogChanges
+    const query = this.#options.store.db.select({ seq, kind, tenantId, subjectId }).from(catalogChanges)
+    return catalogErrors(query.where(gt(seq, this.#appliedSeq)).orderBy(asc(seq)).limit(BATCH))
+  }
+
+  async #lastSeq(): Promise<number> {
+    const query = this.#options.store.db.select({ last: max(catalogChanges.seq) }).from(catalogChanges)
+    const [row] = await catalogErrors(query)
+    return row?.last ?? 0
+  }
+
+  async #heartbeat(): Promise<void> {
+    const { store, replicaId } = this.#options
+    const now = { heartbeatAt: sql`now()`, appliedSeq: this.#appliedSeq }
+    const insert = store.db.insert(replicas).values({ id: replicaId, ...now })
+    await catalogErrors(insert.onConflictDoUpdate({ target: replicas.id, set: now }))
+  }
+
+  /** Replicas that died without a word stop counting after seconds; their rows go here. */
+  async #forgetDead(): Promise<void> {
+    const dead = sql`${replicas.heartbeatAt} < now() - interval '1 day'`
+    await catalogErrors(this.#options.store.db.delete(replicas).where(dead))
+  }
+
+  async #count(seq: number): Promise<{ replicas: number; confirmed: number }> {
+    const counts = {
+      replicas: sql<number>`count(*)::int`,
+      confirmed: sql<number>`(count(*) filter (where ${replicas.appliedSeq} >= ${seq}))::int`,
+    }
+    const live = sql`${replicas.heartbeatAt} > now() - interval '10 seconds'`
+    const [row] = await catalogErrors(this.#options.store.db.select(counts).from(replicas).where(live))
+    return row ?? { replicas: 0, confirmed: 0 }
+  }
+}
+
+async function pause(ms: number): Promise<void> {
+  await new Promise((resolve) => setTimeout(resolve, ms))
+}

@@ -1,0 +1,161 @@
+import { and, asc, eq, inArray, lt, or, type SQL, sql } from 'drizzle-orm'
+import { recordAudit, systemActor } from './audit.ts'
+import { recordChange } from './changes.ts'
+import {
+  DATABASE_ERRORS,
+  type DatabaseEntry,
+  type DatabaseErrorCode,
+  entryColumns,
+  type Lifecycle,
+  type LifecycleEvent,
+} from './database-entry.ts'
+import { type DatabaseStatus, tenantDatabases } from './schema.ts'
+import { type CatalogDb, type CatalogTx, catalogErrors } from './store.ts'
+
+/** Who works on which version of an entry. A result counts only as long as all three still stand in the row. */
+export type Claim = Pick<DatabaseEntry, 'id' | 'rowVersion' | 'claimedBy'>
+
+export interface ClaimRequest {
+  replicaId: string
+  limit: number
+  /** How long nobody else may claim it. The database's clock counts. */
+  leaseMs: number
+}
+
+/** What came out of work under a claim. `facts` are columns to write besides those the lifecycle decides. */
+export interface Outcome {
+  event: LifecycleEvent
+  errorCode?: DatabaseErrorCode
+  facts?: Partial<
+    Pick<
+      DatabaseEntry,
+      'moveRequired' | 'serverVersion' | 'schemaVersion' | 'systemIdentifier' | 'databaseOid'
+    >
+  >
+}
+
+/** The database's clock, `ms` from now. */
+export function fromNow(ms: number): SQL<Date> {
+  return sql<Date>`now() + ${ms} * interval '1 millisecond'`
+}
+
+const table = tenantDatabases
+const unclaimed = or(sql`${table.claimedUntil} is null`, sql`${table.claimedUntil} < now()`)
+
+/** Claims entries whose validation is due, the longest due first. Two replicas never get the same. */
+export function claimValidations(db: CatalogDb, request: ClaimRequest): Promise<DatabaseEntry[]> {
+  const due = and(sql`${table.validationRequested}`, sql`${table.nextAttemptAt} <= now()`, unclaimed)
+  return claim(db, { due, order: [asc(table.nextAttemptAt)], request })
+}
+
+/** Claims validated current entries that were not checked for `minAgeMs`, the longest unchecked first. */
+export function claimHealthChecks(
+  db: CatalogDb,
+  minAgeMs: number,
+  request: ClaimRequest,
+): Promise<DatabaseEntry[]> {
+  const old = or(sql`${table.lastCheckedAt} is null`, lt(table.lastCheckedAt, fromNow(-minAgeMs)))
+  const validated = inArray(table.status, ['active', 'inactive'])
+  const due = and(validated, eq(table.slot, 'current'), old, unclaimed)
+  return claim(db, { due, order: [sql`${table.lastCheckedAt} nulls first`], request })
+}
+
+/**
+ * Writes down what came out of work under a claim, and lets the claim go. A change of status (or of moveRequired) comes
+ * with its audit and change rows. Answers the new status, or null when the claim no longer stands and nothing was written.
+ */
+export async function settleClaim(
+  tx: CatalogTx,
+  claimed: Claim,
+  outcome: Outcome,
+  lifecycle: Lifecycle,
+): Promise<DatabaseStatus | null> {
+  const [before] = await tx.select(entryColumns).from(table).where(stillClaimed(claimed)).for('update')
+  if (before === undefined) return null
+  const { state, retryInMs } = lifecycle(before, outcome.event)
+  const { status, consecutiveFailures, validationRequested, validationAttempts } = state
+  const [after] = await tx
+    .update(table)
+    .set({
+      ...{ status, consecutiveFailures, validationRequested, validationAttempts },
+      ...(retryInMs === null ? {} : { nextAttemptAt: fromNow(retryInMs) }),
+      ...errorColumns(outcome, status),
+      ...outcome.facts,
+      ...(outcome.event === 'validation-succeeded' ? { validatedAt: sql`now()` } : {}),
+      lastCheckedAt: sql`now()`,
+      updatedAt: sql`now()`,
+      claimedBy: null,
+      claimedUntil: null,
+    })
+    .where(eq(table.id, before.id))
+    .returning(entryColumns)
+  if (after !== undefined) await tell(tx, before, after)
+  return status
+}
+
+/** The common case of a health check, in one statement: an active database answered. False when it is not that case. */
+export async function settleHealthy(db: CatalogDb, claimed: Claim): Promise<boolean> {
+  const healthy = {
+    consecutiveFailures: 0,
+    ...noError,
+    lastCheckedAt: sql`now()`,
+    claimedBy: null,
+    claimedUntil: null,
+  }
+  const active = and(stillClaimed(claimed), eq(table.status, 'active'))
+  const done = await catalogErrors(db.update(table).set(healthy).where(active).returning({ id: table.id }))
+  return done.length > 0
+}
+
+const noError = { lastErrorCode: null, lastErrorMessage: null, lastErrorAt: null }
+
+async function claim(
+  db: CatalogDb,
+  { due, order, request }: { due: SQL | undefined; order: SQL[]; request: ClaimRequest },
+): Promise<DatabaseEntry[]> {
+  const { replicaId, limit, leaseMs } = request
+  // A CTE that locks is run once; as a subselect it could be run again, and claim more than was asked for.
+  const free = db.$with('due').as(
+    db
+      .select({ id: table.id })
+      .from(table)
+      .where(due)
+      .orderBy(...order)
+      .limit(limit)
+      .for('update', { skipLocked: true }),
+  )
+  const claimed = db
+    .with(free)
+    .update(table)
+    .set({ claimedBy: replicaId, claimedUntil: fromNow(leaseMs) })
+    .where(inArray(table.id, db.select({ id: free.id }).from(free)))
+    .returning(entryColumns)
+  return catalogErrors(claimed)
+}
+
+function stillClaimed({ id, rowVersion, claimedBy }: Claim): SQL | undefined {
+  const owner = claimedBy === null ? sql`false` : eq(table.claimedBy, claimedBy)
+  return and(eq(table.id, id), eq(table.rowVersion, rowVersion), owner)
+}
+
+function errorColumns({ errorCode }: Outcome, status: DatabaseStatus) {
+  if (errorCode !== undefined) {
+    return { lastErrorCode: errorCode, lastErrorMessage: DATABASE_ERRORS[errorCode], lastErrorAt: sql`now()` }
+  }
+  // An inactive database that answers keeps its error until it has been reactivated.
+  return status === 'active' ? noError : {}
+}
+
+async function tell(tx: CatalogTx, before: DatabaseEntry, after: DatabaseEntry): Promise<void> {
+  if (before.status === after.status && before.moveRequired === after.moveRequired) return
+  const { tenantId, id } = after
+  const view = ({ slot, status, moveRequired, lastErrorCode }: DatabaseEntry) => ({
+    databaseId: id,
+    ...{ slot, status, moveRequired, lastErrorCode },
+  })
+  const action = 'tenant.database.status'
+  await recordAudit(tx, {
+    ...{ actor: systemActor('health'), action, tenantId, before: view(before), after: view(after) },
+  })
+  await recordChange(tx, { kind: 'database', tenantId, subjectId: id })
+}

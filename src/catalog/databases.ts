@@ -1,0 +1,297 @@
+import { and, eq, inArray, sql } from 'drizzle-orm'
+import { LRUCache } from 'lru-cache'
+import type { Binding } from '../crypto/envelope.ts'
+import { fail } from '../errors.ts'
+import { type ConnectionTarget, parseConnectionString, type SslMode } from '../lib/connection-string.ts'
+import { newId } from '../lib/ids.ts'
+import { type Actor, recordAudit } from './audit.ts'
+import { recordChange } from './changes.ts'
+import {
+  type Claim,
+  claimHealthChecks,
+  claimValidations,
+  fromNow,
+  settleClaim,
+  settleHealthy,
+} from './database-claims.ts'
+import {
+  type DatabaseEntry,
+  type DatabaseErrorCode,
+  type DatabaseView,
+  entryColumns,
+  type Lifecycle,
+  summarize,
+} from './database-entry.ts'
+import { type Registration, registeredColumns, unvalidated } from './registration.ts'
+import { type DatabaseStatus, type Placement, tenantDatabases } from './schema.ts'
+import { type CatalogStore, type CatalogTx, catalogErrors } from './store.ts'
+import { lockTenant } from './tenants.ts'
+import type { Vault } from './vault.ts'
+
+/** Names one version of one entry. */
+export type EntryRef = Pick<DatabaseEntry, 'id' | 'tenantId' | 'rowVersion'>
+
+/** `residence` says what a valid database is to the tenant: its home, or a place it would have to move to first. */
+export type ValidationOutcome =
+  | {
+      ok: true
+      serverVersion: string
+      schemaVersion: string
+      systemIdentifier: string | null
+      databaseOid: number
+      residence: 'became-home' | 'move-required'
+    }
+  | { ok: false; code: DatabaseErrorCode }
+
+/** The entry was replaced or removed since the caller learnt of it: its route is to be read again. */
+export class DatabaseEntryChangedError extends Error {
+  override readonly name = 'DatabaseEntryChangedError'
+  readonly code = 'DATABASE_ENTRY_CHANGED'
+
+  constructor() {
+    super('the database entry is not what it was')
+  }
+}
+
+interface SealedEntry {
+  sealed: Buffer
+  sslMode: SslMode
+}
+
+const SEALED_MAX = 10_000
+
+/** The databases that tenants own, as the catalog knows them. The only place where their connection strings are opened. */
+export class DatabaseRegistry {
+  readonly #store: CatalogStore
+  readonly #vault: Vault
+  readonly #lifecycle: Lifecycle
+  // Still sealed, so that a known tenant's pool can be opened while the catalog is down.
+  readonly #sealed = new LRUCache<string, SealedEntry>({ max: SEALED_MAX })
+
+  constructor(store: CatalogStore, vault: Vault, lifecycle: Lifecycle) {
+    this.#store = store
+    this.#vault = vault
+    this.#lifecycle = lifecycle
+  }
+
+  /** The entry that serves, or is to serve, the tenant. */
+  async current(tenantId: string): Promise<DatabaseEntry | null> {
+    return this.#find(tenantId, 'current')
+  }
+
+  /** The entry that is to take the current one's place once it is valid. */
+  async candidate(tenantId: string): Promise<DatabaseEntry | null> {
+    return this.#find(tenantId, 'candidate')
+  }
+
+  /** The current entries of many tenants, by tenant id. */
+  async currentOf(tenantIds: readonly string[]): Promise<Map<string, DatabaseEntry>> {
+    if (tenantIds.length === 0) return new Map()
+    const wanted = and(inArray(tenantDatabases.tenantId, [...tenantIds]), eq(tenantDatabases.slot, 'current'))
+    const rows = await catalogErrors(this.#store.db.select(entryColumns).from(tenantDatabases).where(wanted))
+    return new Map(rows.map((row) => [row.tenantId, row]))
+  }
+
+  /**
+   * Registers a database, to be validated. It is a candidate where a current one was valid once; else it takes that one's
+   * row, under a new version, so that work on the old version comes to nothing.
+   *
+   * @throws PublicError TENANT_NOT_FOUND; ConnectionStringError for a text that was not checked before.
+   */
+  async put(
+    tx: CatalogTx,
+    tenantId: string,
+    registration: Registration,
+    actor: Actor,
+  ): Promise<DatabaseEntry> {
+    if ((await lockTenant(tx, tenantId)) === null) throw fail('TENANT_NOT_FOUND')
+    const { id, slot, rowVersion } = await this.#placeFor(tx, tenantId)
+    const text = registration.connectionString.reveal()
+    const key = await this.#vault.dataKey(tenantId)
+    const sealed = key.seal('database-credential', text, bindingOf({ id, tenantId, rowVersion }))
+    const columns = {
+      rowVersion,
+      sealedConnectionString: sealed,
+      ...registeredColumns(registration),
+      ...unvalidated,
+    }
+    const [entry] = await tx
+      .insert(tenantDatabases)
+      .values({ id, tenantId, slot, ...columns })
+      .onConflictDoUpdate({ target: [tenantDatabases.tenantId, tenantDatabases.slot], set: columns })
+      .returning(entryColumns)
+    if (entry === undefined) throw new Error('the database was not registered')
+    await record(tx, { action: 'tenant.database.put', actor, entry })
+    return entry
+  }
+
+  /**
+   * Opens an entry's connection string. The password in it is a Secret; `sslMode` is the effective one.
+   *
+   * @throws DatabaseEntryChangedError when there is no such version any more.
+   */
+  async openTarget(ref: EntryRef): Promise<ConnectionTarget & { sslMode: SslMode }> {
+    const { sealed, sslMode } = await this.#sealedOf(ref)
+    const key = await this.#vault.dataKey(ref.tenantId)
+    const opened = key.open('database-credential', sealed, bindingOf(ref))
+    try {
+      return { ...parseConnectionString(opened.toString('utf8')), sslMode }
+    } finally {
+      opened.fill(0)
+    }
+  }
+
+  /** Claims up to `limit` due validations for `leaseMs`. */
+  claimDueValidations(replicaId: string, limit: number, leaseMs: number): Promise<DatabaseEntry[]> {
+    return claimValidations(this.#store.db, { replicaId, limit, leaseMs })
+  }
+
+  /** Claims up to `limit` current, once validated entries that nobody has checked for `minAgeMs`. */
+  claimDueHealthChecks(
+    replicaId: string,
+    minAgeMs: number,
+    limit: number,
+    leaseMs: number,
+  ): Promise<DatabaseEntry[]> {
+    return claimHealthChecks(this.#store.db, minAgeMs, { replicaId, limit, leaseMs })
+  }
+
+  /** Has an entry validated again, soon. Null when there is no such entry. */
+  async requestValidation(tx: CatalogTx, id: string, actor: Actor): Promise<DatabaseEntry | null> {
+    const [before] = await tx
+      .select(entryColumns)
+      .from(tenantDatabases)
+      .where(eq(tenantDatabases.id, id))
+      .for('update')
+    if (before === undefined) return null
+    const { state, retryInMs } = this.#lifecycle(before, 'validation-requested')
+    const { status, validationRequested, validationAttempts } = state
+    const nextAttemptAt = fromNow(retryInMs ?? 0)
+    const set = { status, validationRequested, validationAttempts, nextAttemptAt, updatedAt: sql`now()` }
+    const [entry] = await tx
+      .update(tenantDatabases)
+      .set(set)
+      .where(eq(tenantDatabases.id, id))
+      .returning(entryColumns)
+    if (entry === undefined) return null
+    await record(tx, { action: 'tenant.database.validate', actor, entry })
+    return entry
+  }
+
+  /** Takes an entry out that is nobody's home. False when there is no such entry. */
+  async remove(tx: CatalogTx, id: string, actor: Actor): Promise<boolean> {
+    const [entry] = await tx.delete(tenantDatabases).where(eq(tenantDatabases.id, id)).returning(entryColumns)
+    if (entry === undefined) return false
+    await record(tx, { action: 'tenant.database.delete', actor, entry })
+    return true
+  }
+
+  /** Ends a claimed validation. Answers the new status, or null when the claim no longer stands. */
+  finishValidation(claimed: Claim, outcome: ValidationOutcome): Promise<DatabaseStatus | null> {
+    if (!outcome.ok) return this.#settle(claimed, 'validation-failed', { errorCode: outcome.code })
+    const { ok: _ok, residence, ...found } = outcome
+    const facts = { ...found, moveRequired: residence === 'move-required' }
+    return this.#settle(claimed, 'validation-succeeded', { facts })
+  }
+
+  /** Ends a claimed health check. An inactive database that answers stays so until `reactivate`. Answers as above. */
+  async recordHealth(
+    claimed: Claim,
+    result: 'ok' | { code: DatabaseErrorCode },
+  ): Promise<DatabaseStatus | null> {
+    if (result !== 'ok') return this.#settle(claimed, 'ping-failed', { errorCode: result.code })
+    if (await settleHealthy(this.#store.db, claimed)) return 'active'
+    return this.#settle(claimed, 'ping-succeeded')
+  }
+
+  /** Ends a claimed health check of an inactive database that answers, and whose stamp and schema hold. Answers as above. */
+  reactivate(claimed: Claim): Promise<DatabaseStatus | null> {
+    return this.#settle(claimed, 'reactivated')
+  }
+
+  /** How many registered databases, candidates included, have each status. */
+  async countByStatus(): Promise<Record<DatabaseStatus, number>> {
+    const columns = { status: tenantDatabases.status, count: sql<number>`count(*)::int` }
+    const query = this.#store.db.select(columns).from(tenantDatabases).groupBy(tenantDatabases.status)
+    const counts = { pending_validation: 0, active: 0, failed: 0, inactive: 0 }
+    for (const { status, count } of await catalogErrors(query)) counts[status] = count
+    return counts
+  }
+
+  #settle(
+    claimed: Claim,
+    event: Parameters<Lifecycle>[1],
+    details: Omit<Parameters<typeof settleClaim>[2], 'event'> = {},
+  ) {
+    return this.#store.transaction((tx) => settleClaim(tx, claimed, { event, ...details }, this.#lifecycle))
+  }
+
+  async #find(tenantId: string, slot: 'current' | 'candidate'): Promise<DatabaseEntry | null> {
+    const wanted = and(eq(tenantDatabases.tenantId, tenantId), eq(tenantDatabases.slot, slot))
+    const [row] = await catalogErrors(this.#store.db.select(entryColumns).from(tenantDatabases).where(wanted))
+    return row ?? null
+  }
+
+  async #placeFor(tx: CatalogTx, tenantId: string) {
+    const { id, slot, rowVersion, status } = tenantDatabases
+    const columns = { id, slot, rowVersion, status }
+    const entries = await tx
+      .select(columns)
+      .from(tenantDatabases)
+      .where(eq(tenantDatabases.tenantId, tenantId))
+      .for('update')
+    const current = entries.find((entry) => entry.slot === 'current')
+    const serves = current?.status === 'active' || current?.status === 'inactive'
+    const replaced = serves ? entries.find((entry) => entry.slot === 'candidate') : current
+    const place: 'current' | 'candidate' = serves ? 'candidate' : 'current'
+    return { id: replaced?.id ?? newId(), slot: place, rowVersion: (replaced?.rowVersion ?? 0) + 1 }
+  }
+
+  async #sealedOf({ id, tenantId, rowVersion }: EntryRef): Promise<SealedEntry> {
+    const cacheKey = `${id}:${rowVersion}`
+    const known = this.#sealed.get(cacheKey)
+    if (known) return known
+    const { sealedConnectionString: sealed, sslMode } = tenantDatabases
+    const wanted = and(
+      eq(tenantDatabases.id, id),
+      eq(tenantDatabases.tenantId, tenantId),
+      eq(tenantDatabases.rowVersion, rowVersion),
+    )
+    const [row] = await catalogErrors(
+      this.#store.db.select({ sealed, sslMode }).from(tenantDatabases).where(wanted),
+    )
+    if (row === undefined) throw new DatabaseEntryChangedError()
+    const entry = { sealed: row.sealed, sslMode: row.sslMode as SslMode }
+    this.#sealed.set(cacheKey, entry)
+    return entry
+  }
+}
+
+/** An entry as operators see it: every field of the contract, and nothing that is secret. */
+export function describeDatabase(
+  entry: DatabaseEntry,
+  candidate: DatabaseEntry | null,
+  placement: Placement,
+  encryptionKeyId: string | null,
+): DatabaseView {
+  return {
+    ...summarize(entry, placement, encryptionKeyId),
+    candidate: candidate && summarize(candidate, placement, encryptionKeyId),
+  }
+}
+
+function bindingOf({ id, tenantId, rowVersion }: EntryRef): Binding {
+  const column = 'sealed_connection_string'
+  return { table: 'tenant_databases', column, tenantId, rowId: id, rowVersion }
+}
+
+async function record(
+  tx: CatalogTx,
+  { action, actor, entry }: { action: string; actor: Actor; entry: DatabaseEntry },
+): Promise<void> {
+  const { id, tenantId, slot, status, host, port, databaseName, userName, sslMode, poolSize } = entry
+  const after = { databaseId: id, slot, status, host, port, databaseName, userName, sslMode, poolSize }
+  const removed = action === 'tenant.database.delete'
+  await recordAudit(tx, { actor, action, tenantId, ...(removed ? { before: after } : { after }) })
+  await recordChange(tx, { kind: 'database', tenantId, subjectId: id })
+}

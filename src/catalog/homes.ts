@@ -1,0 +1,87 @@
+import { and, eq, sql } from 'drizzle-orm'
+import { type Actor, recordAudit, systemActor } from './audit.ts'
+import { recordChange } from './changes.ts'
+import { type Placement, tenantDatabases, tenants } from './schema.ts'
+import type { CatalogTx } from './store.ts'
+import { lockTenant, type Tenant } from './tenants.ts'
+
+export interface NewHome {
+  tenantId: string
+  /** The entry that becomes the home, as it was claimed for validation. */
+  entryId: string
+  rowVersion: number
+  claimedBy: string
+  /** The epoch the decision was made at, and the one that the residence row in the new home carries. */
+  epoch: number
+  newEpoch: number
+  actor?: Actor
+}
+
+/**
+ * Makes a validated database the place where the tenant lives: current, active, `placement: dedicated`. A candidate takes
+ * the place of the entry before it, which goes. The claim stays, for `finishValidation`.
+ *
+ * Answers false, with nothing written, when the tenant has moved or the entry has changed since.
+ */
+export async function makeHome(tx: CatalogTx, home: NewHome): Promise<boolean> {
+  const { tenantId, entryId, rowVersion, claimedBy, epoch, newEpoch } = home
+  const tenant = await lockTenant(tx, tenantId)
+  if (tenant?.epoch !== epoch) return false
+  const claimed = and(
+    eq(tenantDatabases.id, entryId),
+    eq(tenantDatabases.tenantId, tenantId),
+    eq(tenantDatabases.rowVersion, rowVersion),
+    eq(tenantDatabases.claimedBy, claimedBy),
+  )
+  const [entry] = await tx
+    .select({ slot: tenantDatabases.slot })
+    .from(tenantDatabases)
+    .where(claimed)
+    .for('update')
+  if (entry === undefined) return false
+  if (entry.slot === 'candidate') await tx.delete(tenantDatabases).where(currentOf(tenantId))
+  await tx
+    .update(tenantDatabases)
+    .set({ slot: 'current', status: 'active', moveRequired: false, updatedAt: sql`now()` })
+    .where(eq(tenantDatabases.id, entryId))
+  const actor = home.actor ?? systemActor('validation')
+  await settle(tx, tenant, { placement: 'dedicated', epoch: newEpoch, databaseId: entryId, actor })
+  return true
+}
+
+/**
+ * Brings the tenant back to the shared database and removes its own ones from the catalog; the epoch counts up by one.
+ *
+ * Answers false, with nothing written, when the tenant is not at `epoch` any more.
+ */
+export async function leaveHome(
+  tx: CatalogTx,
+  { tenantId, epoch, actor }: { tenantId: string; epoch: number; actor: Actor },
+): Promise<boolean> {
+  const tenant = await lockTenant(tx, tenantId)
+  if (tenant?.epoch !== epoch) return false
+  await tx.delete(tenantDatabases).where(eq(tenantDatabases.tenantId, tenantId))
+  await settle(tx, tenant, { placement: 'shared', epoch: epoch + 1, databaseId: null, actor })
+  return true
+}
+
+async function settle(
+  tx: CatalogTx,
+  tenant: Tenant,
+  to: { placement: Placement; epoch: number; databaseId: string | null; actor: Actor },
+): Promise<void> {
+  const { actor, databaseId, ...home } = to
+  const tenantId = tenant.id
+  await tx
+    .update(tenants)
+    .set({ ...home, updatedAt: sql`now()` })
+    .where(eq(tenants.id, tenantId))
+  const before = { placement: tenant.placement, epoch: tenant.epoch }
+  await recordAudit(tx, { actor, action: 'tenant.home', tenantId, before, after: { ...home, databaseId } })
+  const subject = databaseId === null ? {} : { subjectId: databaseId }
+  await recordChange(tx, { kind: 'database', tenantId, ...subject })
+}
+
+function currentOf(tenantId: string) {
+  return and(eq(tenantDatabases.tenantId, tenantId), eq(tenantDatabases.slot, 'current'))
+}

@@ -1,0 +1,239 @@
+import { sql } from 'drizzle-orm'
+import {
+  type AnyPgColumn,
+  bigint,
+  boolean,
+  check,
+  customType,
+  index,
+  integer,
+  jsonb,
+  pgTable,
+  text,
+  timestamp,
+  uniqueIndex,
+  uuid,
+} from 'drizzle-orm/pg-core'
+
+const bytea = customType<{ data: Buffer; driverData: Buffer }>({ dataType: () => 'bytea' })
+const moment = (name: string) => timestamp(name, { withTimezone: true, mode: 'date' })
+const createdAt = () => moment('created_at').notNull().defaultNow()
+const updatedAt = () => moment('updated_at').notNull().defaultNow()
+
+/** What a tenant decides about how its own people sign in. Seconds everywhere. */
+export interface AuthConfig {
+  passwordPolicy: { minLength: number; requireMixed: boolean }
+  accessTokenSeconds: number
+  refreshTokenSeconds: number
+  lockout: { attempts: number; windowSeconds: number }
+}
+
+export type Placement = 'shared' | 'dedicated'
+export type TenantStatus = 'ACTIVE' | 'INACTIVE'
+export type DatabaseStatus = 'pending_validation' | 'active' | 'failed' | 'inactive'
+
+/** `epoch` grows each time the tenant changes its home; the residence row in the home carries the same number. */
+export const tenants = pgTable(
+  'tenants',
+  {
+    id: uuid('id').primaryKey(),
+    code: text('code').notNull(),
+    name: text('name').notNull(),
+    status: text('status').$type<TenantStatus>().notNull().default('ACTIVE'),
+    parentId: uuid('parent_id').references((): AnyPgColumn => tenants.id),
+    placement: text('placement').$type<Placement>().notNull().default('shared'),
+    epoch: bigint('epoch', { mode: 'number' }).notNull().default(1),
+    authConfig: jsonb('auth_config').$type<AuthConfig>().notNull(),
+    createdAt: createdAt(),
+    updatedAt: updatedAt(),
+  },
+  (t) => [
+    uniqueIndex('tenants_code_key').on(t.code),
+    index('tenants_parent_id_idx').on(t.parentId),
+    check('tenants_code_check', sql`${t.code} ~ '^[a-z0-9][a-z0-9-]{0,61}[a-z0-9]$'`),
+    check('tenants_status_check', sql`${t.status} in ('ACTIVE', 'INACTIVE')`),
+    check('tenants_placement_check', sql`${t.placement} in ('shared', 'dedicated')`),
+    check('tenants_parent_check', sql`${t.parentId} <> ${t.id}`),
+  ],
+)
+
+/**
+ * At most one current and one candidate database a tenant. `sealed_connection_string` is bound to this row's id and
+ * `row_version`; everything else that the string said, except the password, stands beside it in clear.
+ * `claimed_until` is a lease on work (validation, health check): whoever dies with it loses it by the clock.
+ */
+export const tenantDatabases = pgTable(
+  'tenant_databases',
+  {
+    id: uuid('id').primaryKey(),
+    tenantId: uuid('tenant_id')
+      .notNull()
+      .references(() => tenants.id),
+    slot: text('slot').$type<'current' | 'candidate'>().notNull(),
+    rowVersion: integer('row_version').notNull().default(1),
+    databaseType: text('database_type').$type<'postgres'>().notNull().default('postgres'),
+    host: text('host').notNull(),
+    port: integer('port').notNull(),
+    databaseName: text('database_name').notNull(),
+    userName: text('user_name').notNull(),
+    sslMode: text('ssl_mode').notNull(),
+    caCertificate: text('ca_certificate'),
+    sealedConnectionString: bytea('sealed_connection_string').notNull(),
+    poolSize: integer('pool_size').notNull(),
+    idleTimeoutSeconds: integer('idle_timeout_seconds').notNull(),
+    connectionTimeoutSeconds: integer('connection_timeout_seconds').notNull(),
+    applyMigrations: boolean('apply_migrations').notNull(),
+    status: text('status').$type<DatabaseStatus>().notNull().default('pending_validation'),
+    moveRequired: boolean('move_required').notNull().default(false),
+    lastErrorCode: text('last_error_code'),
+    lastErrorMessage: text('last_error_message'),
+    lastErrorAt: moment('last_error_at'),
+    consecutiveFailures: integer('consecutive_failures').notNull().default(0),
+    lastCheckedAt: moment('last_checked_at'),
+    validatedAt: moment('validated_at'),
+    schemaVersion: text('schema_version'),
+    serverVersion: text('server_version'),
+    systemIdentifier: text('system_identifier'),
+    databaseOid: bigint('database_oid', { mode: 'number' }),
+    validationRequested: boolean('validation_requested').notNull().default(true),
+    validationAttempts: integer('validation_attempts').notNull().default(0),
+    nextAttemptAt: moment('next_attempt_at').notNull().defaultNow(),
+    claimedBy: uuid('claimed_by'),
+    claimedUntil: moment('claimed_until'),
+    createdAt: createdAt(),
+    updatedAt: updatedAt(),
+  },
+  (t) => [
+    uniqueIndex('tenant_databases_tenant_slot_key').on(t.tenantId, t.slot),
+    index('tenant_databases_due_idx').on(t.nextAttemptAt).where(sql`${t.validationRequested}`),
+    index('tenant_databases_status_idx').on(t.status, t.lastCheckedAt),
+    check('tenant_databases_slot_check', sql`${t.slot} in ('current', 'candidate')`),
+    check(
+      'tenant_databases_status_check',
+      sql`${t.status} in ('pending_validation', 'active', 'failed', 'inactive')`,
+    ),
+  ],
+)
+
+/** One random key a tenant (and one for the service itself: no tenant), wrapped by the master key. */
+export const dataKeys = pgTable(
+  'data_keys',
+  {
+    id: uuid('id').primaryKey(),
+    tenantId: uuid('tenant_id').references(() => tenants.id),
+    sealedKey: bytea('sealed_key').notNull(),
+    masterKeyId: text('master_key_id').notNull(),
+    rowVersion: integer('row_version').notNull().default(1),
+    createdAt: createdAt(),
+  },
+  (t) => [
+    uniqueIndex('data_keys_tenant_key').on(
+      sql`coalesce(${t.tenantId}, '00000000-0000-0000-0000-000000000000'::uuid)`,
+    ),
+    index('data_keys_master_key_idx').on(t.masterKeyId),
+  ],
+)
+
+/** Keys that sign access tokens: the service's own (no tenant) and, where a tenant has them, its own. */
+export const signingKeys = pgTable(
+  'signing_keys',
+  {
+    id: uuid('id').primaryKey(),
+    tenantId: uuid('tenant_id').references(() => tenants.id),
+    kid: text('kid').notNull(),
+    algorithm: text('algorithm').$type<'EdDSA' | 'ES256' | 'HS256'>().notNull(),
+    sealedPrivateKey: bytea('sealed_private_key').notNull(),
+    publicJwk: jsonb('public_jwk').$type<Record<string, unknown>>(),
+    rowVersion: integer('row_version').notNull().default(1),
+    createdAt: createdAt(),
+    verifyUntil: moment('verify_until'),
+  },
+  (t) => [
+    uniqueIndex('signing_keys_kid_key').on(t.kid),
+    index('signing_keys_tenant_idx').on(t.tenantId),
+    check('signing_keys_algorithm_check', sql`${t.algorithm} in ('EdDSA', 'ES256', 'HS256')`),
+  ],
+)
+
+/** `lookup` finds the row, `secret_hash` (keyed) proves the key; the key itself is nowhere. */
+export const clientKeys = pgTable(
+  'client_keys',
+  {
+    id: uuid('id').primaryKey(),
+    tenantId: uuid('tenant_id')
+      .notNull()
+      .references(() => tenants.id),
+    name: text('name').notNull(),
+    permissions: text('permissions').array().notNull(),
+    prefix: text('prefix').notNull(),
+    lookup: text('lookup').notNull(),
+    secretHash: bytea('secret_hash').notNull(),
+    expiresAt: moment('expires_at'),
+    lastUsedAt: moment('last_used_at'),
+    revokedAt: moment('revoked_at'),
+    createdAt: createdAt(),
+  },
+  (t) => [
+    uniqueIndex('client_keys_lookup_key').on(t.lookup),
+    index('client_keys_tenant_idx').on(t.tenantId, t.id),
+  ],
+)
+
+export const operators = pgTable(
+  'operators',
+  {
+    id: uuid('id').primaryKey(),
+    name: text('name').notNull(),
+    role: text('role').$type<'admin' | 'viewer'>().notNull(),
+    prefix: text('prefix').notNull(),
+    lookup: text('lookup').notNull(),
+    tokenHash: bytea('token_hash').notNull(),
+    revokedAt: moment('revoked_at'),
+    createdAt: createdAt(),
+  },
+  (t) => [
+    uniqueIndex('operators_lookup_key').on(t.lookup),
+    check('operators_role_check', sql`${t.role} in ('admin', 'viewer')`),
+  ],
+)
+
+/** Append-only: triggers refuse UPDATE, DELETE and TRUNCATE. Written in the transaction of the change it records. */
+export const auditLog = pgTable(
+  'audit_log',
+  {
+    id: uuid('id').primaryKey(),
+    at: moment('at').notNull().defaultNow(),
+    actorType: text('actor_type').notNull(),
+    actorId: text('actor_id').notNull(),
+    tenantId: uuid('tenant_id'),
+    actedForTenantId: uuid('acted_for_tenant_id'),
+    action: text('action').notNull(),
+    requestId: text('request_id'),
+    address: text('address'),
+    before: jsonb('before').$type<Record<string, unknown>>(),
+    after: jsonb('after').$type<Record<string, unknown>>(),
+  },
+  (t) => [
+    index('audit_log_tenant_idx').on(t.tenantId, t.id),
+    index('audit_log_actor_idx').on(t.actorId, t.id),
+    index('audit_log_action_idx').on(t.action, t.id),
+  ],
+)
+
+/** Append-only, gap-free: `seq` is given under an advisory lock, so a reader at n has seen all of 1…n. */
+export const catalogChanges = pgTable('catalog_changes', {
+  seq: bigint('seq', { mode: 'number' }).primaryKey(),
+  kind: text('kind').$type<ChangeKind>().notNull(),
+  tenantId: uuid('tenant_id'),
+  subjectId: text('subject_id'),
+  at: moment('at').notNull().defaultNow(),
+})
+export type ChangeKind = 'tenant' | 'database' | 'client-key' | 'operator' | 'signing-key'
+
+/** The gateway processes that live, and how far each has followed `catalog_changes`. */
+export const replicas = pgTable('replicas', {
+  id: uuid('id').primaryKey(),
+  startedAt: moment('started_at').notNull().defaultNow(),
+  heartbeatAt: moment('heartbeat_at').notNull().defaultNow(),
+  appliedSeq: bigint('applied_seq', { mode: 'number' }).notNull().default(0),
+})

@@ -1,0 +1,107 @@
+import { DrizzleQueryError, sql } from 'drizzle-orm'
+import { drizzle, type NodePgDatabase } from 'drizzle-orm/node-postgres'
+import type pg from 'pg'
+import { fail, PublicError } from '../errors.ts'
+import { systemClock } from '../lib/clock.ts'
+import { databaseError, errorCode } from '../lib/pg.ts'
+import * as schema from './schema.ts'
+
+export type CatalogDb = NodePgDatabase<typeof schema>
+
+/** What runs inside a transaction. It has no `transaction` of its own: a change commits as a whole or not at all. */
+export type CatalogTx = Omit<CatalogDb, 'transaction' | '$client'>
+
+const PING_TIMEOUT_MS = 1000
+
+/** The control database. The pool is handed in and stays its maker's to close. */
+export class CatalogStore {
+  readonly db: CatalogDb
+  readonly #pool: pg.Pool
+
+  constructor(pool: pg.Pool) {
+    this.#pool = pool
+    this.db = drizzle(pool, { schema })
+  }
+
+  /**
+   * Runs `fn` in one READ COMMITTED transaction: commits when it resolves, rolls back when it throws.
+   *
+   * @throws PublicError CATALOG_UNAVAILABLE when the catalog cannot be reached; else whatever `fn` throws.
+   */
+  async transaction<T>(fn: (tx: CatalogTx) => Promise<T>): Promise<T> {
+    const client = await this.#connect()
+    const tx = drizzle(client, { schema })
+    let usable = true
+    try {
+      await catalogErrors(tx.execute(sql`begin`))
+      const result = await catalogErrors(fn(tx))
+      await catalogErrors(tx.execute(sql`commit`))
+      return result
+    } catch (error) {
+      // A client that cannot roll back holds an open transaction: it must not reach the next borrower.
+      usable = await succeeds(tx.execute(sql`rollback`))
+      throw error
+    } finally {
+      client.release(!usable)
+    }
+  }
+
+  /** One round trip within `timeoutMs`; answers how many milliseconds it took. */
+  async ping(timeoutMs = PING_TIMEOUT_MS): Promise<number> {
+    const begun = systemClock.monotonic()
+    const answer = catalogErrors(this.db.execute(sql`select 1`))
+    await within(answer, timeoutMs)
+    return systemClock.monotonic() - begun
+  }
+
+  async #connect(): Promise<pg.PoolClient> {
+    try {
+      return await this.#pool.connect()
+    } catch (cause) {
+      throw fail('CATALOG_UNAVAILABLE', { cause })
+    }
+  }
+}
+
+/** Settles as `work` does, but turns faults of the connection or the server into CATALOG_UNAVAILABLE. */
+export async function catalogErrors<T>(work: PromiseLike<T>): Promise<T> {
+  try {
+    return await work
+  } catch (error) {
+    throw isOutage(error) ? fail('CATALOG_UNAVAILABLE', { cause: error }) : error
+  }
+}
+
+// Connection lost, no right or place to log in, out of resources, shut down or cancelled, system error.
+const OUTAGE_CLASSES = new Set(['08', '28', '3D', '53', '57', '58'])
+const ERRNO = /^E[A-Z]+$/
+
+function isOutage(error: unknown): boolean {
+  if (error instanceof PublicError) return false
+  const said = databaseError(error)?.code
+  if (said !== undefined) return OUTAGE_CLASSES.has(said.slice(0, 2))
+  // What the driver itself says (terminated, timed out, not queryable) has no code. It is an outage too, unless
+  // the driver could not make sense of our arguments.
+  if (error instanceof DrizzleQueryError)
+    return !(error.cause instanceof TypeError || error.cause instanceof RangeError)
+  return ERRNO.test(errorCode(error) ?? '')
+}
+
+async function succeeds(work: Promise<unknown>): Promise<boolean> {
+  return work.then(
+    () => true,
+    () => false,
+  )
+}
+
+async function within<T>(work: Promise<T>, timeoutMs: number): Promise<T> {
+  const { promise: expired, reject } = Promise.withResolvers<never>()
+  const timer = setTimeout(() => reject(fail('CATALOG_UNAVAILABLE')), timeoutMs)
+  try {
+    return await Promise.race([work, expired])
+  } finally {
+    clearTimeout(timer)
+    // Whoever loses the race may still fail, with nobody listening.
+    void succeeds(work)
+  }
+}

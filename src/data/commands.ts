@@ -1,0 +1,174 @@
+import type { SQL } from 'drizzle-orm'
+import { and, sql } from 'drizzle-orm'
+import { fail } from '../errors.ts'
+import { newId } from '../lib/ids.ts'
+import type { TenantSession } from '../tenant/session.ts'
+import { etagOf, parseIfMatch } from './etag.ts'
+import type { Field, Model, Tagged } from './model.ts'
+import type { Reader, RowWithTag } from './query.ts'
+import { builder, isRow, tagged, taggedSelection } from './query.ts'
+import type { Statement, Values } from './statement.ts'
+import { compile, run, value } from './statement.ts'
+import type { Verb } from './violations.ts'
+
+/** A placeholder; the space keeps it apart from every field's own. */
+const KNOWN_ETAGS = 'known etags'
+
+/** A validated body: declared fields only. */
+export type Body = Readonly<Record<string, unknown>>
+
+/**
+ * The writing half of a collection. Each call is one statement; only a conditional write that changed nothing asks a
+ * second time, to tell a row that is missing from one that has changed.
+ */
+export class Writer {
+  readonly #model: Model
+  readonly #reader: Reader
+  readonly #insert: Statement
+  readonly #update: Statement
+  readonly #updateIfMatch: Statement
+  readonly #delete: Statement
+  readonly #deleteIfMatch: Statement
+
+  constructor(model: Model, reader: Reader) {
+    this.#model = model
+    this.#reader = reader
+    this.#insert = insertStatement(model)
+    this.#update = updateStatement(model, isRow(model.table))
+    this.#updateIfMatch = updateStatement(model, isVersion(model))
+    this.#delete = deleteStatement(model, isRow(model.table))
+    this.#deleteIfMatch = deleteStatement(model, isVersion(model))
+  }
+
+  /** Inserts a row under a new id; throws `REFERENCE_NOT_FOUND`, `CONFLICT`, `VALIDATION_FAILED`. */
+  async create(session: TenantSession, body: Body): Promise<Tagged> {
+    const values: Record<string, unknown> = { tenantId: session.tenantId, id: newId() }
+    for (const field of this.#model.fields) values[field.name] = body[field.name] ?? field.column.default
+    const [row] = await this.#run<RowWithTag>(session, this.#insert, values)
+    if (row === undefined) throw new Error('An insert returned no row')
+    return tagged(row)
+  }
+
+  /**
+   * Applies a merge patch (RFC 7396): absent fields stay, null clears. An empty patch changes nothing, `updatedAt`
+   * neither. Throws `NOT_FOUND`, `PRECONDITION_FAILED`, and what `create` throws.
+   */
+  async update(session: TenantSession, id: string, patch: Body, ifMatch?: string): Promise<Tagged> {
+    const etags = parseIfMatch(ifMatch)
+    if (Object.keys(patch).length === 0) return this.#findVersion(session, id, etags)
+    const values: Record<string, unknown> = { tenantId: session.tenantId, id, [KNOWN_ETAGS]: etags }
+    for (const { name } of this.#model.fields) {
+      values[given(name)] = patch[name] !== undefined
+      values[name] = patch[name]
+    }
+    const statement = etags === null ? this.#update : this.#updateIfMatch
+    const [row] = await this.#run<RowWithTag>(session, statement, values)
+    if (row === undefined) throw await this.#missing(session, id, etags)
+    return tagged(row)
+  }
+
+  /** Deletes a row; throws `NOT_FOUND`, `PRECONDITION_FAILED`, and `CONFLICT` while others refer to it. */
+  async remove(session: TenantSession, id: string, ifMatch?: string): Promise<void> {
+    const etags = parseIfMatch(ifMatch)
+    const statement = etags === null ? this.#delete : this.#deleteIfMatch
+    const rows = await this.#run(
+      session,
+      statement,
+      { tenantId: session.tenantId, id, [KNOWN_ETAGS]: etags },
+      'remove',
+    )
+    if (rows.length === 0) throw await this.#missing(session, id, etags)
+  }
+
+  async #findVersion(session: TenantSession, id: string, etags: readonly string[] | null): Promise<Tagged> {
+    const found = await this.#reader.find(session, id)
+    if (etags !== null && !etags.includes(found.etag)) throw fail('PRECONDITION_FAILED')
+    return found
+  }
+
+  async #missing(session: TenantSession, id: string, etags: readonly string[] | null): Promise<Error> {
+    if (etags === null) return fail('NOT_FOUND')
+    await this.#reader.find(session, id)
+    return fail('PRECONDITION_FAILED')
+  }
+
+  async #run<R>(
+    session: TenantSession,
+    statement: Statement,
+    values: Values,
+    verb: Verb = 'write',
+  ): Promise<R[]> {
+    try {
+      return await run<R>(session, statement, values)
+    } catch (error) {
+      throw this.#model.violations.translate(error, verb)
+    }
+  }
+}
+
+/** The placeholder that tells whether a patch names a field, since a null value may also mean "clear". */
+function given(field: string): string {
+  return `${field} given`
+}
+
+/** The row, if it still is one of the versions the caller knows. */
+function isVersion({ table }: Model): SQL | undefined {
+  return and(isRow(table), sql`${etagOf(table)} = any(${sql.placeholder(KNOWN_ETAGS)}::text[])`)
+}
+
+function insertStatement(model: Model): Statement {
+  const { table, fields } = model
+  const own = { tenantId: value('tenantId', table.tenantId), id: value('id', table.id) }
+  const values = Object.fromEntries(fields.map((field) => [field.name, stored(field)]))
+  return compile(
+    builder
+      .insert(table)
+      .values({ ...own, ...values })
+      .returning(taggedSelection(model)),
+  )
+}
+
+/**
+ * One text for every patch: a column that the patch does not name is set to itself (which PostgreSQL sees as unchanged, so
+ * neither its indexes nor its foreign keys are touched). A text per set of fields would be 2^n prepared statements.
+ */
+function updateStatement(model: Model, where: SQL | undefined): Statement {
+  const { table, fields } = model
+  const changes = fields.map((field) => {
+    const { name, column } = field
+    return [
+      name,
+      sql`case when ${sql.placeholder(given(name))} then ${merged(field)} else ${column} end`,
+    ] as const
+  })
+  return compile(
+    builder
+      .update(table)
+      .set({ ...Object.fromEntries(changes), updatedAt: sql`now()` })
+      .where(where)
+      .returning(taggedSelection(model)),
+  )
+}
+
+function deleteStatement({ table }: Model, where: SQL | undefined): Statement {
+  return compile(
+    builder
+      .delete(table)
+      .where(where)
+      .returning({ id: sql`${table.id}`.as('id') }),
+  )
+}
+
+/** A field's value for a new row. In an object, a part that is null is a part left out. */
+function stored({ name, column }: Field): SQL {
+  return column.getSQLType() === 'jsonb'
+    ? sql`jsonb_strip_nulls(${value(name, column)})`
+    : value(name, column)
+}
+
+/** A field's value for a patched row. The parts of an object are merged, and those that are null removed. */
+function merged(field: Field): SQL {
+  const { name, column } = field
+  if (column.getSQLType() !== 'jsonb') return value(name, column)
+  return sql`jsonb_strip_nulls(coalesce(${column}, '{}') || ${value(name, column)})`
+}

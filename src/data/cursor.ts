@@ -1,0 +1,64 @@
+import { createHmac, timingSafeEqual } from 'node:crypto'
+import { fail } from '../errors.ts'
+
+const MAC_BYTES = 16
+const MIN_KEY_BYTES = 32
+
+/** The longest cursor that is looked at, in characters. */
+export const MAX_CURSOR_LENGTH = 4096
+
+/** The list a cursor belongs to. It opens in no other. */
+export interface CursorScope {
+  readonly tenantId: string
+  readonly resource: string
+  readonly sort: string
+  /** Filters in the order of their declaration. */
+  readonly filters: readonly (readonly [name: string, value: unknown])[]
+}
+
+/** The last row of a page: its sort value and its id. */
+export interface CursorPosition {
+  readonly value: string | number
+  readonly id: string
+}
+
+/**
+ * Cursors are `base64url(mac | JSON [value, id])`. The scope is not carried but signed with the position, so that a cursor
+ * can neither be made up nor taken to another tenant, collection, order or filter.
+ */
+export class CursorCodec {
+  readonly #key: Buffer
+
+  /** `key`: at least 32 bytes, the same in every replica. */
+  constructor(key: Buffer) {
+    if (key.length < MIN_KEY_BYTES) throw new Error(`The cursor key needs ${MIN_KEY_BYTES} bytes`)
+    this.#key = key
+  }
+
+  /** Makes the cursor of the page that begins after `position`. */
+  encode(scope: CursorScope, { value, id }: CursorPosition): string {
+    const body = Buffer.from(JSON.stringify([value, id]))
+    return Buffer.concat([this.#mac(scope, body), body]).toString('base64url')
+  }
+
+  /** Reads a cursor that `encode` made for the same list; throws `INVALID_CURSOR` for anything else. */
+  decode(scope: CursorScope, cursor: string): CursorPosition {
+    if (cursor.length > MAX_CURSOR_LENGTH) throw fail('INVALID_CURSOR')
+    const bytes = Buffer.from(cursor, 'base64url')
+    // Buffer.from skips what is not base64url, so one cursor would have many spellings.
+    if (bytes.length <= MAC_BYTES || bytes.toString('base64url') !== cursor) throw fail('INVALID_CURSOR')
+    const body = bytes.subarray(MAC_BYTES)
+    if (!timingSafeEqual(bytes.subarray(0, MAC_BYTES), this.#mac(scope, body))) throw fail('INVALID_CURSOR')
+    const [value, id] = JSON.parse(body.toString()) as [string | number, string]
+    return { value, id }
+  }
+
+  #mac({ tenantId, resource, sort, filters }: CursorScope, body: Buffer): Buffer {
+    return createHmac('sha256', this.#key)
+      .update(JSON.stringify([tenantId, resource, sort, filters]))
+      .update('\n') // never stands in the JSON before it, so the two parts cannot shift into each other
+      .update(body)
+      .digest()
+      .subarray(0, MAC_BYTES)
+  }
+}

@@ -1,0 +1,111 @@
+import { getTableColumns } from 'drizzle-orm'
+import type { PgColumn } from 'drizzle-orm/pg-core'
+import { getTableConfig } from 'drizzle-orm/pg-core'
+import type { TSchema } from 'typebox'
+import type { TenantSession } from '../tenant/session.ts'
+import type { Body } from './commands.ts'
+import { Writer } from './commands.ts'
+import type { CursorCodec } from './cursor.ts'
+import type { Model, ResourceTable, Tagged } from './model.ts'
+import { pairFields } from './model.ts'
+import type { ListQuery, Page } from './query.ts'
+import { LIST_PARAMETERS, Reader } from './query.ts'
+import type { ResourceSchemas } from './resource-schemas.ts'
+import { resourceSchemas } from './resource-schemas.ts'
+import { violationsOf } from './violations.ts'
+
+/** What a collection is, in its author's words. */
+export interface Declaration<Fields extends Record<string, TSchema>> {
+  /** The collection's path, in the plural: `places`. */
+  readonly name: string
+  /** One of them, for documentation: `Place`. */
+  readonly title: string
+  /** The first half of its permissions: `properties` for `properties:read` and `properties:write`. */
+  readonly permission: string
+  readonly table: ResourceTable
+  /** One for each column but the four that every table has; `Type.Optional` for those that may be left out. */
+  readonly fields: Fields
+  /** Fields that `?field=value` narrows the list by. */
+  readonly filters?: readonly (keyof Fields & string)[]
+  /** Keys for `?sort=`; the first is the default order. All must be `NOT NULL`, so that the order is total. */
+  readonly sorts?: readonly ((keyof Fields & string) | 'createdAt' | 'updatedAt')[]
+  /** Which collection a field names a row of. */
+  readonly references?: { readonly [Name in keyof Fields]?: Resource }
+}
+
+/** A collection with its schemas. Methods take the session of the tenant whose rows they reach. */
+export interface Resource {
+  readonly name: string
+  readonly title: string
+  readonly permission: string
+  readonly table: ResourceTable
+  readonly schemas: ResourceSchemas
+  list(session: TenantSession, query: ListQuery, cursors: CursorCodec): Promise<Page>
+  find(session: TenantSession, id: string): Promise<Tagged>
+  create(session: TenantSession, body: Body): Promise<Tagged>
+  update(session: TenantSession, id: string, patch: Body, ifMatch?: string): Promise<Tagged>
+  remove(session: TenantSession, id: string, ifMatch?: string): Promise<void>
+}
+
+/** Names that a filter may not take. */
+const RESERVED: ReadonlySet<string> = new Set(LIST_PARAMETERS)
+
+/** Declares a collection over its table. Throws when declaration and table do not fit, so that it does not boot. */
+export function defineResource<const Fields extends Record<string, TSchema>>(
+  declaration: Declaration<Fields>,
+): Resource {
+  assertReferences(declaration.table, declaration.references ?? {})
+  const model = modelOf(declaration)
+  const reader = new Reader(model)
+  const writer = new Writer(model, reader)
+  const { name, title, permission, table } = declaration
+  return {
+    name,
+    title,
+    permission,
+    table,
+    schemas: resourceSchemas(title, model),
+    list: (session, query, cursors) => reader.list(session, query, cursors),
+    find: (session, id) => reader.find(session, id),
+    create: (session, body) => writer.create(session, body),
+    update: (session, id, patch, ifMatch) => writer.update(session, id, patch, ifMatch),
+    remove: (session, id, ifMatch) => writer.remove(session, id, ifMatch),
+  }
+}
+
+/** Resolves a declaration against its table. */
+function modelOf<Fields extends Record<string, TSchema>>(declaration: Declaration<Fields>): Model {
+  const { name, table, filters = [], sorts = ['createdAt'] } = declaration
+  const reserved = filters.find((filter) => RESERVED.has(filter))
+  if (reserved !== undefined) throw new Error(`${reserved} cannot be a filter`)
+  const fields = pairFields(table, declaration.fields)
+  const fieldOf = (column: string) => fields.find((field) => field.column.name === column)?.name
+  return {
+    name,
+    table,
+    fields,
+    filters,
+    sorts: new Map(sorts.map((sort) => [sort, sortColumn(table, sort)])),
+    defaultSort: sorts[0] ?? 'createdAt',
+    violations: violationsOf(table, fieldOf),
+  }
+}
+
+/** A null would stand in no keyset comparison, and its row on no page. */
+function sortColumn(table: ResourceTable, sort: string): PgColumn {
+  const column = (getTableColumns(table) as Record<string, PgColumn>)[sort]
+  if (column === undefined || !column.notNull) throw new Error(`${sort} cannot be a sort key`)
+  return column
+}
+
+/** A reference is only as good as its foreign key: without one, a row of nobody would be accepted. */
+function assertReferences(table: ResourceTable, references: Record<string, Resource | undefined>): void {
+  const columns: Record<string, PgColumn> = getTableColumns(table)
+  for (const [field, target] of Object.entries(references)) {
+    const found = getTableConfig(table).foreignKeys.some((key) => {
+      const { columns: from, foreignTable } = key.reference()
+      return foreignTable === target?.table && from.some((column) => column.name === columns[field]?.name)
+    })
+    if (!found) throw new Error(`Field ${field} has no foreign key to ${target?.name}`)
+  }
+}

@@ -1,0 +1,51 @@
+import type { TSchema } from 'typebox'
+import { Type } from 'typebox'
+
+/** PostgreSQL cannot store U+0000 in text, so a body that holds one is refused before it costs a connection. */
+const NO_NUL = '^[^\\u0000]*$'
+/** Stricter than the format `uuid`, which lets `urn:uuid:…` through to a server that does not know it. */
+const UUID_PATTERN = '^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$'
+const INT4_MAX = 2_147_483_647
+
+/** A row's id, or a reference to one. */
+export const uuid = () => Type.String({ format: 'uuid', pattern: UUID_PATTERN })
+
+/** A moment in UTC with microseconds, as the server made it. */
+export const moment = () => Type.String({ format: 'date-time' })
+
+/** Text of 1 to `maxLength` characters, kept as it was sent. */
+export const text = (maxLength: number) => Type.String({ minLength: 1, maxLength, pattern: NO_NUL })
+
+/** One of a few words. */
+export const choice = <const Values extends readonly string[]>(...values: Values) =>
+  Type.Unsafe<Values[number]>({ type: 'string', enum: [...values] })
+
+/** A finite number between `minimum` and `maximum`, both included. */
+export const number = (minimum: number, maximum: number) => Type.Number({ minimum, maximum })
+
+/** An integer that fits the column type `integer`. */
+export const int4 = (minimum = -INT4_MAX - 1, maximum = INT4_MAX) => Type.Integer({ minimum, maximum })
+
+/** A calendar day, `YYYY-MM-DD`, that exists. */
+export const day = () => Type.String({ format: 'date' })
+
+/** A country by its two letters, ISO 3166. */
+export const country = () => Type.String({ pattern: '^[A-Z]{2}$' })
+
+/** An object of optional parts, kept in a `jsonb` column. In a patch its parts are merged one by one. */
+export const parts = (properties: Record<string, TSchema>) =>
+  Type.Object(
+    Object.fromEntries(
+      Object.entries(properties).map(([name, schema]) => [name, Type.Optional(nullable(schema))]),
+    ),
+    { additionalProperties: false },
+  )
+
+/**
+ * The same schema with null allowed. Written as `type: [x, 'null']`, not as a union: a union is tried member by member
+ * through ajv while serialising, a list of types costs one `typeof`.
+ */
+export function nullable(schema: TSchema): TSchema {
+  const { type, enum: values, ...rest } = schema as { type: string; enum?: unknown[] }
+  return Type.Unsafe<unknown>({ ...rest, type: [type, 'null'], ...(values && { enum: [...values, null] }) })
+}

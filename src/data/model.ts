@@ -1,0 +1,71 @@
+import { getTableColumns, is, SQL } from 'drizzle-orm'
+import type { PgColumn, PgTable } from 'drizzle-orm/pg-core'
+import type { TSchema } from 'typebox'
+import { Type } from 'typebox'
+import type { Violations } from './violations.ts'
+
+/** A table of src/tenant/schema.ts that can be a collection. */
+export type ResourceTable = PgTable & Record<'tenantId' | 'id' | 'createdAt' | 'updatedAt', PgColumn>
+
+/** A row as it is answered: the declared fields beside these three, never the tenant. */
+export interface Row {
+  readonly id: string
+  readonly createdAt: string
+  readonly updatedAt: string
+  readonly [field: string]: unknown
+}
+
+/** A single row with its entity tag (without the quotes). */
+export interface Tagged {
+  readonly row: Row
+  readonly etag: string
+}
+
+/** One declared field: its column, its schema without null, and what may be left out. */
+export interface Field {
+  readonly name: string
+  readonly column: PgColumn
+  readonly schema: TSchema
+  readonly required: boolean
+  readonly nullable: boolean
+}
+
+/** What the statements of a collection are built from. */
+export interface Model {
+  readonly name: string
+  readonly table: ResourceTable
+  readonly fields: readonly Field[]
+  readonly filters: readonly string[]
+  readonly sorts: ReadonlyMap<string, PgColumn>
+  readonly defaultSort: string
+  readonly violations: Violations
+}
+
+/** Columns that the gateway fills itself; a body that names one is refused as an unknown field. */
+const OWN_COLUMNS = new Set(['tenantId', 'id', 'createdAt', 'updatedAt'])
+/** Stands beside the fields while a single row is read. */
+const ETAG_ALIAS = 'etag'
+
+/**
+ * Pairs the declared fields with the table's columns. Throws when they do not fit (a column without a field, a field that
+ * may be left out of a column that must not be null), so that a mistaken declaration does not boot.
+ */
+export function pairFields(table: ResourceTable, schemas: Readonly<Record<string, TSchema>>): Field[] {
+  const columns: Record<string, PgColumn> = getTableColumns(table)
+  for (const name of Object.keys(columns)) {
+    if (!OWN_COLUMNS.has(name) && !(name in schemas)) throw new Error(`Column ${name} has no field`)
+  }
+  return Object.entries(schemas).map(([name, schema]) => pairField(name, schema, columns[name]))
+}
+
+function pairField(name: string, schema: TSchema, column: PgColumn | undefined): Field {
+  if (column === undefined || OWN_COLUMNS.has(name) || name === ETAG_ALIAS)
+    throw new Error(`Field ${name} has no column`)
+  const required = !Type.IsOptional(schema)
+  if (required && !column.notNull) throw new Error(`Field ${name} is required, its column is not`)
+  if (!required && column.notNull && !column.hasDefault) throw new Error(`Column ${name} must be required`)
+  // Inserts name every column, so a default computed by the server would never apply.
+  if (is(column.default, SQL)) throw new Error(`The default of ${name} must be a plain value`)
+  // The copy sheds TypeBox's hidden mark of an optional property.
+  return { name, column, schema: { ...schema }, required, nullable: !column.notNull }
+}

@@ -1,0 +1,179 @@
+import type { SQL } from 'drizzle-orm'
+import { and, asc, desc, eq, sql } from 'drizzle-orm'
+import { drizzle } from 'drizzle-orm/node-postgres'
+import type { PgColumn } from 'drizzle-orm/pg-core'
+import { fail } from '../errors.ts'
+import type { TenantSession } from '../tenant/session.ts'
+import type { CursorCodec, CursorScope } from './cursor.ts'
+import { etagOf } from './etag.ts'
+import type { Model, ResourceTable, Row, Tagged } from './model.ts'
+import type { Statement } from './statement.ts'
+import { compile, run, value } from './statement.ts'
+
+export const DEFAULT_LIMIT = 50
+export const MAX_LIMIT = 200
+
+// Placeholders; the space keeps them apart from the filters' own.
+const PAGE_SIZE = 'page size'
+const AFTER_VALUE = 'after value'
+const AFTER_ID = 'after id'
+
+/** Query parameters of a list that are not filters. */
+export const LIST_PARAMETERS = ['limit', 'cursor', 'sort'] as const
+
+/** A validated query string: paging, order, and a value for each declared filter that was given. */
+export interface ListQuery {
+  readonly limit?: number
+  readonly cursor?: string
+  readonly sort?: string
+  readonly [filter: string]: unknown
+}
+
+/** One page, as it is answered. */
+export interface Page {
+  readonly data: readonly Row[]
+  readonly nextCursor: string | null
+}
+
+/** A row as `find` and the commands read it: the tag beside the fields. */
+export type RowWithTag = Row & { readonly etag: string }
+
+/** Builds SQL without a connection. */
+export const builder = drizzle.mock()
+
+/** Every column but the tenant's, under its field's name. */
+function selection({ table, fields }: Model): Record<string, SQL.Aliased> {
+  const named = fields.map(({ name, column }) => [name, column] as const)
+  const all = [
+    ['id', table.id],
+    ...named,
+    ['createdAt', table.createdAt],
+    ['updatedAt', table.updatedAt],
+  ] as const
+  return Object.fromEntries(all.map(([name, column]) => [name, sql`${column}`.as(name)]))
+}
+
+/** The selection of a single row, which carries its entity tag. */
+export function taggedSelection(model: Model): Record<string, SQL.Aliased> {
+  return { ...selection(model), etag: etagOf(model.table).as('etag') }
+}
+
+/** The one row, in the session's tenant. RLS says the same again; written out, the composite key's index serves it. */
+export function isRow(table: ResourceTable): SQL | undefined {
+  return and(eq(table.tenantId, value('tenantId', table.tenantId)), eq(table.id, value('id', table.id)))
+}
+
+/** Takes the tag out of a row that was read with `taggedSelection`. */
+export function tagged({ etag, ...row }: RowWithTag): Tagged {
+  return { row: row as Row, etag }
+}
+
+/** The reading half of a collection. Each call is one statement. */
+export class Reader {
+  readonly #model: Model
+  readonly #find: Statement
+  readonly #lists = new Map<string, Statement>()
+
+  constructor(model: Model) {
+    this.#model = model
+    this.#find = compile(builder.select(taggedSelection(model)).from(model.table).where(isRow(model.table)))
+  }
+
+  /** The row with its tag; throws `NOT_FOUND`, also for a row of another tenant. */
+  async find(session: TenantSession, id: string): Promise<Tagged> {
+    const [row] = await this.#run<RowWithTag>(session, this.#find, { tenantId: session.tenantId, id })
+    if (row === undefined) throw fail('NOT_FOUND')
+    return tagged(row)
+  }
+
+  /** One page in a stable order; throws `INVALID_CURSOR` for a cursor of another list. */
+  async list(session: TenantSession, query: ListQuery, cursors: CursorCodec): Promise<Page> {
+    const { limit = DEFAULT_LIMIT, cursor, sort = this.#model.defaultSort, ...given } = query
+    const scope: CursorScope = {
+      tenantId: session.tenantId,
+      resource: this.#model.name,
+      sort,
+      filters: this.#filtersOf(given),
+    }
+    const after = cursor === undefined ? undefined : cursors.decode(scope, cursor)
+    const rows = await this.#run<Row>(session, this.#listStatement(scope, after !== undefined), {
+      ...given,
+      tenantId: session.tenantId,
+      [PAGE_SIZE]: limit + 1,
+      [AFTER_VALUE]: after?.value,
+      [AFTER_ID]: after?.id,
+    })
+    return pageOf(rows, limit, (last) =>
+      cursors.encode(scope, { value: last[sort.replace('-', '')] as string | number, id: last.id }),
+    )
+  }
+
+  /** In the order of the declaration, so that one set of filters has one statement and one signature. */
+  #filtersOf(given: Readonly<Record<string, unknown>>): (readonly [string, unknown])[] {
+    const filters = this.#model.filters.flatMap((name) =>
+      given[name] === undefined ? [] : [[name, given[name]] as const],
+    )
+    if (filters.length < Object.keys(given).length) throw fail('VALIDATION_FAILED')
+    return filters
+  }
+
+  /** There are as many as orders × sets of filters, all declared, so the map cannot grow without end. */
+  #listStatement({ sort, filters }: CursorScope, after: boolean): Statement {
+    const names = filters.map(([name]) => name)
+    const key = `${sort} ${after} ${names.join()}`
+    const known = this.#lists.get(key)
+    if (known !== undefined) return known
+    const statement = listStatement(this.#model, sort, { after, filters: names })
+    this.#lists.set(key, statement)
+    return statement
+  }
+
+  async #run<R>(session: TenantSession, statement: Statement, values: Record<string, unknown>): Promise<R[]> {
+    try {
+      return await run<R>(session, statement, values)
+    } catch (error) {
+      throw this.#model.violations.translate(error, 'read')
+    }
+  }
+}
+
+/** The statement of a list: filters, the keyset condition unless it is the first page, one row more than shown. */
+function listStatement(
+  model: Model,
+  sort: string,
+  { after, filters }: { after: boolean; filters: readonly string[] },
+): Statement {
+  const descending = sort.startsWith('-')
+  const column = model.sorts.get(descending ? sort.slice(1) : sort)
+  if (column === undefined) throw fail('VALIDATION_FAILED')
+  const { table } = model
+  const direction = descending ? desc : asc
+  const conditions = [
+    eq(table.tenantId, value('tenantId', table.tenantId)),
+    ...model.fields.flatMap((field) =>
+      filters.includes(field.name) ? [eq(field.column, value(field.name, field.column))] : [],
+    ),
+    ...(after ? [isAfter(column, table.id, descending)] : []),
+  ]
+  return compile(
+    builder
+      .select(selection(model))
+      .from(table)
+      .where(and(...conditions))
+      .orderBy(direction(column), direction(table.id))
+      .limit(sql.placeholder(PAGE_SIZE)),
+  )
+}
+
+/** A row comparison, which one index scan answers, where `a > x or (a = x and b > y)` would filter. */
+function isAfter(column: PgColumn, id: PgColumn, descending: boolean): SQL {
+  const operator = sql.raw(descending ? '<' : '>')
+  return sql`(${column}, ${id}) ${operator} (${sql.placeholder(AFTER_VALUE)}, ${sql.placeholder(AFTER_ID)})`
+}
+
+function pageOf(rows: Row[], limit: number, cursorAfter: (last: Row) => string): Page {
+  if (rows.length <= limit) return { data: rows, nextCursor: null }
+  const data = rows.slice(0, limit)
+  const last = data.at(-1)
+  return { data, nextCursor: last === undefined ? null : cursorAfter(last) }
+}

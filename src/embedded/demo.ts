@@ -1,0 +1,156 @@
+import type { Actor } from '../catalog/audit.ts'
+import { systemActor } from '../catalog/audit.ts'
+import type { Route } from '../catalog/directory.ts'
+import { PublicError } from '../errors.ts'
+import { newId } from '../lib/ids.ts'
+import type { ServerAddress } from '../lib/pg.ts'
+import type { Operations, TenantRecord } from '../operations/operations.ts'
+import { estates, places } from '../tenant/schema.ts'
+import type { TenantSession } from '../tenant/session.ts'
+
+/** What a demo needs of a gateway. */
+export interface DemoGateway {
+  readonly operations: Operations
+  routeOf(code: string): Promise<Route | null>
+  sessionOf(route: Route): TenantSession
+}
+
+interface DemoTenant {
+  readonly code: string
+  readonly name: string
+  readonly parent: string | null
+  /** Name of the embedded database that becomes its own; null stays in the shared one. */
+  readonly database: string | null
+  readonly places: readonly {
+    readonly name: string
+    readonly city: string
+    readonly estates: readonly string[]
+  }[]
+}
+
+/** The one password of all demo administrators; the demo listens on the loopback address. */
+export const DEMO_PASSWORD = 'demo-password-please-change'
+
+export const DEMO_TENANTS: readonly DemoTenant[] = [
+  {
+    code: 'acme-corp',
+    name: 'Acme Corporation',
+    parent: null,
+    database: null,
+    places: [
+      { name: 'Harbour House', city: 'Rotterdam', estates: ['Apartment 1A', 'Apartment 1B'] },
+      { name: 'Mill Lane Parking', city: 'Utrecht', estates: [] },
+    ],
+  },
+  {
+    code: 'globex',
+    name: 'Globex Property',
+    parent: null,
+    database: null,
+    places: [{ name: 'Station Square 4', city: 'Antwerp', estates: ['Office 3'] }],
+  },
+  {
+    code: 'initech',
+    name: 'Initech Estates',
+    parent: null,
+    database: 'demo_initech',
+    places: [{ name: 'Old Brewery', city: 'Ghent', estates: ['Loft 12', 'Loft 14', 'Studio 2'] }],
+  },
+  { code: 'umbrella', name: 'Umbrella Holding', parent: null, database: null, places: [] },
+  {
+    code: 'umbrella-north',
+    name: 'Umbrella North',
+    parent: 'umbrella',
+    database: 'demo_umbrella_north',
+    places: [{ name: 'Lighthouse Row', city: 'Bergen', estates: ['Cottage 7'] }],
+  },
+]
+
+export const DEMO_DATABASES: readonly string[] = DEMO_TENANTS.flatMap(({ database }) => database ?? [])
+
+const VALIDATION_POLL_MS = 50
+const VALIDATION_TIMEOUT_MS = 30_000
+
+/**
+ * Seeds what is missing of the demo: tenants, their administrators, own databases and a few rows. Can be interrupted and
+ * repeated at any point; what people have changed since stays.
+ */
+export async function seedDemo(
+  gateway: DemoGateway,
+  databases: ReadonlyMap<string, ServerAddress>,
+): Promise<void> {
+  const actor = systemActor('demo')
+  for (const tenant of DEMO_TENANTS) {
+    const { id, isNew } = await ensureTenant(gateway, tenant, actor)
+    const address = tenant.database === null ? undefined : databases.get(tenant.database)
+    if (address !== undefined) await ensureDatabase(gateway.operations, { id, address, actor })
+    if (isNew) await addPlaces(gateway, tenant)
+  }
+}
+
+async function ensureTenant(
+  gateway: DemoGateway,
+  tenant: DemoTenant,
+  actor: Actor,
+): Promise<{ id: string; isNew: boolean }> {
+  const known = await gateway.routeOf(tenant.code)
+  if (known !== null) return { id: known.tenantId, isNew: false }
+  const parent = tenant.parent === null ? null : await gateway.routeOf(tenant.parent)
+  const { code, name } = tenant
+  const record: TenantRecord = await gateway.operations.createTenant(
+    {
+      code,
+      name,
+      ...(parent !== null && { parentId: parent.tenantId }),
+      admin: { email: `admin@${code}.example`, password: DEMO_PASSWORD, name: `Administrator of ${name}` },
+    },
+    actor,
+  )
+  return { id: record.tenant.id, isNew: true }
+}
+
+/** Registers the database if it is not, or if the server listens elsewhere than it did, and waits until it is valid. */
+async function ensureDatabase(
+  operations: Operations,
+  { id, address, actor }: { id: string; address: ServerAddress; actor: Actor },
+): Promise<void> {
+  const present = await describe(operations, id)
+  if (present?.port !== address.port) {
+    const password = encodeURIComponent(await address.password())
+    const connectionString = `postgresql://${address.user}:${password}@${address.host}:${address.port}/${address.database}`
+    const limits = { poolSize: 10, idleTimeoutSeconds: 30, connectionTimeoutSeconds: 5 }
+    await operations.registerDatabase(id, { connectionString, ...limits, applyMigrations: true }, actor)
+  }
+  const deadline = performance.now() + VALIDATION_TIMEOUT_MS
+  for (;;) {
+    const state = await describe(operations, id)
+    if (state?.status === 'active' && state.port === address.port) return
+    if (performance.now() > deadline)
+      throw new Error(`the demo database did not become active: ${state?.lastErrorCode}`)
+    await new Promise((resolve) => setTimeout(resolve, VALIDATION_POLL_MS))
+  }
+}
+
+async function describe(operations: Operations, tenantId: string) {
+  try {
+    return (await operations.describeDatabase(tenantId)).current
+  } catch (error) {
+    if (error instanceof PublicError && error.code === 'NOT_FOUND') return null
+    throw error
+  }
+}
+
+async function addPlaces(gateway: DemoGateway, tenant: DemoTenant): Promise<void> {
+  const route = await gateway.routeOf(tenant.code)
+  if (route === null || tenant.places.length === 0) return
+  const tenantId = route.tenantId
+  await gateway.sessionOf(route).transaction(async (db) => {
+    for (const place of tenant.places) {
+      const placeId = newId()
+      const address = { city: place.city }
+      await db.insert(places).values({ tenantId, id: placeId, name: place.name, kind: 'building', address })
+      for (const name of place.estates)
+        await db.insert(estates).values({ tenantId, id: newId(), placeId, name })
+    }
+  })
+}

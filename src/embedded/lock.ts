@@ -1,0 +1,86 @@
+import { createHash, randomBytes } from 'node:crypto'
+import { link, readFile, rename, rm, writeFile } from 'node:fs/promises'
+import { EmbeddedServerError, unless } from './failure.ts'
+import { identifyProcess, isStillRunning, type ProcessIdentity } from './processes.ts'
+
+export interface Lock {
+  release(): Promise<void>
+}
+
+interface Holder extends ProcessIdentity {
+  nonce: string
+}
+
+/**
+ * Takes the lock at `path` for the life of this process. A lock whose process is gone is taken over.
+ * @throws EmbeddedServerError `IN_USE` while another start (or this process itself) holds it
+ */
+export async function acquireLock(path: string): Promise<Lock> {
+  const identity = identifyProcess(process.pid) ?? { pid: process.pid, birth: null }
+  const mine: Holder = { ...identity, nonce: randomBytes(8).toString('hex') }
+  const draft = `${path}.${mine.nonce}.draft`
+  await writeFile(draft, JSON.stringify(mine), { flag: 'wx', mode: 0o644 })
+  try {
+    await take(path, draft)
+  } finally {
+    await rm(draft, { force: true })
+  }
+  return {
+    release: async () => {
+      if ((await readHolder(path))?.nonce === mine.nonce) await rm(path, { force: true })
+    },
+  }
+}
+
+/**
+ * A link is made or not, in one step and with its content. A stale lock is replaced by renaming over it, never
+ * removed first, and only by whoever holds the right to break exactly that one; otherwise two starts could each
+ * remove what the other has just made.
+ */
+async function take(path: string, draft: string): Promise<void> {
+  for (;;) {
+    if (
+      (await unless(
+        ['EEXIST'],
+        link(draft, path).then(() => true),
+      )) !== null
+    )
+      return
+    const holder = await readHolder(path)
+    if (holder === null) continue
+    if (isStillRunning(holder)) throw inUse(path, holder)
+    const right = `${path}.${holder.nonce}`
+    await take(right, draft)
+    try {
+      if ((await readHolder(path))?.nonce === holder.nonce) return await replace(path, draft)
+    } finally {
+      await rm(right, { force: true })
+    }
+  }
+}
+
+async function replace(path: string, draft: string): Promise<void> {
+  const second = `${draft}.second`
+  await link(draft, second)
+  await rename(second, path)
+}
+
+async function readHolder(path: string): Promise<Holder | null> {
+  const text = await unless(['ENOENT'], readFile(path, 'utf8'))
+  if (text === null) return null
+  try {
+    const { pid, birth, nonce } = JSON.parse(text)
+    if (typeof pid === 'number' && /^[0-9a-f]{16}$/.test(nonce)) return { pid, birth: birth ?? null, nonce }
+  } catch {
+    // Falls through: a file torn by a power cut belongs to nobody.
+  }
+  return { pid: 0, birth: null, nonce: createHash('sha256').update(text).digest('hex').slice(0, 16) }
+}
+
+function inUse(path: string, holder: Holder): EmbeddedServerError {
+  const who = holder.pid === process.pid ? 'this process' : `process ${holder.pid}`
+  return new EmbeddedServerError(
+    'IN_USE',
+    `The embedded PostgreSQL's data is in use by ${who} already (${path}). Stop it first, or use another directory.`,
+  )
+}

@@ -1,0 +1,230 @@
+import { type ChildProcess, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { readFileSync, readlinkSync } from 'node:fs'
+import { open, readFile, realpath, rename, rm, stat, writeFile } from 'node:fs/promises'
+import { createServer } from 'node:net'
+import { basename, join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { Client } from 'pg'
+import type { Secret } from '../lib/secret.ts'
+import type { Binaries } from './binaries.ts'
+import { superuserName } from './cluster.ts'
+import { EmbeddedServerError, unless } from './failure.ts'
+import {
+  childSurroundings,
+  identifyProcess,
+  type ProcessIdentity,
+  runCommand,
+  sendSignal,
+  waitForExit,
+} from './processes.ts'
+import type { ServerUser } from './server-user.ts'
+
+export const host = '127.0.0.1'
+
+const startTimeoutMs = 60_000
+const fastStopTimeoutMs = 10_000
+const immediateStopTimeoutMs = 8_000
+const keptLogBytes = 256 * 1024
+
+export interface Launch {
+  readonly data: string
+  readonly log: string
+  readonly binaries: Binaries
+  readonly user: ServerUser | null
+  readonly password: Secret
+  readonly settings: Readonly<Record<string, string>>
+}
+
+/**
+ * Starts `postgres` and waits until it lets the superuser in.
+ * @throws EmbeddedServerError `START_FAILED` with the end of the server's log
+ */
+export async function startPostmaster(launch: Launch, port: number): Promise<ChildProcess> {
+  const child = await spawnPostgres(launch, port)
+  try {
+    await waitUntilReady(launch, child, port)
+    return child
+  } catch (error) {
+    if (child.pid !== undefined && !hasEnded(child)) await stopProcess(child.pid)
+    throw error
+  }
+}
+
+/**
+ * Fast shutdown: sessions are cut off, everything committed is kept. After a deadline without a checkpoint.
+ * @throws EmbeddedServerError `STOP_FAILED`
+ */
+export async function stopProcess(pid: number): Promise<void> {
+  const identity = identifyProcess(pid)
+  if (identity === null) return
+  sendSignal(pid, 'SIGINT')
+  if (await waitForExit(identity, fastStopTimeoutMs)) return
+  sendSignal(pid, 'SIGQUIT')
+  if (await waitForExit(identity, immediateStopTimeoutMs)) return
+  throw new EmbeddedServerError('STOP_FAILED', `PostgreSQL (process ${pid}) does not stop.`)
+}
+
+/**
+ * Ends a server that outlived the process that started it. The number in `postmaster.pid` alone proves nothing: it
+ * may be somebody else's by now, and then only the file, which would keep PostgreSQL from starting, is removed.
+ */
+export async function stopLeftover(data: string): Promise<number | null> {
+  const pid = (await readPidFile(data))?.pid
+  const identity = pid === undefined ? null : identifyProcess(pid)
+  if (identity === null) return null
+  if (await isServerOf(identity, data)) {
+    await stopProcess(identity.pid)
+    return identity.pid
+  }
+  await rm(join(data, 'postmaster.pid'), { force: true })
+  return null
+}
+
+/** The preferred port if nobody listens there, else any free one. */
+export async function findFreePort(preferred: number): Promise<number> {
+  const found = await unless(['EADDRINUSE', 'EACCES'], tryPort(preferred))
+  return found ?? tryPort(0)
+}
+
+function tryPort(port: number): Promise<number> {
+  return new Promise((resolve, reject) => {
+    const server = createServer()
+    server.once('error', reject)
+    server.listen({ host, port, exclusive: true }, () => {
+      const address = server.address()
+      const bound = address !== null && typeof address === 'object' ? address.port : port
+      server.close(() => resolve(bound))
+    })
+  })
+}
+
+async function spawnPostgres(launch: Launch, port: number): Promise<ChildProcess> {
+  const settings = {
+    ...launch.settings,
+    listen_addresses: host,
+    port: String(port),
+    unix_socket_directories: '',
+  }
+  const args = Object.entries(settings).flatMap(([name, value]) => ['-c', `${name}=${value}`])
+  const log = await openLog(launch.log)
+  try {
+    const child = spawn(launch.binaries.postgres, ['-D', launch.data, ...args], {
+      ...childSurroundings(launch.user),
+      // A session of its own: the terminal's Ctrl-C must reach us alone, or the server goes before we have drained.
+      detached: true,
+      stdio: ['ignore', log.fd, log.fd],
+    })
+    await once(child, 'spawn')
+    child.unref()
+    return child
+  } catch (cause) {
+    throw new EmbeddedServerError('START_FAILED', 'postgres could not be executed.', { cause })
+  } finally {
+    await log.close()
+  }
+}
+
+/** Keeps the end of a long log, and makes the file anew so that it is ours whoever wrote it before. */
+async function openLog(path: string) {
+  const size = (await unless(['ENOENT'], stat(path)))?.size ?? 0
+  if (size > 4 * keptLogBytes) {
+    await writeFile(`${path}.draft`, await readTail(path, keptLogBytes), { mode: 0o600 })
+    await rename(`${path}.draft`, path)
+  }
+  return open(path, 'a', 0o600)
+}
+
+async function readTail(path: string, bytes: number): Promise<Buffer> {
+  const file = await open(path, 'r')
+  try {
+    const { size } = await file.stat()
+    const { buffer, bytesRead } = await file.read(Buffer.alloc(bytes), 0, bytes, Math.max(0, size - bytes))
+    return buffer.subarray(0, bytesRead)
+  } finally {
+    await file.close()
+  }
+}
+
+/**
+ * First the server's own word that this very process listens on this very port, then a real login: the port alone
+ * could be anybody's.
+ */
+async function waitUntilReady(launch: Launch, child: ChildProcess, port: number): Promise<void> {
+  const deadline = Date.now() + startTimeoutMs
+  while (Date.now() < deadline) {
+    if (hasEnded(child)) throw await startFailure(launch, 'ended while starting')
+    const file = await readPidFile(launch.data)
+    if (file?.pid === child.pid && file?.port === port && file.ready && (await canLogIn(launch, port))) return
+    await sleep(15)
+  }
+  throw await startFailure(launch, `was not ready within ${startTimeoutMs / 1000} s`)
+}
+
+async function startFailure(launch: Launch, why: string): Promise<EmbeddedServerError> {
+  const tail = (await readTail(launch.log, 2_000)).toString().trim()
+  return new EmbeddedServerError('START_FAILED', `PostgreSQL ${why}. The end of ${launch.log}:\n${tail}`)
+}
+
+async function canLogIn(launch: Launch, port: number): Promise<boolean> {
+  const client = new Client({
+    host,
+    port,
+    user: superuserName,
+    password: launch.password.reveal(),
+    database: 'postgres',
+    ssl: false,
+    connectionTimeoutMillis: 5_000,
+    query_timeout: 5_000,
+  })
+  client.on('error', () => {})
+  try {
+    await client.connect()
+    await client.query('SELECT 1')
+    return true
+  } catch (cause) {
+    // 28P01: a password that is not this data's will not become so by waiting.
+    if (cause instanceof Error && 'code' in cause && cause.code === '28P01') {
+      const message = `The password kept beside ${launch.data} is not the one its server was made with.`
+      throw new EmbeddedServerError('DATA_UNUSABLE', message, { cause })
+    }
+    return false
+  } finally {
+    await client.end().catch(() => {})
+  }
+}
+
+interface PidFile {
+  pid: number
+  port: number
+  ready: boolean
+}
+
+/** Lines: pid, data directory, start time, port, socket directory, address, shared memory, status. */
+async function readPidFile(data: string): Promise<PidFile | null> {
+  const text = await unless(['ENOENT', 'ENOTDIR'], readFile(join(data, 'postmaster.pid'), 'utf8'))
+  if (text === null) return null
+  const lines = text.split('\n').map((line) => line.trim())
+  return { pid: Math.abs(Number(lines[0])), port: Number(lines[3]), ready: lines[7] === 'ready' }
+}
+
+/** A postmaster's working directory is its data directory; elsewhere than on Linux its command line has to tell. */
+async function isServerOf({ pid }: ProcessIdentity, data: string): Promise<boolean> {
+  if (process.platform === 'linux') {
+    try {
+      const program = basename(readlinkSync(`/proc/${pid}/exe`).replace(/ \(deleted\)$/, ''))
+      return program === 'postgres' && readlinkSync(`/proc/${pid}/cwd`) === (await realpath(data))
+    } catch {
+      // Not ours to look into (no ptrace right over it): the command line is open to all.
+      const words = readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0')
+      return basename(words[0] ?? '') === 'postgres' && words.includes(data)
+    }
+  }
+  if (process.platform === 'win32') return false
+  const { output } = await runCommand('/bin/ps', ['-o', 'command=', '-p', String(pid)], null)
+  return output.includes('postgres') && output.includes(data)
+}
+
+function hasEnded(child: ChildProcess): boolean {
+  return child.exitCode !== null || child.signalCode !== null
+}

@@ -1,0 +1,109 @@
+import type pg from 'pg'
+import type { SslMode } from '../lib/connection-string.ts'
+import { connectClient, type ServerAddress } from '../lib/pg.ts'
+import { Secret } from '../lib/secret.ts'
+import { keptSecret, randomToken } from './kept.ts'
+import type { EmbeddedServer } from './server.ts'
+
+/** A database and the ordinary roles that it knows. */
+export interface EmbeddedDatabases {
+  readonly catalog: ServerAddress
+  readonly shared: ServerAddress
+  readonly sharedOwner: ServerAddress
+  /** Ready for a tenant each: its own database, its own role. By name. */
+  readonly dedicated: ReadonlyMap<string, ServerAddress>
+}
+
+const CATALOG = 'freehold_catalog'
+const SHARED = 'freehold_shared'
+const SHARED_OWNER = 'freehold_shared_owner'
+
+/**
+ * Makes the roles and databases of an embedded server, those that are missing. As in production nothing serves as
+ * superuser, and who serves the shared database does not own its tables.
+ */
+export async function provision(
+  server: EmbeddedServer,
+  directory: string,
+  dedicated: readonly string[],
+): Promise<EmbeddedDatabases> {
+  const addressFor = async (role: string, database: string) =>
+    addressOf(server, {
+      role,
+      database,
+      password: new Secret(await keptSecret(`${directory}/role-${role}`, randomToken)),
+    })
+  const catalog = await addressFor(CATALOG, CATALOG)
+  const sharedOwner = await addressFor(SHARED_OWNER, SHARED)
+  const shared = await addressFor(SHARED, SHARED)
+  const own = new Map<string, ServerAddress>()
+  for (const name of dedicated) own.set(name, await addressFor(name, name))
+  await asSuperuser(server, 'postgres', async (client) => {
+    for (const address of [catalog, sharedOwner, shared, ...own.values()]) await ensureRole(client, address)
+    for (const address of [catalog, sharedOwner, ...own.values()]) await ensureDatabase(client, address)
+  })
+  await asSuperuser(server, SHARED, async (client) => {
+    await client.query(
+      `GRANT CONNECT ON DATABASE ${SHARED} TO ${SHARED}; GRANT USAGE ON SCHEMA public TO ${SHARED}`,
+    )
+    await client.query(
+      `ALTER DEFAULT PRIVILEGES FOR ROLE ${SHARED_OWNER} IN SCHEMA public
+         GRANT SELECT, INSERT, UPDATE, DELETE ON TABLES TO ${SHARED}`,
+    )
+  })
+  return { catalog, shared, sharedOwner, dedicated: own }
+}
+
+interface Login {
+  readonly role: string
+  readonly database: string
+  readonly password: Secret
+}
+
+function addressOf(server: EmbeddedServer, { role, database, password }: Login): ServerAddress {
+  const sslMode: SslMode = 'disable'
+  return {
+    host: server.host,
+    port: server.port,
+    database,
+    user: role,
+    password: async () => password.reveal(),
+    sslMode,
+    caCertificate: null,
+    applicationName: 'freehold',
+    lookup: null,
+  }
+}
+
+async function asSuperuser(
+  server: EmbeddedServer,
+  database: string,
+  fn: (client: pg.Client) => Promise<void>,
+): Promise<void> {
+  const { user, password } = server.superuser
+  const address = addressOf(server, { role: user, database, password })
+  const client = await connectClient(address, { connectTimeoutMs: 10_000, statementTimeoutMs: 60_000 })
+  try {
+    await fn(client)
+  } finally {
+    await client.end()
+  }
+}
+
+/** Passwords are set at every start: the files that keep them are what counts. */
+async function ensureRole(client: pg.Client, { user, password }: ServerAddress): Promise<void> {
+  const { rowCount } = await client.query('SELECT FROM pg_catalog.pg_roles WHERE rolname = $1', [user])
+  const verb = rowCount === 0 ? 'CREATE' : 'ALTER'
+  const secret = client.escapeLiteral(await password())
+  await client.query(
+    `${verb} ROLE ${client.escapeIdentifier(user)} LOGIN NOSUPERUSER NOBYPASSRLS NOCREATEDB NOCREATEROLE PASSWORD ${secret}`,
+  )
+}
+
+async function ensureDatabase(client: pg.Client, { database, user }: ServerAddress): Promise<void> {
+  const { rowCount } = await client.query('SELECT FROM pg_catalog.pg_database WHERE datname = $1', [database])
+  if (rowCount !== 0) return
+  const name = client.escapeIdentifier(database)
+  await client.query(`CREATE DATABASE ${name} OWNER ${client.escapeIdentifier(user)} TEMPLATE template0`)
+  await client.query(`REVOKE ALL ON DATABASE ${name} FROM PUBLIC`)
+}

@@ -1,0 +1,36 @@
+import { resolve } from 'node:path'
+import { generateMasterKey, parseMasterKey } from '../crypto/key-source.ts'
+import { Secret } from '../lib/secret.ts'
+import { DEMO_DATABASES } from './demo.ts'
+import { keptSecret, randomToken } from './kept.ts'
+import { type EmbeddedDatabases, provision } from './provision.ts'
+import { type EmbeddedServer, startEmbeddedServer } from './server.ts'
+
+/** Everything that settings would say, made once and kept in the directory. */
+export interface Embedded {
+  readonly server: EmbeddedServer
+  readonly databases: EmbeddedDatabases
+  readonly encryptionKey: ReturnType<typeof parseMasterKey>
+  readonly operatorToken: Secret
+}
+
+/** Kept from start to start where possible: the catalog remembers it for the demo's own databases. */
+const PREFERRED_PORT = 54_329
+
+/**
+ * Starts a PostgreSQL of our own with data below `.freehold/` of the working directory, and makes what is missing there.
+ * @throws EmbeddedServerError
+ */
+export async function startEmbedded(log: (line: string) => void): Promise<Embedded> {
+  const directory = resolve('.freehold')
+  const encryptionKey = parseMasterKey(await keptSecret(`${directory}/encryption-key`, generateMasterKey))
+  const operatorToken = new Secret(await keptSecret(`${directory}/operator-token`, randomToken))
+  const server = await startEmbeddedServer({ dataDir: `${directory}/postgres`, port: PREFERRED_PORT, log })
+  try {
+    const databases = await provision(server, directory, DEMO_DATABASES)
+    return { server, databases, encryptionKey, operatorToken }
+  } catch (error) {
+    await server.stop()
+    throw error
+  }
+}

@@ -1,0 +1,101 @@
+/**
+ * Every error a caller can see: status, public text, and for those worth repeating the seconds to wait. Nothing else
+ * may reach a caller; what a database or a library said stays in the log.
+ */
+const TABLE = {
+  VALIDATION_FAILED: { status: 400, title: 'The request is not valid' },
+  MALFORMED_JSON: { status: 400, title: 'The body is not valid JSON' },
+  INVALID_CURSOR: { status: 400, title: 'The cursor is not valid for this list' },
+  TENANT_AMBIGUOUS: {
+    status: 400,
+    title: 'The request names more than one tenant, or none where one is needed',
+  },
+  UNAUTHENTICATED: { status: 401, title: 'Credentials are required' },
+  TOKEN_EXPIRED: { status: 401, title: 'The access token has expired' },
+  TOKEN_INVALID: { status: 401, title: 'The access token is not valid' },
+  INVALID_CREDENTIALS: { status: 401, title: 'The credentials are not valid' },
+  REFRESH_TOKEN_REUSED: { status: 401, title: 'The refresh token was used before' },
+  PERMISSION_DENIED: { status: 403, title: 'The permission for this is missing' },
+  CROSS_TENANT_ACCESS: { status: 403, title: 'This account cannot be acted for' },
+  OPERATOR_REQUIRED: { status: 403, title: 'This path is for operators' },
+  ACCOUNT_LOCKED: { status: 403, title: 'The account is locked for a while' },
+  TENANT_NOT_FOUND: { status: 404, title: 'There is no such tenant' },
+  NOT_FOUND: { status: 404, title: 'There is no such resource' },
+  REFERENCE_NOT_FOUND: { status: 404, title: 'The body refers to a resource that does not exist' },
+  TENANT_CODE_TAKEN: { status: 409, title: 'The tenant code is taken' },
+  CONFLICT: { status: 409, title: 'The request conflicts with what exists' },
+  DATABASE_IN_USE: { status: 409, title: "The tenant's data is in this database" },
+  MOVE_IN_PROGRESS: { status: 409, title: 'The tenant is being moved' },
+  IDEMPOTENCY_MISMATCH: { status: 409, title: 'The idempotency key was used for another request' },
+  PRECONDITION_FAILED: { status: 412, title: 'The resource has changed' },
+  PAYLOAD_TOO_LARGE: { status: 413, title: 'The body is too large' },
+  UNSUPPORTED_MEDIA_TYPE: { status: 415, title: 'The media type is not supported' },
+  PRECONDITION_REQUIRED: { status: 428, title: 'The request must be conditional' },
+  RATE_LIMITED: { status: 429, title: 'Too many requests', retryAfterSeconds: 1 },
+  INTERNAL_ERROR: { status: 500, title: 'Something went wrong on our side' },
+  TENANT_DATABASE_PENDING: {
+    status: 503,
+    title: "The tenant's database is being prepared",
+    retryAfterSeconds: 2,
+  },
+  TENANT_DATABASE_UNAVAILABLE: {
+    status: 503,
+    title: "The tenant's database is not available",
+    retryAfterSeconds: 5,
+  },
+  NO_CONNECTION_AVAILABLE: { status: 503, title: 'All connections are busy', retryAfterSeconds: 1 },
+  CATALOG_UNAVAILABLE: { status: 503, title: 'The service is not available', retryAfterSeconds: 5 },
+  SHUTTING_DOWN: { status: 503, title: 'The service is restarting', retryAfterSeconds: 1 },
+} as const satisfies Record<string, { status: number; title: string; retryAfterSeconds?: number }>
+
+export type ErrorCode = keyof typeof TABLE
+
+/** One row of the table of public errors. */
+export interface ErrorEntry {
+  readonly status: number
+  readonly title: string
+  readonly retryAfterSeconds?: number
+}
+
+/** The table of public errors, for documentation and tests. */
+export const ERROR_TABLE: Readonly<Record<ErrorCode, ErrorEntry>> = TABLE
+
+/** One fault of a body or query; `pointer` is a JSON Pointer (RFC 6901) into it. */
+export interface FieldError {
+  readonly pointer: string
+  readonly message: string
+}
+
+/** What an error may carry outside besides its code. `cause` is for the log only. */
+export interface ErrorExtra {
+  readonly detail?: string
+  readonly required?: string
+  readonly errors?: readonly FieldError[]
+  readonly retryAfterSeconds?: number
+  readonly cause?: unknown
+}
+
+/** An error that a caller may see. Its message is the public title, so even a careless log line shows nothing else. */
+export class PublicError extends Error {
+  readonly code: ErrorCode
+  readonly status: number
+  readonly extra: ErrorExtra
+
+  constructor(code: ErrorCode, extra: ErrorExtra = {}) {
+    super(TABLE[code].title, extra.cause === undefined ? undefined : { cause: extra.cause })
+    this.name = 'PublicError'
+    this.code = code
+    this.status = TABLE[code].status
+    this.extra = extra
+  }
+
+  /** Seconds for `Retry-After`, or null where waiting does not help. */
+  get retryAfterSeconds(): number | null {
+    return this.extra.retryAfterSeconds ?? ERROR_TABLE[this.code].retryAfterSeconds ?? null
+  }
+}
+
+/** Makes the error to throw for a code of the table. */
+export function fail(code: ErrorCode, extra?: ErrorExtra): PublicError {
+  return new PublicError(code, extra)
+}

@@ -1,0 +1,238 @@
+import type { AddressInfo } from 'node:net'
+import type { FastifyInstance } from 'fastify'
+import type { Route } from './catalog/directory.ts'
+import { CatalogSealedWithOtherKeyError } from './catalog/vault.ts'
+import { CursorCodec } from './data/cursor.ts'
+import type { PhysicalIdentity } from './health/checks.ts'
+import { HealthMonitor } from './health/monitor.ts'
+import type { HttpDeps } from './http/deps.ts'
+import { createServer } from './http/server.ts'
+import { LoginLimiter } from './identity/login-limiter.ts'
+import { Schedule } from './jobs/schedule.ts'
+import { Worker } from './jobs/worker.ts'
+import { type Migration, migrationsFolder, readMigrations } from './migrations/files.ts'
+import { createOperations } from './operations/desk.ts'
+import type { Operations } from './operations/operations.ts'
+import { validateDatabase } from './operations/validate-database.ts'
+import { createParts, followChanges, forgetTenant, type GatewayOptions, type Parts } from './parts.ts'
+import { prepareCatalog, prepareShared, StartRefusedError } from './startup.ts'
+import type { TenantSession } from './tenant/session.ts'
+import { VERSION } from './version.ts'
+
+type Phase = 'starting' | 'ready' | 'draining'
+type Validation = Parameters<typeof validateDatabase>[1]
+
+const VALIDATION_TIMEOUT_MS = 8_000
+const VALIDATION_LEASE_MS = 60_000
+const VALIDATION_POLL_MS = 1_000
+const VALIDATION_CONCURRENCY = 4
+const FIRST_RETRY_MS = 250
+const MAX_RETRY_MS = 5_000
+const FLUSH_CRON = '*/30 * * * * *'
+
+/**
+ * The composition root: has the parts built, opens what they need in order, closes it all in reverse.
+ *
+ *   starting ──catalog and shared database prepared──▶ ready ──close()──▶ draining
+ */
+export class Gateway {
+  readonly operations: Operations
+  readonly #options: GatewayOptions
+  readonly #parts: Parts
+  readonly #schedule: Schedule
+  readonly #validations: Worker<Validation>
+  readonly #server: FastifyInstance
+  /** Filled by the start: databases that can be no tenant's own. */
+  readonly #ownIdentities: PhysicalIdentity[] = []
+  #tenantMigrations: readonly Migration[] = []
+  #phase: Phase = 'starting'
+
+  constructor(options: GatewayOptions) {
+    const { log } = options
+    this.#options = options
+    this.#parts = createParts(options)
+    this.#schedule = new Schedule((job, err) => log.error({ job, err }, 'scheduled job failed'))
+    this.#validations = this.#createWorker()
+    followChanges(this.#parts, log, () => this.#validations.wake())
+    this.operations = this.#createOperations()
+    this.#server = createServer(this.#httpDeps())
+  }
+
+  /**
+   * Prepares the databases, trying again for as long as they cannot be reached, and begins to work.
+   * @throws StartRefusedError when waiting would not help
+   */
+  async start(): Promise<void> {
+    const { log } = this.#options
+    for (let retryInMs = FIRST_RETRY_MS; this.#phase === 'starting'; retryInMs = nextDelay(retryInMs)) {
+      try {
+        await this.#begin()
+        this.#phase = 'ready'
+        log.info({ version: VERSION, replicaId: this.#parts.replicaId }, 'ready')
+      } catch (error) {
+        if (error instanceof StartRefusedError) throw error
+        if (error instanceof CatalogSealedWithOtherKeyError) {
+          const message = `ENCRYPTION_KEY: the catalog was sealed with another key (${error.keyId})`
+          throw new StartRefusedError(error.code, message)
+        }
+        log.warn({ err: error, retryInMs }, 'not ready yet')
+        await new Promise((resolve) => setTimeout(resolve, retryInMs))
+      }
+    }
+  }
+
+  /** Opens the port. */
+  async listen(): Promise<AddressInfo> {
+    const { host, port } = this.#options.settings
+    await this.#server.listen({ host, port })
+    const address = this.#server.server.address() as AddressInfo
+    this.#options.log.info({ address: address.address, port: address.port, host }, 'listening')
+    return address
+  }
+
+  /** The route of a tenant by its code; null if there is no such tenant. */
+  routeOf(code: string): Promise<Route | null> {
+    return this.#parts.directory.byCode(code)
+  }
+
+  sessionOf(route: Route): TenantSession {
+    return this.#parts.sessions.open(route)
+  }
+
+  /** Lets requests under way finish, at most for the grace period, then closes everything in reverse order. */
+  async close(): Promise<void> {
+    if (this.#phase === 'draining') return
+    this.#phase = 'draining'
+    const { shutdownGraceMs } = this.#options.settings
+    const cut = setTimeout(() => this.#server.server.closeAllConnections(), shutdownGraceMs)
+    await this.#server.close()
+    clearTimeout(cut)
+    const { clientKeys, follower, pools, catalogPool } = this.#parts
+    await this.#schedule.stop()
+    await this.#validations.stop()
+    await clientKeys.flushLastUsed().catch(() => undefined)
+    await follower.stop()
+    await pools.close()
+    await catalogPool.end()
+  }
+
+  async #begin(): Promise<void> {
+    const { databases, settings, log } = this.#options
+    const plan = { migrate: settings.migrateOnStart, log }
+    const catalogMigrations = await readMigrations(migrationsFolder('catalog'))
+    this.#tenantMigrations = await readMigrations(migrationsFolder('tenant'))
+    const catalog = await prepareCatalog({
+      ...plan,
+      serving: databases.catalog,
+      owner: databases.catalogOwner,
+      migrations: catalogMigrations,
+    })
+    const shared = await prepareShared({
+      ...plan,
+      serving: databases.shared,
+      owner: databases.sharedOwner,
+      migrations: this.#tenantMigrations,
+    })
+    this.#ownIdentities.splice(0, Number.POSITIVE_INFINITY, catalog, shared)
+    const { vault, signingKeys, follower } = this.#parts
+    await vault.init()
+    await signingKeys.init()
+    await follower.start()
+    this.#validations.start()
+    this.#startSchedule()
+  }
+
+  #startSchedule(): void {
+    const { settings, log } = this.#options
+    const { registry, addresses, pools, replicaId, metrics, clientKeys } = this.#parts
+    const monitor = new HealthMonitor({
+      ...{ registry, addresses, budget: pools.budget, replicaId, log },
+      migrations: this.#tenantMigrations,
+      forbidden: this.#ownIdentities,
+      onTransition: (from, to) => metrics.countTransition(from, to),
+    })
+    this.#schedule.start([
+      { name: 'health', cron: settings.healthCheckCron, run: () => monitor.sweep() },
+      { name: 'client-key-use', cron: FLUSH_CRON, run: () => clientKeys.flushLastUsed() },
+    ])
+  }
+
+  #createWorker(): Worker<Validation> {
+    const { databases, log } = this.#options
+    const { store, registry, addresses, pools, replicaId, metrics } = this.#parts
+    const deps = () => ({
+      ...{ store, registry, addresses, budget: pools.budget, shared: databases.shared, log },
+      migrations: this.#tenantMigrations,
+      forbidden: this.#ownIdentities,
+      timeoutMs: VALIDATION_TIMEOUT_MS,
+      onOutcome: (outcome: string) => metrics.countValidation(outcome),
+    })
+    return new Worker({
+      claim: (limit) => registry.claimDueValidations(replicaId, limit, VALIDATION_LEASE_MS),
+      run: (entry) => validateDatabase(deps(), entry),
+      onError: (err) => log.error({ err }, 'validation interrupted'),
+      concurrency: VALIDATION_CONCURRENCY,
+      pollMs: VALIDATION_POLL_MS,
+    })
+  }
+
+  #createOperations(): Operations {
+    const { settings, databases } = this.#options
+    const parts = this.#parts
+    return createOperations({
+      ...parts,
+      budget: parts.pools.budget,
+      shared: databases.shared,
+      sslModeDefault: settings.sslModeDefault,
+      ownPlaces: [databases.catalog, databases.shared],
+      sessionFor: (route) => parts.sessions.open(route),
+      wake: () => this.#validations.wake(),
+      onChanged: (tenantId) => forgetTenant(parts, tenantId),
+    })
+  }
+
+  #httpDeps(): HttpDeps {
+    const { settings, log, encryptionKey } = this.#options
+    const parts = this.#parts
+    const { directory, sessions, tokens, hasher } = parts
+    return {
+      ...parts,
+      log,
+      settings: { actForHeader: settings.actForHeader, version: VERSION },
+      lifecycle: {
+        isStarting: () => this.#phase === 'starting',
+        isDraining: () => this.#phase === 'draining',
+      },
+      signIn: {
+        ...{ tokens, hasher, limiter: new LoginLimiter() },
+        openTenant: async (by) => {
+          const route = await ('id' in by ? directory.byId(by.id) : directory.byCode(by.code))
+          return route === null ? null : { tenant: route, session: () => sessions.open(route) }
+        },
+      },
+      homeIsDown: (route) => parts.pools.isDown(route),
+      operations: this.operations,
+      probes: this.#probes(),
+      cursors: new CursorCodec(encryptionKey.subkey('freehold cursor')),
+    }
+  }
+
+  #probes(): HttpDeps['probes'] {
+    const { pools, directory, store, registry } = this.#parts
+    return {
+      readiness: () => (this.#phase === 'ready' ? 'ready' : 'starting'),
+      pingCatalog: () => store.ping(),
+      pingShared: () => pools.pingShared(),
+      countDatabases: () => registry.countByStatus(),
+      gauges: () => ({
+        activePools: pools.size,
+        cachedConfigs: directory.size,
+        connections: { open: pools.budget.open, max: pools.budget.max },
+      }),
+    }
+  }
+}
+
+function nextDelay(delayMs: number): number {
+  return Math.min(MAX_RETRY_MS, delayMs * 2)
+}

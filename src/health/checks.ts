@@ -1,0 +1,143 @@
+import type pg from 'pg'
+import { databaseError } from '../lib/pg.ts'
+import { applyMigrations } from '../migrations/apply.ts'
+import { driftOf, schemaState } from '../migrations/drift.ts'
+import type { Migration } from '../migrations/files.ts'
+import { findIsolationViolations, findRoleViolations, TENANT_TABLES } from '../tenant/isolation.ts'
+import { CheckFailure } from './failures.ts'
+
+/** Tells two databases apart whatever they are called: the cluster's identifier and the database's oid in it. */
+export interface PhysicalIdentity {
+  readonly systemIdentifier: string | null
+  readonly databaseOid: number
+}
+
+export interface CheckOptions {
+  readonly tenantId: string
+  readonly migrations: readonly Migration[]
+  /** False: an outdated schema is a failure, not something to mend. */
+  readonly applyMigrations: boolean
+  readonly lockTimeoutMs: number
+  /** Databases that can never be a tenant's own: the catalog and the shared one. */
+  readonly forbidden: readonly PhysicalIdentity[]
+}
+
+/** What a database that passed all checks is. `residence` is the tenant's row in it, or null. */
+export interface CheckedDatabase {
+  readonly identity: PhysicalIdentity
+  readonly serverVersion: string
+  readonly schemaVersion: string
+  readonly residence: { readonly epoch: number; readonly state: string } | null
+}
+
+const OLDEST_VERSION_NUM = 140_000
+
+/**
+ * Checks a database that a tenant is to live in, step by step: version, role, whose it is, schema (brought up to date where
+ * allowed), rules of isolation, rights. Writes nothing before it is known that the database is nobody else's.
+ * @throws CheckFailure, or what the connection throws (see `classify`)
+ */
+export async function checkDatabase(client: pg.ClientBase, options: CheckOptions): Promise<CheckedDatabase> {
+  const serverVersion = await checkVersion(client)
+  if ((await findRoleViolations(client)).length > 0) throw new CheckFailure('ROLE_BYPASSES_RLS')
+  const identity = await readIdentity(client)
+  if (options.forbidden.some((other) => isSame(identity, other))) throw new CheckFailure('HOST_NOT_ALLOWED')
+  await checkResidence(client, options.tenantId)
+  const schemaVersion = await checkSchema(client, options)
+  await checkIsolation(client)
+  await checkRights(client)
+  const residence = await checkResidence(client, options.tenantId)
+  return { identity, serverVersion, schemaVersion, residence }
+}
+
+async function checkVersion(client: pg.ClientBase): Promise<string> {
+  const { rows } = await client.query<{ num: string; version: string }>(
+    `SELECT pg_catalog.current_setting('server_version_num') AS num,
+            pg_catalog.current_setting('server_version') AS version`,
+  )
+  const num = Number(rows[0]?.num)
+  if (!Number.isSafeInteger(num)) throw new CheckFailure('UNKNOWN')
+  if (num < OLDEST_VERSION_NUM) throw new CheckFailure('SERVER_VERSION_UNSUPPORTED')
+  return String(rows[0]?.version)
+    .replace(/[^0-9A-Za-z.() +~-]/g, '')
+    .slice(0, 60)
+}
+
+/** The identity of the database at the other end. The cluster's identifier is null where the server does not tell it. */
+export async function readIdentity(client: pg.ClientBase): Promise<PhysicalIdentity> {
+  const { rows } = await client.query<{ oid: string }>(
+    'SELECT oid::text FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database()',
+  )
+  return { databaseOid: Number(rows[0]?.oid), systemIdentifier: await readSystemIdentifier(client) }
+}
+
+async function readSystemIdentifier(client: pg.ClientBase): Promise<string | null> {
+  try {
+    const { rows } = await client.query<{ id: string }>(
+      'SELECT system_identifier::text AS id FROM pg_catalog.pg_control_system()',
+    )
+    return rows[0]?.id ?? null
+  } catch (error) {
+    // Some hosted services take the right to this function away; then the stamp in the residence table must do.
+    if (databaseError(error)?.code === '42501') return null
+    throw error
+  }
+}
+
+function isSame(one: PhysicalIdentity, other: PhysicalIdentity): boolean {
+  return (
+    one.systemIdentifier !== null &&
+    one.systemIdentifier === other.systemIdentifier &&
+    one.databaseOid === other.databaseOid
+  )
+}
+
+/**
+ * The tenant's own stamp, or null where there is none (yet).
+ * @throws CheckFailure BELONGS_TO_ANOTHER_TENANT if anyone else lives here
+ */
+async function checkResidence(
+  client: pg.ClientBase,
+  tenantId: string,
+): Promise<CheckedDatabase['residence']> {
+  const { rows: present } = await client.query<{ present: boolean }>(
+    "SELECT pg_catalog.to_regclass('public.residence') IS NOT NULL AS present",
+  )
+  if (present[0]?.present !== true) return null
+  const { rows } = await client.query<{ tenant_id: string; epoch: string; state: string }>(
+    `SELECT tenant_id::text, epoch::text, state FROM public.residence ORDER BY tenant_id <> $1 LIMIT 2`,
+    [tenantId],
+  )
+  if (rows.some((row) => row.tenant_id !== tenantId)) throw new CheckFailure('BELONGS_TO_ANOTHER_TENANT')
+  const own = rows[0]
+  return own === undefined ? null : { epoch: Number(own.epoch), state: own.state }
+}
+
+async function checkSchema(client: pg.ClientBase, options: CheckOptions): Promise<string> {
+  if (options.applyMigrations) {
+    const { version } = await applyMigrations(client, options.migrations, {
+      lockTimeoutMs: options.lockTimeoutMs,
+    })
+    return version
+  }
+  const state = await schemaState(client, options.migrations)
+  if (driftOf(state) !== null) throw new CheckFailure('SCHEMA_DRIFTED')
+  if (state.pending.length > 0 || state.version === null) throw new CheckFailure('SCHEMA_OUT_OF_DATE')
+  return state.version
+}
+
+async function checkIsolation(client: pg.ClientBase): Promise<void> {
+  const violations = await findIsolationViolations(client)
+  if (violations.length > 0)
+    throw new CheckFailure('SCHEMA_DRIFTED', new Error(JSON.stringify(violations.slice(0, 5))))
+}
+
+async function checkRights(client: pg.ClientBase): Promise<void> {
+  const tables = [...TENANT_TABLES, 'residence'].map((name) => `public.${name}`)
+  const { rows } = await client.query<{ missing: boolean }>(
+    `SELECT pg_catalog.bool_or(NOT pg_catalog.has_table_privilege(t, r)) AS missing
+       FROM pg_catalog.unnest($1::text[]) AS t, pg_catalog.unnest('{SELECT,INSERT,UPDATE,DELETE}'::text[]) AS r`,
+    [tables],
+  )
+  if (rows[0]?.missing !== false) throw new CheckFailure('PERMISSION_MISSING')
+}

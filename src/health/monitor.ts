@@ -1,0 +1,117 @@
+import type { DatabaseEntry } from '../catalog/database-entry.ts'
+import type { DatabaseRegistry } from '../catalog/databases.ts'
+import type { Migration } from '../migrations/files.ts'
+import type { AddressBook } from '../pools/addresses.ts'
+import { NoAdmissionError, withAdminConnection } from '../pools/admin-connection.ts'
+import type { ConnectionBudget } from '../pools/budget.ts'
+import { checkDatabase, type PhysicalIdentity } from './checks.ts'
+import { CheckFailure, classify } from './failures.ts'
+
+export interface MonitorOptions {
+  readonly registry: DatabaseRegistry
+  readonly addresses: AddressBook
+  readonly budget: ConnectionBudget
+  readonly replicaId: string
+  readonly migrations: readonly Migration[]
+  readonly forbidden: readonly PhysicalIdentity[]
+  readonly log: { warn(fields: object, message: string): void }
+  readonly onTransition: (from: string, to: string) => void
+}
+
+const PING_TIMEOUT_MS = 3_000
+const ADMISSION_TIMEOUT_MS = 1_000
+const CONCURRENCY = 8
+const LEASE_MS = 15_000
+
+/**
+ * One round asks every database that is due whether it answers, a few at a time, on connections of their own: a pool of
+ * open connections says nothing about the next one. Which databases are due, and who asks, is agreed in the catalog.
+ */
+export class HealthMonitor {
+  readonly #options: MonitorOptions
+  #lastSweepAt: number | null = null
+  #sweeping: Promise<void> | null = null
+
+  constructor(options: MonitorOptions) {
+    this.#options = options
+  }
+
+  /** Runs one round; a round that is still under way is not begun a second time. */
+  sweep(): Promise<void> {
+    this.#sweeping ??= this.#sweep().finally(() => {
+      this.#sweeping = null
+    })
+    return this.#sweeping
+  }
+
+  async #sweep(): Promise<void> {
+    const minAgeMs = this.#minAge()
+    const { registry, replicaId } = this.#options
+    for (;;) {
+      const entries = await registry.claimDueHealthChecks(replicaId, minAgeMs, CONCURRENCY, LEASE_MS)
+      await Promise.all(entries.map((entry) => this.#check(entry)))
+      if (entries.length < CONCURRENCY) return
+    }
+  }
+
+  /** Half a round: whoever was asked in this round, by us or another replica, is not asked twice. Milliseconds. */
+  #minAge(): number {
+    const now = performance.now()
+    const round = this.#lastSweepAt === null ? 0 : now - this.#lastSweepAt
+    this.#lastSweepAt = now
+    return Math.floor(round / 2)
+  }
+
+  async #check(entry: DatabaseEntry): Promise<void> {
+    const { registry, log } = this.#options
+    try {
+      await this.#ask(entry)
+      const status = await (entry.status === 'inactive'
+        ? registry.reactivate(entry)
+        : registry.recordHealth(entry, 'ok'))
+      this.#tell(entry, status)
+    } catch (error) {
+      if (error instanceof NoAdmissionError) return
+      const code = classify(error)
+      log.warn(
+        { tenantId: entry.tenantId, databaseId: entry.id, code, err: error },
+        'database does not answer',
+      )
+      this.#tell(entry, await registry.recordHealth(entry, { code }).catch(() => null))
+    }
+  }
+
+  /** Resolves if the database answers and, where it was inactive, is still the one it was. */
+  async #ask(entry: DatabaseEntry): Promise<void> {
+    const { addresses, budget, migrations, forbidden } = this.#options
+    const connectTimeoutMs = Math.min(entry.connectionTimeoutSeconds * 1_000, PING_TIMEOUT_MS)
+    const signal = AbortSignal.timeout(PING_TIMEOUT_MS * 2)
+    const options = {
+      budget,
+      limits: { connectTimeoutMs, statementTimeoutMs: PING_TIMEOUT_MS },
+      admissionTimeoutMs: ADMISSION_TIMEOUT_MS,
+      signal,
+    }
+    try {
+      await withAdminConnection(addresses.addressOf(entry), options, async (client) => {
+        if (entry.status === 'active') {
+          await client.query('SELECT 1')
+          return
+        }
+        await checkDatabase(client, {
+          tenantId: entry.tenantId,
+          migrations,
+          applyMigrations: false,
+          lockTimeoutMs: PING_TIMEOUT_MS,
+          forbidden,
+        })
+      })
+    } catch (error) {
+      throw signal.aborted ? new CheckFailure('CONNECTION_TIMEOUT', error) : error
+    }
+  }
+
+  #tell(entry: DatabaseEntry, status: string | null): void {
+    if (status !== null && status !== entry.status) this.#options.onTransition(entry.status, status)
+  }
+}

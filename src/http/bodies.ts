@@ -1,0 +1,66 @@
+/** Shapes that several routes share, and the pieces of answers made from rows. */
+import { Type } from 'typebox'
+import type { Page } from '../catalog/pages.ts'
+import { text } from '../data/fields.ts'
+import { fail } from '../errors.ts'
+import { isUuid } from '../lib/ids.ts'
+import type { HttpDeps } from './deps.ts'
+
+/** What is not in a schema is refused: a field that does nothing would be believed to do something. */
+export const CLOSED = { additionalProperties: false } as const
+
+export const PAGE_FIELDS = {
+  limit: Type.Integer({ minimum: 1, maximum: 200, default: 50 }),
+  cursor: Type.Optional(Type.String({ minLength: 1, maxLength: 512 })),
+}
+
+export const PageQuery = Type.Object(PAGE_FIELDS, CLOSED)
+
+/** Neither shorter nor longer than anything that is ever hashed; the tenant's policy says the rest. */
+export const Password = Type.String({ minLength: 1, maxLength: 1024 })
+
+export const NewUserBody = Type.Object(
+  {
+    email: text(254),
+    password: Password,
+    username: Type.Optional(text(100)),
+    name: Type.Optional(text(200)),
+    roles: Type.Optional(Type.Array(text(100), { maxItems: 50, uniqueItems: true })),
+  },
+  { ...CLOSED, title: 'NewUser' },
+)
+
+export const NewClientKeyBody = Type.Object(
+  {
+    name: text(200),
+    permissions: Type.Array(text(100), { maxItems: 100, uniqueItems: true }),
+    expiresAt: Type.Optional(Type.Unsafe<string | null>({ type: ['string', 'null'], format: 'date-time' })),
+  },
+  { ...CLOSED, title: 'NewClientKey' },
+)
+
+/** A page as callers see it. */
+export function pageView<Row, View>(page: Page<Row>, view: (row: Row) => View): Page<View> {
+  return { data: page.data.map(view), nextCursor: page.nextCursor }
+}
+
+/** `{id}` of a path below `/tenants`. What cannot be an id is the id of no tenant. */
+export function tenantIdOf(params: unknown): string {
+  const { id } = params as { id: string }
+  if (!isUuid(id)) throw fail('TENANT_NOT_FOUND')
+  return id.toLowerCase()
+}
+
+/** Any other id of a path. */
+export function idOf(params: unknown, name = 'id'): string {
+  const id = (params as Record<string, string | undefined>)[name] ?? ''
+  if (!isUuid(id)) throw fail('NOT_FOUND')
+  return id.toLowerCase()
+}
+
+/** The home of the tenant that an operator's path names, ACTIVE or not. */
+export async function homeOf({ directory, sessions }: HttpDeps, tenantId: string) {
+  const route = directory.peekById(tenantId) ?? (await directory.byId(tenantId))
+  if (route === null) throw fail('TENANT_NOT_FOUND')
+  return { route, session: sessions.open(route) }
+}

@@ -1,0 +1,170 @@
+import type { Socket } from 'node:net'
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import { ERROR_TABLE, type ErrorCode, type FieldError, fail, PublicError } from '../errors.ts'
+import { escapePointer } from './json-body.ts'
+
+declare module 'fastify' {
+  interface FastifyRequest {
+    /** The code that was answered, for the log's line; null when all went well. */
+    errorCode: ErrorCode | null
+  }
+}
+
+const PROBLEM_TYPE = 'application/problem+json'
+const MAX_FIELD_ERRORS = 20
+const MAX_POINTER_LENGTH = 200
+
+/** Makes every failure of a request leave as problem+json (RFC 9457) with a code of the table. */
+export function answerErrorsAsProblems(server: FastifyInstance): void {
+  server.decorateRequest('errorCode', null)
+  server.setErrorHandler(sendProblem)
+  // Reached only by `reply.callNotFound()`: the corridor refuses unknown paths before their bodies are read.
+  server.setNotFoundHandler((request, reply) => sendProblem(fail('NOT_FOUND'), request, reply))
+}
+
+/** Answers one error. What is not public is logged whole and told as INTERNAL_ERROR. */
+export function sendProblem(error: unknown, request: FastifyRequest, reply: FastifyReply): FastifyReply {
+  const problem = toPublicError(error)
+  logProblem(problem, request)
+  request.errorCode = problem.code
+  reply.code(problem.status).headers(headersOf(problem)).header('x-request-id', request.id)
+  return reply.type(PROBLEM_TYPE).send(JSON.stringify(bodyOf(problem, request)))
+}
+
+function headersOf({ code, status, retryAfterSeconds }: PublicError): Record<string, string> {
+  const headers: Record<string, string> = { 'cache-control': 'no-store' }
+  if (retryAfterSeconds !== null) headers['retry-after'] = String(retryAfterSeconds)
+  if (code === 'SHUTTING_DOWN') headers.connection = 'close'
+  // RFC 6750, section 3.1: what was wrong with a token that was given is said, that none was given is not.
+  if (status === 401)
+    headers['www-authenticate'] = code.startsWith('TOKEN_') ? 'Bearer error="invalid_token"' : 'Bearer'
+  return headers
+}
+
+function bodyOf({ code, status, extra }: PublicError, { id, url }: { id: string; url: string }) {
+  const { title } = ERROR_TABLE[code]
+  return {
+    type: `urn:freehold:error:${code.toLowerCase().replaceAll('_', '-')}`,
+    title,
+    status,
+    detail: extra.detail ?? `${title}.`,
+    instance: pathOf(url),
+    code,
+    requestId: id,
+    ...(extra.required !== undefined && { required: extra.required }),
+    ...(extra.errors !== undefined && { errors: extra.errors }),
+  }
+}
+
+/** A URL's path: queries hold what callers search for, and are nobody else's. */
+export function pathOf(url: string): string {
+  const end = url.indexOf('?')
+  return end < 0 ? url : url.slice(0, end)
+}
+
+function logProblem(problem: PublicError, request: FastifyRequest): void {
+  const err = problem.cause
+  if (problem.status === 500) request.log.error({ err }, 'a request failed')
+  else if (problem.status > 500 && err !== undefined)
+    request.log.warn({ err, code: problem.code }, 'a request was turned away')
+  else if (err !== undefined) request.log.debug({ err, code: problem.code }, 'a request was refused')
+}
+
+/** What fastify refuses by itself, in our codes. */
+const FASTIFY_CODES: Readonly<Record<string, ErrorCode>> = {
+  FST_ERR_CTP_BODY_TOO_LARGE: 'PAYLOAD_TOO_LARGE',
+  FST_ERR_CTP_INVALID_MEDIA_TYPE: 'UNSUPPORTED_MEDIA_TYPE',
+  FST_ERR_CTP_EMPTY_JSON_BODY: 'MALFORMED_JSON',
+  FST_ERR_CTP_INVALID_JSON_BODY: 'MALFORMED_JSON',
+  FST_ERR_CTP_INVALID_CONTENT_LENGTH: 'VALIDATION_FAILED',
+  FST_ERR_BAD_URL: 'VALIDATION_FAILED',
+  FST_ERR_MAX_PARAM_LENGTH: 'NOT_FOUND',
+  FST_ERR_NOT_FOUND: 'NOT_FOUND',
+  // The caller went away while the body was on its way; nobody reads this answer.
+  ECONNRESET: 'VALIDATION_FAILED',
+}
+
+/** The public error that stands for any error. Decides on codes, never on messages. */
+export function toPublicError(error: unknown): PublicError {
+  if (error instanceof PublicError) return error
+  if (!(error instanceof Error)) return fail('INTERNAL_ERROR', { cause: error })
+  if (isValidationError(error)) return validationProblem(error)
+  const known = 'code' in error && 'statusCode' in error ? FASTIFY_CODES[String(error.code)] : undefined
+  return fail(known ?? 'INTERNAL_ERROR', { cause: error })
+}
+
+interface SchemaFault {
+  readonly instancePath: string
+  readonly keyword: string
+  readonly message?: string
+  readonly params: Record<string, unknown>
+}
+
+interface ValidationError extends Error {
+  readonly validation: readonly SchemaFault[]
+  readonly validationContext?: string
+}
+
+function isValidationError(error: Error): error is ValidationError {
+  return 'validation' in error && Array.isArray(error.validation)
+}
+
+function validationProblem({ validation, validationContext }: ValidationError): PublicError {
+  // A path whose id cannot be one names nothing that exists.
+  if (validationContext === 'params') return fail('NOT_FOUND')
+  return fail('VALIDATION_FAILED', { errors: fieldErrors(validation) })
+}
+
+/** The faults a person can act on; a union adds one for itself that says nothing more. */
+function fieldErrors(faults: readonly SchemaFault[]): FieldError[] {
+  const telling = faults.filter(
+    ({ keyword }) => keyword !== 'anyOf' && keyword !== 'oneOf' && keyword !== 'if',
+  )
+  return (telling.length > 0 ? telling : faults).slice(0, MAX_FIELD_ERRORS).map((fault) => ({
+    pointer: pointerOf(fault).slice(0, MAX_POINTER_LENGTH),
+    message: messageOf(fault),
+  }))
+}
+
+function pointerOf({ instancePath, params }: SchemaFault): string {
+  const name = params.missingProperty ?? params.additionalProperty ?? params.propertyName
+  return typeof name === 'string' ? `${instancePath}/${escapePointer(name)}` : instancePath
+}
+
+function messageOf({ keyword, message, params }: SchemaFault): string {
+  if (keyword === 'required') return 'is required'
+  if (keyword === 'additionalProperties') return 'is not known here'
+  if (keyword === 'pattern') return 'does not have the right form'
+  if (keyword === 'enum')
+    return `must be one of ${(params.allowedValues as unknown[]).map(String).join(', ')}`
+  return message ?? 'is not valid'
+}
+
+const CLIENT_ERRORS: Readonly<Record<string, { status: string; code: ErrorCode }>> = {
+  HPE_HEADER_OVERFLOW: { status: '431 Request Header Fields Too Large', code: 'VALIDATION_FAILED' },
+  ERR_HTTP_REQUEST_TIMEOUT: { status: '408 Request Timeout', code: 'VALIDATION_FAILED' },
+}
+
+/** Answers what never became a request: bytes that are no HTTP, headers without end, a body that does not come. */
+export function answerClientError(error: NodeJS.ErrnoException, socket: Socket): void {
+  if (error.code === 'ECONNRESET' || socket.destroyed || !socket.writable) {
+    socket.destroy()
+    return
+  }
+  const { status, code } = CLIENT_ERRORS[error.code ?? ''] ?? {
+    status: '400 Bad Request',
+    code: 'VALIDATION_FAILED',
+  }
+  const requestId = crypto.randomUUID()
+  const problem = { ...bodyOf(fail(code), { id: requestId, url: '' }), status: Number(status.slice(0, 3)) }
+  const body = JSON.stringify({ ...problem, instance: undefined })
+  const head = [
+    `HTTP/1.1 ${status}`,
+    `Content-Type: ${PROBLEM_TYPE}`,
+    `Content-Length: ${Buffer.byteLength(body)}`,
+    `X-Request-Id: ${requestId}`,
+    'Cache-Control: no-store',
+    'Connection: close',
+  ]
+  socket.end(`${head.join('\r\n')}\r\n\r\n${body}`, () => socket.destroy())
+}

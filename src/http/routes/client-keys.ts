@@ -1,0 +1,28 @@
+import type { FastifyInstance } from 'fastify'
+import type { NewClientKey, PageRequest } from '../../identity/client-keys.ts'
+import { idOf, NewClientKeyBody, PageQuery } from '../bodies.ts'
+import type { HttpDeps } from '../deps.ts'
+import { actorOf, assertMayGrant } from '../pipeline.ts'
+
+const READ = { access: { kind: 'tenant', permission: 'client-keys:read' } } as const
+const WRITE = { access: { kind: 'tenant', permission: 'client-keys:write' } } as const
+
+/** Keys of the tenant's programs. A key is shown once, in the answer that makes it. */
+export function clientKeyRoutes(api: FastifyInstance, { clientKeys }: HttpDeps): void {
+  api.get('/client-keys', { config: READ, schema: { querystring: PageQuery } }, async ({ tenant, query }) =>
+    clientKeys.list(tenant.tenantId, query as PageRequest),
+  )
+  api.post('/client-keys', { config: WRITE, schema: { body: NewClientKeyBody } }, async (request, reply) => {
+    const input = request.body as NewClientKey
+    assertMayGrant(request.principal, input.permissions)
+    const made = await clientKeys.create(request.tenant.tenantId, input, actorOf(request))
+    return reply.code(201).header('location', `${api.prefix}/client-keys/${made.id}`).send(made)
+  })
+  api.get('/client-keys/:id', { config: READ }, async ({ tenant, params }) =>
+    clientKeys.find(tenant.tenantId, idOf(params)),
+  )
+  api.delete('/client-keys/:id', { config: WRITE }, async (request, reply) => {
+    await clientKeys.revoke(request.tenant.tenantId, idOf(request.params), actorOf(request))
+    return reply.code(204).send()
+  })
+}

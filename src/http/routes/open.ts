@@ -1,0 +1,130 @@
+import type { FastifyInstance } from 'fastify'
+import type { DatabaseStatus } from '../../catalog/schema.ts'
+import type { HttpDeps, Probes } from '../deps.ts'
+
+const PROBE = { access: { kind: 'open', probe: true } } as const
+const PING_DEADLINE_MS = 800
+const REPORT_LIFETIME_MS = 1000
+const JWKS_LIFETIME_SECONDS = 300
+
+/** Probes and published keys: no credential, no tenant's name. */
+export function openRoutes(server: FastifyInstance, deps: HttpDeps): void {
+  const health = new HealthReporter(deps)
+  server.get('/livez', { config: PROBE }, async () => ({ status: 'ok' }))
+  server.get('/readyz', { config: PROBE }, async (_request, reply) => {
+    const status = deps.lifecycle.isDraining() ? 'draining' : deps.probes.readiness()
+    return reply.code(status === 'ready' ? 200 : 503).send({ status })
+  })
+  server.get('/health', { config: PROBE }, async (_request, reply) => {
+    const report = await health.report()
+    return reply.code(report.status === 'unavailable' ? 503 : 200).send(report)
+  })
+  server.get('/metrics', { config: PROBE }, async (_request, reply) => {
+    const { contentType, text } = await deps.metrics.render()
+    return reply.type(contentType).send(text)
+  })
+  server.get('/.well-known/jwks.json', { config: PROBE }, async (_request, reply) => {
+    reply.header('cache-control', `public, max-age=${JWKS_LIFETIME_SECONDS}`)
+    return deps.signingKeys.jwks()
+  })
+}
+
+interface PartHealth {
+  readonly status: 'ok' | 'down'
+  readonly latencyMs: number | null
+}
+
+type DatabaseCounts = Readonly<Record<DatabaseStatus, number>>
+
+interface HealthReport {
+  readonly status: 'ok' | 'degraded' | 'unavailable'
+  readonly version: string
+  readonly uptimeSeconds: number
+  readonly activePools: number
+  readonly cachedConfigs: number
+  readonly connections: { readonly open: number; readonly max: number }
+  readonly catalog: PartHealth
+  readonly shared: PartHealth
+  readonly databases: DatabaseCounts
+}
+
+/** Looks at the parts at most once a second, all at once and each within a deadline, whoever asks and however often. */
+class HealthReporter {
+  readonly #deps: HttpDeps
+  #looked: Promise<HealthReport> | null = null
+  #lookedAt = Number.NEGATIVE_INFINITY
+  /** The last numbers the catalog gave: while it is down they are the best there are. */
+  #counts: DatabaseCounts = { pending_validation: 0, active: 0, failed: 0, inactive: 0 }
+
+  constructor(deps: HttpDeps) {
+    this.#deps = deps
+  }
+
+  report(): Promise<HealthReport> {
+    const now = performance.now()
+    if (this.#looked === null || now - this.#lookedAt >= REPORT_LIFETIME_MS) {
+      this.#lookedAt = now
+      this.#looked = this.#look()
+    }
+    return this.#looked
+  }
+
+  async #look(): Promise<HealthReport> {
+    const { probes, settings, lifecycle } = this.#deps
+    const [catalog, shared] = await Promise.all([
+      ping(() => probes.pingCatalog()),
+      ping(() => probes.pingShared()),
+      this.#count(probes),
+    ])
+    const serving = probes.readiness() === 'ready' && !lifecycle.isDraining()
+    return {
+      status: statusOf({ serving, catalog, shared, inactive: this.#counts.inactive }),
+      version: settings.version,
+      uptimeSeconds: Math.floor(process.uptime()),
+      ...probes.gauges(),
+      catalog,
+      shared,
+      databases: this.#counts,
+    }
+  }
+
+  async #count(probes: Probes): Promise<void> {
+    const { pending_validation, active, failed, inactive } = await within(() =>
+      probes.countDatabases(),
+    ).catch(() => this.#counts)
+    this.#counts = { pending_validation, active, failed, inactive }
+  }
+}
+
+/** Without the catalog known tenants are still served, without the shared database those elsewhere; without both none. */
+function statusOf(parts: {
+  serving: boolean
+  catalog: PartHealth
+  shared: PartHealth
+  inactive: number
+}): HealthReport['status'] {
+  const down = [parts.catalog, parts.shared].filter(({ status }) => status === 'down').length
+  if (!parts.serving || down === 2) return 'unavailable'
+  return down > 0 || parts.inactive > 0 ? 'degraded' : 'ok'
+}
+
+async function ping(measure: () => Promise<number>): Promise<PartHealth> {
+  try {
+    return { status: 'ok', latencyMs: Math.round((await within(measure)) * 100) / 100 }
+  } catch {
+    return { status: 'down', latencyMs: null }
+  }
+}
+
+/** Past the deadline the work goes on unheard; what a probe needs is an answer. */
+async function within<T>(start: () => Promise<T>): Promise<T> {
+  const late = Promise.withResolvers<never>()
+  const timer = setTimeout(() => late.reject(new Error('no answer in time')), PING_DEADLINE_MS)
+  try {
+    const work = start()
+    work.catch(() => undefined)
+    return await Promise.race([work, late.promise])
+  } finally {
+    clearTimeout(timer)
+  }
+}

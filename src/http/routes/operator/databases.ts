@@ -1,0 +1,59 @@
+import type { FastifyInstance } from 'fastify'
+import { type Static, Type } from 'typebox'
+import { text } from '../../../data/fields.ts'
+import { fail } from '../../../errors.ts'
+import { ConnectionStringError, parseConnectionString } from '../../../lib/connection-string.ts'
+import { CLOSED, tenantIdOf } from '../../bodies.ts'
+import type { DatabaseRegistration, HttpDeps } from '../../deps.ts'
+import { databaseView } from '../../operator-views.ts'
+import { actorOf } from '../../pipeline.ts'
+
+const READ = { access: { kind: 'operator', write: false } } as const
+const WRITE = { access: { kind: 'operator', write: true } } as const
+const PATH = '/tenants/:id/database'
+const MAX_CERTIFICATE_LENGTH = 256 * 1024
+
+const DatabaseBody = Type.Object(
+  {
+    // Its length is judged by the parser, which says what is wrong without repeating any of it.
+    connectionString: Type.String({ minLength: 1 }),
+    databaseType: Type.Unsafe<'postgres'>({ type: 'string', enum: ['postgres'], default: 'postgres' }),
+    caCertificate: Type.Optional(text(MAX_CERTIFICATE_LENGTH)),
+    poolSize: Type.Integer({ minimum: 1, maximum: 1000, default: 10 }),
+    idleTimeoutSeconds: Type.Integer({ minimum: 1, maximum: 86_400, default: 30 }),
+    connectionTimeoutSeconds: Type.Integer({ minimum: 1, maximum: 60, default: 5 }),
+    applyMigrations: Type.Boolean({ default: true }),
+  },
+  { ...CLOSED, title: 'DatabaseRegistration' },
+)
+
+/** A tenant's own database: registered, looked at, validated again, taken away. */
+export function operatorDatabaseRoutes(api: FastifyInstance, { operations }: HttpDeps): void {
+  api.put(PATH, { config: WRITE, schema: { body: DatabaseBody } }, async (request, reply) => {
+    const body: DatabaseRegistration = request.body as Static<typeof DatabaseBody>
+    assertConnectionString(body.connectionString)
+    const state = await operations.registerDatabase(tenantIdOf(request.params), body, actorOf(request))
+    return reply.code(202).send(databaseView(state))
+  })
+  api.get(PATH, { config: READ }, async ({ params }) =>
+    databaseView(await operations.describeDatabase(tenantIdOf(params))),
+  )
+  api.post(`${PATH}/validate`, { config: WRITE }, async (request, reply) => {
+    const state = await operations.requestValidation(tenantIdOf(request.params), actorOf(request))
+    return reply.code(202).send(databaseView(state))
+  })
+  api.delete(PATH, { config: WRITE }, async (request, reply) => {
+    await operations.removeDatabase(tenantIdOf(request.params), actorOf(request))
+    return reply.code(204).send()
+  })
+}
+
+/** Refuses at once what can be refused without a look-up or a socket. */
+function assertConnectionString(given: string): void {
+  try {
+    parseConnectionString(given)
+  } catch (error) {
+    if (!(error instanceof ConnectionStringError)) throw error
+    throw fail('VALIDATION_FAILED', { errors: [{ pointer: '/connectionString', message: error.message }] })
+  }
+}

@@ -1,0 +1,31 @@
+import type { FastifyInstance } from 'fastify'
+import { type Static, Type } from 'typebox'
+import { choice, text } from '../../../data/fields.ts'
+import type { PageRequest } from '../../../identity/client-keys.ts'
+import { CLOSED, idOf, PageQuery } from '../../bodies.ts'
+import type { HttpDeps } from '../../deps.ts'
+import { actorOf } from '../../pipeline.ts'
+
+const READ = { access: { kind: 'operator', write: false } } as const
+const WRITE = { access: { kind: 'operator', write: true } } as const
+
+const NewOperatorBody = Type.Object(
+  { name: text(200), role: choice('admin', 'viewer') },
+  { ...CLOSED, title: 'NewOperator' },
+)
+
+/** Operators themselves, and the keys under which secrets are sealed. A token is shown once. */
+export function operatorRoutes(api: FastifyInstance, { operators, operations }: HttpDeps): void {
+  api.get('/operators', { config: READ, schema: { querystring: PageQuery } }, async ({ query }) =>
+    operators.list(query as PageRequest),
+  )
+  api.post('/operators', { config: WRITE, schema: { body: NewOperatorBody } }, async (request, reply) => {
+    const made = await operators.create(request.body as Static<typeof NewOperatorBody>, actorOf(request))
+    return reply.code(201).send(made)
+  })
+  api.delete('/operators/:id', { config: WRITE }, async (request, reply) => {
+    await operators.revoke(idOf(request.params), actorOf(request))
+    return reply.code(204).send()
+  })
+  api.get('/encryption', { config: READ }, async () => operations.describeEncryption())
+}

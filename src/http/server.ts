@@ -1,0 +1,145 @@
+import helmet from '@fastify/helmet'
+import underPressure from '@fastify/under-pressure'
+import {
+  type FastifyBaseLogger,
+  type FastifyInstance,
+  fastify,
+  LogController,
+  type RouteOptions,
+} from 'fastify'
+import { RESOURCES } from '../data/resources.ts'
+import { fail } from '../errors.ts'
+import type { HttpDeps } from './deps.ts'
+import { answerClientError, answerErrorsAsProblems, pathOf, sendProblem } from './error-handler.ts'
+import { acceptJsonBodies } from './json-body.ts'
+import { guardRoutes, refuseUnknownPaths } from './pipeline.ts'
+import { requestIdOf } from './request-headers.ts'
+import { authRoutes } from './routes/auth.ts'
+import { clientKeyRoutes } from './routes/client-keys.ts'
+import { openRoutes } from './routes/open.ts'
+import { operatorAuditRoutes } from './routes/operator/audit.ts'
+import { operatorClientKeyRoutes } from './routes/operator/client-keys.ts'
+import { operatorDatabaseRoutes } from './routes/operator/databases.ts'
+import { operatorRoutes } from './routes/operator/operators.ts'
+import { operatorTenantRoutes } from './routes/operator/tenants.ts'
+import { operatorUserRoutes } from './routes/operator/users.ts'
+import { registerResource } from './routes/resources.ts'
+import { tenantRoutes } from './routes/tenant.ts'
+import { userRoutes } from './routes/users.ts'
+import { compileValidator } from './validation.ts'
+
+const API_PREFIX = '/api/v1'
+const BODY_LIMIT_BYTES = 1024 * 1024
+const REQUEST_TIMEOUT_MS = 30_000
+const KEEP_ALIVE_TIMEOUT_MS = 72_000
+const MAX_PARAM_LENGTH = 200
+const OVERLOAD_EVENT_LOOP_DELAY_MS = 2_000
+
+const API_ROUTES = [
+  authRoutes,
+  tenantRoutes,
+  userRoutes,
+  clientKeyRoutes,
+  operatorTenantRoutes,
+  operatorDatabaseRoutes,
+  operatorUserRoutes,
+  operatorClientKeyRoutes,
+  operatorRoutes,
+  operatorAuditRoutes,
+] as const
+
+/** Builds the server, ready to `listen`. A route without declared access throws here or at `ready()`. */
+export function createServer(deps: HttpDeps): FastifyInstance {
+  const server: FastifyInstance = fastify({
+    loggerInstance: deps.log as FastifyBaseLogger,
+    logController: new LogController({ disableRequestLogging: true, requestIdLogLabel: 'requestId' }),
+    genReqId: requestIdOf,
+    bodyLimit: BODY_LIMIT_BYTES,
+    requestTimeout: deps.settings.requestTimeoutMs ?? REQUEST_TIMEOUT_MS,
+    connectionTimeout: 0,
+    keepAliveTimeout: KEEP_ALIVE_TIMEOUT_MS,
+    forceCloseConnections: 'idle',
+    return503OnClosing: false,
+    trustProxy: false,
+    routerOptions: { maxParamLength: MAX_PARAM_LENGTH },
+    frameworkErrors: (error, request, reply) => void sendProblem(error, request, reply),
+    clientErrorHandler: answerClientError,
+  })
+  server.setValidatorCompiler(compileValidator)
+  acceptJsonBodies(server)
+  answerErrorsAsProblems(server)
+  observeRequests(server, deps)
+  guardRoutes(server, deps)
+  protect(server)
+  void server.after(() => refuseUnknownPaths(server))
+  registerRoutes(server, deps)
+  return server
+}
+
+/** Measures and logs each request once, when it is over. */
+function observeRequests(server: FastifyInstance, { metrics }: HttpDeps): void {
+  server.addHook('onRoute', (route: RouteOptions) => {
+    const probe = route.config?.access?.kind === 'open' && route.config.access.probe === true
+    route.config = { ...route.config, template: route.url, logAs: probe ? 'debug' : 'info' }
+  })
+  server.addHook('onResponse', (request, reply, done) => {
+    const { method } = request
+    const { template = 'unmatched', logAs = 'info' } = request.is404 ? {} : request.routeOptions.config
+    const status = reply.statusCode
+    metrics.observeRequest({ method, route: template, status }, reply.elapsedTime / 1000)
+    request.log[logAs](
+      {
+        method,
+        path: pathOf(request.url).slice(0, 256),
+        status,
+        durationMs: Math.round(reply.elapsedTime * 100) / 100,
+        ...(request.errorCode !== null && { code: request.errorCode }),
+      },
+      'request',
+    )
+    done()
+  })
+}
+
+declare module 'fastify' {
+  interface FastifyContextConfig {
+    /** The route's URL as it was declared. */
+    template?: string
+    /** Probes come every second, and would drown what is worth reading. */
+    logAs?: 'info' | 'debug'
+  }
+}
+
+function protect(server: FastifyInstance): void {
+  void server.register(helmet, {
+    contentSecurityPolicy: {
+      useDefaults: false,
+      directives: { defaultSrc: ["'none'"], frameAncestors: ["'none'"] },
+    },
+    crossOriginResourcePolicy: { policy: 'same-origin' },
+    frameguard: { action: 'deny' },
+  })
+  void server.register(underPressure, {
+    maxEventLoopDelay: OVERLOAD_EVENT_LOOP_DELAY_MS,
+    // Probes must answer most of all when the process is late.
+    pressureHandler: async (request) => {
+      if (request.routeOptions.config.access?.kind === 'open') return
+      throw fail('NO_CONNECTION_AVAILABLE', { detail: 'The service is overloaded.' })
+    },
+  })
+}
+
+function registerRoutes(server: FastifyInstance, deps: HttpDeps): void {
+  void server.register((root, _options, done) => {
+    openRoutes(root, deps)
+    done()
+  })
+  void server.register(
+    (api, _options, done) => {
+      for (const routes of API_ROUTES) routes(api, deps)
+      for (const resource of RESOURCES) registerResource(api, resource, deps)
+      done()
+    },
+    { prefix: API_PREFIX },
+  )
+}

@@ -1,0 +1,76 @@
+/** What the routes of this application ask for. Tenants may also grant others of the same form. */
+export const KNOWN_PERMISSIONS: readonly string[] = Object.freeze([
+  'properties:read',
+  'properties:write',
+  'leases:read',
+  'leases:write',
+  'lessees:read',
+  'lessees:write',
+  'signatures:read',
+  'signatures:write',
+  'credits:read',
+  'credits:write',
+  'media:read',
+  'media:write',
+  'users:read',
+  'users:write',
+  'roles:read',
+  'roles:write',
+  'client-keys:read',
+  'client-keys:write',
+  'audit:read',
+  'accounts:act',
+])
+
+/** `*`, `resource:*` or `resource:action`: the form for checks outside of this module (JSON Schema, SQL). */
+export const PERMISSION_PATTERN = '^(?:\\*|[a-z][a-z-]*:(?:[a-z-]+|\\*))$'
+const MAX_PERMISSION_LENGTH = 100
+const FORM = new RegExp(PERMISSION_PATTERN)
+
+/** A permission in its parts. `*` is `{ resource: '*', action: '*' }`. */
+export interface Permission {
+  readonly resource: string
+  readonly action: string
+}
+
+/** Reads a permission, or gives null for what is none. */
+export function parsePermission(text: string): Permission | null {
+  if (text.length > MAX_PERMISSION_LENGTH || !FORM.test(text)) return null
+  const [resource = '*', action = '*'] = text.split(':')
+  return { resource, action }
+}
+
+/**
+ * What a principal may do. Built once a credential, asked on each request: `has` is a look-up or two.
+ * Texts that are no permission grant nothing.
+ */
+export class PermissionSet {
+  /** The granted permissions, sorted, each once, without those that a wildcard beside them covers. */
+  readonly list: readonly string[]
+  readonly #everything: boolean
+  readonly #resources: ReadonlySet<string>
+  readonly #exact: ReadonlySet<string>
+
+  constructor(granted: Iterable<string>) {
+    const known = [...new Set(granted)].flatMap((text) => {
+      const parsed = parsePermission(text)
+      return parsed ? [{ text, ...parsed }] : []
+    })
+    const wildcards = known.filter((p) => p.action === '*')
+    const resources = new Set(wildcards.map((p) => p.resource))
+    const exact = known.filter((p) => p.action !== '*' && !resources.has(p.resource)).map((p) => p.text)
+    this.#everything = resources.has('*')
+    this.#resources = resources
+    this.#exact = new Set(exact)
+    const list = this.#everything ? ['*'] : [...wildcards.map((p) => p.text), ...exact]
+    this.list = Object.freeze(list.sort())
+    Object.freeze(this)
+  }
+
+  /** Whether `permission` (`resource:action`) is granted, itself or by a wildcard. */
+  has(permission: string): boolean {
+    if (this.#everything || this.#exact.has(permission)) return true
+    const colon = permission.indexOf(':')
+    return colon > 0 && this.#resources.has(permission.slice(0, colon))
+  }
+}

@@ -1,0 +1,105 @@
+import { LRUCache } from 'lru-cache'
+
+interface Entry<V> {
+  readonly value: V
+  leases: number
+  retired: boolean
+}
+
+/** A hold on a cached value: it is not closed before every hold is let go. `release` may be called once. */
+export interface Lease<V> {
+  readonly value: V
+  release(): void
+}
+
+/**
+ * An LRU of things that must be closed, never under someone who uses them. Closing means: out of the map, wait for the
+ * leases, then close; so a key asked for meanwhile gets a new value, and no value is closed twice.
+ */
+export class LeaseCache<V> {
+  readonly #entries: LRUCache<string, Entry<V>>
+  readonly #close: (value: V) => Promise<void>
+  readonly #closing = new Set<Promise<void>>()
+  readonly #draining = new Map<Entry<V>, () => void>()
+
+  constructor(max: number, close: (value: V) => Promise<void>) {
+    this.#close = close
+    this.#entries = new LRUCache<string, Entry<V>>({
+      max,
+      dispose: (entry) => this.#retire(entry),
+    })
+  }
+
+  /** Leases the value of `key`, made by `create` if there is none. Synchronous, so that it can never be made twice. */
+  acquire(key: string, create: () => V): Lease<V> {
+    let entry = this.#entries.get(key)
+    if (entry === undefined) {
+      entry = { value: create(), leases: 0, retired: false }
+      this.#entries.set(key, entry)
+    }
+    return this.#lease(entry)
+  }
+
+  /** The value of `key` if there is one, without a lease and without counting as a use. */
+  peek(key: string): V | undefined {
+    return this.#entries.peek(key)?.value
+  }
+
+  /** Takes a value out; it closes once its leases are released. */
+  evict(key: string): void {
+    this.#entries.delete(key)
+  }
+
+  /** The values in the map, least recently used first. */
+  *leastRecentlyUsed(): Generator<V> {
+    for (const entry of this.#entries.rvalues()) if (entry !== undefined) yield entry.value
+  }
+
+  get size(): number {
+    return this.#entries.size
+  }
+
+  /** Retires everything and resolves when all of it is closed. */
+  async close(): Promise<void> {
+    this.#entries.clear()
+    while (this.#draining.size > 0 || this.#closing.size > 0) {
+      await Promise.all([
+        ...this.#closing,
+        ...[...this.#draining.keys()].map((entry) => this.#drained(entry)),
+      ])
+    }
+  }
+
+  #lease(entry: Entry<V>): Lease<V> {
+    entry.leases += 1
+    let released = false
+    return {
+      value: entry.value,
+      release: () => {
+        if (released) return
+        released = true
+        entry.leases -= 1
+        if (entry.retired && entry.leases === 0) this.#finish(entry)
+      },
+    }
+  }
+
+  #retire(entry: Entry<V>): void {
+    entry.retired = true
+    if (entry.leases === 0) this.#finish(entry)
+    else this.#draining.set(entry, () => undefined)
+  }
+
+  #drained(entry: Entry<V>): Promise<void> {
+    return new Promise((resolve) => this.#draining.set(entry, resolve))
+  }
+
+  #finish(entry: Entry<V>): void {
+    const drained = this.#draining.get(entry)
+    this.#draining.delete(entry)
+    const closing = this.#close(entry.value).catch(() => undefined)
+    this.#closing.add(closing)
+    void closing.then(() => this.#closing.delete(closing))
+    drained?.()
+  }
+}

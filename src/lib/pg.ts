@@ -1,0 +1,203 @@
+import { isIP, type LookupFunction, Socket } from 'node:net'
+import { type ConnectionOptions, checkServerIdentity, TLSSocket } from 'node:tls'
+import pg from 'pg'
+import Pool from 'pg-pool'
+import type { SslMode } from './connection-string.ts'
+
+/** Where and as whom to connect. The password is asked for once a connection and kept nowhere. */
+export interface ServerAddress {
+  readonly host: string
+  readonly port: number
+  readonly database: string
+  readonly user: string
+  readonly password: () => Promise<string>
+  readonly sslMode: SslMode
+  readonly caCertificate: string | null
+  readonly applicationName: string
+  /** The egress policy's own look-up: the address it checked is the address that is connected to. */
+  readonly lookup: LookupFunction | null
+}
+
+export interface ConnectionLimits {
+  readonly connectTimeoutMs: number
+  /** 0 means none. Set on the server, so that it holds also when our side has gone. */
+  readonly statementTimeoutMs: number
+}
+
+type AuthHandler = (this: pg.Client, message: unknown) => void
+const clearTextHandler = '_handleAuthCleartextPassword'
+const GOODBYE_TIMEOUT_MS = 2_000
+/**
+ * Startup options win over ALTER DATABASE … SET, by which an owner could shadow pg_catalog (pg_temp is last for the same
+ * reason), make writers miss a fence (another isolation level), or change how values are written.
+ */
+const STARTUP_OPTIONS = [
+  'search_path=pg_catalog,public,pg_temp',
+  'default_transaction_isolation=read\\ committed',
+  'TimeZone=UTC',
+  'DateStyle=ISO',
+  'bytea_output=hex',
+]
+  .map((setting) => `-c ${setting}`)
+  .join(' ')
+
+/**
+ * pg's client with two habits of ours: it never dies of an unheard 'error' event (whoever waits for an answer gets the
+ * error through the query), and it does not say the password in clear to a server that has not proven who it is.
+ */
+export class GuardedClient extends pg.Client {
+  constructor(config: pg.ClientConfig & { readonly trustsServer?: boolean }) {
+    super(config)
+    this.on('error', () => undefined)
+    if (config.trustsServer !== true) {
+      Object.defineProperty(this, clearTextHandler, { value: refuseClearText satisfies AuthHandler })
+    }
+  }
+
+  /** Says goodbye, and closes the socket soon also when nobody answers any more. */
+  override end(callback?: (error: Error) => void): never {
+    const timer = setTimeout(() => this.destroy(), GOODBYE_TIMEOUT_MS)
+    timer.unref()
+    this.once('end', () => clearTimeout(timer))
+    return super.end(callback as never) as never
+  }
+
+  /** Closes the socket at once; whatever waits for an answer fails. */
+  destroy(): void {
+    this.#socket.destroy()
+  }
+
+  /** True once the handshake of TLS has begun. */
+  get isEncrypted(): boolean {
+    return this.#socket instanceof TLSSocket
+  }
+
+  /** True if the other side has ended the conversation. */
+  get wasHungUp(): boolean {
+    return this.#socket.readableEnded
+  }
+
+  get #socket(): Socket {
+    return (this as unknown as { connection: { stream: Socket } }).connection.stream
+  }
+}
+
+function refuseClearText(this: pg.Client): void {
+  const { connection } = this as unknown as { connection: NodeJS.EventEmitter }
+  connection.emit(
+    'error',
+    Object.assign(new Error('clear-text password refused'), { code: 'CLEAR_TEXT_PASSWORD' }),
+  )
+}
+
+/** Turns an address into pg's options. Every option that pg would else take from the environment is given. */
+export function clientConfig(
+  address: ServerAddress,
+  limits: ConnectionLimits,
+): pg.ClientConfig & { trustsServer: boolean } {
+  return {
+    host: address.host,
+    port: address.port,
+    database: address.database,
+    user: address.user,
+    password: address.password,
+    ssl: tlsOptions(address),
+    trustsServer: address.sslMode === 'verify-full' || address.sslMode === 'verify-ca',
+    application_name: address.applicationName,
+    client_encoding: 'UTF8',
+    options: STARTUP_OPTIONS,
+    ...timeouts(limits.statementTimeoutMs),
+    idle_in_transaction_session_timeout: 60_000,
+    connectionTimeoutMillis: limits.connectTimeoutMs,
+    keepAlive: true,
+    ...checkedStream(address.lookup),
+  }
+}
+
+/** The server ends a slow statement; our own clock, a little later, ends the wait for a server that says nothing. */
+function timeouts(statementTimeoutMs: number): pg.ClientConfig {
+  if (statementTimeoutMs === 0) return {}
+  return { statement_timeout: statementTimeoutMs, query_timeout: statementTimeoutMs + 1_000 }
+}
+
+function checkedStream(lookup: LookupFunction | null): { stream?: () => Socket } {
+  return lookup === null ? {} : { stream: () => checkedSocket(lookup) }
+}
+
+/** A socket that connects only where `lookup` says; pg calls `connect(port, host)` on it. */
+function checkedSocket(lookup: LookupFunction): Socket {
+  const socket = new Socket()
+  const connect = socket.connect.bind(socket) as (options: object) => Socket
+  const connectChecked = (port: number, host: string): Socket => {
+    if (isIP(host) === 0) return connect({ port, host, lookup })
+    // net asks no look-up for an address written as such; the policy has to see it all the same.
+    lookup(host, {}, (error, address) => {
+      if (error !== null) socket.destroy(error)
+      else if (!socket.destroyed) connect({ port, host: address })
+    })
+    return socket
+  }
+  return Object.assign(socket, { connect: connectChecked })
+}
+
+function tlsOptions(address: ServerAddress): ConnectionOptions | false {
+  if (address.sslMode === 'disable') return false
+  const ca = address.caCertificate === null ? {} : { ca: address.caCertificate }
+  if (address.sslMode === 'require') return { rejectUnauthorized: false }
+  if (address.sslMode === 'verify-ca') {
+    return { ...ca, rejectUnauthorized: true, checkServerIdentity: () => undefined }
+  }
+  return {
+    ...ca,
+    rejectUnauthorized: true,
+    checkServerIdentity: (_name, certificate) => checkServerIdentity(address.host, certificate),
+  }
+}
+
+/** Opens one connection outside any pool. The caller ends it. */
+export async function connectClient(address: ServerAddress, limits: ConnectionLimits): Promise<pg.Client> {
+  const client = new GuardedClient(clientConfig(address, limits))
+  await client.connect()
+  return client
+}
+
+export interface PoolLimits extends ConnectionLimits {
+  readonly max: number
+  readonly idleTimeoutMs: number
+}
+
+/** Makes a pool; `Client` may be a subclass of `GuardedClient` that counts its connections. */
+export function createPool(
+  address: ServerAddress,
+  limits: PoolLimits,
+  Client: typeof GuardedClient = GuardedClient,
+): Pool<pg.Client> {
+  const pool = new Pool<pg.Client>(
+    { ...clientConfig(address, limits), max: limits.max, idleTimeoutMillis: limits.idleTimeoutMs },
+    Client as never,
+  )
+  // A backend that dies while its connection is idle is no news to anyone: the pool drops it.
+  pool.on('error', () => undefined)
+  return pool
+}
+
+const SQLSTATE = /^[0-9A-Z]{5}$/
+
+/** The SQLSTATE or errno-like code of an error or of what caused it, or null. Decisions are made on it, never on messages. */
+export function errorCode(error: unknown): string | null {
+  for (let e = error, depth = 0; e instanceof Error && depth < 5; e = e.cause, depth += 1) {
+    const { code } = e as { code?: unknown }
+    if (typeof code === 'string') return code
+  }
+  return null
+}
+
+/** The database's own error behind `error`, if a database said it (and not a socket or a library). */
+export function databaseError(error: unknown): pg.DatabaseError | null {
+  for (let e = error, depth = 0; e instanceof Error && depth < 5; e = e.cause, depth += 1) {
+    const candidate = e as pg.DatabaseError
+    if (typeof candidate.code === 'string' && SQLSTATE.test(candidate.code) && 'severity' in candidate)
+      return candidate
+  }
+  return null
+}

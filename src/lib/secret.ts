@@ -1,0 +1,30 @@
+/**
+ * A text that must not be printed: a password, a token, a connection string.
+ *
+ * The text sits in a `#private` field, so neither `util.inspect` with `showHidden`, nor a logger that walks
+ * own properties, nor a structured clone can reach it. Every accidental way to text gives `[secret]`.
+ */
+export class Secret {
+  readonly #text: string
+
+  constructor(text: string) {
+    this.#text = text
+  }
+
+  /** The text itself. Call it where the text is used, and keep the answer in no longer-lived place. */
+  reveal(): string {
+    return this.#text
+  }
+
+  toString(): string {
+    return '[secret]'
+  }
+
+  toJSON(): string {
+    return '[secret]'
+  }
+
+  [Symbol.for('nodejs.util.inspect.custom')](): string {
+    return '[secret]'
+  }
+}

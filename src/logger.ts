@@ -1,0 +1,152 @@
+/**
+ * The log: JSON on stdout, one line an event. What may stand in a line is decided here and not where it is written:
+ * sensitive names are masked at any depth, objects of a class shrink to its name (a pool would print its connection
+ * string), and an error gives its codes and its own words, never the row or the parameters it was about.
+ */
+import {
+  type DestinationStream,
+  destination,
+  type Logger,
+  type LoggerOptions,
+  pino,
+  stdTimeFunctions,
+} from 'pino'
+import pretty from 'pino-pretty'
+import type { LogLevel } from './config.ts'
+
+export type { Logger } from 'pino'
+
+const MASK = '[redacted]'
+const MAX_DEPTH = 6
+const MAX_ENTRIES = 50
+const MAX_MESSAGE_LENGTH = 500
+const MAX_FRAMES = 12
+
+const SENSITIVE_NAME =
+  /(?:authorization|cookie|passw(?:or)?d|secret|token|connection-?_?string|database_?url|api-?_?key|client-?_?key|private-?_?key|encryption-?_?key|credentials?|params|parameters|values)$/i
+
+/** What is bound to a child logger does not pass `cleanFields`, so the likely names are masked there by pino. */
+const CHILD_SECRETS = [
+  ...[
+    'authorization',
+    'cookie',
+    'password',
+    'secret',
+    'token',
+    'accessToken',
+    'refreshToken',
+    'operatorToken',
+  ],
+  ...['connectionString', 'databaseUrl', 'apiKey', 'clientKey', 'privateKey', 'encryptionKey', 'credentials'],
+]
+
+/** Makes the logger of a process. Pretty only where a person watches; `stream` takes stdout's place in tests. */
+export function createLogger(level: LogLevel, stream?: DestinationStream): Logger {
+  if (stream !== undefined) return pino(options(level), stream)
+  const watched = process.stdout.isTTY === true
+  return pino(options(level), watched ? pretty({ sync: true }) : destination({ dest: 1, sync: true }))
+}
+
+function options(level: LogLevel): LoggerOptions {
+  return {
+    level,
+    base: null,
+    timestamp: stdTimeFunctions.isoTime,
+    redact: { paths: [...CHILD_SECRETS], censor: MASK },
+    // The fields have been through `cleanFields` when a serializer would see them.
+    serializers: { err: (value: unknown) => value },
+    formatters: {
+      level: (label) => ({ level: label }),
+      log: cleanFields,
+    },
+    hooks: {
+      // Without a message of the caller's, pino would take the error's own, which may hold parameters.
+      logMethod(args, method) {
+        const [first, message] = args as unknown[]
+        const error = first instanceof Error ? first : (first as { err?: unknown } | null)?.err
+        if (!(error instanceof Error)) return method.apply(this, args)
+        const fields = first instanceof Error ? { err: first } : (first as object)
+        const rest = args.slice(1) as [string?, ...unknown[]]
+        if (message === undefined) return method.apply(this, [fields, String(describeError(error).message)])
+        return method.apply(this, [fields, ...rest])
+      },
+    },
+  }
+}
+
+function cleanFields(fields: Record<string, unknown>): Record<string, unknown> {
+  return cleanObject(fields, 0)
+}
+
+function cleanObject(object: object, depth: number): Record<string, unknown> {
+  const clean: Record<string, unknown> = {}
+  for (const [name, value] of Object.entries(object).slice(0, MAX_ENTRIES)) {
+    clean[name] = SENSITIVE_NAME.test(name) ? MASK : cleanValue(value, depth + 1)
+  }
+  return clean
+}
+
+function cleanValue(value: unknown, depth: number): unknown {
+  if (typeof value === 'string') return value.includes('://') ? withoutUserInfo(value) : value
+  if (typeof value !== 'object' || value === null) return typeof value === 'bigint' ? String(value) : value
+  if (value instanceof Error) return describeError(value)
+  if (value instanceof Date) return value
+  if (depth > MAX_DEPTH) return '[…]'
+  if (Array.isArray(value)) return value.slice(0, MAX_ENTRIES).map((item) => cleanValue(item, depth + 1))
+  const prototype: unknown = Object.getPrototypeOf(value)
+  if (prototype === Object.prototype || prototype === null) return cleanObject(value, depth)
+  return `[${value.constructor?.name ?? 'object'}]`
+}
+
+/** What drivers and Node put beside a message and that names no data. `detail` and `where` are left out: they do. */
+const TELLING_FIELDS = [
+  'code',
+  'severity',
+  'schema',
+  'table',
+  'column',
+  'constraint',
+  'routine',
+  'errno',
+  'syscall',
+]
+
+/** An error as it may be logged: name, code, cleaned message, frames, and the same of its cause. */
+export function describeError(error: unknown, depth = 0): Record<string, unknown> {
+  if (!(error instanceof Error))
+    return { name: typeof error, message: 'something that is not an error was thrown' }
+  const wrapped = error.cause
+  // drizzle repeats the statement's parameters in its message; what the driver said stands in the cause.
+  const isQueryWrapper = 'params' in error && 'query' in error
+  if (isQueryWrapper && wrapped instanceof Error && depth < MAX_DEPTH)
+    return describeError(wrapped, depth + 1)
+  const told: Record<string, unknown> = {
+    name: error.name,
+    message: isQueryWrapper ? 'a query failed' : cleanText(error.message),
+  }
+  for (const field of TELLING_FIELDS) {
+    const value: unknown = Reflect.get(error, field)
+    if (typeof value === 'string') told[field] = cleanText(value)
+    else if (typeof value === 'number') told[field] = value
+  }
+  const stack = framesOf(error)
+  if (stack !== '') told.stack = stack
+  if (wrapped !== undefined && depth < MAX_DEPTH) told.cause = describeError(wrapped, depth + 1)
+  return told
+}
+
+/** The stack without its head, which is the message again, in the raw. */
+function framesOf(error: Error): string {
+  const lines = (error.stack ?? '').split('\n').filter((line) => /^ {4}at \S/.test(line))
+  return lines.slice(0, MAX_FRAMES).map(cleanText).join('\n')
+}
+
+/** A hostile server writes its messages: no control characters, no credentials, no flood. */
+function cleanText(text: string): string {
+  const short = text.slice(0, MAX_MESSAGE_LENGTH)
+  return withoutUserInfo(short.replace(/[\p{Cc}\p{Cf}\u2028\u2029]+/gu, ' '))
+}
+
+function withoutUserInfo(text: string): string {
+  return text.replace(/(\w:\/\/)[^\s/@]*(?:\/[^\s@]*)?@/g, `$1${MASK}@`)
+}

@@ -1,0 +1,84 @@
+import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
+
+/** What the pools and caches look like at the moment somebody asks. */
+export interface PoolGauges {
+  readonly activePools: number
+  readonly openConnections: number
+  readonly maxConnections: number
+  /** Requests that wait for a connection. */
+  readonly waiting: number
+  readonly cachedRoutes: number
+}
+
+/**
+ * The numbers of one gateway process, in a registry of their own: two gateways in one process do not mix.
+ * No label ever names a tenant, so the number of time series does not grow with them.
+ */
+export class Metrics {
+  readonly #registry = new Registry()
+  readonly #requests: Histogram<'method' | 'route' | 'status'>
+  readonly #validations: Counter<'outcome'>
+  readonly #transitions: Counter<'from' | 'to'>
+
+  constructor() {
+    const registers = [this.#registry]
+    collectDefaultMetrics({ register: this.#registry })
+    this.#requests = new Histogram({
+      name: 'freehold_http_request_duration_seconds',
+      help: 'Time from the first byte of a request to the end of its answer',
+      labelNames: ['method', 'route', 'status'],
+      buckets: [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10],
+      registers,
+    })
+    this.#validations = new Counter({
+      name: 'freehold_database_validations_total',
+      help: 'Validations of tenant databases by outcome: active, or the code of the error',
+      labelNames: ['outcome'],
+      registers,
+    })
+    this.#transitions = new Counter({
+      name: 'freehold_database_transitions_total',
+      help: 'Changes of the status of tenant databases',
+      labelNames: ['from', 'to'],
+      registers,
+    })
+  }
+
+  /** `route` is the template (`/api/v1/places/:id`), never the path that was asked for. */
+  observeRequest(labels: { method: string; route: string; status: number }, seconds: number): void {
+    this.#requests.observe(labels, seconds)
+  }
+
+  countValidation(outcome: string): void {
+    this.#validations.inc({ outcome })
+  }
+
+  countTransition(from: string, to: string): void {
+    this.#transitions.inc({ from, to })
+  }
+
+  /** Reads the gauges from `read` whenever they are asked for. To be called once. */
+  watchPools(read: () => PoolGauges): void {
+    this.#gauge('freehold_pools_open', 'Tenant pools that are open', () => read().activePools)
+    this.#gauge('freehold_connections_open', 'Server connections held', () => read().openConnections)
+    this.#gauge('freehold_connections_max', 'Server connections allowed', () => read().maxConnections)
+    this.#gauge('freehold_connection_waiters', 'Requests waiting for a connection', () => read().waiting)
+    this.#gauge('freehold_route_cache_size', 'Routing entries kept', () => read().cachedRoutes)
+  }
+
+  #gauge(name: string, help: string, read: () => number): void {
+    new Gauge({
+      name,
+      help,
+      registers: [this.#registry],
+      collect() {
+        this.set(read())
+      },
+    })
+  }
+
+  /** The Prometheus text format and its media type. */
+  async render(): Promise<{ contentType: string; text: string }> {
+    return { contentType: this.#registry.contentType, text: await this.#registry.metrics() }
+  }
+}

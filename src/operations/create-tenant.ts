@@ -1,0 +1,83 @@
+import type { Actor } from '../catalog/audit.ts'
+import type { Route } from '../catalog/directory.ts'
+import type { CatalogStore } from '../catalog/store.ts'
+import {
+  completeAuthConfig,
+  findTenant,
+  insertTenant,
+  type PartialAuthConfig,
+  type Tenant,
+} from '../catalog/tenants.ts'
+import { fail } from '../errors.ts'
+import type { PasswordHasher } from '../identity/passwords.ts'
+import { createAdmin } from '../identity/users.ts'
+import { newId } from '../lib/ids.ts'
+import type { PoolManager } from '../pools/pool-manager.ts'
+import { isOrderly } from '../pools/tenant-session.ts'
+import type { TenantSession } from '../tenant/session.ts'
+import { clearOldHome, stamp } from './relocate.ts'
+
+export interface NewTenantInput {
+  readonly code: string
+  readonly name: string
+  readonly parentId?: string
+  readonly authConfig?: PartialAuthConfig
+  readonly admin?: { readonly email: string; readonly password: string; readonly name?: string }
+}
+
+export interface CreateTenantDeps {
+  readonly store: CatalogStore
+  readonly pools: PoolManager
+  readonly hasher: PasswordHasher
+  readonly sessionFor: (route: Route) => TenantSession
+}
+
+const FIRST_EPOCH = 1
+
+/**
+ * Makes a tenant that lives in the shared database. Its place there (stamp, first administrator) is made before the catalog
+ * knows of it: a crash in between leaves rows that no route leads to, and never a tenant without a home.
+ * @throws PublicError TENANT_CODE_TAKEN, REFERENCE_NOT_FOUND, VALIDATION_FAILED, TENANT_DATABASE_UNAVAILABLE
+ */
+export async function createTenant(
+  deps: CreateTenantDeps,
+  input: NewTenantInput,
+  actor: Actor,
+): Promise<Tenant> {
+  if ((await findTenantByCode(deps.store, input.code)) !== null) throw fail('TENANT_CODE_TAKEN')
+  const route = provisionalRoute(input)
+  const inShared = (fn: Parameters<PoolManager['run']>[1]) => deps.pools.run(route, fn, isOrderly)
+  await inShared((client) => stamp(client, route.tenantId, FIRST_EPOCH))
+  try {
+    if (input.admin !== undefined) {
+      const policy = route.authConfig.passwordPolicy
+      await createAdmin(deps.sessionFor(route), { hasher: deps.hasher, policy }, input.admin)
+    }
+    return await deps.store.transaction((tx) => insertTenant(tx, { ...input, id: route.tenantId }, actor))
+  } catch (error) {
+    await inShared((client) => clearOldHome(client, route.tenantId, FIRST_EPOCH)).catch(() => undefined)
+    throw error
+  }
+}
+
+async function findTenantByCode(store: CatalogStore, code: string): Promise<Tenant | null> {
+  const tenant = await findTenant(store, code)
+  return tenant?.code === code ? tenant : null
+}
+
+function provisionalRoute(input: NewTenantInput): Route {
+  const now = new Date()
+  return Object.freeze({
+    tenantId: newId(),
+    code: input.code,
+    name: input.name,
+    status: 'ACTIVE',
+    parentId: input.parentId ?? null,
+    placement: 'shared',
+    epoch: FIRST_EPOCH,
+    authConfig: completeAuthConfig(input.authConfig ?? {}),
+    createdAt: now,
+    updatedAt: now,
+    database: null,
+  })
+}

@@ -1,0 +1,147 @@
+import { eq, inArray, sql } from 'drizzle-orm'
+import { type Actor, listAudit, recordAudit } from '../catalog/audit.ts'
+import type { ChangeFollower } from '../catalog/changes.ts'
+import { dataKeys, tenants } from '../catalog/schema.ts'
+import { catalogErrors } from '../catalog/store.ts'
+import { findTenant, listTenants, patchTenant, type Tenant, type TenantPatch } from '../catalog/tenants.ts'
+import type { Keyring } from '../crypto/keyring.ts'
+import { fail } from '../errors.ts'
+import type { PasswordHasher } from '../identity/passwords.ts'
+import { createUser } from '../identity/users.ts'
+import { rolePermissions, roles } from '../tenant/schema.ts'
+import type { TenantSession } from '../tenant/session.ts'
+import { type CreateTenantDeps, createTenant } from './create-tenant.ts'
+import type { DatabaseState, Effective, Home, Operations, TenantRecord } from './operations.ts'
+import { type RegisterDatabaseDeps, registerDatabase } from './register-database.ts'
+import { type RemoveDatabaseDeps, removeDatabase } from './remove-database.ts'
+
+export type DeskDeps = CreateTenantDeps &
+  RegisterDatabaseDeps &
+  RemoveDatabaseDeps & {
+    readonly keyring: Keyring
+    readonly follower: Pick<ChangeFollower, 'confirmations'>
+    readonly hasher: PasswordHasher
+    /** Called after a change of a tenant that this process made itself, so that it need not wait for its own news. */
+    readonly onChanged: (tenantId: string) => void
+  }
+
+const CONFIRMATION_TIMEOUT_MS = 5_000
+
+/** The verbs of operators, as the HTTP layer calls them. Each is a short story; the long ones have files of their own. */
+export function createOperations(deps: DeskDeps): Operations {
+  return {
+    createTenant: async (input, actor) => {
+      const tenant = await createTenant(deps, input, actor)
+      deps.onChanged(tenant.id)
+      return { tenant, database: null }
+    },
+    findTenant: (tenantId) => record(deps, tenantId),
+    listTenants: async (query) => {
+      const page = await listTenants(deps.store, query)
+      const databases = await deps.registry.currentOf(page.data.map(({ id }) => id))
+      const data = page.data.map((tenant) => ({ tenant, database: databases.get(tenant.id) ?? null }))
+      return { data, nextCursor: page.nextCursor }
+    },
+    patchTenant: (tenantId, patch, actor) => patch_(deps, { tenantId, patch, actor }),
+    listChildren: (tenantId) => listChildren(deps, tenantId),
+    registerDatabase: async (tenantId, body, actor) => {
+      await registerDatabase(deps, tenantId, body, actor)
+      deps.onChanged(tenantId)
+      return databaseState(deps, tenantId)
+    },
+    describeDatabase: (tenantId) => databaseState(deps, tenantId),
+    requestValidation: (tenantId, actor) => requestValidation(deps, tenantId, actor),
+    removeDatabase: async (tenantId, actor) => {
+      await removeDatabase(deps, tenantId, actor)
+      deps.onChanged(tenantId)
+    },
+    createUser: (home, input, actor) => createUserOf(deps, { home, input, actor }),
+    permissionsOfRoles,
+    listAudit: (filter, page) => listAudit(deps.store, filter, page),
+    describeEncryption: () => describeEncryption(deps),
+  }
+}
+
+async function findOrFail(deps: DeskDeps, tenantId: string): Promise<Tenant> {
+  const tenant = await findTenant(deps.store, tenantId)
+  if (tenant?.id !== tenantId) throw fail('TENANT_NOT_FOUND')
+  return tenant
+}
+
+async function record(deps: DeskDeps, tenantId: string): Promise<TenantRecord> {
+  const tenant = await findOrFail(deps, tenantId)
+  return { tenant, database: await deps.registry.current(tenantId) }
+}
+
+async function patch_(
+  deps: DeskDeps,
+  { tenantId, patch, actor }: { tenantId: string; patch: TenantPatch; actor: Actor },
+): Promise<TenantRecord & { effective: Effective | null }> {
+  const { tenant, seq } = await patchTenant(deps.store, tenantId, patch, actor)
+  deps.onChanged(tenantId)
+  const routing = patch.status !== undefined || patch.parentId !== undefined
+  // Nothing changed is effective everywhere already; sequence 0 is confirmed by every live replica.
+  const effective = routing ? await deps.follower.confirmations(seq ?? 0, CONFIRMATION_TIMEOUT_MS) : null
+  return { tenant, database: await deps.registry.current(tenantId), effective }
+}
+
+async function listChildren(deps: DeskDeps, tenantId: string) {
+  const { id, code, name, status } = tenants
+  const query = deps.store.db.select({ id, code, name, status }).from(tenants)
+  return catalogErrors(query.where(eq(tenants.parentId, tenantId)).orderBy(tenants.id).limit(1_000))
+}
+
+async function databaseState(deps: DeskDeps, tenantId: string): Promise<DatabaseState> {
+  const tenant = await findOrFail(deps, tenantId)
+  const [current, candidate] = [
+    await deps.registry.current(tenantId),
+    await deps.registry.candidate(tenantId),
+  ]
+  if (current === null && candidate === null) throw fail('NOT_FOUND')
+  return { tenant, current, candidate, encryptionKeyId: await deps.vault.masterKeyIdOf(tenantId) }
+}
+
+/** The candidate is what an operator waits for; without one it is the current entry. */
+async function requestValidation(deps: DeskDeps, tenantId: string, actor: Actor): Promise<DatabaseState> {
+  const { current, candidate } = await databaseState(deps, tenantId)
+  const entry = candidate ?? current
+  if (entry === null) throw fail('NOT_FOUND')
+  await deps.store.transaction((tx) => deps.registry.requestValidation(tx, entry.id, actor))
+  deps.wake()
+  return databaseState(deps, tenantId)
+}
+
+async function createUserOf(
+  deps: DeskDeps,
+  { home, input, actor }: { home: Home; input: Parameters<typeof createUser>[2]; actor: Actor },
+) {
+  const policy = home.route.authConfig.passwordPolicy
+  const user = await createUser(home.session, { hasher: deps.hasher, policy }, input)
+  const after = { userId: user.id, email: user.email, roles: user.roles }
+  const { tenantId } = home.route
+  await deps.store.transaction((tx) => recordAudit(tx, { actor, action: 'user.create', tenantId, after }))
+  return user
+}
+
+async function permissionsOfRoles(session: TenantSession, names: readonly string[]): Promise<string[]> {
+  if (names.length === 0) return []
+  const rows = await session.db
+    .select({ permission: rolePermissions.permission })
+    .from(rolePermissions)
+    .innerJoin(
+      roles,
+      sql`${roles.tenantId} = ${rolePermissions.tenantId} and ${roles.id} = ${rolePermissions.roleId}`,
+    )
+    .where(inArray(roles.name, [...names]))
+  return [...new Set(rows.map(({ permission }) => permission))]
+}
+
+async function describeEncryption(deps: DeskDeps) {
+  const columns = { id: dataKeys.masterKeyId, count: sql<number>`count(*)::int` }
+  const query = deps.store.db.select(columns).from(dataKeys).groupBy(dataKeys.masterKeyId)
+  const rows = await catalogErrors(query)
+  return {
+    currentKeyId: deps.keyring.primaryKeyId,
+    counts: Object.fromEntries(rows.map(({ id, count }) => [id, count])),
+  }
+}

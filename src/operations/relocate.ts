@@ -1,0 +1,167 @@
+import type pg from 'pg'
+
+/** Tables that come along with a tenant that has nothing else yet, parents before children. */
+const IDENTITY_TABLES = ['roles', 'role_permissions', 'users', 'user_roles', 'sessions'] as const
+
+export interface Relocation {
+  readonly tenantId: string
+  /** The epoch in the home that is left; the new home gets the next. */
+  readonly epoch: number
+  readonly from: pg.ClientBase
+  readonly to: pg.ClientBase
+  /** Makes the new home the tenant's home in the catalog. Throws if somebody else was faster. */
+  readonly commit: (newEpoch: number) => Promise<void>
+}
+
+/**
+ * Takes a tenant that owns nothing but its people and their roles from one database to another. Writers are shut out by
+ * a fence for the while, which callers feel as a short wait.
+ *
+ * Each step may be the last before a crash: until `commit` the old home is complete and a repetition begins anew (the
+ * fence is lifted by `unfence`); after it the new home is complete and what is left to do is `clearOldHome`.
+ * @returns false, with nothing changed, if the tenant owns more than that
+ */
+export async function relocate(relocation: Relocation): Promise<boolean> {
+  const { tenantId, epoch, from, to } = relocation
+  for (const client of [from, to]) await lockRelocation(client, tenantId)
+  await fence(from, tenantId, epoch)
+  if (!(await copyUnlessRich(relocation))) return false
+  // From here on an error does not lift the fence: whether the catalog has committed may not be known.
+  await relocation.commit(epoch + 1)
+  // The move has happened; what is left behind is out of reach and removed here or by the next validation.
+  await clearOldHome(from, tenantId, epoch).catch(() => undefined)
+  return true
+}
+
+async function copyUnlessRich({ tenantId, epoch, from, to }: Relocation): Promise<boolean> {
+  try {
+    const rich = await ownsRows(from, tenantId)
+    if (!rich) await copyPeople(from, to, { tenantId, newEpoch: epoch + 1 })
+    else await unfence(from, tenantId, epoch)
+    return !rich
+  } catch (error) {
+    await unfence(from, tenantId, epoch).catch(() => undefined)
+    throw error
+  }
+}
+
+/**
+ * Held by the connection until it ends: a gateway that was slow, and whose claim on this work went to another, must not
+ * go on writing where that other has finished.
+ */
+async function lockRelocation(client: pg.ClientBase, tenantId: string): Promise<void> {
+  const { rows } = await client.query<{ locked: boolean }>(
+    "SELECT pg_catalog.pg_try_advisory_lock(pg_catalog.hashtextextended('freehold:relocate:' || $1::text, 0)) AS locked",
+    [tenantId],
+  )
+  if (rows[0]?.locked !== true) throw new Error('another gateway is moving this tenant')
+}
+
+/** Runs `fn` in a transaction that may see the tenant's rows, open or fenced, whatever its epoch. */
+async function inTenant<T>(client: pg.ClientBase, tenantId: string, fn: () => Promise<T>): Promise<T> {
+  await client.query('BEGIN')
+  try {
+    await client.query("SELECT pg_catalog.set_config('app.tenant_id', $1, true)", [tenantId])
+    const result = await fn()
+    await client.query('COMMIT')
+    return result
+  } catch (error) {
+    await client.query('ROLLBACK').catch(() => undefined)
+    throw error
+  }
+}
+
+/** Waits for the tenant's writers and lets no further ones in. */
+function fence(client: pg.ClientBase, tenantId: string, epoch: number): Promise<void> {
+  return inTenant(client, tenantId, async () => {
+    await client.query('SELECT pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtextextended($1::text, 0))', [
+      tenantId,
+    ])
+    await client.query("UPDATE public.residence SET state = 'fenced' WHERE tenant_id = $1 AND epoch = $2", [
+      tenantId,
+      epoch,
+    ])
+  })
+}
+
+/** Opens the door again, as after a move that did not come about. */
+export async function unfence(client: pg.ClientBase, tenantId: string, epoch: number): Promise<void> {
+  await client.query(
+    "UPDATE public.residence SET state = 'open' WHERE tenant_id = $1 AND epoch = $2 AND state = 'fenced'",
+    [tenantId, epoch],
+  )
+}
+
+/** True if any tenant table but those of identity has a row of the tenant; also tables that we did not make. */
+export function ownsRows(client: pg.ClientBase, tenantId: string): Promise<boolean> {
+  return inTenant(client, tenantId, async () => {
+    const { rows: tables } = await client.query<{ name: string }>(
+      `SELECT pg_catalog.quote_ident(c.relname) AS name
+         FROM pg_catalog.pg_class c
+         JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND a.attname = 'tenant_id' AND NOT a.attisdropped
+        WHERE c.relnamespace = 'public'::pg_catalog.regnamespace AND c.relkind IN ('r', 'p')
+          AND c.relname <> ALL ($1)`,
+      [['residence', ...IDENTITY_TABLES]],
+    )
+    const parts = tables.map(({ name }) => `EXISTS (SELECT FROM public.${name} WHERE tenant_id = $1)`)
+    const { rows } = await client.query<{ owns: boolean }>(
+      `SELECT ${['false', ...parts].join(' OR ')} AS owns`,
+      [...(parts.length > 0 ? [tenantId] : [])],
+    )
+    return rows[0]?.owns === true
+  })
+}
+
+async function copyPeople(
+  from: pg.ClientBase,
+  to: pg.ClientBase,
+  { tenantId, newEpoch }: { tenantId: string; newEpoch: number },
+): Promise<void> {
+  const copies = await inTenant(from, tenantId, async () => {
+    const rows: { table: string; json: string }[] = []
+    for (const table of IDENTITY_TABLES) {
+      const result = await from.query<{ json: string }>(
+        `SELECT coalesce(pg_catalog.json_agg(t), '[]')::text AS json FROM public.${table} t WHERE tenant_id = $1`,
+        [tenantId],
+      )
+      rows.push({ table, json: result.rows[0]?.json ?? '[]' })
+    }
+    return rows
+  })
+  await inTenant(to, tenantId, async () => {
+    await deletePeople(to, tenantId)
+    for (const { table, json } of copies) {
+      await to.query(
+        `INSERT INTO public.${table} SELECT * FROM pg_catalog.json_populate_recordset(NULL::public.${table}, $1::json)`,
+        [json],
+      )
+    }
+    await stamp(to, tenantId, newEpoch)
+  })
+}
+
+async function deletePeople(client: pg.ClientBase, tenantId: string): Promise<void> {
+  for (const table of [...IDENTITY_TABLES].reverse()) {
+    await client.query(`DELETE FROM public.${table} WHERE tenant_id = $1`, [tenantId])
+  }
+}
+
+/** Writes that the tenant lives here, at this epoch, with the door open. */
+export async function stamp(client: pg.ClientBase, tenantId: string, epoch: number): Promise<void> {
+  await client.query(
+    `INSERT INTO public.residence (tenant_id, epoch, state) VALUES ($1, $2, 'open')
+     ON CONFLICT (tenant_id) DO UPDATE SET epoch = excluded.epoch, state = 'open', stamped_at = pg_catalog.now()`,
+    [tenantId, epoch],
+  )
+}
+
+/** Removes what a tenant left in a home of an epoch not later than `epoch`. Does nothing where it does not live. */
+export function clearOldHome(client: pg.ClientBase, tenantId: string, epoch: number): Promise<void> {
+  return inTenant(client, tenantId, async () => {
+    const { rowCount } = await client.query(
+      'DELETE FROM public.residence WHERE tenant_id = $1 AND epoch <= $2',
+      [tenantId, epoch],
+    )
+    if (rowCount === 1) await deletePeople(client, tenantId)
+  })
+}

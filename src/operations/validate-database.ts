@@ -1,0 +1,205 @@
+import type pg from 'pg'
+import { systemActor } from '../catalog/audit.ts'
+import type { DatabaseEntry } from '../catalog/database-entry.ts'
+import { DatabaseEntryChangedError, type DatabaseRegistry } from '../catalog/databases.ts'
+import { makeHome } from '../catalog/homes.ts'
+import type { CatalogStore } from '../catalog/store.ts'
+import { findTenant, type Tenant } from '../catalog/tenants.ts'
+import { PublicError } from '../errors.ts'
+import { type CheckedDatabase, checkDatabase, type PhysicalIdentity } from '../health/checks.ts'
+import { CheckFailure, classify } from '../health/failures.ts'
+import type { ServerAddress } from '../lib/pg.ts'
+import type { Migration } from '../migrations/files.ts'
+import type { AddressBook } from '../pools/addresses.ts'
+import { NoAdmissionError, withAdminConnection } from '../pools/admin-connection.ts'
+import type { ConnectionBudget } from '../pools/budget.ts'
+import { clearOldHome, relocate, unfence } from './relocate.ts'
+
+export interface ValidationDeps {
+  readonly store: CatalogStore
+  readonly registry: DatabaseRegistry
+  readonly addresses: AddressBook
+  readonly budget: ConnectionBudget
+  readonly shared: ServerAddress
+  readonly migrations: readonly Migration[]
+  readonly forbidden: readonly PhysicalIdentity[]
+  /** For the checks of one database together. */
+  readonly timeoutMs: number
+  readonly log: {
+    info(fields: object, message: string): void
+    warn(fields: object, message: string): void
+  }
+  readonly onOutcome: (outcome: string) => void
+}
+
+const ADMISSION_TIMEOUT_MS = 3_000
+const STATEMENT_TIMEOUT_MS = 5_000
+
+/**
+ * Validates a claimed entry and, where nothing speaks against it, makes it the tenant's home. Ends with a status in the
+ * catalog; only faults of our own side (no catalog, no free connection) leave the claim to lapse and be taken up again.
+ * @throws PublicError CATALOG_UNAVAILABLE, NoAdmissionError
+ */
+export async function validateDatabase(deps: ValidationDeps, entry: DatabaseEntry): Promise<void> {
+  try {
+    await checkAndSettle(deps, entry)
+    deps.onOutcome('ok')
+    deps.log.info({ tenantId: entry.tenantId, databaseId: entry.id }, 'database validated')
+  } catch (error) {
+    // Replaced or removed meanwhile: what was found is of no interest to anyone.
+    if (error instanceof DatabaseEntryChangedError) return
+    if (error instanceof NoAdmissionError || error instanceof PublicError) throw error
+    const code = classify(error)
+    deps.onOutcome(code)
+    deps.log.warn({ tenantId: entry.tenantId, databaseId: entry.id, code, err: error }, 'database not valid')
+    await deps.registry.finishValidation(entry, { ok: false, code })
+  }
+}
+
+async function checkAndSettle(deps: ValidationDeps, entry: DatabaseEntry): Promise<void> {
+  const { address, connect } = connectionTo(deps, entry)
+  const limits = { connectTimeoutMs: connect, statementTimeoutMs: STATEMENT_TIMEOUT_MS }
+  const deadline = new AbortController()
+  const timer = setTimeout(() => deadline.abort(), deps.timeoutMs)
+  const options = {
+    budget: deps.budget,
+    limits,
+    admissionTimeoutMs: ADMISSION_TIMEOUT_MS,
+    signal: deadline.signal,
+  }
+  try {
+    await withAdminConnection(address, options, async (client) => {
+      const checked = await checkDatabase(client, {
+        tenantId: entry.tenantId,
+        migrations: deps.migrations,
+        applyMigrations: entry.applyMigrations,
+        lockTimeoutMs: STATEMENT_TIMEOUT_MS,
+        forbidden: deps.forbidden,
+      })
+      clearTimeout(timer)
+      const residence = await settleIn(deps, { entry, checked, client })
+      const { systemIdentifier, databaseOid } = checked.identity
+      const { serverVersion, schemaVersion } = checked
+      const facts = { serverVersion, schemaVersion, systemIdentifier, databaseOid }
+      await deps.registry.finishValidation(entry, { ok: true, ...facts, residence })
+    })
+  } catch (error) {
+    throw deadline.signal.aborted ? new CheckFailure('CONNECTION_TIMEOUT', error) : error
+  } finally {
+    clearTimeout(timer)
+  }
+}
+
+function connectionTo(
+  deps: ValidationDeps,
+  entry: DatabaseEntry,
+): { address: ServerAddress; connect: number } {
+  const connect = Math.min(entry.connectionTimeoutSeconds * 1_000, deps.timeoutMs)
+  return { address: deps.addresses.addressOf(entry), connect }
+}
+
+interface Candidate {
+  readonly entry: DatabaseEntry
+  readonly checked: CheckedDatabase
+  readonly client: pg.ClientBase
+}
+
+async function settleIn(
+  deps: ValidationDeps,
+  candidate: Candidate,
+): Promise<'became-home' | 'move-required'> {
+  const { entry, checked } = candidate
+  const tenant = await findTenant(deps.store, entry.tenantId)
+  if (tenant === null) throw new DatabaseEntryChangedError()
+  const livesThere = tenant.placement === 'dedicated' && checked.residence?.epoch === tenant.epoch
+  if (livesThere) return stayIn(deps, candidate, tenant)
+  // A current entry of a tenant that lives in it, without the tenant's stamp: some other database under the same name.
+  if (tenant.placement === 'dedicated' && entry.slot === 'current')
+    throw new CheckFailure('BELONGS_TO_ANOTHER_TENANT')
+  return (await moveInto(deps, candidate, tenant)) ? 'became-home' : 'move-required'
+}
+
+/** The database is the tenant's home already, under this entry or under the one that it is to replace. */
+async function stayIn(
+  deps: ValidationDeps,
+  { entry, checked, client }: Candidate,
+  tenant: Tenant,
+): Promise<'became-home' | 'move-required'> {
+  if (entry.slot === 'candidate') {
+    const current = await deps.registry.current(tenant.id)
+    // A copy carries the stamp of its original. While that serves, going over to the copy would lose what is written since.
+    if (current?.status === 'active' && !isSamePlace(current, checked.identity)) return 'move-required'
+  }
+  if (checked.residence?.state === 'fenced') await unfence(client, tenant.id, tenant.epoch)
+  if (entry.slot === 'candidate' || entry.status === 'pending_validation' || entry.status === 'failed') {
+    await commitHome(deps, entry, { epoch: tenant.epoch, newEpoch: tenant.epoch })
+  }
+  await withHome(deps, null, (shared) => clearOldHome(shared, tenant.id, tenant.epoch - 1))
+  return 'became-home'
+}
+
+function isSamePlace(current: DatabaseEntry, identity: PhysicalIdentity): boolean {
+  return (
+    current.systemIdentifier === identity.systemIdentifier && current.databaseOid === identity.databaseOid
+  )
+}
+
+async function moveInto(
+  deps: ValidationDeps,
+  { entry, client }: Candidate,
+  tenant: Tenant,
+): Promise<boolean> {
+  const current = tenant.placement === 'dedicated' ? await deps.registry.current(tenant.id) : null
+  // A home that does not answer cannot be asked whether something would be left behind.
+  if (current !== null && current.status !== 'active') return false
+  try {
+    return await withHome(deps, current, (from) =>
+      relocate({
+        tenantId: tenant.id,
+        epoch: tenant.epoch,
+        from,
+        to: client,
+        commit: (newEpoch) => commitHome(deps, entry, { epoch: tenant.epoch, newEpoch }),
+      }),
+    )
+  } catch (error) {
+    await reopen(deps, tenant.id).catch(() => undefined)
+    throw error
+  }
+}
+
+/** Lifts a fence that a failed relocation may have left, on a connection of its own, unless the tenant has moved after all. */
+async function reopen(deps: ValidationDeps, tenantId: string): Promise<void> {
+  const tenant = await findTenant(deps.store, tenantId)
+  if (tenant === null) return
+  const current = tenant.placement === 'dedicated' ? await deps.registry.current(tenantId) : null
+  await withHome(deps, current, (client) => unfence(client, tenantId, tenant.epoch))
+}
+
+/** Lends a connection to a tenant's home: its own database, or (null) the shared one. */
+export function withHome<T>(
+  deps: Pick<ValidationDeps, 'addresses' | 'budget' | 'shared'>,
+  entry: DatabaseEntry | null,
+  fn: (client: pg.Client) => Promise<T>,
+): Promise<T> {
+  const address = entry === null ? deps.shared : deps.addresses.addressOf(entry)
+  const limits = { connectTimeoutMs: STATEMENT_TIMEOUT_MS, statementTimeoutMs: STATEMENT_TIMEOUT_MS }
+  return withAdminConnection(
+    address,
+    { budget: deps.budget, limits, admissionTimeoutMs: ADMISSION_TIMEOUT_MS },
+    fn,
+  )
+}
+
+async function commitHome(
+  deps: ValidationDeps,
+  entry: DatabaseEntry,
+  epochs: { epoch: number; newEpoch: number },
+): Promise<void> {
+  const { id: entryId, tenantId, rowVersion, claimedBy } = entry
+  if (claimedBy === null) throw new DatabaseEntryChangedError()
+  const actor = systemActor('validation')
+  const home = { tenantId, entryId, rowVersion, claimedBy, ...epochs, actor }
+  const done = await deps.store.transaction((tx) => makeHome(tx, home))
+  if (!done) throw new DatabaseEntryChangedError()
+}

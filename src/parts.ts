@@ -1,0 +1,165 @@
+import { type CatalogChange, ChangeFollower } from './catalog/changes.ts'
+import { DatabaseRegistry } from './catalog/databases.ts'
+import { loadRoute, RouteDirectory } from './catalog/directory.ts'
+import { CatalogStore } from './catalog/store.ts'
+import { Vault } from './catalog/vault.ts'
+import type { Settings } from './config.ts'
+import type { MasterKey } from './crypto/key-source.ts'
+import { Keyring } from './crypto/keyring.ts'
+import { EgressPolicy, type HostRules } from './health/egress.ts'
+import { guardedLookup } from './health/guarded-lookup.ts'
+import { createLifecycle } from './health/states.ts'
+import { ClientKeys } from './identity/client-keys.ts'
+import { Operators } from './identity/operators.ts'
+import { PasswordHasher } from './identity/passwords.ts'
+import { SigningKeys } from './identity/signing.ts'
+import { AccessTokens } from './identity/tokens.ts'
+import { newId } from './lib/ids.ts'
+import { connectClient, createPool, type ServerAddress } from './lib/pg.ts'
+import type { Secret } from './lib/secret.ts'
+import type { Logger } from './logger.ts'
+import { Metrics } from './metrics.ts'
+import { AddressBook } from './pools/addresses.ts'
+import { PoolManager } from './pools/pool-manager.ts'
+import { TenantSessions } from './pools/tenant-sessions.ts'
+
+/** Where the gateway's own databases are. The owners are null where the serving roles own their schemas. */
+export interface GatewayDatabases {
+  readonly catalog: ServerAddress
+  readonly catalogOwner: ServerAddress | null
+  readonly shared: ServerAddress
+  readonly sharedOwner: ServerAddress | null
+}
+
+export interface GatewayOptions {
+  readonly settings: Settings
+  readonly databases: GatewayDatabases
+  readonly encryptionKey: MasterKey
+  readonly operatorToken: Secret | null
+  readonly hostRules: HostRules | null
+  readonly log: Logger
+}
+
+const CATALOG_POOL_SIZE = 10
+const CATALOG_IDLE_TIMEOUT_MS = 30_000
+const CATALOG_LIMITS = { connectTimeoutMs: 5_000, statementTimeoutMs: 10_000 }
+const NEGATIVE_ROUTE_TTL_MS = 5_000
+const LOOKUP_TIMEOUT_MS = 3_000
+
+/** The parts of a gateway, built in the order in which they need each other. Nothing here touches the network yet. */
+export type Parts = ReturnType<typeof createParts>
+
+export function createParts(options: GatewayOptions) {
+  const { settings, databases } = options
+  const replicaId = newId()
+  const metrics = new Metrics()
+  const keyring = new Keyring(options.encryptionKey, settings.retiredKeys)
+  const policy = new EgressPolicy(options.hostRules)
+  const catalog = createCatalog(options, { keyring, replicaId })
+  const addresses = new AddressBook({
+    registry: catalog.registry,
+    lookupFor: (port) => guardedLookup(policy, port, LOOKUP_TIMEOUT_MS),
+    applicationName: 'freehold',
+  })
+  const pools = createPools(settings, databases, addresses)
+  const { directory } = catalog
+  const sessions = new TenantSessions({ directory, pools, fenceTimeoutMs: settings.acquireTimeoutMs })
+  const identity = createIdentity(options, catalog)
+  const parts = { replicaId, metrics, keyring, policy, ...catalog, addresses, pools, sessions, ...identity }
+  watchGauges(parts)
+  return parts
+}
+
+function createCatalog(
+  { settings, databases, log }: GatewayOptions,
+  { keyring, replicaId }: { keyring: Keyring; replicaId: string },
+) {
+  const max = CATALOG_POOL_SIZE
+  const limits = { ...CATALOG_LIMITS, max, idleTimeoutMs: CATALOG_IDLE_TIMEOUT_MS }
+  const catalogPool = createPool(databases.catalog, limits)
+  const store = new CatalogStore(catalogPool)
+  const vault = new Vault(store, keyring, { max: settings.routeCacheMax })
+  const lifecycle = createLifecycle({ failuresToInactive: settings.healthFailuresToInactive })
+  const registry = new DatabaseRegistry(store, vault, lifecycle)
+  const directory = new RouteDirectory({
+    load: loadRoute(store),
+    max: settings.routeCacheMax,
+    ttlMs: settings.routeCacheTtlMs,
+    negativeTtlMs: NEGATIVE_ROUTE_TTL_MS,
+    maxStalenessMs: settings.catalogMaxStalenessMs,
+  })
+  const follower = new ChangeFollower({
+    store,
+    listenTarget: () => connectClient(databases.catalog, { ...CATALOG_LIMITS, statementTimeoutMs: 0 }),
+    replicaId,
+    log,
+  })
+  return { catalogPool, store, vault, registry, directory, follower }
+}
+
+function createPools(settings: Settings, databases: GatewayDatabases, addresses: AddressBook): PoolManager {
+  return new PoolManager({
+    maxPools: settings.maxPools,
+    maxConnections: settings.maxConnections,
+    maxConnectionsPerServer: settings.maxConnectionsPerServer,
+    acquireTimeoutMs: settings.acquireTimeoutMs,
+    statementTimeoutMs: settings.statementTimeoutMs,
+    shared: databases.shared,
+    sharedPoolSize: settings.maxConnectionsPerServer,
+    addressOf: (database, tenantId) =>
+      addresses.addressOf({ ...database, tenantId, rowVersion: database.version }),
+  })
+}
+
+function createIdentity(options: GatewayOptions, catalog: ReturnType<typeof createCatalog>) {
+  const { store, vault } = catalog
+  const known = { store, vault, maxStalenessMs: options.settings.catalogMaxStalenessMs }
+  const clientKeys = new ClientKeys(known)
+  const operators = new Operators({ ...known, bootstrapToken: options.operatorToken })
+  const signingKeys = new SigningKeys(known)
+  const tokens = new AccessTokens({ keys: signingKeys })
+  return { clientKeys, operators, signingKeys, tokens, hasher: new PasswordHasher() }
+}
+
+function watchGauges({ metrics, pools, directory }: Pick<Parts, 'metrics' | 'pools' | 'directory'>): void {
+  metrics.watchPools(() => ({
+    activePools: pools.size,
+    openConnections: pools.budget.open,
+    maxConnections: pools.budget.max,
+    waiting: pools.waiting,
+    cachedRoutes: directory.size,
+  }))
+}
+
+/** Forgets what is cached of a tenant; its pool closes when those who use it are done. */
+export function forgetTenant(
+  { directory, pools }: Pick<Parts, 'directory' | 'pools'>,
+  tenantId: string,
+): void {
+  const database = directory.peekById(tenantId)?.database
+  directory.invalidate(tenantId)
+  if (database) pools.retire(database.id, database.version)
+}
+
+/** Has the caches follow the catalog's log of changes; `onWork` is called when there may be something to validate. */
+export function followChanges(parts: Parts, log: Logger, onWork: () => void): void {
+  const { follower, directory, clientKeys, operators, signingKeys, tokens } = parts
+  const reloadSigningKeys = () => {
+    signingKeys.reload().then(
+      () => tokens.clear(),
+      (err: unknown) => log.error({ err }, 'signing keys not reloaded'),
+    )
+  }
+  follower.onChange(({ kind, tenantId, subjectId }: CatalogChange) => {
+    if (tenantId !== null && (kind === 'tenant' || kind === 'database')) forgetTenant(parts, tenantId)
+    if (kind === 'database') onWork()
+    if (kind === 'client-key' && subjectId !== null) clientKeys.invalidate(subjectId)
+    if (kind === 'operator' && subjectId !== null) operators.invalidate(subjectId)
+    if (kind === 'signing-key') reloadSigningKeys()
+  })
+  follower.onReached(() => directory.confirm())
+  follower.onGap(() => {
+    for (const cache of [directory, clientKeys, operators, tokens]) cache.clear()
+    reloadSigningKeys()
+  })
+}

@@ -1,0 +1,83 @@
+import type pg from 'pg'
+import {
+  type ConnectionLimits,
+  clientConfig,
+  errorCode,
+  GuardedClient,
+  type ServerAddress,
+} from '../lib/pg.ts'
+import type { Bidder, ConnectionBudget } from './budget.ts'
+
+export interface AdminConnectionOptions {
+  readonly budget: ConnectionBudget
+  readonly limits: ConnectionLimits
+  /** How long to wait until the budget allows one more connection. */
+  readonly admissionTimeoutMs: number
+  /** Cuts the connection when it fires, whatever it is waiting for. */
+  readonly signal?: AbortSignal
+}
+
+/** The budget had no room for one more connection in time: says nothing about the database. */
+export class NoAdmissionError extends Error {
+  readonly code = 'NO_PERMIT'
+}
+
+/**
+ * Lends a connection of its own for checks and housekeeping, counted in the budget like all others, and destroys it afterwards.
+ * @throws NoAdmissionError, or what connecting throws
+ */
+export async function withAdminConnection<T>(
+  address: ServerAddress,
+  options: AdminConnectionOptions,
+  fn: (client: pg.Client) => Promise<T>,
+): Promise<T> {
+  const server = `${address.host}:${address.port}`
+  await admission(options.budget, server, options.admissionTimeoutMs)
+  const client = new GuardedClient(clientConfig(address, options.limits))
+  client.once('end', () => options.budget.release(server))
+  const cut = () => client.destroy()
+  options.signal?.addEventListener('abort', cut, { once: true })
+  try {
+    await connect(client, address, options.limits.connectTimeoutMs)
+    return await fn(client)
+  } finally {
+    options.signal?.removeEventListener('abort', cut)
+    void client.end(() => undefined)
+  }
+}
+
+/** Connects; gives the faults for which pg has no code one that can be decided on. */
+async function connect(client: GuardedClient, address: ServerAddress, timeoutMs: number): Promise<void> {
+  const begun = performance.now()
+  try {
+    await client.connect()
+  } catch (cause) {
+    if (errorCode(cause) !== null) throw cause
+    const timedOut = performance.now() - begun >= timeoutMs
+    const inClear = address.sslMode !== 'disable' && !client.isEncrypted
+    const code = timedOut ? 'ETIMEDOUT' : inClear ? 'TLS_REFUSED' : client.wasHungUp ? 'ECONNRESET' : null
+    throw code === null ? cause : Object.assign(new Error('could not connect', { cause }), { code })
+  }
+}
+
+function admission(budget: ConnectionBudget, server: string, timeoutMs: number): Promise<void> {
+  return new Promise((resolve, reject) => {
+    let wants = 1
+    const bidder: Bidder = {
+      server,
+      wanted: () => wants,
+      closeIdle: () => false,
+      openOne: () => {
+        wants = 0
+        clearTimeout(timer)
+        resolve()
+      },
+    }
+    const timer = setTimeout(() => {
+      wants = 0
+      budget.forget(bidder)
+      reject(new NoAdmissionError('no connection could be admitted in time'))
+    }, timeoutMs)
+    budget.enqueue(bidder)
+  })
+}

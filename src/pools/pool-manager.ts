@@ -1,0 +1,148 @@
+import type pg from 'pg'
+import type { Route, RouteDatabase } from '../catalog/directory.ts'
+import { fail } from '../errors.ts'
+import { Breaker } from '../lib/breaker.ts'
+import { LeaseCache } from '../lib/lease-cache.ts'
+import type { ServerAddress } from '../lib/pg.ts'
+import { ConnectionBudget } from './budget.ts'
+import { TenantPool } from './tenant-pool.ts'
+
+export interface PoolManagerOptions {
+  readonly maxPools: number
+  readonly maxConnections: number
+  readonly maxConnectionsPerServer: number
+  readonly acquireTimeoutMs: number
+  readonly statementTimeoutMs: number
+  readonly shared: ServerAddress
+  readonly sharedPoolSize: number
+  /** The address of a dedicated database; the password is opened from the catalog when the first connection asks for it. */
+  readonly addressOf: (database: RouteDatabase, tenantId: string) => ServerAddress
+}
+
+const SHARED_KEY = 'shared'
+const SHARED_CONNECT_TIMEOUT_MS = 5_000
+const SHARED_IDLE_TIMEOUT_MS = 30_000
+const FIRST_RETRY_MS = 500
+const MAX_RETRY_MS = 15_000
+
+/**
+ * One pool for each (database, version of its entry), opened by the first request that needs it and held by leases.
+ * The LRU bounds the pools, the budget bounds the connections of all of them.
+ */
+export class PoolManager {
+  readonly #options: PoolManagerOptions
+  readonly #pools: LeaseCache<TenantPool>
+  readonly budget: ConnectionBudget
+
+  constructor(options: PoolManagerOptions) {
+    this.#options = options
+    this.#pools = new LeaseCache(options.maxPools, (pool) => pool.close())
+    this.budget = new ConnectionBudget({
+      max: options.maxConnections,
+      maxPerServer: options.maxConnectionsPerServer,
+      victims: () => this.#pools.leastRecentlyUsed(),
+    })
+  }
+
+  /**
+   * Lends a connection to where the route leads.
+   * @throws PublicError TENANT_DATABASE_PENDING, TENANT_DATABASE_UNAVAILABLE, NO_CONNECTION_AVAILABLE
+   */
+  async run<T>(
+    route: Route,
+    fn: (client: pg.PoolClient) => Promise<T>,
+    keep: (error: unknown) => boolean,
+  ): Promise<T> {
+    const database = databaseOf(route)
+    const lease = this.#pools.acquire(keyOf(database), () => this.#createPool(database, route.tenantId))
+    try {
+      return await lease.value.run(fn, keep)
+    } finally {
+      lease.release()
+    }
+  }
+
+  /** Milliseconds of one round trip to the shared database. @throws as `run` */
+  async pingShared(): Promise<number> {
+    const lease = this.#pools.acquire(SHARED_KEY, () => this.#createPool(null, ''))
+    const begun = performance.now()
+    try {
+      await lease.value.run(
+        (client) => client.query('SELECT 1'),
+        () => false,
+      )
+      return performance.now() - begun
+    } finally {
+      lease.release()
+    }
+  }
+
+  /** Closes the pool of an entry that no route leads to any more, after those who use it. */
+  retire(databaseId: string, version: number): void {
+    this.#pools.evict(dedicatedKey(databaseId, version))
+  }
+
+  /** True if the last attempts to reach where the route leads have failed, so that requests are refused for a while. */
+  isDown(route: Route): boolean {
+    if (route.placement === 'dedicated' && route.database?.status !== 'active') return true
+    return this.#pools.peek(keyOf(databaseOf(route)))?.isDown === true
+  }
+
+  get size(): number {
+    return this.#pools.size
+  }
+
+  /** Requests that wait for a connection now. */
+  get waiting(): number {
+    let waiting = 0
+    for (const pool of this.#pools.leastRecentlyUsed()) waiting += pool.stats.waiting
+    return waiting
+  }
+
+  /** Ends all pools when their last lease is released. */
+  close(): Promise<void> {
+    return this.#pools.close()
+  }
+
+  /** `database` is null for the shared one. */
+  #createPool(database: RouteDatabase | null, tenantId: string): TenantPool {
+    const { acquireTimeoutMs, statementTimeoutMs } = this.#options
+    const limits =
+      database === null
+        ? {
+            max: this.#options.sharedPoolSize,
+            connectTimeoutMs: SHARED_CONNECT_TIMEOUT_MS,
+            idleTimeoutMs: SHARED_IDLE_TIMEOUT_MS,
+          }
+        : {
+            max: database.poolSize,
+            connectTimeoutMs: database.connectTimeoutMs,
+            idleTimeoutMs: database.idleTimeoutMs,
+          }
+    return new TenantPool({
+      address: database === null ? this.#options.shared : this.#options.addressOf(database, tenantId),
+      limits: { ...limits, statementTimeoutMs },
+      acquireTimeoutMs,
+      budget: this.budget,
+      breaker: new Breaker({ firstDelayMs: FIRST_RETRY_MS, maxDelayMs: MAX_RETRY_MS }),
+    })
+  }
+}
+
+function dedicatedKey(databaseId: string, version: number): string {
+  return `${databaseId}:${version}`
+}
+
+function keyOf(database: RouteDatabase | null): string {
+  return database === null ? SHARED_KEY : dedicatedKey(database.id, database.version)
+}
+
+/** The database a route leads to; null is the shared one. @throws PublicError if it may not be used now */
+function databaseOf(route: Route): RouteDatabase | null {
+  if (route.placement === 'shared') return null
+  const { database } = route
+  if (database === null) throw fail('TENANT_DATABASE_UNAVAILABLE')
+  if (database.status === 'pending_validation') throw fail('TENANT_DATABASE_PENDING')
+  if (database.status !== 'active') throw fail('TENANT_DATABASE_UNAVAILABLE')
+  return database
+}

@@ -1,0 +1,33 @@
+import type { Route, RouteDirectory } from '../catalog/directory.ts'
+import type { TenantSession } from '../tenant/session.ts'
+import type { PoolManager } from './pool-manager.ts'
+import { RoutedSession, type SessionOptions } from './tenant-session.ts'
+
+export interface TenantSessionsOptions {
+  readonly directory: Pick<RouteDirectory, 'peekById' | 'byId' | 'invalidate'>
+  readonly pools: PoolManager
+  readonly fenceTimeoutMs: number
+}
+
+/** One session a route, shared by all requests that go along it: a session holds no connection, so it can be. */
+export class TenantSessions {
+  readonly #options: SessionOptions
+  readonly #sessions = new WeakMap<Route, TenantSession>()
+
+  constructor({ directory, pools, fenceTimeoutMs }: TenantSessionsOptions) {
+    const refresh = (stale: Route) => {
+      // Only the first who finds a route wrong has it read anew; the others wait for the same reading.
+      if (directory.peekById(stale.tenantId) === stale) directory.invalidate(stale.tenantId)
+      return directory.byId(stale.tenantId)
+    }
+    this.#options = { pools, routes: { refresh }, fenceTimeoutMs }
+  }
+
+  open(route: Route): TenantSession {
+    const known = this.#sessions.get(route)
+    if (known !== undefined) return known
+    const session = new RoutedSession(route, this.#options)
+    this.#sessions.set(route, session)
+    return session
+  }
+}

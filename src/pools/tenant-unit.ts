@@ -1,0 +1,206 @@
+import pg from 'pg'
+
+/** What a statement needs to enter its tenant. */
+export interface Entrance {
+  readonly tenantId: string
+  readonly epoch: number
+}
+
+export interface Statement {
+  readonly text: string
+  readonly values: readonly unknown[]
+  readonly rowMode: 'array' | 'object'
+}
+
+/** What stands around the statement in one unit. */
+export interface UnitOptions {
+  readonly entrance: Entrance | null
+  /** Opens a transaction block that later statements share, instead of the implicit one that ends with the unit. */
+  readonly begin: boolean
+  readonly writes: boolean
+}
+
+const BEGIN = 'BEGIN'
+const ENTER = 'SELECT public.freehold_enter($1::uuid, $2::bigint, $3::boolean)'
+
+/** The messages of pg's protocol that a unit writes. */
+interface Wire {
+  readonly stream: { cork(): void; uncork(): void }
+  parse(message: { name: string; text: string; types: readonly number[] }): void
+  bind(message: object): void
+  describe(message: { type: 'P'; name: '' }): void
+  execute(message: { portal: ''; rows: 0 }): void
+  close(message: { type: 'S'; name: string }): void
+  sync(): void
+}
+
+/** Statements that a connection is known to hold, and those of which an error left it unknown. */
+interface Prepared {
+  readonly known: Set<string>
+  readonly doubtful: Set<string>
+}
+const preparedOn = new WeakMap<object, Prepared>()
+
+/** One name for one text, for the life of the process; beyond the bound a statement stays unnamed. */
+const names = new Map<string, string>()
+const MAX_NAMES = 2_000
+function nameOf(text: string): string {
+  const known = names.get(text)
+  if (known !== undefined) return known
+  if (names.size >= MAX_NAMES) return ''
+  const name = `fh${names.size}`
+  names.set(text, name)
+  return name
+}
+
+/** `2026-01-31 10:00:00.5+00` → `2026-01-31T10:00:00.5Z` (the session's time zone is UTC). */
+function isoTimestamp(text: string): string {
+  return text.endsWith('+00') ? `${text.slice(0, 10)}T${text.slice(11, -3)}Z` : text
+}
+
+const TIMESTAMPTZ = 1184
+const DATE = 1082
+const asText = (text: string) => text
+const TYPES = {
+  getTypeParser(oid: number, format?: 'text' | 'binary') {
+    if (format !== 'binary' && oid === TIMESTAMPTZ) return isoTimestamp
+    if (format !== 'binary' && oid === DATE) return asText
+    return pg.types.getTypeParser(oid, format as 'text')
+  },
+} as pg.CustomTypesConfig
+
+type QueryInternals = { _result: unknown; callback: (error: Error | null, result?: unknown) => void }
+/** What pg's Query does with each message; its typings show only the constructor and `submit`. */
+interface QueryMessages {
+  handleRowDescription(message: unknown): void
+  handleDataRow(message: unknown): void
+  handleCommandComplete(message: unknown, connection: unknown): void
+  handleError(error: Error, connection: unknown): void
+}
+const messages = pg.Query.prototype as unknown as QueryMessages
+
+/**
+ * One statement and what must stand before it, written together and ended by ONE Sync: PostgreSQL runs what stands before
+ * a Sync as one transaction and, after an error, skips to the Sync. So if the entrance is refused the statement never
+ * runs, the tenant's setting ends with the unit, and all of it is one round trip.
+ *
+ * pg believes that a query has one statement: it takes any ParseComplete for the query's own name, and forgets a name
+ * after an error. Units therefore have no name in pg's eyes and keep their own book of what a connection holds.
+ */
+export class TenantUnit extends pg.Query {
+  readonly #statement: Statement
+  readonly #preamble: readonly { text: string; values: readonly unknown[] }[]
+  #completed = 0
+  #written: string[] = []
+  #prepared: Prepared | null = null
+
+  constructor(statement: Statement, options: UnitOptions) {
+    super({
+      text: statement.text,
+      values: [...statement.values],
+      types: TYPES,
+      ...(statement.rowMode === 'array' && { rowMode: 'array' }),
+    } as pg.QueryConfig)
+    this.#statement = statement
+    const { entrance } = options
+    this.#preamble = [
+      ...(options.begin ? [{ text: BEGIN, values: [] }] : []),
+      ...(entrance === null
+        ? []
+        : [{ text: ENTER, values: [entrance.tenantId, entrance.epoch, options.writes] }]),
+    ]
+    this.submit = (connection) => this.#write(connection as unknown as Wire)
+  }
+
+  #write(wire: Wire): void {
+    const prepared = preparedOn.get(wire) ?? { known: new Set<string>(), doubtful: new Set<string>() }
+    preparedOn.set(wire, prepared)
+    this.#prepared = prepared
+    wire.stream.cork()
+    try {
+      for (const { text, values } of this.#preamble)
+        this.#writeStatement(wire, text, { values, describe: false })
+      this.#writeStatement(wire, this.#statement.text, { values: this.#statement.values, describe: true })
+    } finally {
+      // The Sync is written also if a value could not be encoded: the server answers, and the connection stays in step.
+      wire.sync()
+      wire.stream.uncork()
+    }
+  }
+
+  #writeStatement(
+    wire: Wire,
+    text: string,
+    { values, describe }: { values: readonly unknown[]; describe: boolean },
+  ) {
+    const name = nameOf(text)
+    const prepared = this.#prepared as Prepared
+    if (name === '' || !prepared.known.has(name)) {
+      if (prepared.doubtful.has(name)) wire.close({ type: 'S', name })
+      wire.parse({ name, text, types: [] })
+      if (name !== '') this.#written.push(name)
+    }
+    wire.bind({ portal: '', statement: name, values, binary: false, valueMapper: encodeValue })
+    if (describe) wire.describe({ type: 'P', name: '' })
+    wire.execute({ portal: '', rows: 0 })
+  }
+
+  handleRowDescription(message: unknown): void {
+    messages.handleRowDescription.call(this, message)
+  }
+
+  handleDataRow(message: unknown): void {
+    if (this.#completed >= this.#preamble.length) messages.handleDataRow.call(this, message)
+  }
+
+  handleCommandComplete(message: unknown, connection: unknown): void {
+    this.#completed += 1
+    if (this.#completed <= this.#preamble.length) return
+    for (const name of this.#written) this.#remember(name)
+    messages.handleCommandComplete.call(this, message, connection)
+  }
+
+  handleError(error: Error, connection: unknown): void {
+    for (const name of this.#written) this.#prepared?.doubtful.add(name)
+    messages.handleError.call(this, error, connection)
+  }
+
+  #remember(name: string): void {
+    this.#prepared?.known.add(name)
+    this.#prepared?.doubtful.delete(name)
+  }
+}
+
+/** Runs a unit and gives its result; rows are arrays or objects as the statement asks. */
+export function runUnit<Row>(
+  client: pg.ClientBase,
+  unit: TenantUnit,
+): Promise<pg.QueryResult<Row & pg.QueryResultRow>> {
+  return new Promise((resolve, reject) => {
+    const internals = unit as unknown as QueryInternals
+    internals.callback = (error, result) => {
+      if (error) reject(error)
+      else resolve(result as pg.QueryResult<Row & pg.QueryResultRow>)
+    }
+    client.query(unit)
+  })
+}
+
+/** pg's rules for values, without its private module: text for all but null and buffers. */
+function encodeValue(value: unknown): unknown {
+  if (value === null || value === undefined) return null
+  if (Buffer.isBuffer(value) || typeof value === 'string') return value
+  if (value instanceof Date) return value.toISOString()
+  if (Array.isArray(value)) return arrayLiteral(value)
+  if (typeof value === 'object') return JSON.stringify(value)
+  return String(value)
+}
+
+function arrayLiteral(values: readonly unknown[]): string {
+  const items = values.map((value) => {
+    if (value === null || value === undefined) return 'NULL'
+    if (Array.isArray(value)) return arrayLiteral(value)
+    return `"${String(encodeValue(value)).replaceAll('\\', '\\\\').replaceAll('"', '\\"')}"`
+  })
+  return `{${items.join(',')}}`
+}

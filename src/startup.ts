@@ -1,0 +1,134 @@
+import { type PhysicalIdentity, readIdentity } from './health/checks.ts'
+import {
+  type ConnectionLimits,
+  connectClient,
+  databaseError,
+  errorCode,
+  type ServerAddress,
+} from './lib/pg.ts'
+import { applyMigrations } from './migrations/apply.ts'
+import { driftOf, schemaState } from './migrations/drift.ts'
+import type { Migration } from './migrations/files.ts'
+import { findIsolationViolations, findRoleViolations } from './tenant/isolation.ts'
+
+/** A start that repeating will not mend: the process ends with exit code 78 (sysexits.h, EX_CONFIG). */
+export class StartRefusedError extends Error {
+  readonly code: string
+
+  constructor(code: string, message: string, cause?: unknown) {
+    super(message, cause === undefined ? undefined : { cause })
+    this.name = 'StartRefusedError'
+    this.code = code
+  }
+}
+
+export interface SchemaPlan {
+  /** Serves requests. */
+  readonly serving: ServerAddress
+  /** Owns the schema, where the serving role does not. */
+  readonly owner: ServerAddress | null
+  readonly migrations: readonly Migration[]
+  readonly migrate: boolean
+  readonly log: { info(fields: object, message: string): void }
+}
+
+const LIMITS: ConnectionLimits = { connectTimeoutMs: 5_000, statementTimeoutMs: 0 }
+const LOCK_TIMEOUT_MS = 60_000
+/** Codes of refusals that waiting does not mend. */
+const HOPELESS = new Set([
+  '28P01',
+  '28000',
+  '3D000',
+  '42501',
+  'SCHEMA_DRIFTED',
+  'PERMISSION_MISSING',
+  'CLEAR_TEXT_PASSWORD',
+])
+
+/** The schema is older than this release needs, and settings forbid to bring it up to date. */
+export class SchemaOutdatedError extends Error {
+  readonly code = 'SCHEMA_OUT_OF_DATE'
+}
+
+/** Brings the catalog's schema up to date and tells which database it is. @throws StartRefusedError, SchemaOutdatedError */
+export function prepareCatalog(plan: SchemaPlan): Promise<PhysicalIdentity> {
+  return refusing('CATALOG_DATABASE_URL', () => prepare(plan))
+}
+
+/**
+ * Brings the shared database's schema up to date, proves its isolation and that the serving role cannot get around it.
+ * @throws StartRefusedError, SchemaOutdatedError
+ */
+export function prepareShared(plan: SchemaPlan): Promise<PhysicalIdentity> {
+  return refusing('SHARED_DATABASE_URL', async () => {
+    await assertOrdinaryRole(plan.serving)
+    const identity = await prepare(plan)
+    await assertIsolation(plan.serving)
+    return identity
+  })
+}
+
+async function prepare(plan: SchemaPlan): Promise<PhysicalIdentity> {
+  return withClient(plan.migrate ? (plan.owner ?? plan.serving) : plan.serving, async (client) => {
+    if (plan.migrate) {
+      const { applied } = await applyMigrations(client, plan.migrations, {
+        lockTimeoutMs: LOCK_TIMEOUT_MS,
+        log: plan.log,
+      })
+      if (applied.length > 0)
+        plan.log.info({ applied, database: plan.serving.database }, 'migrations applied')
+    } else {
+      const state = await schemaState(client, plan.migrations)
+      const drift = driftOf(state)
+      if (drift !== null) throw new StartRefusedError('SCHEMA_DRIFTED', drift.reason)
+      if (state.pending.length > 0)
+        throw new SchemaOutdatedError(`${state.pending.length} migrations are not applied`)
+    }
+    return readIdentity(client)
+  })
+}
+
+async function assertOrdinaryRole(address: ServerAddress): Promise<void> {
+  const violations = await withClient(address, findRoleViolations)
+  if (violations.length > 0) {
+    throw new StartRefusedError('ROLE_BYPASSES_RLS', 'its role is superuser or BYPASSRLS, or may become one')
+  }
+}
+
+async function assertIsolation(address: ServerAddress): Promise<void> {
+  const [violation] = await withClient(address, (client) =>
+    findIsolationViolations(client, { everything: true }),
+  )
+  if (violation !== undefined) {
+    throw new StartRefusedError(
+      'SCHEMA_DRIFTED',
+      `its isolation does not hold: ${violation.rule} at ${violation.object}`,
+    )
+  }
+}
+
+async function withClient<T>(
+  address: ServerAddress,
+  fn: (client: Awaited<ReturnType<typeof connectClient>>) => Promise<T>,
+): Promise<T> {
+  const client = await connectClient(address, LIMITS)
+  try {
+    return await fn(client)
+  } finally {
+    void client.end().catch(() => undefined)
+  }
+}
+
+async function refusing<T>(setting: string, work: () => Promise<T>): Promise<T> {
+  try {
+    return await work()
+  } catch (error) {
+    if (error instanceof StartRefusedError)
+      throw new StartRefusedError(error.code, `${setting}: ${error.message}`)
+    const code = errorCode(error)
+    if (code === null || !HOPELESS.has(code)) throw error
+    const reason =
+      databaseError(error) === null ? (error as Error).message : `refused by the server (${code})`
+    throw new StartRefusedError(code, `${setting}: ${reason}`, error)
+  }
+}

@@ -1,0 +1,184 @@
+import { is } from 'drizzle-orm'
+import { getTableConfig, PgTable } from 'drizzle-orm/pg-core'
+import * as schema from './schema.ts'
+
+/** One connection, not a pool: the audit sets this session's search_path while it runs. */
+export interface AuditClient {
+  query(text: string): Promise<{ rows: unknown[] }>
+}
+
+export type IsolationRule =
+  | 'tenant-id'
+  | 'primary-key'
+  | 'unique-index'
+  | 'foreign-key'
+  | 'rls-disabled'
+  | 'rls-not-forced'
+  | 'policy-missing'
+  | 'policy-foreign'
+  | 'view'
+  | 'security-definer'
+  | 'granted-to-public'
+export type RoleRule = 'superuser' | 'bypassrls'
+
+/** One rule that does not hold, and the table (view, function) or role it does not hold for. */
+export interface Violation<Rule extends string = IsolationRule> {
+  readonly object: string
+  readonly rule: Rule
+  /** The index, constraint, policy or privilege at fault; '' where the object itself is. */
+  readonly detail: string
+}
+
+export interface AuditOptions {
+  /**
+   * True where nobody but us has anything: every table, view and function in `public` must keep the rules (extensions'
+   * own aside). False, the default, for a tenant's own database, where the tenant may keep other things: only our tables,
+   * those that have a tenant_id, views of these, and our functions.
+   */
+  readonly everything?: boolean
+}
+
+/** Tables outside row-level security: read before there is a tenant, and without any tenant's data. */
+export const INFRASTRUCTURE: readonly string[] = ['residence', 'freehold_migrations']
+
+/** The tables that hold tenants' rows, by name. */
+export const TENANT_TABLES: readonly string[] = Object.values(schema)
+  .flatMap((value) => (is(value, PgTable) ? [getTableConfig(value).name] : []))
+  .filter((name) => !INFRASTRUCTURE.includes(name))
+  .sort()
+
+/** What the policy of every table says, as PostgreSQL prints it, after `normalised`. */
+const POLICY = `(tenant_id = ( SELECT (NULLIF(current_setting('app.tenant_id'::text, true), ''::text))::uuid))`
+
+/** How an expression prints depends on search_path and, in the name of a column nobody reads, on the server's version. */
+const normalised = (expression: string) => `pg_catalog.regexp_replace(pg_catalog.regexp_replace(
+    ${expression}, 'OPERATOR\\(pg_catalog\\.([^)]+)\\)', '\\1', 'g'), 'pg_catalog\\.| AS "nullif"', '', 'g')`
+
+const literals = (names: readonly string[]) =>
+  names.map((name) => `'${name.replaceAll("'", "''")}'`).join(', ')
+
+/**
+ * Lists each violation as (object, rule, detail); no rows, no violations. Reads pg_catalog only. `everything`: see
+ * AuditOptions. Unique indexes and foreign keys count because they ignore row-level security, and so accept, or betray,
+ * another tenant's row; a view shows what its owner may see.
+ */
+export const isolationAudit = (everything: boolean) => `
+WITH owned AS (
+  SELECT d.classid, d.objid FROM pg_catalog.pg_depend d WHERE d.deptype = 'e'
+), relation AS (
+  SELECT c.*, c.relname::text AS name, c.relname IN (${literals(INFRASTRUCTURE)}) AS infrastructure,
+    a.attnum AS tenant_attnum, a.attnotnull AND a.atttypid = 'pg_catalog.uuid'::pg_catalog.regtype AS tenant_sound
+  FROM pg_catalog.pg_class c
+  JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace AND n.nspname = 'public'
+  LEFT JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND a.attname = 'tenant_id' AND NOT a.attisdropped
+  WHERE c.relkind IN ('r', 'p', 'f')
+    AND NOT EXISTS (SELECT FROM owned o WHERE o.classid = 'pg_catalog.pg_class'::pg_catalog.regclass AND o.objid = c.oid)
+    AND (${everything} OR a.attnum IS NOT NULL OR c.relname IN (${literals([...TENANT_TABLES, ...INFRASTRUCTURE])}))
+), guarded AS (
+  SELECT * FROM relation WHERE NOT infrastructure
+), policy AS (
+  SELECT p.polrelid, p.polname, p.polcmd = '*' AND p.polroles = '{0}'
+    AND ${normalised('pg_catalog.pg_get_expr(p.polqual, p.polrelid)')} = $policy$${POLICY}$policy$
+    AND ${normalised('pg_catalog.pg_get_expr(p.polwithcheck, p.polrelid)')} = $policy$${POLICY}$policy$
+    -- A look-alike function or operator of another schema prints alike, but is depended on; built-in ones never are.
+    AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend d WHERE d.classid = 'pg_catalog.pg_policy'::pg_catalog.regclass
+      AND d.objid = p.oid AND d.refclassid <> 'pg_catalog.pg_class'::pg_catalog.regclass) AS ours
+  FROM pg_catalog.pg_policy p WHERE p.polpermissive
+), violation(object, rule, detail) AS (
+  SELECT name, 'tenant-id', '' FROM guarded WHERE tenant_sound IS NOT TRUE
+  UNION ALL
+  SELECT g.name, 'primary-key', '' FROM guarded g WHERE NOT EXISTS (
+    SELECT FROM pg_catalog.pg_index i WHERE i.indrelid = g.oid AND i.indisprimary AND i.indkey[0] = g.tenant_attnum)
+  UNION ALL
+  SELECT g.name, 'unique-index', i.indexrelid::pg_catalog.regclass::text
+  FROM guarded g JOIN pg_catalog.pg_index i ON i.indrelid = g.oid
+  WHERE (i.indisunique OR i.indisexclusion) AND NOT i.indisprimary
+    AND i.indkey[0] IS DISTINCT FROM g.tenant_attnum
+  UNION ALL
+  SELECT g.name, 'foreign-key', k.conname
+  FROM guarded g
+  JOIN pg_catalog.pg_constraint k ON k.conrelid = g.oid AND k.contype = 'f'
+  LEFT JOIN pg_catalog.pg_attribute t ON t.attrelid = k.confrelid AND t.attnum = k.confkey[1]
+  WHERE k.conkey[1] IS DISTINCT FROM g.tenant_attnum OR t.attname IS DISTINCT FROM 'tenant_id'
+  UNION ALL
+  SELECT name, 'rls-disabled', '' FROM guarded WHERE NOT relrowsecurity
+  UNION ALL
+  SELECT name, 'rls-not-forced', '' FROM guarded WHERE NOT relforcerowsecurity
+  UNION ALL
+  SELECT g.name, 'policy-missing', '' FROM guarded g
+  WHERE NOT EXISTS (SELECT FROM policy p WHERE p.polrelid = g.oid AND p.ours)
+  UNION ALL
+  SELECT g.name, 'policy-foreign', p.polname FROM guarded g JOIN policy p ON p.polrelid = g.oid AND p.ours IS NOT TRUE
+  UNION ALL
+  ${views(everything)}
+  UNION ALL
+  SELECT f.proname, 'security-definer', ''
+  FROM pg_catalog.pg_proc f
+  JOIN pg_catalog.pg_namespace n ON n.oid = f.pronamespace AND n.nspname = 'public'
+  WHERE f.prosecdef AND (${everything} OR f.proname LIKE 'freehold\\_%')
+    AND NOT EXISTS (SELECT FROM owned o WHERE o.classid = 'pg_catalog.pg_proc'::pg_catalog.regclass AND o.objid = f.oid)
+  UNION ALL
+  SELECT r.name, 'granted-to-public', x.privilege_type
+  FROM relation r, LATERAL pg_catalog.aclexplode(r.relacl) x WHERE x.grantee = 0
+  UNION ALL
+  SELECT r.name, 'granted-to-public', a.attname || ': ' || x.privilege_type
+  FROM relation r JOIN pg_catalog.pg_attribute a ON a.attrelid = r.oid,
+    LATERAL pg_catalog.aclexplode(a.attacl) x WHERE x.grantee = 0
+)
+SELECT object, rule, detail FROM violation ORDER BY object, rule, detail`
+
+/** Also a view outside `public`, when it is a view of a guarded table. A materialised view cannot be an invoker's. */
+const views = (everything: boolean) => `
+  SELECT v.oid::pg_catalog.regclass::text, 'view', ''
+  FROM pg_catalog.pg_class v
+  JOIN pg_catalog.pg_namespace n ON n.oid = v.relnamespace
+  WHERE v.relkind IN ('v', 'm')
+    AND NOT EXISTS (SELECT FROM pg_catalog.pg_options_to_table(v.reloptions) o
+      WHERE o.option_name = 'security_invoker' AND o.option_value::pg_catalog.bool)
+    AND NOT EXISTS (SELECT FROM owned o WHERE o.classid = 'pg_catalog.pg_class'::pg_catalog.regclass AND o.objid = v.oid)
+    AND (${everything} AND n.nspname = 'public' OR EXISTS (
+      SELECT FROM pg_catalog.pg_rewrite w
+      JOIN pg_catalog.pg_depend d ON d.classid = 'pg_catalog.pg_rewrite'::pg_catalog.regclass AND d.objid = w.oid
+      JOIN guarded g ON d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.refobjid = g.oid
+      WHERE w.ev_class = v.oid))`
+
+/** The audit of a tenant's own database. */
+export const ISOLATION_AUDIT = isolationAudit(false)
+
+/**
+ * Lists the roles that this connection is, or can become by SET ROLE or RESET ROLE, and that see every tenant's rows.
+ * Membership counts whatever its INHERIT and SET options say: they can be changed by who holds it.
+ */
+export const ROLE_AUDIT = `
+SELECT r.rolname::text AS object, CASE WHEN r.rolsuper THEN 'superuser' ELSE 'bypassrls' END AS rule, '' AS detail
+FROM pg_catalog.pg_roles r
+JOIN pg_catalog.pg_roles me ON me.rolname IN (current_user, session_user)
+WHERE (r.rolsuper OR r.rolbypassrls)
+  AND (r.oid = me.oid OR (NOT me.rolsuper AND pg_catalog.pg_has_role(me.oid, r.oid, 'MEMBER')))
+GROUP BY 1, 2 ORDER BY 1`
+
+/** Proves, against the live database, that no table forgot the tenant. Empty when all is well. */
+export async function findIsolationViolations(
+  client: AuditClient,
+  options: AuditOptions = {},
+): Promise<Violation[]> {
+  return withPinnedPath(client, options.everything === true ? isolationAudit(true) : ISOLATION_AUDIT)
+}
+
+/** Proves that the connected role cannot step around row-level security. Empty when all is well. */
+export async function findRoleViolations(client: AuditClient): Promise<Violation<RoleRule>[]> {
+  return withPinnedPath(client, ROLE_AUDIT)
+}
+
+/** Names are qualified, but operators are not, and an owner's search_path could put other ones before the built-in. */
+async function withPinnedPath<Row>(client: AuditClient, text: string): Promise<Row[]> {
+  const setPath = (path: string) => `SELECT pg_catalog.set_config('search_path', ${path}, false)`
+  const before = await client.query("SELECT pg_catalog.current_setting('search_path') AS path")
+  const [{ path }] = before.rows as [{ path: string }]
+  await client.query(setPath("'pg_catalog, pg_temp'"))
+  try {
+    return (await client.query(text)).rows as Row[]
+  } finally {
+    await client.query(setPath(`'${path.replaceAll("'", "''")}'`)).catch(() => undefined)
+  }
+}

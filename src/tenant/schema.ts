@@ -1,0 +1,254 @@
+import { sql } from 'drizzle-orm'
+import {
+  bigint,
+  check,
+  date,
+  doublePrecision,
+  foreignKey,
+  index,
+  integer,
+  jsonb,
+  pgTable,
+  primaryKey,
+  text,
+  timestamp,
+  uniqueIndex,
+  uuid,
+} from 'drizzle-orm/pg-core'
+
+/**
+ * The schema every tenant database has, shared or dedicated. Rules that `isolation.ts` proves against a live database:
+ * a tenant's table has `tenant_id`, its primary key, unique indexes and foreign keys begin with it, and row-level
+ * security is enabled and forced (`SELECT freehold_protect('table')` in the migration that creates the table).
+ */
+const tenantId = () => uuid('tenant_id').notNull()
+const id = () => uuid('id').notNull()
+const moment = (name: string) => timestamp(name, { withTimezone: true, mode: 'string' })
+const createdAt = () => moment('created_at').notNull().defaultNow()
+const updatedAt = () => moment('updated_at').notNull().defaultNow()
+
+/** Who lives in this database, at which epoch, and whether the door is open. Read by `freehold_enter` before every statement. */
+export const residence = pgTable(
+  'residence',
+  {
+    tenantId: uuid('tenant_id').primaryKey(),
+    epoch: bigint('epoch', { mode: 'number' }).notNull(),
+    state: text('state').$type<'open' | 'fenced'>().notNull().default('open'),
+    stampedAt: moment('stamped_at').notNull().defaultNow(),
+  },
+  (t) => [check('residence_state_check', sql`${t.state} in ('open', 'fenced')`)],
+)
+
+export const users = pgTable(
+  'users',
+  {
+    tenantId: tenantId(),
+    id: id(),
+    email: text('email').notNull(),
+    username: text('username'),
+    name: text('name'),
+    passwordHash: text('password_hash').notNull(),
+    status: text('status').$type<'ACTIVE' | 'INACTIVE'>().notNull().default('ACTIVE'),
+    createdAt: createdAt(),
+    updatedAt: updatedAt(),
+  },
+  (t) => [
+    primaryKey({ name: 'users_pkey', columns: [t.tenantId, t.id] }),
+    uniqueIndex('users_email_key').on(t.tenantId, sql`lower(${t.email})`),
+    uniqueIndex('users_username_key').on(t.tenantId, sql`lower(${t.username})`),
+    check('users_status_check', sql`${t.status} in ('ACTIVE', 'INACTIVE')`),
+  ],
+)
+
+export const roles = pgTable(
+  'roles',
+  {
+    tenantId: tenantId(),
+    id: id(),
+    name: text('name').notNull(),
+    description: text('description'),
+    createdAt: createdAt(),
+    updatedAt: updatedAt(),
+  },
+  (t) => [
+    primaryKey({ name: 'roles_pkey', columns: [t.tenantId, t.id] }),
+    uniqueIndex('roles_name_key').on(t.tenantId, t.name),
+  ],
+)
+
+export const rolePermissions = pgTable(
+  'role_permissions',
+  { tenantId: tenantId(), roleId: uuid('role_id').notNull(), permission: text('permission').notNull() },
+  (t) => [
+    primaryKey({ name: 'role_permissions_pkey', columns: [t.tenantId, t.roleId, t.permission] }),
+    foreignKey({
+      name: 'role_permissions_role_fkey',
+      columns: [t.tenantId, t.roleId],
+      foreignColumns: [roles.tenantId, roles.id],
+    }).onDelete('cascade'),
+  ],
+)
+
+export const userRoles = pgTable(
+  'user_roles',
+  { tenantId: tenantId(), userId: uuid('user_id').notNull(), roleId: uuid('role_id').notNull() },
+  (t) => [
+    primaryKey({ name: 'user_roles_pkey', columns: [t.tenantId, t.userId, t.roleId] }),
+    index('user_roles_role_idx').on(t.tenantId, t.roleId),
+    foreignKey({
+      name: 'user_roles_user_fkey',
+      columns: [t.tenantId, t.userId],
+      foreignColumns: [users.tenantId, users.id],
+    }).onDelete('cascade'),
+    foreignKey({
+      name: 'user_roles_role_fkey',
+      columns: [t.tenantId, t.roleId],
+      foreignColumns: [roles.tenantId, roles.id],
+    }),
+  ],
+)
+
+/**
+ * Refresh tokens, one row each; the token itself is nowhere. A rotated token keeps its row (`replaced_at`), so that using
+ * it again is seen, and its whole family revoked. `expires_at` moves with use, `absolute_expires_at` never does.
+ */
+export const sessions = pgTable(
+  'sessions',
+  {
+    tenantId: tenantId(),
+    id: id(),
+    familyId: uuid('family_id').notNull(),
+    userId: uuid('user_id').notNull(),
+    tokenHash: text('token_hash').notNull(),
+    createdAt: createdAt(),
+    lastUsedAt: moment('last_used_at').notNull().defaultNow(),
+    expiresAt: moment('expires_at').notNull(),
+    absoluteExpiresAt: moment('absolute_expires_at').notNull(),
+    revokedAt: moment('revoked_at'),
+    replacedAt: moment('replaced_at'),
+  },
+  (t) => [
+    primaryKey({ name: 'sessions_pkey', columns: [t.tenantId, t.id] }),
+    uniqueIndex('sessions_token_hash_key').on(t.tenantId, t.tokenHash),
+    index('sessions_family_idx').on(t.tenantId, t.familyId),
+    index('sessions_user_idx').on(t.tenantId, t.userId),
+    index('sessions_expiry_idx').on(t.tenantId, t.absoluteExpiresAt),
+    foreignKey({
+      name: 'sessions_user_fkey',
+      columns: [t.tenantId, t.userId],
+      foreignColumns: [users.tenantId, users.id],
+    }).onDelete('cascade'),
+    check('sessions_token_hash_check', sql`${t.tokenHash} ~ '^[0-9a-f]{64}$'`),
+  ],
+)
+
+export interface Address {
+  line1?: string | null
+  line2?: string | null
+  postalCode?: string | null
+  city?: string | null
+  country?: string | null
+}
+
+export const places = pgTable(
+  'places',
+  {
+    tenantId: tenantId(),
+    id: id(),
+    name: text('name').notNull(),
+    kind: text('kind').$type<'building' | 'land' | 'parking' | 'other'>(),
+    address: jsonb('address').$type<Address>(),
+    latitude: doublePrecision('latitude'),
+    longitude: doublePrecision('longitude'),
+    createdAt: createdAt(),
+    updatedAt: updatedAt(),
+  },
+  (t) => [
+    primaryKey({ name: 'places_pkey', columns: [t.tenantId, t.id] }),
+    index('places_created_idx').on(t.tenantId, t.createdAt, t.id),
+    index('places_name_idx').on(t.tenantId, t.name, t.id),
+    check('places_kind_check', sql`${t.kind} in ('building', 'land', 'parking', 'other')`),
+    check('places_latitude_check', sql`${t.latitude} between -90 and 90`),
+    check('places_longitude_check', sql`${t.longitude} between -180 and 180`),
+  ],
+)
+
+export const estates = pgTable(
+  'estates',
+  {
+    tenantId: tenantId(),
+    id: id(),
+    placeId: uuid('place_id').notNull(),
+    name: text('name').notNull(),
+    reference: text('reference'),
+    surfaceM2: doublePrecision('surface_m2'),
+    floor: integer('floor'),
+    createdAt: createdAt(),
+    updatedAt: updatedAt(),
+  },
+  (t) => [
+    primaryKey({ name: 'estates_pkey', columns: [t.tenantId, t.id] }),
+    uniqueIndex('estates_reference_key').on(t.tenantId, t.reference),
+    index('estates_place_idx').on(t.tenantId, t.placeId, t.id),
+    index('estates_created_idx').on(t.tenantId, t.createdAt, t.id),
+    index('estates_name_idx').on(t.tenantId, t.name, t.id),
+    foreignKey({
+      name: 'estates_place_fkey',
+      columns: [t.tenantId, t.placeId],
+      foreignColumns: [places.tenantId, places.id],
+    }),
+    check('estates_surface_check', sql`${t.surfaceM2} >= 0`),
+  ],
+)
+
+export const rooms = pgTable(
+  'rooms',
+  {
+    tenantId: tenantId(),
+    id: id(),
+    estateId: uuid('estate_id').notNull(),
+    name: text('name').notNull(),
+    kind: text('kind'),
+    surfaceM2: doublePrecision('surface_m2'),
+    createdAt: createdAt(),
+    updatedAt: updatedAt(),
+  },
+  (t) => [
+    primaryKey({ name: 'rooms_pkey', columns: [t.tenantId, t.id] }),
+    index('rooms_estate_idx').on(t.tenantId, t.estateId, t.id),
+    index('rooms_created_idx').on(t.tenantId, t.createdAt, t.id),
+    index('rooms_name_idx').on(t.tenantId, t.name, t.id),
+    foreignKey({
+      name: 'rooms_estate_fkey',
+      columns: [t.tenantId, t.estateId],
+      foreignColumns: [estates.tenantId, estates.id],
+    }),
+    check('rooms_surface_check', sql`${t.surfaceM2} >= 0`),
+  ],
+)
+
+export const equipment = pgTable(
+  'equipment',
+  {
+    tenantId: tenantId(),
+    id: id(),
+    roomId: uuid('room_id').notNull(),
+    name: text('name').notNull(),
+    condition: text('condition').$type<'new' | 'good' | 'fair' | 'poor'>(),
+    acquiredOn: date('acquired_on', { mode: 'string' }),
+    createdAt: createdAt(),
+    updatedAt: updatedAt(),
+  },
+  (t) => [
+    primaryKey({ name: 'equipment_pkey', columns: [t.tenantId, t.id] }),
+    index('equipment_room_idx').on(t.tenantId, t.roomId, t.id),
+    index('equipment_created_idx').on(t.tenantId, t.createdAt, t.id),
+    index('equipment_name_idx').on(t.tenantId, t.name, t.id),
+    foreignKey({
+      name: 'equipment_room_fkey',
+      columns: [t.tenantId, t.roomId],
+      foreignColumns: [rooms.tenantId, rooms.id],
+    }),
+    check('equipment_condition_check', sql`${t.condition} in ('new', 'good', 'fair', 'poor')`),
+  ],
+)

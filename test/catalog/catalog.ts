@@ -1,0 +1,94 @@
+import type pg from 'pg'
+import { type Actor, systemActor } from '../../src/catalog/audit.ts'
+import { DatabaseRegistry } from '../../src/catalog/databases.ts'
+import type { Registration } from '../../src/catalog/registration.ts'
+import { CatalogStore } from '../../src/catalog/store.ts'
+import { insertTenant, type Tenant } from '../../src/catalog/tenants.ts'
+import { Vault } from '../../src/catalog/vault.ts'
+import { generateMasterKey, parseMasterKey } from '../../src/crypto/key-source.ts'
+import { Keyring } from '../../src/crypto/keyring.ts'
+import { createLifecycle } from '../../src/health/states.ts'
+import { connectClient, createPool, type ServerAddress } from '../../src/lib/pg.ts'
+import { Secret } from '../../src/lib/secret.ts'
+import { applyMigrations } from '../../src/migrations/apply.ts'
+import { migrationsFolder, readMigrations } from '../../src/migrations/files.ts'
+import { createDatabase, createTemplate, superuserUrl } from '../support/database.ts'
+
+const LIMITS = { connectTimeoutMs: 3000, statementTimeoutMs: 10_000 }
+
+export const operator: Actor = { type: 'operator', id: 'op-1', requestId: 'req-1', address: '192.0.2.1' }
+export const health = systemActor('health')
+
+export interface TestCatalog {
+  readonly database: string
+  readonly store: CatalogStore
+  readonly keyring: Keyring
+  readonly vault: Vault
+  readonly registry: DatabaseRegistry
+  connect(): Promise<pg.Client>
+  addTenant(code: string, more?: { name?: string; parentId?: string }): Promise<Tenant>
+  register(tenantId: string, more?: Partial<Registration>): ReturnType<DatabaseRegistry['put']>
+  close(): Promise<void>
+}
+
+/** A catalog of its own, migrated, with a vault and a registry (three failures make a database inactive). */
+export async function openCatalog(): Promise<TestCatalog> {
+  const database = await createDatabase({ template: await createTemplate('catalog', migrate) })
+  return openParts(database, addressOf(superuserUrl(database)))
+}
+
+/** The same parts over an address that need not lead to a migrated catalog, nor to any. */
+export async function openParts(database: string, address: ServerAddress): Promise<TestCatalog> {
+  const pool = createPool(address, { ...LIMITS, max: 8, idleTimeoutMs: 10_000 })
+  const store = new CatalogStore(pool)
+  const keyring = new Keyring(parseMasterKey(generateMasterKey()))
+  const vault = new Vault(store, keyring, { max: 100 })
+  const registry = new DatabaseRegistry(store, vault, createLifecycle({ failuresToInactive: 3 }))
+  return {
+    ...{ database, store, keyring, vault, registry },
+    connect: () => connectClient(address, LIMITS),
+    addTenant: (code, more) =>
+      store.transaction((tx) => insertTenant(tx, { code, name: code, ...more }, operator)),
+    register: (tenantId, more) =>
+      store.transaction((tx) => registry.put(tx, tenantId, registration(more), operator)),
+    close: () => pool.end(),
+  }
+}
+
+export function registration(more: Partial<Registration> = {}): Registration {
+  return {
+    connectionString: new Secret('postgresql://owner:s3cret-pw@db.example.com:6543/acme_db'),
+    sslMode: 'verify-full',
+    caCertificate: null,
+    poolSize: 10,
+    idleTimeoutSeconds: 30,
+    connectionTimeoutSeconds: 5,
+    applyMigrations: true,
+    ...more,
+  }
+}
+
+export function addressOf(text: string): ServerAddress {
+  const url = new URL(text)
+  return {
+    host: url.hostname,
+    port: Number(url.port || 5432),
+    database: url.pathname.slice(1),
+    user: decodeURIComponent(url.username),
+    password: async () => decodeURIComponent(url.password),
+    sslMode: 'disable',
+    caCertificate: null,
+    applicationName: 'freehold-test',
+    lookup: null,
+  }
+}
+
+async function migrate(url: string): Promise<void> {
+  const client = await connectClient(addressOf(url), LIMITS)
+  try {
+    const migrations = await readMigrations(migrationsFolder('catalog'))
+    await applyMigrations(client, migrations, { lockTimeoutMs: 5000 })
+  } finally {
+    await client.end()
+  }
+}

@@ -1,0 +1,219 @@
+import { eq, sql } from 'drizzle-orm'
+import { afterAll, afterEach, beforeEach, describe, expect, it } from 'vitest'
+import {
+  type CatalogChange,
+  ChangeFollower,
+  type FollowerOptions,
+  recordChange,
+} from '../../src/catalog/changes.ts'
+import { catalogChanges, replicas } from '../../src/catalog/schema.ts'
+import { newId } from '../../src/lib/ids.ts'
+import { dropAll, terminateBackends } from '../support/database.ts'
+import { openCatalog, type TestCatalog } from './catalog.ts'
+
+let catalog: TestCatalog
+let followers: ChangeFollower[]
+
+beforeEach(async () => {
+  catalog = await openCatalog()
+  followers = []
+})
+afterEach(async () => {
+  await Promise.all(followers.map((follower) => follower.stop()))
+  await catalog.close()
+})
+afterAll(dropAll)
+
+function makeFollower(options: Partial<FollowerOptions> = {}) {
+  const replicaId = newId()
+  const log = { warn: () => undefined }
+  const follower = new ChangeFollower({
+    store: catalog.store,
+    listenTarget: catalog.connect,
+    replicaId,
+    log,
+    ...options,
+  })
+  const seen: CatalogChange[] = []
+  const gaps: number[] = []
+  follower.onChange((change) => seen.push(change))
+  follower.onGap(() => gaps.push(follower.appliedSeq))
+  followers.push(follower)
+  return { follower, seen, gaps, replicaId }
+}
+
+async function startFollower(options: Partial<FollowerOptions> = {}) {
+  const made = makeFollower(options)
+  await made.follower.start()
+  return made
+}
+
+const record = (subjectId: string) =>
+  catalog.store.transaction((tx) => recordChange(tx, { kind: 'operator', tenantId: null, subjectId }))
+const until = (condition: () => boolean, timeout = 5000) =>
+  expect.poll(condition, { timeout, interval: 10 }).toBe(true)
+
+describe('the change log', () => {
+  it('has no gaps and no doubles under 60 concurrent writers, some of which roll back', async () => {
+    const writers = Array.from({ length: 60 }, (_, n) =>
+      catalog.store.transaction(async (tx) => {
+        const seq = await recordChange(tx, { kind: 'tenant', tenantId: null, subjectId: String(n) })
+        if (n % 3 === 0) throw new Error('no')
+        return seq
+      }),
+    )
+    await Promise.allSettled(writers)
+    const rows = await catalog.store.db
+      .select({ seq: catalogChanges.seq })
+      .from(catalogChanges)
+      .orderBy(catalogChanges.seq)
+    expect(rows.map(({ seq }) => seq)).toEqual(Array.from({ length: 40 }, (_, n) => n + 1))
+  })
+})
+
+describe('a follower', () => {
+  it('begins at the end of the log and is told of each later change, once and in order', async () => {
+    await record('before')
+    const { follower, seen, gaps } = await startFollower()
+    expect(follower.appliedSeq).toBe(1)
+    await Promise.all(Array.from({ length: 30 }, (_, n) => record(String(n))))
+    await until(() => seen.length === 30)
+    expect(seen.map(({ seq }) => seq)).toEqual(Array.from({ length: 30 }, (_, n) => n + 2))
+    expect(gaps).toEqual([])
+  })
+
+  it('is woken: it does not wait for the poll', async () => {
+    const { seen, follower } = await startFollower()
+    const begun = performance.now()
+    await record('x')
+    await until(() => seen.length === 1)
+    expect(performance.now() - begun).toBeLessThan(1000)
+    expect(follower.listening).toBe(true)
+    expect(Date.now() - follower.lastReachedAt).toBeLessThan(5000)
+  })
+
+  it('polls where it cannot listen', async () => {
+    const listenTarget = async () => {
+      throw new Error('no way')
+    }
+    const { seen, follower } = await startFollower({ listenTarget, pollMs: 50 })
+    await record('x')
+    await until(() => seen.length === 1)
+    expect(follower.listening).toBe(false)
+  })
+
+  it('reads what it missed when its connections were cut, and listens again', async () => {
+    const { seen, gaps, follower } = await startFollower({ pollMs: 100 })
+    for (let n = 1; n <= 3; n++) {
+      await terminateBackends(catalog.database)
+      await record(String(n)).catch(() => record(String(n)))
+      await until(() => seen.length === n)
+      await until(() => follower.listening)
+    }
+    expect(seen.map(({ subjectId }) => subjectId)).toEqual(['1', '2', '3'])
+    expect(gaps).toEqual([])
+  })
+
+  it('catches up with more than it reads at once', async () => {
+    const { seen, follower } = await startFollower()
+    await catalog.store.db.execute(sql`
+      insert into catalog_changes (seq, kind) select n, 'tenant' from generate_series(1, 1700) n`)
+    await record('last')
+    await until(() => follower.appliedSeq === 1701)
+    expect(seen).toHaveLength(1701)
+  })
+
+  it('says so when changes were missed for good', async () => {
+    const { seen, gaps, follower } = await startFollower()
+    await catalog.store.db.execute(sql`insert into catalog_changes (seq, kind) values (10, 'tenant')`)
+    await record('x')
+    await until(() => follower.appliedSeq === 11)
+    expect(gaps).toEqual([0])
+    expect(seen.map(({ seq }) => seq)).toEqual([10, 11])
+  })
+
+  it('says so when the catalog was put back to an earlier state', async () => {
+    for (const subject of ['1', '2', '3']) await record(subject)
+    const { gaps, follower, seen } = await startFollower({ pollMs: 50 })
+    await catalog.store.db.execute(sql`alter table catalog_changes disable trigger append_only`)
+    await catalog.store.db.delete(catalogChanges).where(eq(catalogChanges.seq, 3))
+    await until(() => follower.appliedSeq === 2)
+    expect(gaps).toEqual([3])
+    await record('again')
+    await until(() => seen.length === 1)
+  })
+
+  it('tells a change again at the next poll when a listener failed at it', async () => {
+    const { follower, seen } = makeFollower({ pollMs: 30 })
+    let failures = 0
+    follower.onChange(() => {
+      if (failures++ === 0) throw new Error('bug')
+    })
+    await follower.start()
+    await record('x')
+    await until(() => follower.appliedSeq === 1)
+    expect(seen).toHaveLength(2)
+  })
+
+  it('does not start without the catalog', async () => {
+    const { follower } = makeFollower()
+    followers = []
+    const lost = await openCatalog()
+    await lost.close()
+    const closed = new ChangeFollower({
+      ...{
+        store: lost.store,
+        listenTarget: lost.connect,
+        replicaId: newId(),
+        log: { warn: () => undefined },
+      },
+    })
+    await expect(closed.start()).rejects.toMatchObject({ code: 'CATALOG_UNAVAILABLE' })
+    await follower.start()
+    await follower.stop()
+  })
+})
+
+describe('replicas', () => {
+  it('write down how far they came, and leave the list when they stop', async () => {
+    const { follower, replicaId, seen } = await startFollower()
+    const row = async () =>
+      (await catalog.store.db.select().from(replicas).where(eq(replicas.id, replicaId)))[0]
+    expect((await row())?.appliedSeq).toBe(0)
+    await record('x')
+    await until(() => seen.length === 1)
+    await expect.poll(async () => (await row())?.appliedSeq).toBe(1)
+    await follower.stop()
+    expect(await row()).toBeUndefined()
+  })
+
+  it('keep their heartbeat without any change', async () => {
+    const { replicaId } = await startFollower({ pollMs: 30 })
+    const beat = async () =>
+      (
+        await catalog.store.db.select().from(replicas).where(eq(replicas.id, replicaId))
+      )[0]?.heartbeatAt.getTime() ?? 0
+    const first = await beat()
+    await expect.poll(async () => (await beat()) > first).toBe(true)
+  })
+
+  it('confirm a change: all live ones, and the dead are not waited for', async () => {
+    const [one] = [await startFollower(), await startFollower(), await startFollower()]
+    const dead = { id: newId(), heartbeatAt: new Date(Date.now() - 60_000) }
+    const forgotten = { id: newId(), heartbeatAt: new Date(Date.now() - 2 * 86_400_000) }
+    await catalog.store.db.insert(replicas).values([dead, forgotten])
+    const seq = await record('x')
+    expect(await one.follower.confirmations(seq, 5000)).toEqual({ replicas: 3, confirmed: 3 })
+    await startFollower()
+    expect((await catalog.store.db.select().from(replicas)).map(({ id }) => id)).not.toContain(forgotten.id)
+  })
+
+  it('that live and do not follow are counted after the deadline', async () => {
+    const { follower } = await startFollower()
+    await catalog.store.db.insert(replicas).values({ id: newId() })
+    const begun = performance.now()
+    expect(await follower.confirmations(await record('x'), 300)).toEqual({ replicas: 2, confirmed: 1 })
+    expect(performance.now() - begun).toBeGreaterThan(290)
+    expect(performance.now() - begun).toBeLessThan(3000)
+  })
+})

@@ -1,0 +1,516 @@
+import { eq, sql } from 'drizzle-orm'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import type { DatabaseEntry } from '../../src/catalog/database-entry.ts'
+import { describeDatabase, type ValidationOutcome } from '../../src/catalog/databases.ts'
+import { leaveHome, makeHome } from '../../src/catalog/homes.ts'
+import { auditLog, catalogChanges, tenantDatabases, tenants } from '../../src/catalog/schema.ts'
+import { findTenant } from '../../src/catalog/tenants.ts'
+import { newId } from '../../src/lib/ids.ts'
+import { Secret } from '../../src/lib/secret.ts'
+import { dropAll } from '../support/database.ts'
+import { health, openCatalog, operator, registration, type TestCatalog } from './catalog.ts'
+
+const VALID: ValidationOutcome = {
+  ok: true,
+  serverVersion: '18.4',
+  schemaVersion: '0001_x',
+  systemIdentifier: '7300000000000000001',
+  databaseOid: 16400,
+  residence: 'became-home',
+}
+const LEASE_MS = 60_000
+
+let catalog: TestCatalog
+let made = 0
+beforeAll(async () => {
+  catalog = await openCatalog()
+  await catalog.vault.init()
+})
+afterAll(async () => {
+  await catalog.close()
+  await dropAll()
+})
+
+const newTenant = () => catalog.addTenant(`db-${made++}`)
+const tenantOf = async (id: string) => {
+  const tenant = await findTenant(catalog.store, id)
+  if (tenant === null) throw new Error('no tenant')
+  return tenant
+}
+const current = async (tenantId: string) => {
+  const entry = await catalog.registry.current(tenantId)
+  if (entry === null) throw new Error('no entry')
+  return entry
+}
+/** Claims exactly this entry, whatever else is due. */
+async function claim(id: string, replicaId = newId()): Promise<DatabaseEntry> {
+  await catalog.store.db
+    .update(tenantDatabases)
+    .set({ claimedBy: replicaId })
+    .where(eq(tenantDatabases.id, id))
+  const [row] = await catalog.store.db.select().from(tenantDatabases).where(eq(tenantDatabases.id, id))
+  if (row === undefined) throw new Error('no entry')
+  return row
+}
+const finish = async (id: string, outcome: ValidationOutcome) =>
+  catalog.registry.finishValidation(await claim(id), outcome)
+async function activeEntry() {
+  const tenant = await newTenant()
+  const entry = await catalog.register(tenant.id)
+  await finish(entry.id, VALID)
+  return current(tenant.id)
+}
+const changeCount = (tenantId: string) =>
+  catalog.store.db.$count(catalogChanges, eq(catalogChanges.tenantId, tenantId))
+const actionsOf = async (tenantId: string) =>
+  (
+    await catalog.store.db.select().from(auditLog).where(eq(auditLog.tenantId, tenantId)).orderBy(auditLog.id)
+  ).map(({ action }) => action)
+
+describe('a registration', () => {
+  it('waits to be validated, with everything but its secret in clear', async () => {
+    const { id: tenantId } = await newTenant()
+    const entry = await catalog.register(tenantId)
+    expect(entry).toMatchObject({
+      ...{
+        tenantId,
+        slot: 'current',
+        rowVersion: 1,
+        status: 'pending_validation',
+        validationRequested: true,
+      },
+      ...{
+        host: 'db.example.com',
+        port: 6543,
+        databaseName: 'acme_db',
+        userName: 'owner',
+        sslMode: 'verify-full',
+      },
+    })
+    expect(await current(tenantId)).toEqual(entry)
+    expect(await actionsOf(tenantId)).toEqual(['tenant.create', 'tenant.database.put'])
+    expect(await changeCount(tenantId)).toBe(2)
+  })
+
+  it('has its secret nowhere: not in the entry, the view, the audit log, nor in clear in the row', async () => {
+    const { id: tenantId } = await newTenant()
+    const entry = await catalog.register(tenantId)
+    const rows = await catalog.store.db.execute(sql`
+      select (select json_agg(t) from tenant_databases t where tenant_id = ${tenantId})::text
+          || (select json_agg(a) from audit_log a where tenant_id = ${tenantId})::text as text`)
+    const view = describeDatabase(entry, null, 'shared', null)
+    const all = JSON.stringify([entry, view, rows.rows])
+    expect(all).toContain('db.example.com')
+    for (const form of ['utf8', 'hex', 'base64'] as const) {
+      expect(all).not.toContain(Buffer.from('s3cret-pw').toString(form))
+    }
+    expect(Object.keys(entry)).not.toContain('sealedConnectionString')
+  })
+
+  it('opens to what was registered; the password is a Secret', async () => {
+    const entry = await catalog.register((await newTenant()).id, { sslMode: 'require' })
+    const target = await catalog.registry.openTarget(entry)
+    expect(target).toMatchObject({
+      host: 'db.example.com',
+      port: 6543,
+      database: 'acme_db',
+      user: 'owner',
+      sslMode: 'require',
+    })
+    expect(target.password.reveal()).toBe('s3cret-pw')
+    expect(JSON.stringify(target)).not.toContain('s3cret')
+  })
+
+  it('does not open in another row, for another tenant or at another version', async () => {
+    const mine = await catalog.register((await newTenant()).id)
+    const theirs = await catalog.register((await newTenant()).id)
+    await catalog.store.db.execute(sql`
+      update tenant_databases set sealed_connection_string =
+        (select sealed_connection_string from tenant_databases where id = ${theirs.id}) where id = ${mine.id}`)
+    await expect(catalog.registry.openTarget(mine)).rejects.toMatchObject({ code: 'UNKNOWN_KEY' })
+    await expect(catalog.registry.openTarget({ ...theirs, tenantId: mine.tenantId })).rejects.toMatchObject({
+      code: 'DATABASE_ENTRY_CHANGED',
+    })
+    const older = await catalog.register((await newTenant()).id)
+    await catalog.store.db
+      .update(tenantDatabases)
+      .set({ rowVersion: 2 })
+      .where(eq(tenantDatabases.id, older.id))
+    await expect(catalog.registry.openTarget({ ...older, rowVersion: 2 })).rejects.toMatchObject({
+      code: 'SEAL_BROKEN',
+    })
+  })
+
+  it('over one that was never valid takes its row under a new version, and work on the old one counts no more', async () => {
+    const { id: tenantId } = await newTenant()
+    const first = await catalog.register(tenantId)
+    const claimed = await claim(first.id)
+    const connectionString = new Secret('postgresql://u:other-pw@elsewhere.example.com/two')
+    const second = await catalog.register(tenantId, { connectionString })
+    expect(second).toMatchObject({
+      id: first.id,
+      rowVersion: 2,
+      host: 'elsewhere.example.com',
+      port: 5432,
+      claimedBy: null,
+    })
+    expect(await catalog.registry.finishValidation(claimed, VALID)).toBeNull()
+    expect((await current(tenantId)).status).toBe('pending_validation')
+    await expect(catalog.registry.openTarget(first)).rejects.toMatchObject({ code: 'DATABASE_ENTRY_CHANGED' })
+    expect((await catalog.registry.openTarget(second)).password.reveal()).toBe('other-pw')
+  })
+
+  it('over one that is or was active is a candidate, and a later one replaces the candidate', async () => {
+    const entry = await activeEntry()
+    const candidate = await catalog.register(entry.tenantId)
+    expect(candidate).toMatchObject({ slot: 'candidate', rowVersion: 1, status: 'pending_validation' })
+    const later = await catalog.register(entry.tenantId)
+    expect(later).toMatchObject({ id: candidate.id, slot: 'candidate', rowVersion: 2 })
+    await finish(later.id, { ok: false, code: 'AUTHENTICATION_FAILED' })
+    expect(await current(entry.tenantId)).toMatchObject({ id: entry.id, status: 'active' })
+    expect(await catalog.registry.candidate(entry.tenantId)).toMatchObject({ status: 'failed' })
+  })
+
+  it('of the same tenant at the same time is one, of an unknown tenant TENANT_NOT_FOUND', async () => {
+    const { id } = await newTenant()
+    const entries = await Promise.all([catalog.register(id), catalog.register(id), catalog.register(id)])
+    expect(entries.map(({ rowVersion }) => rowVersion).sort()).toEqual([1, 2, 3])
+    await expect(catalog.register(newId())).rejects.toMatchObject({ code: 'TENANT_NOT_FOUND' })
+  })
+
+  it('is rolled back with its transaction, row and record', async () => {
+    const { id } = await newTenant()
+    const abandoned = catalog.store.transaction(async (tx) => {
+      await catalog.registry.put(tx, id, registration(), operator)
+      throw new Error('no')
+    })
+    await expect(abandoned).rejects.toThrow('no')
+    expect(await catalog.registry.current(id)).toBeNull()
+    expect(await actionsOf(id)).toEqual(['tenant.create'])
+  })
+})
+
+describe('claims', () => {
+  it('give each due validation to one replica only, and again once the lease is over', async () => {
+    const mine = await openCatalog()
+    for (let n = 0; n < 12; n++) await mine.register((await mine.addTenant(`claim-${n}`)).id)
+    const claims = await Promise.all(
+      Array.from({ length: 5 }, () => mine.registry.claimDueValidations(newId(), 3, LEASE_MS)),
+    )
+    const ids = claims.flat().map(({ id }) => id)
+    expect(new Set(ids).size).toBe(ids.length)
+    expect(Math.max(...claims.map((entries) => entries.length))).toBeLessThanOrEqual(3)
+    const rest = await mine.registry.claimDueValidations(newId(), 100, LEASE_MS)
+    expect(rest.length + ids.length).toBe(12)
+    expect(await mine.registry.claimDueValidations(newId(), 100, LEASE_MS)).toEqual([])
+    await mine.store.db.update(tenantDatabases).set({ claimedUntil: sql`now() - interval '1 second'` })
+    const [again] = await mine.registry.claimDueValidations(newId(), 1, LEASE_MS)
+    const old = claims.flat().find(({ id }) => id === again?.id)
+    if (again && old) {
+      expect(await mine.registry.finishValidation(old, VALID)).toBeNull()
+      expect(await mine.registry.finishValidation(again, VALID)).toBe('active')
+    }
+    expect(JSON.stringify(claims)).not.toContain('sealed')
+    await mine.close()
+  })
+
+  it('pass over a row that somebody is changing, and do not wait for it', async () => {
+    const mine = await openCatalog()
+    const [busy, free] = [await mine.addTenant('busy'), await mine.addTenant('free')]
+    const entries = [await mine.register(busy.id), await mine.register(free.id)]
+    await mine.store.transaction(async (tx) => {
+      await tx.execute(sql`select 1 from tenant_databases where tenant_id = ${busy.id} for update`)
+      const claimed = await mine.registry.claimDueValidations(newId(), 10, LEASE_MS)
+      expect(claimed.map(({ id }) => id)).toEqual([entries[1]?.id])
+    })
+    await mine.close()
+  })
+
+  it('take health checks of validated current entries that are old enough', async () => {
+    const mine = await openCatalog()
+    const pending = await mine.register((await mine.addTenant('pending')).id)
+    const entry = await mine.register((await mine.addTenant('valid')).id)
+    const claimed = await mine.registry.claimDueValidations(newId(), 10, LEASE_MS)
+    const valid = claimed.find(({ id }) => id === entry.id)
+    if (valid) await mine.registry.finishValidation(valid, VALID)
+    expect(await mine.registry.claimDueHealthChecks(newId(), 60_000, 10, LEASE_MS)).toEqual([])
+    await mine.store.db
+      .update(tenantDatabases)
+      .set({ lastCheckedAt: sql`now() - interval '61 seconds'`, claimedUntil: null })
+    const due = await mine.registry.claimDueHealthChecks(newId(), 60_000, 10, LEASE_MS)
+    expect(due.map(({ id }) => id)).toEqual([entry.id])
+    expect(await mine.registry.claimDueHealthChecks(newId(), 60_000, 10, LEASE_MS)).toEqual([])
+    expect(await mine.registry.countByStatus()).toEqual({
+      pending_validation: 1,
+      active: 1,
+      failed: 0,
+      inactive: 0,
+    })
+    expect(pending.status).toBe('pending_validation')
+    await mine.close()
+  })
+})
+
+describe('a validation', () => {
+  it('that fails says why in our words and is tried again after a while', async () => {
+    const { id: tenantId } = await newTenant()
+    const { id } = await catalog.register(tenantId)
+    for (const minutes of [1, 2, 4]) {
+      expect(await finish(id, { ok: false, code: 'DNS_FAILED' })).toBe('failed')
+      const entry = await current(tenantId)
+      expect(entry).toMatchObject({
+        status: 'failed',
+        validationRequested: true,
+        lastErrorCode: 'DNS_FAILED',
+        claimedBy: null,
+      })
+      expect(entry.lastErrorMessage).toBe('The host name could not be resolved')
+      const waitMs = entry.nextAttemptAt.getTime() - Date.now()
+      expect(waitMs).toBeGreaterThan(minutes * 60_000 * 0.74 - 5000)
+      expect(waitMs).toBeLessThanOrEqual(minutes * 60_000 + 1000)
+    }
+    // One change of status, so one change row: going on to fail is no news to anyone.
+    expect(await changeCount(tenantId)).toBe(3)
+    const asked = await catalog.store.transaction((tx) =>
+      catalog.registry.requestValidation(tx, id, operator),
+    )
+    expect(asked).toMatchObject({
+      status: 'pending_validation',
+      validationRequested: true,
+      validationAttempts: 0,
+    })
+    expect(asked?.nextAttemptAt.getTime()).toBeLessThan(Date.now() + 1000)
+  })
+
+  it('that succeeds makes it active and clears what was wrong', async () => {
+    const { id: tenantId } = await newTenant()
+    const { id } = await catalog.register(tenantId)
+    await finish(id, { ok: false, code: 'DNS_FAILED' })
+    expect(await finish(id, { ...VALID, residence: 'move-required' })).toBe('active')
+    const entry = await current(tenantId)
+    expect(entry).toMatchObject({
+      ...{ status: 'active', moveRequired: true, lastErrorCode: null, validationRequested: false },
+      ...{
+        serverVersion: '18.4',
+        schemaVersion: '0001_x',
+        systemIdentifier: '7300000000000000001',
+        databaseOid: 16400,
+      },
+    })
+    expect(entry.validatedAt).toBeInstanceOf(Date)
+    expect((await actionsOf(tenantId)).slice(2)).toEqual(['tenant.database.status', 'tenant.database.status'])
+  })
+
+  it('asked for again leaves an active database in service; failing then, it is inactive', async () => {
+    const { id, tenantId } = await activeEntry()
+    await catalog.store.transaction((tx) => catalog.registry.requestValidation(tx, id, operator))
+    expect(await current(tenantId)).toMatchObject({ status: 'active', validationRequested: true })
+    expect(await finish(id, { ok: false, code: 'BELONGS_TO_ANOTHER_TENANT' })).toBe('inactive')
+    expect(await current(tenantId)).toMatchObject({
+      lastErrorCode: 'BELONGS_TO_ANOTHER_TENANT',
+      validationRequested: false,
+    })
+  })
+
+  it('of an entry that is not there or not claimed does not count', async () => {
+    const entry = await catalog.register((await newTenant()).id)
+    expect(await catalog.registry.finishValidation(entry, VALID)).toBeNull()
+    expect(await catalog.registry.finishValidation({ ...entry, claimedBy: newId() }, VALID)).toBeNull()
+    const nobody = catalog.store.transaction((tx) =>
+      catalog.registry.requestValidation(tx, newId(), operator),
+    )
+    expect(await nobody).toBeNull()
+  })
+})
+
+describe('health', () => {
+  const check = async (id: string, result: Parameters<typeof catalog.registry.recordHealth>[1]) =>
+    catalog.registry.recordHealth(await claim(id), result)
+
+  it('three failures in a row make it inactive, with one change row; two and a success do not', async () => {
+    const { id, tenantId } = await activeEntry()
+    const before = await changeCount(tenantId)
+    const failure = { code: 'CONNECTION_REFUSED' } as const
+    expect(await check(id, failure)).toBe('active')
+    expect(await check(id, failure)).toBe('active')
+    expect(await current(tenantId)).toMatchObject({
+      consecutiveFailures: 2,
+      lastErrorCode: 'CONNECTION_REFUSED',
+    })
+    expect(await check(id, 'ok')).toBe('active')
+    expect(await current(tenantId)).toMatchObject({
+      consecutiveFailures: 0,
+      lastErrorCode: null,
+      claimedBy: null,
+    })
+    expect(await changeCount(tenantId)).toBe(before)
+    for (const expected of ['active', 'active', 'inactive']) expect(await check(id, failure)).toBe(expected)
+    expect(await changeCount(tenantId)).toBe(before + 1)
+  })
+
+  it('an inactive one that answers stays inactive until it has been looked at', async () => {
+    const { id, tenantId } = await activeEntry()
+    await finish(id, { ok: false, code: 'CONNECTION_TIMEOUT' })
+    expect(await check(id, 'ok')).toBe('inactive')
+    expect(await current(tenantId)).toMatchObject({ lastErrorCode: 'CONNECTION_TIMEOUT', claimedBy: null })
+    expect(await catalog.registry.reactivate(await claim(id))).toBe('active')
+    expect(await current(tenantId)).toMatchObject({
+      status: 'active',
+      consecutiveFailures: 0,
+      lastErrorCode: null,
+    })
+  })
+
+  it('counts only under the claim', async () => {
+    const { id, tenantId } = await activeEntry()
+    const old = await claim(id)
+    await claim(id)
+    expect(await catalog.registry.recordHealth(old, 'ok')).toBeNull()
+    expect(await catalog.registry.recordHealth(old, { code: 'UNKNOWN' })).toBeNull()
+    expect((await current(tenantId)).consecutiveFailures).toBe(0)
+  })
+})
+
+describe('a home', () => {
+  const homeOf = async (entry: DatabaseEntry, more: { epoch?: number; newEpoch?: number } = {}) => {
+    const { id: entryId, tenantId, rowVersion, claimedBy } = await claim(entry.id)
+    const home = { tenantId, entryId, rowVersion, claimedBy: claimedBy ?? '', epoch: 1, newEpoch: 2, ...more }
+    return catalog.store.transaction((tx) => makeHome(tx, home))
+  }
+
+  it('is where the tenant lives from then on, at the new epoch', async () => {
+    const tenant = await newTenant()
+    const entry = await catalog.register(tenant.id)
+    const claimed = await claim(entry.id, newId())
+    expect(await homeOf(claimed)).toBe(true)
+    expect(await tenantOf(tenant.id)).toMatchObject({ placement: 'dedicated', epoch: 2 })
+    expect(await finish(entry.id, VALID)).toBe('active')
+    expect((await actionsOf(tenant.id)).at(-1)).toBe('tenant.home')
+  })
+
+  it('of a candidate takes the place of the one before', async () => {
+    const { tenantId } = await activeEntry()
+    const candidate = await catalog.register(tenantId)
+    expect(await homeOf(candidate)).toBe(true)
+    expect(await current(tenantId)).toMatchObject({ id: candidate.id, slot: 'current', status: 'active' })
+    expect(await catalog.registry.candidate(tenantId)).toBeNull()
+  })
+
+  it('is not made at another epoch, version or claim, and then nothing is written', async () => {
+    const tenant = await newTenant()
+    const entry = await catalog.register(tenant.id)
+    const before = await changeCount(tenant.id)
+    expect(await homeOf(entry, { epoch: 7, newEpoch: 8 })).toBe(false)
+    const { claimedBy } = await claim(entry.id)
+    const right = {
+      tenantId: tenant.id,
+      entryId: entry.id,
+      rowVersion: 1,
+      claimedBy: claimedBy ?? '',
+      epoch: 1,
+      newEpoch: 2,
+    }
+    for (const wrong of [
+      { rowVersion: 2 },
+      { claimedBy: newId() },
+      { entryId: newId() },
+      { tenantId: newId() },
+    ]) {
+      expect(await catalog.store.transaction((tx) => makeHome(tx, { ...right, ...wrong }))).toBe(false)
+    }
+    expect(await tenantOf(tenant.id)).toEqual(tenant)
+    expect(await changeCount(tenant.id)).toBe(before)
+  })
+
+  it('made by two at once is made once', async () => {
+    const tenant = await newTenant()
+    const { id: entryId, rowVersion } = await catalog.register(tenant.id)
+    const { claimedBy } = await claim(entryId)
+    const home = {
+      tenantId: tenant.id,
+      entryId,
+      rowVersion,
+      claimedBy: claimedBy ?? '',
+      epoch: 1,
+      newEpoch: 2,
+    }
+    const make = () => catalog.store.transaction((tx) => makeHome(tx, home))
+    expect((await Promise.all([make(), make(), make()])).sort()).toEqual([false, false, true])
+  })
+
+  it('is left for the shared database, one epoch on, with all entries removed', async () => {
+    const { id, tenantId } = await activeEntry()
+    await catalog.store.db
+      .update(tenants)
+      .set({ placement: 'dedicated', epoch: 5 })
+      .where(eq(tenants.id, tenantId))
+    await catalog.register(tenantId)
+    const leave = (epoch: number) =>
+      catalog.store.transaction((tx) => leaveHome(tx, { tenantId, epoch, actor: operator }))
+    expect(await leave(4)).toBe(false)
+    expect(await current(tenantId)).toMatchObject({ id })
+    expect(await leave(5)).toBe(true)
+    expect(await tenantOf(tenantId)).toMatchObject({ placement: 'shared', epoch: 6 })
+    expect(await catalog.registry.current(tenantId)).toBeNull()
+    expect(await catalog.registry.candidate(tenantId)).toBeNull()
+  })
+
+  it('an entry that is none can be removed, with its record', async () => {
+    const { id, tenantId } = await catalog.register((await newTenant()).id)
+    const remove = () => catalog.store.transaction((tx) => catalog.registry.remove(tx, id, health))
+    expect([await remove(), await remove()]).toEqual([true, false])
+    expect((await actionsOf(tenantId)).at(-1)).toBe('tenant.database.delete')
+  })
+})
+
+describe('views', () => {
+  it('have exactly the fields that are promised', async () => {
+    const entry = await activeEntry()
+    const candidate = await catalog.register(entry.tenantId)
+    await finish(candidate.id, { ok: false, code: 'TLS_FAILED' })
+    const failed = await catalog.registry.candidate(entry.tenantId)
+    const view = describeDatabase(entry, failed, 'dedicated', 'abcd')
+    const fields = [
+      ...[
+        'tenantId',
+        'databaseType',
+        'host',
+        'port',
+        'database',
+        'user',
+        'sslMode',
+        'poolSize',
+        'idleTimeoutSeconds',
+      ],
+      ...[
+        'connectionTimeoutSeconds',
+        'status',
+        'placement',
+        'moveRequired',
+        'lastError',
+        'consecutiveFailures',
+      ],
+      ...['lastCheckedAt', 'validatedAt', 'schemaVersion', 'serverVersion', 'encryptionKeyId'],
+    ]
+    expect(Object.keys(view)).toEqual([...fields, 'candidate'])
+    expect(Object.keys(view.candidate ?? {})).toEqual(fields)
+    expect(view).toMatchObject({
+      database: 'acme_db',
+      user: 'owner',
+      lastError: null,
+      encryptionKeyId: 'abcd',
+    })
+    expect(view.candidate?.lastError).toEqual({
+      ...{ code: 'TLS_FAILED', message: 'No TLS connection of the asked kind could be made' },
+      at: expect.stringMatching(/^\d{4}-\d\d-\d\dT[\d:.]+Z$/),
+    })
+  })
+
+  it('of many tenants come in one query', async () => {
+    const [one, two] = [await activeEntry(), await activeEntry()]
+    const none = await newTenant()
+    const found = await catalog.registry.currentOf([one.tenantId, two.tenantId, none.id])
+    expect([...found.keys()].sort()).toEqual([one.tenantId, two.tenantId].sort())
+    expect(await catalog.registry.currentOf([])).toEqual(new Map())
+  })
+})

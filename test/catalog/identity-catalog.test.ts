@@ -1,0 +1,308 @@
+import type pg from 'pg'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { systemActor } from '../../src/catalog/audit.ts'
+import { CatalogStore } from '../../src/catalog/store.ts'
+import { insertTenant } from '../../src/catalog/tenants.ts'
+import { Vault } from '../../src/catalog/vault.ts'
+import { generateMasterKey, parseMasterKey } from '../../src/crypto/key-source.ts'
+import { Keyring } from '../../src/crypto/keyring.ts'
+import { ClientKeys } from '../../src/identity/client-keys.ts'
+import { assertMayWrite, Operators } from '../../src/identity/operators.ts'
+import { SigningKeys } from '../../src/identity/signing.ts'
+import { AccessTokens } from '../../src/identity/tokens.ts'
+import { newId } from '../../src/lib/ids.ts'
+import { createPool } from '../../src/lib/pg.ts'
+import { Secret } from '../../src/lib/secret.ts'
+import { applyMigrations } from '../../src/migrations/apply.ts'
+import { migrationsFolder, readMigrations } from '../../src/migrations/files.ts'
+import { createDatabase, createRole, dropAll, query, urlFor } from '../support/database.ts'
+import { addressOf, withClient } from '../support/tenant-database.ts'
+
+const actor = systemActor('test')
+const bootstrapToken = 'bootstrap-token-of-this-test-0123456789'
+
+let url: string
+let pool: pg.Pool
+let store: CatalogStore
+let vault: Vault
+let acme: string
+let globex: string
+
+beforeAll(async () => {
+  const role = await createRole()
+  url = urlFor({ role, database: await createDatabase({ owner: role.name }) })
+  const migrations = await readMigrations(migrationsFolder('catalog'))
+  await withClient(url, (client) => applyMigrations(client, migrations, { lockTimeoutMs: 10_000 }))
+  const limits = { max: 5, idleTimeoutMs: 10_000, connectTimeoutMs: 5_000, statementTimeoutMs: 5_000 }
+  pool = createPool(addressOf(url), limits)
+  store = new CatalogStore(pool)
+  vault = new Vault(store, new Keyring(parseMasterKey(generateMasterKey())), { max: 10 })
+  await vault.init()
+  acme = await newTenant('acme-corp')
+  globex = await newTenant('globex')
+})
+afterAll(async () => {
+  await pool.end()
+  await dropAll()
+})
+
+async function newTenant(code: string): Promise<string> {
+  const tenant = await store.transaction((tx) => insertTenant(tx, { code, name: code }, actor))
+  return tenant.id
+}
+
+/** The whole catalog as text, to look for what must not be there. */
+async function dump(): Promise<string> {
+  const tables = ['signing_keys', 'client_keys', 'operators', 'audit_log', 'catalog_changes']
+  const rows = await Promise.all(tables.map((table) => query(url, `select t::text as row from ${table} t`)))
+  return rows
+    .flat()
+    .map((row) => String(row.row))
+    .join('\n')
+}
+
+describe('the service signing key', () => {
+  test('is made once by replicas that start together, and found by the next', async () => {
+    const replicas = Array.from({ length: 4 }, () => new SigningKeys({ store, vault }))
+    await Promise.all(replicas.map((keys) => keys.init()))
+    const kids = replicas.map((keys) => keys.jwks().keys.map((key) => key.kid))
+    expect(new Set(kids.flat()).size).toBe(1)
+    expect(kids[0]).toHaveLength(1)
+  })
+
+  test('is published without its private part', async () => {
+    const keys = new SigningKeys({ store, vault })
+    await keys.init()
+    const [jwk] = keys.jwks().keys
+    expect(jwk).toMatchObject({ kty: 'OKP', crv: 'Ed25519', use: 'sig', alg: 'EdDSA' })
+    expect(Object.keys(jwk ?? {}).sort()).toEqual(['alg', 'crv', 'kid', 'kty', 'use', 'x'])
+  })
+
+  test('lets one replica verify what another signed', async () => {
+    const [signer, verifier] = [new SigningKeys({ store, vault }), new SigningKeys({ store, vault })]
+    await signer.init()
+    await verifier.init()
+    const { token } = await new AccessTokens({ keys: signer }).issue({
+      user: { id: newId() },
+      tenant: { id: acme, code: 'acme-corp' },
+      permissions: ['*'],
+      roles: [],
+      lifetimeSeconds: 60,
+    })
+    expect(await new AccessTokens({ keys: verifier }).verify(token)).toMatchObject({ tenantId: acme })
+  })
+
+  test('is not believed from the column that stands in clear', async () => {
+    const keys = new SigningKeys({ store, vault })
+    await keys.init()
+    const published = keys.jwks()
+    await query(url, `update signing_keys set public_jwk = '{"kty":"OKP","crv":"Ed25519","x":"forged"}'`)
+    await keys.reload()
+    expect(keys.jwks()).toEqual(published)
+  })
+
+  test('does not open in another row', async () => {
+    const [row] = await query<{ id: string }>(url, 'select id from signing_keys')
+    await query(url, 'update signing_keys set row_version = 2')
+    await expect(new SigningKeys({ store, vault }).init()).rejects.toMatchObject({ code: 'SEAL_BROKEN' })
+    await query(url, 'update signing_keys set row_version = 1 where id = $1', [row?.id])
+  })
+})
+
+describe('a client key', () => {
+  const clientKeys = (now?: () => number) => new ClientKeys({ store, vault, ...(now && { now }) })
+  const reader = { name: 'Reporting', permissions: ['properties:read'] }
+
+  test('is shown once and stored nowhere', async () => {
+    const keys = clientKeys()
+    const made = await keys.create(acme, reader, actor)
+    expect(made.key).toMatch(/^fhk_[0-9A-Za-z]{12}_[0-9A-Za-z]{43}$/)
+    expect(made).toMatchObject({
+      ...reader,
+      prefix: made.key.slice(0, 12),
+      expiresAt: null,
+      lastUsedAt: null,
+    })
+    const { key: _shownOnce, ...rest } = made
+    expect(await keys.find(acme, made.id)).toEqual(rest)
+    expect(await dump()).not.toContain(made.key.split('_')[2])
+  })
+
+  test('tells its tenant and permissions', async () => {
+    const keys = clientKeys()
+    const { key, id } = await keys.create(acme, reader, actor)
+    const principal = await keys.authenticate(key, acme)
+    expect(principal).toMatchObject({ kind: 'client-key', keyId: id, tenantId: acme })
+    expect(principal.permissions.has('properties:read')).toBe(true)
+    expect(principal.permissions.has('properties:write')).toBe(false)
+    expect(await keys.authenticate(key, acme)).toBe(principal)
+  })
+
+  test('is refused alike when unknown, wrong, malformed or another tenant’s', async () => {
+    const keys = clientKeys()
+    const { key } = await keys.create(acme, reader, actor)
+    const flipped = key.slice(0, -1) + (key.endsWith('A') ? 'B' : 'A')
+    const unknown = key.replace(/^fhk_.{12}/, 'fhk_AAAAAAAAAAAA')
+    const attempts: [string, string | null | undefined][] = [
+      [flipped, acme],
+      [unknown, acme],
+      ['fhk_x', acme],
+      ['', undefined],
+      [key, globex],
+      [key, null],
+    ]
+    for (const [text, tenant] of attempts) {
+      await expect(keys.authenticate(text, tenant)).rejects.toMatchObject({
+        code: 'INVALID_CREDENTIALS',
+        extra: {},
+      })
+    }
+  })
+
+  test('is not found by another tenant', async () => {
+    const keys = clientKeys()
+    const { id } = await keys.create(acme, reader, actor)
+    await expect(keys.find(acme, 'no-uuid')).rejects.toMatchObject({ code: 'NOT_FOUND' })
+    await expect(keys.find(globex, id)).rejects.toMatchObject({ code: 'NOT_FOUND' })
+    await expect(keys.revoke(globex, id, actor)).rejects.toMatchObject({ code: 'NOT_FOUND' })
+  })
+
+  test('ends when it expires, also while remembered', async () => {
+    const clock = { now: Date.now() }
+    const keys = clientKeys(() => clock.now)
+    const expiresAt = new Date(clock.now + 30_000).toISOString()
+    const { key } = await keys.create(acme, { ...reader, expiresAt }, actor)
+    await keys.authenticate(key)
+    clock.now += 30_000
+    await expect(keys.authenticate(key)).rejects.toMatchObject({ code: 'INVALID_CREDENTIALS' })
+  })
+
+  test('ends when it is revoked, here and where the change arrives', async () => {
+    const [here, there] = [clientKeys(), clientKeys()]
+    const { key, id } = await here.create(acme, reader, actor)
+    await here.authenticate(key)
+    await there.authenticate(key)
+    const seq = await here.revoke(acme, id, actor)
+    const [change] = await query(
+      url,
+      'select kind, tenant_id, subject_id from catalog_changes where seq = $1',
+      [seq],
+    )
+    expect(change).toEqual({ kind: 'client-key', tenant_id: acme, subject_id: id })
+    await expect(here.authenticate(key)).rejects.toMatchObject({ code: 'INVALID_CREDENTIALS' })
+    there.invalidate(id)
+    await expect(there.authenticate(key)).rejects.toMatchObject({ code: 'INVALID_CREDENTIALS' })
+    await expect(here.find(acme, id)).rejects.toMatchObject({ code: 'NOT_FOUND' })
+    await expect(here.revoke(acme, id, actor)).rejects.toMatchObject({ code: 'NOT_FOUND' })
+  })
+
+  test('notes its last use, apart from the request', async () => {
+    const keys = clientKeys()
+    const { key, id } = await keys.create(acme, reader, actor)
+    await keys.authenticate(key)
+    expect((await keys.find(acme, id)).lastUsedAt).toBeNull()
+    await keys.flushLastUsed()
+    const { lastUsedAt } = await keys.find(acme, id)
+    expect(Date.parse(lastUsedAt ?? '')).toBeGreaterThan(Date.now() - 60_000)
+    await keys.flushLastUsed()
+  })
+
+  test('is listed in pages, for its tenant only', async () => {
+    const keys = clientKeys()
+    const tenant = await newTenant('paged')
+    const ids: string[] = []
+    for (let i = 0; i < 5; i += 1) ids.push((await keys.create(tenant, reader, actor)).id)
+    const first = await keys.list(tenant, { limit: 3 })
+    const second = await keys.list(tenant, { limit: 3, cursor: first.nextCursor ?? '' })
+    expect([...first.data, ...second.data].map((key) => key.id)).toEqual(ids)
+    expect(second.nextCursor).toBeNull()
+    expect(JSON.stringify(first)).not.toMatch(/hash|lookup|"key"/)
+    await expect(keys.list(tenant, { limit: 3, cursor: 'x' })).rejects.toMatchObject({
+      code: 'INVALID_CURSOR',
+    })
+  })
+
+  test.each([
+    [{ ...reader, name: ' ' }, '/name'],
+    [{ ...reader, name: 'x'.repeat(201) }, '/name'],
+    [{ ...reader, name: 'a\0b' }, '/name'],
+    [{ ...reader, permissions: ['properties:read', 'nonsense'] }, '/permissions/1'],
+    [{ ...reader, expiresAt: '2020-01-01T00:00:00Z' }, '/expiresAt'],
+    [{ ...reader, expiresAt: 'tomorrow' }, '/expiresAt'],
+  ])('is not made of %j', async (input, pointer) => {
+    await expect(clientKeys().create(acme, input, actor)).rejects.toMatchObject({
+      code: 'VALIDATION_FAILED',
+      extra: { errors: [{ pointer }] },
+    })
+  })
+
+  test('leaves an audit trail without secrets', async () => {
+    const keys = clientKeys()
+    const { id } = await keys.create(acme, reader, actor)
+    await keys.revoke(acme, id, actor)
+    const rows = await query(
+      url,
+      `select action, coalesce(before, after) as row from audit_log where coalesce(before, after)->>'id' = $1 order by id`,
+      [id],
+    )
+    expect(rows.map((row) => row.action)).toEqual(['client-key.create', 'client-key.revoke'])
+    expect(JSON.stringify(rows)).not.toMatch(/hash|lookup|"key"/)
+  })
+})
+
+describe('an operator', () => {
+  const operators = () => new Operators({ store, vault, bootstrapToken: new Secret(bootstrapToken) })
+
+  test('is the bootstrap token’s holder', async () => {
+    expect(operators().recognises(bootstrapToken)).toBe(true)
+    expect(await operators().authenticate(bootstrapToken)).toEqual({
+      kind: 'operator',
+      id: 'bootstrap',
+      name: 'bootstrap',
+      role: 'admin',
+    })
+  })
+
+  test.each(['', bootstrapToken.slice(1), `${bootstrapToken} `, bootstrapToken.toUpperCase(), 'fho_x'])(
+    'is not the holder of %j',
+    async (token) => {
+      await expect(operators().authenticate(token)).rejects.toMatchObject({ code: 'INVALID_CREDENTIALS' })
+    },
+  )
+
+  test('is nobody without a bootstrap token in the settings', async () => {
+    const without = new Operators({ store, vault, bootstrapToken: null })
+    await expect(without.authenticate('')).rejects.toMatchObject({ code: 'INVALID_CREDENTIALS' })
+    expect(without.recognises(bootstrapToken)).toBe(false)
+  })
+
+  test('is made with a token that is shown once, works, and ends', async () => {
+    const [here, there] = [operators(), operators()]
+    const made = await here.create({ name: 'Night watch', role: 'viewer' }, actor)
+    expect(made.token).toMatch(/^fho_/)
+    expect(here.recognises(made.token)).toBe(true)
+    expect(await dump()).not.toContain(made.token.split('_')[2])
+    const principal = await there.authenticate(made.token)
+    expect(principal).toEqual({ kind: 'operator', id: made.id, name: 'Night watch', role: 'viewer' })
+    expect(() => assertMayWrite(principal)).toThrow(expect.objectContaining({ code: 'PERMISSION_DENIED' }))
+    expect((await here.list({ limit: 10 })).data.map((row) => row.id)).toContain(made.id)
+    await here.revoke(made.id, actor)
+    there.invalidate(made.id)
+    for (const each of [here, there]) {
+      await expect(each.authenticate(made.token)).rejects.toMatchObject({ code: 'INVALID_CREDENTIALS' })
+    }
+    expect((await here.list({ limit: 10 })).data.map((row) => row.id)).not.toContain(made.id)
+  })
+
+  test('cannot come in with a client key', async () => {
+    const { key } = await new ClientKeys({ store, vault }).create(
+      acme,
+      { name: 'k', permissions: ['*'] },
+      actor,
+    )
+    await expect(operators().authenticate(key)).rejects.toMatchObject({ code: 'INVALID_CREDENTIALS' })
+    await expect(operators().authenticate(key.replace('fhk', 'fho'))).rejects.toMatchObject({
+      code: 'INVALID_CREDENTIALS',
+    })
+  })
+})

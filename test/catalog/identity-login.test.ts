@@ -1,0 +1,430 @@
+import { generateKeyPair, SignJWT } from 'jose'
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
+import type { Route } from '../../src/catalog/directory.ts'
+import {
+  type Credentials,
+  login,
+  logout,
+  refresh,
+  type SignInParts,
+  type SignInTenant,
+} from '../../src/identity/login.ts'
+import { LoginLimiter } from '../../src/identity/login-limiter.ts'
+import { PasswordHasher } from '../../src/identity/passwords.ts'
+import type { TokenKeys } from '../../src/identity/signing.ts'
+import { AccessTokens } from '../../src/identity/tokens.ts'
+import { createAdmin, createUser, listUsers, type NewUser } from '../../src/identity/users.ts'
+import { PoolManager } from '../../src/pools/pool-manager.ts'
+import { RoutedSession } from '../../src/pools/tenant-session.ts'
+import type { TenantSession } from '../../src/tenant/session.ts'
+import { dropAll, query, superuserUrl } from '../support/database.ts'
+import { addressOf, createTenantDatabase, moveIn } from '../support/tenant-database.ts'
+
+const mail = (name: string) => `${name}@acme.example`
+const password = 'correct horse battery'
+const policy = { minLength: 12, requireMixed: false }
+
+class CountingHasher extends PasswordHasher {
+  readonly checked: string[] = []
+  protected override check(hash: string, input: Uint8Array): Promise<boolean> {
+    this.checked.push(hash)
+    return super.check(hash, input)
+  }
+}
+
+let home: Awaited<ReturnType<typeof createTenantDatabase>>
+let pools: PoolManager
+let keys: TokenKeys
+let hasher: CountingHasher
+let acme: { tenant: SignInTenant; session: TenantSession }
+let globex: typeof acme
+let parts: SignInParts
+let tokens: AccessTokens
+
+beforeAll(async () => {
+  home = await createTenantDatabase()
+  pools = new PoolManager({
+    maxPools: 10,
+    maxConnections: 8,
+    maxConnectionsPerServer: 8,
+    acquireTimeoutMs: 5_000,
+    statementTimeoutMs: 5_000,
+    shared: addressOf(home.url),
+    sharedPoolSize: 8,
+    addressOf: () => {
+      throw new Error('no dedicated database in this test')
+    },
+  })
+  const pair = await generateKeyPair('EdDSA', { crv: 'Ed25519' })
+  keys = {
+    find: (kid) =>
+      kid === 'k'
+        ? { kid, tenantId: null, algorithm: 'EdDSA', key: pair.publicKey, verifyUntil: null }
+        : undefined,
+    sign: (payload) =>
+      new SignJWT(payload)
+        .setProtectedHeader({ alg: 'EdDSA', kid: 'k', typ: 'at+jwt' })
+        .sign(pair.privateKey),
+  }
+})
+afterAll(async () => {
+  await pools.close()
+  await dropAll()
+})
+
+beforeEach(async () => {
+  acme = await openTenant('acme-corp')
+  globex = await openTenant('globex')
+  hasher = new CountingHasher({ cost: { memoryCost: 32, timeCost: 1, parallelism: 1 } })
+  tokens = new AccessTokens({ keys })
+  const tenants = [acme, globex]
+  parts = {
+    tokens,
+    hasher,
+    limiter: new LoginLimiter(),
+    openTenant: async (by) => {
+      const found = tenants.find(({ tenant }) =>
+        'id' in by ? tenant.tenantId === by.id : tenant.code === by.code,
+      )
+      return found ? { tenant: found.tenant, session: () => found.session } : null
+    },
+  }
+})
+
+async function openTenant(code: string) {
+  const tenantId = await moveIn(home.url)
+  const tenant: SignInTenant = {
+    tenantId,
+    code,
+    status: 'ACTIVE',
+    authConfig: {
+      passwordPolicy: policy,
+      accessTokenSeconds: 900,
+      refreshTokenSeconds: 3600,
+      lockout: { attempts: 3, windowSeconds: 900 },
+    },
+  }
+  const route = {
+    tenantId,
+    epoch: 1,
+    placement: 'shared',
+    status: 'ACTIVE',
+    database: null,
+  } as unknown as Route
+  const session = new RoutedSession(route, {
+    pools,
+    routes: { refresh: async (stale) => stale },
+    fenceTimeoutMs: 300,
+  })
+  return { tenant, session }
+}
+
+const addUser = (input: Partial<NewUser> = {}, to = acme) =>
+  createUser(to.session, { hasher, policy }, { email: mail('ana'), password, ...input })
+const logIn = (input: Partial<Credentials> = {}) =>
+  login(parts, {
+    tenantCode: 'acme-corp',
+    password,
+    ...('username' in input ? {} : { email: mail('ana') }),
+    ...input,
+  })
+const sql = (text: string, params: unknown[] = []) => query(superuserUrl(home.database), text, params)
+
+describe('users', () => {
+  test('are made with roles, shown without the hash, and belong to one tenant', async () => {
+    await createAdmin(acme.session, { hasher, policy }, { email: mail('root'), password })
+    const ana = await addUser({ username: 'ana', name: 'Ana', roles: ['admin'] })
+    expect(ana).toMatchObject({
+      email: mail('ana'),
+      username: 'ana',
+      name: 'Ana',
+      status: 'ACTIVE',
+      roles: ['admin'],
+    })
+    expect(JSON.stringify(ana)).not.toMatch(/hash|argon|tenant/i)
+    const { data } = await listUsers(acme.session, { limit: 10 })
+    expect(data).toHaveLength(2)
+    expect(data[1]).toEqual(ana)
+    expect((await listUsers(globex.session, { limit: 10 })).data).toEqual([])
+  })
+
+  test('are listed in pages', async () => {
+    for (const name of ['a', 'b', 'c']) await addUser({ email: mail(name) })
+    const first = await listUsers(acme.session, { limit: 2 })
+    const second = await listUsers(acme.session, { limit: 2, cursor: first.nextCursor ?? '' })
+    expect([...first.data, ...second.data].map((user) => user.email)).toEqual(['a', 'b', 'c'].map(mail))
+    expect(second.nextCursor).toBeNull()
+  })
+
+  test('have an email address and a user name that nobody else in the tenant has, in any case', async () => {
+    await addUser({ username: 'ana' })
+    await expect(addUser({ email: mail('ANA') })).rejects.toMatchObject({ code: 'CONFLICT' })
+    await expect(addUser({ email: mail('b'), username: 'Ana' })).rejects.toMatchObject({ code: 'CONFLICT' })
+    await expect(addUser({ username: 'ana' }, globex)).resolves.toBeDefined()
+  })
+
+  test('are not made with a role that is not there, or another tenant’s', async () => {
+    await createAdmin(globex.session, { hasher, policy }, { email: mail('root'), password })
+    await expect(addUser({ roles: ['admin'] })).rejects.toMatchObject({
+      code: 'REFERENCE_NOT_FOUND',
+      extra: { errors: [{ pointer: '/roles/0' }] },
+    })
+    expect((await listUsers(acme.session, { limit: 10 })).data).toEqual([])
+  })
+
+  test('are not made from bad input, every fault told at once', async () => {
+    const bad = addUser({ email: 'no address', username: '-', name: ' ', password: 'short', roles: ['a\0'] })
+    await expect(bad).rejects.toMatchObject({
+      code: 'VALIDATION_FAILED',
+      extra: {
+        errors: ['/email', '/username', '/name', '/roles/0', '/password'].map((pointer) => ({ pointer })),
+      },
+    })
+  })
+
+  test('begin with an administrator, made once however often', async () => {
+    const rules = { hasher, policy }
+    const both = await Promise.all(
+      [1, 2].map(() => createAdmin(acme.session, rules, { email: mail('Root'), password })),
+    )
+    const again = await createAdmin(acme.session, rules, {
+      email: mail('root'),
+      password: 'another password',
+    })
+    expect(new Set([...both, again].map((admin) => admin.id)).size).toBe(1)
+    expect(again.roles).toEqual(['admin'])
+    await expect(logIn({ email: mail('root') })).resolves.toBeDefined()
+    await expect(logIn({ email: mail('root'), password: 'another password' })).rejects.toThrow()
+  })
+})
+
+describe('login', () => {
+  test('gives tokens that say who, where and what', async () => {
+    await createAdmin(acme.session, { hasher, policy }, { email: mail('ana'), password })
+    const pair = await logIn()
+    expect(pair).toMatchObject({ tokenType: 'Bearer', expiresIn: 900 })
+    const principal = await tokens.verify(pair.accessToken)
+    expect(principal).toMatchObject({
+      tenantId: acme.tenant.tenantId,
+      tenantCode: 'acme-corp',
+      roles: ['admin'],
+    })
+    expect(principal.permissions.list).toEqual(['*'])
+  })
+
+  test('takes the user name in place of the address, and either in any case', async () => {
+    await addUser({ username: 'Ana.S' })
+    await expect(logIn({ username: 'ana.s' })).resolves.toBeDefined()
+    await expect(logIn({ email: mail('ANA') })).resolves.toBeDefined()
+    await expect(logIn({ username: mail('ana') })).rejects.toMatchObject({ code: 'INVALID_CREDENTIALS' })
+  })
+
+  test('refuses an unknown user, an inactive one, another tenant’s and a wrong password alike, at one cost', async () => {
+    await addUser()
+    await addUser({ email: mail('gone') })
+    await addUser({ email: mail('ben') }, globex)
+    await sql(`update users set status = 'INACTIVE' where email = $1`, [mail('gone')])
+    const attempts = [
+      { password: 'wrong horse battery' },
+      { email: mail('nobody') },
+      { email: mail('gone') },
+      { email: mail('ben') },
+      { email: '%' },
+      { email: "' or true --" },
+      { email: 'a\0b' },
+    ]
+    const errors = await Promise.all(attempts.map((attempt) => logIn(attempt).catch((error) => error)))
+    for (const error of errors) expect(error).toMatchObject({ code: 'INVALID_CREDENTIALS', extra: {} })
+    expect(hasher.checked).toHaveLength(attempts.length)
+    expect(new Set(hasher.checked.map((hash) => hash.split('$')[3]))).toHaveProperty('size', 1)
+    expect(new Set(hasher.checked).size).toBe(2)
+  })
+
+  test('knows no tenant that is unknown or inactive, and hashes nothing for it', async () => {
+    await addUser()
+    await expect(logIn({ tenantCode: 'nobody' })).rejects.toMatchObject({ code: 'TENANT_NOT_FOUND' })
+    await expect(logIn({ tenantCode: "a' or 1=1" })).rejects.toMatchObject({ code: 'TENANT_NOT_FOUND' })
+    acme.tenant = { ...acme.tenant, status: 'INACTIVE' }
+    await expect(logIn()).rejects.toMatchObject({ code: 'TENANT_NOT_FOUND' })
+    expect(hasher.checked).toEqual([])
+  })
+
+  test.each([
+    [{ password: 'x'.repeat(1025) }, '/password'],
+    [{ username: 'ana', email: 'both' }, '/email'],
+    [{ email: undefined }, '/email'],
+    [{ email: 'x'.repeat(300) }, '/email'],
+  ])('refuses bad input (%#)', async (input, pointer) => {
+    await expect(logIn(input)).rejects.toMatchObject({
+      code: 'VALIDATION_FAILED',
+      extra: { errors: [{ pointer }] },
+    })
+  })
+
+  test('locks after repeated failures, also for the right password and for users that do not exist', async () => {
+    await addUser()
+    for (const email of [mail('ana'), mail('nobody')]) {
+      for (let i = 0; i < 3; i += 1) {
+        await expect(logIn({ email, password: 'wrong horse battery' })).rejects.toMatchObject({
+          code: 'INVALID_CREDENTIALS',
+        })
+      }
+      await expect(logIn({ email: email.toUpperCase() })).rejects.toMatchObject({ code: 'ACCOUNT_LOCKED' })
+    }
+  })
+
+  test('does not count a right password, or what was no answer', async () => {
+    await addUser()
+    for (let i = 0; i < 5; i += 1) await logIn()
+    const full = new PasswordHasher({ concurrency: 0, maxWaiting: 0 })
+    for (let i = 0; i < 5; i += 1) {
+      await expect(
+        login({ ...parts, hasher: full }, { tenantCode: 'acme-corp', email: mail('ana'), password }),
+      ).rejects.toMatchObject({
+        code: 'RATE_LIMITED',
+      })
+    }
+    await expect(logIn()).resolves.toBeDefined()
+  })
+
+  test('takes two statements: one that reads, one that remembers the session', async () => {
+    await addUser()
+    const statements: string[] = []
+    const session = counting(acme.session, statements)
+    await login(
+      { ...parts, openTenant: async () => ({ tenant: acme.tenant, session: () => session }) },
+      { tenantCode: 'acme-corp', email: mail('ana'), password },
+    )
+    expect(statements).toEqual(['select', 'insert'])
+  })
+})
+
+/** Notes the verb of each statement that goes through the session. */
+function counting(session: TenantSession, into: string[]): TenantSession {
+  const db = new Proxy(session.db, {
+    get(target, name) {
+      const member = Reflect.get(target, name)
+      if (typeof member !== 'function') return member
+      into.push(String(name))
+      return member.bind(target)
+    },
+  })
+  return { tenantId: session.tenantId, db, transaction: (fn) => session.transaction(fn) }
+}
+
+describe('refresh', () => {
+  test('gives a new pair with the rights of now, and the next refresh token works', async () => {
+    await createAdmin(acme.session, { hasher, policy }, { email: mail('ana'), password })
+    const first = await logIn()
+    await sql(`delete from user_roles where tenant_id = $1`, [acme.tenant.tenantId])
+    const second = await refresh(parts, first.refreshToken)
+    expect(second.refreshToken).not.toBe(first.refreshToken)
+    expect((await tokens.verify(second.accessToken)).permissions.list).toEqual([])
+    await expect(refresh(parts, second.refreshToken)).resolves.toBeDefined()
+  })
+
+  test('with a token used before ends the whole family, and no other', async () => {
+    await addUser()
+    const other = await logIn()
+    const first = await logIn()
+    const second = await refresh(parts, first.refreshToken)
+    const third = await refresh(parts, second.refreshToken)
+    await expect(refresh(parts, first.refreshToken)).rejects.toMatchObject({ code: 'REFRESH_TOKEN_REUSED' })
+    await expect(refresh(parts, third.refreshToken)).rejects.toMatchObject({ code: 'INVALID_CREDENTIALS' })
+    await expect(refresh(parts, first.refreshToken)).rejects.toMatchObject({ code: 'REFRESH_TOKEN_REUSED' })
+    await expect(refresh(parts, other.refreshToken)).resolves.toBeDefined()
+  })
+
+  test('of one token many times at once: at most one wins, and no token of the family survives', async () => {
+    await addUser()
+    for (let round = 0; round < 5; round += 1) {
+      const { refreshToken } = await logIn()
+      const results = await Promise.allSettled(Array.from({ length: 8 }, () => refresh(parts, refreshToken)))
+      const winners = results.filter((result) => result.status === 'fulfilled')
+      expect(winners.length).toBeLessThanOrEqual(1)
+      for (const { value } of winners) await expect(refresh(parts, value.refreshToken)).rejects.toBeDefined()
+    }
+    const [row] = await sql(
+      'select count(*)::int as n from sessions where tenant_id = $1 and revoked_at is null',
+      [acme.tenant.tenantId],
+    )
+    expect(row).toEqual({ n: 0 })
+  })
+
+  test('ends with the idle time, and with the family’s', async () => {
+    await addUser()
+    for (const column of ['expires_at', 'absolute_expires_at']) {
+      const { refreshToken } = await logIn()
+      await sql(`update sessions set ${column} = now() where tenant_id = $1`, [acme.tenant.tenantId])
+      await expect(refresh(parts, refreshToken)).rejects.toMatchObject({ code: 'INVALID_CREDENTIALS' })
+    }
+  })
+
+  test('does not reach beyond the end of the family', async () => {
+    await addUser()
+    const { refreshToken } = await logIn()
+    await sql(`update sessions set absolute_expires_at = now() + interval '10 s'`)
+    await refresh(parts, refreshToken)
+    const rows = await sql(
+      'select expires_at <= absolute_expires_at as ok from sessions where tenant_id = $1 and replaced_at is null',
+      [acme.tenant.tenantId],
+    )
+    expect(rows).toEqual([{ ok: true }])
+  })
+
+  test('ends with the user, and with the tenant', async () => {
+    await addUser()
+    const [a, b] = [await logIn(), await logIn()]
+    await sql(`update users set status = 'INACTIVE' where tenant_id = $1`, [acme.tenant.tenantId])
+    await expect(refresh(parts, a.refreshToken)).rejects.toMatchObject({ code: 'INVALID_CREDENTIALS' })
+    await sql(`update users set status = 'ACTIVE' where tenant_id = $1`, [acme.tenant.tenantId])
+    acme.tenant = { ...acme.tenant, status: 'INACTIVE' }
+    await expect(refresh(parts, b.refreshToken)).rejects.toMatchObject({ code: 'TENANT_NOT_FOUND' })
+  })
+
+  test('refuses what is no token, and one whose secret or tenant was changed', async () => {
+    await addUser()
+    const { refreshToken } = await logIn()
+    const foreign = Buffer.from(globex.tenant.tenantId.replaceAll('-', ''), 'hex')
+    const route = Buffer.from(refreshToken.slice(4, 47), 'base64url')
+    const rerouted = Buffer.concat([foreign, route.subarray(16)]).toString('base64url')
+    const secret = Buffer.alloc(32, 7).toString('base64url')
+    const wrong = [
+      '',
+      'x',
+      `fhr_${rerouted}${refreshToken.slice(47)}`,
+      `${refreshToken.slice(0, 48)}${secret}`,
+    ]
+    for (const each of wrong) {
+      await expect(refresh(parts, each)).rejects.toMatchObject({ code: 'INVALID_CREDENTIALS' })
+    }
+    await expect(refresh(parts, refreshToken)).resolves.toBeDefined()
+  })
+
+  test('tokens are stored as a hash', async () => {
+    await addUser()
+    const { refreshToken } = await logIn()
+    const rows = await sql('select s::text as row from sessions s')
+    expect(JSON.stringify(rows)).not.toContain(refreshToken.slice(48))
+  })
+})
+
+describe('logout', () => {
+  test('ends the family, with the present token or an older one', async () => {
+    await addUser()
+    const first = await logIn()
+    const second = await refresh(parts, first.refreshToken)
+    await logout(parts, first.refreshToken)
+    await expect(refresh(parts, second.refreshToken)).rejects.toMatchObject({ code: 'INVALID_CREDENTIALS' })
+  })
+
+  test('is no error for what is no token, or no more', async () => {
+    await addUser()
+    const { refreshToken } = await logIn()
+    await logout(parts, refreshToken)
+    await logout(parts, refreshToken)
+    await logout(parts, 'fhr_nonsense')
+    acme.tenant = { ...acme.tenant, status: 'INACTIVE' }
+    await logout(parts, refreshToken)
+  })
+})

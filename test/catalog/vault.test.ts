@@ -1,0 +1,65 @@
+import { eq } from 'drizzle-orm'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { dataKeys } from '../../src/catalog/schema.ts'
+import { Vault } from '../../src/catalog/vault.ts'
+import { generateMasterKey, parseMasterKey } from '../../src/crypto/key-source.ts'
+import { Keyring } from '../../src/crypto/keyring.ts'
+import { dropAll } from '../support/database.ts'
+import { openCatalog, type TestCatalog } from './catalog.ts'
+
+let catalog: TestCatalog
+beforeAll(async () => {
+  catalog = await openCatalog()
+})
+afterAll(async () => {
+  await catalog.close()
+  await dropAll()
+})
+
+const openVault = (keyring = catalog.keyring) => new Vault(catalog.store, keyring, { max: 10 })
+
+describe('the service key', () => {
+  it('is made once, however many processes start together, and found again', async () => {
+    const vaults = Array.from({ length: 6 }, () => openVault())
+    await Promise.all(vaults.map((vault) => vault.init()))
+    expect(new Set(vaults.map((vault) => vault.service.id)).size).toBe(1)
+    expect(await vaults[0]?.masterKeyIdOf(null)).toBe(catalog.keyring.primaryKeyId)
+  })
+
+  it('is not at hand before init()', () => {
+    expect(() => openVault().service).toThrow('before init()')
+  })
+
+  it('does not open under another master key, which is said with the id of the one needed', async () => {
+    await openVault().init()
+    const other = new Keyring(parseMasterKey(generateMasterKey()))
+    await expect(openVault(other).init()).rejects.toMatchObject({
+      code: 'WRONG_ENCRYPTION_KEY',
+      keyId: catalog.keyring.primaryKeyId,
+    })
+  })
+})
+
+describe("a tenant's key", () => {
+  it('is its own, made once by whoever comes first', async () => {
+    const [one, two] = [await catalog.addTenant('vault-one'), await catalog.addTenant('vault-two')]
+    expect(await openVault().masterKeyIdOf(one.id)).toBeNull()
+    const vaults = [openVault(), openVault(), openVault()]
+    const keys = await Promise.all(vaults.flatMap((vault) => [vault.dataKey(one.id), vault.dataKey(one.id)]))
+    expect(new Set(keys.map((key) => key.id)).size).toBe(1)
+    expect((await openVault().dataKey(two.id)).id).not.toBe(keys[0]?.id)
+    const rows = await catalog.store.db.select().from(dataKeys).where(eq(dataKeys.tenantId, one.id))
+    expect(rows).toHaveLength(1)
+  })
+
+  it('does not open when its row was given to another tenant', async () => {
+    const [one, two] = [await catalog.addTenant('vault-three'), await catalog.addTenant('vault-four')]
+    await openVault().dataKey(one.id)
+    await catalog.store.db.update(dataKeys).set({ tenantId: two.id }).where(eq(dataKeys.tenantId, one.id))
+    await expect(openVault().dataKey(two.id)).rejects.toMatchObject({ code: 'SEAL_BROKEN' })
+  })
+
+  it('is not made for a tenant that does not exist', async () => {
+    await expect(openVault().dataKey('01900000-0000-7000-8000-000000000000')).rejects.toThrow()
+  })
+})

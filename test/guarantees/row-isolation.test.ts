@@ -1,0 +1,233 @@
+import { randomUUID } from 'node:crypto'
+import type { Client, QueryResult } from 'pg'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { findRoleViolations } from '../../src/tenant/isolation.ts'
+import { migratedTemplate, withClient } from '../migrations/connect.ts'
+import { createDatabase, createRole, dropAll, query, superuserUrl, urlFor } from '../support/database.ts'
+
+// Written against the database alone, without the gateway: what holds here holds whatever the gateway gets wrong.
+
+const acme = randomUUID()
+const globex = randomUUID()
+const acmePlace = randomUUID()
+const globexPlace = randomUUID()
+let database: string
+
+/** The two ways in which a tenant database is served: by a role with rights only, and by the tables' owner. */
+const urls = { plain: '', owner: '' }
+
+beforeAll(async () => {
+  database = await createDatabase({ template: await migratedTemplate('tenant') })
+  const [plain, owner] = [await createRole(), await createRole()]
+  await query(
+    superuserUrl(database),
+    `GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO ${plain.name};
+     INSERT INTO residence (tenant_id, epoch) VALUES ('${acme}', 7), ('${globex}', 3);
+     INSERT INTO places (tenant_id, id, name) VALUES
+       ('${acme}', '${acmePlace}', 'Mill'), ('${globex}', '${globexPlace}', 'Tower');
+     INSERT INTO users (tenant_id, id, email, password_hash) VALUES ('${globex}', gen_random_uuid(), 'a@b.c', 'x');
+     DO $$ DECLARE t name; BEGIN
+       FOR t IN SELECT tablename FROM pg_tables WHERE schemaname = 'public' LOOP
+         EXECUTE format('ALTER TABLE public.%I OWNER TO ${owner.name}', t);
+       END LOOP; END $$`,
+  )
+  urls.plain = urlFor({ role: plain, database })
+  urls.owner = urlFor({ role: owner, database })
+})
+afterAll(dropAll)
+
+interface Entry {
+  tenant?: string | null
+  epoch?: number | null
+  write?: boolean | null
+}
+const enter = (client: Client, { tenant = acme, epoch = 7, write = true }: Entry = {}) =>
+  client.query('SELECT public.freehold_enter($1, $2, $3)', [tenant, epoch, write])
+
+/** Runs `fn` after entering, in a transaction that is rolled back. */
+const inside = <T>(url: string, entry: Entry, fn: (client: Client) => Promise<T>): Promise<T> =>
+  withClient(url, async (client) => {
+    await client.query('BEGIN')
+    await enter(client, entry)
+    return fn(client)
+  })
+const names = (answer: QueryResult<{ name: string }>) => answer.rows.map((row) => row.name)
+const ALL_PLACES = 'SELECT name FROM places ORDER BY name'
+
+describe.each(['plain', 'owner'] as const)('as the %s role, a tenant', (role) => {
+  const as = (entry: Entry, fn: (client: Client) => Promise<unknown>) => inside(urls[role], entry, fn)
+
+  test('is served by a role that cannot step around the policies', async () => {
+    expect(await withClient(urls[role], (client) => findRoleViolations(client))).toEqual([])
+  })
+
+  test('sees its own rows, and no others, by whatever condition', async () => {
+    await as({}, async (client) => {
+      expect(names(await client.query(ALL_PLACES))).toEqual(['Mill'])
+      expect(names(await client.query('SELECT name FROM places WHERE tenant_id = $1', [globex]))).toEqual([])
+      expect(names(await client.query('SELECT name FROM places WHERE id = $1', [globexPlace]))).toEqual([])
+    })
+    await as({ tenant: globex, epoch: 3 }, async (client) => {
+      expect(names(await client.query(ALL_PLACES))).toEqual(['Tower'])
+    })
+  })
+
+  test("changes and deletes nothing of another's", async () => {
+    await as({}, async (client) => {
+      expect((await client.query("UPDATE places SET name = 'mine'")).rowCount).toBe(1)
+      expect((await client.query('DELETE FROM places WHERE id = $1', [globexPlace])).rowCount).toBe(0)
+    })
+  })
+
+  test("may not insert a row as another's, nor give one away", async () => {
+    const insert = 'INSERT INTO places (tenant_id, id, name) VALUES ($1, gen_random_uuid(), $2)'
+    await as({}, (client) => client.query(insert, [acme, 'Barn']))
+    await expect(as({}, (client) => client.query(insert, [globex, 'Barn']))).rejects.toMatchObject({
+      code: '42501',
+    })
+    const give = as({}, (client) => client.query('UPDATE places SET tenant_id = $1', [globex]))
+    await expect(give).rejects.toMatchObject({ code: '42501' })
+  })
+
+  test("may not take another's row as a parent", async () => {
+    const insert =
+      'INSERT INTO estates (tenant_id, id, place_id, name) VALUES ($1, gen_random_uuid(), $2, $3)'
+    await as({}, (client) => client.query(insert, [acme, acmePlace, 'Flat']))
+    const adopt = as({}, (client) => client.query(insert, [acme, globexPlace, 'Flat']))
+    await expect(adopt).rejects.toMatchObject({ code: '23503' })
+  })
+
+  test('does not learn from a unique index what another has', async () => {
+    const insert =
+      "INSERT INTO users (tenant_id, id, email, password_hash) VALUES ($1, gen_random_uuid(), 'A@b.c', 'x')"
+    await as({}, (client) => client.query(insert, [acme]))
+    const twice = as({ tenant: globex, epoch: 3 }, (client) => client.query(insert, [globex]))
+    await expect(twice).rejects.toMatchObject({ code: '23505' })
+  })
+
+  test('is left behind with its transaction, however that ends', async () => {
+    await withClient(urls[role], async (client) => {
+      expect(names(await client.query(ALL_PLACES))).toEqual([])
+      for (const end of ['COMMIT', 'ROLLBACK']) {
+        await client.query('BEGIN')
+        await enter(client)
+        expect(names(await client.query(ALL_PLACES))).toEqual(['Mill'])
+        await client.query(end)
+        // The setting is '' from now on, which must not be read as a uuid (22P02).
+        const setting = await client.query("SELECT current_setting('app.tenant_id') AS t")
+        expect(setting.rows).toEqual([{ t: '' }])
+        expect(names(await client.query(ALL_PLACES))).toEqual([])
+        const insert = "INSERT INTO places (tenant_id, id, name) VALUES ($1, gen_random_uuid(), 'x')"
+        await expect(client.query(insert, [acme])).rejects.toMatchObject({ code: '42501' })
+      }
+    })
+  })
+
+  test('entered outside a transaction is gone with the next statement', async () => {
+    await withClient(urls[role], async (client) => {
+      await enter(client)
+      expect(names(await client.query(ALL_PLACES))).toEqual([])
+    })
+  })
+
+  test('only reads after it entered to read', async () => {
+    for (const write of [false, null]) {
+      const reading = as({ write }, async (client) => {
+        expect(names(await client.query(ALL_PLACES))).toEqual(['Mill'])
+        await client.query("UPDATE places SET name = 'x'")
+      })
+      await expect(reading).rejects.toMatchObject({ code: '25006' })
+    }
+  })
+
+  test('that entered to read cannot make itself write', async () => {
+    const reading = as({ write: false }, (client) => client.query('SET transaction_read_only = off'))
+    await expect(reading).rejects.toMatchObject({ code: '25001' })
+  })
+})
+
+describe.each([true, false])('the door, entered with write %s,', (write) => {
+  const code = (entry: Entry) =>
+    withClient(urls.plain, (client) =>
+      enter(client, { ...entry, write }).then(
+        () => 'open',
+        (error) => error.code,
+      ),
+    )
+  const setGlobex = (state: string) =>
+    query(superuserUrl(database), `UPDATE residence SET state = '${state}' WHERE tenant_id = '${globex}'`)
+
+  test('opens for a resident at its epoch', async () => {
+    expect(await code({})).toBe('open')
+  })
+
+  test.each([[randomUUID()], [null]])('says FH001 to who does not live here', async (tenant) => {
+    expect(await code({ tenant })).toBe('FH001')
+  })
+
+  test.each([[6], [8], [null]])('says FH002 at another epoch: %s', async (epoch) => {
+    expect(await code({ epoch })).toBe('FH002')
+  })
+
+  test('says FH003 while fenced', async () => {
+    await setGlobex('fenced')
+    expect(await code({ tenant: globex, epoch: 3 })).toBe('FH003')
+    await setGlobex('open')
+    expect(await code({ tenant: globex, epoch: 3 })).toBe('open')
+  })
+
+  test('names nobody in what it says', async () => {
+    await withClient(urls.plain, async (client) => {
+      const tenant = randomUUID()
+      const error = await enter(client, { tenant, write }).catch((caught) => caught)
+      expect(`${error.message} ${error.detail ?? ''} ${error.hint ?? ''}`).not.toContain(tenant)
+    })
+  })
+
+  test('when it stays shut shows nothing to the statements behind it', async () => {
+    await withClient(urls.plain, async (client) => {
+      await client.query('BEGIN; SAVEPOINT before')
+      await enter(client, { epoch: 8, write }).catch(() => undefined)
+      await client.query('ROLLBACK TO before')
+      expect(names(await client.query(ALL_PLACES))).toEqual([])
+    })
+  })
+})
+
+describe('a mover', () => {
+  const takeAlone = (client: Client) =>
+    client.query(`BEGIN; SELECT pg_advisory_xact_lock(hashtextextended('${acme}', 0))`)
+  const fence = (state: string) => `UPDATE residence SET state = '${state}' WHERE tenant_id = '${acme}'`
+
+  test('that holds the tenant makes writers wait, and then see its fence; readers pass', async () => {
+    await withClient(superuserUrl(database), async (mover) => {
+      await takeAlone(mover)
+      await inside(urls.plain, { write: false }, async (reader) => {
+        expect(names(await reader.query(ALL_PLACES))).toEqual(['Mill'])
+      })
+      const writer = inside(urls.plain, {}, async () => 'entered').catch((error) => error.code)
+      await waitingForLock()
+      await mover.query(fence('fenced'))
+      await mover.query('COMMIT')
+      expect(await writer).toBe('FH003')
+      await mover.query(fence('open'))
+    })
+  })
+
+  test('waits until the writers inside are gone', async () => {
+    await inside(urls.plain, {}, async (writer) => {
+      await withClient(superuserUrl(database), async (mover) => {
+        const alone = takeAlone(mover).then(() => 'alone')
+        await waitingForLock()
+        await writer.query('COMMIT')
+        expect(await alone).toBe('alone')
+      })
+    })
+  })
+
+  async function waitingForLock(): Promise<void> {
+    const text = `SELECT FROM pg_locks WHERE locktype = 'advisory' AND NOT granted
+      AND database = (SELECT oid FROM pg_database WHERE datname = current_database())`
+    await expect.poll(() => query(superuserUrl(database), text)).toHaveLength(1)
+  }
+})

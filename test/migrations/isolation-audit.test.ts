@@ -1,0 +1,277 @@
+import type { Client } from 'pg'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { findIsolationViolations, findRoleViolations, TENANT_TABLES } from '../../src/tenant/isolation.ts'
+import {
+  createDatabase,
+  createRole,
+  dropAll,
+  query,
+  superuserUrl,
+  type TestRole,
+  urlFor,
+} from '../support/database.ts'
+import { migratedTemplate, withClient } from './connect.ts'
+
+let database: string
+
+beforeAll(async () => {
+  database = await createDatabase({ template: await migratedTemplate('tenant') })
+})
+afterAll(dropAll)
+
+/** Breaks the schema, audits it, and puts it back. */
+const auditAfter = (statements: string, everything = true) =>
+  withClient(superuserUrl(database), async (client) => {
+    await client.query('BEGIN')
+    await client.query(statements)
+    const violations = await findIsolationViolations(client, { everything })
+    await client.query('ROLLBACK')
+    return violations.map(({ object, rule, detail }) => [object, rule, detail].filter((word) => word !== ''))
+  })
+
+const TENANT = "(SELECT nullif(current_setting('app.tenant_id', true), '')::uuid)"
+const replacePolicy = (policy: string) =>
+  `DROP POLICY tenant_isolation ON users; CREATE POLICY tenant_isolation ON users ${policy}`
+const bothPolicyRules = [
+  ['users', 'policy-foreign', 'tenant_isolation'],
+  ['users', 'policy-missing'],
+]
+
+describe('the audit of row isolation', () => {
+  test('finds nothing in the schema as migrated, whichever its scope', async () => {
+    expect(await auditAfter('SELECT 1')).toEqual([])
+    expect(await auditAfter('SELECT 1', false)).toEqual([])
+  })
+
+  test('looks at every tenant table', () => {
+    expect(TENANT_TABLES).toEqual(
+      expect.arrayContaining(['users', 'sessions', 'equipment', 'role_permissions']),
+    )
+    expect(TENANT_TABLES).not.toContain('residence')
+  })
+
+  test.each<[string, string, string[][]]>([
+    ['row-level security off', 'ALTER TABLE rooms DISABLE ROW LEVEL SECURITY', [['rooms', 'rls-disabled']]],
+    ['not forced', 'ALTER TABLE rooms NO FORCE ROW LEVEL SECURITY', [['rooms', 'rls-not-forced']]],
+    ['no policy', 'DROP POLICY tenant_isolation ON rooms', [['rooms', 'policy-missing']]],
+    ['a policy that is true', replacePolicy('USING (true) WITH CHECK (true)'), bothPolicyRules],
+    ['a policy without WITH CHECK', replacePolicy(`USING (tenant_id = ${TENANT})`), bothPolicyRules],
+    [
+      'a policy with another check',
+      replacePolicy(`USING (tenant_id = ${TENANT}) WITH CHECK (true)`),
+      bothPolicyRules,
+    ],
+    ['a policy for SELECT only', replacePolicy(`FOR SELECT USING (tenant_id = ${TENANT})`), bothPolicyRules],
+    [
+      'a policy for one role only',
+      replacePolicy(`TO pg_monitor USING (tenant_id = ${TENANT}) WITH CHECK (tenant_id = ${TENANT})`),
+      bothPolicyRules,
+    ],
+    [
+      'one more permissive policy',
+      'CREATE POLICY support ON users FOR SELECT USING (true)',
+      [['users', 'policy-foreign', 'support']],
+    ],
+    [
+      'a unique index without the tenant',
+      'CREATE UNIQUE INDEX users_name_key ON users (name)',
+      [['users', 'unique-index', 'public.users_name_key']],
+    ],
+    [
+      'a unique index with the tenant behind',
+      'CREATE UNIQUE INDEX users_name_key ON users (name, tenant_id)',
+      [['users', 'unique-index', 'public.users_name_key']],
+    ],
+    [
+      'an exclusion constraint without the tenant',
+      'ALTER TABLE users ADD CONSTRAINT users_name_excl EXCLUDE (name WITH =)',
+      [['users', 'unique-index', 'public.users_name_excl']],
+    ],
+    [
+      'a foreign key without the tenant',
+      `CREATE UNIQUE INDEX places_id_key ON places (id);
+       ALTER TABLE rooms ADD COLUMN place_id uuid CONSTRAINT rooms_place_fkey REFERENCES places (id)`,
+      [
+        ['places', 'unique-index', 'public.places_id_key'],
+        ['rooms', 'foreign-key', 'rooms_place_fkey'],
+      ],
+    ],
+    [
+      'a foreign key whose columns are crossed',
+      `ALTER TABLE rooms ADD CONSTRAINT crossed_fkey
+         FOREIGN KEY (estate_id, tenant_id) REFERENCES estates (tenant_id, id)`,
+      [['rooms', 'foreign-key', 'crossed_fkey']],
+    ],
+    [
+      'a primary key without the tenant',
+      'ALTER TABLE equipment DROP CONSTRAINT equipment_pkey, ADD PRIMARY KEY (id)',
+      [['equipment', 'primary-key']],
+    ],
+    [
+      'a tenant_id that may be null',
+      `ALTER TABLE sessions DROP CONSTRAINT sessions_pkey; ALTER TABLE sessions ALTER tenant_id DROP NOT NULL`,
+      [
+        ['sessions', 'primary-key'],
+        ['sessions', 'tenant-id'],
+      ],
+    ],
+    [
+      'a new table that nobody protected',
+      'CREATE TABLE leases (tenant_id uuid NOT NULL, id uuid, PRIMARY KEY (tenant_id, id))',
+      [
+        ['leases', 'policy-missing'],
+        ['leases', 'rls-disabled'],
+        ['leases', 'rls-not-forced'],
+      ],
+    ],
+    ['a view', 'CREATE VIEW all_users AS SELECT * FROM users', [['public.all_users', 'view']]],
+    [
+      'a view of another schema',
+      'CREATE SCHEMA reports; CREATE VIEW reports.all_users AS SELECT * FROM users',
+      [['reports.all_users', 'view']],
+    ],
+    [
+      'a materialised view',
+      'CREATE MATERIALIZED VIEW all_users AS SELECT * FROM users',
+      [['public.all_users', 'view']],
+    ],
+    [
+      'a function that runs as its owner',
+      "CREATE FUNCTION freehold_users() RETURNS bigint SECURITY DEFINER LANGUAGE sql AS 'SELECT count(*) FROM users'",
+      [['freehold_users', 'security-definer']],
+    ],
+    [
+      'rights for everybody',
+      'GRANT TRUNCATE ON rooms TO PUBLIC',
+      [['rooms', 'granted-to-public', 'TRUNCATE']],
+    ],
+    [
+      'rights to a column for everybody',
+      'GRANT SELECT (email) ON users TO PUBLIC',
+      [['users', 'granted-to-public', 'email: SELECT']],
+    ],
+    [
+      'rights to the residence for everybody',
+      'GRANT UPDATE ON residence TO PUBLIC',
+      [['residence', 'granted-to-public', 'UPDATE']],
+    ],
+  ])('finds %s, in either scope', async (_what, statements, violations) => {
+    expect(await auditAfter(statements)).toEqual(violations)
+    expect(await auditAfter(statements, false)).toEqual(violations)
+  })
+
+  test.each([
+    ["a view with its invoker's rights", 'CREATE VIEW v WITH (security_invoker) AS SELECT * FROM users'],
+    ['a restrictive policy more', 'CREATE POLICY less ON users AS RESTRICTIVE USING (status IS NOT NULL)'],
+    ['an index that is not unique', 'CREATE INDEX ON users (name)'],
+    ['a further unique index of the tenant', 'CREATE UNIQUE INDEX ON users (tenant_id, name)'],
+    ['an extension', 'CREATE EXTENSION pg_stat_statements SCHEMA public'],
+  ])('lets %s be', async (what, statements) => {
+    if (what === 'an extension' && !(await isAvailable('pg_stat_statements'))) return
+    if (what.startsWith('a view') && (await serverVersion()) < 15) return
+    expect(await auditAfter(statements)).toEqual([])
+  })
+
+  test("leaves a tenant's own tables, views and functions alone, unless everything is to be ours", async () => {
+    const own = `CREATE TABLE invoices (id int PRIMARY KEY); CREATE VIEW paid AS SELECT * FROM invoices;
+      CREATE FUNCTION total() RETURNS int SECURITY DEFINER LANGUAGE sql AS 'SELECT 1'`
+    expect(await auditAfter(own, false)).toEqual([])
+    expect(new Set((await auditAfter(own)).map(([object]) => object))).toEqual(
+      new Set(['invoices', 'public.paid', 'total']),
+    )
+  })
+})
+
+describe('a hostile search_path', () => {
+  const lookAlikes = `CREATE SCHEMA evil;
+    CREATE FUNCTION evil.current_setting(text, boolean) RETURNS text LANGUAGE sql AS 'SELECT tenant_id::text FROM residence';
+    CREATE TABLE evil.pg_class (oid oid, relname name, relnamespace oid, relkind "char");
+    CREATE FUNCTION evil.never(oid, oid) RETURNS boolean IMMUTABLE LANGUAGE sql AS 'SELECT false';
+    CREATE OPERATOR evil.= (LEFTARG = oid, RIGHTARG = oid, FUNCTION = evil.never);
+    SET LOCAL search_path = evil, pg_catalog, public;`
+
+  test('does not hide what is wrong', async () => {
+    expect(await auditAfter(`${lookAlikes} ALTER TABLE rooms DISABLE ROW LEVEL SECURITY`)).toEqual([
+      ['rooms', 'rls-disabled'],
+    ])
+  })
+
+  test('does not make what is right look wrong, and is left as it was', async () => {
+    await withClient(superuserUrl(database), async (client) => {
+      await client.query(`BEGIN; ${lookAlikes}`)
+      expect(await findIsolationViolations(client, { everything: true })).toEqual([])
+      const { rows } = await client.query('SHOW search_path')
+      expect(rows).toEqual([{ search_path: 'evil, pg_catalog, public' }])
+      await client.query('ROLLBACK')
+    })
+  })
+
+  test('does not pass off a policy that calls a look-alike function', async () => {
+    expect(
+      await auditAfter(
+        `${lookAlikes} ${replacePolicy(`USING (tenant_id = ${TENANT}) WITH CHECK (tenant_id = ${TENANT})`)}`,
+      ),
+    ).toEqual(bothPolicyRules)
+  })
+
+  test('does not change the policy that freehold_protect writes', async () => {
+    const table =
+      'CREATE TABLE public.leases (tenant_id uuid NOT NULL, id uuid, PRIMARY KEY (tenant_id, id));'
+    expect(
+      await auditAfter(`${lookAlikes} ${table} SELECT public.freehold_protect('public.leases')`),
+    ).toEqual([])
+  })
+})
+
+describe('the audit of the role', () => {
+  const auditAs = (role: TestRole, prepare?: (client: Client) => Promise<unknown>) =>
+    withClient(urlFor({ role, database }), async (client) => {
+      await prepare?.(client)
+      return (await findRoleViolations(client)).map(({ object, rule }) => [object, rule])
+    })
+
+  test('passes a plain role, also as the owner of the tables', async () => {
+    expect(await auditAs(await createRole({ createdb: true }))).toEqual([])
+  })
+
+  test('refuses a superuser, once', async () => {
+    const role = await createRole({ superuser: true })
+    expect(await auditAs(role)).toEqual([[role.name, 'superuser']])
+  })
+
+  test('refuses BYPASSRLS', async () => {
+    const role = await createRole({ bypassrls: true })
+    expect(await auditAs(role)).toEqual([[role.name, 'bypassrls']])
+  })
+
+  test('refuses a role that can become one, also through another role, also without INHERIT', async () => {
+    const [powerful, between, role] = [
+      await createRole({ bypassrls: true, login: false }),
+      await createRole(),
+      await createRole(),
+    ]
+    await query(
+      superuserUrl(),
+      `ALTER ROLE ${role.name} NOINHERIT; GRANT ${powerful.name} TO ${between.name}; GRANT ${between.name} TO ${role.name}`,
+    )
+    expect(await auditAs(role)).toEqual([[powerful.name, 'bypassrls']])
+  })
+
+  test('refuses a plain role that a superuser has put on for now', async () => {
+    const [root, plain] = [await createRole({ superuser: true }), await createRole()]
+    expect(await auditAs(root, (client) => client.query(`SET ROLE ${plain.name}`))).toEqual([
+      [root.name, 'superuser'],
+    ])
+  })
+})
+
+const isAvailable = async (extension: string) =>
+  (await query(superuserUrl(database), 'SELECT FROM pg_available_extensions WHERE name = $1', [extension]))
+    .length > 0
+const serverVersion = async () => {
+  const [row] = await query<{ v: number }>(
+    superuserUrl(database),
+    "SELECT current_setting('server_version_num')::int / 10000 AS v",
+  )
+  return row?.v ?? 0
+}

@@ -1,0 +1,233 @@
+import { sql } from 'drizzle-orm'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import type { Route } from '../../src/catalog/directory.ts'
+import { newId } from '../../src/lib/ids.ts'
+import { PoolManager } from '../../src/pools/pool-manager.ts'
+import { RoutedSession } from '../../src/pools/tenant-session.ts'
+import { places } from '../../src/tenant/schema.ts'
+import { dropAll, query, superuserUrl, terminateBackends } from '../support/database.ts'
+import { addressOf, createTenantDatabase, moveIn } from '../support/tenant-database.ts'
+
+let home: Awaited<ReturnType<typeof createTenantDatabase>>
+let pools: PoolManager
+
+beforeAll(async () => {
+  home = await createTenantDatabase()
+  pools = new PoolManager({
+    maxPools: 10,
+    maxConnections: 8,
+    maxConnectionsPerServer: 8,
+    acquireTimeoutMs: 2_000,
+    statementTimeoutMs: 5_000,
+    shared: addressOf(home.url),
+    sharedPoolSize: 4,
+    addressOf: () => {
+      throw new Error('no dedicated database in this test')
+    },
+  })
+})
+afterAll(async () => {
+  await pools.close()
+  await dropAll()
+})
+
+function routeOf(tenantId: string, epoch = 1): Route {
+  return { tenantId, epoch, placement: 'shared', status: 'ACTIVE', database: null } as unknown as Route
+}
+
+function sessionFor(route: Route, refresh: (stale: Route) => Promise<Route | null> = async (stale) => stale) {
+  return new RoutedSession(route, { pools, routes: { refresh }, fenceTimeoutMs: 300 })
+}
+
+async function newTenant() {
+  const tenantId = await moveIn(home.url)
+  return { tenantId, session: sessionFor(routeOf(tenantId)) }
+}
+
+const placeOf = (tenantId: string, name: string) => ({ tenantId, id: newId(), name })
+
+describe('a single statement', () => {
+  test('sees the rows of its own tenant only', async () => {
+    const [a, b] = [await newTenant(), await newTenant()]
+    await a.session.db.insert(places).values(placeOf(a.tenantId, 'Hall'))
+    await b.session.db.insert(places).values(placeOf(b.tenantId, 'Barn'))
+    expect((await a.session.db.select().from(places)).map((row) => row.name)).toEqual(['Hall'])
+    expect((await b.session.db.select().from(places)).map((row) => row.name)).toEqual(['Barn'])
+  })
+
+  test('gives time stamps in ISO 8601', async () => {
+    const { tenantId, session } = await newTenant()
+    const [row] = await session.db.insert(places).values(placeOf(tenantId, 'Hall')).returning()
+    expect(row?.createdAt).toMatch(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z$/)
+    expect(new Date(row?.createdAt ?? '').getTime()).toBeGreaterThan(Date.now() - 60_000)
+  })
+
+  test('cannot write another tenant a row', async () => {
+    const [a, b] = [await newTenant(), await newTenant()]
+    const attempt = a.session.db.insert(places).values(placeOf(b.tenantId, 'Trojan'))
+    await expect(attempt).rejects.toMatchObject({ cause: { code: '42501' } })
+  })
+
+  test('that looks like a read cannot write', async () => {
+    const { tenantId, session } = await newTenant()
+    const trick = sql`with x as (insert into places (tenant_id, id, name) values (${tenantId}, ${newId()}, 'x') returning 1) select * from x`
+    await expect(session.db.execute(trick)).rejects.toMatchObject({ cause: { code: '25006' } })
+  })
+
+  test('never runs for a tenant that does not live there', async () => {
+    const stranger = sessionFor(routeOf(newId()))
+    await expect(stranger.db.select().from(places)).rejects.toMatchObject({
+      cause: { code: 'TENANT_DATABASE_UNAVAILABLE' },
+    })
+  })
+
+  test('cannot open a transaction by itself', async () => {
+    const { session } = await newTenant()
+    await expect(session.db.execute(sql`begin`)).rejects.toThrow()
+  })
+
+  test('follows a tenant whose epoch has changed', async () => {
+    const tenantId = await moveIn(home.url, 2)
+    const refreshed: number[] = []
+    const session = sessionFor(routeOf(tenantId, 1), async (stale) => {
+      refreshed.push(stale.epoch)
+      return routeOf(tenantId, 2)
+    })
+    await session.db.insert(places).values(placeOf(tenantId, 'Moved'))
+    expect(await session.db.select().from(places)).toHaveLength(1)
+    expect(refreshed).toEqual([1])
+  })
+
+  test('waits at a fence and goes on when it is lifted', async () => {
+    const { tenantId, session } = await newTenant()
+    await query(superuserUrl(home.database), "UPDATE residence SET state = 'fenced' WHERE tenant_id = $1", [
+      tenantId,
+    ])
+    const pending = session.db.select().from(places)
+    await query(superuserUrl(home.database), "UPDATE residence SET state = 'open' WHERE tenant_id = $1", [
+      tenantId,
+    ])
+    expect(await pending).toEqual([])
+  })
+
+  test('gives up before a fence that stays', async () => {
+    const { tenantId, session } = await newTenant()
+    await query(superuserUrl(home.database), "UPDATE residence SET state = 'fenced' WHERE tenant_id = $1", [
+      tenantId,
+    ])
+    await expect(session.db.select().from(places)).rejects.toMatchObject({
+      cause: { code: 'TENANT_DATABASE_UNAVAILABLE' },
+    })
+  })
+
+  test('survives errors in every phase on the same connection', async () => {
+    const { tenantId, session } = await newTenant()
+    for (let round = 0; round < 30; round += 1) {
+      await expect(session.db.execute(sql`select ${round}::int / 0`)).rejects.toMatchObject({
+        cause: { code: '22012' },
+      })
+      await expect(session.db.execute(sql`select 'x${sql.raw(String(round))}'::int`)).rejects.toThrow()
+      await expect(sessionFor(routeOf(newId())).db.execute(sql`select ${round}::text as r`)).rejects.toThrow()
+      const { rows } = await session.db.execute(sql`select ${round}::text as r`)
+      expect(rows).toEqual([{ r: String(round) }])
+    }
+    expect(await session.db.select().from(places)).toEqual([])
+    expect(tenantId).toBe(session.tenantId)
+  })
+})
+
+describe('a transaction', () => {
+  test('commits all or nothing', async () => {
+    const { tenantId, session } = await newTenant()
+    await session.transaction(async (db) => {
+      await db.insert(places).values(placeOf(tenantId, 'One'))
+      await db.insert(places).values(placeOf(tenantId, 'Two'))
+    })
+    const failed = session.transaction(async (db) => {
+      await db.insert(places).values(placeOf(tenantId, 'Three'))
+      throw new Error('changed my mind')
+    })
+    await expect(failed).rejects.toThrow('changed my mind')
+    expect((await session.db.select().from(places)).map((row) => row.name).sort()).toEqual(['One', 'Two'])
+  })
+
+  test('keeps its tenant to the end and leaves none behind', async () => {
+    const [a, b] = [await newTenant(), await newTenant()]
+    await b.session.db.insert(places).values(placeOf(b.tenantId, 'Theirs'))
+    const seen = await a.session.transaction(async (db) => {
+      await db.insert(places).values(placeOf(a.tenantId, 'Mine'))
+      return db.select().from(places)
+    })
+    expect(seen.map((row) => row.name)).toEqual(['Mine'])
+    expect(await sessionFor(routeOf(b.tenantId)).db.select().from(places)).toHaveLength(1)
+  })
+
+  test('is not reported as done when an error in it was swallowed', async () => {
+    const { tenantId, session } = await newTenant()
+    const swallowing = session.transaction(async (db) => {
+      await db.insert(places).values(placeOf(tenantId, 'Lost'))
+      await db.execute(sql`select 1 / 0`).catch(() => undefined)
+    })
+    await expect(swallowing).rejects.toThrow()
+    expect(await session.db.select().from(places)).toEqual([])
+  })
+
+  test('begins anew when the tenant has moved before its first statement', async () => {
+    const tenantId = await moveIn(home.url, 5)
+    const session = sessionFor(routeOf(tenantId, 4), async () => routeOf(tenantId, 5))
+    let calls = 0
+    await session.transaction(async (db) => {
+      calls += 1
+      await db.insert(places).values(placeOf(tenantId, 'Once'))
+    })
+    expect(calls).toBe(2)
+    expect(await session.db.select().from(places)).toHaveLength(1)
+  })
+})
+
+describe('connections', () => {
+  test('units of many tenants interleaved on few connections never show a foreign row', async () => {
+    const tenants = await Promise.all(Array.from({ length: 12 }, newTenant))
+    await Promise.all(
+      tenants.map(({ tenantId, session }) => session.db.insert(places).values(placeOf(tenantId, tenantId))),
+    )
+    const foreign: string[] = []
+    await Promise.all(
+      Array.from({ length: 2_000 }, async (_, i) => {
+        const { tenantId, session } = tenants[i % tenants.length] as (typeof tenants)[number]
+        if (i % 17 === 0) await session.db.execute(sql`select 1 / 0`).catch(() => undefined)
+        for (const row of await session.db.select().from(places))
+          if (row.name !== tenantId) foreign.push(row.name)
+      }),
+    )
+    expect(foreign).toEqual([])
+    expect(pools.budget.open).toBeLessThanOrEqual(8)
+  })
+
+  test('killed while idle: the next read does not notice', async () => {
+    const { session } = await newTenant()
+    await session.db.select().from(places)
+    await terminateBackends(home.database)
+    expect(await session.db.select().from(places)).toEqual([])
+  })
+
+  test('killed under a statement: that statement fails with a public error, the next one works', async () => {
+    const { tenantId, session } = await newTenant()
+    const slow = session.db.execute(
+      sql`insert into places (tenant_id, id, name) select ${tenantId}, ${newId()}, 'x' from pg_sleep(3)`,
+    )
+    const outcome = expect(slow).rejects.toMatchObject({ cause: { code: 'TENANT_DATABASE_UNAVAILABLE' } })
+    await expect
+      .poll(async () => {
+        const { length } = await query(
+          superuserUrl(),
+          `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1 AND query LIKE '%pg_sleep%' AND pid <> pg_backend_pid()`,
+          [home.database],
+        )
+        return length
+      })
+      .toBe(1)
+    await outcome
+    expect(await session.db.select().from(places)).toEqual([])
+  })
+})

@@ -1,0 +1,181 @@
+import { randomBytes } from 'node:crypto'
+import { Client, Pool, type QueryResultRow } from 'pg'
+import { inject } from 'vitest'
+import { runPrefix } from './leftovers.ts'
+
+export interface TestRole {
+  readonly name: string
+  readonly password: string
+}
+
+export interface RoleOptions {
+  login?: boolean
+  superuser?: boolean
+  bypassrls?: boolean
+  createdb?: boolean
+  password?: string
+  connectionLimit?: number
+}
+
+// Two workers with these stay far below the server's 300 connections, whatever the tests themselves open.
+const maxAdminConnections = 3
+const maxQueryConnections = 8
+
+const databases = new Set<string>()
+const roles = new Set<string>()
+let adminPool: Pool | null = null
+let openQueries = 0
+const waiting: (() => void)[] = []
+
+/** A superuser's URL on the shared server, for its administration database or the given one. */
+export function superuserUrl(database?: string): string {
+  const url = new URL(inject('superuserUrl'))
+  if (database !== undefined) url.pathname = `/${database}`
+  return url.href
+}
+
+/** A name that nobody else in this run or on this server uses. */
+export function uniqueName(label = ''): string {
+  return `${runPrefix(inject('runId'))}${label}${randomBytes(5).toString('hex')}`
+}
+
+/** Makes an empty database, or a copy of `template`, and gives its name. */
+export async function createDatabase(options: { owner?: string; template?: string } = {}): Promise<string> {
+  const name = uniqueName()
+  const owner = options.owner === undefined ? '' : ` OWNER ${quote(options.owner)}`
+  await admin(`CREATE DATABASE ${quote(name)}${owner} TEMPLATE ${quote(options.template ?? 'template0')}`)
+  databases.add(name)
+  return name
+}
+
+/** Makes a role, by default one that may log in and nothing else. */
+export async function createRole(options: RoleOptions = {}): Promise<TestRole> {
+  const name = uniqueName('r')
+  const password = options.password ?? randomBytes(12).toString('hex')
+  const words = [
+    (options.login ?? true) ? 'LOGIN' : 'NOLOGIN',
+    options.superuser ? 'SUPERUSER' : 'NOSUPERUSER',
+    options.bypassrls ? 'BYPASSRLS' : 'NOBYPASSRLS',
+    options.createdb ? 'CREATEDB' : 'NOCREATEDB',
+    `CONNECTION LIMIT ${options.connectionLimit ?? -1}`,
+  ]
+  await admin(`CREATE ROLE ${quote(name)} ${words.join(' ')} PASSWORD '${password.replaceAll("'", "''")}'`)
+  roles.add(name)
+  return { name, password }
+}
+
+/**
+ * A database that `prepare` fills once per run, whichever file comes first, to be copied with
+ * `createDatabase({ template })`. `prepare` gets a superuser's URL and closes what it opens.
+ */
+export async function createTemplate(key: string, prepare: (url: string) => Promise<void>): Promise<string> {
+  const name = `${runPrefix(inject('runId'))}template_${key}`
+  const client = new Client({ connectionString: superuserUrl() })
+  await client.connect()
+  try {
+    // Held by this session, so freed with it whatever happens.
+    await client.query('SELECT pg_advisory_lock(hashtext($1))', [name])
+    const found = await client.query('SELECT datistemplate AS done FROM pg_database WHERE datname = $1', [
+      name,
+    ])
+    if (found.rows[0]?.done === true) return name
+    await client.query(`DROP DATABASE IF EXISTS ${quote(name)} WITH (FORCE)`)
+    await client.query(`CREATE DATABASE ${quote(name)} TEMPLATE template0`)
+    await prepare(superuserUrl(name))
+    // An open session on a template makes every copy wait 5 s and fail.
+    await client.query(`ALTER DATABASE ${quote(name)} ALLOW_CONNECTIONS false IS_TEMPLATE true`)
+    await client.query('SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = $1', [
+      name,
+    ])
+    return name
+  } finally {
+    await client.end()
+  }
+}
+
+/** Drops every database and role this file has made, cutting off whoever is still connected. For `afterAll`. */
+export async function dropAll(): Promise<void> {
+  for (const name of databases) await admin(`DROP DATABASE IF EXISTS ${quote(name)} WITH (FORCE)`)
+  for (const name of roles) await dropRole(name)
+  databases.clear()
+  roles.clear()
+  await adminPool?.end()
+  adminPool = null
+}
+
+/** Cuts off every session on a database, as an administrator would. Returns how many there were. */
+export async function terminateBackends(database: string): Promise<number> {
+  const ended = await admin(
+    'SELECT pg_terminate_backend(pid, 2000) FROM pg_stat_activity WHERE datname = $1',
+    [database],
+  )
+  return ended.length
+}
+
+/** The URL under which `role` reaches `database` on the shared server, or on the one at `port`. */
+export function urlFor(target: { role: TestRole; database: string; port?: number; host?: string }): string {
+  const url = new URL(inject('superuserUrl'))
+  url.username = encodeURIComponent(target.role.name)
+  url.password = encodeURIComponent(target.role.password)
+  url.pathname = `/${target.database}`
+  if (target.host !== undefined) url.hostname = target.host
+  if (target.port !== undefined) url.port = String(target.port)
+  return url.href
+}
+
+/** One statement on a connection of its own; gives the rows. */
+export async function query<Row extends QueryResultRow = Record<string, unknown>>(
+  url: string,
+  sql: string,
+  params: unknown[] = [],
+): Promise<Row[]> {
+  await enter()
+  const client = new Client({ connectionString: url, connectionTimeoutMillis: 10_000 })
+  client.on('error', () => {})
+  try {
+    await client.connect()
+    // Without parameters the simple protocol, so that a script of several statements works.
+    const result = params.length === 0 ? await client.query<Row>(sql) : await client.query<Row>(sql, params)
+    return result.rows
+  } finally {
+    await client.end().catch(() => {})
+    leave()
+  }
+}
+
+async function admin(sql: string, params: unknown[] = []): Promise<QueryResultRow[]> {
+  if (adminPool === null) {
+    adminPool = new Pool({
+      connectionString: superuserUrl(),
+      max: maxAdminConnections,
+      allowExitOnIdle: true,
+    })
+    adminPool.on('error', () => {})
+  }
+  return (await adminPool.query(sql, params)).rows
+}
+
+/** What a role still owns outside the dropped databases goes with it; grants elsewhere are left to the run's end. */
+async function dropRole(name: string): Promise<void> {
+  const [found] = await admin('SELECT 1 FROM pg_roles WHERE rolname = $1', [name])
+  if (found === undefined) return
+  await admin(`DROP OWNED BY ${quote(name)} CASCADE`)
+  await admin(`DROP ROLE ${quote(name)}`).catch((error) => {
+    if (error.code !== '2BP01') throw error
+  })
+}
+
+function quote(name: string): string {
+  return `"${name.replaceAll('"', '""')}"`
+}
+
+async function enter(): Promise<void> {
+  if (openQueries < maxQueryConnections) openQueries++
+  else await new Promise<void>((resolve) => waiting.push(resolve))
+}
+
+function leave(): void {
+  const next = waiting.shift()
+  if (next === undefined) openQueries--
+  else next()
+}

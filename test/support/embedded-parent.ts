@@ -1,0 +1,9 @@
+import { startEmbeddedServer } from '../../src/embedded/server.ts'
+import { superuserUrlOf } from './postgres.ts'
+
+// A process for tests to kill: starts an embedded server on the given directory, says where, and lives on.
+const [dataDir = ''] = process.argv.slice(2)
+const server = await startEmbeddedServer({ dataDir, settings: { fsync: 'off' } })
+console.log(JSON.stringify({ port: server.port, url: superuserUrlOf(server) }))
+process.on('SIGTERM', () => server.stop().then(() => process.exit(0)))
+setInterval(() => {}, 60_000)

@@ -1,0 +1,39 @@
+import { randomBytes } from 'node:crypto'
+import type { TestProject } from 'vitest/node'
+import { dropRun } from './leftovers.ts'
+import { startTestServer, type TestServer } from './postgres.ts'
+
+declare module 'vitest' {
+  interface ProvidedContext {
+    /** A superuser's URL on the shared test server. */
+    superuserUrl: string
+    /** Begins every name that this run makes on the server. */
+    runId: string
+  }
+}
+
+interface SharedRun {
+  users: number
+  readonly runId: string
+  readonly server: Promise<TestServer>
+}
+
+// Each vitest project evaluates this module for itself, and all of them are to share one server.
+const shared = globalThis as typeof globalThis & { freeholdTestRun?: SharedRun | undefined }
+
+export async function setup(project: TestProject): Promise<void> {
+  shared.freeholdTestRun ??= { users: 0, runId: randomBytes(3).toString('hex'), server: startTestServer() }
+  const run = shared.freeholdTestRun
+  run.users++
+  project.provide('superuserUrl', (await run.server).superuserUrl)
+  project.provide('runId', run.runId)
+}
+
+export async function teardown(): Promise<void> {
+  const run = shared.freeholdTestRun
+  if (run === undefined || --run.users > 0) return
+  shared.freeholdTestRun = undefined
+  const server = await run.server
+  if (server.origin === 'TEST_DATABASE_URL') await dropRun(server.superuserUrl, run.runId)
+  await server.stop()
+}

@@ -1,0 +1,52 @@
+import { Client } from 'pg'
+import { parseConnectionString } from '../../src/lib/connection-string.ts'
+import { newId } from '../../src/lib/ids.ts'
+import type { ServerAddress } from '../../src/lib/pg.ts'
+import { applyMigrations } from '../../src/migrations/apply.ts'
+import { migrationsFolder, readMigrations } from '../../src/migrations/files.ts'
+import { stamp } from '../../src/operations/relocate.ts'
+import { createDatabase, createRole, urlFor } from './database.ts'
+
+/** An ordinary role's own database with the tenant schema, as an operator would hand it over after one validation. */
+export async function createTenantDatabase(): Promise<{ url: string; database: string; role: string }> {
+  const role = await createRole()
+  const database = await createDatabase({ owner: role.name })
+  const url = urlFor({ role, database })
+  await withClient(url, async (client) => {
+    await applyMigrations(client, await readMigrations(migrationsFolder('tenant')), { lockTimeoutMs: 10_000 })
+  })
+  return { url, database, role: role.name }
+}
+
+/** Stamps a new tenant into the database and gives its id. */
+export async function moveIn(url: string, epoch = 1): Promise<string> {
+  const tenantId = newId()
+  await withClient(url, (client) => stamp(client, tenantId, epoch))
+  return tenantId
+}
+
+export async function withClient<T>(url: string, fn: (client: Client) => Promise<T>): Promise<T> {
+  const client = new Client({ connectionString: url })
+  await client.connect()
+  try {
+    return await fn(client)
+  } finally {
+    await client.end()
+  }
+}
+
+export function addressOf(url: string, overrides: Partial<ServerAddress> = {}): ServerAddress {
+  const target = parseConnectionString(url)
+  return {
+    host: target.host,
+    port: target.port,
+    database: target.database,
+    user: target.user,
+    password: async () => target.password.reveal(),
+    sslMode: 'disable',
+    caCertificate: null,
+    applicationName: 'freehold-test',
+    lookup: null,
+    ...overrides,
+  }
+}

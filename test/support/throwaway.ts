@@ -1,0 +1,52 @@
+import { access, chmod, mkdtemp, readdir, rm, statfs } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { isOurs } from '../../src/embedded/places.ts'
+import { identifyProcess } from '../../src/embedded/processes.ts'
+import { removeEmbeddedServer } from '../../src/embedded/server.ts'
+
+/** Settings for a server whose data nobody will miss. */
+export const throwawaySettings: Record<string, string> = {
+  fsync: 'off',
+  synchronous_commit: 'off',
+  full_page_writes: 'off',
+  autovacuum_naptime: '60s',
+}
+
+const prefix = 'freehold-test-'
+const neededBytes = 1024 ** 3
+
+/** A new directory in memory where there is enough of it (a container's /dev/shm has 64 MB by default), else on disk. */
+export async function makeThrowawayDirectory(): Promise<string> {
+  const directory = await mkdtemp(join(await findBase(), `${prefix}${process.pid}-`))
+  // The server of a root user runs as nobody, who has to enter here.
+  await chmod(directory, 0o711)
+  return directory
+}
+
+/** Ends and deletes what runs that were killed have left behind. */
+export async function sweepThrowaways(): Promise<void> {
+  const base = await findBase()
+  for (const name of await readdir(base)) {
+    const pid = Number(/^freehold-test-(\d+)-/.exec(name)?.[1])
+    const directory = join(base, name)
+    if (Number.isNaN(pid) || identifyProcess(pid) !== null || !(await isOurs(directory))) continue
+    await removeThrowaway(directory).catch(() => {})
+  }
+}
+
+/** Deletes a throwaway directory with the server whose data is in its `postgres`. */
+export async function removeThrowaway(directory: string): Promise<void> {
+  await removeEmbeddedServer(join(directory, 'postgres'))
+  await rm(directory, { recursive: true, force: true })
+}
+
+async function findBase(): Promise<string> {
+  try {
+    await access('/dev/shm', 2)
+    const { bavail, bsize } = await statfs('/dev/shm')
+    return bavail * bsize > neededBytes ? '/dev/shm' : tmpdir()
+  } catch {
+    return tmpdir()
+  }
+}

@@ -1,0 +1,245 @@
+import { readdirSync, readFileSync } from 'node:fs'
+import { dirname, join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { describe, expect, test } from 'vitest'
+
+/**
+ * What each folder of src (or file that stands in src itself) may import besides itself. The list only points downwards,
+ * so the order of the folders is also the order in which a reader can learn them. A new folder gets its line here.
+ */
+const base = ['errors', 'logger', 'metrics']
+const toCatalog = [...base, 'lib', 'crypto', 'catalog']
+const services = ['pools', 'identity', 'jobs', 'migrations']
+const toHealth = [...toCatalog, ...services, 'tenant', 'health']
+const toOperations = [...toHealth, 'config', 'operations']
+const everything = [...toOperations, 'data', 'embedded', 'http']
+
+const mayImport: Record<string, readonly string[]> = {
+  errors: [],
+  logger: [],
+  metrics: [],
+  lib: base,
+  crypto: [...base, 'lib'],
+  catalog: toCatalog,
+  // The schema and its rules are read by migrations, validation and the resources alike, and know none of them.
+  tenant: [],
+  // The reference application is handed a session: it cannot learn where a tenant lives.
+  data: ['errors', 'lib', 'tenant'],
+  pools: [...toCatalog, 'tenant'],
+  identity: [...toCatalog, 'tenant'],
+  jobs: toCatalog,
+  migrations: [...base, 'lib'],
+  health: toHealth,
+  // Reads the environment with the parsers of those it configures.
+  config: ['lib', 'crypto', 'health'],
+  operations: toOperations,
+  // Starts a server before there is a catalog, and fills it as an operator would.
+  embedded: toOperations,
+  // Never pools, jobs, migrations, embedded: a route reaches rows by a session and changes by an operation.
+  http: [...toCatalog, 'identity', 'tenant', 'data', 'health', 'config', 'operations'],
+  version: [],
+  // What must hold before anything is served: roles, schemas, rules of isolation.
+  startup: [...toHealth, 'config'],
+  // What the gateway is made of, before anything is opened.
+  parts: toOperations,
+  gateway: [...everything, 'startup', 'parts', 'version'],
+  // The way in for a process, and the one for those who embed the gateway in theirs.
+  main: [...everything, 'startup', 'parts', 'gateway', 'version'],
+  index: [...everything, 'startup', 'parts', 'gateway', 'version'],
+  cli: [...base, 'lib', 'config', 'version', 'gateway'],
+}
+
+/** Types of these may be imported from anywhere: settings are handed down from the top, so their shape is known below. */
+const typesForAll = ['config']
+
+const MAX_LINES = 400
+
+interface Import {
+  readonly from: string
+  /** As written. */
+  readonly specifier: string
+  /** Path below src, for a file of ours. */
+  readonly to: string | null
+  /** True for `import type` and `export type`, of which nothing is left at run time. */
+  readonly typeOnly: boolean
+}
+
+const src = fileURLToPath(new URL('../../src', import.meta.url))
+const files: readonly string[] = readdirSync(src, { recursive: true, encoding: 'utf8' })
+  .map((path) => path.replaceAll('\\', '/'))
+  .filter((path) => path.endsWith('.ts'))
+  .sort()
+const textOf = new Map(files.map((path) => [path, readFileSync(join(src, path), 'utf8')]))
+const codeOf = new Map([...textOf].map(([path, text]) => [path, withoutComments(text)]))
+const imports = files.flatMap(importsOf)
+
+/** Leaves strings alone, so that `//` in a URL does not hide the rest of a line. */
+function withoutComments(text: string): string {
+  return text.replace(
+    /('(?:\\.|[^'\\\n])*'|"(?:\\.|[^"\\\n])*"|`(?:\\.|[^`\\])*`)|\/\*[\s\S]*?\*\/|\/\/[^\n]*/g,
+    (_, string: string | undefined) => string ?? ' ',
+  )
+}
+
+function importsOf(from: string): Import[] {
+  const statement =
+    /^[ \t]*(?:import|export)\s+(type\s+)?(?:[\w*$,{}\s]+?\s+from\s+)?['"]([^'"\n]+)['"]|\bimport\(\s*['"]([^'"\n]+)['"]/gm
+  return [...(codeOf.get(from) ?? '').matchAll(statement)].map(([, type, direct, dynamic]) => {
+    const specifier = direct ?? dynamic ?? ''
+    const to = specifier.startsWith('.') ? join(dirname(from), specifier).replaceAll('\\', '/') : null
+    return { from, specifier, to, typeOnly: type !== undefined }
+  })
+}
+
+/** `catalog/store.ts` → catalog; `errors.ts` → errors. */
+function layerOf(path: string): string {
+  return path.split('/')[0]?.replace(/\.ts$/, '') ?? path
+}
+
+function filesWith(pattern: RegExp): string[] {
+  return files.filter((path) => pattern.test(codeOf.get(path) ?? ''))
+}
+
+describe('who may import whom', () => {
+  test('every folder of src has a line in the table', () => {
+    const unknown = [...new Set(files.map(layerOf))].filter((layer) => mayImport[layer] === undefined)
+    expect(unknown, 'add a line to mayImport that says what it may import').toEqual([])
+  })
+
+  test('the table itself points one way only', () => {
+    const layers = new Map(Object.entries(mayImport).map(([layer, allowed]) => [layer, allowed]))
+    expect(cyclesIn(new Map([...layers].map(([l, to]) => [l, to.filter((other) => other !== l)])))).toEqual(
+      [],
+    )
+  })
+
+  test('every import points to a lower layer', () => {
+    const wrong = imports
+      .filter(({ to }) => to !== null)
+      .filter(({ from, to, typeOnly }) => !isAllowed(layerOf(from), layerOf(to ?? ''), typeOnly))
+      .map(({ from, to }) => `${from} imports ${to}: ${layerOf(from)} may not know ${layerOf(to ?? '')}`)
+    expect(wrong, 'move what is shared to a lower layer, or hand it in from gateway.ts').toEqual([])
+  })
+
+  test('nobody but gateway.ts imports http', () => {
+    const wrong = imports
+      .filter(({ to }) => to !== null && layerOf(to) === 'http')
+      .filter(({ from }) => !['http', 'gateway'].includes(layerOf(from)))
+    expect(wrong.map(({ from, to }) => `${from} imports ${to}`)).toEqual([])
+  })
+
+  test('the tenant schema stands on drizzle alone', () => {
+    const wrong = imports.filter(({ from, to, specifier }) => {
+      return layerOf(from) === 'tenant' && to === null && !/^drizzle-orm(?:\/|$)/.test(specifier)
+    })
+    expect(wrong.map(({ from, specifier }) => `${from} imports ${specifier}`)).toEqual([])
+  })
+
+  test('every relative import names a file that exists', () => {
+    const wrong = imports.filter(({ to }) => to?.endsWith('.ts') && !files.includes(to))
+    expect(wrong.map(({ from, to }) => `${from} imports ${to}`)).toEqual([])
+  })
+
+  // Types count too: a file that cannot be understood without the one that cannot be understood without it is one file.
+  test('no file imports itself by way of others', () => {
+    const graph = new Map<string, string[]>(files.map((path) => [path, []]))
+    for (const { from, to } of imports) if (to !== null) graph.get(from)?.push(to)
+    expect(cyclesIn(graph)).toEqual([])
+  })
+})
+
+function isAllowed(from: string, to: string, typeOnly: boolean): boolean {
+  if (from === to || mayImport[from]?.includes(to)) return true
+  return typeOnly && typesForAll.includes(to)
+}
+
+/** The cycles of a graph, each as `a → b → a`, found by walking depth first. */
+function cyclesIn(graph: ReadonlyMap<string, readonly string[]>): string[] {
+  const done = new Set<string>()
+  const found: string[] = []
+  const walk = (node: string, path: readonly string[]) => {
+    const at = path.indexOf(node)
+    if (at !== -1) found.push([...path.slice(at), node].join(' → '))
+    if (at !== -1 || done.has(node)) return
+    for (const next of graph.get(node) ?? []) walk(next, [...path, node])
+    done.add(node)
+  }
+  for (const node of graph.keys()) walk(node, [])
+  return found
+}
+
+describe('what only one place may do', () => {
+  test('only lib/pg.ts makes clients and pools', () => {
+    // postmaster.ts logs in once to see whether a server it has just started is ready, before there is any policy to obey.
+    const mayUsePg = ['lib/pg.ts', 'embedded/postmaster.ts', 'pools/tenant-unit.ts']
+    const wrong = imports
+      .filter(({ specifier, typeOnly }) => !typeOnly && /^pg(?:-pool|-native)?(?:\/|$)/.test(specifier))
+      .filter(({ from }) => !mayUsePg.includes(from))
+      .map(({ from, specifier }) => `${from} imports ${specifier}`)
+    expect(wrong, 'use connectClient or createPool of lib/pg.ts, or `import type`').toEqual([])
+  })
+
+  test('the tenant unit takes from pg what writes a query, and no client', () => {
+    const used = [...(codeOf.get('pools/tenant-unit.ts') ?? '').matchAll(/\b(new\s+)?pg\.(Client|Pool)\b/g)]
+    expect(used.map(([text]) => text)).toEqual([])
+  })
+
+  // A session must not be able to make a database connection of its own from a text.
+  test('drizzle is given a client, never a connection string', () => {
+    expect(filesWith(/\bdrizzle\(\s*(?:\{[^}]*\bconnection\b\s*:|['"`])/)).toEqual([])
+  })
+
+  test('only config.ts reads the environment', () => {
+    const reads =
+      /\bprocess\s*(?:\?\.|\.)\s*env\b|\bprocess\s*\[\s*['"]env['"]|\{[^}]*\benv\b[^}]*\}\s*(?:=\s*process\b|from\s*['"](?:node:)?process['"])/
+    const wrong = filesWith(reads).filter((path) => path !== 'config.ts')
+    expect(wrong, 'read it in config.ts and hand the value down').toEqual([])
+  })
+
+  test("only catalog/databases.ts opens a database's credential", () => {
+    // keyring.ts lists the purposes there are.
+    const wrong = filesWith(/database-credential/).filter((path) => path !== 'crypto/keyring.ts')
+    expect(wrong).toEqual(['catalog/databases.ts'])
+  })
+})
+
+describe('the form of files', () => {
+  test('named exports only', () => {
+    expect(filesWith(/^\s*export\s+default\b|\bas\s+default\b/m)).toEqual([])
+  })
+
+  test(`no file has more than ${MAX_LINES} lines`, () => {
+    const long = files
+      .map((path) => ({ path, lines: (textOf.get(path) ?? '').trimEnd().split('\n').length }))
+      .filter(({ lines }) => lines > MAX_LINES)
+    expect(
+      long.map(({ path, lines }) => `${path}: ${lines}`),
+      'a file has one idea; split it',
+    ).toEqual([])
+  })
+
+  test('folders are at most three deep, and names are in kebab-case', () => {
+    expect(files.filter((path) => path.split('/').length > 4)).toEqual([])
+    expect(
+      files.filter((path) => !/^(?:[a-z0-9]+(?:-[a-z0-9]+)*\/)*[a-z0-9]+(?:-[a-z0-9]+)*\.ts$/.test(path)),
+    ).toEqual([])
+  })
+})
+
+// The tests above prove something only if the reader of imports misses none.
+test.each([
+  ["import { a } from './x.ts'", './x.ts', false],
+  ["import type { a } from './x.ts'", './x.ts', true],
+  ["import {\n  a,\n  type B,\n} from './x.ts'", './x.ts', false],
+  ["import a, { b as c } from './x.ts'", './x.ts', false],
+  ["import * as a from './x.ts'", './x.ts', false],
+  ["import './x.ts'", './x.ts', false],
+  ["export * from './x.ts'", './x.ts', false],
+  ["export type { A } from './x.ts'", './x.ts', true],
+  ["const a = await import('./x.ts')", './x.ts', false],
+])('an import is seen: %j', (text, specifier, typeOnly) => {
+  const path = 'probe.ts'
+  codeOf.set(path, withoutComments(`// import { no } from './no.ts'\n${text}\n/* import './no.ts' */`))
+  expect(importsOf(path)).toEqual([{ from: path, specifier, to: 'x.ts', typeOnly }])
+  codeOf.delete(path)
+})

@@ -1,0 +1,235 @@
+import { execFileSync } from 'node:child_process'
+import { existsSync, mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { afterAll, describe, expect, test } from 'vitest'
+import { parse } from 'yaml'
+import { readSettings } from '../../src/config.ts'
+
+interface Service {
+  image?: string
+  build?: { context: string; dockerfile: string }
+  environment?: Record<string, string>
+  volumes?: string[]
+  ports?: string[]
+  networks?: string[]
+  depends_on?: Record<string, { condition: string }>
+  healthcheck?: object
+  deploy?: { replicas: number }
+}
+
+interface Compose {
+  services: Record<string, Service>
+  networks: Record<string, { internal?: boolean }>
+  volumes: Record<string, object>
+}
+
+const root = fileURLToPath(new URL('../..', import.meta.url))
+const read = (path: string) => readFileSync(join(root, path), 'utf8')
+const compose: Compose = parse(read('docker-compose.yml'), { merge: true })
+const services = Object.entries(compose.services)
+const gateway = compose.services.gateway ?? {}
+const environment = gateway.environment ?? {}
+const databases = services.filter(([, { image }]) => image?.startsWith('postgres:'))
+
+const scratch = mkdtempSync(join(tmpdir(), 'freehold-compose-'))
+afterAll(() => rmSync(scratch, { recursive: true }))
+
+/** The secrets as `deploy/make-env.sh` writes them. */
+function makeSecrets(): Record<string, string> {
+  const path = join(scratch, 'env')
+  execFileSync('sh', [join(root, 'deploy/make-env.sh'), path], { stdio: 'pipe' })
+  expect(statSync(path).mode & 0o077).toBe(0)
+  const lines = readFileSync(path, 'utf8').trim().split('\n')
+  return Object.fromEntries(lines.map((line) => line.split('=') as [string, string]))
+}
+
+/** Compose's own rules for `${NAME:?message}` and `${NAME:-default}`, the two forms that are used. */
+function interpolate(text: string, values: Record<string, string>): string {
+  return text.replace(/\$\{(\w+):([?-])([^}]*)\}/g, (_, name: string, kind: string, rest: string) => {
+    const value = values[name]
+    if (value !== undefined && value !== '') return value
+    if (kind === '?') throw new Error(`${name} ${rest}`)
+    return rest
+  })
+}
+
+describe('docker-compose.yml', () => {
+  test('has the parts that it promises', () => {
+    expect(Object.keys(compose.services).sort()).toEqual(['catalog-db', 'gateway', 'proxy', 'tenant-db'])
+    expect(gateway.deploy?.replicas).toBe(2)
+    expect(databases).toHaveLength(2)
+  })
+
+  test.each(services)('%s: every name it uses is declared', (_, service) => {
+    for (const other of Object.keys(service.depends_on ?? {}))
+      expect(Object.keys(compose.services)).toContain(other)
+    for (const network of service.networks ?? []) expect(Object.keys(compose.networks)).toContain(network)
+    for (const volume of service.volumes ?? []) {
+      const [source = ''] = volume.split(':')
+      if (source.startsWith('.')) expect(existsSync(join(root, source)), source).toBe(true)
+      else expect(Object.keys(compose.volumes)).toContain(source)
+    }
+    if (service.build)
+      expect(existsSync(join(root, service.build.context, service.build.dockerfile))).toBe(true)
+  })
+
+  test.each(services)('%s: its image is pinned to a version', (_, { image, build }) => {
+    if (build === undefined) expect(image).toMatch(/^[a-z]+:\d+(?:\.\d+)*(?:-[a-z]+)?$/)
+  })
+
+  test.each(services)(
+    '%s: who waits for another being healthy waits for one that can say so',
+    (_, service) => {
+      for (const [other, { condition }] of Object.entries(service.depends_on ?? {})) {
+        expect(condition).toBe('service_healthy')
+        const { healthcheck, build } = compose.services[other] ?? {}
+        expect(healthcheck !== undefined || /^HEALTHCHECK /m.test(read(build?.dockerfile ?? ''))).toBe(true)
+      }
+    },
+  )
+
+  test.each(databases)('%s is reachable from the gateways only', (_, { ports, networks }) => {
+    expect(ports).toBeUndefined()
+    expect(networks).toEqual(['data'])
+    expect(compose.networks.data?.internal).toBe(true)
+  })
+
+  test('publishes the proxy alone, to this machine alone', () => {
+    expect(services.flatMap(([name, { ports }]) => (ports ? [name] : []))).toEqual(['proxy'])
+    expect(compose.services.proxy?.ports).toEqual([expect.stringMatching(/^127\.0\.0\.1:/)])
+  })
+
+  test('has no secret in it, and refuses to start without one', () => {
+    const names = /(?:PASSWORD|TOKEN|_KEY)$/
+    for (const [, service] of services) {
+      for (const [name, value] of Object.entries(service.environment ?? {})) {
+        if (names.test(name)) expect(value, name).toMatch(/^\$\{\w+:\?[^}]+\}$/)
+        if (value.includes('://')) expect(value, name).toMatch(/\/\/\w+:\$\{\w+:\?[^}]+\}@/)
+      }
+    }
+    expect(() => interpolate(read('docker-compose.yml'), {})).toThrow('run deploy/make-env.sh')
+  })
+})
+
+describe('what the gateway is given', () => {
+  test('every name is a setting that it knows', () => {
+    const known = [...read('src/config.ts').matchAll(/reader\s*\.\w+\(\s*'([A-Z_]+)'/g)].map(
+      ([, name]) => name,
+    )
+    expect(known).toContain('CATALOG_DATABASE_URL')
+    expect(Object.keys(environment).filter((name) => !known.includes(name))).toEqual([])
+    const inImage = [...read('deploy/Dockerfile').matchAll(/^ENV (.*)$/gm)].flatMap(([, line = '']) =>
+      line.split(' '),
+    )
+    expect(inImage.map((entry) => entry.split('=')[0]).filter((name) => !known.includes(name))).toEqual([])
+  })
+
+  test('is accepted as it is, with the secrets that make-env.sh draws', () => {
+    const secrets = makeSecrets()
+    const settings = readSettings(parse(interpolate(JSON.stringify(environment), secrets)))
+    expect(settings.embedded).toBe(false)
+    expect(settings.databases?.shared).toMatchObject({
+      host: 'catalog-db',
+      user: 'freehold_shared',
+      sslMode: 'disable',
+    })
+    expect(settings.databases?.sharedMigration?.user).toBe('freehold_owner')
+    expect(settings.hostRules?.names).toEqual([{ host: 'tenant-db', port: 5432 }])
+    expect(new Set(Object.values(secrets)).size).toBe(Object.keys(secrets).length)
+    const wanted = [...read('docker-compose.yml').matchAll(/\$\{(\w+):\?/g)].map(([, name]) => name)
+    expect([...new Set(wanted)].sort()).toEqual(Object.keys(secrets).sort())
+  })
+
+  test('make-env.sh never replaces a file', () => {
+    const again = () =>
+      execFileSync('sh', [join(root, 'deploy/make-env.sh'), join(scratch, 'env')], { stdio: 'pipe' })
+    const before = readFileSync(join(scratch, 'env'), 'utf8')
+    expect(again).toThrow()
+    expect(readFileSync(join(scratch, 'env'), 'utf8')).toBe(before)
+  })
+
+  test("leaves room among a server's 100 connections", () => {
+    const replicas = gateway.deploy?.replicas ?? 1
+    expect(Number(environment.MAX_CONNECTIONS_PER_SERVER) * replicas).toBeLessThanOrEqual(90)
+  })
+
+  test('is stopped later than it drains', () => {
+    const grace = /stop_grace_period: (\d+)s/.exec(read('docker-compose.yml'))?.[1]
+    expect(Number(grace)).toBeGreaterThan(Number(environment.SHUTDOWN_GRACE_SECONDS))
+  })
+})
+
+describe('the servers at their first start', () => {
+  const catalogServer = read('deploy/postgres/catalog-server.sql')
+  const tenantServer = read('deploy/postgres/tenant-server.sql')
+  const roles = (sql: string) =>
+    [...sql.matchAll(/CREATE ROLE (\w+)([^;]*);/g)].map(([, name, rest]) => ({ name, rest }))
+  const owners = (sql: string) =>
+    [...sql.matchAll(/CREATE DATABASE \w+ OWNER (\w+)/g)].map(([, owner]) => owner)
+  const userOf = (setting: string) => /\/\/(\w+):/.exec(environment[setting] ?? '')?.[1]
+
+  test('no role that is made is a superuser, bypasses row-level security or makes others', () => {
+    const all = [...roles(catalogServer), ...roles(tenantServer)]
+    expect(all).toHaveLength(5)
+    for (const { name, rest } of all) {
+      for (const word of ['NOSUPERUSER', 'NOBYPASSRLS', 'NOCREATEDB', 'NOCREATEROLE'])
+        expect(rest, name).toContain(word)
+    }
+  })
+
+  test('the roles that serve own nothing, and the one that migrates owns both databases', () => {
+    expect(owners(catalogServer)).toEqual(['freehold_owner', 'freehold_owner'])
+    expect(userOf('CATALOG_DATABASE_URL')).toBe('freehold_catalog')
+    expect(userOf('SHARED_DATABASE_URL')).toBe('freehold_shared')
+    expect(userOf('CATALOG_MIGRATION_DATABASE_URL')).toBe('freehold_owner')
+    expect(userOf('SHARED_MIGRATION_DATABASE_URL')).toBe('freehold_owner')
+    expect(catalogServer).toMatch(
+      /DEFAULT PRIVILEGES FOR ROLE freehold_owner[^;]*ON TABLES TO freehold_shared;/,
+    )
+    expect(catalogServer).not.toMatch(/GRANT freehold_owner TO|TRUNCATE/)
+  })
+
+  test('nobody may connect to a database that is not theirs', () => {
+    expect(catalogServer).toContain('REVOKE ALL ON DATABASE catalog, shared FROM PUBLIC;')
+    expect(tenantServer).toContain('REVOKE ALL ON DATABASE acme, globex FROM PUBLIC;')
+  })
+
+  test.each([
+    ['catalog-db', catalogServer],
+    ['tenant-db', tenantServer],
+  ])('%s: every password that its script reads is given, and none is written there', (name, sql) => {
+    const wanted = [...sql.matchAll(/^\\getenv \w+ (\w+)$/gm)].map(([, variable]) => variable)
+    const given = Object.keys(compose.services[name]?.environment ?? {}).filter(
+      (key) => key !== 'POSTGRES_PASSWORD',
+    )
+    expect(given).toEqual(wanted)
+    expect(sql).not.toMatch(/PASSWORD\s+'/)
+  })
+})
+
+describe('the image', () => {
+  const dockerfile = read('deploy/Dockerfile')
+
+  test('runs the entry point as an ordinary user', () => {
+    expect(dockerfile).toMatch(/^USER node$/m)
+    expect(dockerfile.trimEnd().split('\n').at(-1)).toBe('CMD ["node", "src/main.ts"]')
+    expect(dockerfile).toContain('/livez')
+  })
+
+  test('copies what exists and what .dockerignore lets through', () => {
+    const allowed = [...read('.dockerignore').matchAll(/^!(.+)$/gm)].map(([, path]) => path)
+    const copied = [...dockerfile.matchAll(/^COPY (?!--from)(.+) \S+$/gm)].flatMap(([, paths = '']) =>
+      paths.split(' '),
+    )
+    expect([...new Set(copied)].sort()).toEqual([...allowed].sort())
+    for (const path of copied) expect(existsSync(join(root, path)), path).toBe(true)
+  })
+})
+
+test('the proxy asks for readiness, of as many gateways as there are', () => {
+  const proxy = read('deploy/haproxy.cfg')
+  expect(proxy).toContain('option httpchk GET /readyz')
+  expect(proxy).toMatch(new RegExp(`server-template gateway- ${gateway.deploy?.replicas} gateway:8080 check`))
+})

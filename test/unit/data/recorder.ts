@@ -1,0 +1,32 @@
+import type { TenantDb, TenantSession } from '../../../src/tenant/session.ts'
+
+export interface Sent {
+  readonly text: string
+  readonly values: unknown[]
+}
+
+/** A session that keeps what would be sent and answers each statement with the next rows (or error) of its script. */
+export function recorder(tenantId: string, ...script: (readonly unknown[] | Error)[]) {
+  const sent: Sent[] = []
+  const query = async (statement: Sent) => {
+    sent.push(statement)
+    const next = script.shift() ?? []
+    if (next instanceof Error) throw next
+    return { rows: next }
+  }
+  const session: TenantSession = {
+    tenantId,
+    db: { $client: { query } } as unknown as TenantDb,
+    transaction: () => Promise.reject(new Error('not used')),
+  }
+  return { session, sent }
+}
+
+/** What pg throws for an error of the server. */
+export function serverError(code: string, constraint?: string): Error {
+  return Object.assign(new Error('Key (place_id)=(secret) is not present'), {
+    code,
+    constraint,
+    detail: 'secret',
+  })
+}

@@ -1,0 +1,137 @@
+import { randomUUID } from 'node:crypto'
+import type { FastifyInstance } from 'fastify'
+import type { Route } from '../../../src/catalog/directory.ts'
+import { fail } from '../../../src/errors.ts'
+import type { HttpDeps } from '../../../src/http/deps.ts'
+import { createServer } from '../../../src/http/server.ts'
+import { PermissionSet } from '../../../src/identity/permissions.ts'
+import type { UserPrincipal } from '../../../src/identity/principal.ts'
+import { createLogger } from '../../../src/logger.ts'
+import { Metrics } from '../../../src/metrics.ts'
+
+/** Tenants, people and keys that exist only here. What a test does not replace throws when it is reached. */
+export const ACME = '01900000-0000-7000-8000-00000000000a'
+export const OTHER = '01900000-0000-7000-8000-00000000000b'
+export const GONE = '01900000-0000-7000-8000-00000000000c'
+
+export const TOKENS = {
+  reader: 'eyJ.reader.sig',
+  writer: 'eyJ.writer.sig',
+  gone: 'eyJ.gone.sig',
+  expired: 'eyJ.expired.sig',
+  admin: 'fho_admin',
+  viewer: 'fho_viewer',
+  clientKey: 'fhk_acme',
+}
+
+const AUTH_CONFIG = {
+  passwordPolicy: { minLength: 12, requireMixed: false },
+  accessTokenSeconds: 900,
+  refreshTokenSeconds: 2_592_000,
+  lockout: { attempts: 10, windowSeconds: 900 },
+}
+
+export function routeOf(tenantId: string, code: string, status: Route['status'] = 'ACTIVE'): Route {
+  const at = new Date('2026-01-01T00:00:00Z')
+  return Object.freeze({
+    ...{ tenantId, code, status, name: code.toUpperCase(), parentId: null, placement: 'shared', epoch: 1 },
+    ...{ authConfig: AUTH_CONFIG, createdAt: at, updatedAt: at, database: null },
+  } as Route)
+}
+
+const ROUTES = [routeOf(ACME, 'acme-corp'), routeOf(OTHER, 'other'), routeOf(GONE, 'gone', 'INACTIVE')]
+
+function user(tenantId: string, tenantCode: string, permissions: string[]): UserPrincipal {
+  const names = new PermissionSet(permissions)
+  return {
+    kind: 'user',
+    userId: randomUUID(),
+    tenantId,
+    tenantCode,
+    permissions: names,
+    roles: [],
+    tokenId: 'j',
+  }
+}
+
+const USERS: Record<string, UserPrincipal> = {
+  [TOKENS.reader]: user(ACME, 'acme-corp', ['properties:read', 'client-keys:write']),
+  [TOKENS.writer]: user(ACME, 'acme-corp', ['*']),
+  [TOKENS.gone]: user(GONE, 'gone', ['*']),
+}
+
+/** A thing of which the named parts exist; asking for any other fails the test. */
+export function only<T extends object>(parts: Partial<T>): T {
+  return new Proxy(parts, {
+    get(target, name) {
+      if (name in target) return Reflect.get(target, name)
+      if (typeof name === 'symbol' || name === 'then') return undefined
+      throw new Error(`the test did not expect ${String(name)}`)
+    },
+  }) as T
+}
+
+export function makeDeps(changes: Partial<HttpDeps> = {}): HttpDeps {
+  return {
+    settings: { actForHeader: 'x-account-id', version: '1.2.3' },
+    log: createLogger('silent'),
+    metrics: new Metrics(),
+    lifecycle: { isStarting: () => false, isDraining: () => false },
+    directory: {
+      peekById: (id) => (id === ACME ? ROUTES[0] : undefined),
+      peekByCode: () => undefined,
+      byId: async (id) => ROUTES.find((route) => route.tenantId === id) ?? null,
+      byCode: async (code) => ROUTES.find((route) => route.code === code) ?? null,
+    },
+    tokens: {
+      peek: (token) => (token === TOKENS.reader ? USERS[token] : undefined),
+      verify: async (token) => {
+        if (token === TOKENS.expired) throw fail('TOKEN_EXPIRED')
+        return USERS[token] ?? Promise.reject(fail('TOKEN_INVALID'))
+      },
+    },
+    operators: only<HttpDeps['operators']>({
+      recognises: (token) => token.startsWith('fho_'),
+      authenticate: async (token) => {
+        const role = token === TOKENS.admin ? 'admin' : token === TOKENS.viewer ? 'viewer' : null
+        if (role === null) throw fail('INVALID_CREDENTIALS')
+        return { kind: 'operator', id: role, name: role, role }
+      },
+    }),
+    clientKeys: only<HttpDeps['clientKeys']>({
+      authenticate: async (key) => {
+        if (key !== TOKENS.clientKey) throw fail('INVALID_CREDENTIALS')
+        const permissions = new PermissionSet(['properties:*'])
+        return { kind: 'client-key', keyId: 'k', tenantId: ACME, permissions }
+      },
+    }),
+    signingKeys: { jwks: () => ({ keys: [{ kty: 'OKP', kid: 'k1' }] }) },
+    signIn: only<HttpDeps['signIn']>({}),
+    sessions: only<HttpDeps['sessions']>({}),
+    homeIsDown: () => false,
+    operations: only<HttpDeps['operations']>({}),
+    probes: only<HttpDeps['probes']>({
+      readiness: () => 'ready',
+      pingCatalog: async () => 1,
+      pingShared: async () => 1.234,
+      countDatabases: async () => ({ pending_validation: 0, active: 2, failed: 1, inactive: 0 }),
+      gauges: () => ({ activePools: 1, cachedConfigs: 2, connections: { open: 3, max: 100 } }),
+    }),
+    cursors: only<HttpDeps['cursors']>({}),
+    ...changes,
+  }
+}
+
+/** A server with routes of the test's own beside the real ones. */
+export function makeServer(
+  changes?: Partial<HttpDeps>,
+  add?: (server: FastifyInstance) => void,
+): FastifyInstance {
+  const server = createServer(makeDeps(changes))
+  add?.(server)
+  return server
+}
+
+export function bearer(token: string): Record<string, string> {
+  return { authorization: `Bearer ${token}` }
+}

@@ -1,0 +1,76 @@
+import fc from 'fast-check'
+import { describe, expect, test } from 'vitest'
+import { KNOWN_PERMISSIONS, PermissionSet, parsePermission } from '../../../src/identity/permissions.ts'
+
+const word = fc.stringMatching(/^[a-z][a-z-]{0,8}$/)
+const exact = fc.tuple(word, word).map(([resource, action]) => `${resource}:${action}`)
+const granted = fc.array(
+  fc.oneof(
+    exact,
+    word.map((resource) => `${resource}:*`),
+    fc.constant('*'),
+    fc.string(),
+  ),
+)
+
+describe('a permission', () => {
+  test.each(['*', 'users:*', 'users:read', 'client-keys:write'])('may be %s', (text) => {
+    expect(parsePermission(text)).not.toBeNull()
+  })
+
+  test.each([
+    '',
+    'users',
+    'users:',
+    ':read',
+    '*:read',
+    'Users:read',
+    'users:read:all',
+    'users:re*',
+    ' users:read',
+    'users:read\n',
+    '**',
+    `a:${'b'.repeat(100)}`,
+  ])('may not be %j', (text) => {
+    expect(parsePermission(text)).toBeNull()
+  })
+
+  test('that the routes ask for has the form', () => {
+    for (const permission of KNOWN_PERMISSIONS) expect(parsePermission(permission)).not.toBeNull()
+  })
+})
+
+describe('a set of permissions', () => {
+  test('grants exactly what is listed, or covered by a wildcard', () => {
+    fc.assert(
+      fc.property(granted, exact, (list, asked) => {
+        const [resource] = asked.split(':')
+        const expected = list.includes('*') || list.includes(`${resource}:*`) || list.includes(asked)
+        expect(new PermissionSet(list).has(asked)).toBe(expected)
+      }),
+    )
+  })
+
+  test('means the same after it was listed and read again', () => {
+    fc.assert(
+      fc.property(granted, exact, (list, asked) => {
+        const set = new PermissionSet(list)
+        expect(new PermissionSet(set.list).has(asked)).toBe(set.has(asked))
+        expect(new PermissionSet(set.list).list).toEqual(set.list)
+      }),
+    )
+  })
+
+  test('is not extended by texts that are no permission', () => {
+    const set = new PermissionSet(['users', 'users:', '*:read', ':*', 'toString', '__proto__:x:*'])
+    expect(set.list).toEqual([])
+    for (const asked of ['users:read', 'users', ':read', 'toString', '', '__proto__:x'])
+      expect(set.has(asked)).toBe(false)
+  })
+
+  test('cannot be changed', () => {
+    const set = new PermissionSet(['users:read'])
+    expect(Object.isFrozen(set)).toBe(true)
+    expect(Object.isFrozen(set.list)).toBe(true)
+  })
+})

@@ -1,0 +1,35 @@
+import fc from 'fast-check'
+import { expect, test } from 'vitest'
+import { makeRefreshToken, parseRefreshToken } from '../../../src/identity/sessions.ts'
+
+test('a refresh token tells its tenant and session without a look-up', () => {
+  fc.assert(
+    fc.property(fc.uuid(), fc.uuid(), (tenantId, sessionId) => {
+      const token = makeRefreshToken(tenantId, sessionId)
+      expect(parseRefreshToken(token.text)).toEqual(token)
+    }),
+  )
+})
+
+test('what is no refresh token is told by its form', () => {
+  const { text } = makeRefreshToken('01890000-0000-7000-8000-000000000001')
+  const wrong = [
+    '',
+    text.slice(1),
+    `${text}A`,
+    `${text}\n`,
+    text.replace('fhr_', 'fhk_'),
+    text.replace(/.$/, '*'),
+  ]
+  for (const each of wrong) expect(parseRefreshToken(each)).toBeNull()
+  fc.assert(fc.property(fc.string(), (junk) => parseRefreshToken(junk) === null))
+})
+
+test('there is one spelling only', () => {
+  const { text } = makeRefreshToken('01890000-0000-7000-8000-000000000001')
+  const alphabet = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_'
+  // 32 bytes leave two bits of the last character unused: four spellings, of which one counts.
+  const last = alphabet.indexOf(text.at(-1) ?? '')
+  const others = [1, 2, 3].map((bits) => text.slice(0, -1) + alphabet[last | bits])
+  for (const other of others) expect(parseRefreshToken(other)).toBeNull()
+})

@@ -1,0 +1,379 @@
+import { inspect } from 'node:util'
+import fc from 'fast-check'
+import { describe, expect, it } from 'vitest'
+import {
+  ConnectionStringError,
+  type ConnectionStringReason,
+  isIpLiteral,
+  parseConnectionString,
+} from '../../../src/lib/connection-string.ts'
+
+function reasonOf(text: string): ConnectionStringReason | 'accepted' {
+  try {
+    parseConnectionString(text)
+    return 'accepted'
+  } catch (error) {
+    if (!(error instanceof ConnectionStringError)) throw error
+    return error.reason
+  }
+}
+
+function read(text: string) {
+  const { password, ...rest } = parseConnectionString(text)
+  return { ...rest, password: password.reveal() }
+}
+
+const hostOf = (host: string) => parseConnectionString(`postgres://u:p@${host}/d`).host
+
+describe('parseConnectionString accepts', () => {
+  it('the full form', () => {
+    const text =
+      'postgresql://al:s3cret@DB.Example.com:6432/app?sslmode=verify-ca&application_name=my%20app/1'
+    expect(read(text)).toEqual({
+      host: 'db.example.com',
+      port: 6432,
+      database: 'app',
+      user: 'al',
+      password: 's3cret',
+      sslMode: 'verify-ca',
+      applicationName: 'my app/1',
+    })
+  })
+
+  it('the short form, with port 5432 and nothing assumed', () => {
+    expect(read('postgres://u:p@h/d')).toEqual({
+      ...{ host: 'h', port: 5432, database: 'd', user: 'u', password: 'p' },
+      ...{ sslMode: null, applicationName: null },
+    })
+  })
+
+  it('percent-encoded and raw UTF-8, and colons in a password', () => {
+    expect(read('postgres://u%40x:p%2F%3F%23%5B:%C3%A9é%20+@h/d%2Fe')).toMatchObject({
+      ...{ user: 'u@x', password: 'p/?#[:éé +', database: 'd/e' },
+    })
+  })
+
+  it.each([
+    ['127.0.0.1', '127.0.0.1'],
+    ['[::1]', '::1'],
+    ['[2001:DB8:0:0:0:0:0:1]', '2001:db8::1'],
+    ['[::ffff:169.254.169.254]', '::ffff:a9fe:a9fe'],
+    ['[::127.0.0.1]', '::7f00:1'],
+    ['[64:ff9b::10.0.0.1]', '64:ff9b::a00:1'],
+    ['my_db-1.internal', 'my_db-1.internal'],
+    ['1.example.com', '1.example.com'],
+    ['0x7f.example', '0x7f.example'],
+  ])('the host %s as %s', (written, host) => expect(hostOf(written)).toBe(host))
+
+  it.each(['disable', 'require', 'verify-ca', 'verify-full'])('sslmode=%s', (mode) => {
+    expect(parseConnectionString(`postgres://u:p@h/d?sslmode=${mode}`).sslMode).toBe(mode)
+  })
+
+  it('exactly 2048 bytes', () => {
+    const text = `postgres://u:${'p'.repeat(2048 - 17)}@h/d`
+    expect([text.length, reasonOf(text), reasonOf(`${text}d`)]).toEqual([2048, 'accepted', 'TOO_LONG'])
+    expect(reasonOf(`postgres://u:${'é'.repeat(1020)}@h/d`)).toBe('TOO_LONG')
+  })
+})
+
+describe('parseConnectionString refuses', () => {
+  it.each<[string, ConnectionStringReason]>([
+    // schemes
+    ['', 'SCHEME_INVALID'],
+    ['hello', 'SCHEME_INVALID'],
+    ['mysql://u:p@h/d', 'SCHEME_INVALID'],
+    ['POSTGRES://u:p@h/d', 'SCHEME_INVALID'],
+    ['postgres:/u:p@h/d', 'SCHEME_INVALID'],
+    ['host=h user=u', 'CHARACTER_INVALID'],
+    ['socket:/var/run?db=d', 'SCHEME_INVALID'],
+    ['/var/run d', 'CHARACTER_INVALID'],
+    ['/var/run', 'SCHEME_INVALID'],
+    // missing parts, which the driver would take from our own environment
+    ['postgres://', 'CREDENTIALS_INVALID'],
+    ['postgres://h/d', 'CREDENTIALS_INVALID'],
+    ['postgres://u@h/d', 'PASSWORD_MISSING'],
+    ['postgres://u:@h/d', 'PASSWORD_MISSING'],
+    ['postgres://:p@h/d', 'USER_MISSING'],
+    ['postgres://u:p@/d', 'HOST_MISSING'],
+    ['postgres://u:p@:5432/d', 'HOST_MISSING'],
+    ['postgres://u:p@h', 'DATABASE_MISSING'],
+    ['postgres://u:p@h/', 'DATABASE_MISSING'],
+    ['postgres://u:p@h?sslmode=require', 'DATABASE_MISSING'],
+    // paths and fragments
+    ['postgres://u:p@h/d/', 'PATH_INVALID'],
+    ['postgres://u:p@h/d/e', 'PATH_INVALID'],
+    ['postgres://u:p@h//d', 'PATH_INVALID'],
+    ['postgres://u:p@h/d#f', 'FRAGMENT'],
+    ['postgres://u:p#@h/d', 'FRAGMENT'],
+    // several hosts, and the ambiguous @ / ? \ that make parsers see another host
+    ['postgres://u:p@a,b/d', 'HOSTS_SEVERAL'],
+    ['postgres://u:p@a:1,b:2/d', 'HOSTS_SEVERAL'],
+    ['postgres://u:p@[::1],b/d', 'HOSTS_SEVERAL'],
+    ['postgres://u:p@a@b/d', 'CREDENTIALS_INVALID'],
+    ['postgres://u:p@a/d@b/d', 'PATH_INVALID'],
+    ['postgres://u:p/@b/d', 'CREDENTIALS_INVALID'],
+    ['postgres://u:p?@b/d', 'CREDENTIALS_INVALID'],
+    ['postgres://u:p\\@b/d', 'RESERVED_CHARACTER'],
+    ['postgres://u:p[@b/d', 'RESERVED_CHARACTER'],
+    ['postgres://u:p@b\\c/d', 'HOST_INVALID'],
+    // sockets
+    ['postgres://u:p@%2Fvar%2Frun/d', 'HOST_INVALID'],
+    ['postgres://u:p@%2fvar%2frun:5432/d', 'HOST_INVALID'],
+    ['postgres://u:p@/d?host=/var/run', 'HOST_MISSING'],
+    ['postgres://u:p@h/d?host=/var/run', 'PARAMETER_UNKNOWN'],
+    ['postgres://u:p@/var/run/d', 'HOST_MISSING'],
+    // encodings and characters
+    ['postgres://u:p%@h/d', 'ENCODING_INVALID'],
+    ['postgres://u:p%4@h/d', 'ENCODING_INVALID'],
+    ['postgres://u:p%zz@h/d', 'ENCODING_INVALID'],
+    ['postgres://u:%ff@h/d', 'ENCODING_INVALID'],
+    ['postgres://u:%c0%80@h/d', 'ENCODING_INVALID'],
+    ['postgres://u:%ed%a0%80@h/d', 'ENCODING_INVALID'],
+    ['postgres://u:p%00@h/d', 'CONTROL_ENCODED'],
+    ['postgres://u%0a:p@h/d', 'CONTROL_ENCODED'],
+    ['postgres://u:p@h/d%1b', 'CONTROL_ENCODED'],
+    ['postgres://u:p%7f@h/d', 'CONTROL_ENCODED'],
+    ['postgres://u:p%c2%85@h/d', 'CONTROL_ENCODED'],
+    ['postgres://u:p%e2%80%a8@h/d', 'CONTROL_ENCODED'],
+    ['postgres://u:p@h/d?application_name=a%0d', 'CONTROL_ENCODED'],
+    ['postgres://u:p\u0000@h/d', 'CHARACTER_INVALID'],
+    ['postgres://u:p\u0085@h/d', 'CHARACTER_INVALID'],
+    ['postgres://u:p\ud800@h/d', 'CHARACTER_INVALID'],
+    ['postgres://u:p p@h/d', 'CHARACTER_INVALID'],
+    [' postgres://u:p@h/d', 'CHARACTER_INVALID'],
+    ['postgres://u:p@h/d\n', 'CHARACTER_INVALID'],
+    ['postgres://u:p\u00a0@h/d', 'CHARACTER_INVALID'],
+    ['\ufeffpostgres://u:p@h/d', 'CHARACTER_INVALID'],
+    // ports
+    ['postgres://u:p@h:/d', 'PORT_INVALID'],
+    ['postgres://u:p@h:0/d', 'PORT_INVALID'],
+    ['postgres://u:p@h:65536/d', 'PORT_INVALID'],
+    ['postgres://u:p@h:05432/d', 'PORT_INVALID'],
+    ['postgres://u:p@h:+1/d', 'PORT_INVALID'],
+    ['postgres://u:p@h:1e3/d', 'PORT_INVALID'],
+    ['postgres://u:p@h:1:2/d', 'PORT_INVALID'],
+    ['postgres://u:p@[::1]:/d', 'PORT_INVALID'],
+    // parameters that would replace what the code sets
+    ...[
+      'sslmode=no-verify',
+      'sslmode=prefer',
+      'sslmode=',
+      'sslmode',
+      'sslmode=REQUIRE',
+      'sslmode=requir%65',
+    ].map((query): [string, ConnectionStringReason] => [`postgres://u:p@h/d?${query}`, 'SSLMODE_INVALID']),
+    ...[
+      ...[
+        '',
+        'sslmode=require&',
+        '&sslmode=require',
+        'host=x',
+        'port=1',
+        'user=x',
+        'password=x',
+        'replication=d',
+      ],
+      ...['statement_timeout=0', 'query_timeout=1', 'options=-csearch_path%3Dx', 'sslrootcert=/etc/passwd'],
+      ...['sslcert=/x', 'sslkey=/x', 'ssl=0', 'SSLMODE=require', 'ssl%6Dode=require', 'hostaddr=1.2.3.4'],
+      ...['__proto__=x', 'constructor=x', 'uselibpqcompat=true', 'dbname=x', 'service=x', 'encoding=x'],
+    ].map((query): [string, ConnectionStringReason] => [`postgres://u:p@h/d?${query}`, 'PARAMETER_UNKNOWN']),
+    ['postgres://u:p@h/d?sslmode=require&sslmode=require', 'PARAMETER_REPEATED'],
+    ['postgres://u:p@h/d?application_name=a&application_name=b', 'PARAMETER_REPEATED'],
+    ['postgres://u:p@h/d?application_name=', 'APPLICATION_NAME_INVALID'],
+    ['postgres://u:p@h/d?application_name', 'APPLICATION_NAME_INVALID'],
+    ['postgres://u:p@h/d?application_name=%C3%A9', 'APPLICATION_NAME_INVALID'],
+    [`postgres://u:p@h/d?application_name=${'a'.repeat(64)}`, 'APPLICATION_NAME_INVALID'],
+    ['postgres://u:p@h/d?application_name=a=b', 'RESERVED_CHARACTER'],
+    ['postgres://u:p@h/d?sslmode=require?host=x', 'SSLMODE_INVALID'],
+  ])('%j', (text, reason) => expect(reasonOf(text)).toBe(reason))
+
+  it.each([
+    ...[
+      '2130706433',
+      '0x7f000001',
+      '0X7F000001',
+      '017700000001',
+      '127.1',
+      '127.0.1',
+      '0177.0.0.1',
+      '0x7f.0.0.1',
+    ],
+    ...['127.0.0.01', '127.0.0.256', '1.2.3.4.5', '127.0.0.0x1', '0', '0x', 'db.123', '00.0.0.0'],
+  ])('the numeric host %s', (host) => expect(reasonOf(`postgres://u:p@${host}/d`)).toBe('HOST_NUMERIC'))
+
+  it.each([
+    ...[
+      '[127.0.0.1]',
+      '[]',
+      '[::1',
+      '[::1]x',
+      '[[::1]]',
+      '[fe80::1%eth0]',
+      '[fe80::1%25eth0]',
+      '[::1%0]',
+      '[:::]',
+    ],
+    ...[
+      '[1::2::3]',
+      '[::ffff:0127.0.0.1]',
+      '[::ffff:127.1]',
+      '[v1.a]',
+      '[::1/128]',
+      '[12345::]',
+      '[::127.0.0.01]',
+    ],
+    ...[
+      'h.',
+      '.h',
+      'a..b',
+      '-a',
+      'a-',
+      'a.-b',
+      'bücher.example',
+      'ｌocalhost',
+      '１２７.0.0.1',
+      'h%65',
+      '%31',
+      '*',
+      '*.a',
+    ],
+    ...['127.0.0.1.', `${'a'.repeat(64)}.b`, `${'a.'.repeat(126)}ab`, "h'", 'h;x', 'h=x', '$h', 'h!'],
+  ])('the host %s', (host) => expect(reasonOf(`postgres://u:p@${host}/d`)).toMatch(/^HOST_/))
+
+  it('an address without brackets', () => expect(reasonOf('postgres://u:p@::1/d')).not.toBe('accepted'))
+
+  it.each([
+    ['a host of 253', `${'a.'.repeat(126)}b`, 'accepted'],
+    ['a host of 254', `${'a.'.repeat(125)}abcd`, 'HOST_INVALID'],
+    ['a label of 63', 'a'.repeat(63), 'accepted'],
+  ])('or not, at the edge: %s', (_, host, outcome) => {
+    expect(reasonOf(`postgres://u:p@${host}/d`)).toBe(outcome)
+  })
+})
+
+describe('for any text', () => {
+  const grams = [
+    'postgres://',
+    'u',
+    ':',
+    'p',
+    '@',
+    'h',
+    '/',
+    '?',
+    '&',
+    '=',
+    '%',
+    '%00',
+    '%41',
+    '[',
+    ']',
+    '::1',
+  ]
+  const noise = fc.array(
+    fc.oneof(fc.constantFrom(...grams, 'sslmode', '#', ',', '.', '0x7f'), fc.string({ unit: 'binary' })),
+  )
+
+  it('a parse ends in a target or a ConnectionStringError with its fixed text', () => {
+    fc.assert(
+      fc.property(
+        fc.oneof(
+          noise,
+          noise.map((parts) => ['postgres://u:p@', ...parts]),
+        ),
+        (parts) => {
+          try {
+            const { host, port } = parseConnectionString(parts.join(''))
+            expect(host).toMatch(/^(?:[a-z0-9._-]+|[0-9a-f:]+)$/)
+            expect(port > 0 && port < 65536).toBe(true)
+          } catch (error) {
+            expect(error).toBeInstanceOf(ConnectionStringError)
+            const { reason, message } = error as ConnectionStringError
+            expect(message).toBe(new ConnectionStringError(reason).message)
+          }
+        },
+      ),
+      { numRuns: 2000 },
+    )
+  })
+
+  it('no four characters of a password are printed, by an error or by the target', () => {
+    const password = fc.stringMatching(/^[QXZJ]{4,40}$/)
+    const broken = fc.constantFrom('@', '#', '%', '%00', '/', ' ', '@h', '@h,i/d', '@h/d?x=', '@[/d', '@h/d')
+    fc.assert(
+      fc.property(password, broken, (secret, end) => {
+        const printed = printOf(`postgres://u:${secret}${end}${secret}`, `postgres://u:${secret}@h/d`)
+        for (let at = 0; at + 4 <= secret.length; at++)
+          expect(printed).not.toContain(secret.slice(at, at + 4))
+      }),
+    )
+  })
+
+  function printOf(bad: string, good: string): string {
+    const target = parseConnectionString(good)
+    const printed = `${inspect(target)} ${JSON.stringify(target)} ${target.password}`
+    try {
+      const { password, user, port, sslMode } = parseConnectionString(bad)
+      return printed + inspect({ password, user, port, sslMode })
+    } catch (error) {
+      return printed + inspect(error) + JSON.stringify(error) + String(error)
+    }
+  }
+})
+
+describe('a target written out', () => {
+  const label = fc.stringMatching(/^[a-z0-9_](?:[a-z0-9_-]{0,20}[a-z0-9_])?$/)
+  const name = fc.tuple(fc.array(label, { maxLength: 4 }), fc.stringMatching(/^[a-z][a-z0-9]{0,9}$/))
+  const host = fc.oneof(
+    name.map(([labels, last]) => [...labels, last].join('.')),
+    fc.ipV4(),
+    // The URL standard writes IPv6 in the same canonical form, by other code.
+    fc.ipV6().map((text) => new URL(`http://[${text}]`).hostname.slice(1, -1)),
+  )
+  const part = fc
+    .string({ minLength: 1, maxLength: 30, unit: 'grapheme' })
+    .filter((text) => !/[\p{Cc}\u2028\u2029]/u.test(text))
+  const target = fc.record({
+    host,
+    port: fc.integer({ min: 1, max: 65535 }),
+    database: part,
+    user: part,
+    password: part,
+    sslMode: fc.constantFrom(null, 'disable', 'require', 'verify-ca', 'verify-full'),
+    applicationName: fc.option(fc.stringMatching(/^[ -~]{1,63}$/)),
+  })
+  type Plain = typeof target extends fc.Arbitrary<infer T> ? T : never
+
+  function format({ host, port, database, user, password, sslMode, applicationName }: Plain): string {
+    const encode = encodeURIComponent
+    const place = `${host.includes(':') ? `[${host}]` : host}${port === 5432 ? '' : `:${port}`}`
+    const parameters = [
+      ...(sslMode === null ? [] : [`sslmode=${sslMode}`]),
+      ...(applicationName === null ? [] : [`application_name=${encode(applicationName)}`]),
+    ]
+    const query = parameters.length === 0 ? '' : `?${parameters.join('&')}`
+    return `postgresql://${encode(user)}:${encode(password)}@${place}/${encode(database)}${query}`
+  }
+
+  it('reads back the same', () => {
+    fc.assert(
+      fc.property(target, (plain) => {
+        const text = format(plain)
+        fc.pre(text.length <= 2048)
+        expect(read(text)).toEqual(plain)
+      }),
+      { numRuns: 1000 },
+    )
+  })
+})
+
+describe('isIpLiteral', () => {
+  it.each(['1.2.3.4', '::1', '2001:db8::1', '::ffff:1.2.3.4'])('%s is one', (host) =>
+    expect(isIpLiteral(host)).toBe(true),
+  )
+
+  it.each(['h', '1.2.3', '01.2.3.4', '0x7f000001', '[::1]', 'fe80::1%eth0', '1.2.3.4/8', ''])(
+    '%j is none',
+    (host) => expect(isIpLiteral(host)).toBe(false),
+  )
+})

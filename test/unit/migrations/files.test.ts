@@ -1,0 +1,71 @@
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { describe, expect, test } from 'vitest'
+import {
+  latestVersion,
+  migrationsFolder,
+  parseMigration,
+  readMigrations,
+} from '../../../src/migrations/files.ts'
+
+describe('a migrations folder', () => {
+  test.each(['catalog', 'tenant'] as const)('of the %s schema is found and read in order', async (schema) => {
+    const migrations = await readMigrations(migrationsFolder(schema))
+    const ids = migrations.map((migration) => migration.id)
+    expect(ids.length).toBeGreaterThan(1)
+    expect(ids).toEqual([...ids].sort())
+    expect(ids[0]).toBe(`0000_${schema}`)
+    expect(latestVersion(migrations)).toBe(ids.at(-1))
+  })
+
+  test('is read in the order of names, and other files are left alone', async () => {
+    const folder = await mkdtemp(join(tmpdir(), 'migrations-'))
+    try {
+      await writeFile(join(folder, '0010_c.sql'), 'SELECT 3')
+      await writeFile(join(folder, '0002_b.sql'), 'SELECT 2')
+      await writeFile(join(folder, 'README.md'), 'not SQL')
+      expect((await readMigrations(folder)).map(({ id }) => id)).toEqual(['0002_b', '0010_c'])
+    } finally {
+      await rm(folder, { recursive: true })
+    }
+  })
+
+  test('without files has no version', () => {
+    expect(latestVersion([])).toBe('')
+  })
+})
+
+describe('a migration file', () => {
+  test('is split where drizzle-kit says, behind a semicolon or on a line of its own', () => {
+    const { statements } = parseMigration(
+      '0000_a.sql',
+      'CREATE TABLE a ();--> statement-breakpoint\nCREATE TABLE b ();\n--> statement-breakpoint\n-- only words\n',
+    )
+    expect(statements).toEqual(['CREATE TABLE a ();', 'CREATE TABLE b ();'])
+  })
+
+  test('keeps its hash when a checkout changes the line ends, and loses it when a character changes', () => {
+    const unix = parseMigration('0000_a.sql', 'SELECT 1;\nSELECT 2;\n')
+    expect(unix.hash).toMatch(/^[0-9a-f]{64}$/)
+    expect(parseMigration('0000_a.sql', 'SELECT 1;\r\nSELECT 2;\r\n').hash).toBe(unix.hash)
+    expect(parseMigration('0000_a.sql', 'SELECT 1;\nSELECT 3;\n').hash).not.toBe(unix.hash)
+  })
+
+  test('runs in a transaction unless it says otherwise', () => {
+    expect(parseMigration('0000_a.sql', 'SELECT 1').transactional).toBe(true)
+    expect(parseMigration('0000_a.sql', '-- freehold: no-transaction\nSELECT 1').transactional).toBe(false)
+  })
+
+  test('with a misspelt directive is refused', () => {
+    expect(() => parseMigration('0000_a.sql', '-- freehold: no-transactoin\nSELECT 1')).toThrow(
+      /unknown directive/,
+    )
+  })
+
+  test('without SQL is refused', () => {
+    expect(() =>
+      parseMigration('0000_a.sql', '-- Custom SQL migration file, put your code below! --'),
+    ).toThrow(/no statements/)
+  })
+})

@@ -1,0 +1,30 @@
+import { readdir, readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { generateDrizzleJson, generateMigration } from 'drizzle-kit/api'
+import { describe, expect, test } from 'vitest'
+import * as catalog from '../../../src/catalog/schema.ts'
+import { migrationsFolder } from '../../../src/migrations/files.ts'
+import * as tenant from '../../../src/tenant/schema.ts'
+
+const readJson = async (path: string) => JSON.parse(await readFile(path, 'utf8'))
+
+describe.each([
+  ['catalog', catalog],
+  ['tenant', tenant],
+] as const)('the %s schema', (name, schema) => {
+  const folder = migrationsFolder(name)
+
+  test('has a migration for everything it declares', async () => {
+    const journal = await readJson(join(folder, 'meta', '_journal.json'))
+    const tag: string = journal.entries.at(-1).tag
+    const latest = await readJson(join(folder, 'meta', `${tag.split('_')[0]}_snapshot.json`))
+    const missing = await generateMigration(latest, generateDrizzleJson({ ...schema }, latest.id))
+    expect(missing, `npm run db:generate:${name}`).toEqual([])
+  })
+
+  test("has exactly the files that drizzle-kit's journal lists", async () => {
+    const journal = await readJson(join(folder, 'meta', '_journal.json'))
+    const files = (await readdir(folder)).filter((file) => file.endsWith('.sql')).sort()
+    expect(files).toEqual(journal.entries.map((entry: { tag: string }) => `${entry.tag}.sql`))
+  })
+})

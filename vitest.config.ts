@@ -1,0 +1,40 @@
+import { defineConfig } from 'vitest/config'
+
+const globalSetup = ['test/support/global-setup.ts']
+
+export default defineConfig({
+  test: {
+    pool: 'forks',
+    // The server under test shares the machine with the tests; two files at a time fill two cores.
+    maxWorkers: 2,
+    testTimeout: 20_000,
+    hookTimeout: 60_000,
+    // Stopping a server cleanly takes its checkpoint.
+    teardownTimeout: 30_000,
+    projects: [
+      {
+        extends: true,
+        test: { name: 'unit', include: ['test/unit/**/*.test.ts'], sequence: { groupOrder: 0 } },
+      },
+      {
+        extends: true,
+        test: {
+          name: 'integration',
+          include: ['test/{http,stories,guarantees,catalog,pools,migrations}/**/*.test.ts'],
+          globalSetup,
+          sequence: { groupOrder: 1 },
+        },
+      },
+      {
+        // Last and by themselves: they stop servers and measure how long things take.
+        extends: true,
+        test: {
+          name: 'faults',
+          include: ['test/faults/**/*.test.ts'],
+          globalSetup,
+          sequence: { groupOrder: 2 },
+        },
+      },
+    ],
+  },
+})
