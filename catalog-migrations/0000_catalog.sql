@@ -85,6 +85,7 @@ CREATE TABLE "tenant_databases" (
 	"port" integer NOT NULL,
 	"database_name" text NOT NULL,
 	"user_name" text NOT NULL,
+	"application_name" text,
 	"ssl_mode" text NOT NULL,
 	"ca_certificate" text,
 	"sealed_connection_string" "bytea" NOT NULL,

@@ -28,6 +28,7 @@ const VALIDATION_POLL_MS = 1_000
 const VALIDATION_CONCURRENCY = 4
 const FIRST_RETRY_MS = 250
 const MAX_RETRY_MS = 5_000
+const CLOSING_TIME_MS = 1_000
 const FLUSH_CRON = '*/30 * * * * *'
 
 /**
@@ -67,6 +68,7 @@ export class Gateway {
     for (let retryInMs = FIRST_RETRY_MS; this.#phase === 'starting'; retryInMs = nextDelay(retryInMs)) {
       try {
         await this.#begin()
+        if (this.#phase !== 'starting') return
         this.#phase = 'ready'
         log.info({ version: VERSION, replicaId: this.#parts.replicaId }, 'ready')
       } catch (error) {
@@ -99,17 +101,31 @@ export class Gateway {
     return this.#parts.sessions.open(route)
   }
 
-  /** Lets requests under way finish, at most for the grace period, then closes everything in reverse order. */
+  /**
+   * Lets requests under way finish and closes everything in reverse order, within the grace period: shortly before its
+   * end whoever still talks to us is cut off, and what hangs even then (a statement behind a lock) is left to the server.
+   */
   async close(): Promise<void> {
     if (this.#phase === 'draining') return
     this.#phase = 'draining'
     const { shutdownGraceMs } = this.#options.settings
-    const cut = setTimeout(() => this.#server.server.closeAllConnections(), shutdownGraceMs)
-    await this.#server.close()
-    clearTimeout(cut)
+    const cutAfterMs = shutdownGraceMs - Math.min(CLOSING_TIME_MS, shutdownGraceMs / 4)
+    const cut = setTimeout(() => this.#server.server.closeAllConnections(), cutAfterMs)
+    const late = Promise.withResolvers<'late'>()
+    const deadline = setTimeout(() => late.resolve('late'), shutdownGraceMs)
+    try {
+      const outcome = await Promise.race([this.#closeParts(), late.promise])
+      if (outcome === 'late') this.#options.log.warn('left behind what did not end within the grace period')
+    } finally {
+      clearTimeout(cut)
+      clearTimeout(deadline)
+    }
+  }
+
+  async #closeParts(): Promise<void> {
     const { clientKeys, follower, pools, catalogPool } = this.#parts
-    await this.#schedule.stop()
-    await this.#validations.stop()
+    // A validation may last longer than the requests do; nobody begins one from here on.
+    await Promise.all([this.#server.close(), this.#schedule.stop(), this.#validations.stop()])
     await clientKeys.flushLastUsed().catch(() => undefined)
     await follower.stop()
     await pools.close()

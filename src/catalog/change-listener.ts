@@ -40,6 +40,7 @@ export class ChangeListener {
 
   /** Tries once; when that fails it goes on trying in the background. Never rejects. */
   async start(): Promise<void> {
+    this.#stopped = false
     this.#connecting = this.#connect()
     await this.#connecting
   }

@@ -107,7 +107,8 @@ export async function settleHealthy(db: CatalogDb, claimed: Claim): Promise<bool
   return done.length > 0
 }
 
-const noError = { lastErrorCode: null, lastErrorMessage: null, lastErrorAt: null }
+/** The columns of an entry with which nothing is wrong. */
+export const noError = { lastErrorCode: null, lastErrorMessage: null, lastErrorAt: null }
 
 async function claim(
   db: CatalogDb,

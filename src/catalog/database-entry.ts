@@ -32,6 +32,12 @@ export const entryColumns = columns
 /** A registered database without its secret. */
 export type DatabaseEntry = Omit<typeof tenantDatabases.$inferSelect, 'sealedConnectionString'>
 
+/** What validation finds out about a database. */
+export type DatabaseFacts = Pick<
+  DatabaseEntry,
+  'serverVersion' | 'schemaVersion' | 'systemIdentifier' | 'databaseOid'
+>
+
 /** The part of an entry that its life moves. */
 export interface LifecycleState {
   readonly status: DatabaseStatus

@@ -39,6 +39,7 @@ export interface RouteDatabase {
   readonly port: number
   readonly databaseName: string
   readonly userName: string
+  readonly applicationName: string | null
   readonly sslMode: string
   readonly caCertificate: string | null
   readonly poolSize: number
@@ -254,6 +255,7 @@ const routeColumns = {
   port: tenantDatabases.port,
   databaseName: tenantDatabases.databaseName,
   userName: tenantDatabases.userName,
+  applicationName: tenantDatabases.applicationName,
   sslMode: tenantDatabases.sslMode,
   caCertificate: tenantDatabases.caCertificate,
   poolSize: tenantDatabases.poolSize,

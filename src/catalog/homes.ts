@@ -1,6 +1,8 @@
 import { and, eq, sql } from 'drizzle-orm'
 import { type Actor, recordAudit, systemActor } from './audit.ts'
 import { recordChange } from './changes.ts'
+import { noError } from './database-claims.ts'
+import type { DatabaseFacts } from './database-entry.ts'
 import { type Placement, tenantDatabases, tenants } from './schema.ts'
 import type { CatalogTx } from './store.ts'
 import { lockTenant, type Tenant } from './tenants.ts'
@@ -14,6 +16,8 @@ export interface NewHome {
   /** The epoch the decision was made at, and the one that the residence row in the new home carries. */
   epoch: number
   newEpoch: number
+  /** What validation found, so that nobody sees an active database of which nothing is known. */
+  facts: DatabaseFacts
   actor?: Actor
 }
 
@@ -42,7 +46,10 @@ export async function makeHome(tx: CatalogTx, home: NewHome): Promise<boolean> {
   if (entry.slot === 'candidate') await tx.delete(tenantDatabases).where(currentOf(tenantId))
   await tx
     .update(tenantDatabases)
-    .set({ slot: 'current', status: 'active', moveRequired: false, updatedAt: sql`now()` })
+    .set({
+      ...{ slot: 'current', status: 'active', moveRequired: false, ...home.facts, ...noError },
+      ...{ validatedAt: sql`now()`, updatedAt: sql`now()` },
+    })
     .where(eq(tenantDatabases.id, entryId))
   const actor = home.actor ?? systemActor('validation')
   await settle(tx, tenant, { placement: 'dedicated', epoch: newEpoch, databaseId: entryId, actor })

@@ -37,6 +37,7 @@ export const unvalidated = {
 
 /** The columns that a registration fills: everything the connection string says but the password. */
 export function registeredColumns({ connectionString, ...settings }: Registration) {
-  const { host, port, database, user } = parseConnectionString(connectionString.reveal())
-  return { ...settings, host, port, databaseName: database, userName: user }
+  const target = parseConnectionString(connectionString.reveal())
+  const { host, port, database, user, applicationName } = target
+  return { ...settings, host, port, databaseName: database, userName: user, applicationName }
 }

@@ -76,6 +76,7 @@ export const tenantDatabases = pgTable(
     port: integer('port').notNull(),
     databaseName: text('database_name').notNull(),
     userName: text('user_name').notNull(),
+    applicationName: text('application_name'),
     sslMode: text('ssl_mode').notNull(),
     caCertificate: text('ca_certificate'),
     sealedConnectionString: bytea('sealed_connection_string').notNull(),

@@ -1,4 +1,4 @@
-import { eq, sql } from 'drizzle-orm'
+import { eq, inArray, sql } from 'drizzle-orm'
 import { LRUCache } from 'lru-cache'
 import { type Binding, UnknownKeyError } from '../crypto/envelope.ts'
 import { DataKey, type Keyring } from '../crypto/keyring.ts'
@@ -90,6 +90,15 @@ export class Vault {
     const query = this.#store.db.select({ id: dataKeys.masterKeyId }).from(dataKeys).where(ownerOf(tenantId))
     const [row] = await catalogErrors(query)
     return row?.id ?? null
+  }
+
+  /** As `masterKeyIdOf`, for many tenants; those without a data key are left out. */
+  async masterKeyIdsOf(tenantIds: readonly string[]): Promise<Map<string, string>> {
+    if (tenantIds.length === 0) return new Map()
+    const { tenantId, masterKeyId } = dataKeys
+    const query = this.#store.db.select({ tenantId, masterKeyId }).from(dataKeys)
+    const rows = await catalogErrors(query.where(inArray(tenantId, [...tenantIds])))
+    return new Map(rows.flatMap((row) => (row.tenantId === null ? [] : [[row.tenantId, row.masterKeyId]])))
   }
 
   async #load(tenantId: string | null): Promise<DataKey> {

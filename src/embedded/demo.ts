@@ -73,18 +73,19 @@ const VALIDATION_TIMEOUT_MS = 30_000
 
 /**
  * Seeds what is missing of the demo: tenants, their administrators, own databases and a few rows. Can be interrupted and
- * repeated at any point; what people have changed since stays.
+ * repeated at any point. `isRepeated` says that it once came to its end: then what people have taken away since stays away.
  */
 export async function seedDemo(
   gateway: DemoGateway,
-  databases: ReadonlyMap<string, ServerAddress>,
+  { databases, isRepeated }: { databases: ReadonlyMap<string, ServerAddress>; isRepeated: boolean },
 ): Promise<void> {
   const actor = systemActor('demo')
   for (const tenant of DEMO_TENANTS) {
     const { id, isNew } = await ensureTenant(gateway, tenant, actor)
+    const isUnfinished = isNew || !isRepeated
     const address = tenant.database === null ? undefined : databases.get(tenant.database)
-    if (address !== undefined) await ensureDatabase(gateway.operations, { id, address, actor })
-    if (isNew) await addPlaces(gateway, tenant)
+    if (address !== undefined) await ensureDatabase(gateway.operations, { id, address, actor, isUnfinished })
+    if (isUnfinished) await addPlaces(gateway, tenant)
   }
 }
 
@@ -109,22 +110,39 @@ async function ensureTenant(
   return { id: record.tenant.id, isNew: true }
 }
 
-/** Registers the database if it is not, or if the server listens elsewhere than it did, and waits until it is valid. */
+/**
+ * Registers the database if it is not yet, if the server listens elsewhere than it did, or if an earlier start was ended before
+ * it was valid, and waits until it is. What somebody has registered in its place stays.
+ */
 async function ensureDatabase(
   operations: Operations,
-  { id, address, actor }: { id: string; address: ServerAddress; actor: Actor },
+  {
+    id,
+    address,
+    actor,
+    isUnfinished,
+  }: { id: string; address: ServerAddress; actor: Actor; isUnfinished: boolean },
 ): Promise<void> {
   const present = await describe(operations, id)
-  if (present?.port !== address.port) {
-    const password = encodeURIComponent(await address.password())
-    const connectionString = `postgresql://${address.user}:${password}@${address.host}:${address.port}/${address.database}`
-    const limits = { poolSize: 10, idleTimeoutSeconds: 30, connectionTimeoutSeconds: 5 }
-    await operations.registerDatabase(id, { connectionString, ...limits, applyMigrations: true }, actor)
-  }
+  const { host, user, database } = address
+  const isTheirs =
+    present === null
+      ? !isUnfinished
+      : present.host !== host || present.userName !== user || present.databaseName !== database
+  const isReady = present?.status === 'active' && present.port === address.port
+  if (isTheirs || isReady) return
+  const password = encodeURIComponent(await address.password())
+  const connectionString = `postgresql://${user}:${password}@${host}:${address.port}/${database}`
+  const limits = { poolSize: 10, idleTimeoutSeconds: 30, connectionTimeoutSeconds: 5 }
+  await operations.registerDatabase(id, { connectionString, ...limits, applyMigrations: true }, actor)
+  await untilActive(operations, id, address.port)
+}
+
+async function untilActive(operations: Operations, id: string, port: number): Promise<void> {
   const deadline = performance.now() + VALIDATION_TIMEOUT_MS
   for (;;) {
     const state = await describe(operations, id)
-    if (state?.status === 'active' && state.port === address.port) return
+    if (state?.status === 'active' && state.port === port) return
     if (performance.now() > deadline)
       throw new Error(`the demo database did not become active: ${state?.lastErrorCode}`)
     await new Promise((resolve) => setTimeout(resolve, VALIDATION_POLL_MS))
@@ -145,6 +163,7 @@ async function addPlaces(gateway: DemoGateway, tenant: DemoTenant): Promise<void
   if (route === null || tenant.places.length === 0) return
   const tenantId = route.tenantId
   await gateway.sessionOf(route).transaction(async (db) => {
+    if ((await db.select({ id: places.id }).from(places).limit(1)).length > 0) return
     for (const place of tenant.places) {
       const placeId = newId()
       const address = { city: place.city }

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto'
-import { mkdir, open, readFile, rename } from 'node:fs/promises'
+import { link, mkdir, open, readFile, rm } from 'node:fs/promises'
 import { dirname } from 'node:path'
 
 /**
@@ -20,8 +20,16 @@ export async function keptSecret(path: string, create: () => string): Promise<st
   } finally {
     await file.close()
   }
-  await rename(draft, path)
-  return text
+  try {
+    // A link, not a rename: of two starts at once the second takes what the first has made, and replaces nothing.
+    await link(draft, path)
+    return text
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error
+    return (await readFile(path, 'utf8')).trim()
+  } finally {
+    await rm(draft, { force: true })
+  }
 }
 
 async function readIfThere(path: string): Promise<string | null> {

@@ -12,6 +12,8 @@ export interface Embedded {
   readonly databases: EmbeddedDatabases
   readonly encryptionKey: ReturnType<typeof parseMasterKey>
   readonly operatorToken: Secret
+  /** Says by being there that the demo was seeded whole. */
+  readonly seededMark: string
 }
 
 /** Kept from start to start where possible: the catalog remembers it for the demo's own databases. */
@@ -28,7 +30,7 @@ export async function startEmbedded(log: (line: string) => void): Promise<Embedd
   const server = await startEmbeddedServer({ dataDir: `${directory}/postgres`, port: PREFERRED_PORT, log })
   try {
     const databases = await provision(server, directory, DEMO_DATABASES)
-    return { server, databases, encryptionKey, operatorToken }
+    return { server, databases, encryptionKey, operatorToken, seededMark: `${directory}/demo-seeded` }
   } catch (error) {
     await server.stop()
     throw error

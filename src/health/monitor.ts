@@ -4,7 +4,7 @@ import type { Migration } from '../migrations/files.ts'
 import type { AddressBook } from '../pools/addresses.ts'
 import { NoAdmissionError, withAdminConnection } from '../pools/admin-connection.ts'
 import type { ConnectionBudget } from '../pools/budget.ts'
-import { checkDatabase, type PhysicalIdentity } from './checks.ts'
+import { CHECK_ANSWER_BYTES, checkDatabase, type PhysicalIdentity } from './checks.ts'
 import { CheckFailure, classify } from './failures.ts'
 
 export interface MonitorOptions {
@@ -88,7 +88,7 @@ export class HealthMonitor {
     const signal = AbortSignal.timeout(PING_TIMEOUT_MS * 2)
     const options = {
       budget,
-      limits: { connectTimeoutMs, statementTimeoutMs: PING_TIMEOUT_MS },
+      limits: { connectTimeoutMs, statementTimeoutMs: PING_TIMEOUT_MS, maxAnswerBytes: CHECK_ANSWER_BYTES },
       admissionTimeoutMs: ADMISSION_TIMEOUT_MS,
       signal,
     }

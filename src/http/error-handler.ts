@@ -2,6 +2,7 @@ import type { Socket } from 'node:net'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { ERROR_TABLE, type ErrorCode, type FieldError, fail, PublicError } from '../errors.ts'
 import { escapePointer } from './json-body.ts'
+import { STANDING_HEADERS } from './request-headers.ts'
 
 declare module 'fastify' {
   interface FastifyRequest {
@@ -32,7 +33,8 @@ export function sendProblem(error: unknown, request: FastifyRequest, reply: Fast
 }
 
 function headersOf({ code, status, retryAfterSeconds }: PublicError): Record<string, string> {
-  const headers: Record<string, string> = { 'cache-control': 'no-store' }
+  // Again, because what fails before the first hook has none yet.
+  const headers: Record<string, string> = { ...STANDING_HEADERS }
   if (retryAfterSeconds !== null) headers['retry-after'] = String(retryAfterSeconds)
   if (code === 'SHUTTING_DOWN') headers.connection = 'close'
   // RFC 6750, section 3.1: what was wrong with a token that was given is said, that none was given is not.

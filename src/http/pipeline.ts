@@ -24,6 +24,7 @@ import {
   unlessOperator,
   type Visit,
 } from './gates.ts'
+import { STANDING_HEADERS } from './request-headers.ts'
 
 declare module 'fastify' {
   interface FastifyContextConfig {
@@ -62,7 +63,7 @@ export class TenantContext {
 
 const PROBE_GATES: readonly Gate[] = []
 
-const OPEN_GATES: readonly Gate[] = [refuseUnlessServing]
+const OPEN_GATES: readonly Gate[] = [refuseUnlessServing, refuseAmbiguousHeaders]
 
 const OPERATOR_GATES: readonly Gate[] = [
   refuseUnlessServing,
@@ -112,8 +113,8 @@ export function guardRoutes(server: FastifyInstance, deps: HttpDeps): void {
   server.decorateRequest('principal', { getter: readPrincipal })
   server.decorateRequest('tenant', { getter: readTenant })
   server.addHook('onRequest', (request, reply, done) => {
-    reply.header('x-request-id', request.id).header('cache-control', 'no-store')
-    done()
+    reply.headers(STANDING_HEADERS).header('x-request-id', request.id)
+    done(assertKnownPath(request))
   })
   server.addHook('onRoute', (route) => {
     const access = accessOf(route)
@@ -140,16 +141,11 @@ function refuseWhatIsNotDeclared(route: RouteOptions): void {
   route.schema = { querystring: nothing, ...body, ...route.schema }
 }
 
-/**
- * Answers unknown paths before anything of their body is read, and refuses U+0000, which no text can hold. Apart from
- * `guardRoutes` because it stands behind the plugins that set headers.
- */
-export function refuseUnknownPaths(server: FastifyInstance): void {
-  server.addHook('onRequest', (request, _reply, done) => {
-    if (request.is404) done(fail('NOT_FOUND'))
-    else if (request.url.includes('%00')) done(fail('VALIDATION_FAILED', { detail: 'The URL holds U+0000.' }))
-    else done()
-  })
+/** Unknown paths are answered before anything of their body is read; so is U+0000, which no text can hold. */
+function assertKnownPath(request: FastifyRequest): Error | undefined {
+  if (request.is404) return fail('NOT_FOUND')
+  if (request.url.includes('%00')) return fail('VALIDATION_FAILED', { detail: 'The URL holds U+0000.' })
+  return undefined
 }
 
 type Done = (error?: Error) => void

@@ -1,4 +1,3 @@
-import helmet from '@fastify/helmet'
 import underPressure from '@fastify/under-pressure'
 import {
   type FastifyBaseLogger,
@@ -12,7 +11,7 @@ import { fail } from '../errors.ts'
 import type { HttpDeps } from './deps.ts'
 import { answerClientError, answerErrorsAsProblems, pathOf, sendProblem } from './error-handler.ts'
 import { acceptJsonBodies } from './json-body.ts'
-import { guardRoutes, refuseUnknownPaths } from './pipeline.ts'
+import { guardRoutes } from './pipeline.ts'
 import { requestIdOf } from './request-headers.ts'
 import { authRoutes } from './routes/auth.ts'
 import { clientKeyRoutes } from './routes/client-keys.ts'
@@ -70,8 +69,7 @@ export function createServer(deps: HttpDeps): FastifyInstance {
   answerErrorsAsProblems(server)
   observeRequests(server, deps)
   guardRoutes(server, deps)
-  protect(server)
-  void server.after(() => refuseUnknownPaths(server))
+  shedLoad(server)
   registerRoutes(server, deps)
   return server
 }
@@ -110,15 +108,8 @@ declare module 'fastify' {
   }
 }
 
-function protect(server: FastifyInstance): void {
-  void server.register(helmet, {
-    contentSecurityPolicy: {
-      useDefaults: false,
-      directives: { defaultSrc: ["'none'"], frameAncestors: ["'none'"] },
-    },
-    crossOriginResourcePolicy: { policy: 'same-origin' },
-    frameguard: { action: 'deny' },
-  })
+/** A process that is late by seconds helps nobody by taking on more. */
+function shedLoad(server: FastifyInstance): void {
   void server.register(underPressure, {
     maxEventLoopDelay: OVERLOAD_EVENT_LOOP_DELAY_MS,
     // Probes must answer most of all when the process is late.

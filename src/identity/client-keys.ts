@@ -32,6 +32,9 @@ export interface ClientKey {
   readonly lastUsedAt: string | null
 }
 
+/** A key just made: the only time that it is shown, and it has not been used. */
+export type CreatedClientKey = Omit<ClientKey, 'lastUsedAt'> & { readonly key: string }
+
 export interface PageRequest {
   readonly limit: number
   /** `nextCursor` of the page before. */
@@ -78,7 +81,7 @@ export class ClientKeys {
    *
    * @throws PublicError VALIDATION_FAILED
    */
-  async create(tenantId: string, input: NewClientKey, actor: Actor): Promise<ClientKey & { key: string }> {
+  async create(tenantId: string, input: NewClientKey, actor: Actor): Promise<CreatedClientKey> {
     const faults = checkNewClientKey(input, this.#now())
     if (faults.length > 0) throw fail('VALIDATION_FAILED', { errors: faults })
     const { text, lookup, prefix } = makeKey('fhk')
@@ -95,7 +98,7 @@ export class ClientKeys {
     return this.#store.transaction(async (tx) => {
       const [row] = await tx.insert(clientKeys).values(values).returning()
       if (!row) throw new Error('the client key was not stored')
-      const shown = publicClientKey(row)
+      const { lastUsedAt: _never, ...shown } = publicClientKey(row)
       await recordAudit(tx, { actor, action: 'client-key.create', tenantId, after: { ...shown } })
       return { ...shown, key: text }
     })

@@ -22,6 +22,20 @@ export interface ConnectionLimits {
   readonly connectTimeoutMs: number
   /** 0 means none. Set on the server, so that it holds also when our side has gone. */
   readonly statementTimeoutMs: number
+  /** A server that says more than this before it is ready for the next statement is cut off. Absent: no bound. */
+  readonly maxAnswerBytes?: number
+}
+
+interface GuardedConfig extends pg.ClientConfig {
+  readonly trustsServer?: boolean
+  readonly maxAnswerBytes?: number
+}
+
+/** What we need of pg's connection; its typings do not show it. */
+interface Wire extends NodeJS.EventEmitter {
+  readonly stream: Socket
+  /** Called for the bare socket and, instead, for the encrypted one once there is one. */
+  attachListeners(stream: Socket): void
 }
 
 type AuthHandler = (this: pg.Client, message: unknown) => void
@@ -42,16 +56,33 @@ const STARTUP_OPTIONS = [
   .join(' ')
 
 /**
- * pg's client with two habits of ours: it never dies of an unheard 'error' event (whoever waits for an answer gets the
- * error through the query), and it does not say the password in clear to a server that has not proven who it is.
+ * pg's client with habits of ours: it never dies of an unheard 'error' event (whoever waits for an answer gets the
+ * error through the query), it does not say the password in clear to a server that has not proven who it is, it listens
+ * to no endless answer, and it leaves no socket open when connecting has failed.
  */
 export class GuardedClient extends pg.Client {
-  constructor(config: pg.ClientConfig & { readonly trustsServer?: boolean }) {
+  constructor(config: GuardedConfig) {
     super(config)
     this.on('error', () => undefined)
     if (config.trustsServer !== true) {
       Object.defineProperty(this, clearTextHandler, { value: refuseClearText satisfies AuthHandler })
     }
+    if (config.maxAnswerBytes !== undefined) boundAnswers(this.#wire, config.maxAnswerBytes)
+  }
+
+  /** pg gives up without hanging up where the fault is on our side: no password to give, or one not to be given. */
+  override connect(callback?: unknown): never {
+    const settle = callback as ((error: Error | null) => void) | undefined
+    if (settle !== undefined) {
+      const closing = (error: Error | null) => {
+        if (error) this.destroy()
+        settle(error)
+      }
+      return super.connect(closing as never) as never
+    }
+    const connected = super.connect() as Promise<unknown>
+    connected.catch(() => this.destroy())
+    return connected as never
   }
 
   /** Says goodbye, and closes the socket soon also when nobody answers any more. */
@@ -77,8 +108,33 @@ export class GuardedClient extends pg.Client {
     return this.#socket.readableEnded
   }
 
+  /** True if a query was given up that the server has not answered. */
+  get isOwedAnAnswer(): boolean {
+    return (this as unknown as { _getActiveQuery(): unknown })._getActiveQuery() != null
+  }
+
   get #socket(): Socket {
-    return (this as unknown as { connection: { stream: Socket } }).connection.stream
+    return this.#wire.stream
+  }
+
+  get #wire(): Wire {
+    return (this as unknown as { connection: Wire }).connection
+  }
+}
+
+function boundAnswers(wire: Wire, maxBytes: number): void {
+  const attach = wire.attachListeners.bind(wire)
+  let received = 0
+  wire.on('readyForQuery', () => {
+    received = 0
+  })
+  wire.attachListeners = (stream) => {
+    stream.on('data', (chunk: Buffer) => {
+      received += chunk.length
+      if (received <= maxBytes) return
+      stream.destroy(Object.assign(new Error('the answer has no end'), { code: 'ANSWER_TOO_LARGE' }))
+    })
+    attach(stream)
   }
 }
 
@@ -91,10 +147,7 @@ function refuseClearText(this: pg.Client): void {
 }
 
 /** Turns an address into pg's options. Every option that pg would else take from the environment is given. */
-export function clientConfig(
-  address: ServerAddress,
-  limits: ConnectionLimits,
-): pg.ClientConfig & { trustsServer: boolean } {
+export function clientConfig(address: ServerAddress, limits: ConnectionLimits): GuardedConfig {
   return {
     host: address.host,
     port: address.port,
@@ -110,6 +163,7 @@ export function clientConfig(
     idle_in_transaction_session_timeout: 60_000,
     connectionTimeoutMillis: limits.connectTimeoutMs,
     keepAlive: true,
+    ...(limits.maxAnswerBytes === undefined ? {} : { maxAnswerBytes: limits.maxAnswerBytes }),
     ...checkedStream(address.lookup),
   }
 }

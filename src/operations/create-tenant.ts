@@ -10,7 +10,7 @@ import {
 } from '../catalog/tenants.ts'
 import { fail } from '../errors.ts'
 import type { PasswordHasher } from '../identity/passwords.ts'
-import { createAdmin } from '../identity/users.ts'
+import { checkNewUser, createAdmin } from '../identity/users.ts'
 import { newId } from '../lib/ids.ts'
 import type { PoolManager } from '../pools/pool-manager.ts'
 import { isOrderly } from '../pools/tenant-session.ts'
@@ -44,8 +44,9 @@ export async function createTenant(
   input: NewTenantInput,
   actor: Actor,
 ): Promise<Tenant> {
-  if ((await findTenantByCode(deps.store, input.code)) !== null) throw fail('TENANT_CODE_TAKEN')
   const route = provisionalRoute(input)
+  assertAdmin(input, route.authConfig)
+  if ((await findTenantByCode(deps.store, input.code)) !== null) throw fail('TENANT_CODE_TAKEN')
   const inShared = (fn: Parameters<PoolManager['run']>[1]) => deps.pools.run(route, fn, isOrderly)
   await inShared((client) => stamp(client, route.tenantId, FIRST_EPOCH))
   try {
@@ -58,6 +59,15 @@ export async function createTenant(
     await inShared((client) => clearOldHome(client, route.tenantId, FIRST_EPOCH)).catch(() => undefined)
     throw error
   }
+}
+
+/** Before anything is made of it: what is wrong with the administrator is wrong with the tenant. */
+function assertAdmin({ admin }: NewTenantInput, { passwordPolicy }: Route['authConfig']): void {
+  if (admin === undefined) return
+  const faults = checkNewUser(admin, passwordPolicy)
+  if (faults.length === 0) return
+  const errors = faults.map(({ pointer, message }) => ({ pointer: `/admin${pointer}`, message }))
+  throw fail('VALIDATION_FAILED', { errors })
 }
 
 async function findTenantByCode(store: CatalogStore, code: string): Promise<Tenant | null> {

@@ -1,9 +1,10 @@
 import { eq, inArray, sql } from 'drizzle-orm'
 import { type Actor, listAudit, recordAudit } from '../catalog/audit.ts'
 import type { ChangeFollower } from '../catalog/changes.ts'
+import { findTenantDatabases, type TenantDatabases } from '../catalog/database-state.ts'
 import { dataKeys, tenants } from '../catalog/schema.ts'
 import { catalogErrors } from '../catalog/store.ts'
-import { findTenant, listTenants, patchTenant, type Tenant, type TenantPatch } from '../catalog/tenants.ts'
+import { listTenants, patchTenant, type Tenant, type TenantPatch } from '../catalog/tenants.ts'
 import type { Keyring } from '../crypto/keyring.ts'
 import { fail } from '../errors.ts'
 import type { PasswordHasher } from '../identity/passwords.ts'
@@ -38,9 +39,7 @@ export function createOperations(deps: DeskDeps): Operations {
     findTenant: (tenantId) => record(deps, tenantId),
     listTenants: async (query) => {
       const page = await listTenants(deps.store, query)
-      const databases = await deps.registry.currentOf(page.data.map(({ id }) => id))
-      const data = page.data.map((tenant) => ({ tenant, database: databases.get(tenant.id) ?? null }))
-      return { data, nextCursor: page.nextCursor }
+      return { data: await recordsOf(deps, page.data), nextCursor: page.nextCursor }
     },
     patchTenant: (tenantId, patch, actor) => patch_(deps, { tenantId, patch, actor }),
     listChildren: (tenantId) => listChildren(deps, tenantId),
@@ -62,15 +61,27 @@ export function createOperations(deps: DeskDeps): Operations {
   }
 }
 
-async function findOrFail(deps: DeskDeps, tenantId: string): Promise<Tenant> {
-  const tenant = await findTenant(deps.store, tenantId)
-  if (tenant?.id !== tenantId) throw fail('TENANT_NOT_FOUND')
-  return tenant
+async function findOrFail(deps: DeskDeps, tenantId: string): Promise<TenantDatabases> {
+  const found = await findTenantDatabases(deps.store, tenantId)
+  if (found === null) throw fail('TENANT_NOT_FOUND')
+  return found
 }
 
 async function record(deps: DeskDeps, tenantId: string): Promise<TenantRecord> {
-  const tenant = await findOrFail(deps, tenantId)
-  return { tenant, database: await deps.registry.current(tenantId) }
+  const { tenant, current } = await findOrFail(deps, tenantId)
+  return { tenant, database: current, encryptionKeyId: await deps.vault.masterKeyIdOf(tenantId) }
+}
+
+/** Tenants with their databases; two statements, however many there are. */
+async function recordsOf(deps: DeskDeps, page: readonly Tenant[]): Promise<TenantRecord[]> {
+  const ids = page.map(({ id }) => id)
+  const databases = await deps.registry.currentOf(ids)
+  const keyIds = await deps.vault.masterKeyIdsOf(ids)
+  return page.map((tenant) => ({
+    tenant,
+    database: databases.get(tenant.id) ?? null,
+    encryptionKeyId: keyIds.get(tenant.id) ?? null,
+  }))
 }
 
 async function patch_(
@@ -82,7 +93,7 @@ async function patch_(
   const routing = patch.status !== undefined || patch.parentId !== undefined
   // Nothing changed is effective everywhere already; sequence 0 is confirmed by every live replica.
   const effective = routing ? await deps.follower.confirmations(seq ?? 0, CONFIRMATION_TIMEOUT_MS) : null
-  return { tenant, database: await deps.registry.current(tenantId), effective }
+  return { ...(await record(deps, tenant.id)), effective }
 }
 
 async function listChildren(deps: DeskDeps, tenantId: string) {
@@ -92,11 +103,7 @@ async function listChildren(deps: DeskDeps, tenantId: string) {
 }
 
 async function databaseState(deps: DeskDeps, tenantId: string): Promise<DatabaseState> {
-  const tenant = await findOrFail(deps, tenantId)
-  const [current, candidate] = [
-    await deps.registry.current(tenantId),
-    await deps.registry.candidate(tenantId),
-  ]
+  const { tenant, current, candidate } = await findOrFail(deps, tenantId)
   if (current === null && candidate === null) throw fail('NOT_FOUND')
   return { tenant, current, candidate, encryptionKeyId: await deps.vault.masterKeyIdOf(tenantId) }
 }

@@ -19,6 +19,8 @@ export interface Home {
 export interface TenantRecord {
   readonly tenant: Tenant
   readonly database: DatabaseEntry | null
+  /** As in `DatabaseState`; only where there is a database. */
+  readonly encryptionKeyId?: string | null
 }
 
 /** How many replicas live, and how many of them apply a change already. */

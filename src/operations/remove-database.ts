@@ -1,9 +1,10 @@
 import type { Actor } from '../catalog/audit.ts'
 import type { DatabaseEntry } from '../catalog/database-entry.ts'
+import { findTenantDatabases } from '../catalog/database-state.ts'
 import type { DatabaseRegistry } from '../catalog/databases.ts'
 import { leaveHome } from '../catalog/homes.ts'
 import type { CatalogStore } from '../catalog/store.ts'
-import { findTenant, type Tenant } from '../catalog/tenants.ts'
+import type { Tenant } from '../catalog/tenants.ts'
 import { fail, PublicError } from '../errors.ts'
 import type { ServerAddress } from '../lib/pg.ts'
 import type { AddressBook } from '../pools/addresses.ts'
@@ -29,10 +30,9 @@ export async function removeDatabase(
   tenantId: string,
   actor: Actor,
 ): Promise<void> {
-  const tenant = await findTenant(deps.store, tenantId)
-  if (tenant === null) throw fail('TENANT_NOT_FOUND')
-  const current = await deps.registry.current(tenantId)
-  const candidate = await deps.registry.candidate(tenantId)
+  const found = await findTenantDatabases(deps.store, tenantId)
+  if (found === null) throw fail('TENANT_NOT_FOUND')
+  const { tenant, current, candidate } = found
   if (current === null && candidate === null) throw fail('NOT_FOUND')
   if (tenant.placement === 'dedicated' && current !== null) {
     await moveBack(deps, { tenant, current, actor })

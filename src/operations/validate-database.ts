@@ -6,7 +6,12 @@ import { makeHome } from '../catalog/homes.ts'
 import type { CatalogStore } from '../catalog/store.ts'
 import { findTenant, type Tenant } from '../catalog/tenants.ts'
 import { PublicError } from '../errors.ts'
-import { type CheckedDatabase, checkDatabase, type PhysicalIdentity } from '../health/checks.ts'
+import {
+  CHECK_ANSWER_BYTES,
+  type CheckedDatabase,
+  checkDatabase,
+  type PhysicalIdentity,
+} from '../health/checks.ts'
 import { CheckFailure, classify } from '../health/failures.ts'
 import type { ServerAddress } from '../lib/pg.ts'
 import type { Migration } from '../migrations/files.ts'
@@ -58,7 +63,11 @@ export async function validateDatabase(deps: ValidationDeps, entry: DatabaseEntr
 
 async function checkAndSettle(deps: ValidationDeps, entry: DatabaseEntry): Promise<void> {
   const { address, connect } = connectionTo(deps, entry)
-  const limits = { connectTimeoutMs: connect, statementTimeoutMs: STATEMENT_TIMEOUT_MS }
+  const limits = {
+    connectTimeoutMs: connect,
+    statementTimeoutMs: STATEMENT_TIMEOUT_MS,
+    maxAnswerBytes: CHECK_ANSWER_BYTES,
+  }
   const deadline = new AbortController()
   const timer = setTimeout(() => deadline.abort(), deps.timeoutMs)
   const options = {
@@ -78,10 +87,7 @@ async function checkAndSettle(deps: ValidationDeps, entry: DatabaseEntry): Promi
       })
       clearTimeout(timer)
       const residence = await settleIn(deps, { entry, checked, client })
-      const { systemIdentifier, databaseOid } = checked.identity
-      const { serverVersion, schemaVersion } = checked
-      const facts = { serverVersion, schemaVersion, systemIdentifier, databaseOid }
-      await deps.registry.finishValidation(entry, { ok: true, ...facts, residence })
+      await deps.registry.finishValidation(entry, { ok: true, ...factsOf(checked), residence })
     })
   } catch (error) {
     throw deadline.signal.aborted ? new CheckFailure('CONNECTION_TIMEOUT', error) : error
@@ -132,7 +138,7 @@ async function stayIn(
   }
   if (checked.residence?.state === 'fenced') await unfence(client, tenant.id, tenant.epoch)
   if (entry.slot === 'candidate' || entry.status === 'pending_validation' || entry.status === 'failed') {
-    await commitHome(deps, entry, { epoch: tenant.epoch, newEpoch: tenant.epoch })
+    await commitHome(deps, { entry, checked }, { epoch: tenant.epoch, newEpoch: tenant.epoch })
   }
   await withHome(deps, null, (shared) => clearOldHome(shared, tenant.id, tenant.epoch - 1))
   return 'became-home'
@@ -146,7 +152,7 @@ function isSamePlace(current: DatabaseEntry, identity: PhysicalIdentity): boolea
 
 async function moveInto(
   deps: ValidationDeps,
-  { entry, client }: Candidate,
+  { entry, checked, client }: Candidate,
   tenant: Tenant,
 ): Promise<boolean> {
   const current = tenant.placement === 'dedicated' ? await deps.registry.current(tenant.id) : null
@@ -159,7 +165,7 @@ async function moveInto(
         epoch: tenant.epoch,
         from,
         to: client,
-        commit: (newEpoch) => commitHome(deps, entry, { epoch: tenant.epoch, newEpoch }),
+        commit: (newEpoch) => commitHome(deps, { entry, checked }, { epoch: tenant.epoch, newEpoch }),
       }),
     )
   } catch (error) {
@@ -193,13 +199,17 @@ export function withHome<T>(
 
 async function commitHome(
   deps: ValidationDeps,
-  entry: DatabaseEntry,
+  { entry, checked }: Omit<Candidate, 'client'>,
   epochs: { epoch: number; newEpoch: number },
 ): Promise<void> {
   const { id: entryId, tenantId, rowVersion, claimedBy } = entry
   if (claimedBy === null) throw new DatabaseEntryChangedError()
   const actor = systemActor('validation')
-  const home = { tenantId, entryId, rowVersion, claimedBy, ...epochs, actor }
+  const home = { tenantId, entryId, rowVersion, claimedBy, ...epochs, facts: factsOf(checked), actor }
   const done = await deps.store.transaction((tx) => makeHome(tx, home))
   if (!done) throw new DatabaseEntryChangedError()
+}
+
+function factsOf({ identity, serverVersion, schemaVersion }: CheckedDatabase) {
+  return { ...identity, serverVersion, schemaVersion }
 }

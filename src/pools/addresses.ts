@@ -12,6 +12,8 @@ export interface DatabasePlace {
   readonly port: number
   readonly databaseName: string
   readonly userName: string
+  /** As the connection string asks for it; null takes the gateway's own. */
+  readonly applicationName: string | null
   readonly sslMode: string
   readonly caCertificate: string | null
 }
@@ -41,7 +43,7 @@ export class AddressBook {
       password: async () => (await this.#registry.openTarget(place)).password.reveal(),
       sslMode: place.sslMode as SslMode,
       caCertificate: place.caCertificate,
-      applicationName: this.#applicationName,
+      applicationName: place.applicationName ?? this.#applicationName,
       lookup: this.#lookupFor(place.port),
     }
   }

@@ -40,6 +40,10 @@ export async function withAdminConnection<T>(
   try {
     await connect(client, address, options.limits.connectTimeoutMs)
     return await fn(client)
+  } catch (cause) {
+    // pg has no code for a statement that was waited for in vain.
+    if (errorCode(cause) !== null || !client.isOwedAnAnswer) throw cause
+    throw Object.assign(new Error('no answer in time', { cause }), { code: 'ETIMEDOUT' })
   } finally {
     options.signal?.removeEventListener('abort', cut)
     void client.end(() => undefined)

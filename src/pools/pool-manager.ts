@@ -22,6 +22,8 @@ export interface PoolManagerOptions {
 const SHARED_KEY = 'shared'
 const SHARED_CONNECT_TIMEOUT_MS = 5_000
 const SHARED_IDLE_TIMEOUT_MS = 30_000
+/** A tenant's server may be anybody's: what it says must not fill our memory. */
+const MAX_ANSWER_BYTES = 64 * 1024 * 1024
 const FIRST_RETRY_MS = 500
 const MAX_RETRY_MS = 15_000
 
@@ -118,6 +120,7 @@ export class PoolManager {
             max: database.poolSize,
             connectTimeoutMs: database.connectTimeoutMs,
             idleTimeoutMs: database.idleTimeoutMs,
+            maxAnswerBytes: MAX_ANSWER_BYTES,
           }
     return new TenantPool({
       address: database === null ? this.#options.shared : this.#options.addressOf(database, tenantId),

@@ -23,7 +23,9 @@ export interface SessionOptions {
 
 type Verdict = 'stale' | 'fenced' | 'again' | 'final'
 const FENCE_POLL_MS = 25
-const READ = /^\s*(?:select|with\s[^;]*?\)\s*select)\b(?!.*\bfor\s+(?:no\s+key\s+)?(?:update|share)\b)/is
+const READ = /^[\s(]*(?:select|with|values|table)\b/i
+const WRITING_WORD =
+  /\b(?:insert|update|delete|merge|for\s+(?:no\s+key\s+)?(?:update|share)|for\s+key\s+share)\b/i
 const TRANSACTION_WORD =
   /^\s*(?:begin|start|commit|end|rollback|abort|savepoint|release|prepare\s+transaction)\b/i
 /** SQLSTATEs after which the server has certainly undone or never begun the unit. */
@@ -39,7 +41,8 @@ const MAX_KINDS = 2_000
 export function kindOf(text: string): StatementKind {
   const known = kinds.get(text)
   if (known !== undefined) return known
-  const kind = TRANSACTION_WORD.test(text) ? 'transaction' : READ.test(text) ? 'read' : 'write'
+  const reads = READ.test(text) && !WRITING_WORD.test(text)
+  const kind = TRANSACTION_WORD.test(text) ? 'transaction' : reads ? 'read' : 'write'
   if (kinds.size < MAX_KINDS) kinds.set(text, kind)
   return kind
 }

@@ -371,10 +371,21 @@ describe('health', () => {
   })
 })
 
+const facts = { serverVersion: '18.4', schemaVersion: '0001_x', systemIdentifier: '1', databaseOid: 2 }
+
 describe('a home', () => {
   const homeOf = async (entry: DatabaseEntry, more: { epoch?: number; newEpoch?: number } = {}) => {
     const { id: entryId, tenantId, rowVersion, claimedBy } = await claim(entry.id)
-    const home = { tenantId, entryId, rowVersion, claimedBy: claimedBy ?? '', epoch: 1, newEpoch: 2, ...more }
+    const home = {
+      tenantId,
+      entryId,
+      rowVersion,
+      claimedBy: claimedBy ?? '',
+      epoch: 1,
+      newEpoch: 2,
+      facts,
+      ...more,
+    }
     return catalog.store.transaction((tx) => makeHome(tx, home))
   }
 
@@ -409,6 +420,7 @@ describe('a home', () => {
       claimedBy: claimedBy ?? '',
       epoch: 1,
       newEpoch: 2,
+      facts,
     }
     for (const wrong of [
       { rowVersion: 2 },
@@ -433,6 +445,7 @@ describe('a home', () => {
       claimedBy: claimedBy ?? '',
       epoch: 1,
       newEpoch: 2,
+      facts,
     }
     const make = () => catalog.store.transaction((tx) => makeHome(tx, home))
     expect((await Promise.all([make(), make(), make()])).sort()).toEqual([false, false, true])

@@ -37,7 +37,8 @@ it('a route is read with its current database, frozen, and carries no secret', a
       host: 'db.example.com',
       port: 6543,
     },
-    ...{ databaseName: 'acme_db', userName: 'owner', sslMode: 'verify-full', caCertificate: null },
+    ...{ databaseName: 'acme_db', userName: 'owner', applicationName: null },
+    ...{ sslMode: 'verify-full', caCertificate: null },
     ...{ poolSize: 10, idleTimeoutMs: 30_000, connectTimeoutMs: 5000 },
   })
   for (const part of [route, route?.database, route?.authConfig, route?.authConfig.lockout]) {

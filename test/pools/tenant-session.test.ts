@@ -70,8 +70,20 @@ describe('a single statement', () => {
 
   test('that looks like a read cannot write', async () => {
     const { tenantId, session } = await newTenant()
-    const trick = sql`with x as (insert into places (tenant_id, id, name) values (${tenantId}, ${newId()}, 'x') returning 1) select * from x`
-    await expect(session.db.execute(trick)).rejects.toMatchObject({ cause: { code: '25006' } })
+    await query(
+      superuserUrl(home.database),
+      `CREATE OR REPLACE FUNCTION public.sneak(t uuid) RETURNS void LANGUAGE sql AS
+         'INSERT INTO public.places (tenant_id, id, name) VALUES (t, gen_random_uuid(), $$x$$)'`,
+    )
+    const trick = session.db.execute(sql`select public.sneak(${tenantId}::uuid)`)
+    await expect(trick).rejects.toMatchObject({ cause: { code: '25006' } })
+  })
+
+  test('that writes behind a WITH is taken for the write it is', async () => {
+    const { tenantId, session } = await newTenant()
+    const row = sql`insert into places (tenant_id, id, name) values (${tenantId}, ${newId()}, 'x') returning name`
+    const { rows } = await session.db.execute(sql`with x as (${row}) select * from x`)
+    expect(rows).toEqual([{ name: 'x' }])
   })
 
   test('never runs for a tenant that does not live there', async () => {

@@ -1,6 +1,7 @@
 import type { FastifyInstance, FastifyRequest } from 'fastify'
 import { type Static, Type } from 'typebox'
 import { text } from '../../data/fields.ts'
+import { fail } from '../../errors.ts'
 import { login, logout, refresh } from '../../identity/login.ts'
 import { findUser, publicUser } from '../../identity/users.ts'
 import { CLOSED, Password } from '../bodies.ts'
@@ -23,9 +24,12 @@ const RefreshBody = Type.Object({ refreshToken: text(512) }, { ...CLOSED, title:
 
 /** Signing in, staying signed in, signing out. The first three are where credentials come from, so they take none. */
 export function authRoutes(api: FastifyInstance, deps: HttpDeps): void {
-  api.post('/auth/login', { config: OPEN, schema: { body: LoginBody } }, async (request) =>
-    login(deps.signIn, request.body as Static<typeof LoginBody>),
-  )
+  api.post('/auth/login', { config: OPEN, schema: { body: LoginBody } }, async ({ body, headers }) => {
+    const credentials = body as Static<typeof LoginBody>
+    const named = headers['x-tenant-code']
+    if (named !== undefined && named !== credentials.tenantCode) throw fail('TENANT_AMBIGUOUS')
+    return login(deps.signIn, credentials)
+  })
   api.post('/auth/refresh', { config: OPEN, schema: { body: RefreshBody } }, async (request) =>
     refresh(deps.signIn, refreshTokenOf(request)),
   )

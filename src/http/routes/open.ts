@@ -3,7 +3,7 @@ import type { DatabaseStatus } from '../../catalog/schema.ts'
 import type { HttpDeps, Probes } from '../deps.ts'
 
 const PROBE = { access: { kind: 'open', probe: true } } as const
-const PING_DEADLINE_MS = 800
+const PING_DEADLINE_MS = 600
 const REPORT_LIFETIME_MS = 1000
 const JWKS_LIFETIME_SECONDS = 300
 

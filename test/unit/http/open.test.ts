@@ -48,12 +48,10 @@ describe('/health', () => {
   })
 
   it('answers within a second when everything hangs', async () => {
+    withProbes({ pingCatalog: never, pingShared: never, countDatabases: never })
+    await server.ready()
     const begun = performance.now()
-    const response = await withProbes({
-      pingCatalog: never,
-      pingShared: never,
-      countDatabases: never,
-    }).inject('/health')
+    const response = await server.inject('/health')
     expect(performance.now() - begun).toBeLessThan(1000)
     expect(response.json()).toMatchObject({
       status: 'unavailable',

@@ -1,7 +1,8 @@
 import type { FastifyInstance } from 'fastify'
 import { afterEach, describe, expect, it, vi } from 'vitest'
-import type { HttpDeps, Operations } from '../../../src/http/deps.ts'
+import type { HttpDeps } from '../../../src/http/deps.ts'
 import { PermissionSet } from '../../../src/identity/permissions.ts'
+import type { Operations } from '../../../src/operations/operations.ts'
 import { ACME, bearer, makeServer, OTHER, only, TOKENS } from './fakes.ts'
 
 let server: FastifyInstance
@@ -44,6 +45,7 @@ const entry = {
     port: 5432,
     databaseName: 'acme',
     userName: 'acme_app',
+    applicationName: null,
     sslMode: 'verify-full',
     caCertificate: null,
   } as const),

@@ -1,0 +1,178 @@
+import { randomBytes } from 'node:crypto'
+import { Writable } from 'node:stream'
+import { readSettings } from '../../src/config.ts'
+import { parseMasterKey } from '../../src/crypto/key-source.ts'
+import { Gateway } from '../../src/gateway.ts'
+import { Secret } from '../../src/lib/secret.ts'
+import { createLogger } from '../../src/logger.ts'
+import { createDatabase, createRole, urlFor } from './database.ts'
+import { addressOf } from './tenant-database.ts'
+
+/** The databases of one gateway, or of several that share a catalog. */
+export interface Stage {
+  readonly catalogUrl: string
+  readonly sharedUrl: string
+  readonly encryptionKey: string
+  readonly operatorToken: string
+}
+
+/** Makes an empty catalog and shared database, each owned by an ordinary role. */
+export async function createStage(): Promise<Stage> {
+  const [catalogRole, sharedRole] = [await createRole(), await createRole()]
+  const catalog = await createDatabase({ owner: catalogRole.name })
+  const shared = await createDatabase({ owner: sharedRole.name })
+  return {
+    catalogUrl: urlFor({ role: catalogRole, database: catalog }),
+    sharedUrl: urlFor({ role: sharedRole, database: shared }),
+    encryptionKey: randomBytes(32).toString('base64'),
+    operatorToken: randomBytes(32).toString('base64url'),
+  }
+}
+
+/** The stage as a process would be told of it. Health rounds are quick, so that tests need not wait. */
+export function environmentOf(stage: Stage, more: Record<string, string> = {}): Record<string, string> {
+  return {
+    CATALOG_DATABASE_URL: stage.catalogUrl,
+    SHARED_DATABASE_URL: stage.sharedUrl,
+    ENCRYPTION_KEY: stage.encryptionKey,
+    OPERATOR_TOKEN: stage.operatorToken,
+    DATABASE_HOSTS_ALLOWED: '127.0.0.1,::1',
+    HEALTH_CHECK_CRON: '* * * * * *',
+    PORT: '0',
+    SHUTDOWN_GRACE_SECONDS: '5',
+    ...more,
+  }
+}
+
+export interface Answer<Body = Record<string, unknown>> {
+  readonly status: number
+  readonly headers: Headers
+  readonly body: Body
+  readonly text: string
+}
+
+export interface Call {
+  readonly token?: string
+  readonly headers?: Record<string, string>
+  readonly body?: unknown
+}
+
+/** A caller of one gateway. Bodies are sent and read as JSON. */
+export class Caller {
+  readonly url: string
+  readonly #operatorToken: string
+
+  constructor(url: string, operatorToken: string) {
+    this.url = url
+    this.#operatorToken = operatorToken
+  }
+
+  // biome-ignore lint/suspicious/noExplicitAny: tests look into whatever comes back
+  async call<Body = any>(method: string, path: string, call: Call = {}): Promise<Answer<Body>> {
+    const headers = new Headers(call.headers)
+    if (call.token !== undefined) headers.set('authorization', `Bearer ${call.token}`)
+    if (call.body !== undefined && !headers.has('content-type'))
+      headers.set('content-type', 'application/json')
+    const body =
+      call.body === undefined ? null : typeof call.body === 'string' ? call.body : JSON.stringify(call.body)
+    const response = await fetch(`${this.url}${path}`, { method, headers, body })
+    const text = await response.text()
+    const isJson = (response.headers.get('content-type') ?? '').includes('json')
+    const parsed = (text !== '' && isJson ? JSON.parse(text) : null) as Body
+    return { status: response.status, headers: response.headers, body: parsed, text }
+  }
+
+  /** As the bootstrap operator. */
+  // biome-ignore lint/suspicious/noExplicitAny: as above
+  operator<Body = any>(method: string, path: string, body?: unknown): Promise<Answer<Body>> {
+    return this.call(method, `/api/v1${path}`, {
+      token: this.#operatorToken,
+      ...(body !== undefined && { body }),
+    })
+  }
+
+  /** Makes a tenant with an administrator and signs in. */
+  async createTenant(code = `t-${randomBytes(6).toString('hex')}`): Promise<TestTenant> {
+    const admin = { email: `admin@${code}.example`, password: 'correct horse battery staple' }
+    const { status, body, text } = await this.operator('POST', '/tenants', {
+      code,
+      name: `Tenant ${code}`,
+      admin,
+    })
+    if (status !== 201) throw new Error(`the tenant was not made: ${text}`)
+    const token = await this.login(code, admin)
+    return { id: body.id as string, code, admin, token }
+  }
+
+  async login(tenantCode: string, { email, password }: { email: string; password: string }): Promise<string> {
+    const { status, body, text } = await this.call('POST', '/api/v1/auth/login', {
+      body: { tenantCode, email, password },
+    })
+    if (status !== 200) throw new Error(`signing in failed: ${text}`)
+    return body.accessToken as string
+  }
+
+  /** Registers a database and gives its state once it is decided. */
+  async registerDatabase(tenantId: string, connectionString: string, more: object = {}) {
+    const { status, text } = await this.operator('PUT', `/tenants/${tenantId}/database`, {
+      connectionString,
+      ...more,
+    })
+    if (status !== 202) throw new Error(`the database was not taken: ${text}`)
+    return this.settledDatabase(tenantId)
+  }
+
+  /** The state of the tenant's database (or of its candidate) once it is no longer pending. */
+  async settledDatabase(tenantId: string, timeoutMs = 12_000) {
+    const deadline = performance.now() + timeoutMs
+    for (;;) {
+      const { body } = await this.operator('GET', `/tenants/${tenantId}/database`)
+      if (body.status !== 'pending_validation' && body.candidate?.status !== 'pending_validation') return body
+      if (performance.now() > deadline) throw new Error(`the database is still ${JSON.stringify(body)}`)
+      await new Promise((resolve) => setTimeout(resolve, 20))
+    }
+  }
+}
+
+export interface TestTenant {
+  readonly id: string
+  readonly code: string
+  readonly admin: { readonly email: string; readonly password: string }
+  readonly token: string
+}
+
+export interface TestGateway extends Caller {
+  readonly gateway: Gateway
+  /** Every line it has logged. */
+  readonly log: () => string
+  close(): Promise<void>
+}
+
+/** Starts a gateway of this release in this process, on a port of its own. */
+export async function startGateway(stage: Stage, more: Record<string, string> = {}): Promise<TestGateway> {
+  const settings = readSettings(environmentOf(stage, { LOG_LEVEL: 'debug', ...more }))
+  const lines: string[] = []
+  const sink = new Writable({
+    write(chunk, _encoding, done) {
+      lines.push(String(chunk))
+      done()
+    },
+  })
+  const gateway = new Gateway({
+    settings,
+    databases: {
+      catalog: addressOf(stage.catalogUrl),
+      catalogOwner: null,
+      shared: addressOf(stage.sharedUrl),
+      sharedOwner: null,
+    },
+    encryptionKey: parseMasterKey(stage.encryptionKey),
+    operatorToken: new Secret(stage.operatorToken),
+    hostRules: settings.hostRules,
+    log: createLogger(settings.logLevel, sink),
+  })
+  await gateway.start()
+  const { port } = await gateway.listen()
+  const caller = new Caller(`http://127.0.0.1:${port}`, stage.operatorToken)
+  return Object.assign(caller, { gateway, log: () => lines.join(''), close: () => gateway.close() })
+}
