@@ -140,7 +140,7 @@ async function presentDemo(
 ): Promise<void> {
   const isRepeated = existsSync(seededMark)
   await seedDemo(gateway, { databases: databases.dedicated, isRepeated })
-  if (!isRepeated) writeFileSync(seededMark, '')
+  if (!isRepeated) writeFileSync(seededMark, '', { mode: 0o600 })
   process.stderr.write(
     demoBanner(reachableUrl(options.settings.host, port), options.operatorToken?.reveal() ?? ''),
   )

@@ -17,8 +17,10 @@ import { AccessTokens } from './identity/tokens.ts'
 import { newId } from './lib/ids.ts'
 import { connectClient, createPool, type ServerAddress } from './lib/pg.ts'
 import type { Secret } from './lib/secret.ts'
+import { SingleFlight } from './lib/single-flight.ts'
 import type { Logger } from './logger.ts'
 import { Metrics } from './metrics.ts'
+import { reopenHome } from './operations/validate-database.ts'
 import { AddressBook } from './pools/addresses.ts'
 import { PoolManager } from './pools/pool-manager.ts'
 import { TenantSessions } from './pools/tenant-sessions.ts'
@@ -63,7 +65,22 @@ export function createParts(options: GatewayOptions) {
   })
   const pools = createPools(settings, databases, addresses)
   const { directory } = catalog
-  const sessions = new TenantSessions({ directory, pools, fenceTimeoutMs: settings.acquireTimeoutMs })
+  const { store, registry } = catalog
+  const homes = {
+    store,
+    registry,
+    addresses,
+    budget: pools.budget,
+    shared: databases.shared,
+    log: options.log,
+  }
+  const reopening = new SingleFlight<void>()
+  const sessions = new TenantSessions({
+    directory,
+    pools,
+    fenceTimeoutMs: settings.acquireTimeoutMs,
+    onStuck: (tenantId) => void reopening.run(tenantId, () => reopenHome(homes, tenantId)),
+  })
   const identity = createIdentity(options, catalog)
   const parts = { replicaId, metrics, keyring, policy, ...catalog, addresses, pools, sessions, ...identity }
   watchGauges(parts)

@@ -48,7 +48,7 @@ export function claimValidations(db: CatalogDb, request: ClaimRequest): Promise<
   return claim(db, { due, order: [asc(table.nextAttemptAt)], request })
 }
 
-/** Claims validated current entries that were not checked for `minAgeMs`, the longest unchecked first. */
+/** Claims validated entries that were not checked for `minAgeMs`, the longest unchecked first. */
 export function claimHealthChecks(
   db: CatalogDb,
   minAgeMs: number,
@@ -56,7 +56,7 @@ export function claimHealthChecks(
 ): Promise<DatabaseEntry[]> {
   const old = or(sql`${table.lastCheckedAt} is null`, lt(table.lastCheckedAt, fromNow(-minAgeMs)))
   const validated = inArray(table.status, ['active', 'inactive'])
-  const due = and(validated, eq(table.slot, 'current'), old, unclaimed)
+  const due = and(validated, old, unclaimed)
   return claim(db, { due, order: [sql`${table.lastCheckedAt} nulls first`], request })
 }
 

@@ -1,10 +1,11 @@
 import type { Actor } from '../catalog/audit.ts'
 import { systemActor } from '../catalog/audit.ts'
+import type { DatabaseEntry } from '../catalog/database-entry.ts'
 import type { Route } from '../catalog/directory.ts'
 import { PublicError } from '../errors.ts'
 import { newId } from '../lib/ids.ts'
 import type { ServerAddress } from '../lib/pg.ts'
-import type { Operations, TenantRecord } from '../operations/operations.ts'
+import type { DatabaseState, Operations, TenantRecord } from '../operations/operations.ts'
 import { estates, places } from '../tenant/schema.ts'
 import type { TenantSession } from '../tenant/session.ts'
 
@@ -123,12 +124,11 @@ async function ensureDatabase(
     isUnfinished,
   }: { id: string; address: ServerAddress; actor: Actor; isUnfinished: boolean },
 ): Promise<void> {
-  const present = await describe(operations, id)
+  const { current: present, candidate } = await describe(operations, id)
   const { host, user, database } = address
-  const isTheirs =
-    present === null
-      ? !isUnfinished
-      : present.host !== host || present.userName !== user || present.databaseName !== database
+  const isOther = (entry: DatabaseEntry) =>
+    entry.host !== host || entry.userName !== user || entry.databaseName !== database
+  const isTheirs = present === null ? !isUnfinished : isOther(present) || (candidate && isOther(candidate))
   const isReady = present?.status === 'active' && present.port === address.port
   if (isTheirs || isReady) return
   const password = encodeURIComponent(await address.password())
@@ -141,7 +141,7 @@ async function ensureDatabase(
 async function untilActive(operations: Operations, id: string, port: number): Promise<void> {
   const deadline = performance.now() + VALIDATION_TIMEOUT_MS
   for (;;) {
-    const state = await describe(operations, id)
+    const { current: state } = await describe(operations, id)
     if (state?.status === 'active' && state.port === port) return
     if (performance.now() > deadline)
       throw new Error(`the demo database did not become active: ${state?.lastErrorCode}`)
@@ -149,11 +149,14 @@ async function untilActive(operations: Operations, id: string, port: number): Pr
   }
 }
 
-async function describe(operations: Operations, tenantId: string) {
+async function describe(
+  operations: Operations,
+  tenantId: string,
+): Promise<Pick<DatabaseState, 'current' | 'candidate'>> {
   try {
-    return (await operations.describeDatabase(tenantId)).current
+    return await operations.describeDatabase(tenantId)
   } catch (error) {
-    if (error instanceof PublicError && error.code === 'NOT_FOUND') return null
+    if (error instanceof PublicError && error.code === 'NOT_FOUND') return { current: null, candidate: null }
     throw error
   }
 }

@@ -117,15 +117,17 @@ function validationProblem({ validation, validationContext }: ValidationError): 
   return fail('VALIDATION_FAILED', { errors: fieldErrors(validation) })
 }
 
-/** The faults a person can act on; a union adds one for itself that says nothing more. */
+/** The faults a person can act on, one a place; a union adds one for itself that says nothing more. */
 function fieldErrors(faults: readonly SchemaFault[]): FieldError[] {
   const telling = faults.filter(
     ({ keyword }) => keyword !== 'anyOf' && keyword !== 'oneOf' && keyword !== 'if',
   )
-  return (telling.length > 0 ? telling : faults).slice(0, MAX_FIELD_ERRORS).map((fault) => ({
-    pointer: pointerOf(fault).slice(0, MAX_POINTER_LENGTH),
-    message: messageOf(fault),
-  }))
+  const byPointer = new Map<string, FieldError>()
+  for (const fault of telling.length > 0 ? telling : faults) {
+    const pointer = pointerOf(fault).slice(0, MAX_POINTER_LENGTH)
+    if (!byPointer.has(pointer)) byPointer.set(pointer, { pointer, message: messageOf(fault) })
+  }
+  return [...byPointer.values()].slice(0, MAX_FIELD_ERRORS)
 }
 
 function pointerOf({ instancePath, params }: SchemaFault): string {

@@ -69,7 +69,7 @@ export class ClientKeys {
   readonly #cache: LookupCache<CachedKey>
   #used = new Map<string, Date>()
 
-  constructor({ store, vault, maxStalenessMs = 300_000, now = Date.now }: ClientKeysParts) {
+  constructor({ store, vault, maxStalenessMs = 300_000, now = () => Date.now() }: ClientKeysParts) {
     this.#store = store
     this.#vault = vault
     this.#now = now

@@ -28,7 +28,7 @@ export class LoginLimiter {
   readonly #counts: LRUCache<string, Count>
   readonly #now: () => number
 
-  constructor({ max = 100_000, now = Date.now }: { max?: number; now?: () => number } = {}) {
+  constructor({ max = 100_000, now = () => Date.now() }: { max?: number; now?: () => number } = {}) {
     this.#counts = new LRUCache({ max })
     this.#now = now
   }

@@ -43,7 +43,7 @@ export class LookupCache<Row extends { readonly id: string }> {
       ttlMs: 60_000,
       negativeTtlMs: 5_000,
       maxStalenessMs: 300_000,
-      now: Date.now,
+      now: () => Date.now(),
       ...options,
     }
     this.#found = new LRUCache({ max: this.#options.max })

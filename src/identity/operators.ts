@@ -62,7 +62,13 @@ export class Operators {
   readonly #bootstrapDigest: Buffer | null
   readonly #cache: LookupCache<CachedOperator>
 
-  constructor({ store, vault, bootstrapToken, maxStalenessMs = 300_000, now = Date.now }: OperatorsParts) {
+  constructor({
+    store,
+    vault,
+    bootstrapToken,
+    maxStalenessMs = 300_000,
+    now = () => Date.now(),
+  }: OperatorsParts) {
     this.#store = store
     this.#vault = vault
     this.#bootstrapDigest = bootstrapToken ? digest(bootstrapToken.reveal()) : null

@@ -56,7 +56,7 @@ export class AccessTokens {
     this.#keys = options.keys
     this.#issuer = options.issuer ?? 'freehold'
     this.#audience = options.audience ?? 'freehold'
-    this.#now = options.now ?? Date.now
+    this.#now = options.now ?? (() => Date.now())
     this.#verified = new LRUCache({ max: options.cacheMax ?? 10_000 })
   }
 

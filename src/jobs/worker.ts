@@ -2,7 +2,10 @@ export interface WorkerOptions<Job> {
   /** Takes up to `limit` jobs that are due, so that no other replica does. */
   readonly claim: (limit: number) => Promise<readonly Job[]>
   readonly run: (job: Job) => Promise<void>
-  /** Called with what `claim` or `run` threw; a job that failed is claimed again when its lease is over. */
+  /**
+   * Called with what `run` threw (the job is claimed again when its lease is over), and with the first of the errors in a
+   * row that `claim` threw: looking for work fails every time while the catalog is away.
+   */
   readonly onError: (error: unknown) => void
   readonly concurrency: number
   /** How often to look for work that nobody woke us for: retries, and what a dead replica left behind. */
@@ -16,6 +19,7 @@ export class Worker<Job> {
   #timer: NodeJS.Timeout | null = null
   #looking: Promise<void> | null = null
   #again = false
+  #claimFailed = false
   #stopped = true
 
   constructor(options: WorkerOptions<Job>) {
@@ -53,9 +57,11 @@ export class Worker<Job> {
       if (room <= 0) return
       try {
         const jobs = await this.#options.claim(room)
+        this.#claimFailed = false
         for (const job of jobs) this.#begin(job)
       } catch (error) {
-        this.#options.onError(error)
+        if (!this.#claimFailed) this.#options.onError(error)
+        this.#claimFailed = true
       }
     }
   }

@@ -1,7 +1,14 @@
+import { setTimeout as delay } from 'node:timers/promises'
 import type pg from 'pg'
+import type { CatalogStore } from '../catalog/store.ts'
+import { lockTenant, type Tenant } from '../catalog/tenants.ts'
+import { fail } from '../errors.ts'
 
 /** Tables that come along with a tenant that has nothing else yet, parents before children. */
 const IDENTITY_TABLES = ['roles', 'role_permissions', 'users', 'user_roles', 'sessions'] as const
+/** A backend whose gateway was killed notices when its statement times out at the latest. */
+const LOCK_TIMEOUT_MS = 5_500
+const LOCK_POLL_MS = 50
 
 export interface Relocation {
   readonly tenantId: string
@@ -48,13 +55,40 @@ async function copyUnlessRich({ tenantId, epoch, from, to }: Relocation): Promis
 /**
  * Held by the connection until it ends: a gateway that was slow, and whose claim on this work went to another, must not
  * go on writing where that other has finished.
+ * @throws PublicError MOVE_IN_PROGRESS
  */
 async function lockRelocation(client: pg.ClientBase, tenantId: string): Promise<void> {
+  const deadline = performance.now() + LOCK_TIMEOUT_MS
+  while (!(await tryLockRelocation(client, tenantId))) {
+    if (performance.now() > deadline) throw fail('MOVE_IN_PROGRESS')
+    await delay(LOCK_POLL_MS)
+  }
+}
+
+async function tryLockRelocation(client: pg.ClientBase, tenantId: string): Promise<boolean> {
   const { rows } = await client.query<{ locked: boolean }>(
     "SELECT pg_catalog.pg_try_advisory_lock(pg_catalog.hashtextextended('freehold:relocate:' || $1::text, 0)) AS locked",
     [tenantId],
   )
-  if (rows[0]?.locked !== true) throw new Error('another gateway is moving this tenant')
+  return rows[0]?.locked === true
+}
+
+/**
+ * Runs `fn` while nobody moves the tenant to or from `client`'s database, with the tenant as it stands then: also whoever
+ * had sent a commit to the catalog before it lost its connections has been waited for.
+ * @throws PublicError MOVE_IN_PROGRESS, CATALOG_UNAVAILABLE
+ */
+export async function whileAtRest(
+  store: CatalogStore,
+  client: pg.ClientBase,
+  tenantId: string,
+  fn: (tenant: Tenant) => Promise<void>,
+): Promise<void> {
+  await lockRelocation(client, tenantId)
+  await store.transaction(async (tx) => {
+    const tenant = await lockTenant(tx, tenantId)
+    if (tenant !== null) await fn(tenant)
+  })
 }
 
 /** Runs `fn` in a transaction that may see the tenant's rows, open or fenced, whatever its epoch. */

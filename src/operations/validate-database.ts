@@ -18,7 +18,7 @@ import type { Migration } from '../migrations/files.ts'
 import type { AddressBook } from '../pools/addresses.ts'
 import { NoAdmissionError, withAdminConnection } from '../pools/admin-connection.ts'
 import type { ConnectionBudget } from '../pools/budget.ts'
-import { clearOldHome, relocate, unfence } from './relocate.ts'
+import { clearOldHome, relocate, unfence, whileAtRest } from './relocate.ts'
 
 export interface ValidationDeps {
   readonly store: CatalogStore
@@ -37,6 +37,11 @@ export interface ValidationDeps {
   readonly onOutcome: (outcome: string) => void
 }
 
+/** What it takes to reach a tenant's home. */
+export type HomeDeps = Pick<ValidationDeps, 'store' | 'registry' | 'addresses' | 'budget' | 'shared'> & {
+  readonly log: Pick<ValidationDeps['log'], 'warn'>
+}
+
 const ADMISSION_TIMEOUT_MS = 3_000
 const STATEMENT_TIMEOUT_MS = 5_000
 
@@ -51,14 +56,23 @@ export async function validateDatabase(deps: ValidationDeps, entry: DatabaseEntr
     deps.onOutcome('ok')
     deps.log.info({ tenantId: entry.tenantId, databaseId: entry.id }, 'database validated')
   } catch (error) {
-    // Replaced or removed meanwhile: what was found is of no interest to anyone.
-    if (error instanceof DatabaseEntryChangedError) return
-    if (error instanceof NoAdmissionError || error instanceof PublicError) throw error
-    const code = classify(error)
-    deps.onOutcome(code)
-    deps.log.warn({ tenantId: entry.tenantId, databaseId: entry.id, code, err: error }, 'database not valid')
-    await deps.registry.finishValidation(entry, { ok: false, code })
+    if (error instanceof NoAdmissionError) throw error
+    try {
+      await recordFailure(deps, entry, error)
+    } finally {
+      await reopenHome(deps, entry.tenantId)
+    }
   }
+}
+
+async function recordFailure(deps: ValidationDeps, entry: DatabaseEntry, error: unknown): Promise<void> {
+  // Replaced or removed meanwhile: what was found is of no interest to anyone.
+  if (error instanceof DatabaseEntryChangedError) return
+  if (error instanceof PublicError) throw error
+  const code = classify(error)
+  deps.onOutcome(code)
+  deps.log.warn({ tenantId: entry.tenantId, databaseId: entry.id, code, err: error }, 'database not valid')
+  await deps.registry.finishValidation(entry, { ok: false, code })
 }
 
 async function checkAndSettle(deps: ValidationDeps, entry: DatabaseEntry): Promise<void> {
@@ -136,12 +150,19 @@ async function stayIn(
     // A copy carries the stamp of its original. While that serves, going over to the copy would lose what is written since.
     if (current?.status === 'active' && !isSamePlace(current, checked.identity)) return 'move-required'
   }
-  if (checked.residence?.state === 'fenced') await unfence(client, tenant.id, tenant.epoch)
+  if (checked.residence?.state === 'fenced') await openDoor(deps, client, tenant.id)
   if (entry.slot === 'candidate' || entry.status === 'pending_validation' || entry.status === 'failed') {
     await commitHome(deps, { entry, checked }, { epoch: tenant.epoch, newEpoch: tenant.epoch })
   }
-  await withHome(deps, null, (shared) => clearOldHome(shared, tenant.id, tenant.epoch - 1))
+  await withHome(deps, null, (shared) => clearShared(deps, shared, tenant.id))
   return 'became-home'
+}
+
+/** Whatever a tenant has in the shared database while it lives in its own is left over from a move to or fro. */
+function clearShared(deps: ValidationDeps, shared: pg.ClientBase, tenantId: string): Promise<void> {
+  return whileAtRest(deps.store, shared, tenantId, async ({ placement, epoch }) => {
+    if (placement === 'dedicated') await clearOldHome(shared, tenantId, epoch + 1)
+  })
 }
 
 function isSamePlace(current: DatabaseEntry, identity: PhysicalIdentity): boolean {
@@ -158,28 +179,39 @@ async function moveInto(
   const current = tenant.placement === 'dedicated' ? await deps.registry.current(tenant.id) : null
   // A home that does not answer cannot be asked whether something would be left behind.
   if (current !== null && current.status !== 'active') return false
+  return withHome(deps, current, (from) =>
+    relocate({
+      tenantId: tenant.id,
+      epoch: tenant.epoch,
+      from,
+      to: client,
+      commit: (newEpoch) => commitHome(deps, { entry, checked }, { epoch: tenant.epoch, newEpoch }),
+    }),
+  )
+}
+
+/**
+ * Lifts the fence that a move which did not come about may have left at the tenant's home, be it one of a gateway that
+ * was killed, and waits for one that is under way. Never rejects: the next statement that waits in vain asks again.
+ */
+export async function reopenHome(deps: HomeDeps, tenantId: string): Promise<void> {
   try {
-    return await withHome(deps, current, (from) =>
-      relocate({
-        tenantId: tenant.id,
-        epoch: tenant.epoch,
-        from,
-        to: client,
-        commit: (newEpoch) => commitHome(deps, { entry, checked }, { epoch: tenant.epoch, newEpoch }),
-      }),
-    )
-  } catch (error) {
-    await reopen(deps, tenant.id).catch(() => undefined)
-    throw error
+    const tenant = await findTenant(deps.store, tenantId)
+    if (tenant === null) return
+    const current = tenant.placement === 'dedicated' ? await deps.registry.current(tenantId) : null
+    if (current !== null && current.status !== 'active') return
+    await withHome(deps, current, (client) => openDoor(deps, client, tenantId))
+  } catch (err) {
+    deps.log.warn({ tenantId, err }, 'home not looked after')
   }
 }
 
-/** Lifts a fence that a failed relocation may have left, on a connection of its own, unless the tenant has moved after all. */
-async function reopen(deps: ValidationDeps, tenantId: string): Promise<void> {
-  const tenant = await findTenant(deps.store, tenantId)
-  if (tenant === null) return
-  const current = tenant.placement === 'dedicated' ? await deps.registry.current(tenantId) : null
-  await withHome(deps, current, (client) => unfence(client, tenantId, tenant.epoch))
+function openDoor(
+  { store }: Pick<HomeDeps, 'store'>,
+  client: pg.ClientBase,
+  tenantId: string,
+): Promise<void> {
+  return whileAtRest(store, client, tenantId, ({ epoch }) => unfence(client, tenantId, epoch))
 }
 
 /** Lends a connection to a tenant's home: its own database, or (null) the shared one. */

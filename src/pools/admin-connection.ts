@@ -33,6 +33,10 @@ export async function withAdminConnection<T>(
 ): Promise<T> {
   const server = `${address.host}:${address.port}`
   await admission(options.budget, server, options.admissionTimeoutMs)
+  if (options.signal?.aborted === true) {
+    options.budget.release(server)
+    throw Object.assign(new Error('out of time before connecting'), { code: 'ETIMEDOUT' })
+  }
   const client = new GuardedClient(clientConfig(address, options.limits))
   client.once('end', () => options.budget.release(server))
   const cut = () => client.destroy()

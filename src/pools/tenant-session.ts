@@ -19,6 +19,8 @@ export interface SessionOptions {
   readonly routes: RouteSource
   /** How long a statement waits before a fence (a tenant that is changing its home). */
   readonly fenceTimeoutMs: number
+  /** Told of a tenant before whose fence a statement has waited in vain: whoever put it there may be dead. */
+  readonly onStuck: (tenantId: string) => void
 }
 
 type Verdict = 'stale' | 'fenced' | 'again' | 'final'
@@ -112,7 +114,10 @@ export class RoutedSession implements TenantSession {
       } catch (error) {
         const verdict = judge(error, repeatable)
         if (verdict === 'fenced') {
-          if (performance.now() > deadline) throw fail('TENANT_DATABASE_UNAVAILABLE', { cause: error })
+          if (performance.now() > deadline) {
+            this.#options.onStuck(this.tenantId)
+            throw fail('TENANT_DATABASE_UNAVAILABLE', { cause: error })
+          }
           await delay(FENCE_POLL_MS)
         } else {
           if (verdict === 'final' || attempts >= MAX_ATTEMPTS) throw publicError(error)
@@ -125,7 +130,7 @@ export class RoutedSession implements TenantSession {
 
   async #follow(): Promise<void> {
     const route = await this.#options.routes.refresh(this.#route)
-    if (route === null) throw fail('TENANT_NOT_FOUND')
+    if (route?.status !== 'ACTIVE') throw fail('TENANT_NOT_FOUND')
     this.#route = route
   }
 }

@@ -7,6 +7,7 @@ export interface TenantSessionsOptions {
   readonly directory: Pick<RouteDirectory, 'peekById' | 'byId' | 'invalidate'>
   readonly pools: PoolManager
   readonly fenceTimeoutMs: number
+  readonly onStuck: (tenantId: string) => void
 }
 
 /** One session a route, shared by all requests that go along it: a session holds no connection, so it can be. */
@@ -14,13 +15,13 @@ export class TenantSessions {
   readonly #options: SessionOptions
   readonly #sessions = new WeakMap<Route, TenantSession>()
 
-  constructor({ directory, pools, fenceTimeoutMs }: TenantSessionsOptions) {
+  constructor({ directory, pools, fenceTimeoutMs, onStuck }: TenantSessionsOptions) {
     const refresh = (stale: Route) => {
       // Only the first who finds a route wrong has it read anew; the others wait for the same reading.
       if (directory.peekById(stale.tenantId) === stale) directory.invalidate(stale.tenantId)
       return directory.byId(stale.tenantId)
     }
-    this.#options = { pools, routes: { refresh }, fenceTimeoutMs }
+    this.#options = { pools, routes: { refresh }, fenceTimeoutMs, onStuck }
   }
 
   open(route: Route): TenantSession {

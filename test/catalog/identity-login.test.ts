@@ -115,6 +115,7 @@ async function openTenant(code: string) {
     pools,
     routes: { refresh: async (stale) => stale },
     fenceTimeoutMs: 300,
+    onStuck: () => undefined,
   })
   return { tenant, session }
 }

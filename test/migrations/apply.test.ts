@@ -17,7 +17,7 @@ import {
   type TestRole,
   urlFor,
 } from '../support/database.ts'
-import { withClient } from './connect.ts'
+import { withClient } from '../support/tenant-database.ts'
 
 const a = parseMigration('0000_a.sql', 'CREATE TABLE "a" (n int)')
 const b = parseMigration(

@@ -10,7 +10,8 @@ import {
   type TestRole,
   urlFor,
 } from '../support/database.ts'
-import { migratedTemplate, withClient } from './connect.ts'
+import { withClient } from '../support/tenant-database.ts'
+import { migratedTemplate } from './connect.ts'
 
 let database: string
 

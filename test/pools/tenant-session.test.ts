@@ -36,7 +36,12 @@ function routeOf(tenantId: string, epoch = 1): Route {
 }
 
 function sessionFor(route: Route, refresh: (stale: Route) => Promise<Route | null> = async (stale) => stale) {
-  return new RoutedSession(route, { pools, routes: { refresh }, fenceTimeoutMs: 300 })
+  return new RoutedSession(route, {
+    pools,
+    routes: { refresh },
+    fenceTimeoutMs: 300,
+    onStuck: () => undefined,
+  })
 }
 
 async function newTenant() {

@@ -135,7 +135,10 @@ describe('a second registration', () => {
   })
 
   test('of the same database takes over when it is valid', async () => {
-    const database = await gateway.registerDatabase(tenant.id, `${own.url}${own.url.includes('?') ? '&' : '?'}application_name=again`)
+    const database = await gateway.registerDatabase(
+      tenant.id,
+      `${own.url}${own.url.includes('?') ? '&' : '?'}application_name=again`,
+    )
     expect(database).toMatchObject({ status: 'active', placement: 'dedicated', candidate: null })
     await gateway.call('GET', '/api/v1/places', { token: tenant.token })
     const named = await query(superuserUrl(), "SELECT FROM pg_stat_activity WHERE application_name = 'again'")

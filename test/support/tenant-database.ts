@@ -25,8 +25,10 @@ export async function moveIn(url: string, epoch = 1): Promise<string> {
   return tenantId
 }
 
+/** Lends one plain connection, with nothing set on it. That it ends is told to the query under way, if any. */
 export async function withClient<T>(url: string, fn: (client: Client) => Promise<T>): Promise<T> {
   const client = new Client({ connectionString: url })
+  client.on('error', () => {})
   await client.connect()
   try {
     return await fn(client)

@@ -1,0 +1,241 @@
+import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vitest'
+import { dropAll, query, superuserUrl } from '../support/database.ts'
+import {
+  type Call,
+  createStage,
+  type Stage,
+  startGateway,
+  type TestGateway,
+  type TestTenant,
+} from '../support/gateway.ts'
+import { API, expectProblem, NOBODY, telling } from './support.ts'
+
+let stage: Stage
+let gateway: TestGateway
+let tenant: TestTenant
+let stranger: TestTenant
+beforeAll(async () => {
+  stage = await createStage()
+  gateway = await startGateway(stage)
+  ;[tenant, stranger] = await Promise.all([gateway.createTenant(), gateway.createTenant()])
+})
+afterEach(() => {
+  vi.useRealTimers()
+})
+afterAll(async () => {
+  await gateway?.close()
+  await dropAll()
+})
+
+const NEW = { name: 'Import', permissions: ['properties:read'] }
+const HOUR_MS = 3_600_000
+
+/** The same collection as its two kinds of people reach it. */
+const sides = {
+  operator: {
+    path: () => `${API}/tenants/${tenant.id}/client-keys`,
+    token: () => stage.operatorToken,
+  },
+  tenant: { path: () => `${API}/client-keys`, token: () => tenant.token },
+} as const
+
+describe.each(['operator', 'tenant'] as const)('client keys made by the %s', (side) => {
+  const { path, token } = sides[side]
+  const call = (method: string, below = '', body?: unknown) =>
+    gateway.call(method, `${path()}${below}`, { token: token(), ...(body !== undefined && { body }) })
+  const use = (key: string, call: Call = {}) =>
+    gateway.call('GET', `${API}/places`, {
+      headers: { 'x-client-key': key, 'x-tenant-code': tenant.code, ...call.headers },
+    })
+
+  describe('201', () => {
+    test('a key has exactly these fields, is shown once, and opens what it was made for', async () => {
+      const { status, body, headers } = await call('POST', '', NEW)
+      expect(status).toBe(201)
+      expect(body).toEqual({
+        ...NEW,
+        id: expect.any(String),
+        prefix: body.key.slice(0, 12),
+        key: expect.stringMatching(/^fhk_[0-9A-Za-z]{12}_[0-9A-Za-z]{43}$/),
+        createdAt: expect.stringMatching(/Z$/),
+        expiresAt: null,
+      })
+      expect(headers.get('location')).toBe(`${path()}/${body.id}`)
+      const secret = body.key.slice(-43)
+      for (const below of ['', `/${body.id}`]) expect((await call('GET', below)).text).not.toContain(secret)
+      expect(gateway.log()).not.toContain(secret)
+      expect((await use(body.key)).status).toBe(200)
+    })
+
+    test('the key is not in the text of the catalog', async () => {
+      const { body } = await call('POST', '', NEW)
+      const catalog = superuserUrl(new URL(stage.catalogUrl).pathname.slice(1))
+      const rows = await query(
+        catalog,
+        'SELECT k::text FROM client_keys k UNION ALL SELECT a::text FROM audit_log a',
+      )
+      expect(JSON.stringify(rows)).not.toContain(body.key.slice(-43))
+    })
+  })
+
+  describe('200', () => {
+    test('a key is found again, without itself', async () => {
+      const { body: made } = await call('POST', '', NEW)
+      const { key: _key, ...shown } = made
+      expect((await call('GET', `/${made.id}`)).body).toEqual({ ...shown, lastUsedAt: null })
+    })
+
+    test('the list is in pages, oldest first', async () => {
+      for (let n = 0; n < 3; n++) await call('POST', '', NEW)
+      const { body: all } = await call('GET', '?limit=200')
+      const ids: string[] = []
+      for (let cursor = ''; ; ) {
+        const { body } = await call('GET', `?limit=2${cursor && `&cursor=${cursor}`}`)
+        ids.push(...body.data.map(({ id }: { id: string }) => id))
+        if (body.nextCursor === null) break
+        cursor = body.nextCursor
+      }
+      expect(ids).toEqual(all.data.map(({ id }: { id: string }) => id))
+      expect(ids).toEqual(ids.toSorted())
+    })
+  })
+
+  describe('204', () => {
+    test('a key that is revoked opens nothing from that answer on', async () => {
+      const { body } = await call('POST', '', NEW)
+      expect((await use(body.key)).status).toBe(200)
+      expect((await call('DELETE', `/${body.id}`)).status).toBe(204)
+      expectProblem(await use(body.key), { status: 401, code: 'INVALID_CREDENTIALS' })
+      for (const method of ['GET', 'DELETE'])
+        expectProblem(await call(method, `/${body.id}`), { status: 404, code: 'NOT_FOUND' })
+    })
+  })
+
+  describe('400', () => {
+    test.each([
+      [{}, ['/name', '/permissions']],
+      [{ ...NEW, name: '' }, ['/name']],
+      [{ ...NEW, name: 'a\nb' }, ['/name']],
+      [{ ...NEW, permissions: 'properties:read' }, ['/permissions']],
+      [{ ...NEW, permissions: ['properties'] }, ['/permissions/0']],
+      [{ ...NEW, permissions: ['properties:read', 'Properties:Read'] }, ['/permissions/1']],
+      [{ ...NEW, expiresAt: 'tomorrow' }, ['/expiresAt']],
+      [{ ...NEW, expiresAt: '2020-01-01T00:00:00Z' }, ['/expiresAt']],
+      [{ ...NEW, tenantId: NOBODY }, ['/tenantId']],
+      [{ ...NEW, key: 'fhk_mine' }, ['/key']],
+    ])('%j', async (body, pointers) => {
+      expectProblem(await call('POST', '', body), { status: 400, code: 'VALIDATION_FAILED', pointers })
+    })
+
+    test('a cursor that is none', async () => {
+      expectProblem(await call('GET', '?cursor=x'), { status: 400, code: 'INVALID_CURSOR' })
+    })
+  })
+
+  describe('401', () => {
+    test('a key ends when it said it would', async () => {
+      const expiresAt = new Date(Date.now() + HOUR_MS).toISOString()
+      const { body } = await call('POST', '', { ...NEW, expiresAt })
+      expect(body.expiresAt).toBe(expiresAt)
+      expect((await use(body.key)).status).toBe(200)
+      vi.useFakeTimers({ toFake: ['Date'], now: Date.now() + HOUR_MS + 1000 })
+      expectProblem(await use(body.key), { status: 401, code: 'INVALID_CREDENTIALS' })
+    })
+
+    test('a key with another secret, and one that nobody has, get one answer', async () => {
+      const { body } = await call('POST', '', NEW)
+      const last = body.key.at(-1) === 'A' ? 'B' : 'A'
+      const nobodys = `fhk_${'0'.repeat(12)}_${'0'.repeat(43)}`
+      const answers = await Promise.all(
+        [`${body.key.slice(0, -1)}${last}`, nobodys, 'fhk_', 'x'].map((key) => use(key)),
+      )
+      for (const answer of answers) {
+        expectProblem(answer, { status: 401, code: 'INVALID_CREDENTIALS' })
+        expect(telling(answer)).toEqual(telling(answers[0] ?? answer))
+      }
+    })
+  })
+
+  describe('403', () => {
+    test('a permission that the key has not is named', async () => {
+      const { body } = await call('POST', '', NEW)
+      const headers = { 'x-client-key': body.key, 'x-tenant-code': tenant.code }
+      const write = await gateway.call('POST', `${API}/places`, { headers, body: { name: 'x' } })
+      expectProblem(write, { status: 403, code: 'PERMISSION_DENIED', required: 'properties:write' })
+      const users = await gateway.call('GET', `${API}/users`, { headers })
+      expectProblem(users, { status: 403, code: 'PERMISSION_DENIED', required: 'users:read' })
+    })
+
+    test.each([['*'], ['properties:*'], ['properties:read', 'properties:write']])(
+      '%j let write',
+      async (...permissions) => {
+        const { body } = await call('POST', '', { ...NEW, permissions })
+        const headers = { 'x-client-key': body.key, 'x-tenant-code': tenant.code }
+        const answer = await gateway.call('POST', `${API}/places`, { headers, body: { name: 'x' } })
+        expect(answer.status).toBe(201)
+      },
+    )
+  })
+
+  describe('404', () => {
+    test("another tenant's key is like none", async () => {
+      const { body } = await gateway.operator('POST', `/tenants/${stranger.id}/client-keys`, NEW)
+      for (const method of ['GET', 'DELETE']) {
+        const [theirs, nobodys] = [await call(method, `/${body.id}`), await call(method, `/${NOBODY}`)]
+        expectProblem(theirs, { status: 404, code: 'NOT_FOUND' })
+        expect(telling(theirs)).toEqual(telling(nobodys))
+      }
+      expect((await call('GET', '?limit=200')).text).not.toContain(body.id)
+    })
+  })
+})
+
+describe('a client key', () => {
+  test('of an INACTIVE tenant opens nothing from the answer on', async () => {
+    const { body } = await gateway.operator('POST', `/tenants/${stranger.id}/client-keys`, NEW)
+    const use = () =>
+      gateway.call('GET', `${API}/places`, {
+        headers: { 'x-client-key': body.key, 'x-tenant-code': stranger.code },
+      })
+    expect((await use()).status).toBe(200)
+    await gateway.operator('PATCH', `/tenants/${stranger.id}`, { status: 'INACTIVE' })
+    expectProblem(await use(), { status: 404, code: 'TENANT_NOT_FOUND' })
+    await gateway.operator('PATCH', `/tenants/${stranger.id}`, { status: 'ACTIVE' })
+    expect((await use()).status).toBe(200)
+  })
+
+  test('makes no key that can do more than itself', async () => {
+    const permissions = ['client-keys:write', 'properties:read']
+    const { body } = await gateway.operator('POST', `/tenants/${tenant.id}/client-keys`, {
+      ...NEW,
+      permissions,
+    })
+    const headers = { 'x-client-key': body.key, 'x-tenant-code': tenant.code }
+    const make = (permissions: string[]) =>
+      gateway.call('POST', `${API}/client-keys`, { headers, body: { name: 'child', permissions } })
+    expect((await make(['properties:read'])).status).toBe(201)
+    for (const more of ['properties:write', 'properties:*', '*'])
+      expectProblem(await make([more]), { status: 403, code: 'PERMISSION_DENIED', required: more })
+  })
+
+  test('is told who it is', async () => {
+    const { body } = await gateway.operator('POST', `/tenants/${tenant.id}/client-keys`, NEW)
+    const headers = { 'x-client-key': body.key, 'x-tenant-code': tenant.code }
+    const me = await gateway.call('GET', `${API}/auth/me`, { headers })
+    expect(me.body).toMatchObject({
+      user: null,
+      tenant: { code: tenant.code },
+      roles: [],
+      permissions: NEW.permissions,
+      actingFor: null,
+    })
+  })
+
+  test('of a tenant that does not exist cannot be made', async () => {
+    for (const id of [NOBODY, 'x'])
+      expectProblem(await gateway.operator('POST', `/tenants/${id}/client-keys`, NEW), {
+        status: 404,
+        code: 'TENANT_NOT_FOUND',
+      })
+  })
+})

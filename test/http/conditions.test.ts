@@ -1,0 +1,113 @@
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
+import { dropAll } from '../support/database.ts'
+import { API, expectProblem, type Homes, NOBODY, openHomes } from './support.ts'
+
+let homes: Homes
+beforeAll(async () => {
+  homes = await openHomes()
+})
+afterAll(async () => {
+  await homes?.gateway.close()
+  await dropAll()
+})
+
+describe.each(['shared', 'own'] as const)('a row of a tenant in a database that is %s', (home) => {
+  let path: string
+  let etag: string
+  const send = (method: string, headers: Record<string, string> = {}, body?: unknown) =>
+    homes.gateway.call(method, path, {
+      token: homes[home].token,
+      headers,
+      ...(body !== undefined && { body }),
+    })
+  const change = () => send('PATCH', {}, { kind: 'land' })
+
+  beforeEach(async () => {
+    const made = await homes.gateway.call('POST', `${API}/places`, {
+      token: homes[home].token,
+      body: { name: 'Mill' },
+    })
+    path = made.headers.get('location') ?? ''
+    etag = made.headers.get('etag') ?? ''
+  })
+
+  test('has a strong tag, which changes with the row and only then', async () => {
+    expect(etag).toMatch(/^"[0-9a-f]{32}"$/)
+    expect((await send('GET')).headers.get('etag')).toBe(etag)
+    expect((await send('PATCH', {}, {})).headers.get('etag')).toBe(etag)
+    const changed = (await change()).headers.get('etag')
+    expect(changed).not.toBe(etag)
+    expect((await send('GET')).headers.get('etag')).toBe(changed)
+  })
+
+  describe('304', () => {
+    test.each([
+      ['the tag', () => etag],
+      ['the tag, weak', () => `W/${etag}`],
+      ['one of several', () => `"x", ${etag}`],
+      ['anything', () => '*'],
+    ])('If-None-Match with %s: nothing new', async (_case, header) => {
+      const answer = await send('GET', { 'if-none-match': header() })
+      expect([answer.status, answer.text, answer.headers.get('etag')]).toEqual([304, '', etag])
+    })
+
+    test('If-None-Match with another tag, or a malformed one, gives the row', async () => {
+      for (const header of ['"x"', etag.slice(1, -1), ','])
+        expect((await send('GET', { 'if-none-match': header })).status).toBe(200)
+    })
+  })
+
+  describe('200 and 204', () => {
+    test('If-Match with the tag, one of several, or * lets a write through', async () => {
+      expect((await send('PATCH', { 'if-match': `"x", ${etag}` }, { kind: 'land' })).status).toBe(200)
+      expect((await send('PATCH', { 'if-match': '*' }, { kind: 'other' })).status).toBe(200)
+      const now = (await send('GET')).headers.get('etag') ?? ''
+      expect((await send('DELETE', { 'if-match': now })).status).toBe(204)
+    })
+  })
+
+  describe('412', () => {
+    test.each(['PATCH', 'DELETE'])('%s of a version that is gone changes nothing', async (method) => {
+      const { body: row } = await change()
+      for (const header of [etag, `W/${etag}`, '"x"', 'malformed']) {
+        const answer = await send(
+          method,
+          { 'if-match': header },
+          method === 'PATCH' ? { name: 'Lost' } : undefined,
+        )
+        expectProblem(answer, { status: 412, code: 'PRECONDITION_FAILED' })
+      }
+      expect((await send('GET')).body).toEqual(row)
+    })
+
+    test('also for a patch that is empty', async () => {
+      expectProblem(await send('PATCH', { 'if-match': '"x"' }, {}), {
+        status: 412,
+        code: 'PRECONDITION_FAILED',
+      })
+    })
+
+    test('of many writers with one tag one wins', async () => {
+      const writers = Array.from({ length: 8 }, (_, n) =>
+        send('PATCH', { 'if-match': etag }, { name: `W${n}` }),
+      )
+      const statuses = (await Promise.all(writers)).map(({ status }) => status).toSorted()
+      expect(statuses).toEqual([200, ...Array(7).fill(412)])
+    })
+  })
+
+  describe('404', () => {
+    test('comes before any condition', async () => {
+      path = `${API}/places/${NOBODY}`
+      for (const method of ['PATCH', 'DELETE']) {
+        const answer = await send(
+          method,
+          { 'if-match': etag },
+          method === 'PATCH' ? { name: 'x' } : undefined,
+        )
+        expectProblem(answer, { status: 404, code: 'NOT_FOUND' })
+      }
+      expect((await send('GET', { 'if-none-match': '*' })).status).toBe(404)
+    })
+  })
+})

@@ -1,0 +1,205 @@
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { dropAll } from '../support/database.ts'
+import { createStage, startGateway, type TestGateway, type TestTenant } from '../support/gateway.ts'
+import { API, expectProblem, NOBODY, rawRequest } from './support.ts'
+
+let gateway: TestGateway
+let tenant: TestTenant
+beforeAll(async () => {
+  gateway = await startGateway(await createStage())
+  tenant = await gateway.createTenant()
+})
+afterAll(async () => {
+  await gateway?.close()
+  await dropAll()
+})
+
+const post = (body: string, headers: Record<string, string> = {}) =>
+  gateway.call('POST', `${API}/places`, { token: tenant.token, body, headers })
+const places = async () =>
+  (await gateway.call('GET', `${API}/places`, { token: tenant.token })).body.data.length
+
+describe('400', () => {
+  test.each([
+    ['nothing', ''],
+    ['half of an object', '{"name": "Mill"'],
+    ['a trailing comma', '{"name": "Mill",}'],
+    ['a comment', '{"name": "Mill" /* x */}'],
+    ['two values', '{"name": "Mill"}{}'],
+    ['NaN', '{"name": "Mill", "latitude": NaN}'],
+    ['a name twice', '{"name": "Mill", "name": "Tower"}'],
+    ['a name twice, spelled differently', '{"name": "Mill", "n\\u0061me": "Tower"}'],
+    ['a prototype', '{"name": "Mill", "__proto__": {"kind": "land"}}'],
+    ['very deep nesting', '['.repeat(100_000)],
+  ])('%s is no JSON that we read, and nothing is made', async (_case, body) => {
+    const before = await places()
+    const answer = await post(body)
+    expect([answer.status, answer.body.code]).toEqual([
+      400,
+      body === '' ? 'VALIDATION_FAILED' : 'MALFORMED_JSON',
+    ])
+    expect(await places()).toBe(before)
+  })
+
+  test.each(['null', '[]', '"Mill"', '7', 'true'])('%s is no object', async (body) => {
+    expectProblem(await post(body), { status: 400, code: 'VALIDATION_FAILED' })
+  })
+
+  test('what PostgreSQL cannot keep is refused where it stands', async () => {
+    const zero = await post(JSON.stringify({ name: 'a\u0000b' }))
+    expectProblem(zero, { status: 400, code: 'VALIDATION_FAILED', pointers: ['/name'] })
+    const half = await post('{"name": "Mill", "address": {"city": "\\ud800"}}')
+    expectProblem(half, { status: 400, code: 'VALIDATION_FAILED', pointers: ['/address/city'] })
+  })
+
+  test('bytes that are not UTF-8', async () => {
+    const response = await fetch(`${gateway.url}${API}/places`, {
+      method: 'POST',
+      headers: { authorization: `Bearer ${tenant.token}`, 'content-type': 'application/json' },
+      body: Buffer.from('{"name": "\xff\xfe"}', 'latin1'),
+    })
+    expect([response.status, await response.json()]).toMatchObject([400, { code: 'MALFORMED_JSON' }])
+  })
+
+  test('a body where none belongs', async () => {
+    const answer = await gateway.call('DELETE', `${API}/places/${NOBODY}`, {
+      token: tenant.token,
+      body: { tenantId: tenant.id },
+    })
+    expectProblem(answer, { status: 400, code: 'VALIDATION_FAILED', pointers: ['/tenantId'] })
+  })
+
+  test.each([
+    ['no HTTP at all', ['\u0016\u0003\u0001 hello']],
+    ['a header without end', ['GET /livez HTTP/1.1', `X: ${'x'.repeat(40_000)}`]],
+    ['two lengths', ['POST /api/v1/auth/login HTTP/1.1', 'Content-Length: 2', 'Content-Length: 3']],
+    [
+      'a length and chunks',
+      ['POST /api/v1/auth/login HTTP/1.1', 'Content-Length: 2', 'Transfer-Encoding: chunked'],
+    ],
+  ])('%s is answered as a problem, with a request id', async (_case, head) => {
+    const { status, code, text } = await rawRequest(gateway.url, head)
+    expect([400, 431]).toContain(status)
+    expect(code).toBe('VALIDATION_FAILED')
+    expect(text).toMatch(/x-request-id: \S+/i)
+  })
+})
+
+describe('404', () => {
+  test.each([
+    ['GET', '/'],
+    ['GET', '/api/v1'],
+    ['GET', '/api/v1/castles'],
+    ['GET', '/api/v2/places'],
+    ['PUT', '/api/v1/places'],
+    ['POST', `/api/v1/places/${NOBODY}`],
+    ['GET', '/API/v1/places'],
+    ['OPTIONS', '/api/v1/places'],
+  ])('%s %s is nothing', async (method, path) => {
+    expectProblem(await gateway.call(method, path, { token: tenant.token }), {
+      status: 404,
+      code: 'NOT_FOUND',
+    })
+    // Nor without credentials: what exists is no secret, so neither is what does not.
+    expectProblem(await gateway.call(method, path), { status: 404, code: 'NOT_FOUND' })
+  })
+})
+
+describe('413', () => {
+  test('a body of more than a megabyte is refused, announced or not', async () => {
+    const large = JSON.stringify({ name: 'x'.repeat(1024 * 1024) })
+    expectProblem(await post(large), { status: 413, code: 'PAYLOAD_TOO_LARGE' })
+    const head = [
+      `POST ${API}/places HTTP/1.1`,
+      `Authorization: Bearer ${tenant.token}`,
+      'Content-Type: application/json',
+      'Transfer-Encoding: chunked',
+    ]
+    const chunk = `${large.length.toString(16)}\r\n${large}\r\n0\r\n\r\n`
+    const { status, code } = await rawRequest(gateway.url, head, chunk)
+    expect([status, code]).toEqual([413, 'PAYLOAD_TOO_LARGE'])
+  })
+
+  test('after the credentials: without them nothing is read', async () => {
+    const answer = await gateway.call('POST', `${API}/places`, { body: { name: 'x'.repeat(1024 * 1024) } })
+    expectProblem(answer, { status: 401, code: 'UNAUTHENTICATED' })
+  })
+})
+
+describe('415', () => {
+  test.each([
+    'text/plain',
+    'application/x-www-form-urlencoded',
+    'application/xml',
+    'multipart/form-data; boundary=x',
+    'application/jsonx',
+    'application/json; charset=utf-16',
+    'application/merge-patch+json',
+  ])('a new row as %s', async (type) => {
+    const answer = await post('{"name": "Mill"}', { 'content-type': type })
+    expectProblem(answer, { status: 415, code: 'UNSUPPORTED_MEDIA_TYPE' })
+  })
+
+  test('a body that is packed', async () => {
+    const answer = await post('{"name": "Mill"}', { 'content-encoding': 'gzip' })
+    expectProblem(answer, { status: 415, code: 'UNSUPPORTED_MEDIA_TYPE' })
+  })
+
+  test('but a charset that says UTF-8, and a merge patch, are taken', async () => {
+    const made = await post('{"name": "Mill"}', { 'content-type': 'application/json; charset="UTF-8"' })
+    expect(made.status).toBe(201)
+    const patched = await gateway.call('PATCH', `${API}/places/${made.body.id}`, {
+      token: tenant.token,
+      body: '{"kind": "land"}',
+      headers: { 'content-type': 'application/merge-patch+json' },
+    })
+    expect([patched.status, patched.body.kind]).toEqual([200, 'land'])
+  })
+})
+
+describe('X-Request-Id', () => {
+  const paths = ['/livez', '/health', '/metrics', '/nowhere', `${API}/places`, `${API}/tenants`, '/%zz']
+
+  test.each(paths)('is on the answer of %s, new for each', async (path) => {
+    const ids = await Promise.all(
+      [1, 2].map(async () => (await gateway.call('GET', path)).headers.get('x-request-id')),
+    )
+    expect(ids[0]).toMatch(/^[0-9a-f-]{36}$/)
+    expect(ids[0]).not.toBe(ids[1])
+  })
+
+  test("is the caller's if it is sane", async () => {
+    const id = 'trace-1.2:3_A'
+    const { headers, body } = await gateway.call('GET', `${API}/places`, { headers: { 'x-request-id': id } })
+    expect([headers.get('x-request-id'), body.requestId]).toEqual([id, id])
+  })
+
+  test.each(['', ' ', 'a b', '"}', '<script>', 'é', 'x'.repeat(129), '{jndi:x}'])(
+    'and not if it is %j',
+    async (id) => {
+      const { headers } = await gateway.call('GET', '/livez', { headers: { 'x-request-id': id } })
+      expect(headers.get('x-request-id')).toMatch(/^[0-9a-f-]{36}$/)
+    },
+  )
+})
+
+describe('every answer', () => {
+  test('is not to be stored, sniffed or framed', async () => {
+    for (const path of ['/livez', '/nowhere', `${API}/places`]) {
+      const { headers } = await gateway.call('GET', path, { token: tenant.token })
+      expect(headers.get('cache-control')).toBe('no-store')
+      expect(headers.get('x-content-type-options')).toBe('nosniff')
+      expect(headers.get('x-frame-options')).toBe('DENY')
+      expect(headers.get('x-powered-by')).toBeNull()
+      expect(headers.get('server')).toBeNull()
+    }
+  })
+
+  test('of an error tells no query, stack, SQL, host or user', async () => {
+    const answer = await gateway.call('GET', `${API}/places?name=secret-search&colour=red`, {
+      token: tenant.token,
+    })
+    expect(answer.body.instance).toBe(`${API}/places`)
+    expect(answer.text).not.toMatch(/secret-search|select|127\.0\.0\.1|node_modules|postgres|at /i)
+  })
+})
