@@ -22,6 +22,13 @@ const MAX_ENTRIES = 50
 const MAX_MESSAGE_LENGTH = 500
 const MAX_FRAMES = 12
 
+/**
+ * Lines leave in blocks, or after so many milliseconds: a write for each cost a tenth of a request's time, and a reader
+ * that is slow for a moment stopped the process. What is left is written at exit; only a SIGKILL loses it. Past the
+ * bound lines are dropped, for a reader that has stopped must not fill our memory.
+ */
+const OUTPUT = { dest: 1, sync: false, minLength: 4_096, periodicFlush: 50, maxLength: 16 * 1024 * 1024 }
+
 const SENSITIVE_NAME =
   /(?:authorization|cookie|passw(?:or)?d|secret|token|connection-?_?string|database_?url|api-?_?key|client-?_?key|private-?_?key|encryption-?_?key|credentials?|params|parameters|values)$/i
 
@@ -44,7 +51,7 @@ const CHILD_SECRETS = [
 export function createLogger(level: LogLevel, stream?: DestinationStream): Logger {
   if (stream !== undefined) return pino(options(level), stream)
   const watched = process.stdout.isTTY === true
-  return pino(options(level), watched ? pretty({ sync: true }) : destination({ dest: 1, sync: true }))
+  return pino(options(level), watched ? pretty({ sync: true }) : destination(OUTPUT))
 }
 
 function options(level: LogLevel): LoggerOptions {

@@ -32,7 +32,7 @@ export class Metrics {
     })
     this.#validations = new Counter({
       name: 'freehold_database_validations_total',
-      help: 'Validations of tenant databases by outcome: active, or the code of the error',
+      help: 'Validations of tenant databases by outcome: ok, or the code of the error',
       labelNames: ['outcome'],
       registers,
     })

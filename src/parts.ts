@@ -1,6 +1,6 @@
 import { type CatalogChange, ChangeFollower } from './catalog/changes.ts'
 import { DatabaseRegistry } from './catalog/databases.ts'
-import { loadRoute, RouteDirectory } from './catalog/directory.ts'
+import { loadRoute, type RouteDatabase, RouteDirectory } from './catalog/directory.ts'
 import { CatalogStore } from './catalog/store.ts'
 import { Vault } from './catalog/vault.ts'
 import type { Settings } from './config.ts'
@@ -44,7 +44,7 @@ export interface GatewayOptions {
 
 const CATALOG_POOL_SIZE = 10
 const CATALOG_IDLE_TIMEOUT_MS = 30_000
-const CATALOG_LIMITS = { connectTimeoutMs: 5_000, statementTimeoutMs: 10_000 }
+const CATALOG_LIMITS = { connectTimeoutMs: 3_000, statementTimeoutMs: 5_000 }
 const NEGATIVE_ROUTE_TTL_MS = 5_000
 const LOOKUP_TIMEOUT_MS = 3_000
 
@@ -148,14 +148,25 @@ function watchGauges({ metrics, pools, directory }: Pick<Parts, 'metrics' | 'poo
   }))
 }
 
-/** Forgets what is cached of a tenant; its pool closes when those who use it are done. */
+/**
+ * Forgets what is cached of a tenant. A pool to which its route no longer leads closes when those who use it are done; one
+ * to which it still does stays: while a password is changed, its connections are the only ones that can be had.
+ */
 export function forgetTenant(
   { directory, pools }: Pick<Parts, 'directory' | 'pools'>,
   tenantId: string,
 ): void {
   const database = directory.peekById(tenantId)?.database
   directory.invalidate(tenantId)
-  if (database) pools.retire(database.id, database.version)
+  if (!database) return
+  const retire = () => pools.retire(database.id, database.version)
+  directory.byId(tenantId).then((route) => {
+    if (!(route?.status === 'ACTIVE' && isServing(route.database, database))) retire()
+  }, retire)
+}
+
+function isServing(now: RouteDatabase | null, before: RouteDatabase): boolean {
+  return now?.id === before.id && now.version === before.version && now.status === 'active'
 }
 
 /** Has the caches follow the catalog's log of changes; `onWork` is called when there may be something to validate. */

@@ -1,4 +1,4 @@
-import { and, desc, eq, gte, lt } from 'drizzle-orm'
+import { and, desc, eq, gte, lt, ne, notLike } from 'drizzle-orm'
 import { newId } from '../lib/ids.ts'
 import { idFromCursor, type Page, pageOf } from './pages.ts'
 import { auditLog } from './schema.ts'
@@ -24,13 +24,14 @@ export interface AuditRecord {
   after?: Record<string, unknown>
 }
 
-/** `from` counts, `to` does not. `actor` is an actor's id. */
+/** `from` counts, `to` does not. `actor` is an actor's id. `hideHome` leaves out what tells where the tenant lives. */
 export interface AuditFilter {
   tenantId?: string
   actor?: string
   action?: string
   from?: Date
   to?: Date
+  hideHome?: boolean
 }
 
 /** The actor for what the service does by itself; `part` names which part of it. */
@@ -75,12 +76,13 @@ export async function listAudit(
   return pageOf(await catalogErrors(query), page.limit)
 }
 
-function conditionsOf({ tenantId, actor, action, from, to }: AuditFilter) {
+function conditionsOf({ tenantId, actor, action, from, to, hideHome }: AuditFilter) {
   return [
     tenantId === undefined ? undefined : eq(auditLog.tenantId, tenantId),
     actor === undefined ? undefined : eq(auditLog.actorId, actor),
     action === undefined ? undefined : eq(auditLog.action, action),
     from === undefined ? undefined : gte(auditLog.at, from),
     to === undefined ? undefined : lt(auditLog.at, to),
+    ...(hideHome ? [ne(auditLog.action, 'tenant.home'), notLike(auditLog.action, 'tenant.database.%')] : []),
   ]
 }

@@ -167,7 +167,10 @@ export class DatabaseRegistry {
     const { state, retryInMs } = this.#lifecycle(before, 'validation-requested')
     const { status, validationRequested, validationAttempts } = state
     const nextAttemptAt = fromNow(retryInMs ?? 0)
-    const set = { status, validationRequested, validationAttempts, nextAttemptAt, updatedAt: sql`now()` }
+    // Whoever is at it now began before what the operator wants looked at: its outcome is not to be the answer.
+    const unclaimed = { claimedBy: null, claimedUntil: null }
+    const asked = { status, validationRequested, validationAttempts, nextAttemptAt }
+    const set = { ...asked, ...unclaimed, updatedAt: sql`now()` }
     const [entry] = await tx
       .update(tenantDatabases)
       .set(set)

@@ -1,4 +1,4 @@
-import { createHmac, timingSafeEqual } from 'node:crypto'
+import { createHmac, createSecretKey, type KeyObject, timingSafeEqual } from 'node:crypto'
 import { fail } from '../errors.ts'
 
 const MAC_BYTES = 16
@@ -27,12 +27,13 @@ export interface CursorPosition {
  * can neither be made up nor taken to another tenant, collection, order or filter.
  */
 export class CursorCodec {
-  readonly #key: Buffer
+  /** Not the bytes: making a key of them anew for each page took four times as long as the rest. */
+  readonly #key: KeyObject
 
   /** `key`: at least 32 bytes, the same in every replica. */
   constructor(key: Buffer) {
     if (key.length < MIN_KEY_BYTES) throw new Error(`The cursor key needs ${MIN_KEY_BYTES} bytes`)
-    this.#key = key
+    this.#key = createSecretKey(key)
   }
 
   /** Makes the cursor of the page that begins after `position`. */

@@ -98,7 +98,7 @@ function isSame(one: PhysicalIdentity, other: PhysicalIdentity): boolean {
  * The tenant's own stamp, or null where there is none (yet).
  * @throws CheckFailure BELONGS_TO_ANOTHER_TENANT if anyone else lives here
  */
-async function checkResidence(
+export async function checkResidence(
   client: pg.ClientBase,
   tenantId: string,
 ): Promise<CheckedDatabase['residence']> {

@@ -4,7 +4,7 @@ import type { Migration } from '../migrations/files.ts'
 import type { AddressBook } from '../pools/addresses.ts'
 import { NoAdmissionError, withAdminConnection } from '../pools/admin-connection.ts'
 import type { ConnectionBudget } from '../pools/budget.ts'
-import { CHECK_ANSWER_BYTES, checkDatabase, type PhysicalIdentity } from './checks.ts'
+import { CHECK_ANSWER_BYTES, checkDatabase, checkResidence, type PhysicalIdentity } from './checks.ts'
 import { CheckFailure, classify } from './failures.ts'
 
 export interface MonitorOptions {
@@ -81,7 +81,7 @@ export class HealthMonitor {
     }
   }
 
-  /** Resolves if the database answers and, where it was inactive, is still the one it was. */
+  /** Resolves if the database answers and is still the one it was: by its stamp, and where it was inactive in every way. */
   async #ask(entry: DatabaseEntry): Promise<void> {
     const { addresses, budget, migrations, forbidden } = this.#options
     const connectTimeoutMs = Math.min(entry.connectionTimeoutSeconds * 1_000, PING_TIMEOUT_MS)
@@ -94,17 +94,21 @@ export class HealthMonitor {
     }
     try {
       await withAdminConnection(addresses.addressOf(entry), options, async (client) => {
-        if (entry.status === 'active') {
-          await client.query('SELECT 1')
-          return
-        }
-        await checkDatabase(client, {
-          tenantId: entry.tenantId,
+        const { tenantId } = entry
+        const options = {
+          tenantId,
           migrations,
           applyMigrations: false,
           lockTimeoutMs: PING_TIMEOUT_MS,
           forbidden,
-        })
+        }
+        const residence =
+          entry.status === 'active'
+            ? await checkResidence(client, tenantId)
+            : (await checkDatabase(client, options)).residence
+        // A home has its tenant's stamp; what has none is another database, or one that lost its rows.
+        const isHome = !entry.moveRequired
+        if (isHome && residence === null) throw new CheckFailure('UNKNOWN', new Error('the stamp is gone'))
       })
     } catch (error) {
       throw signal.aborted ? new CheckFailure('CONNECTION_TIMEOUT', error) : error

@@ -86,13 +86,25 @@ const FASTIFY_CODES: Readonly<Record<string, ErrorCode>> = {
   ECONNRESET: 'VALIDATION_FAILED',
 }
 
+/** Their messages repeat the whole URL, which may hold a token and is not to be logged. */
+const QUOTING_URL = new Set(['FST_ERR_BAD_URL', 'FST_ERR_MAX_PARAM_LENGTH'])
+
 /** The public error that stands for any error. Decides on codes, never on messages. */
 export function toPublicError(error: unknown): PublicError {
-  if (error instanceof PublicError) return error
+  const told = publicErrorIn(error)
+  if (told !== null) return told
   if (!(error instanceof Error)) return fail('INTERNAL_ERROR', { cause: error })
   if (isValidationError(error)) return validationProblem(error)
-  const known = 'code' in error && 'statusCode' in error ? FASTIFY_CODES[String(error.code)] : undefined
-  return fail(known ?? 'INTERNAL_ERROR', { cause: error })
+  const code = 'code' in error && 'statusCode' in error ? String(error.code) : ''
+  return fail(FASTIFY_CODES[code] ?? 'INTERNAL_ERROR', QUOTING_URL.has(code) ? {} : { cause: error })
+}
+
+/** drizzle wraps whatever its client throws, also what a session says of its database. */
+function publicErrorIn(error: unknown): PublicError | null {
+  for (let e = error, depth = 0; e instanceof Error && depth < 5; e = e.cause, depth += 1) {
+    if (e instanceof PublicError) return e
+  }
+  return null
 }
 
 interface SchemaFault {

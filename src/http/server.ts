@@ -8,6 +8,7 @@ import {
 } from 'fastify'
 import { RESOURCES } from '../data/resources.ts'
 import { fail } from '../errors.ts'
+import { isUuid } from '../lib/ids.ts'
 import type { HttpDeps } from './deps.ts'
 import { answerClientError, answerErrorsAsProblems, pathOf, sendProblem } from './error-handler.ts'
 import { acceptJsonBodies } from './json-body.ts'
@@ -33,6 +34,9 @@ const REQUEST_TIMEOUT_MS = 30_000
 const KEEP_ALIVE_TIMEOUT_MS = 72_000
 const MAX_PARAM_LENGTH = 200
 const OVERLOAD_EVENT_LOOP_DELAY_MS = 2_000
+const MAX_LOGGED_PATH = 256
+/** What segments of our paths look like, and those of somebody who mistyped one. */
+const WORD = /^(?:[a-z.-]{1,24}|v[0-9])$/
 
 const API_ROUTES = [
   authRoutes,
@@ -68,6 +72,7 @@ export function createServer(deps: HttpDeps): FastifyInstance {
   acceptJsonBodies(server)
   answerErrorsAsProblems(server)
   observeRequests(server, deps)
+  dismissClients(server, deps)
   guardRoutes(server, deps)
   shedLoad(server)
   registerRoutes(server, deps)
@@ -88,7 +93,7 @@ function observeRequests(server: FastifyInstance, { metrics }: HttpDeps): void {
     request.log[logAs](
       {
         method,
-        path: pathOf(request.url).slice(0, 256),
+        path: loggedPath(request.url),
         status,
         durationMs: Math.round(reply.elapsedTime * 100) / 100,
         ...(request.errorCode !== null && { code: request.errorCode }),
@@ -96,6 +101,23 @@ function observeRequests(server: FastifyInstance, { metrics }: HttpDeps): void {
       'request',
     )
     done()
+  })
+}
+
+/** The words and ids of a path. Whatever else somebody puts there may be a key or a token in the wrong place. */
+function loggedPath(url: string): string {
+  return pathOf(url).slice(0, MAX_LOGGED_PATH).replace(/[^/]+/g, maskSegment)
+}
+
+function maskSegment(segment: string): string {
+  return WORD.test(segment) || isUuid(segment) ? segment : '…'
+}
+
+/** A connection kept alive after the answer to what was under way would hold up a process that is to end. */
+function dismissClients(server: FastifyInstance, { lifecycle }: HttpDeps): void {
+  server.addHook('onSend', (_request, reply, payload, done) => {
+    if (lifecycle.isDraining()) reply.header('connection', 'close')
+    done(null, payload)
   })
 }
 
@@ -113,8 +135,10 @@ function shedLoad(server: FastifyInstance): void {
   void server.register(underPressure, {
     maxEventLoopDelay: OVERLOAD_EVENT_LOOP_DELAY_MS,
     // Probes must answer most of all when the process is late.
-    pressureHandler: async (request) => {
+    pressureHandler: async (request, _reply, _type, delayMs) => {
       if (request.routeOptions.config.access?.kind === 'open') return
+      // One stall that outlasts a whole sample leaves nothing measured, told as infinite; by now it is over.
+      if (delayMs === Number.POSITIVE_INFINITY) return
       throw fail('NO_CONNECTION_AVAILABLE', { detail: 'The service is overloaded.' })
     },
   })

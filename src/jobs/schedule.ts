@@ -7,6 +7,10 @@ export interface ScheduledJob {
   readonly run: () => Promise<void>
 }
 
+const say = () => undefined
+/** node-cron would write about late and skipped rounds between our own lines, in its own form. */
+const SILENT = { debug: say, info: say, warn: say, error: say }
+
 /** Everything that happens by the clock. A round that is still running is not begun again. */
 export class Schedule {
   readonly #tasks: ScheduledTask[] = []
@@ -19,7 +23,7 @@ export class Schedule {
 
   start(jobs: readonly ScheduledJob[]): void {
     for (const job of jobs) {
-      const options = { name: job.name, timezone: 'UTC', noOverlap: true }
+      const options = { name: job.name, timezone: 'UTC', noOverlap: true, logger: SILENT }
       this.#tasks.push(schedule(job.cron, () => this.#round(job), options))
     }
   }

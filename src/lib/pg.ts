@@ -24,6 +24,11 @@ export interface ConnectionLimits {
   readonly statementTimeoutMs: number
   /** A server that says more than this before it is ready for the next statement is cut off. Absent: no bound. */
   readonly maxAnswerBytes?: number
+  /**
+   * Named statements are planned once a connection, not anew each time. A page's size as a parameter makes PostgreSQL
+   * believe that only a plan for this very value will do, and it then spends as long on planning as on the page.
+   */
+  readonly plansOnce?: boolean
 }
 
 interface GuardedConfig extends pg.ClientConfig {
@@ -54,6 +59,7 @@ const STARTUP_OPTIONS = [
 ]
   .map((setting) => `-c ${setting}`)
   .join(' ')
+const PLAN_ONCE = ' -c plan_cache_mode=force_generic_plan'
 
 /**
  * pg's client with habits of ours: it never dies of an unheard 'error' event (whoever waits for an answer gets the
@@ -158,7 +164,7 @@ export function clientConfig(address: ServerAddress, limits: ConnectionLimits): 
     trustsServer: address.sslMode === 'verify-full' || address.sslMode === 'verify-ca',
     application_name: address.applicationName,
     client_encoding: 'UTF8',
-    options: STARTUP_OPTIONS,
+    options: limits.plansOnce === true ? STARTUP_OPTIONS + PLAN_ONCE : STARTUP_OPTIONS,
     ...timeouts(limits.statementTimeoutMs),
     idle_in_transaction_session_timeout: 60_000,
     connectionTimeoutMillis: limits.connectTimeoutMs,

@@ -13,7 +13,11 @@ import { rolePermissions, roles } from '../tenant/schema.ts'
 import type { TenantSession } from '../tenant/session.ts'
 import { type CreateTenantDeps, createTenant } from './create-tenant.ts'
 import type { DatabaseState, Effective, Home, Operations, TenantRecord } from './operations.ts'
-import { type RegisterDatabaseDeps, registerDatabase } from './register-database.ts'
+import {
+  type DatabaseRegistration,
+  type RegisterDatabaseDeps,
+  registerDatabase,
+} from './register-database.ts'
 import { type RemoveDatabaseDeps, removeDatabase } from './remove-database.ts'
 
 export type DeskDeps = CreateTenantDeps &
@@ -43,11 +47,7 @@ export function createOperations(deps: DeskDeps): Operations {
     },
     patchTenant: (tenantId, patch, actor) => patch_(deps, { tenantId, patch, actor }),
     listChildren: (tenantId) => listChildren(deps, tenantId),
-    registerDatabase: async (tenantId, body, actor) => {
-      await registerDatabase(deps, tenantId, body, actor)
-      deps.onChanged(tenantId)
-      return databaseState(deps, tenantId)
-    },
+    registerDatabase: (tenantId, body, actor) => register(deps, { tenantId, body, actor }),
     describeDatabase: (tenantId) => databaseState(deps, tenantId),
     requestValidation: (tenantId, actor) => requestValidation(deps, tenantId, actor),
     removeDatabase: async (tenantId, actor) => {
@@ -106,6 +106,20 @@ async function databaseState(deps: DeskDeps, tenantId: string): Promise<Database
   const { tenant, current, candidate } = await findOrFail(deps, tenantId)
   if (current === null && candidate === null) throw fail('NOT_FOUND')
   return { tenant, current, candidate, encryptionKeyId: await deps.vault.masterKeyIdOf(tenantId) }
+}
+
+/** Tells what was registered as it was registered: by the time of a second look it may have been validated already. */
+async function register(
+  deps: DeskDeps,
+  { tenantId, body, actor }: { tenantId: string; body: DatabaseRegistration; actor: Actor },
+): Promise<DatabaseState> {
+  const before = await findTenantDatabases(deps.store, tenantId)
+  const entry = await registerDatabase(deps, tenantId, body, actor)
+  deps.onChanged(tenantId)
+  if (before === null) return databaseState(deps, tenantId)
+  const encryptionKeyId = await deps.vault.masterKeyIdOf(tenantId)
+  const placed = entry.slot === 'current' ? { current: entry, candidate: null } : { candidate: entry }
+  return { ...before, ...placed, encryptionKeyId }
 }
 
 /** The candidate is what an operator waits for; without one it is the current entry. */

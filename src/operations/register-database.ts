@@ -87,6 +87,9 @@ function assertAllowed({ policy, ownPlaces }: RegisterDatabaseDeps, target: Conn
 
 function assertCertificate(pem: string | undefined): void {
   if (pem === undefined) return
+  // It is kept in clear, and a bundle may bring the private key along.
+  if (/-----BEGIN (?!CERTIFICATE-----)/.test(pem))
+    throw invalid('/caCertificate', 'must hold nothing but certificates')
   try {
     new X509Certificate(pem)
   } catch {

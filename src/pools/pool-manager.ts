@@ -124,7 +124,7 @@ export class PoolManager {
           }
     return new TenantPool({
       address: database === null ? this.#options.shared : this.#options.addressOf(database, tenantId),
-      limits: { ...limits, statementTimeoutMs },
+      limits: { ...limits, statementTimeoutMs, plansOnce: true },
       acquireTimeoutMs,
       budget: this.budget,
       breaker: new Breaker({ firstDelayMs: FIRST_RETRY_MS, maxDelayMs: MAX_RETRY_MS }),

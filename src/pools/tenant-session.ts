@@ -33,6 +33,8 @@ const TRANSACTION_WORD =
 /** SQLSTATEs after which the server has certainly undone or never begun the unit. */
 const REPEATABLE = new Set(['26000', '0A000', '40001', '40P01'])
 const CONNECTION_ENDED = /^(?:57P0|08)/
+/** No such function, table, column or schema: behind the address is not the database that was validated. */
+const NOT_OURS = new Set(['42883', '42P01', '42703', '3F000'])
 const MAX_ATTEMPTS = 3
 
 type StatementKind = 'read' | 'write' | 'transaction'
@@ -153,7 +155,8 @@ function publicError(error: unknown): unknown {
     return isDriverFault(error) ? fail('TENANT_DATABASE_UNAVAILABLE', { cause: error }) : error
   }
   if (code === '53300') return fail('NO_CONNECTION_AVAILABLE', { cause: error })
-  if (code.startsWith('FH') || code === '57014' || CONNECTION_ENDED.test(code) || REPEATABLE.has(code)) {
+  const isPassing = code === '57014' || CONNECTION_ENDED.test(code) || REPEATABLE.has(code)
+  if (isPassing || code.startsWith('FH') || NOT_OURS.has(code)) {
     return fail('TENANT_DATABASE_UNAVAILABLE', { cause: error })
   }
   return error

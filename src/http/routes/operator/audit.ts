@@ -18,7 +18,7 @@ const AuditQuery = Type.Object(
   CLOSED,
 )
 
-/** Who did what. Operators see all of it, a tenant's auditors what concerns their tenant. */
+/** Who did what. Operators see all of it, a tenant's auditors what concerns their tenant but not where it lives. */
 export function operatorAuditRoutes(api: FastifyInstance, { operations }: HttpDeps): void {
   api.get(
     '/audit-log',
@@ -42,6 +42,7 @@ function filterOf(query: Static<typeof AuditQuery>, request: FastifyRequest): Au
     ...(action !== undefined && { action }),
     ...(from !== undefined && { from: new Date(from) }),
     ...(to !== undefined && { to: new Date(to) }),
+    ...(request.principal.kind !== 'operator' && { hideHome: true }),
   }
 }
 

@@ -1,0 +1,188 @@
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { createDatabase, createRole, dropAll, query, superuserUrl, urlFor } from '../support/database.ts'
+import {
+  type Answer,
+  createStage,
+  startGateway,
+  type TestGateway,
+  type TestTenant,
+} from '../support/gateway.ts'
+import { Wiretap } from '../support/wiretap.ts'
+
+// A warm request costs one round trip to the tenant's database and none to the catalog. Counted on the way to the
+// servers, by what the gateway says to them, and where the server can tell, once more by what it has executed.
+
+const API = '/api/v1'
+const REQUESTS = 60
+const AT_ONCE = 15
+
+/** What the gateway says to its catalog by the clock, whether anybody asks it for anything or not. */
+const BY_THE_CLOCK = [
+  /\bcatalog_changes\b/,
+  /"replicas"/,
+  /\bskip locked\b/,
+  /^\s*update client_keys as k set last_used_at/,
+  /^listen /i,
+]
+
+interface Home {
+  tenant: TestTenant
+  tap: Wiretap
+  database: string
+  /** Two ways to say who calls. */
+  credentials: Record<'token' | 'client key', Record<string, string>>
+}
+
+let gateway: TestGateway
+let catalog: Wiretap
+let statistics: string | null
+const homes = {} as Record<'shared' | 'dedicated', Home>
+
+beforeAll(async () => {
+  const stage = await createStage()
+  catalog = await Wiretap.start(stage.catalogUrl)
+  const shared = await Wiretap.start(stage.sharedUrl)
+  const role = await createRole()
+  const own = await Wiretap.start(urlFor({ role, database: await createDatabase({ owner: role.name }) }))
+  // No health round comes in between: its connections go through the same taps.
+  gateway = await startGateway(
+    { ...stage, catalogUrl: catalog.url, sharedUrl: shared.url },
+    { HEALTH_CHECK_CRON: '0 0 0 1 1 *', ACQUIRE_TIMEOUT_MS: '15000' },
+  )
+  homes.shared = await settle(await gateway.createTenant(), shared)
+  const dedicated = await gateway.createTenant()
+  await gateway.registerDatabase(dedicated.id, own.url)
+  homes.dedicated = await settle(dedicated, own)
+  statistics = await openStatistics()
+})
+afterAll(async () => {
+  await gateway?.close()
+  for (const tap of [catalog, homes.shared?.tap, homes.dedicated?.tap]) tap?.close()
+  await dropAll()
+})
+
+async function settle(tenant: TestTenant, tap: Wiretap): Promise<Home> {
+  const made = await gateway.operator('POST', `/tenants/${tenant.id}/client-keys`, {
+    name: 'counted',
+    permissions: ['properties:read', 'properties:write'],
+  })
+  return {
+    ...{ tenant, tap, database: new URL(tap.url).pathname.slice(1) },
+    credentials: {
+      token: { authorization: `Bearer ${tenant.token}` },
+      'client key': { 'x-client-key': made.body.key, 'x-tenant-code': tenant.code },
+    },
+  }
+}
+
+/** A database in which pg_stat_statements can be read; null where the server has not loaded it. */
+async function openStatistics(): Promise<string | null> {
+  const [loaded] = await query<{ names: string }>(
+    superuserUrl(),
+    "SELECT current_setting('shared_preload_libraries') AS names",
+  )
+  if (!loaded?.names.includes('pg_stat_statements')) return null
+  const url = superuserUrl(await createDatabase())
+  await query(url, 'CREATE EXTENSION pg_stat_statements')
+  return url
+}
+
+describe.each(['shared', 'dedicated'] as const)(
+  'a warm request of a tenant in a %s database',
+  (placement) => {
+    describe.each(['token', 'client key'] as const)('by a %s', (credential) => {
+      const send = (method: string, path: string, body?: unknown) => {
+        const headers = homes[placement].credentials[credential]
+        return gateway.call(method, `${API}${path}`, { headers, ...(body !== undefined && { body }) })
+      }
+      let ids: string[]
+      let nextPage: string
+
+      beforeAll(async () => {
+        const made = await repeat(() => send('POST', '/places', { name: 'Warm', kind: 'land' }))
+        ids = made.map(({ body }) => body.id as string)
+        nextPage = (await send('GET', '/places?limit=20')).body.nextCursor
+        await send('PATCH', `/places/${ids[0]}`, { name: 'Warmer' })
+      })
+
+      const idOf = (i: number) => ids[i % ids.length]
+      const kinds: Record<string, { status: number; request: (i: number) => Promise<Answer> }> = {
+        'reading a row': { status: 200, request: (i) => send('GET', `/places/${idOf(i)}`) },
+        'reading a row that is not there': {
+          status: 404,
+          request: () => send('GET', '/places/01900000-0000-7000-8000-0000000000ff'),
+        },
+        'listing 20 rows': { status: 200, request: () => send('GET', '/places?limit=20') },
+        'listing the next page': {
+          status: 200,
+          request: () => send('GET', `/places?limit=20&cursor=${nextPage}`),
+        },
+        'making a row': { status: 201, request: (i) => send('POST', '/places', { name: `Field ${i}` }) },
+        'changing a row': {
+          status: 200,
+          request: (i) => send('PATCH', `/places/${idOf(i)}`, { name: `Field ${i}` }),
+        },
+        'deleting a row': { status: 204, request: (i) => send('DELETE', `/places/${ids[i]}`) },
+      }
+
+      test.each(Object.keys(kinds))('%s is one round trip, and none to the catalog', async (name) => {
+        const kind = kinds[name]
+        if (kind === undefined) throw new Error(name)
+        const before = heard(homes[placement])
+        const executedBefore = await executed(homes[placement])
+        const answers = await repeat(kind.request)
+        expect(new Set(answers.map(({ status }) => status))).toEqual(new Set([kind.status]))
+        const after = heard(homes[placement])
+        expect(after.roundTrips - before.roundTrips).toBe(REQUESTS)
+        // The entrance and the statement, one after the other in the same trip.
+        expect(after.executions - before.executions).toBe(2 * REQUESTS)
+        expect(after.elsewhere - before.elsewhere).toBe(0)
+        expect(asked(before.catalog)).toEqual([])
+        if (executedBefore !== null) {
+          const counts = await executed(homes[placement])
+          expect(differences(executedBefore, counts ?? {})).toEqual([REQUESTS, REQUESTS])
+        }
+      })
+    })
+  },
+)
+
+/** `REQUESTS` times, some one after another, most of them at once. */
+async function repeat(request: (i: number) => Promise<Answer>): Promise<Answer[]> {
+  const answers: Answer[] = []
+  for (let i = 0; i < AT_ONCE; i++) answers.push(await request(i))
+  for (let i = AT_ONCE; i < REQUESTS; i += AT_ONCE) {
+    const some = Array.from({ length: AT_ONCE }, (_, k) => request(i + k))
+    answers.push(...(await Promise.all(some)))
+  }
+  return answers
+}
+
+function heard({ tap }: Home) {
+  const other = tap === homes.shared.tap ? homes.dedicated.tap : homes.shared.tap
+  const { roundTrips, executions } = tap
+  return { roundTrips, executions, elsewhere: other.roundTrips, catalog: catalog.statements.length }
+}
+
+/** What the catalog was asked since, other than by the clock. */
+function asked(since: number): string[] {
+  return catalog.statements.slice(since).filter((text) => !BY_THE_CLOCK.some((known) => known.test(text)))
+}
+
+/** How often the server has executed each top-level statement in the home's database. */
+async function executed({ database }: Home): Promise<Record<string, number> | null> {
+  if (statistics === null) return null
+  const rows = await query<{ queryid: string; calls: number }>(
+    statistics,
+    `SELECT queryid::text, sum(calls)::int AS calls FROM pg_stat_statements AS s
+      WHERE dbid = (SELECT oid FROM pg_database WHERE datname = $1) AND toplevel GROUP BY queryid`,
+    [database],
+  )
+  return Object.fromEntries(rows.map(({ queryid, calls }) => [queryid, calls]))
+}
+
+function differences(before: Record<string, number>, after: Record<string, number>): number[] {
+  return Object.entries(after)
+    .map(([id, calls]) => calls - (before[id] ?? 0))
+    .filter((calls) => calls !== 0)
+}

@@ -1,0 +1,168 @@
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { createDatabase, createRole, dropAll, query, superuserUrl, urlFor } from '../support/database.ts'
+import { createStage, startGateway, type TestGateway } from '../support/gateway.ts'
+import { databaseCalls, freshUrl, NOWHERE, untried } from './database-calls.ts'
+import { expectProblem, moveToOwnDatabase } from './support.ts'
+
+let gateway: TestGateway
+beforeAll(async () => {
+  // What is looked at here is what operators do; health rounds are to change nothing in between.
+  gateway = await startGateway(await createStage(), { HEALTH_FAILURES_TO_INACTIVE: '1000' })
+})
+afterAll(async () => {
+  await gateway?.close()
+  await dropAll()
+})
+
+const { put, get, validate, remove, tenantOf, places, addPlace } = databaseCalls(() => gateway)
+const INVALID = { status: 400, code: 'VALIDATION_FAILED' }
+const NONE = { status: 404, code: 'NOT_FOUND' }
+const IN_USE = { status: 409, code: 'DATABASE_IN_USE' }
+
+describe('over a database that serves', () => {
+  test('another is a candidate: the first serves until it is valid, also when it never is', async () => {
+    const tenant = await gateway.createTenant()
+    const url = await moveToOwnDatabase(gateway, tenant.id)
+    await addPlace(tenant)
+    const home = new URL(url).pathname.slice(1)
+    const { status, body } = await put(tenant.id, { connectionString: NOWHERE, poolSize: 3 })
+    expect(status).toBe(202)
+    expect(body).toMatchObject({ status: 'active', placement: 'dedicated', database: home, poolSize: 10 })
+    expect(body.candidate).toEqual({ ...untried(tenant.id), placement: 'dedicated', poolSize: 3 })
+    const settled = await gateway.settledDatabase(tenant.id)
+    expect(settled).toMatchObject({
+      ...{ status: 'active', database: home, lastError: null },
+      candidate: { status: 'failed', lastError: { code: 'DNS_FAILED' } },
+    })
+    expect((await places(tenant)).body.data).toHaveLength(1)
+    expect((await tenantOf(tenant.id)).database).toMatchObject({ status: 'active', database: home })
+  })
+
+  test('the next candidate takes the place of the last', async () => {
+    const tenant = await gateway.createTenant()
+    await moveToOwnDatabase(gateway, tenant.id)
+    await gateway.registerDatabase(tenant.id, NOWHERE)
+    const { body } = await put(tenant.id, { connectionString: NOWHERE.replace('6543', '6544') })
+    expect(body).toMatchObject({ status: 'active', candidate: { port: 6544, lastError: null } })
+  })
+
+  test('the same with other settings takes over without a row being lost', async () => {
+    const tenant = await gateway.createTenant()
+    const url = await moveToOwnDatabase(gateway, tenant.id)
+    await addPlace(tenant)
+    const body = await gateway.registerDatabase(tenant.id, url, { poolSize: 2 })
+    expect(body).toMatchObject({ status: 'active', placement: 'dedicated', poolSize: 2, candidate: null })
+    expect((await places(tenant)).body.data).toHaveLength(1)
+  })
+
+  test('a new password takes over without a request being refused', async () => {
+    const tenant = await gateway.createTenant()
+    const url = new URL(await moveToOwnDatabase(gateway, tenant.id))
+    expect((await places(tenant)).status).toBe(200)
+    // From here on the registered password opens no connection; those that are open stay.
+    await query(superuserUrl(), `ALTER ROLE "${url.username}" PASSWORD 'rotated'`)
+    url.password = 'rotated'
+    const statuses = new Set<number>()
+    let rotated = false
+    const visits = (async () => {
+      while (!rotated) statuses.add((await places(tenant)).status)
+      statuses.add((await places(tenant)).status)
+    })()
+    const body = await gateway.registerDatabase(tenant.id, url.href)
+    rotated = true
+    await visits
+    expect(body).toMatchObject({ status: 'active', lastError: null, candidate: null })
+    expect([...statuses]).toEqual([200])
+  })
+
+  test('an empty one takes over from one that is as empty, people included', async () => {
+    const tenant = await gateway.createTenant()
+    await moveToOwnDatabase(gateway, tenant.id)
+    const second = await freshUrl()
+    const body = await gateway.registerDatabase(tenant.id, second)
+    const database = new URL(second).pathname.slice(1)
+    expect(body).toMatchObject({ status: 'active', placement: 'dedicated', database, candidate: null })
+    expect((await places(tenant)).status).toBe(200)
+    expect(await gateway.login(tenant.code, tenant.admin)).toMatch(/^ey/)
+  })
+})
+
+describe('POST /tenants/{id}/database/validate', () => {
+  test('202: a failed one is pending again, and active once what was wrong is mended', async () => {
+    const tenant = await gateway.createTenant()
+    const role = await createRole()
+    const database = await createDatabase({ owner: role.name })
+    const wrong = urlFor({ role: { ...role, password: 'later' }, database })
+    const failed = await gateway.registerDatabase(tenant.id, wrong)
+    expect(failed.lastError.code).toBe('AUTHENTICATION_FAILED')
+    await query(superuserUrl(), `ALTER ROLE "${role.name}" PASSWORD 'later'`)
+    const { status, body } = await validate(tenant.id)
+    expect([status, body.tenantId]).toEqual([202, tenant.id])
+    expect(['pending_validation', 'active']).toContain(body.status)
+    expect(await gateway.settledDatabase(tenant.id)).toMatchObject({
+      status: 'active',
+      placement: 'dedicated',
+    })
+  })
+
+  test('202: an active one goes on serving, and is looked at again', async () => {
+    const tenant = await gateway.createTenant()
+    await moveToOwnDatabase(gateway, tenant.id)
+    const { body: before } = await get(tenant.id)
+    const { status, body } = await validate(tenant.id)
+    expect([status, body.status]).toEqual([202, 'active'])
+    expect((await places(tenant)).status).toBe(200)
+    const validatedAt = async () => (await get(tenant.id)).body.validatedAt
+    await expect.poll(validatedAt, { timeout: 10_000 }).not.toBe(before.validatedAt)
+    expect((await get(tenant.id)).body.status).toBe('active')
+  })
+
+  test('400: takes no body', async () => {
+    const path = `/tenants/${(await gateway.createTenant()).id}/database/validate`
+    expectProblem(await gateway.operator('POST', path, { force: true }), INVALID)
+  })
+})
+
+describe('DELETE /tenants/{id}/database', () => {
+  test("204: one that is nobody's home goes, with its candidate", async () => {
+    const { id } = await gateway.createTenant()
+    await gateway.registerDatabase(id, NOWHERE)
+    expect((await remove(id)).status).toBe(204)
+    expectProblem(await get(id), NONE)
+    expect((await tenantOf(id)).database).toBeNull()
+  })
+
+  test('204: a home that holds nothing but people is left with them, and is free for another', async () => {
+    const tenant = await gateway.createTenant()
+    const url = await moveToOwnDatabase(gateway, tenant.id)
+    const removed = await remove(tenant.id)
+    expect([removed.status, removed.text]).toEqual([204, ''])
+    expect(await tenantOf(tenant.id)).toMatchObject({ placement: 'shared', database: null })
+    expect((await places(tenant)).status).toBe(200)
+    expect(await gateway.login(tenant.code, tenant.admin)).toMatch(/^ey/)
+    const next = await gateway.createTenant()
+    expect(await gateway.registerDatabase(next.id, url)).toMatchObject({ status: 'active' })
+  })
+
+  test('204: where a move is required the data is elsewhere, and stays there', async () => {
+    const tenant = await gateway.createTenant()
+    await addPlace(tenant)
+    expect(await gateway.registerDatabase(tenant.id, await freshUrl())).toMatchObject({ moveRequired: true })
+    expect((await remove(tenant.id)).status).toBe(204)
+    expect((await places(tenant)).body.data).toHaveLength(1)
+  })
+
+  test("409: while the tenant's data is in it, and nothing is changed by asking", async () => {
+    const tenant = await gateway.createTenant()
+    await moveToOwnDatabase(gateway, tenant.id)
+    await addPlace(tenant)
+    expectProblem(await remove(tenant.id), IN_USE)
+    expect(await tenantOf(tenant.id)).toMatchObject({
+      placement: 'dedicated',
+      database: { status: 'active' },
+    })
+    // Not even the door was left shut.
+    await addPlace(tenant)
+    expect((await places(tenant)).body.data).toHaveLength(2)
+  })
+})

@@ -1,0 +1,87 @@
+import { execFile } from 'node:child_process'
+import { readFileSync } from 'node:fs'
+import { delimiter, dirname, join } from 'node:path'
+import { promisify } from 'node:util'
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { checkout, GatewayProcess, removeDemo } from '../support/gateway-process.ts'
+import { makeThrowawayDirectory } from '../support/throwaway.ts'
+
+const ADDRESS = 'http://127.0.0.1:8080'
+const END_OF_BLOCK = '--- end of a block ---'
+const run = promisify(execFile)
+
+interface Step {
+  readonly script: string
+  /** What the block after it says that it prints. */
+  readonly prints: string
+}
+
+/** The tour's blocks of shell, each with the block of output that follows it, if one does before the next. */
+function readTour(): Step[] {
+  const readme = readFileSync(join(checkout, 'README.md'), 'utf8')
+  const [, tour = ''] = /^## A tour with curl$([\s\S]*?)^## /m.exec(readme) ?? []
+  const steps: { script: string; prints: string }[] = []
+  let isAnswered = true
+  for (const [, language, text = ''] of tour.matchAll(/^```(\w*)\n([\s\S]*?)^```$/gm)) {
+    const step = steps.at(-1)
+    if (language === 'sh') steps.push({ script: text, prints: '' })
+    else if (step !== undefined && !isAnswered) step.prints = text
+    isAnswered = language !== 'sh'
+  }
+  return steps
+}
+
+const steps = readTour()
+let directory: string
+let gateway: GatewayProcess
+let url: string
+
+beforeAll(async () => {
+  directory = await makeThrowawayDirectory()
+  gateway = new GatewayProcess({ cwd: directory, env: { PORT: '0' } })
+  const [, found = ''] = await gateway.until(/Freehold is running at (\S+)[\s\S]*Ctrl-C stops/)
+  url = found
+})
+afterAll(async () => {
+  await gateway?.end('SIGINT')
+  await removeDemo(directory)
+})
+
+/** Takes the whole tour in one shell, as somebody does who pastes block after block; gives what each block printed. */
+async function takeTour(): Promise<string[]> {
+  const blocks = steps.map(({ script }) => `${script}echo '${END_OF_BLOCK}'\n`)
+  const script = blocks.join('').replaceAll(ADDRESS, url)
+  // Only the Node that runs this test is certain to be there; nothing else of the checkout is on a user's path.
+  const path = [dirname(process.execPath), '/usr/local/bin', '/usr/bin', '/bin'].join(delimiter)
+  const options = { cwd: directory, env: { PATH: path, HOME: directory }, timeout: 60_000 }
+  const { stdout, stderr } = await run('sh', ['-euc', script], options)
+  expect(stderr).toBe('')
+  return stdout.split(`${END_OF_BLOCK}\n`).slice(0, -1)
+}
+
+test('the tour of the README is what this test takes it for', () => {
+  expect(steps).toHaveLength(5)
+  expect(steps.filter(({ prints }) => prints !== '')).toHaveLength(4)
+  const script = steps.map((step) => step.script).join('')
+  expect(script.match(/\bcurl /g)?.length).toBeGreaterThan(10)
+  expect(script).toContain(ADDRESS)
+  expect(script).not.toMatch(/\b(?:jq|python|npx)\b/)
+})
+
+test('every block of the tour prints what the README says, the first time and when it is taken again', async () => {
+  const prints = steps.map((step) => step.prints)
+  expect(await takeTour()).toEqual(prints)
+  // The tour names its tenant by the second.
+  await new Promise((resolve) => setTimeout(resolve, 1_000))
+  expect(await takeTour()).toEqual(prints)
+})
+
+test('the commands to start and to test are scripts of the package', () => {
+  const readme = readFileSync(join(checkout, 'README.md'), 'utf8')
+  const { scripts } = JSON.parse(readFileSync(join(checkout, 'package.json'), 'utf8'))
+  const named = [...readme.matchAll(/\bnpm (?:run )?(start|test|check|bench|format)\b/g)].map(
+    ([, name]) => name,
+  )
+  expect(named).toEqual(expect.arrayContaining(['start', 'test']))
+  expect(named.filter((name) => !(String(name) in scripts))).toEqual([])
+})

@@ -1,0 +1,50 @@
+import { randomInt } from 'node:crypto'
+import { join } from 'node:path'
+import { type EmbeddedServer, startEmbeddedServer } from '../../src/embedded/server.ts'
+import { superuserUrlOf } from './postgres.ts'
+import { makeThrowawayDirectory, removeThrowaway, throwawaySettings } from './throwaway.ts'
+
+/** A PostgreSQL for one test file alone, which may stop it and start it again in the same place. */
+export interface OwnServer {
+  readonly host: string
+  readonly port: number
+  readonly superuserUrl: string
+  /** Fast shutdown: sessions are cut off, connecting is refused. */
+  stop(): Promise<void>
+  /** Starts it again on the same port with the same data. */
+  start(): Promise<void>
+  /** Stops it for good and deletes its data. */
+  dispose(): Promise<void>
+}
+
+/** Starts one in memory, without fsync. It always is an embedded one, also where the shared server is not. */
+export async function startOwnServer(
+  options: { settings?: Record<string, string> } = {},
+): Promise<OwnServer> {
+  const directory = await makeThrowawayDirectory()
+  const start = (port: number) =>
+    startEmbeddedServer({
+      dataDir: join(directory, 'postgres'),
+      port,
+      settings: { ...throwawaySettings, ...options.settings },
+    })
+  // Below the range the system gives to outgoing connections, so that nobody takes it while the server is down.
+  let server: EmbeddedServer = await start(randomInt(20_000, 32_000))
+  const { host, port } = server
+  return {
+    host,
+    port,
+    superuserUrl: superuserUrlOf(server),
+    stop: () => server.stop(),
+    start: async () => {
+      server = await start(port)
+      if (server.port === port) return
+      await server.stop()
+      throw new Error(`Port ${port} was taken while the server was down.`)
+    },
+    dispose: async () => {
+      await server.stop()
+      await removeThrowaway(directory)
+    },
+  }
+}

@@ -1,0 +1,130 @@
+import { globSync, readFileSync } from 'node:fs'
+import { resolve } from 'node:path'
+import { beforeAll, describe, expect, test } from 'vitest'
+import { DATABASE_ERRORS } from '../../src/catalog/database-entry.ts'
+import { ERROR_TABLE } from '../../src/errors.ts'
+import { makeServer } from './http/fakes.ts'
+
+/** What the reference says is read beside what the code says, so that neither changes alone. */
+const ROOT = resolve(import.meta.dirname, '../..')
+const read = (path: string) => readFileSync(resolve(ROOT, path), 'utf8')
+const source = (pattern: string) =>
+  globSync(pattern, { cwd: ROOT })
+    .map((path) => read(path))
+    .join('\n')
+const found = (text: string, pattern: RegExp) =>
+  [...new Set([...text.matchAll(pattern)].map(([, name = '']) => name))].toSorted()
+
+/** The rows of a page's tables, cell by cell, without the marks of code. */
+function rowsOf(page: string): string[][] {
+  const lines = read(`docs/reference/${page}.md`)
+    .split('\n')
+    .filter((line) => line.startsWith('| '))
+  return lines.map((line) =>
+    line
+      .slice(1, -1)
+      .split(/(?<!\\)\|/)
+      .map((cell) => cell.replaceAll('`', '').trim()),
+  )
+}
+const firstCells = (page: string, form: RegExp) =>
+  rowsOf(page)
+    .map(([cell = '']) => cell)
+    .filter((cell) => form.test(cell))
+
+describe('docs/reference/errors.md', () => {
+  test('has every code with its status and its Retry-After, and no other', () => {
+    const documented = rowsOf('errors')
+      .filter(([status = '']) => /^[45]\d\d$/.test(status))
+      .map(([status, code, , retryAfter]) => ({ status: Number(status), code, retryAfter }))
+    const table = Object.entries(ERROR_TABLE).map(([code, { status, retryAfterSeconds }]) => {
+      // The one whose seconds depend on the case.
+      const seconds = code === 'ACCOUNT_LOCKED' ? 'what is left' : String(retryAfterSeconds ?? '–')
+      return { status, code, retryAfter: seconds }
+    })
+    expect(documented).toEqual(expect.arrayContaining(table))
+    expect(documented).toHaveLength(table.length)
+  })
+
+  test('has every code of a database that is not valid, and no other', () => {
+    expect(firstCells('errors', /^[A-Z][A-Z_]+$/).toSorted()).toEqual(Object.keys(DATABASE_ERRORS).toSorted())
+  })
+})
+
+describe('docs/reference/settings.md', () => {
+  const config = read('src/config.ts')
+
+  test('has every setting, and no other', () => {
+    const settings = found(config, /reader\.\w+\('([A-Z_]+)'/g)
+    expect(firstCells('settings', /^[A-Z][A-Z_]+$/).toSorted()).toEqual(settings)
+  })
+
+  test('has the default and the bounds of every number', () => {
+    const numbers = [...config.matchAll(/reader\.whole\('(\w+)', ([\d_]+), ([\d_]+), ([\d_]+)\)/g)]
+    expect(numbers.length).toBeGreaterThan(5)
+    for (const [, name, ...rest] of numbers) {
+      const [usual, least, most] = rest.map((digits) => digits.replaceAll('_', ''))
+      const row = rowsOf('settings').find(([cell]) => cell === name)
+      expect(row?.slice(1, 3), name).toEqual([usual, `${least}–${most}`])
+    }
+  })
+})
+
+test('docs/reference/metrics.md has every metric of ours, and no other', () => {
+  const metrics = found(read('src/metrics.ts'), /'(freehold_\w+)'/g)
+  expect(firstCells('metrics', /^freehold_/).toSorted()).toEqual(metrics)
+})
+
+test('docs/reference/audit.md has every action, and no other', () => {
+  const actions = found(
+    source('src/**/*.ts'),
+    /action(?::| =) '((?:tenant|user|client-key|operator)\.[\w.]+)'/g,
+  )
+  const documented = firstCells('audit', /^[a-z-]+\.[a-z.]+/).map((cell) => cell.replace(' †', ''))
+  expect(documented.toSorted()).toEqual(actions)
+})
+
+test('docs/reference/logs.md has every message', () => {
+  const call = /\blog\??\.(?:info|warn|error|debug)\(\s*(?:\{[^{}]*\},\s*)?'([^']+)',?\s*\)/g
+  const logged = found(source('src/**/*.ts'), call)
+  expect(logged.length).toBeGreaterThan(15)
+  const page = read('docs/reference/logs.md')
+  expect(logged.filter((message) => !page.includes(`\`${message}\``))).toEqual([])
+})
+
+describe('the pages about the API', () => {
+  const routes = new Set<string>()
+  beforeAll(async () => {
+    // The hook is there before the routes, which are registered when the server gets ready.
+    const server = makeServer({}, (app) =>
+      app.addHook('onRoute', ({ method, url }) => {
+        for (const one of [method].flat()) if (one !== 'HEAD') routes.add(`${one} ${url}`)
+      }),
+    )
+    await server.ready()
+    await server.close()
+  })
+
+  const calls = ['operator-api', 'tenant-api'].flatMap((page) =>
+    [...read(`docs/reference/${page}.md`).matchAll(/`(GET|POST|PUT|PATCH|DELETE) (\/[^`\s]+)`/g)].flatMap(
+      ([, method = '', path = '']) =>
+        path.startsWith('/{collection}')
+          ? ['places', 'estates', 'rooms', 'equipment'].map((name) => ({
+              method,
+              path: path.replace('{collection}', name),
+            }))
+          : [{ method, path }],
+    ),
+  )
+  const urlOf = (path: string) => {
+    const url = path.replaceAll(/\{(\w+)\}/g, ':$1')
+    return url.startsWith('/.well-known') ? url : `/api/v1${url}`
+  }
+
+  const PROBES = ['GET /livez', 'GET /readyz', 'GET /health', 'GET /metrics']
+
+  test('have every route, and no other', () => {
+    const documented = calls.map(({ method, path }) => `${method} ${urlOf(path)}`)
+    expect([...new Set([...documented, ...PROBES])].toSorted()).toEqual([...routes].toSorted())
+  })
+})
