@@ -7,8 +7,8 @@ export default defineConfig({
     pool: 'forks',
     // The server under test shares the machine with the tests; two files at a time fill two cores.
     maxWorkers: 2,
-    testTimeout: 20_000,
-    hookTimeout: 60_000,
+    testTimeout: 60_000,
+    hookTimeout: 90_000,
     // Stopping a server cleanly takes its checkpoint.
     teardownTimeout: 30_000,
     projects: [
