@@ -27,7 +27,7 @@ export interface CursorPosition {
  * can neither be made up nor taken to another tenant, collection, order or filter.
  */
 export class CursorCodec {
-  /** Not the bytes: making a key of them anew for each page took four times as long as the rest. */
+  /** Not the bytes, which Node would make a key of anew for each page: signing then takes four times as long. */
   readonly #key: KeyObject
 
   /** `key`: at least 32 bytes, the same in every replica. */
