@@ -2,10 +2,12 @@ import { generateKeyPair, jwtVerify, SignJWT } from 'jose'
 import { type Route, RouteDirectory } from '../src/catalog/directory.ts'
 import { DEFAULT_AUTH_CONFIG } from '../src/catalog/tenants.ts'
 import type { HttpDeps } from '../src/http/deps.ts'
-import * as gates from '../src/http/gates.ts'
-import type { TokenKeys } from '../src/identity/signing.ts'
+import type { Visit } from '../src/http/gates.ts'
+import { TENANT_GATES } from '../src/http/pipeline.ts'
+import type { TokenKeys } from '../src/identity/signing-key.ts'
 import { AccessTokens } from '../src/identity/tokens.ts'
 import { newId } from '../src/lib/ids.ts'
+import { RateLimiter } from '../src/lib/rate-limiter.ts'
 
 /** CPU µs of what stands between a request's head and its handler, in this process. */
 export interface GateCosts {
@@ -18,19 +20,10 @@ export interface GateCosts {
 
 const WARM_PASSES = 200_000
 const VERIFICATIONS = 3_000
-const TENANT_GATES = [
-  gates.refuseUnlessServing,
-  gates.refuseAmbiguousHeaders,
-  gates.authenticate,
-  gates.refuseOperators,
-  gates.resolveTenant,
-  gates.actFor,
-  gates.authorizeTenant,
-]
 
 export async function measureGates(): Promise<GateCosts> {
   const { privateKey, publicKey } = await generateKeyPair('EdDSA', { crv: 'Ed25519' })
-  const key = { kid: 'k', tenantId: null, algorithm: 'EdDSA', key: publicKey, verifyUntil: null } as const
+  const key = { kid: 'k', owner: null, algorithm: 'EdDSA', key: publicKey, verifyUntil: null } as const
   const tokens = new AccessTokens({
     keys: {
       find: () => key,
@@ -39,9 +32,8 @@ export async function measureGates(): Promise<GateCosts> {
     } satisfies TokenKeys,
   })
   const tenant = { id: newId(), code: 'bench' }
-  const { token } = await tokens.issue({
-    ...{ user: { id: newId() }, tenant, permissions: ['*'], roles: ['admin'], lifetimeSeconds: 900 },
-  })
+  const grants = { permissions: ['*'], roles: ['admin'], lifetimeSeconds: 900 }
+  const { token } = await tokens.issue({ user: { id: newId(), generation: 0 }, tenant, ...grants })
   const visit = await makeVisit(tokens, tenant, token)
   const hmac = await crypto.subtle.generateKey({ name: 'HMAC', hash: 'SHA-256' }, false, ['sign', 'verify'])
   const signed = await new SignJWT({ sub: 'u' }).setProtectedHeader({ alg: 'HS256' }).sign(hmac)
@@ -56,7 +48,7 @@ async function makeVisit(
   tokens: AccessTokens,
   tenant: { id: string; code: string },
   token: string,
-): Promise<() => gates.Visit> {
+): Promise<() => Visit> {
   const at = new Date()
   const route = Object.freeze({
     ...{ tenantId: tenant.id, code: tenant.code, name: 'Bench', status: 'ACTIVE', parentId: null },
@@ -70,16 +62,18 @@ async function makeVisit(
   await tokens.verify(token)
   const deps = {
     ...{ tokens, directory, operators: {}, clientKeys: {}, settings: { actForHeader: 'x-account-id' } },
+    rates: { principals: new RateLimiter({ limit: 1_000_000_000, windowMs: 60_000 }) },
     lifecycle: { isStarting: () => false, isDraining: () => false },
   } as unknown as HttpDeps
   const headers = { host: '127.0.0.1', authorization: `Bearer ${token}` }
   const raw = { rawHeaders: Object.entries(headers).flat() }
-  const request = { headers, raw } as unknown as gates.Visit['request']
+  const request = { headers, raw } as unknown as Visit['request']
   const access = { kind: 'tenant', permission: 'properties:read' } as const
-  return () => ({ request, deps, access, principal: null, route: null })
+  const nobody = { principal: null, unplaced: null, route: null, home: null, allowance: null }
+  return () => ({ request, deps, access, ...nobody })
 }
 
-function passAll(visit: gates.Visit): undefined {
+function passAll(visit: Visit): undefined {
   for (const gate of TENANT_GATES) {
     if (gate(visit) !== undefined) throw new Error(`${gate.name} had to wait: not the warm path`)
   }

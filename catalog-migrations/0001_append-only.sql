@@ -19,3 +19,8 @@ CREATE TRIGGER append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON public.catalog
   FOR EACH STATEMENT EXECUTE FUNCTION public.freehold_append_only();
 --> statement-breakpoint
 ALTER TABLE public.catalog_changes ENABLE ALWAYS TRIGGER append_only;
+--> statement-breakpoint
+CREATE TRIGGER append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON public.audit_seals
+  FOR EACH STATEMENT EXECUTE FUNCTION public.freehold_append_only();
+--> statement-breakpoint
+ALTER TABLE public.audit_seals ENABLE ALWAYS TRIGGER append_only;

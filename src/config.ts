@@ -2,9 +2,11 @@
  * The only reader of the environment. Everything is judged at once, so that whoever starts the gateway sees every
  * problem of a deployment in one go; what is wrong is named by the setting, never by its value.
  */
+import ipaddr from 'ipaddr.js'
 import { validate as isCronExpression } from 'node-cron'
 import { KeyFormatError, type MasterKey, parseMasterKey } from './crypto/key-source.ts'
 import { HostRuleError, type HostRules, parseHostRules } from './health/egress.ts'
+import { parseTrustedIssuers, type TrustedIssuer, TrustedIssuersError } from './identity/external-settings.ts'
 import {
   ConnectionStringError,
   type ConnectionTarget,
@@ -56,6 +58,14 @@ export interface Settings {
   readonly migrateOnStart: boolean
   /** In lower case, as Node gives header names. */
   readonly actForHeader: string
+  /** Whose tokens are accepted besides our own. */
+  readonly trustedIssuers: readonly TrustedIssuer[]
+  /** Addresses and networks of proxies whose X-Forwarded-For is believed. */
+  readonly trustedProxies: readonly string[]
+  /** Requests of one principal a minute, in this process. */
+  readonly rateLimitPerMinute: number
+  /** Attempts at logging in and refreshing from one address a minute, in this process. */
+  readonly loginRateLimitPerMinute: number
   readonly shutdownGraceMs: number
 }
 
@@ -87,7 +97,6 @@ export function readSettings(env: NodeJS.ProcessEnv = process.env): Settings {
     ...readLimits(reader),
     ...readHealth(reader),
   }
-  refuseUnsupported(reader)
   if (reader.problems.length > 0) throw new SettingsError(reader.problems)
   return Object.freeze(settings)
 }
@@ -153,8 +162,27 @@ function readServing(reader: Reader) {
     logLevel: reader.choice('LOG_LEVEL', LOG_LEVELS, 'info'),
     migrateOnStart: reader.flag('MIGRATE_ON_START', true),
     actForHeader: reader.parsed('ACT_FOR_HEADER', parseActForHeader) ?? 'x-account-id',
+    trustedIssuers: reader.parsed('TRUSTED_ISSUERS', parseTrustedIssuers) ?? [],
+    trustedProxies: Object.freeze(reader.parsed('TRUSTED_PROXIES', parseTrustedProxies) ?? []),
+    rateLimitPerMinute: reader.whole('RATE_LIMIT_PER_MINUTE', 300_000, 1, 1_000_000_000),
+    loginRateLimitPerMinute: reader.whole('LOGIN_RATE_LIMIT_PER_MINUTE', 300, 1, 1_000_000_000),
     shutdownGraceMs: reader.whole('SHUTDOWN_GRACE_SECONDS', 20, 0, 3600) * 1000,
   }
+}
+
+/** Every address trusted would let each caller choose the address it is counted by. */
+function parseTrustedProxies(text: string): string[] {
+  return text.split(',').map((part) => {
+    const network = part.trim()
+    const isWhole = isAddress(network) || ipaddr.isValidCIDR(network)
+    if (!isWhole || /\/0+$/.test(network))
+      throw new Refusal('must list addresses and CIDRs, none of them of length 0')
+    return network
+  })
+}
+
+function isAddress(text: string): boolean {
+  return ipaddr.isValid(text) && (text.includes(':') || /^\d+(?:\.\d+){3}$/.test(text))
 }
 
 function parseHost(text: string): string {
@@ -225,12 +253,6 @@ function parseCron(text: string): string {
   return text
 }
 
-/** A setting that is passed over in silence would be believed to work. */
-function refuseUnsupported(reader: Reader): void {
-  const name = 'TRUSTED_ISSUERS'
-  if (reader.text(name) !== null) reader.refuse(name, 'is not supported by this version yet')
-}
-
 /** A fault of a value in our own words, which repeat nothing of it. */
 class Refusal extends Error {}
 
@@ -292,6 +314,7 @@ class Reader {
 /** The texts of these parsers are fixed but for HostRuleError's, which quotes its entries. */
 function reasonOf(error: unknown): string {
   if (error instanceof Refusal || error instanceof ConnectionStringError) return error.message
+  if (error instanceof TrustedIssuersError) return error.message
   if (error instanceof KeyFormatError) return `is not usable: ${error.message}`
   if (error instanceof HostRuleError) {
     return `has ${error.entries.length} that are not a host, suffix, address or CIDR with an optional port`

@@ -1,5 +1,6 @@
 import type { AddressInfo } from 'node:net'
 import type { FastifyInstance } from 'fastify'
+import { sealAudit } from './catalog/audit-chain.ts'
 import type { Route } from './catalog/directory.ts'
 import { CatalogSealedWithOtherKeyError } from './catalog/vault.ts'
 import { CursorCodec } from './data/cursor.ts'
@@ -8,8 +9,10 @@ import { HealthMonitor } from './health/monitor.ts'
 import type { HttpDeps } from './http/deps.ts'
 import { createServer } from './http/server.ts'
 import { LoginLimiter } from './identity/login-limiter.ts'
+import { LoginTurns } from './identity/login-turns.ts'
 import { Schedule } from './jobs/schedule.ts'
 import { Worker } from './jobs/worker.ts'
+import { RateLimiter } from './lib/rate-limiter.ts'
 import { type Migration, migrationsFolder, readMigrations } from './migrations/files.ts'
 import { createOperations } from './operations/desk.ts'
 import type { Operations } from './operations/operations.ts'
@@ -30,6 +33,8 @@ const FIRST_RETRY_MS = 250
 const MAX_RETRY_MS = 5_000
 const CLOSING_TIME_MS = 1_000
 const FLUSH_CRON = '*/30 * * * * *'
+const SEAL_CRON = '15,45 * * * * *'
+const MINUTE_MS = 60_000
 
 /**
  * The composition root: has the parts built, opens what they need in order, closes it all in reverse.
@@ -123,10 +128,11 @@ export class Gateway {
   }
 
   async #closeParts(): Promise<void> {
-    const { clientKeys, follower, pools, catalogPool } = this.#parts
+    const { clientKeys, follower, pools, catalogPool, auditTrail } = this.#parts
     // A validation may last longer than the requests do; nobody begins one from here on.
     await Promise.all([this.#server.close(), this.#schedule.stop(), this.#validations.stop()])
     await clientKeys.flushLastUsed().catch(() => undefined)
+    await auditTrail.flush()
     await follower.stop()
     await pools.close()
     await catalogPool.end()
@@ -150,10 +156,12 @@ export class Gateway {
       migrations: this.#tenantMigrations,
     })
     this.#ownIdentities.splice(0, Number.POSITIVE_INFINITY, catalog, shared)
-    const { vault, signingKeys, follower } = this.#parts
+    const { vault, signingKeys, revocations, follower } = this.#parts
     await vault.init()
     await signingKeys.init()
     await follower.start()
+    // What changed before the changes were followed, and after what we had read.
+    await Promise.all([signingKeys.reload(), revocations.init()])
     this.#validations.start()
     this.#startSchedule()
   }
@@ -170,7 +178,15 @@ export class Gateway {
     this.#schedule.start([
       { name: 'health', cron: settings.healthCheckCron, run: () => monitor.sweep() },
       { name: 'client-key-use', cron: FLUSH_CRON, run: () => clientKeys.flushLastUsed() },
+      { name: 'audit-seal', cron: SEAL_CRON, run: () => this.#sealAudit() },
     ])
+  }
+
+  /** The line in the log is an anchor that whoever rewrites the whole database does not reach. */
+  async #sealAudit(): Promise<void> {
+    const { store, vault } = this.#parts
+    const sealed = await sealAudit(store, vault.service)
+    if (sealed !== null) this.#options.log.info(sealed, 'audit log sealed')
   }
 
   #createWorker(): Worker<Validation> {
@@ -214,18 +230,27 @@ export class Gateway {
     return {
       ...parts,
       log,
-      settings: { actForHeader: settings.actForHeader, version: VERSION },
+      settings: {
+        ...{ actForHeader: settings.actForHeader, trustedProxies: settings.trustedProxies },
+        version: VERSION,
+      },
+      rates: {
+        principals: new RateLimiter({ limit: settings.rateLimitPerMinute, windowMs: MINUTE_MS }),
+        addresses: new RateLimiter({ limit: settings.loginRateLimitPerMinute, windowMs: MINUTE_MS }),
+      },
       lifecycle: {
         isStarting: () => this.#phase === 'starting',
         isDraining: () => this.#phase === 'draining',
       },
       signIn: {
-        ...{ tokens, hasher, limiter: new LoginLimiter() },
+        ...{ tokens, hasher, turns: new LoginTurns() },
+        ...{ announcements: parts.announcements, auditTrail: parts.auditTrail },
         openTenant: async (by) => {
           const route = await ('id' in by ? directory.byId(by.id) : directory.byCode(by.code))
           return route === null ? null : { tenant: route, session: () => sessions.open(route) }
         },
       },
+      accountSignIn: { ...parts, limiter: new LoginLimiter(), turns: new LoginTurns() },
       homeIsDown: (route) => parts.pools.isDown(route),
       operations: this.operations,
       probes: this.#probes(),

@@ -1,3 +1,4 @@
+import { AuditTrail } from './catalog/audit-trail.ts'
 import { type CatalogChange, ChangeFollower } from './catalog/changes.ts'
 import { DatabaseRegistry } from './catalog/databases.ts'
 import { loadRoute, type RouteDatabase, RouteDirectory } from './catalog/directory.ts'
@@ -9,13 +10,22 @@ import { Keyring } from './crypto/keyring.ts'
 import { EgressPolicy, type HostRules } from './health/egress.ts'
 import { guardedLookup } from './health/guarded-lookup.ts'
 import { createLifecycle } from './health/states.ts'
+import { Accounts } from './identity/accounts.ts'
+import { Announcements } from './identity/announcements.ts'
 import { ClientKeys } from './identity/client-keys.ts'
+import { ExternalIssuers } from './identity/external-issuers.ts'
 import { Operators } from './identity/operators.ts'
 import { PasswordHasher } from './identity/passwords.ts'
+import { People } from './identity/people.ts'
+import { Placing } from './identity/placing.ts'
+import { Revocations } from './identity/revocations.ts'
+import { RoleBook } from './identity/role-book.ts'
+import { RoleKeeper } from './identity/role-keeper.ts'
 import { SigningKeys } from './identity/signing.ts'
 import { AccessTokens } from './identity/tokens.ts'
 import { newId } from './lib/ids.ts'
 import { connectClient, createPool, type ServerAddress } from './lib/pg.ts'
+import { Refresher } from './lib/refresher.ts'
 import type { Secret } from './lib/secret.ts'
 import { SingleFlight } from './lib/single-flight.ts'
 import type { Logger } from './logger.ts'
@@ -82,7 +92,11 @@ export function createParts(options: GatewayOptions) {
     onStuck: (tenantId) => void reopening.run(tenantId, () => reopenHome(homes, tenantId)),
   })
   const identity = createIdentity(options, catalog)
-  const parts = { replicaId, metrics, keyring, policy, ...catalog, addresses, pools, sessions, ...identity }
+  const roleBook = new RoleBook({ open: (route) => sessions.open(route) })
+  const members = { roleBook, placing: new Placing({ directory, roleBook }) }
+  const houses = { ...catalog, addresses, pools, sessions }
+  const keepers = createKeepers({ ...catalog, ...identity, roleBook })
+  const parts = { replicaId, metrics, keyring, policy, ...houses, ...identity, ...members, ...keepers }
   watchGauges(parts)
   return parts
 }
@@ -111,7 +125,8 @@ function createCatalog(
     replicaId,
     log,
   })
-  return { catalogPool, store, vault, registry, directory, follower }
+  const auditTrail = new AuditTrail({ store, log })
+  return { catalogPool, store, vault, registry, directory, follower, auditTrail }
 }
 
 function createPools(settings: Settings, databases: GatewayDatabases, addresses: AddressBook): PoolManager {
@@ -133,9 +148,40 @@ function createIdentity(options: GatewayOptions, catalog: ReturnType<typeof crea
   const known = { store, vault, maxStalenessMs: options.settings.catalogMaxStalenessMs }
   const clientKeys = new ClientKeys(known)
   const operators = new Operators({ ...known, bootstrapToken: options.operatorToken })
-  const signingKeys = new SigningKeys(known)
-  const tokens = new AccessTokens({ keys: signingKeys })
-  return { clientKeys, operators, signingKeys, tokens, hasher: new PasswordHasher() }
+  const revocations = new Revocations({ store })
+  const onWithdrawn = (tenantId: string) => tokens.forgetTenant(tenantId)
+  const signingKeys = new SigningKeys({ ...known, onWithdrawn })
+  const tokens = new AccessTokens({
+    keys: signingKeys,
+    issuers: new ExternalIssuers({ issuers: options.settings.trustedIssuers, log: options.log }),
+    isVoid: (identity) => revocations.isVoid(identity),
+  })
+  const hasher = new PasswordHasher()
+  const accounts = new Accounts({ store, hasher, revocations })
+  return { clientKeys, operators, signingKeys, revocations, tokens, hasher, accounts }
+}
+
+/** Those who change what stands in tenants' own databases and tell the catalog: people and their roles. */
+function createKeepers({
+  store,
+  hasher,
+  revocations,
+  roleBook,
+}: {
+  store: CatalogStore
+  hasher: PasswordHasher
+  revocations: Revocations
+  roleBook: RoleBook
+}) {
+  const announcements = new Announcements({
+    store,
+    apply: (change) => {
+      revocations.apply(change)
+      if (change.kind === 'role' && change.tenantId !== null) roleBook.invalidate(change.tenantId)
+    },
+  })
+  const people = new People({ hasher, announcements })
+  return { announcements, people, roles: new RoleKeeper(announcements) }
 }
 
 function watchGauges({ metrics, pools, directory }: Pick<Parts, 'metrics' | 'pools' | 'directory'>): void {
@@ -171,23 +217,33 @@ function isServing(now: RouteDatabase | null, before: RouteDatabase): boolean {
 
 /** Has the caches follow the catalog's log of changes; `onWork` is called when there may be something to validate. */
 export function followChanges(parts: Parts, log: Logger, onWork: () => void): void {
-  const { follower, directory, clientKeys, operators, signingKeys, tokens } = parts
-  const reloadSigningKeys = () => {
-    signingKeys.reload().then(
-      () => tokens.clear(),
-      (err: unknown) => log.error({ err }, 'signing keys not reloaded'),
-    )
-  }
-  follower.onChange(({ kind, tenantId, subjectId }: CatalogChange) => {
+  const { follower, directory, clientKeys, operators, signingKeys, revocations, tokens, roleBook } = parts
+  const serviceKeys = new Refresher(
+    () => signingKeys.reload().then(() => tokens.clear()),
+    (err) => log.error({ err }, 'signing keys not reloaded'),
+  )
+  const calledBack = new Refresher(
+    () => revocations.init(),
+    (err) => log.error({ err }, 'revocations not reloaded'),
+  )
+  follower.onChange((change: CatalogChange) => {
+    const { kind, tenantId, subjectId } = change
     if (tenantId !== null && (kind === 'tenant' || kind === 'database')) forgetTenant(parts, tenantId)
     if (kind === 'database') onWork()
     if (kind === 'client-key' && subjectId !== null) clientKeys.invalidate(subjectId)
     if (kind === 'operator' && subjectId !== null) operators.invalidate(subjectId)
-    if (kind === 'signing-key') reloadSigningKeys()
+    if (kind === 'signing-key' && tenantId === null) serviceKeys.request()
+    if (kind === 'signing-key' && tenantId !== null) signingKeys.tenants.invalidate(tenantId)
+    if (kind === 'tokens') revocations.apply(change)
+    if (kind === 'role' && tenantId !== null) roleBook.invalidate(tenantId)
   })
-  follower.onReached(() => directory.confirm())
+  follower.onReached(() => {
+    directory.confirm()
+    for (const unread of [serviceKeys, calledBack]) unread.retry()
+  })
   follower.onGap(() => {
-    for (const cache of [directory, clientKeys, operators, tokens]) cache.clear()
-    reloadSigningKeys()
+    for (const cache of [directory, clientKeys, operators, tokens, roleBook]) cache.clear()
+    signingKeys.tenants.clear()
+    for (const unread of [serviceKeys, calledBack]) unread.request()
   })
 }

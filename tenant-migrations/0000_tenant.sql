@@ -25,6 +25,15 @@ CREATE TABLE "estates" (
 	CONSTRAINT "estates_surface_check" CHECK ("estates"."surface_m2" >= 0)
 );
 --> statement-breakpoint
+CREATE TABLE "login_attempts" (
+	"tenant_id" uuid NOT NULL,
+	"subject" text NOT NULL,
+	"attempts" integer NOT NULL,
+	"expires_at" timestamp with time zone NOT NULL,
+	CONSTRAINT "login_attempts_pkey" PRIMARY KEY("tenant_id","subject"),
+	CONSTRAINT "login_attempts_subject_check" CHECK ("login_attempts"."subject" ~ '^[0-9a-f]{64}$')
+);
+--> statement-breakpoint
 CREATE TABLE "places" (
 	"tenant_id" uuid NOT NULL,
 	"id" uuid NOT NULL,
@@ -108,8 +117,10 @@ CREATE TABLE "users" (
 	"email" text NOT NULL,
 	"username" text,
 	"name" text,
+	"tax_number" text,
 	"password_hash" text NOT NULL,
 	"status" text DEFAULT 'ACTIVE' NOT NULL,
+	"generation" integer DEFAULT 0 NOT NULL,
 	"created_at" timestamp with time zone DEFAULT now() NOT NULL,
 	"updated_at" timestamp with time zone DEFAULT now() NOT NULL,
 	CONSTRAINT "users_pkey" PRIMARY KEY("tenant_id","id"),
@@ -130,6 +141,7 @@ CREATE UNIQUE INDEX "estates_reference_key" ON "estates" USING btree ("tenant_id
 CREATE INDEX "estates_place_idx" ON "estates" USING btree ("tenant_id","place_id","id");--> statement-breakpoint
 CREATE INDEX "estates_created_idx" ON "estates" USING btree ("tenant_id","created_at","id");--> statement-breakpoint
 CREATE INDEX "estates_name_idx" ON "estates" USING btree ("tenant_id","name","id");--> statement-breakpoint
+CREATE INDEX "login_attempts_expiry_idx" ON "login_attempts" USING btree ("tenant_id","expires_at");--> statement-breakpoint
 CREATE INDEX "places_created_idx" ON "places" USING btree ("tenant_id","created_at","id");--> statement-breakpoint
 CREATE INDEX "places_name_idx" ON "places" USING btree ("tenant_id","name","id");--> statement-breakpoint
 CREATE UNIQUE INDEX "roles_name_key" ON "roles" USING btree ("tenant_id","name");--> statement-breakpoint
@@ -142,4 +154,5 @@ CREATE INDEX "sessions_user_idx" ON "sessions" USING btree ("tenant_id","user_id
 CREATE INDEX "sessions_expiry_idx" ON "sessions" USING btree ("tenant_id","absolute_expires_at");--> statement-breakpoint
 CREATE INDEX "user_roles_role_idx" ON "user_roles" USING btree ("tenant_id","role_id");--> statement-breakpoint
 CREATE UNIQUE INDEX "users_email_key" ON "users" USING btree ("tenant_id",lower("email"));--> statement-breakpoint
-CREATE UNIQUE INDEX "users_username_key" ON "users" USING btree ("tenant_id",lower("username"));
+CREATE UNIQUE INDEX "users_username_key" ON "users" USING btree ("tenant_id",lower("username"));--> statement-breakpoint
+CREATE UNIQUE INDEX "users_tax_number_key" ON "users" USING btree ("tenant_id","tax_number");

@@ -73,3 +73,5 @@ SELECT public.freehold_protect('public.estates');
 SELECT public.freehold_protect('public.rooms');
 --> statement-breakpoint
 SELECT public.freehold_protect('public.equipment');
+--> statement-breakpoint
+SELECT public.freehold_protect('public.login_attempts');

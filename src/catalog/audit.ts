@@ -1,4 +1,4 @@
-import { and, desc, eq, gte, lt, ne, notLike } from 'drizzle-orm'
+import { and, desc, eq, gte, lt, ne, notLike, or } from 'drizzle-orm'
 import { newId } from '../lib/ids.ts'
 import { idFromCursor, type Page, pageOf } from './pages.ts'
 import { auditLog } from './schema.ts'
@@ -6,26 +6,28 @@ import { type CatalogStore, type CatalogTx, catalogErrors } from './store.ts'
 
 /** Who did it, in which request, from which address. */
 export interface Actor {
-  readonly type: 'operator' | 'user' | 'client-key' | 'system'
+  readonly type: 'operator' | 'user' | 'account' | 'external' | 'client-key' | 'system'
   readonly id: string
   readonly requestId: string | null
   readonly address: string | null
+  /** The actor's own tenant, where it acts for another. */
+  readonly homeTenantId?: string
 }
 
 export type AuditRow = typeof auditLog.$inferSelect
 
-/** `action` is `noun.verb`. `before` and `after` hold what changed, and never a secret. */
+/** `action` is `noun.verb`. `before` and `after` hold what changed, and never a secret. `tenantId` is whose it was. */
 export interface AuditRecord {
   actor: Actor
   action: string
   tenantId: string | null
-  actedForTenantId?: string | null
   before?: Record<string, unknown>
   after?: Record<string, unknown>
 }
 
 /** `from` counts, `to` does not. `actor` is an actor's id. `hideHome` leaves out what tells where the tenant lives. */
 export interface AuditFilter {
+  /** The actor's own, or the one acted for. */
   tenantId?: string
   actor?: string
   action?: string
@@ -34,6 +36,8 @@ export interface AuditFilter {
   hideHome?: boolean
 }
 
+const CHAINED_BY_TRIGGER = { seq: 0, hash: Buffer.alloc(0) }
+
 /** The actor for what the service does by itself; `part` names which part of it. */
 export function systemActor(part: string): Actor {
   return { type: 'system', id: part, requestId: null, address: null }
@@ -41,19 +45,22 @@ export function systemActor(part: string): Actor {
 
 /** Writes one row of the audit log, in the transaction of the change it tells of. */
 export async function recordAudit(tx: CatalogTx, record: AuditRecord): Promise<void> {
-  const { actor, action, tenantId } = record
-  await tx.insert(auditLog).values({
+  await tx.insert(auditLog).values(auditValues(record))
+}
+
+/** A record as a row. Who acts for another tenant stands there with both. */
+export function auditValues({ actor, action, tenantId, before, after }: AuditRecord) {
+  const { type, id, requestId, address, homeTenantId } = actor
+  const acts = homeTenantId !== undefined && homeTenantId !== tenantId
+  return {
     id: newId(),
-    actorType: actor.type,
-    actorId: actor.id,
-    requestId: actor.requestId,
-    address: actor.address,
-    action,
-    tenantId,
-    actedForTenantId: record.actedForTenantId ?? null,
-    before: record.before ?? null,
-    after: record.after ?? null,
-  })
+    ...CHAINED_BY_TRIGGER,
+    ...{ actorType: type, actorId: id, requestId, address, action },
+    tenantId: acts ? homeTenantId : tenantId,
+    actedForTenantId: acts ? tenantId : null,
+    before: before ?? null,
+    after: after ?? null,
+  }
 }
 
 /**
@@ -77,8 +84,9 @@ export async function listAudit(
 }
 
 function conditionsOf({ tenantId, actor, action, from, to, hideHome }: AuditFilter) {
+  const concerns = (id: string) => or(eq(auditLog.tenantId, id), eq(auditLog.actedForTenantId, id))
   return [
-    tenantId === undefined ? undefined : eq(auditLog.tenantId, tenantId),
+    tenantId === undefined ? undefined : concerns(tenantId),
     actor === undefined ? undefined : eq(auditLog.actorId, actor),
     action === undefined ? undefined : eq(auditLog.action, action),
     from === undefined ? undefined : gte(auditLog.at, from),

@@ -39,15 +39,29 @@ export async function recordChange(
   tx: CatalogTx,
   change: { kind: ChangeKind; tenantId: string | null; subjectId?: string },
 ): Promise<number> {
+  const { kind, tenantId, subjectId = null } = change
+  const [seq] = await recordChanges(tx, { kind, tenantId }, [subjectId])
+  if (seq === undefined) throw new Error('the change was not recorded')
+  return seq
+}
+
+/** As `recordChange`, for several subjects of one kind: one row each, in their order. Answers their numbers. */
+export async function recordChanges(
+  tx: CatalogTx,
+  { kind, tenantId }: { kind: ChangeKind; tenantId: string | null },
+  subjectIds: readonly (string | null)[],
+): Promise<number[]> {
+  if (subjectIds.length === 0) return []
   await tx.execute(sql`select pg_advisory_xact_lock(${CHANGES_LOCK}::bigint)`)
   // A statement of its own: its snapshot, taken under the lock, sees the row of whoever held the lock before.
-  const next = sql<number>`(select coalesce(max(seq), 0) + 1 from catalog_changes)`
-  const { kind, tenantId, subjectId = null } = change
-  const inserted = tx.insert(catalogChanges).values({ seq: next, kind, tenantId, subjectId })
-  const [row] = await inserted.returning({ seq: catalogChanges.seq })
-  if (row === undefined) throw new Error('the change was not recorded')
-  await tx.execute(sql`select pg_notify(${CHANNEL}, ${String(row.seq)})`)
-  return row.seq
+  const last = sql`(select coalesce(max(seq), 0) from catalog_changes)`
+  const values = subjectIds.map((subjectId, i) => {
+    return { seq: sql<number>`${last} + ${i + 1}`, kind, tenantId, subjectId }
+  })
+  const rows = await tx.insert(catalogChanges).values(values).returning({ seq: catalogChanges.seq })
+  const numbers = rows.map(({ seq }) => seq)
+  await tx.execute(sql`select pg_notify(${CHANNEL}, ${String(numbers.at(-1))})`)
+  return numbers
 }
 
 /**

@@ -9,6 +9,7 @@ import {
   integer,
   jsonb,
   pgTable,
+  primaryKey,
   text,
   timestamp,
   uniqueIndex,
@@ -198,11 +199,57 @@ export const operators = pgTable(
   ],
 )
 
-/** Append-only: triggers refuse UPDATE, DELETE and TRUNCATE. Written in the transaction of the change it records. */
+/** People who belong to several tenants. `roles` count in each tenant of which the account is a member. */
+export const accounts = pgTable(
+  'accounts',
+  {
+    id: uuid('id').primaryKey(),
+    email: text('email').notNull(),
+    name: text('name'),
+    passwordHash: text('password_hash').notNull(),
+    roles: text('roles').array().notNull().default([]),
+    status: text('status').$type<'ACTIVE' | 'INACTIVE'>().notNull().default('ACTIVE'),
+    /** Grows when tokens given out before are to be void. */
+    generation: integer('generation').notNull().default(0),
+    createdAt: createdAt(),
+    updatedAt: updatedAt(),
+  },
+  (t) => [
+    uniqueIndex('accounts_email_key').on(sql`lower(${t.email})`),
+    check('accounts_status_check', sql`${t.status} in ('ACTIVE', 'INACTIVE')`),
+  ],
+)
+
+/** In which tenants an account works, and with which of the tenant's roles (by name). */
+export const accountMemberships = pgTable(
+  'account_memberships',
+  {
+    accountId: uuid('account_id')
+      .notNull()
+      .references(() => accounts.id, { onDelete: 'cascade' }),
+    tenantId: uuid('tenant_id')
+      .notNull()
+      .references(() => tenants.id),
+    roles: text('roles').array().notNull(),
+    createdAt: createdAt(),
+    updatedAt: updatedAt(),
+  },
+  (t) => [
+    primaryKey({ name: 'account_memberships_pkey', columns: [t.accountId, t.tenantId] }),
+    index('account_memberships_tenant_idx').on(t.tenantId, t.accountId),
+  ],
+)
+
+/**
+ * Append-only: triggers refuse UPDATE, DELETE and TRUNCATE. Written in the transaction of the change it records. A trigger
+ * gives each row its number, without gaps, and the hash that chains it to the row before.
+ */
 export const auditLog = pgTable(
   'audit_log',
   {
     id: uuid('id').primaryKey(),
+    seq: bigint('seq', { mode: 'number' }).notNull(),
+    hash: bytea('hash').notNull(),
     at: moment('at').notNull().defaultNow(),
     actorType: text('actor_type').notNull(),
     actorId: text('actor_id').notNull(),
@@ -215,21 +262,44 @@ export const auditLog = pgTable(
     after: jsonb('after').$type<Record<string, unknown>>(),
   },
   (t) => [
+    uniqueIndex('audit_log_seq_key').on(t.seq),
     index('audit_log_tenant_idx').on(t.tenantId, t.id),
+    index('audit_log_acted_for_idx').on(t.actedForTenantId, t.id),
     index('audit_log_actor_idx').on(t.actorId, t.id),
     index('audit_log_action_idx').on(t.action, t.id),
   ],
 )
 
-/** Append-only, gap-free: `seq` is given under an advisory lock, so a reader at n has seen all of 1…n. */
-export const catalogChanges = pgTable('catalog_changes', {
+/** Append-only. The chain's hash at some rows, proved by a key that the database does not have: who rewrites the whole chain cannot make these. */
+export const auditSeals = pgTable('audit_seals', {
   seq: bigint('seq', { mode: 'number' }).primaryKey(),
-  kind: text('kind').$type<ChangeKind>().notNull(),
-  tenantId: uuid('tenant_id'),
-  subjectId: text('subject_id'),
+  hash: bytea('hash').notNull(),
+  mac: bytea('mac').notNull(),
   at: moment('at').notNull().defaultNow(),
 })
-export type ChangeKind = 'tenant' | 'database' | 'client-key' | 'operator' | 'signing-key'
+
+/** Append-only, gap-free: `seq` is given under an advisory lock, so a reader at n has seen all of 1…n. */
+export const catalogChanges = pgTable(
+  'catalog_changes',
+  {
+    seq: bigint('seq', { mode: 'number' }).primaryKey(),
+    kind: text('kind').$type<ChangeKind>().notNull(),
+    tenantId: uuid('tenant_id'),
+    subjectId: text('subject_id'),
+    at: moment('at').notNull().defaultNow(),
+  },
+  (t) => [index('catalog_changes_tokens_idx').on(t.at).where(sql`${t.kind} = 'tokens'`)],
+)
+/** `tokens`: those given out to a subject before its present generation are void. `role`: a tenant's roles changed. */
+export type ChangeKind =
+  | 'tenant'
+  | 'database'
+  | 'client-key'
+  | 'operator'
+  | 'signing-key'
+  | 'account'
+  | 'tokens'
+  | 'role'
 
 /** The gateway processes that live, and how far each has followed `catalog_changes`. */
 export const replicas = pgTable('replicas', {

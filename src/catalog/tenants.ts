@@ -212,6 +212,6 @@ function conditionsOf({ cursor, status, placement, q, parentId }: TenantQuery) {
   ]
 }
 
-function containing(text: string): string {
+export function containing(text: string): string {
   return `%${text.replaceAll(/[\\%_]/g, '\\$&')}%`
 }

@@ -18,6 +18,7 @@ export type Purpose =
   | 'operator-token-hash'
   | 'cursor'
   | 'refresh-token-hash'
+  | 'audit-seal'
 
 const DATA_KEY_BYTES = 32
 const WRAP_LABEL = 'freehold/master-key/wrap-data-key/v1'

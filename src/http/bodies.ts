@@ -1,7 +1,7 @@
 /** Shapes that several routes share, and the pieces of answers made from rows. */
 import { Type } from 'typebox'
 import type { Page } from '../catalog/pages.ts'
-import { text } from '../data/fields.ts'
+import { nullable, text } from '../data/fields.ts'
 import { fail } from '../errors.ts'
 import { isUuid } from '../lib/ids.ts'
 import type { HttpDeps } from './deps.ts'
@@ -19,13 +19,16 @@ export const PageQuery = Type.Object(PAGE_FIELDS, CLOSED)
 /** Neither shorter nor longer than anything that is ever hashed; the tenant's policy says the rest. */
 export const Password = Type.String({ minLength: 1, maxLength: 1024 })
 
+export const RoleNames = Type.Array(text(100), { maxItems: 50, uniqueItems: true })
+
 export const NewUserBody = Type.Object(
   {
     email: text(254),
     password: Password,
-    username: Type.Optional(text(100)),
-    name: Type.Optional(text(200)),
-    roles: Type.Optional(Type.Array(text(100), { maxItems: 50, uniqueItems: true })),
+    username: Type.Optional(nullable(text(100))),
+    name: Type.Optional(nullable(text(200))),
+    taxNumber: Type.Optional(nullable(text(50))),
+    roles: Type.Optional(RoleNames),
   },
   { ...CLOSED, title: 'NewUser' },
 )

@@ -1,12 +1,21 @@
 /** What the HTTP layer asks of the rest of the house. Built in the composition root. */
+import type { AuditTrail } from '../catalog/audit-trail.ts'
 import type { Route, RouteDirectory } from '../catalog/directory.ts'
 import type { DatabaseStatus } from '../catalog/schema.ts'
 import type { CursorCodec } from '../data/cursor.ts'
+import type { AccountSignInParts } from '../identity/account-login.ts'
+import type { Accounts } from '../identity/accounts.ts'
 import type { ClientKeys } from '../identity/client-keys.ts'
 import type { SignInParts } from '../identity/login.ts'
 import type { Operators } from '../identity/operators.ts'
+import type { People } from '../identity/people.ts'
+import type { Placing } from '../identity/placing.ts'
+import type { RoleKeeper } from '../identity/role-keeper.ts'
+import type { ServiceKeys } from '../identity/service-keys.ts'
 import type { SigningKeys } from '../identity/signing.ts'
+import type { TenantKeys } from '../identity/tenant-keys.ts'
 import type { AccessTokens } from '../identity/tokens.ts'
+import type { RateLimiter } from '../lib/rate-limiter.ts'
 import type { Logger } from '../logger.ts'
 import type { Metrics } from '../metrics.ts'
 import type { Operations } from '../operations/operations.ts'
@@ -21,20 +30,41 @@ export interface HttpDeps {
   readonly tokens: Pick<AccessTokens, 'peek' | 'verify'>
   readonly clientKeys: Pick<ClientKeys, 'authenticate' | 'create' | 'list' | 'find' | 'revoke'>
   readonly operators: Pick<Operators, 'recognises' | 'authenticate' | 'create' | 'list' | 'revoke'>
-  readonly signingKeys: Pick<SigningKeys, 'jwks'>
+  readonly signingKeys: Pick<SigningKeys, 'jwks'> & {
+    readonly service: Pick<ServiceKeys, 'rotate'>
+    readonly tenants: Pick<TenantKeys, 'jwks' | 'describe' | 'replace' | 'rotate' | 'remove'>
+  }
   readonly signIn: SignInParts
+  readonly people: Pick<People, 'create' | 'find' | 'change' | 'remove'>
+  readonly roles: Pick<RoleKeeper, 'create' | 'find' | 'change' | 'remove'>
+  readonly accounts: Pick<
+    Accounts,
+    'create' | 'list' | 'find' | 'describe' | 'patch' | 'remove' | 'setMembership' | 'removeMembership'
+  >
+  readonly accountSignIn: AccountSignInParts
+  readonly placing: Pick<Placing, 'place'>
   readonly sessions: { open(route: Route): TenantSession }
   /** Whether the tenant's own database is known not to answer, so that only the catalog's part can be served. */
   homeIsDown(route: Route): boolean
   readonly operations: Operations
   readonly probes: Probes
   readonly cursors: CursorCodec
+  readonly rates: Rates
+  readonly auditTrail: Pick<AuditTrail, 'note'>
+}
+
+/** `principals` counts every request, `addresses` those that try a credential to get tokens. */
+export interface Rates {
+  readonly principals: Pick<RateLimiter, 'take'>
+  readonly addresses: Pick<RateLimiter, 'take'>
 }
 
 export interface HttpSettings {
   /** In lower case. */
   readonly actForHeader: string
   readonly version: string
+  /** Addresses and networks of proxies whose X-Forwarded-For is believed. */
+  readonly trustedProxies: readonly string[]
   /** The whole of a request, its body included, must have arrived after this. */
   readonly requestTimeoutMs?: number
 }

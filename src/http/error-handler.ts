@@ -161,16 +161,23 @@ const CLIENT_ERRORS: Readonly<Record<string, { status: string; code: ErrorCode }
   ERR_HTTP_REQUEST_TIMEOUT: { status: '408 Request Timeout', code: 'VALIDATION_FAILED' },
 }
 
+/** A credential, or (in a later packet) the middle of one. */
+const LONG_TOKEN = /\r\nauthorization:[^\r\n]{1000}|^[\w.~+/=-]{1000}/i
+const LINGER_MS = 1_000
+const answered = new WeakSet<Socket>()
+
+type ClientError = NodeJS.ErrnoException & { readonly rawPacket?: unknown }
+
 /** Answers what never became a request: bytes that are no HTTP, headers without end, a body that does not come. */
-export function answerClientError(error: NodeJS.ErrnoException, socket: Socket): void {
+export function answerClientError(error: ClientError, socket: Socket): void {
+  // What still arrives after the answer fails again; it is read and dropped.
+  if (answered.has(socket)) return
   if (error.code === 'ECONNRESET' || socket.destroyed || !socket.writable) {
     socket.destroy()
     return
   }
-  const { status, code } = CLIENT_ERRORS[error.code ?? ''] ?? {
-    status: '400 Bad Request',
-    code: 'VALIDATION_FAILED',
-  }
+  answered.add(socket)
+  const { status, code } = clientFaultOf(error)
   const requestId = crypto.randomUUID()
   const problem = { ...bodyOf(fail(code), { id: requestId, url: '' }), status: Number(status.slice(0, 3)) }
   const body = JSON.stringify({ ...problem, instance: undefined })
@@ -181,6 +188,17 @@ export function answerClientError(error: NodeJS.ErrnoException, socket: Socket):
     `X-Request-Id: ${requestId}`,
     'Cache-Control: no-store',
     'Connection: close',
+    ...(code === 'TOKEN_INVALID' ? ['WWW-Authenticate: Bearer error="invalid_token"'] : []),
   ]
-  socket.end(`${head.join('\r\n')}\r\n\r\n${body}`, () => socket.destroy())
+  socket.end(`${head.join('\r\n')}\r\n\r\n${body}`)
+  // Closed at once, with bytes unread, the connection would be reset before the caller has read the answer.
+  setTimeout(() => socket.destroy(), LINGER_MS).unref()
+}
+
+/** A token that is too long is refused as one, also where it is too long for a head. */
+function clientFaultOf({ code, rawPacket }: ClientError): { status: string; code: ErrorCode } {
+  const packet = Buffer.isBuffer(rawPacket) ? rawPacket.toString('latin1') : ''
+  if (code === 'HPE_HEADER_OVERFLOW' && LONG_TOKEN.test(packet))
+    return { status: '401 Unauthorized', code: 'TOKEN_INVALID' }
+  return CLIENT_ERRORS[code ?? ''] ?? { status: '400 Bad Request', code: 'VALIDATION_FAILED' }
 }

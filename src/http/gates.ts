@@ -1,23 +1,24 @@
 /** The gates of the corridor, one question each. In which order they are asked stands in `pipeline.ts`. */
 import type { FastifyRequest } from 'fastify'
+import ipaddr from 'ipaddr.js'
 import type { Route } from '../catalog/directory.ts'
 import { fail } from '../errors.ts'
 import { assertMayWrite } from '../identity/operators.ts'
-import type { ClientKeyPrincipal, Principal, UserPrincipal } from '../identity/principal.ts'
+import { type Place, subjectOf, type Unplaced } from '../identity/placing.ts'
+import type { Principal, TenantPrincipal, TokenIdentity } from '../identity/principal.ts'
+import type { Allowance } from '../lib/rate-limiter.ts'
 import type { HttpDeps } from './deps.ts'
 import { assertNotRepeated, readCredential } from './request-headers.ts'
 
 /**
- * Who may call a route. `permission: null` is anybody of the tenant; `probe` answers also while draining; `either` is
- * a path that operators and tenants share, each seeing their part.
+ * Who may call a route. `permission: null` is anybody of the tenant; `probe` answers also while draining; `counted` is
+ * bounded by the caller's address; `either` is a path that operators and tenants share, each seeing their part.
  */
 export type Access =
-  | { readonly kind: 'open'; readonly probe?: boolean }
+  | { readonly kind: 'open'; readonly probe?: boolean; readonly counted?: boolean }
   | { readonly kind: 'operator'; readonly write: boolean }
   | { readonly kind: 'tenant'; readonly permission: string | null }
   | { readonly kind: 'either'; readonly permission: string }
-
-export type TenantPrincipal = UserPrincipal | ClientKeyPrincipal
 
 /** What the gates find out on the way. */
 export interface Visit {
@@ -25,7 +26,14 @@ export interface Visit {
   readonly deps: HttpDeps
   readonly access: Access
   principal: Principal | null
+  /** Whose token leaves open as what they work, or where: `resolveTenant` makes them the principal. */
+  unplaced: Unplaced | null
+  /** The tenant worked for. */
   route: Route | null
+  /** The principal's own tenant, where it acts for another. */
+  home: Route | null
+  /** Where the principal stands within its rate; null before it is known who calls. */
+  allowance: Allowance | null
 }
 
 /** Returns at once when it can: a warm request passes all gates without waiting. Throws PublicError to refuse. */
@@ -40,21 +48,56 @@ export function refuseAmbiguousHeaders({ request, deps }: Visit): void {
   assertNotRepeated(request.raw.rawHeaders, deps.settings.actForHeader)
 }
 
-/** Exactly one credential becomes the principal. */
+/** Exactly one credential becomes the principal, or somebody whom `resolveTenant` makes one. */
 export function authenticate(visit: Visit): Promise<void> | void {
   const { tokens, operators, clientKeys } = visit.deps
   const { kind, text } = readCredential(visit.request.headers)
   if (kind === 'client-key') return clientKeys.authenticate(text).then((program) => identify(visit, program))
   const known = tokens.peek(text)
   if (known !== undefined) return identify(visit, known)
-  const found: Promise<Principal> = operators.recognises(text)
+  const found: Promise<Principal | TokenIdentity> = operators.recognises(text)
     ? operators.authenticate(text)
     : tokens.verify(text)
-  return found.then((principal) => identify(visit, principal))
+  return found.then((caller) => identify(visit, caller))
 }
 
-function identify(visit: Visit, principal: Principal): void {
-  visit.principal = principal
+function identify(visit: Visit, caller: Principal | TokenIdentity): void {
+  if (caller.kind === 'account-token' || caller.kind === 'external-token') visit.unplaced = caller
+  else visit.principal = caller
+}
+
+/** Counted by principal, so that a loop in one program does not slow its neighbours. */
+export function limitRate(visit: Visit): void {
+  const caller = visit.principal ?? visit.unplaced
+  if (caller === null) return
+  visit.allowance = visit.deps.rates.principals.take(rateKeyOf(caller))
+  assertAllowed(visit.allowance)
+}
+
+/** Counted by address: whoever tries a credential is not known by any other name yet. */
+export function limitAddress(visit: Visit): void {
+  visit.allowance = visit.deps.rates.addresses.take(networkOf(visit.request.ip))
+  assertAllowed(visit.allowance)
+}
+
+/** Whoever has one IPv6 address has the other 2⁶⁴ of its network as well. */
+function networkOf(address: string): string {
+  if (!ipaddr.IPv6.isValid(address)) return address
+  const parsed = ipaddr.IPv6.parse(address)
+  return parsed.isIPv4MappedAddress() ? parsed.toIPv4Address().toString() : parsed.parts.slice(0, 4).join(':')
+}
+
+function assertAllowed({ isAllowed, resetSeconds }: Allowance): void {
+  if (!isAllowed) throw fail('RATE_LIMITED', { retryAfterSeconds: resetSeconds })
+}
+
+function rateKeyOf(caller: Principal | Unplaced): string {
+  // With the tenant, because whoever signs tokens with a tenant's own key may write any id into them.
+  if (caller.kind === 'user') return `${caller.tenantId} ${caller.userId}`
+  if (caller.kind === 'client-key') return caller.keyId
+  if (caller.kind === 'operator') return caller.id
+  const isPlaced = caller.kind !== 'account-token' && caller.kind !== 'external-token'
+  return isPlaced ? caller.subject : subjectOf(caller)
 }
 
 export function authorizeOperator({ access, principal }: Visit): void {
@@ -72,9 +115,13 @@ export function unlessOperator(gate: Gate): Gate {
   return (visit) => (visit.principal?.kind === 'operator' ? undefined : gate(visit))
 }
 
-/** The credential decides the tenant; X-Tenant-Code, which a client key must have beside it, only confirms it. */
+/**
+ * The credential decides the tenant. X-Tenant-Code, which a client key must have beside it, only confirms it; of an account
+ * with several tenants it picks one.
+ */
 export function resolveTenant(visit: Visit): Promise<void> | void {
-  const { principal, deps, request } = visit
+  const { principal, unplaced, deps, request } = visit
+  if (unplaced !== null) return placeMember(visit, unplaced)
   if (principal === null || principal.kind === 'operator') throw fail('UNAUTHENTICATED')
   const code = principal.kind === 'client-key' ? codeOf(request) : null
   const { directory } = deps
@@ -82,6 +129,17 @@ export function resolveTenant(visit: Visit): Promise<void> | void {
   if (known !== undefined) return confirmTenant(visit, principal, known)
   const asked = code === null ? directory.byId(principal.tenantId) : directory.byCode(code)
   return asked.then((route) => confirmTenant(visit, principal, route))
+}
+
+function placeMember(visit: Visit, unplaced: Unplaced): Promise<void> | void {
+  const { 'x-tenant-code': code } = visit.request.headers
+  const place = visit.deps.placing.place(unplaced, code === undefined ? undefined : String(code))
+  return place instanceof Promise ? place.then((found) => settle(visit, found)) : settle(visit, place)
+}
+
+function settle(visit: Visit, { route, principal }: Place): void {
+  visit.principal = principal
+  visit.route = route
 }
 
 function codeOf({ headers }: FastifyRequest): string {
@@ -96,13 +154,6 @@ function confirmTenant(visit: Visit, principal: TenantPrincipal, route: Route | 
   const contradicted = named !== undefined && named !== route.code
   if (contradicted || route.tenantId !== principal.tenantId) throw fail('CROSS_TENANT_ACCESS')
   visit.route = route
-}
-
-/** Until there is a hierarchy to act through, everybody acts for their own tenant; any other name is a stranger's. */
-export function actFor({ request, route, deps }: Visit): void {
-  const named = request.headers[deps.settings.actForHeader]
-  if (named === undefined || named === route?.code) return
-  if (String(named).toLowerCase() !== route?.tenantId) throw fail('CROSS_TENANT_ACCESS')
 }
 
 export function authorizeTenant({ access, principal }: Visit): void {

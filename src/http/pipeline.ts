@@ -2,25 +2,27 @@
  * THE corridor: every request passes here, gate by gate, before its body is read. The levels of trust are the
  * lists below; a route that does not say which one it belongs to does not boot.
  */
-import type { FastifyInstance, FastifyRequest, RouteOptions } from 'fastify'
+import type { FastifyInstance, FastifyReply, FastifyRequest, RouteOptions } from 'fastify'
 import type { Actor } from '../catalog/audit.ts'
 import type { Route } from '../catalog/directory.ts'
 import { fail } from '../errors.ts'
-import type { Principal } from '../identity/principal.ts'
+import { subjectOf } from '../identity/placing.ts'
+import type { Principal, TenantPrincipal } from '../identity/principal.ts'
 import type { TenantSession } from '../tenant/session.ts'
+import { actFor } from './act-for.ts'
 import type { HttpDeps } from './deps.ts'
 import {
   type Access,
-  actFor,
   authenticate,
   authorizeOperator,
   authorizeTenant,
   type Gate,
+  limitAddress,
+  limitRate,
   refuseAmbiguousHeaders,
   refuseOperators,
   refuseUnlessServing,
   resolveTenant,
-  type TenantPrincipal,
   unlessOperator,
   type Visit,
 } from './gates.ts'
@@ -38,17 +40,23 @@ declare module 'fastify' {
   }
 }
 
-/** The tenant a request works for. Frozen; its session is opened by the first who asks. */
+/** The tenant a request works for, and the one it comes from. Frozen; sessions are opened by the first who asks. */
 export class TenantContext {
   readonly tenantId: string
   readonly route: Route
+  /** The principal's own tenant: another than `route` where it acts for one. */
+  readonly home: Route
   readonly principal: TenantPrincipal
   readonly #open: (route: Route) => TenantSession
   #session: TenantSession | undefined
 
-  constructor(route: Route, principal: TenantPrincipal, open: (route: Route) => TenantSession) {
+  constructor(
+    { route, home, principal }: { route: Route; home: Route | null; principal: TenantPrincipal },
+    open: (route: Route) => TenantSession,
+  ) {
     this.tenantId = route.tenantId
     this.route = route
+    this.home = home ?? route
     this.principal = principal
     this.#open = open
     Object.freeze(this)
@@ -59,23 +67,38 @@ export class TenantContext {
     this.#session ??= this.#open(this.route)
     return this.#session
   }
+
+  /** Where the principal's own user stands. */
+  get homeSession(): TenantSession {
+    return this.isActing ? this.#open(this.home) : this.session
+  }
+
+  get isActing(): boolean {
+    return this.home !== this.route
+  }
 }
 
 const PROBE_GATES: readonly Gate[] = []
 
 const OPEN_GATES: readonly Gate[] = [refuseUnlessServing, refuseAmbiguousHeaders]
 
+/** Where credentials are tried. */
+const COUNTED_GATES: readonly Gate[] = [refuseUnlessServing, refuseAmbiguousHeaders, limitAddress]
+
 const OPERATOR_GATES: readonly Gate[] = [
   refuseUnlessServing,
   refuseAmbiguousHeaders,
   authenticate,
+  limitRate,
   authorizeOperator,
 ]
 
-const TENANT_GATES: readonly Gate[] = [
+/** The whole way of a tenant’s request to its handler. */
+export const TENANT_GATES: readonly Gate[] = [
   refuseUnlessServing,
   refuseAmbiguousHeaders,
   authenticate,
+  limitRate,
   refuseOperators,
   resolveTenant,
   actFor,
@@ -86,6 +109,7 @@ const EITHER_GATES: readonly Gate[] = [
   refuseUnlessServing,
   refuseAmbiguousHeaders,
   authenticate,
+  limitRate,
   unlessOperator(resolveTenant),
   unlessOperator(actFor),
   unlessOperator(authorizeTenant),
@@ -95,20 +119,21 @@ function gatesOf(access: Access): readonly Gate[] {
   if (access.kind === 'operator') return OPERATOR_GATES
   if (access.kind === 'tenant') return TENANT_GATES
   if (access.kind === 'either') return EITHER_GATES
+  if (access.counted) return COUNTED_GATES
   return access.probe ? PROBE_GATES : OPEN_GATES
 }
 
-const kPrincipal = Symbol('principal')
+const kVisit = Symbol('visit')
 const kTenant = Symbol('tenant')
 
 interface Marked {
-  [kPrincipal]: Principal | null
+  [kVisit]: Visit | null
   [kTenant]: TenantContext | null
 }
 
 /** Puts the corridor before every route that is registered on `server` from now on. */
 export function guardRoutes(server: FastifyInstance, deps: HttpDeps): void {
-  server.decorateRequest(kPrincipal, null)
+  server.decorateRequest(kVisit, null)
   server.decorateRequest(kTenant, null)
   server.decorateRequest('principal', { getter: readPrincipal })
   server.decorateRequest('tenant', { getter: readTenant })
@@ -119,8 +144,13 @@ export function guardRoutes(server: FastifyInstance, deps: HttpDeps): void {
   server.addHook('onRoute', (route) => {
     const access = accessOf(route)
     const open = (home: Route) => deps.sessions.open(home)
-    const pass = (request: FastifyRequest) =>
-      runGates({ request, deps, access, principal: null, route: null }, open)
+    const pass = (request: FastifyRequest) => {
+      const nobody = { principal: null, unplaced: null, route: null, home: null, allowance: null }
+      const visit: Visit = { request, deps, access, ...nobody }
+      const marked = request as unknown as Marked
+      marked[kVisit] = visit
+      return runGates(visit, open)
+    }
     route.onRequest = [hookOf(pass), ...[route.onRequest ?? []].flat()]
     if (access.kind !== 'open') refuseWhatIsNotDeclared(route)
   })
@@ -152,17 +182,30 @@ type Done = (error?: Error) => void
 
 /** A hook that goes on in the same turn when `pass` has nothing to wait for. */
 function hookOf(pass: (request: FastifyRequest) => Promise<void> | void) {
-  return (request: FastifyRequest, _reply: unknown, done: Done): void => {
+  return (request: FastifyRequest, reply: FastifyReply, done: Done): void => {
+    const end = (error?: Error) => {
+      tellAllowance(request, reply)
+      done(error)
+    }
     let waiting: Promise<void> | void
     try {
       waiting = pass(request)
     } catch (error) {
-      done(error as Error)
+      end(error as Error)
       return
     }
-    if (waiting === undefined) done()
-    else waiting.then(() => done(), done)
+    if (waiting === undefined) end()
+    else waiting.then(() => end(), end)
   }
+}
+
+/** The IETF draft's fields in the form that most clients read (draft-ietf-httpapi-ratelimit-headers-06). */
+function tellAllowance(request: FastifyRequest, reply: FastifyReply): void {
+  const allowance = (request as unknown as Marked)[kVisit]?.allowance
+  if (allowance == null) return
+  reply.header('ratelimit-limit', allowance.limit)
+  reply.header('ratelimit-remaining', allowance.remaining)
+  reply.header('ratelimit-reset', allowance.resetSeconds)
 }
 
 function runGates(visit: Visit, open: (route: Route) => TenantSession): Promise<void> | void {
@@ -177,16 +220,17 @@ function passGates(gates: readonly Gate[], visit: Visit, from: number): Promise<
   }
 }
 
-function admit({ request, principal, route }: Visit, open: (route: Route) => TenantSession): void {
-  const marked = request as unknown as Marked
-  marked[kPrincipal] = principal
+function admit(visit: Visit, open: (route: Route) => TenantSession): void {
+  const { request, principal, route, home } = visit
   if (route === null || principal === null || principal.kind === 'operator') return
-  marked[kTenant] = new TenantContext(route, principal, open)
+  const marked = request as unknown as Marked
+  marked[kTenant] = new TenantContext({ route, home, principal }, open)
+  if (home !== null) noteActing(visit, home)
 }
 
 function readPrincipal(this: FastifyRequest): Principal {
-  const { [kPrincipal]: principal } = this as unknown as Marked
-  if (principal === null) throw new Error('this route knows no principal')
+  const principal = (this as unknown as Marked)[kVisit]?.principal
+  if (principal == null) throw new Error('this route knows no principal')
   return principal
 }
 
@@ -196,12 +240,38 @@ function readTenant(this: FastifyRequest): TenantContext {
   return tenant
 }
 
+/** Who acts for another is recorded with every request, read or write. */
+function noteActing({ request, deps, route }: Visit, home: Route): void {
+  const { method, routeOptions } = request
+  const after = { method, path: routeOptions.url ?? '' }
+  const tenantId = route?.tenantId ?? home.tenantId
+  deps.auditTrail.note({ actor: actorOf(request), action: 'access.act-for', tenantId, after })
+}
+
+/** Records that a known caller was refused; to be called when the answer to `request` is 403. */
+export function noteRefusal(request: FastifyRequest, code: string): void {
+  const visit = (request as unknown as Marked)[kVisit]
+  const caller = visit?.principal ?? visit?.unplaced
+  if (visit == null || caller == null) return
+  const { deps, route } = visit
+  const after = { code, method: request.method, path: request.routeOptions.url ?? '' }
+  const own = 'tenantId' in caller ? caller.tenantId : null
+  const tenantId = route?.tenantId ?? own
+  deps.auditTrail.note({ actor: actorOf(request), action: 'access.refused', tenantId, after })
+}
+
 /** The caller as the audit log names it. */
-export function actorOf({ principal, id, ip }: FastifyRequest): Actor {
-  const by = { requestId: id, address: ip }
-  if (principal.kind === 'operator') return { type: 'operator', id: principal.id, ...by }
-  if (principal.kind === 'user') return { type: 'user', id: principal.userId, ...by }
-  return { type: 'client-key', id: principal.keyId, ...by }
+export function actorOf(request: FastifyRequest): Actor {
+  const { id, ip } = request
+  const { home, principal, unplaced } = (request as unknown as Marked)[kVisit] ?? {}
+  const by = { requestId: id, address: ip, ...(home != null && { homeTenantId: home.tenantId }) }
+  const caller = principal ?? unplaced ?? request.principal
+  if (caller.kind === 'operator') return { type: 'operator', id: caller.id, ...by }
+  if (caller.kind === 'user') return { type: 'user', id: caller.userId, ...by }
+  if (caller.kind === 'client-key') return { type: 'client-key', id: caller.keyId, ...by }
+  if (caller.kind === 'account-token') return { type: 'account', id: subjectOf(caller), ...by }
+  if (caller.kind === 'external-token') return { type: 'external', id: subjectOf(caller), ...by }
+  return { type: caller.kind, id: caller.subject, ...by }
 }
 
 /** Nobody gives away a permission that they do not hold. Operators hold all. */

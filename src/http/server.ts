@@ -12,18 +12,22 @@ import { isUuid } from '../lib/ids.ts'
 import type { HttpDeps } from './deps.ts'
 import { answerClientError, answerErrorsAsProblems, pathOf, sendProblem } from './error-handler.ts'
 import { acceptJsonBodies } from './json-body.ts'
-import { guardRoutes } from './pipeline.ts'
+import { guardRoutes, noteRefusal } from './pipeline.ts'
 import { requestIdOf } from './request-headers.ts'
+import { accountRoutes } from './routes/accounts.ts'
 import { authRoutes } from './routes/auth.ts'
 import { clientKeyRoutes } from './routes/client-keys.ts'
 import { openRoutes } from './routes/open.ts'
+import { operatorAccountRoutes } from './routes/operator/accounts.ts'
 import { operatorAuditRoutes } from './routes/operator/audit.ts'
 import { operatorClientKeyRoutes } from './routes/operator/client-keys.ts'
 import { operatorDatabaseRoutes } from './routes/operator/databases.ts'
 import { operatorRoutes } from './routes/operator/operators.ts'
+import { operatorSigningKeyRoutes } from './routes/operator/signing-keys.ts'
 import { operatorTenantRoutes } from './routes/operator/tenants.ts'
 import { operatorUserRoutes } from './routes/operator/users.ts'
 import { registerResource } from './routes/resources.ts'
+import { roleRoutes } from './routes/roles.ts'
 import { tenantRoutes } from './routes/tenant.ts'
 import { userRoutes } from './routes/users.ts'
 import { compileValidator } from './validation.ts'
@@ -40,14 +44,18 @@ const WORD = /^(?:[a-z.-]{1,24}|v[0-9])$/
 
 const API_ROUTES = [
   authRoutes,
+  accountRoutes,
   tenantRoutes,
   userRoutes,
+  roleRoutes,
   clientKeyRoutes,
   operatorTenantRoutes,
   operatorDatabaseRoutes,
   operatorUserRoutes,
   operatorClientKeyRoutes,
+  operatorSigningKeyRoutes,
   operatorRoutes,
+  operatorAccountRoutes,
   operatorAuditRoutes,
 ] as const
 
@@ -63,7 +71,7 @@ export function createServer(deps: HttpDeps): FastifyInstance {
     keepAliveTimeout: KEEP_ALIVE_TIMEOUT_MS,
     forceCloseConnections: 'idle',
     return503OnClosing: false,
-    trustProxy: false,
+    trustProxy: deps.settings.trustedProxies.length > 0 ? [...deps.settings.trustedProxies] : false,
     routerOptions: { maxParamLength: MAX_PARAM_LENGTH },
     frameworkErrors: (error, request, reply) => void sendProblem(error, request, reply),
     clientErrorHandler: answerClientError,
@@ -89,6 +97,7 @@ function observeRequests(server: FastifyInstance, { metrics }: HttpDeps): void {
     const { method } = request
     const { template = 'unmatched', logAs = 'info' } = request.is404 ? {} : request.routeOptions.config
     const status = reply.statusCode
+    if (status === 403 && request.errorCode !== null) noteRefusal(request, request.errorCode)
     metrics.observeRequest({ method, route: template, status }, reply.elapsedTime / 1000)
     request.log[logAs](
       {

@@ -1,19 +1,32 @@
+import type { Actor } from '../catalog/audit.ts'
+import type { AuditTrail } from '../catalog/audit-trail.ts'
 import type { AuthConfig, TenantStatus } from '../catalog/schema.ts'
-import { fail } from '../errors.ts'
+import { type ErrorCode, fail, PublicError } from '../errors.ts'
 import type { TenantSession } from '../tenant/session.ts'
-import type { LoginLimiter } from './login-limiter.ts'
+import type { Announcements } from './announcements.ts'
+import { subjectOf, tryPassword } from './login-attempts.ts'
+import type { LoginTurns } from './login-turns.ts'
 import { MAX_PASSWORD_BYTES, type PasswordHasher, passwordTooLong } from './passwords.ts'
+import { shutOut } from './people.ts'
 import {
   endSession,
+  ownerOf,
   parseRefreshToken,
+  pruneSessions,
   type RefreshToken,
   refuseToken,
-  revokeFamily,
   rotateSession,
   startSession,
 } from './sessions.ts'
 import type { AccessTokens } from './tokens.ts'
-import { findForLogin, findUser, type LoginName, loginNameText, type UserWithGrants } from './users.ts'
+import {
+  findForLogin,
+  findUser,
+  type LoginName,
+  loginNameText,
+  replaceHash,
+  type UserWithGrants,
+} from './users.ts'
 
 export interface Credentials {
   readonly tenantCode: string
@@ -45,33 +58,48 @@ export interface OpenedTenant {
 }
 
 export interface SignInParts {
-  readonly tokens: AccessTokens
+  readonly tokens: Pick<AccessTokens, 'issue'>
   readonly hasher: PasswordHasher
-  readonly limiter: LoginLimiter
+  readonly turns: LoginTurns
+  readonly announcements: Announcements
+  readonly auditTrail: Pick<AuditTrail, 'note'>
   readonly openTenant: (by: { code: string } | { id: string }) => Promise<OpenedTenant | null>
 }
 
 const TENANT_CODE = /^[a-z0-9][a-z0-9-]{0,61}[a-z0-9]$/
 const MAX_LOGIN_NAME_LENGTH = 254
+const MAX_ENTRIES = 3
+/** Who it was in the audit log, where nobody has that name. What was typed may be a password in the wrong field. */
+const UNKNOWN = 'unknown'
+
+/** In which request it happens, for the audit log. */
+export type Origin = Pick<Actor, 'requestId' | 'address'>
 
 /**
  * Exchanges a password for tokens. An unknown user, an inactive one and a wrong password get one answer after one duration.
  *
  * @throws PublicError VALIDATION_FAILED, TENANT_NOT_FOUND, INVALID_CREDENTIALS, ACCOUNT_LOCKED, RATE_LIMITED.
  */
-export async function login(parts: SignInParts, credentials: Credentials): Promise<TokenPair> {
+export async function login(
+  parts: SignInParts,
+  credentials: Credentials,
+  origin: Origin,
+): Promise<TokenPair> {
   const name = readLoginName(credentials)
   if (!TENANT_CODE.test(credentials.tenantCode)) throw fail('TENANT_NOT_FOUND')
   const { tenant, session } = await openActive(parts, { code: credentials.tenantCode })
-  const subject = { tenantId: tenant.tenantId, identifier: loginNameText(name) }
-  parts.limiter.begin(subject, tenant.authConfig.lockout)
+  const trial: Trial = { name, password: credentials.password, userId: null }
+  const note = (action: string, after?: Record<string, unknown>) => {
+    const actor = { type: 'user', id: trial.userId ?? UNKNOWN, ...origin } as const
+    parts.auditTrail.note({ actor, action, tenantId: tenant.tenantId, ...(after && { after }) })
+  }
   try {
-    const user = await provePassword(parts.hasher, session, name, credentials.password)
-    parts.limiter.clear(subject)
-    const refreshToken = await startSession(session, user.id, tenant.authConfig)
-    return await issuePair(parts.tokens, tenant, user, refreshToken)
+    const pair = await parts.turns.run(tenant.tenantId, () => signIn(parts, { tenant, session }, trial))
+    note('auth.login')
+    return pair
   } catch (error) {
-    if (!isWrongPassword(error)) parts.limiter.refund(subject)
+    const code = codeOf(error)
+    if (code === 'INVALID_CREDENTIALS' || code === 'ACCOUNT_LOCKED') note('auth.login-failed', { code })
     throw error
   }
 }
@@ -81,7 +109,7 @@ export async function login(parts: SignInParts, credentials: Credentials): Promi
  *
  * @throws PublicError INVALID_CREDENTIALS, REFRESH_TOKEN_REUSED, TENANT_NOT_FOUND.
  */
-export async function refresh(parts: SignInParts, refreshToken: string): Promise<TokenPair> {
+export async function refresh(parts: SignInParts, refreshToken: string, origin: Origin): Promise<TokenPair> {
   const token = parseRefreshToken(refreshToken)
   if (!token) throw fail('INVALID_CREDENTIALS')
   const { tenant, session } = await openActive(parts, { id: token.tenantId })
@@ -89,23 +117,43 @@ export async function refresh(parts: SignInParts, refreshToken: string): Promise
   const rotated = await session.transaction(async (db) => {
     const reader = { tenantId: session.tenantId, db }
     const rotation = await rotateSession(reader, token, tenant.authConfig)
-    return rotation && { rotation, user: await findUser(reader, rotation.userId) }
+    const user = rotation && (await findUser(reader, rotation.userId))
+    return user && { user, token: rotation.token }
   })
-  if (!rotated) return refuseToken(session, token)
-  const { rotation, user } = rotated
-  if (user?.status !== 'ACTIVE') {
-    await revokeFamily(session, rotation.familyId)
-    throw fail('INVALID_CREDENTIALS')
-  }
-  return issuePair(parts.tokens, tenant, user, rotation.token)
+  if (rotated) return issuePair(parts.tokens, tenant, rotated.user, rotated.token)
+  const owner = await refuseToken(session, token)
+  const actor = { type: 'user', id: owner, ...origin } as const
+  parts.auditTrail.note({ actor, action: 'auth.refresh-reused', tenantId: tenant.tenantId })
+  throw fail('REFRESH_TOKEN_REUSED')
 }
 
-/** Ends the refresh token's family. Whatever is no token of a living tenant is ended already. */
-export async function logout(parts: SignInParts, refreshToken: string): Promise<void> {
+/** Which sessions to end, and in which request. */
+export interface Logout {
+  /** All of the user's, and with them the access tokens that are out; else those of the token's family. */
+  readonly everywhere: boolean
+  readonly origin: Origin
+}
+
+/** Ends the refresh token's family, or all of its user's. Whatever is no token of a living tenant is ended already. */
+export async function logout(
+  parts: Pick<SignInParts, 'openTenant' | 'announcements'>,
+  refreshToken: string,
+  { everywhere, origin }: Logout,
+): Promise<void> {
   const token = parseRefreshToken(refreshToken)
   const opened = token && (await parts.openTenant({ id: token.tenantId }))
   if (!token || opened?.tenant.status !== 'ACTIVE') return
-  await endSession(await opened.session(), token)
+  const session = await opened.session()
+  if (!everywhere) return endSession(session, token)
+  const userId = await ownerOf(session, token)
+  if (userId === null) return
+  const { tenantId } = session
+  const generation = await session.transaction((db) => shutOut({ tenantId, db }, userId))
+  if (generation === null) return
+  await parts.announcements.publish({
+    ...{ actor: { type: 'user', id: userId, ...origin }, action: 'user.logout-everywhere', tenantId },
+    voided: [{ id: userId, generation }],
+  })
 }
 
 function readLoginName({ email, username, password }: Credentials): LoginName {
@@ -129,26 +177,70 @@ async function openActive(parts: SignInParts, by: { code: string } | { id: strin
   return { tenant: opened.tenant, session: await opened.session() }
 }
 
+/** A login under way. */
+interface Trial {
+  readonly name: LoginName
+  readonly password: string
+  /** Whose name it is, once that is known. */
+  userId: string | null
+}
+
+async function signIn(
+  { hasher, tokens }: SignInParts,
+  { tenant, session }: { tenant: SignInTenant; session: TenantSession },
+  trial: Trial,
+): Promise<TokenPair> {
+  const attempt = { subject: subjectOf(loginNameText(trial.name)), policy: tenant.authConfig.lockout }
+  const proved = await tryPassword(session, attempt, () => provePassword(hasher, session, trial))
+  const { user, token } = await enter(session, proved, tenant.authConfig)
+  await pruneSessions(session, user.id)
+  await strengthenHash(hasher, session, { user, password: trial.password })
+  return issuePair(tokens, tenant, user, token)
+}
+
 async function provePassword(
   hasher: PasswordHasher,
   session: TenantSession,
-  name: LoginName,
-  password: string,
+  trial: Trial,
 ): Promise<UserWithGrants> {
-  const user = await findForLogin(session, name)
+  const user = await findForLogin(session, trial.name)
+  trial.userId = user?.id ?? null
   const active = user?.status === 'ACTIVE' ? user : null
   // Also for nobody: the hash is computed all the same, so that the time does not tell.
-  const matches = await hasher.verify(active?.passwordHash ?? null, password)
+  const matches = await hasher.verify(active?.passwordHash ?? null, trial.password)
   if (!active || !matches) throw fail('INVALID_CREDENTIALS')
   return active
 }
 
-function isWrongPassword(error: unknown): boolean {
-  return error instanceof Error && 'code' in error && error.code === 'INVALID_CREDENTIALS'
+/** Begins the session of a user as they are now: while the hash was computed they may have got another role, or lost all. */
+async function enter(session: TenantSession, proved: UserWithGrants, lifetimes: AuthConfig) {
+  for (let user = proved, attempt = 1; ; attempt += 1) {
+    const token = await startSession(session, user, lifetimes)
+    if (token !== null) return { user, token }
+    const now = await findUser(session, user.id)
+    const isSame = now?.status === 'ACTIVE' && now.passwordHash === proved.passwordHash
+    if (!isSame || attempt === MAX_ENTRIES) throw fail('INVALID_CREDENTIALS')
+    user = now
+  }
+}
+
+/** The only moment at which the password is there to be hashed anew. Where that cannot be done now, it waits for the next. */
+async function strengthenHash(
+  hasher: PasswordHasher,
+  session: TenantSession,
+  { user, password }: { user: UserWithGrants; password: string },
+): Promise<void> {
+  if (!hasher.isWeak(user.passwordHash)) return
+  const stronger = await hasher.hash(password).catch(() => null)
+  if (stronger !== null) await replaceHash(session, user, stronger)
+}
+
+function codeOf(error: unknown): ErrorCode | null {
+  return error instanceof PublicError ? error.code : null
 }
 
 async function issuePair(
-  tokens: AccessTokens,
+  tokens: Pick<AccessTokens, 'issue'>,
   tenant: SignInTenant,
   user: UserWithGrants,
   refreshToken: RefreshToken,

@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto'
+import { availableParallelism } from 'node:os'
 import { hash as argonHash, verify as argonVerify, type Options } from '@node-rs/argon2'
 import { type FieldError, fail } from '../errors.ts'
 
@@ -29,6 +30,9 @@ export interface PasswordHasherOptions {
 // The library's Algorithm is an ambient const enum, which type stripping cannot read.
 const ARGON2ID = 2
 const DEFAULT_COST: HashCost = { memoryCost: 19_456, timeCost: 2, parallelism: 1 }
+// One core is left to everybody else, and of the four threads that DNS and files use some stay free.
+const DEFAULT_CONCURRENCY = Math.max(1, Math.min(2, availableParallelism() - 1))
+const PHC = /^\$argon2id\$v=19\$m=(\d+),t=(\d+),p=\d+\$/
 
 /**
  * Argon2id, a bounded number at once: a flood of logins waits here, and is refused here, instead of
@@ -38,13 +42,19 @@ export class PasswordHasher {
   readonly #concurrency: number
   readonly #maxWaiting: number
   readonly #options: Options
+  readonly #cost: HashCost
   readonly #dummyHash: string
   readonly #waiting: (() => void)[] = []
   #running = 0
 
-  constructor({ concurrency = 2, maxWaiting = 64, cost = DEFAULT_COST }: PasswordHasherOptions = {}) {
+  constructor({
+    concurrency = DEFAULT_CONCURRENCY,
+    maxWaiting = 64,
+    cost = DEFAULT_COST,
+  }: PasswordHasherOptions = {}) {
     this.#concurrency = concurrency
     this.#maxWaiting = maxWaiting
+    this.#cost = cost
     this.#options = { algorithm: ARGON2ID, ...cost, outputLen: 32 }
     this.#dummyHash = makeDummyHash(cost)
   }
@@ -70,6 +80,14 @@ export class PasswordHasher {
     const input = encode(password)
     const matches = await this.#inTurn(() => this.check(storedHash ?? this.#dummyHash, input))
     return matches && storedHash !== null
+  }
+
+  /** Whether a stored hash is cheaper to guess against than one that `hash` would make now. */
+  isWeak(storedHash: string): boolean {
+    const [, memory, time] = PHC.exec(storedHash) ?? []
+    if (memory === undefined || time === undefined) return true
+    const { memoryCost, timeCost } = this.#cost
+    return Number(memory) < memoryCost || Number(memory) * Number(time) < memoryCost * timeCost
   }
 
   /** The comparison itself: one Argon2id run, whatever the hash. */
@@ -104,8 +122,11 @@ export class PasswordHasher {
 }
 
 /** What is wrong with a new password, or null. */
-export function checkPolicy(password: string, policy: PasswordPolicy): FieldError | null {
-  const pointer = '/password'
+export function checkPolicy(
+  password: string,
+  policy: PasswordPolicy,
+  pointer = '/password',
+): FieldError | null {
   if (passwordTooLong(password)) return { pointer, message: `must not exceed ${MAX_PASSWORD_BYTES} bytes` }
   if ([...password].length < policy.minLength) {
     return { pointer, message: `must have at least ${policy.minLength} characters` }

@@ -1,10 +1,10 @@
 import { createHash, randomBytes } from 'node:crypto'
-import { and, eq, isNull, sql } from 'drizzle-orm'
+import { and, asc, eq, inArray, isNull, type SQL, sql } from 'drizzle-orm'
 import type { AuthConfig } from '../catalog/schema.ts'
 import { fail } from '../errors.ts'
 import { newId } from '../lib/ids.ts'
 import { sessions } from '../tenant/schema.ts'
-import type { TenantSession } from '../tenant/session.ts'
+import type { TenantDb, TenantSession } from '../tenant/session.ts'
 import type { Reader } from './users.ts'
 
 /**
@@ -31,6 +31,7 @@ type Lifetimes = Pick<AuthConfig, 'refreshTokenSeconds'>
 
 const FORM = /^fhr_([A-Za-z0-9_-]{43})_([A-Za-z0-9_-]{43})$/
 const FAMILY_FACTOR = 3
+const PRUNED_AT_ONCE = 200
 
 /** A new refresh token, of a new family unless one is given. */
 export function makeRefreshToken(tenantId: string, sessionId = newId()): RefreshToken {
@@ -46,27 +47,31 @@ export function parseRefreshToken(text: string): RefreshToken | null {
   return { tenantId: uuidText(bytes.subarray(0, 16)), sessionId: uuidText(bytes.subarray(16)), text }
 }
 
-/** Begins a family for a user who has just proved who they are. */
+/**
+ * Begins a family for a user who has just proved who they are; null if the user is no longer what `generation` says. The
+ * row of the user is held meanwhile, so that whoever ends all sessions of a user ends this one too, or prevents it.
+ */
 export async function startSession(
-  session: TenantSession,
-  userId: string,
+  { tenantId, db }: Reader,
+  user: { readonly id: string; readonly generation: number },
   { refreshTokenSeconds }: Lifetimes,
-): Promise<RefreshToken> {
-  const token = makeRefreshToken(session.tenantId)
-  await session.db.insert(sessions).values({
-    tenantId: session.tenantId,
-    id: token.sessionId,
-    familyId: token.sessionId,
-    userId,
-    tokenHash: hashOf(token),
-    expiresAt: inSeconds(refreshTokenSeconds),
-    absoluteExpiresAt: inSeconds(refreshTokenSeconds * FAMILY_FACTOR),
-  })
-  return token
+): Promise<RefreshToken | null> {
+  const token = makeRefreshToken(tenantId)
+  const { rows } = await db.execute(sql`
+    insert into sessions (tenant_id, id, family_id, user_id, token_hash, expires_at, absolute_expires_at)
+    (select u.tenant_id, ${token.sessionId}::uuid, ${token.sessionId}::uuid, u.id, ${hashOf(token)}::text,
+      ${inSeconds(refreshTokenSeconds)}, ${inSeconds(refreshTokenSeconds * FAMILY_FACTOR)}
+    from users u
+    where u.tenant_id = ${tenantId} and u.id = ${user.id} and u.generation = ${user.generation}::int
+      and u.status = 'ACTIVE'
+    for share)
+    returning id`)
+  return rows.length > 0 ? token : null
 }
 
 /**
- * Replaces a token by the next one, in one statement: of two that use it at once, one wins.
+ * Replaces a token by the next one, in one statement: of two that use it at once, one wins. The user's row is held as in
+ * `startSession`, and before the session's: who ends all sessions of a user takes them in that order too.
  *
  * @returns null for a token that is not to be used; `refuseToken` says why.
  */
@@ -78,10 +83,16 @@ export async function rotateSession(
   const next = makeRefreshToken(tenantId)
   // The parentheses around the last select keep it from being taken for a statement that only reads.
   const { rows } = await db.execute<{ family_id: string; user_id: string }>(sql`
-    with old as (
+    with owner as (
+      select u.id from sessions s join users u on u.tenant_id = s.tenant_id and u.id = s.user_id
+      where s.tenant_id = ${tenantId} and s.id = ${token.sessionId} and s.token_hash = ${hashOf(token)}
+        and u.status = 'ACTIVE'
+      for share of u),
+    old as (
       update sessions set replaced_at = now(), last_used_at = now()
       where tenant_id = ${tenantId} and id = ${token.sessionId} and token_hash = ${hashOf(token)}
         and replaced_at is null and revoked_at is null and expires_at > now() and absolute_expires_at > now()
+        and user_id = (select id from owner)
       returning family_id, user_id, absolute_expires_at)
     insert into sessions (tenant_id, id, family_id, user_id, token_hash, expires_at, absolute_expires_at)
     (select ${tenantId}::uuid, ${next.sessionId}::uuid, family_id, user_id, ${hashOf(next)}::text,
@@ -93,16 +104,16 @@ export async function rotateSession(
 }
 
 /**
- * Why a token was not rotated. Outside of any transaction: what it revokes is to last, though it throws.
+ * Why a token was not rotated: because it was replaced, then its family is revoked by now, and this is whose it was.
+ * Outside of any transaction, so that what it revokes lasts whatever the caller throws.
  *
- * @throws PublicError REFRESH_TOKEN_REUSED for one that was replaced; its family is revoked by then.
  * @throws PublicError INVALID_CREDENTIALS for one that is unknown, expired or revoked.
  */
-export async function refuseToken(session: TenantSession, token: RefreshToken): Promise<never> {
+export async function refuseToken(session: TenantSession, token: RefreshToken): Promise<string> {
   const known = await findSession(session, token)
   if (!known?.replacedAt) throw fail('INVALID_CREDENTIALS')
   await revokeFamily(session, known.familyId)
-  throw fail('REFRESH_TOKEN_REUSED')
+  return known.userId
 }
 
 /** Ends the token's family. A token that nobody has ends nothing, and is no error. */
@@ -111,34 +122,59 @@ export async function endSession(session: TenantSession, token: RefreshToken): P
   if (known) await revokeFamily(session, known.familyId)
 }
 
+/** Whose token it is or was; null for one that nobody has, and for one whose family is long over. */
+export async function ownerOf(session: TenantSession, token: RefreshToken): Promise<string | null> {
+  return (await findSession(session, token))?.userId ?? null
+}
+
 /**
  * Revokes every token of a family. A rotation that runs at this moment holds a row that we wait for and adds one
  * that our statement did not see: so again, until nothing was left to revoke.
  */
-export async function revokeFamily(session: TenantSession, familyId: string): Promise<void> {
-  let revoked: unknown[]
-  do {
-    revoked = await session.db
-      .update(sessions)
-      .set({ revokedAt: sql`now()` })
-      .where(
-        and(
-          eq(sessions.tenantId, session.tenantId),
-          eq(sessions.familyId, familyId),
-          isNull(sessions.revokedAt),
-        ),
-      )
-      .returning({ id: sessions.id })
-  } while (revoked.length > 0)
+export async function revokeFamily({ tenantId, db }: Reader, familyId: string): Promise<void> {
+  while ((await revoke(db, tenantId, eq(sessions.familyId, familyId))) > 0);
 }
 
-async function findSession(session: TenantSession, token: RefreshToken) {
-  const [row] = await session.db
-    .select({ familyId: sessions.familyId, replacedAt: sessions.replacedAt })
+/** Revokes every token of a user whose row the transaction holds: none can be added meanwhile. */
+export async function revokeSessionsOf({ tenantId, db }: Reader, userId: string): Promise<void> {
+  await revoke(db, tenantId, eq(sessions.userId, userId))
+}
+
+/** Removes what is left of a user's sessions that are over. It is housekeeping, and waits for nobody. */
+export async function pruneSessions({ tenantId, db }: Reader, userId: string): Promise<void> {
+  // A replaced token keeps its row until it would have ended by itself, so that its being used again is seen.
+  await db.execute(sql`
+    delete from sessions where tenant_id = ${tenantId} and id in (
+      select id from sessions
+      where tenant_id = ${tenantId} and user_id = ${userId}
+        and (revoked_at is not null or expires_at <= now() or absolute_expires_at <= now())
+      limit ${PRUNED_AT_ONCE} for update skip locked)`)
+}
+
+/** In the order of ids: two that revoke at once wait for one another in a line and never in a circle. */
+async function revoke(db: TenantDb, tenantId: string, which: SQL): Promise<number> {
+  const inOrder = db
+    .select({ id: sessions.id })
+    .from(sessions)
+    .where(and(eq(sessions.tenantId, tenantId), which, isNull(sessions.revokedAt)))
+    .orderBy(asc(sessions.id))
+    .for('no key update')
+  const revoked = await db
+    .update(sessions)
+    .set({ revokedAt: sql`now()` })
+    .where(and(eq(sessions.tenantId, tenantId), inArray(sessions.id, inOrder)))
+    .returning({ id: sessions.id })
+  return revoked.length
+}
+
+async function findSession({ tenantId, db }: Reader, token: RefreshToken) {
+  const { familyId, userId, replacedAt } = sessions
+  const [row] = await db
+    .select({ familyId, userId, replacedAt })
     .from(sessions)
     .where(
       and(
-        eq(sessions.tenantId, session.tenantId),
+        eq(sessions.tenantId, tenantId),
         eq(sessions.id, token.sessionId),
         eq(sessions.tokenHash, hashOf(token)),
       ),

@@ -1,22 +1,12 @@
-import { and, asc, eq, gt, inArray, type SQL, sql } from 'drizzle-orm'
+import { and, asc, eq, gt, type SQL, sql } from 'drizzle-orm'
 import { idFromCursor, type Page, pageOf } from '../catalog/pages.ts'
-import { type FieldError, fail } from '../errors.ts'
-import { newId } from '../lib/ids.ts'
-import { errorCode } from '../lib/pg.ts'
-import { rolePermissions, roles, userRoles, users } from '../tenant/schema.ts'
-import type { TenantDb, TenantSession } from '../tenant/session.ts'
+import { fail } from '../errors.ts'
+import { isUuid, newId } from '../lib/ids.ts'
+import { databaseError } from '../lib/pg.ts'
+import { users } from '../tenant/schema.ts'
+import type { TenantSession } from '../tenant/session.ts'
 import type { PageRequest } from './client-keys.ts'
-import { isName, NAME_RULE } from './names.ts'
-import { checkPolicy, type PasswordHasher, type PasswordPolicy } from './passwords.ts'
-
-export interface NewUser {
-  readonly email: string
-  readonly username?: string | null | undefined
-  readonly name?: string | null | undefined
-  readonly password: string
-  /** Names of the tenant's roles. */
-  readonly roles?: readonly string[] | undefined
-}
+import type { NewUser, UserStatus } from './user-form.ts'
 
 /** A tenant's user as people may see it. */
 export interface PublicUser {
@@ -24,7 +14,8 @@ export interface PublicUser {
   readonly email: string
   readonly username: string | null
   readonly name: string | null
-  readonly status: 'ACTIVE' | 'INACTIVE'
+  readonly taxNumber: string | null
+  readonly status: UserStatus
   readonly roles: readonly string[]
   readonly createdAt: string
   readonly updatedAt: string
@@ -34,24 +25,27 @@ export interface PublicUser {
 export interface UserWithGrants extends PublicUser {
   readonly passwordHash: string
   readonly permissions: readonly string[]
+  /** Grows when access tokens given out before are to be void. */
+  readonly generation: number
 }
 
 /** How a person names themselves at login. */
 export type LoginName = { readonly email: string } | { readonly username: string }
 
-/** What a password is hashed with and measured by. */
-export interface PasswordRules {
-  readonly hasher: PasswordHasher
-  readonly policy: PasswordPolicy
-}
-
 /** A session, or one of its transactions. */
 export type Reader = Pick<TenantSession, 'tenantId' | 'db'>
 
+/** The columns of a user that change, besides what follows from it. */
+export type UserChanges = Partial<
+  Pick<typeof users.$inferInsert, 'email' | 'username' | 'name' | 'taxNumber' | 'status' | 'passwordHash'>
+>
+
 const UNIQUE_VIOLATION = '23505'
-const MAX_ROLES = 50
-const EMAIL = /^[^\s@\p{Cc}]{1,64}@[^\s@\p{Cc}]{1,255}$/u
-const USERNAME = /^[A-Za-z0-9][A-Za-z0-9._@+-]{0,99}$/
+const TAKEN: Readonly<Record<string, { pointer: string; what: string }>> = {
+  users_email_key: { pointer: '/email', what: 'email address' },
+  users_username_key: { pointer: '/username', what: 'user name' },
+  users_tax_number_key: { pointer: '/taxNumber', what: 'tax number' },
+}
 
 // The outer table is written out: drizzle drops its name from columns where a query has one table only, and inside the
 // subquery the bare name would be the inner table's.
@@ -69,37 +63,17 @@ const PUBLIC_COLUMNS = {
   email: users.email,
   username: users.username,
   name: users.name,
+  taxNumber: users.taxNumber,
   status: users.status,
   roles: roleNames,
   createdAt: users.createdAt,
   updatedAt: users.updatedAt,
 }
-const GRANT_COLUMNS = { ...PUBLIC_COLUMNS, passwordHash: users.passwordHash, permissions: permissionNames }
-
-/**
- * Makes a user of the session's tenant.
- *
- * @throws PublicError VALIDATION_FAILED, REFERENCE_NOT_FOUND for a role that is not there, CONFLICT when the email
- *   address or user name is taken, RATE_LIMITED.
- */
-export async function createUser(
-  session: TenantSession,
-  { hasher, policy }: PasswordRules,
-  input: NewUser,
-): Promise<PublicUser> {
-  const faults = checkNewUser(input, policy)
-  if (faults.length > 0) throw fail('VALIDATION_FAILED', { errors: faults })
-  const values = await userValues(session, hasher, input)
-  const wanted = [...new Set(input.roles ?? [])]
-  return session
-    .transaction(async (db) => {
-      const roleIds = await findRoleIds(db, session.tenantId, wanted)
-      const [row] = await db.insert(users).values(values).returning()
-      if (!row) throw new Error('the user was not stored')
-      await assignRoles(db, session.tenantId, row.id, roleIds)
-      return publicUser({ ...row, roles: wanted.sort() })
-    })
-    .catch(conflictOnDuplicate)
+const GRANT_COLUMNS = {
+  ...PUBLIC_COLUMNS,
+  passwordHash: users.passwordHash,
+  permissions: permissionNames,
+  generation: users.generation,
 }
 
 /** The tenant's users, oldest first. */
@@ -117,19 +91,19 @@ export async function listUsers(
   return pageOf(rows, limit)
 }
 
-/** A user with roles and permissions, in one statement. */
-export function findUser(session: Reader, userId: string): Promise<UserWithGrants | null> {
-  return findOne(session, eq(users.id, userId))
+/** A user with roles and permissions, in one statement. Null also for what cannot be an id. */
+export function findUser(reader: Reader, userId: string): Promise<UserWithGrants | null> {
+  return isUuid(userId) ? findOne(reader, eq(users.id, userId)) : Promise.resolve(null)
 }
 
 /** As `findUser`, by what a person types. Case does not matter. */
-export function findForLogin(session: TenantSession, name: LoginName): Promise<UserWithGrants | null> {
+export function findForLogin(reader: Reader, name: LoginName): Promise<UserWithGrants | null> {
   // Folded here and not by the database: each knows other letters, and login counts attempts by our spelling.
   const wanted = loginNameText(name)
   // PostgreSQL has no text with this character: such a user cannot be, and asking would be an error.
   if (wanted.includes('\0')) return Promise.resolve(null)
   const column = 'email' in name ? users.email : users.username
-  return findOne(session, eq(sql`lower(${column})`, wanted))
+  return findOne(reader, eq(sql`lower(${column})`, wanted))
 }
 
 /** The one spelling of a login name. */
@@ -137,116 +111,84 @@ export function loginNameText(name: LoginName): string {
   return ('email' in name ? name.email : name.username).toLowerCase()
 }
 
-/**
- * Makes the tenant's first user, with the role `admin`, which may do everything. Doing it again changes nothing
- * but a missing role: the password of a user who is there stays.
- *
- * @throws PublicError VALIDATION_FAILED, CONFLICT, RATE_LIMITED.
- */
-export async function createAdmin(
-  session: TenantSession,
-  { hasher, policy }: PasswordRules,
-  input: Pick<NewUser, 'email' | 'name' | 'password'>,
-): Promise<PublicUser> {
-  const known = await findForLogin(session, input)
-  const faults = known ? [] : checkNewUser(input, policy)
-  if (faults.length > 0) throw fail('VALIDATION_FAILED', { errors: faults })
-  const values = known ? null : await userValues(session, hasher, input)
-  await session.transaction(async (db) => {
-    const roleId = await ensureAdminRole(db, session.tenantId)
-    const userId = values ? await insertOrFind(db, values) : known?.id
-    if (!userId) throw fail('CONFLICT')
-    await assignRoles(db, session.tenantId, userId, [roleId])
-  })
-  const admin = await findForLogin(session, input)
-  if (!admin) throw fail('CONFLICT')
-  return publicUser(admin)
+/** The row of a new user. */
+export function userValues(tenantId: string, input: NewUser, passwordHash: string) {
+  const { email, username = null, name = null, taxNumber = null } = input
+  return { tenantId, id: newId(), email: email.toLowerCase(), username, name, taxNumber, passwordHash }
 }
 
-/** What is wrong with a new user. Pointers are into the user's own object. */
-export function checkNewUser(input: NewUser, policy: PasswordPolicy): FieldError[] {
-  const faults: FieldError[] = []
-  const fault = (pointer: string, message: string) => faults.push({ pointer, message })
-  if (input.email.length > 254 || !EMAIL.test(input.email)) fault('/email', 'must be an email address')
-  if (input.username != null && !USERNAME.test(input.username)) {
-    fault('/username', 'must have 1 to 100 letters, digits, or . _ @ + -, and begin with a letter or digit')
-  }
-  if (input.name != null && !isName(input.name)) fault('/name', NAME_RULE)
-  if ((input.roles?.length ?? 0) > MAX_ROLES) fault('/roles', `must not have more than ${MAX_ROLES} items`)
-  input.roles?.forEach((role, i) => {
-    if (!isName(role)) fault(`/roles/${i}`, NAME_RULE)
-  })
-  const weak = checkPolicy(input.password, policy)
-  return weak ? [...faults, weak] : faults
+/** Changes a user's row, which is locked from here until the transaction ends. */
+export async function updateUser(
+  { tenantId, db }: Reader,
+  userId: string,
+  changes: UserChanges,
+): Promise<void> {
+  const set = { ...changes, updatedAt: sql`now()` }
+  await db
+    .update(users)
+    .set(set)
+    .where(and(eq(users.tenantId, tenantId), eq(users.id, userId)))
+}
+
+/** Puts a stronger hash of the same password in the place of one that nobody has replaced meanwhile. */
+export async function replaceHash(
+  { tenantId, db }: Reader,
+  { id, passwordHash }: Pick<UserWithGrants, 'id' | 'passwordHash'>,
+  stronger: string,
+): Promise<void> {
+  const unchanged = and(eq(users.id, id), eq(users.passwordHash, passwordHash))
+  await db
+    .update(users)
+    .set({ passwordHash: stronger })
+    .where(and(eq(users.tenantId, tenantId), unchanged))
+}
+
+/** Begins a new generation: the tokens given out before can be told from later ones. Locks the row as `updateUser`. */
+export async function raiseGeneration({ tenantId, db }: Reader, userId: string): Promise<number | null> {
+  const [row] = await db
+    .update(users)
+    .set({ generation: sql`${users.generation} + 1` })
+    .where(and(eq(users.tenantId, tenantId), eq(users.id, userId)))
+    .returning({ generation: users.generation })
+  return row?.generation ?? null
+}
+
+/** Deletes a user who is INACTIVE and still of this generation, with what belongs to them. Answers whether there was one. */
+export async function deleteUser(
+  { tenantId, db }: Reader,
+  { id, generation }: Pick<UserWithGrants, 'id' | 'generation'>,
+): Promise<boolean> {
+  const unchanged = and(eq(users.generation, generation), eq(users.status, 'INACTIVE'))
+  const deleted = await db
+    .delete(users)
+    .where(and(eq(users.tenantId, tenantId), eq(users.id, id), unchanged))
+    .returning({ id: users.id })
+  return deleted.length > 0
 }
 
 /** Picks what people may see. A column added to the table does not appear by itself. */
 export function publicUser(row: PublicUser): PublicUser {
-  const { id, email, username, name, status, roles: names, createdAt, updatedAt } = row
-  return { id, email, username, name, status, roles: names, createdAt, updatedAt }
+  const { id, email, username, name, taxNumber, status, roles, createdAt, updatedAt } = row
+  return { id, email, username, name, taxNumber, status, roles, createdAt, updatedAt }
 }
 
-async function findOne(session: Reader, condition: SQL): Promise<UserWithGrants | null> {
-  const [row] = await session.db
+/** For what a statement on `users` throws. */
+export function conflictOnDuplicate(error: unknown): never {
+  const said = databaseError(error)
+  if (said?.code !== UNIQUE_VIOLATION) throw error
+  const taken = TAKEN[said.constraint ?? '']
+  if (taken === undefined) throw fail('CONFLICT')
+  // The server's error stays out of `cause`: its detail carries the caller's values into the log.
+  throw fail('CONFLICT', {
+    detail: `The ${taken.what} is taken.`,
+    errors: [{ pointer: taken.pointer, message: 'is taken' }],
+  })
+}
+
+async function findOne({ tenantId, db }: Reader, condition: SQL): Promise<UserWithGrants | null> {
+  const [row] = await db
     .select(GRANT_COLUMNS)
     .from(users)
-    .where(and(eq(users.tenantId, session.tenantId), condition))
+    .where(and(eq(users.tenantId, tenantId), condition))
   return row ?? null
-}
-
-async function userValues(session: TenantSession, hasher: PasswordHasher, input: NewUser) {
-  return {
-    tenantId: session.tenantId,
-    id: newId(),
-    email: input.email.toLowerCase(),
-    username: input.username ?? null,
-    name: input.name ?? null,
-    passwordHash: await hasher.hash(input.password),
-  }
-}
-
-async function findRoleIds(db: TenantDb, tenantId: string, names: readonly string[]): Promise<string[]> {
-  if (names.length === 0) return []
-  const rows = await db
-    .select({ id: roles.id, name: roles.name })
-    .from(roles)
-    .where(and(eq(roles.tenantId, tenantId), inArray(roles.name, [...names])))
-  const known = new Set(rows.map((row) => row.name))
-  const errors = names.flatMap((name, i) =>
-    known.has(name) ? [] : [{ pointer: `/roles/${i}`, message: 'there is no such role' }],
-  )
-  if (errors.length > 0) throw fail('REFERENCE_NOT_FOUND', { errors })
-  return rows.map((row) => row.id)
-}
-
-async function assignRoles(db: TenantDb, tenantId: string, userId: string, roleIds: readonly string[]) {
-  if (roleIds.length === 0) return
-  const rows = roleIds.map((roleId) => ({ tenantId, userId, roleId }))
-  await db.insert(userRoles).values(rows).onConflictDoNothing()
-}
-
-/** Two at once make one: the second waits for the first's row and then finds it. */
-async function ensureAdminRole(db: TenantDb, tenantId: string): Promise<string> {
-  await db
-    .insert(roles)
-    .values({ tenantId, id: newId(), name: 'admin', description: 'May do everything' })
-    .onConflictDoNothing()
-  const [roleId] = await findRoleIds(db, tenantId, ['admin'])
-  if (!roleId) throw new Error('the role admin was not stored')
-  await db.insert(rolePermissions).values({ tenantId, roleId, permission: '*' }).onConflictDoNothing()
-  return roleId
-}
-
-async function insertOrFind(db: TenantDb, values: typeof users.$inferInsert): Promise<string | undefined> {
-  await db.insert(users).values(values).onConflictDoNothing()
-  const [row] = await db
-    .select({ id: users.id })
-    .from(users)
-    .where(and(eq(users.tenantId, values.tenantId), eq(sql`lower(${users.email})`, values.email)))
-  return row?.id
-}
-
-function conflictOnDuplicate(error: unknown): never {
-  if (errorCode(error) !== UNIQUE_VIOLATION) throw error
-  throw fail('CONFLICT', { detail: 'The email address or user name is taken.', cause: error })
 }

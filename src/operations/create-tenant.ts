@@ -9,8 +9,9 @@ import {
   type Tenant,
 } from '../catalog/tenants.ts'
 import { fail } from '../errors.ts'
+import { createAdmin } from '../identity/admins.ts'
 import type { PasswordHasher } from '../identity/passwords.ts'
-import { checkNewUser, createAdmin } from '../identity/users.ts'
+import { checkUser } from '../identity/user-form.ts'
 import { newId } from '../lib/ids.ts'
 import type { PoolManager } from '../pools/pool-manager.ts'
 import { isOrderly } from '../pools/tenant-session.ts'
@@ -64,7 +65,7 @@ export async function createTenant(
 /** Before anything is made of it: what is wrong with the administrator is wrong with the tenant. */
 function assertAdmin({ admin }: NewTenantInput, { passwordPolicy }: Route['authConfig']): void {
   if (admin === undefined) return
-  const faults = checkNewUser(admin, passwordPolicy)
+  const faults = checkUser(admin, passwordPolicy)
   if (faults.length === 0) return
   const errors = faults.map(({ pointer, message }) => ({ pointer: `/admin${pointer}`, message }))
   throw fail('VALIDATION_FAILED', { errors })

@@ -1,5 +1,6 @@
-import { eq, inArray, sql } from 'drizzle-orm'
-import { type Actor, listAudit, recordAudit } from '../catalog/audit.ts'
+import { eq, sql } from 'drizzle-orm'
+import { type Actor, listAudit } from '../catalog/audit.ts'
+import { type AuditVerdict, sealAudit, verifyAudit } from '../catalog/audit-chain.ts'
 import type { ChangeFollower } from '../catalog/changes.ts'
 import { findTenantDatabases, type TenantDatabases } from '../catalog/database-state.ts'
 import { dataKeys, tenants } from '../catalog/schema.ts'
@@ -7,12 +8,8 @@ import { catalogErrors } from '../catalog/store.ts'
 import { listTenants, patchTenant, type Tenant, type TenantPatch } from '../catalog/tenants.ts'
 import type { Keyring } from '../crypto/keyring.ts'
 import { fail } from '../errors.ts'
-import type { PasswordHasher } from '../identity/passwords.ts'
-import { createUser } from '../identity/users.ts'
-import { rolePermissions, roles } from '../tenant/schema.ts'
-import type { TenantSession } from '../tenant/session.ts'
 import { type CreateTenantDeps, createTenant } from './create-tenant.ts'
-import type { DatabaseState, Effective, Home, Operations, TenantRecord } from './operations.ts'
+import type { DatabaseState, Effective, Operations, TenantRecord } from './operations.ts'
 import {
   type DatabaseRegistration,
   type RegisterDatabaseDeps,
@@ -25,7 +22,6 @@ export type DeskDeps = CreateTenantDeps &
   RemoveDatabaseDeps & {
     readonly keyring: Keyring
     readonly follower: Pick<ChangeFollower, 'confirmations'>
-    readonly hasher: PasswordHasher
     /** Called after a change of a tenant that this process made itself, so that it need not wait for its own news. */
     readonly onChanged: (tenantId: string) => void
   }
@@ -54,9 +50,8 @@ export function createOperations(deps: DeskDeps): Operations {
       await removeDatabase(deps, tenantId, actor)
       deps.onChanged(tenantId)
     },
-    createUser: (home, input, actor) => createUserOf(deps, { home, input, actor }),
-    permissionsOfRoles,
     listAudit: (filter, page) => listAudit(deps.store, filter, page),
+    verifyAudit: () => proveAudit(deps),
     describeEncryption: () => describeEncryption(deps),
   }
 }
@@ -132,29 +127,11 @@ async function requestValidation(deps: DeskDeps, tenantId: string, actor: Actor)
   return databaseState(deps, tenantId)
 }
 
-async function createUserOf(
-  deps: DeskDeps,
-  { home, input, actor }: { home: Home; input: Parameters<typeof createUser>[2]; actor: Actor },
-) {
-  const policy = home.route.authConfig.passwordPolicy
-  const user = await createUser(home.session, { hasher: deps.hasher, policy }, input)
-  const after = { userId: user.id, email: user.email, roles: user.roles }
-  const { tenantId } = home.route
-  await deps.store.transaction((tx) => recordAudit(tx, { actor, action: 'user.create', tenantId, after }))
-  return user
-}
-
-async function permissionsOfRoles(session: TenantSession, names: readonly string[]): Promise<string[]> {
-  if (names.length === 0) return []
-  const rows = await session.db
-    .select({ permission: rolePermissions.permission })
-    .from(rolePermissions)
-    .innerJoin(
-      roles,
-      sql`${roles.tenantId} = ${rolePermissions.tenantId} and ${roles.id} = ${rolePermissions.roleId}`,
-    )
-    .where(inArray(roles.name, [...names]))
-  return [...new Set(rows.map(({ permission }) => permission))]
+/** A log that was found whole is sealed on the spot: from here on that much is proved. */
+async function proveAudit({ store, vault }: DeskDeps): Promise<AuditVerdict> {
+  const verdict = await verifyAudit(store, vault.service)
+  if (verdict.ok) await sealAudit(store, vault.service)
+  return verdict
 }
 
 async function describeEncryption(deps: DeskDeps) {

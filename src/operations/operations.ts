@@ -1,20 +1,12 @@
 /** What operators, and tenants' own administrators, can have done; implemented by `desk.ts`, called by the HTTP layer. */
 import type { Actor, AuditFilter, AuditRow } from '../catalog/audit.ts'
+import type { AuditVerdict } from '../catalog/audit-chain.ts'
 import type { DatabaseEntry } from '../catalog/database-entry.ts'
-import type { Route } from '../catalog/directory.ts'
 import type { Page } from '../catalog/pages.ts'
 import type { Tenant, TenantPatch, TenantQuery } from '../catalog/tenants.ts'
 import type { PageRequest } from '../identity/client-keys.ts'
-import type { NewUser, PublicUser } from '../identity/users.ts'
-import type { TenantSession } from '../tenant/session.ts'
 import type { NewTenantInput } from './create-tenant.ts'
 import type { DatabaseRegistration } from './register-database.ts'
-
-/** Where a tenant's people are looked after: the tenant's rows, and the route by which they are reached. */
-export interface Home {
-  readonly route: Route
-  readonly session: TenantSession
-}
 
 export interface TenantRecord {
   readonly tenant: Tenant
@@ -63,9 +55,8 @@ export interface Operations {
   describeDatabase(tenantId: string): Promise<DatabaseState>
   requestValidation(tenantId: string, actor: Actor): Promise<DatabaseState>
   removeDatabase(tenantId: string, actor: Actor): Promise<void>
-  createUser(home: Home, input: NewUser, actor: Actor): Promise<PublicUser>
-  /** Every permission that the named roles of the tenant grant; roles that are not there grant none. */
-  permissionsOfRoles(session: TenantSession, roles: readonly string[]): Promise<readonly string[]>
   listAudit(filter: AuditFilter, page: PageRequest): Promise<Page<AuditRow>>
+  /** Proves the audit log from its first row to its last. */
+  verifyAudit(): Promise<AuditVerdict>
   describeEncryption(): Promise<EncryptionState>
 }

@@ -5,7 +5,14 @@ import { lockTenant, type Tenant } from '../catalog/tenants.ts'
 import { fail } from '../errors.ts'
 
 /** Tables that come along with a tenant that has nothing else yet, parents before children. */
-const IDENTITY_TABLES = ['roles', 'role_permissions', 'users', 'user_roles', 'sessions'] as const
+const IDENTITY_TABLES = [
+  'roles',
+  'role_permissions',
+  'users',
+  'user_roles',
+  'sessions',
+  'login_attempts',
+] as const
 /** A backend whose gateway was killed notices when its statement times out at the latest. */
 const LOCK_TIMEOUT_MS = 5_500
 const LOCK_POLL_MS = 50

@@ -47,8 +47,11 @@ export const users = pgTable(
     email: text('email').notNull(),
     username: text('username'),
     name: text('name'),
+    taxNumber: text('tax_number'),
     passwordHash: text('password_hash').notNull(),
     status: text('status').$type<'ACTIVE' | 'INACTIVE'>().notNull().default('ACTIVE'),
+    /** Grows when access tokens given out before are to be void. */
+    generation: integer('generation').notNull().default(0),
     createdAt: createdAt(),
     updatedAt: updatedAt(),
   },
@@ -56,6 +59,7 @@ export const users = pgTable(
     primaryKey({ name: 'users_pkey', columns: [t.tenantId, t.id] }),
     uniqueIndex('users_email_key').on(t.tenantId, sql`lower(${t.email})`),
     uniqueIndex('users_username_key').on(t.tenantId, sql`lower(${t.username})`),
+    uniqueIndex('users_tax_number_key').on(t.tenantId, t.taxNumber),
     check('users_status_check', sql`${t.status} in ('ACTIVE', 'INACTIVE')`),
   ],
 )
@@ -139,6 +143,22 @@ export const sessions = pgTable(
       foreignColumns: [users.tenantId, users.id],
     }).onDelete('cascade'),
     check('sessions_token_hash_check', sql`${t.tokenHash} ~ '^[0-9a-f]{64}$'`),
+  ],
+)
+
+/** Wrong passwords in a row, by a hash of what was typed as the name, whether or not there is such a user. */
+export const loginAttempts = pgTable(
+  'login_attempts',
+  {
+    tenantId: tenantId(),
+    subject: text('subject').notNull(),
+    attempts: integer('attempts').notNull(),
+    expiresAt: moment('expires_at').notNull(),
+  },
+  (t) => [
+    primaryKey({ name: 'login_attempts_pkey', columns: [t.tenantId, t.subject] }),
+    index('login_attempts_expiry_idx').on(t.tenantId, t.expiresAt),
+    check('login_attempts_subject_check', sql`${t.subject} ~ '^[0-9a-f]{64}$'`),
   ],
 )
 

@@ -1,5 +1,5 @@
 import type pg from 'pg'
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
 import { systemActor } from '../../src/catalog/audit.ts'
 import { CatalogStore } from '../../src/catalog/store.ts'
 import { insertTenant } from '../../src/catalog/tenants.ts'
@@ -83,7 +83,7 @@ describe('the service signing key', () => {
     await signer.init()
     await verifier.init()
     const { token } = await new AccessTokens({ keys: signer }).issue({
-      user: { id: newId() },
+      user: { id: newId(), generation: 0 },
       tenant: { id: acme, code: 'acme-corp' },
       permissions: ['*'],
       roles: [],
@@ -106,6 +106,58 @@ describe('the service signing key', () => {
     await query(url, 'update signing_keys set row_version = 2')
     await expect(new SigningKeys({ store, vault }).init()).rejects.toMatchObject({ code: 'SEAL_BROKEN' })
     await query(url, 'update signing_keys set row_version = 1 where id = $1', [row?.id])
+  })
+})
+
+describe('a signing key that another replica made a moment ago', () => {
+  const request = { user: { id: newId(), generation: 0 }, permissions: [], roles: [], lifetimeSeconds: 60 }
+  const replicas = async () => {
+    const [signer, verifier] = [new SigningKeys({ store, vault }), new SigningKeys({ store, vault })]
+    await signer.init()
+    await verifier.init()
+    return { signer, verifier }
+  }
+
+  test("is found by its name before the news of it: the service's", async () => {
+    const { signer, verifier } = await replicas()
+    const made = await signer.service.rotate(actor)
+    expect(verifier.jwks().keys.map(({ kid }) => kid)).not.toContain(made.kid)
+    const { token } = await new AccessTokens({ keys: signer }).issue({
+      ...request,
+      tenant: { id: acme, code: 'acme-corp' },
+    })
+    expect(await new AccessTokens({ keys: verifier }).verify(token)).toMatchObject({ tenantId: acme })
+  })
+
+  test("is found by its name before the news of it: a tenant's", async () => {
+    const { signer, verifier } = await replicas()
+    await signer.tenants.replace(acme, { algorithm: 'ES256' }, actor)
+    expect(await verifier.tenants.current(acme)).not.toBeNull()
+    await signer.tenants.rotate(acme, {}, actor)
+    const { token } = await new AccessTokens({ keys: signer }).issue({
+      ...request,
+      tenant: { id: acme, code: 'acme-corp' },
+    })
+    expect(await new AccessTokens({ keys: verifier }).verify(token)).toMatchObject({ tenantId: acme })
+    await signer.tenants.remove(acme, actor)
+  })
+
+  test('is looked for by no name that we did not give, and once in seconds by one that is gone', async () => {
+    const { signer, verifier } = await replicas()
+    const { kid } = await signer.tenants.replace(acme, { algorithm: 'ES256' }, actor)
+    await signer.tenants.remove(acme, actor)
+    const select = vi.spyOn(store.db, 'select')
+    try {
+      for (let i = 0; i < 20; i += 1) {
+        expect(await verifier.find(`${kid.slice(0, -1)}${kid.endsWith('A') ? 'B' : 'A'}`)).toBeUndefined()
+        expect(await verifier.find(`s.AAAAAAAAAAA${i % 10}.AAAAAAAAAAA`)).toBeUndefined()
+      }
+      expect(select).not.toHaveBeenCalled()
+      for (let i = 0; i < 20; i += 1) expect(await verifier.find(kid)).toBeUndefined()
+      expect(select.mock.calls.length).toBeLessThanOrEqual(2)
+    } finally {
+      select.mockRestore()
+    }
   })
 })
 

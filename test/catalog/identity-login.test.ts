@@ -1,25 +1,42 @@
 import { generateKeyPair, SignJWT } from 'jose'
-import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
+import { afterAll, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest'
 import type { Route } from '../../src/catalog/directory.ts'
+import { fail } from '../../src/errors.ts'
+import { createAdmin } from '../../src/identity/admins.ts'
+import type { Announcements } from '../../src/identity/announcements.ts'
 import {
   type Credentials,
-  login,
-  logout,
-  refresh,
+  login as loginFrom,
+  logout as logoutFrom,
+  refresh as refreshFrom,
   type SignInParts,
   type SignInTenant,
 } from '../../src/identity/login.ts'
-import { LoginLimiter } from '../../src/identity/login-limiter.ts'
+import { LoginTurns } from '../../src/identity/login-turns.ts'
 import { PasswordHasher } from '../../src/identity/passwords.ts'
-import type { TokenKeys } from '../../src/identity/signing.ts'
+import { People } from '../../src/identity/people.ts'
+import { PermissionSet } from '../../src/identity/permissions.ts'
+import type { UserPrincipal } from '../../src/identity/principal.ts'
+import type { TokenKeys } from '../../src/identity/signing-key.ts'
 import { AccessTokens } from '../../src/identity/tokens.ts'
-import { createAdmin, createUser, listUsers, type NewUser } from '../../src/identity/users.ts'
+import type { NewUser } from '../../src/identity/user-form.ts'
+import { listUsers } from '../../src/identity/users.ts'
 import { PoolManager } from '../../src/pools/pool-manager.ts'
 import { RoutedSession } from '../../src/pools/tenant-session.ts'
 import type { TenantSession } from '../../src/tenant/session.ts'
 import { dropAll, query, superuserUrl } from '../support/database.ts'
 import { addressOf, createTenantDatabase, moveIn } from '../support/tenant-database.ts'
 
+const origin = { requestId: null, address: null }
+const caller = {
+  actor: { type: 'user', id: 'root', ...origin },
+  permissions: new PermissionSet(['*']),
+} as const
+/** There is no catalog here to be told. */
+const announcements = { publish: async () => undefined } as unknown as Announcements
+const login = (with_: SignInParts, credentials: Credentials) => loginFrom(with_, credentials, origin)
+const refresh = (with_: SignInParts, token: string) => refreshFrom(with_, token, origin)
+const logout = (with_: SignInParts, token: string) => logoutFrom(with_, token, { everywhere: false, origin })
 const mail = (name: string) => `${name}@acme.example`
 const password = 'correct horse battery'
 const policy = { minLength: 12, requireMixed: false }
@@ -59,7 +76,7 @@ beforeAll(async () => {
   keys = {
     find: (kid) =>
       kid === 'k'
-        ? { kid, tenantId: null, algorithm: 'EdDSA', key: pair.publicKey, verifyUntil: null }
+        ? { kid, owner: null, algorithm: 'EdDSA', key: pair.publicKey, verifyUntil: null }
         : undefined,
     sign: (payload) =>
       new SignJWT(payload)
@@ -81,7 +98,9 @@ beforeEach(async () => {
   parts = {
     tokens,
     hasher,
-    limiter: new LoginLimiter(),
+    turns: new LoginTurns(),
+    announcements,
+    auditTrail: { note: () => undefined },
     openTenant: async (by) => {
       const found = tenants.find(({ tenant }) =>
         'id' in by ? tenant.tenantId === by.id : tenant.code === by.code,
@@ -121,7 +140,11 @@ async function openTenant(code: string) {
 }
 
 const addUser = (input: Partial<NewUser> = {}, to = acme) =>
-  createUser(to.session, { hasher, policy }, { email: mail('ana'), password, ...input })
+  new People({ hasher, announcements }).create(
+    { route: to.tenant, session: to.session },
+    { email: mail('ana'), password, ...input },
+    caller,
+  )
 const logIn = (input: Partial<Credentials> = {}) =>
   login(parts, {
     tenantCode: 'acme-corp',
@@ -183,6 +206,27 @@ describe('users', () => {
     })
   })
 
+  test('are deleted so that it can be repeated where the catalog could not be told', async () => {
+    const { id } = await addUser()
+    const { refreshToken } = await logIn()
+    const away = vi.fn(async () => Promise.reject(fail('CATALOG_UNAVAILABLE')))
+    const people = new People({ hasher, announcements: { publish: away } as unknown as Announcements })
+    const home = { route: acme.tenant, session: acme.session }
+    await expect(people.remove(home, id, caller)).rejects.toMatchObject({ code: 'CATALOG_UNAVAILABLE' })
+    expect(await people.find(home, id)).toMatchObject({ status: 'INACTIVE' })
+    await expect(refresh(parts, refreshToken)).rejects.toMatchObject({ code: 'INVALID_CREDENTIALS' })
+    const publish = vi.fn(async () => undefined)
+    const told = new People({ hasher, announcements: { publish } as unknown as Announcements })
+    await told.remove(home, id, caller)
+    expect(publish).toHaveBeenCalledWith(
+      expect.objectContaining({
+        action: 'user.delete',
+        voided: [expect.objectContaining({ id, generation: 2 })],
+      }),
+    )
+    await expect(told.find(home, id)).rejects.toMatchObject({ code: 'NOT_FOUND' })
+  })
+
   test('begin with an administrator, made once however often', async () => {
     const rules = { hasher, policy }
     const both = await Promise.all(
@@ -204,7 +248,7 @@ describe('login', () => {
     await createAdmin(acme.session, { hasher, policy }, { email: mail('ana'), password })
     const pair = await logIn()
     expect(pair).toMatchObject({ tokenType: 'Bearer', expiresIn: 900 })
-    const principal = await tokens.verify(pair.accessToken)
+    const principal = (await tokens.verify(pair.accessToken)) as UserPrincipal
     expect(principal).toMatchObject({
       tenantId: acme.tenant.tenantId,
       tenantCode: 'acme-corp',
@@ -287,31 +331,7 @@ describe('login', () => {
     }
     await expect(logIn()).resolves.toBeDefined()
   })
-
-  test('takes two statements: one that reads, one that remembers the session', async () => {
-    await addUser()
-    const statements: string[] = []
-    const session = counting(acme.session, statements)
-    await login(
-      { ...parts, openTenant: async () => ({ tenant: acme.tenant, session: () => session }) },
-      { tenantCode: 'acme-corp', email: mail('ana'), password },
-    )
-    expect(statements).toEqual(['select', 'insert'])
-  })
 })
-
-/** Notes the verb of each statement that goes through the session. */
-function counting(session: TenantSession, into: string[]): TenantSession {
-  const db = new Proxy(session.db, {
-    get(target, name) {
-      const member = Reflect.get(target, name)
-      if (typeof member !== 'function') return member
-      into.push(String(name))
-      return member.bind(target)
-    },
-  })
-  return { tenantId: session.tenantId, db, transaction: (fn) => session.transaction(fn) }
-}
 
 describe('refresh', () => {
   test('gives a new pair with the rights of now, and the next refresh token works', async () => {
@@ -320,7 +340,8 @@ describe('refresh', () => {
     await sql(`delete from user_roles where tenant_id = $1`, [acme.tenant.tenantId])
     const second = await refresh(parts, first.refreshToken)
     expect(second.refreshToken).not.toBe(first.refreshToken)
-    expect((await tokens.verify(second.accessToken)).permissions.list).toEqual([])
+    const principal = (await tokens.verify(second.accessToken)) as UserPrincipal
+    expect(principal.permissions.list).toEqual([])
     await expect(refresh(parts, second.refreshToken)).resolves.toBeDefined()
   })
 

@@ -27,6 +27,9 @@ const PASSWORD = 'a long enough password'
 const INVALID = { status: 400, code: 'VALIDATION_FAILED' }
 const list = (asked = '') => gateway.operator('GET', `/audit-log?${asked}`)
 const rowsOf = async (asked: string) => (await list(`limit=200&${asked}`)).body.data as Entry[]
+/** Of the tenant itself; that its administrator signed in comes a moment later, whenever it is written. */
+const changesOf = async (id: string) =>
+  (await rowsOf(`tenantId=${id}`)).filter(({ action }) => action.startsWith('tenant.'))
 
 interface Entry {
   readonly id: string
@@ -67,6 +70,7 @@ describe('every change leaves an entry', () => {
     const { entry, body } = await entryOf('POST', '/tenants', { code: 'audited', name: 'Audited' })
     expect(entry).toEqual({
       ...{ id: expect.stringMatching(/^[0-9a-f-]{36}$/), at: expect.stringMatching(/Z$/) },
+      seq: expect.any(Number),
       ...{ action: 'tenant.create', actor: BY_OPERATOR.actor, tenantId: body.id, actedForTenantId: null },
       ...{ requestId: expect.any(String), address: expect.stringMatching(/127\.0\.0\.1$/), before: null },
       after: { code: 'audited', name: 'Audited', parentId: null, authConfig: expect.any(Object) },
@@ -213,7 +217,7 @@ describe('GET /audit-log', () => {
 
     test('by tenant, in any spelling of its id', async () => {
       for (const id of [spare, spare.toUpperCase()]) {
-        const found = await rowsOf(`tenantId=${id}`)
+        const found = await changesOf(id)
         expect(found.map(({ action }) => action)).toEqual([
           ...['tenant.update', 'tenant.update', 'tenant.update', 'tenant.create'],
         ])
@@ -231,7 +235,7 @@ describe('GET /audit-log', () => {
     })
 
     test('by time: from then on, until before then, in any time zone', async () => {
-      const found = await rowsOf(`tenantId=${spare}`)
+      const found = await changesOf(spare)
       const [, second] = found as [Entry, Entry]
       const names = async (asked: string) =>
         (await rowsOf(`actor=${admin.id}&${asked}`)).map(({ after }) => after?.name)
@@ -276,9 +280,11 @@ describe.each(['shared', 'own'] as const)("a tenant's auditor, in a database tha
 
   test('200: sees what concerns the tenant and nothing else', async () => {
     const { body } = await look()
-    const all = await rowsOf(`tenantId=${audited.id}`)
-    expect(body.data).toEqual(all.filter(({ action }) => !isAboutHome(action)))
-    expect(body.data.length).toBeGreaterThan(1)
+    const all = await changesOf(audited.id)
+    // Signing in is written a moment after it was answered.
+    const seen = (body.data as Entry[]).filter(({ action }) => !action.startsWith('auth.'))
+    expect(seen).toEqual(all.filter(({ action }) => !isAboutHome(action)))
+    expect(seen.length).toBeGreaterThan(1)
     const { body: updates } = await look('action=tenant.update')
     expect(updates.data).toHaveLength(1)
   })

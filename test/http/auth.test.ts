@@ -56,7 +56,7 @@ describe.each(['shared', 'own'] as const)('a tenant in a database that is %s', (
             id: made.body.id,
             email: user.email,
             username: 'Ann',
-            name: null,
+            ...{ name: null, taxNumber: null },
             status: 'ACTIVE',
             roles: [],
           },
@@ -80,7 +80,7 @@ describe.each(['shared', 'own'] as const)('a tenant in a database that is %s', (
       })
       const claims = decodeJwt(body.accessToken)
       expect(claims).toEqual({
-        ...{ iss: 'freehold', aud: 'freehold', sub: expect.any(String), jti: expect.any(String) },
+        ...{ iss: 'freehold', aud: 'freehold', sub: expect.any(String), jti: expect.any(String), gen: 0 },
         ...{ tenantId: homes[home].id, tenantCode: homes[home].code, permissions: ['*'], roles: ['admin'] },
         ...{ iat: expect.any(Number), exp: expect.any(Number) },
       })

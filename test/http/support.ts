@@ -23,18 +23,20 @@ export interface Homes {
   readonly shared: TestTenant
   readonly own: TestTenant
   readonly stranger: TestTenant
+  /** Where the rows of `shared` and `stranger`, and those of `own`, are. */
+  readonly urls: { readonly shared: string; readonly own: string }
 }
 
-export async function openHomes(): Promise<Homes> {
+export async function openHomes(more: Record<string, string> = {}): Promise<Homes> {
   const stage = await createStage()
-  const gateway = await startGateway(stage)
+  const gateway = await startGateway(stage, more)
   const [shared, own, stranger] = await Promise.all([
     gateway.createTenant(),
     gateway.createTenant(),
     gateway.createTenant(),
   ])
-  await moveToOwnDatabase(gateway, own.id)
-  return { stage, gateway, shared, own, stranger }
+  const ownUrl = await moveToOwnDatabase(gateway, own.id)
+  return { stage, gateway, shared, own, stranger, urls: { shared: stage.sharedUrl, own: ownUrl } }
 }
 
 /** Gives a tenant a new database of its own and waits until it lives there. */
@@ -82,7 +84,8 @@ export function expectProblem(answer: Answer, { status, code, pointers, required
 export function telling({ status, headers, text, body }: Answer): unknown {
   const ids = [body?.requestId, body?.instance].filter((id): id is string => typeof id === 'string')
   const scrub = (said: string) => ids.reduce((left, id) => left.replaceAll(id, '…'), said)
-  const passing = ['date', 'x-request-id', 'connection', 'keep-alive']
+  const counts = ['ratelimit-remaining', 'ratelimit-reset']
+  const passing = ['date', 'x-request-id', 'connection', 'keep-alive', ...counts]
   const shown = [...headers].filter(([name]) => !passing.includes(name))
   return { status, headers: shown, text: scrub(text) }
 }

@@ -2,7 +2,7 @@ import { execFile } from 'node:child_process'
 import { readFileSync } from 'node:fs'
 import { delimiter, dirname, join } from 'node:path'
 import { promisify } from 'node:util'
-import { afterAll, beforeAll, expect, test } from 'vitest'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { checkout, GatewayProcess, removeDemo } from '../support/gateway-process.ts'
 import { makeThrowawayDirectory } from '../support/throwaway.ts'
 
@@ -16,13 +16,13 @@ interface Step {
   readonly prints: string
 }
 
-/** The tour's blocks of shell, each with the block of output that follows it, if one does before the next. */
-function readTour(): Step[] {
-  const readme = readFileSync(join(checkout, 'README.md'), 'utf8')
-  const [, tour = ''] = /^## A tour with curl$([\s\S]*?)^## /m.exec(readme) ?? []
+const read = (path: string) => readFileSync(join(checkout, path), 'utf8')
+
+/** A text's blocks of shell, each with the block of output that follows it, if one does before the next. */
+function readSteps(document: string): Step[] {
   const steps: { script: string; prints: string }[] = []
   let isAnswered = true
-  for (const [, language, text = ''] of tour.matchAll(/^```(\w*)\n([\s\S]*?)^```$/gm)) {
+  for (const [, language, text = ''] of document.matchAll(/^```(\w*)\n([\s\S]*?)^```$/gm)) {
     const step = steps.at(-1)
     if (language === 'sh') steps.push({ script: text, prints: '' })
     else if (step !== undefined && !isAnswered) step.prints = text
@@ -31,7 +31,17 @@ function readTour(): Step[] {
   return steps
 }
 
-const steps = readTour()
+const [, section = ''] = /^## A tour with curl$([\s\S]*?)^## /m.exec(read('README.md')) ?? []
+const tour = readSteps(section)
+/** Those that go on from the tour's first block, where names and credentials are set. */
+const documents = [
+  { name: 'the tour of the README', steps: tour, answered: 4 },
+  {
+    name: 'docs/how-to/name-a-tenant.md',
+    steps: [...tour.slice(0, 1), ...readSteps(read('docs/how-to/name-a-tenant.md'))],
+    answered: 5,
+  },
+]
 let directory: string
 let gateway: GatewayProcess
 let url: string
@@ -47,8 +57,8 @@ afterAll(async () => {
   await removeDemo(directory)
 })
 
-/** Takes the whole tour in one shell, as somebody does who pastes block after block; gives what each block printed. */
-async function takeTour(): Promise<string[]> {
+/** Takes all steps in one shell, as somebody does who pastes block after block; gives what each block printed. */
+async function take(steps: readonly Step[]): Promise<string[]> {
   const blocks = steps.map(({ script }) => `${script}echo '${END_OF_BLOCK}'\n`)
   const script = blocks.join('').replaceAll(ADDRESS, url)
   // Only the Node that runs this test is certain to be there; nothing else of the checkout is on a user's path.
@@ -59,27 +69,27 @@ async function takeTour(): Promise<string[]> {
   return stdout.split(`${END_OF_BLOCK}\n`).slice(0, -1)
 }
 
-test('the tour of the README is what this test takes it for', () => {
-  expect(steps).toHaveLength(5)
-  expect(steps.filter(({ prints }) => prints !== '')).toHaveLength(4)
-  const script = steps.map((step) => step.script).join('')
-  expect(script.match(/\bcurl /g)?.length).toBeGreaterThan(10)
-  expect(script).toContain(ADDRESS)
-  expect(script).not.toMatch(/\b(?:jq|python|npx)\b/)
-})
+describe.each(documents)('$name', ({ steps, answered }) => {
+  test('is what this test takes it for', () => {
+    expect(steps.filter(({ prints }) => prints !== '')).toHaveLength(answered)
+    const script = steps.map((step) => step.script).join('')
+    expect(script.match(/\b(?:curl|api) /g)?.length).toBeGreaterThan(10)
+    expect(script).toContain(ADDRESS)
+    expect(script).not.toMatch(/\b(?:jq|python|npx)\b/)
+  })
 
-test('every block of the tour prints what the README says, the first time and when it is taken again', async () => {
-  const prints = steps.map((step) => step.prints)
-  expect(await takeTour()).toEqual(prints)
-  // The tour names its tenant by the second.
-  await new Promise((resolve) => setTimeout(resolve, 1_000))
-  expect(await takeTour()).toEqual(prints)
+  test('prints what it says in every block, the first time and when it is taken again', async () => {
+    const prints = steps.map((step) => step.prints)
+    expect(await take(steps)).toEqual(prints)
+    // What is made along the way is named by the second.
+    await new Promise((resolve) => setTimeout(resolve, 1_000))
+    expect(await take(steps)).toEqual(prints)
+  })
 })
 
 test('the commands to start and to test are scripts of the package', () => {
-  const readme = readFileSync(join(checkout, 'README.md'), 'utf8')
-  const { scripts } = JSON.parse(readFileSync(join(checkout, 'package.json'), 'utf8'))
-  const named = [...readme.matchAll(/\bnpm (?:run )?(start|test|check|bench|format)\b/g)].map(
+  const { scripts } = JSON.parse(read('package.json'))
+  const named = [...read('README.md').matchAll(/\bnpm (?:run )?(start|test|check|bench|format)\b/g)].map(
     ([, name]) => name,
   )
   expect(named).toEqual(expect.arrayContaining(['start', 'test']))

@@ -31,7 +31,7 @@ const mayImport: Record<string, readonly string[]> = {
   migrations: [...base, 'lib'],
   health: toHealth,
   // Reads the environment with the parsers of those it configures.
-  config: ['lib', 'crypto', 'health'],
+  config: ['lib', 'crypto', 'health', 'identity'],
   operations: toOperations,
   // Starts a server before there is a catalog, and fills it as an operator would.
   embedded: toOperations,

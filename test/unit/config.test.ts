@@ -63,7 +63,9 @@ describe('readSettings', () => {
       DATABASE_HOSTS_ALLOWED: '.rds.example.com,10.0.0.0/8:5432',
       ACT_FOR_HEADER: 'X-Acting-For',
       MIGRATE_ON_START: 'false',
+      TRUSTED_ISSUERS: '{"issuer":"https://a.example","jwksUri":"https://a.example/keys","audience":"api"}',
     })
+    expect(settings.trustedIssuers).toMatchObject([{ issuer: 'https://a.example', audience: ['api'] }])
     expect(settings.embedded).toBe(false)
     expect(settings.databases?.catalog).toMatchObject({ host: 'db.example.com', database: 'catalog' })
     expect(settings.databases?.sharedMigration).toMatchObject({ user: 'owner' })

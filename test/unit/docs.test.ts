@@ -3,6 +3,7 @@ import { resolve } from 'node:path'
 import { beforeAll, describe, expect, test } from 'vitest'
 import { DATABASE_ERRORS } from '../../src/catalog/database-entry.ts'
 import { ERROR_TABLE } from '../../src/errors.ts'
+import { parseTrustedIssuers } from '../../src/identity/external-settings.ts'
 import { makeServer } from './http/fakes.ts'
 
 /** What the reference says is read beside what the code says, so that neither changes alone. */
@@ -32,15 +33,19 @@ const firstCells = (page: string, form: RegExp) =>
     .map(([cell = '']) => cell)
     .filter((cell) => form.test(cell))
 
+/** Those whose seconds depend on the case. */
+const BY_CASE: Record<string, string> = {
+  ACCOUNT_LOCKED: 'what is left',
+  RATE_LIMITED: '1, or what is left',
+}
+
 describe('docs/reference/errors.md', () => {
   test('has every code with its status and its Retry-After, and no other', () => {
     const documented = rowsOf('errors')
       .filter(([status = '']) => /^[45]\d\d$/.test(status))
       .map(([status, code, , retryAfter]) => ({ status: Number(status), code, retryAfter }))
     const table = Object.entries(ERROR_TABLE).map(([code, { status, retryAfterSeconds }]) => {
-      // The one whose seconds depend on the case.
-      const seconds = code === 'ACCOUNT_LOCKED' ? 'what is left' : String(retryAfterSeconds ?? '–')
-      return { status, code, retryAfter: seconds }
+      return { status, code, retryAfter: BY_CASE[code] ?? String(retryAfterSeconds ?? '–') }
     })
     expect(documented).toEqual(expect.arrayContaining(table))
     expect(documented).toHaveLength(table.length)
@@ -70,23 +75,28 @@ describe('docs/reference/settings.md', () => {
   })
 })
 
+describe('the examples of TRUSTED_ISSUERS', () => {
+  test.each(['docs/reference/settings.md', 'docs/how-to/name-a-tenant.md'])('of %s are taken', (page) => {
+    const [, example = ''] = /```json\n(\[\{\s*"issuer"[\s\S]*?)```/.exec(read(page)) ?? []
+    expect(parseTrustedIssuers(example)).toHaveLength(1)
+  })
+})
+
 test('docs/reference/metrics.md has every metric of ours, and no other', () => {
   const metrics = found(read('src/metrics.ts'), /'(freehold_\w+)'/g)
   expect(firstCells('metrics', /^freehold_/).toSorted()).toEqual(metrics)
 })
 
 test('docs/reference/audit.md has every action, and no other', () => {
-  const actions = found(
-    source('src/**/*.ts'),
-    /action(?::| =) '((?:tenant|user|client-key|operator)\.[\w.]+)'/g,
-  )
-  const documented = firstCells('audit', /^[a-z-]+\.[a-z.]+/).map((cell) => cell.replace(' †', ''))
+  const actions = found(source('src/**/*.ts'), /\b(?:action(?::| =) |note\()'([a-z-]+\.[a-z.-]+)'/g)
+  const documented = firstCells('audit', /^[a-z-]+\.[a-z.-]+/).map((cell) => cell.replace(/ [†‡]$/, ''))
   expect(documented.toSorted()).toEqual(actions)
 })
 
 test('docs/reference/logs.md has every message', () => {
-  const call = /\blog\??\.(?:info|warn|error|debug)\(\s*(?:\{[^{}]*\},\s*)?'([^']+)',?\s*\)/g
-  const logged = found(source('src/**/*.ts'), call)
+  const call =
+    /\blog\??\.(?:info|warn|error|debug)\(\s*(?:(?:\{[^{}]*\}|\w+),\s*)?(['"])((?:(?!\1)[^\n])+)\1,?\s*\)/g
+  const logged = [...source('src/**/*.ts').matchAll(call)].map(([, , message = '']) => message)
   expect(logged.length).toBeGreaterThan(15)
   const page = read('docs/reference/logs.md')
   expect(logged.filter((message) => !page.includes(`\`${message}\``))).toEqual([])

@@ -1,13 +1,17 @@
 import type { FastifyInstance, FastifyRequest } from 'fastify'
 import { type Static, Type } from 'typebox'
 import { text } from '../../data/fields.ts'
-import { fail } from '../../errors.ts'
-import { login, logout, refresh } from '../../identity/login.ts'
+import { fail, PublicError } from '../../errors.ts'
+import { login, logout, type Origin, refresh } from '../../identity/login.ts'
+import { changePassword } from '../../identity/own-password.ts'
 import { findUser, publicUser } from '../../identity/users.ts'
 import { CLOSED, Password } from '../bodies.ts'
 import type { HttpDeps } from '../deps.ts'
+import { actorOf, type TenantContext } from '../pipeline.ts'
 
 const OPEN = { access: { kind: 'open' } } as const
+/** Where a credential is tried, the caller's address is counted. */
+const TRIED = { access: { kind: 'open', counted: true } } as const
 const ANYBODY = { access: { kind: 'tenant', permission: null } } as const
 
 const LoginBody = Type.Object(
@@ -22,42 +26,69 @@ const LoginBody = Type.Object(
 
 const RefreshBody = Type.Object({ refreshToken: text(512) }, { ...CLOSED, title: 'Refresh' })
 
+const LogoutBody = Type.Object(
+  { refreshToken: text(512), everywhere: Type.Boolean({ default: false }) },
+  { ...CLOSED, title: 'Logout' },
+)
+
+const PasswordBody = Type.Object(
+  { currentPassword: Password, newPassword: Password },
+  { ...CLOSED, title: 'PasswordChange' },
+)
+
 /** Signing in, staying signed in, signing out. The first three are where credentials come from, so they take none. */
 export function authRoutes(api: FastifyInstance, deps: HttpDeps): void {
-  api.post('/auth/login', { config: OPEN, schema: { body: LoginBody } }, async ({ body, headers }) => {
-    const credentials = body as Static<typeof LoginBody>
-    const named = headers['x-tenant-code']
+  api.post('/auth/login', { config: TRIED, schema: { body: LoginBody } }, async (request) => {
+    const credentials = request.body as Static<typeof LoginBody>
+    const named = request.headers['x-tenant-code']
     if (named !== undefined && named !== credentials.tenantCode) throw fail('TENANT_AMBIGUOUS')
-    return login(deps.signIn, credentials)
+    return login(deps.signIn, credentials, originOf(request))
   })
-  api.post('/auth/refresh', { config: OPEN, schema: { body: RefreshBody } }, async (request) =>
-    refresh(deps.signIn, refreshTokenOf(request)),
-  )
-  api.post('/auth/logout', { config: OPEN, schema: { body: RefreshBody } }, async (request, reply) => {
-    await logout(deps.signIn, refreshTokenOf(request))
+  api.post('/auth/refresh', { config: TRIED, schema: { body: RefreshBody } }, async (request) => {
+    const { refreshToken } = request.body as Static<typeof RefreshBody>
+    return refresh(deps.signIn, refreshToken, originOf(request))
+  })
+  api.post('/auth/logout', { config: OPEN, schema: { body: LogoutBody } }, async (request, reply) => {
+    const { refreshToken, everywhere } = request.body as Static<typeof LogoutBody>
+    await logout(deps.signIn, refreshToken, { everywhere, origin: originOf(request) })
     return reply.code(204).send()
   })
-  api.get('/auth/me', { config: ANYBODY }, describeCaller)
-}
-
-function refreshTokenOf({ body }: FastifyRequest): string {
-  return (body as Static<typeof RefreshBody>).refreshToken
-}
-
-async function describeCaller({ tenant }: FastifyRequest) {
-  const { route, principal, session } = tenant
-  const shown = { tenant: { id: route.tenantId, code: route.code, name: route.name } }
-  const permissions = principal.permissions.list
-  if (principal.kind === 'client-key') {
-    return {
-      user: null,
-      clientKey: { id: principal.keyId },
-      ...shown,
-      roles: [],
-      permissions,
-      actingFor: null,
+  api.post('/auth/password', { config: ANYBODY, schema: { body: PasswordBody } }, async (request, reply) => {
+    const { principal, home, homeSession } = request.tenant
+    if (principal.kind !== 'user')
+      throw fail('PERMISSION_DENIED', { detail: 'Only users have a password here.' })
+    const change = request.body as Static<typeof PasswordBody>
+    const actor = actorOf(request)
+    try {
+      await changePassword(deps.signIn, { route: home, session: homeSession }, change, actor)
+    } catch (error) {
+      const isWrong = error instanceof PublicError && error.code === 'INVALID_CREDENTIALS'
+      if (isWrong) deps.auditTrail.note({ actor, action: 'auth.password-failed', tenantId: home.tenantId })
+      throw error
     }
-  }
-  const user = await findUser(session, principal.userId)
-  return { user: user && publicUser(user), ...shown, roles: principal.roles, permissions, actingFor: null }
+    return reply.code(204).send()
+  })
+  api.get('/auth/me', { config: ANYBODY }, async ({ tenant }) => {
+    const { route, home, principal, isActing } = tenant
+    return {
+      ...(await describeCaller(deps, tenant)),
+      tenant: { id: home.tenantId, code: home.code, name: home.name },
+      roles: 'roles' in principal ? principal.roles : [],
+      permissions: principal.permissions.list,
+      actingFor: isActing ? { id: route.tenantId, code: route.code, name: route.name } : null,
+    }
+  })
+}
+
+function originOf({ id, ip }: FastifyRequest): Origin {
+  return { requestId: id, address: ip }
+}
+
+async function describeCaller({ accounts }: HttpDeps, { principal, homeSession }: TenantContext) {
+  if (principal.kind === 'client-key') return { user: null, clientKey: { id: principal.keyId } }
+  if (principal.kind === 'account') return { user: null, account: await accounts.describe(principal.subject) }
+  if (principal.kind !== 'user') return { user: null, external: { subject: principal.subject } }
+  // Null for somebody whom the tenant's own key vouches for and who is no user here.
+  const user = await findUser(homeSession, principal.userId)
+  return { user: user && publicUser(user) }
 }

@@ -1,13 +1,16 @@
 import type { FastifyInstance } from 'fastify'
+import type { Route } from '../../catalog/directory.ts'
 import type { DatabaseStatus } from '../../catalog/schema.ts'
+import { fail } from '../../errors.ts'
 import type { HttpDeps, Probes } from '../deps.ts'
 
+const OPEN = { access: { kind: 'open' } } as const
 const PROBE = { access: { kind: 'open', probe: true } } as const
 const PING_DEADLINE_MS = 600
 const REPORT_LIFETIME_MS = 1000
 const JWKS_LIFETIME_SECONDS = 300
 
-/** Probes and published keys: no credential, no tenant's name. */
+/** Probes and published keys: no credential. */
 export function openRoutes(server: FastifyInstance, deps: HttpDeps): void {
   const health = new HealthReporter(deps)
   server.get('/livez', { config: PROBE }, async () => ({ status: 'ok' }))
@@ -27,6 +30,18 @@ export function openRoutes(server: FastifyInstance, deps: HttpDeps): void {
     reply.header('cache-control', `public, max-age=${JWKS_LIFETIME_SECONDS}`)
     return deps.signingKeys.jwks()
   })
+  server.get('/.well-known/tenants/:code/jwks.json', { config: OPEN }, async ({ params }, reply) => {
+    const { tenantId } = await activeTenant(deps, (params as { code: string }).code)
+    reply.header('cache-control', `public, max-age=${JWKS_LIFETIME_SECONDS}`)
+    return deps.signingKeys.tenants.jwks(tenantId)
+  })
+}
+
+/** @throws PublicError TENANT_NOT_FOUND for a code that nobody has, and for one of an INACTIVE tenant. */
+async function activeTenant({ directory }: HttpDeps, code: string): Promise<Route> {
+  const route = directory.peekByCode(code) ?? (await directory.byCode(code))
+  if (route?.status !== 'ACTIVE') throw fail('TENANT_NOT_FOUND')
+  return route
 }
 
 interface PartHealth {

@@ -1,29 +1,72 @@
-import type { FastifyInstance } from 'fastify'
+import type { FastifyInstance, FastifyRequest } from 'fastify'
+import { Type } from 'typebox'
+import { choice, nullable, text } from '../../data/fields.ts'
 import type { PageRequest } from '../../identity/client-keys.ts'
-import { listUsers, type NewUser, publicUser } from '../../identity/users.ts'
-import { NewUserBody, PageQuery, pageView } from '../bodies.ts'
+import type { Home } from '../../identity/people.ts'
+import type { NewUser, UserPatch } from '../../identity/user-form.ts'
+import { listUsers, publicUser } from '../../identity/users.ts'
+import { CLOSED, idOf, NewUserBody, PageQuery, Password, pageView, RoleNames } from '../bodies.ts'
+import { callerOf } from '../caller.ts'
 import type { HttpDeps } from '../deps.ts'
-import { actorOf, assertMayGrant } from '../pipeline.ts'
+import type { Access } from '../gates.ts'
+
+const UserPatchBody = Type.Object(
+  {
+    email: Type.Optional(text(254)),
+    username: Type.Optional(nullable(text(100))),
+    name: Type.Optional(nullable(text(200))),
+    taxNumber: Type.Optional(nullable(text(50))),
+    status: Type.Optional(choice('ACTIVE', 'INACTIVE')),
+    roles: Type.Optional(RoleNames),
+    password: Type.Optional(Password),
+  },
+  { ...CLOSED, title: 'UserPatch' },
+)
+
+/** The same collection as operators and the tenant itself reach it. */
+export interface UserCollection {
+  readonly path: string
+  /** The name of the path's part that is the user's id. */
+  readonly id: string
+  readonly read: Access
+  readonly write: Access
+  readonly homeOf: (request: FastifyRequest) => Home | Promise<Home>
+}
 
 /** The tenant's own people. Permissions `users:read` and `users:write`. */
-export function userRoutes(api: FastifyInstance, { operations }: HttpDeps): void {
-  api.get(
-    '/users',
-    { config: { access: { kind: 'tenant', permission: 'users:read' } }, schema: { querystring: PageQuery } },
-    async ({ tenant, query }) => pageView(await listUsers(tenant.session, query as PageRequest), publicUser),
-  )
-  api.post(
-    '/users',
-    { config: { access: { kind: 'tenant', permission: 'users:write' } }, schema: { body: NewUserBody } },
-    async (request, reply) => {
-      const { route, session } = request.tenant
-      const input = request.body as NewUser
-      const roles = input.roles ?? []
-      if (roles.length > 0) {
-        assertMayGrant(request.principal, await operations.permissionsOfRoles(session, roles))
-      }
-      const user = await operations.createUser({ route, session }, input, actorOf(request))
-      return reply.code(201).send(publicUser(user))
-    },
-  )
+export function userRoutes(api: FastifyInstance, deps: HttpDeps): void {
+  registerUsers(api, deps, {
+    ...{ path: '/users', id: 'id' },
+    read: { kind: 'tenant', permission: 'users:read' },
+    write: { kind: 'tenant', permission: 'users:write' },
+    homeOf: ({ tenant }) => tenant,
+  })
+}
+
+/** Registers the five routes of a tenant's people. */
+export function registerUsers(api: FastifyInstance, { people }: HttpDeps, users: UserCollection): void {
+  const { path, id, homeOf } = users
+  const row = `${path}/:${id}`
+  const read = { config: { access: users.read } }
+  const write = { config: { access: users.write } }
+  api.get(path, { ...read, schema: { querystring: PageQuery } }, async (request) => {
+    const { session } = await homeOf(request)
+    return pageView(await listUsers(session, request.query as PageRequest), publicUser)
+  })
+  api.post(path, { ...write, schema: { body: NewUserBody } }, async (request, reply) => {
+    const user = await people.create(await homeOf(request), request.body as NewUser, callerOf(request))
+    return reply
+      .code(201)
+      .header('location', `${request.url.split('?')[0]}/${user.id}`)
+      .send(user)
+  })
+  api.get(row, read, async (request) => people.find(await homeOf(request), idOf(request.params, id)))
+  api.patch(row, { ...write, schema: { body: UserPatchBody } }, async (request) => {
+    const { params, body } = request
+    return people.change(await homeOf(request), idOf(params, id), body as UserPatch, callerOf(request))
+  })
+  api.delete(row, write, async (request, reply) => {
+    await people.remove(await homeOf(request), idOf(request.params, id), callerOf(request))
+    return reply.code(204).send()
+  })
 }

@@ -6,6 +6,7 @@ import type { HttpDeps } from '../../../src/http/deps.ts'
 import { createServer } from '../../../src/http/server.ts'
 import { PermissionSet } from '../../../src/identity/permissions.ts'
 import type { UserPrincipal } from '../../../src/identity/principal.ts'
+import { RateLimiter } from '../../../src/lib/rate-limiter.ts'
 import { createLogger } from '../../../src/logger.ts'
 import { Metrics } from '../../../src/metrics.ts'
 
@@ -51,6 +52,7 @@ function user(tenantId: string, tenantCode: string, permissions: string[]): User
     permissions: names,
     roles: [],
     tokenId: 'j',
+    generation: null,
   }
 }
 
@@ -71,9 +73,13 @@ export function only<T extends object>(parts: Partial<T>): T {
   }) as T
 }
 
+const unlimited = new RateLimiter({ limit: 1_000_000, windowMs: 1_000 })
+
 export function makeDeps(changes: Partial<HttpDeps> = {}): HttpDeps {
   return {
-    settings: { actForHeader: 'x-account-id', version: '1.2.3' },
+    settings: { actForHeader: 'x-account-id', version: '1.2.3', trustedProxies: [] },
+    rates: { principals: unlimited, addresses: unlimited },
+    auditTrail: { note: () => undefined },
     log: createLogger('silent'),
     metrics: new Metrics(),
     lifecycle: { isStarting: () => false, isDraining: () => false },
@@ -105,8 +111,13 @@ export function makeDeps(changes: Partial<HttpDeps> = {}): HttpDeps {
         return { kind: 'client-key', keyId: 'k', tenantId: ACME, permissions }
       },
     }),
-    signingKeys: { jwks: () => ({ keys: [{ kty: 'OKP', kid: 'k1' }] }) },
+    signingKeys: only<HttpDeps['signingKeys']>({ jwks: () => ({ keys: [{ kty: 'OKP', kid: 'k1' }] }) }),
     signIn: only<HttpDeps['signIn']>({}),
+    people: only<HttpDeps['people']>({}),
+    roles: only<HttpDeps['roles']>({}),
+    accounts: only<HttpDeps['accounts']>({}),
+    accountSignIn: only<HttpDeps['accountSignIn']>({}),
+    placing: only<HttpDeps['placing']>({}),
     sessions: only<HttpDeps['sessions']>({}),
     homeIsDown: () => false,
     operations: only<HttpDeps['operations']>({}),

@@ -1,7 +1,6 @@
 import type { FastifyInstance } from 'fastify'
 import { afterEach, describe, expect, it, vi } from 'vitest'
 import type { HttpDeps } from '../../../src/http/deps.ts'
-import { PermissionSet } from '../../../src/identity/permissions.ts'
 import type { Operations } from '../../../src/operations/operations.ts'
 import { ACME, bearer, makeServer, OTHER, only, TOKENS } from './fakes.ts'
 
@@ -268,33 +267,5 @@ describe('/client-keys', () => {
     }
     expect((await ask(['properties:read'])).statusCode).toBe(201)
     expect(create).toHaveBeenCalledTimes(1)
-  })
-})
-
-describe('/users', () => {
-  it('gives away no role that holds more than the caller', async () => {
-    const tokens = {
-      peek: () => ({
-        ...({
-          kind: 'user',
-          userId: OTHER,
-          tenantId: ACME,
-          tenantCode: 'acme-corp',
-          roles: [],
-          tokenId: 'j',
-        } as const),
-        permissions: new PermissionSet(['users:write']),
-      }),
-      verify: async () => Promise.reject(new Error('not reached')),
-    }
-    const sessions = { open: () => only<ReturnType<HttpDeps['sessions']['open']>>({}) }
-    operate({ permissionsOfRoles: async () => ['*'] }, { tokens, sessions })
-    const response = await server.inject({
-      method: 'POST',
-      url: '/api/v1/users',
-      headers: bearer('x'),
-      payload: { email: 'a@b.c', password: 'p', roles: ['admin'] },
-    })
-    expect(response.json()).toMatchObject({ code: 'PERMISSION_DENIED', required: '*' })
   })
 })

@@ -51,6 +51,19 @@ describe('a password hash', () => {
     expect(hasher.checked[0]).toHaveLength(real.length)
   })
 
+  test.each([
+    ['$argon2id$v=19$m=19456,t=2,p=1$c2FsdHNhbHQ$aGFzaA', false],
+    ['$argon2id$v=19$m=65536,t=3,p=4$c2FsdHNhbHQ$aGFzaA', false],
+    ['$argon2id$v=19$m=65536,t=1,p=1$c2FsdHNhbHQ$aGFzaA', false],
+    ['$argon2id$v=19$m=19456,t=1,p=1$c2FsdHNhbHQ$aGFzaA', true],
+    ['$argon2id$v=19$m=8192,t=8,p=1$c2FsdHNhbHQ$aGFzaA', true],
+    ['$argon2i$v=19$m=65536,t=3,p=1$c2FsdHNhbHQ$aGFzaA', true],
+    ['$argon2id$v=16$m=65536,t=3,p=1$c2FsdHNhbHQ$aGFzaA', true],
+    ['$2b$12$abcdefghijklmnopqrstuv', true],
+  ])('%s is weaker than ours: %s', (stored, isWeak) => {
+    expect(new PasswordHasher().isWeak(stored)).toBe(isWeak)
+  })
+
   test('is not made of more than 1024 bytes', async () => {
     const hasher = new PasswordHasher({ cost: cheap })
     await expect(hasher.hash('é'.repeat(513))).rejects.toThrow(RangeError)

@@ -9,15 +9,19 @@ import {
   SignJWT,
 } from 'jose'
 import { beforeAll, describe, expect, test } from 'vitest'
-import type { TokenKeys, VerificationKey } from '../../../src/identity/signing.ts'
+import type { TokenIdentity, UserPrincipal } from '../../../src/identity/principal.ts'
+import type { TokenKeys, VerificationKey } from '../../../src/identity/signing-key.ts'
 import { AccessTokens } from '../../../src/identity/tokens.ts'
 
 const TENANT_A = '01890000-0000-7000-8000-00000000000a'
 const TENANT_B = '01890000-0000-7000-8000-00000000000b'
 const USER = '01890000-0000-7000-8000-000000000001'
 const NOW = 1_800_000_000
+const ACME = { tenantId: TENANT_A, tenantCode: 'acme-corp' }
+const OTHER = { tenantId: TENANT_B, tenantCode: 'other' }
 
 type Entry = VerificationKey & { readonly signer: CryptoKey }
+type Setup = { clock: { now: number }; isVoid: (identity: TokenIdentity) => boolean }
 type Shape = { header?: object; claims?: object; drop?: string[]; by?: string }
 
 let entries: Map<string, Entry>
@@ -31,12 +35,12 @@ beforeAll(async () => {
   const secretB = await secretKey(2)
   const entry = (
     fields: Partial<Entry> & Pick<Entry, 'kid' | 'algorithm' | 'key' | 'signer'>,
-  ): [string, Entry] => [fields.kid, { tenantId: null, verifyUntil: null, ...fields }]
+  ): [string, Entry] => [fields.kid, { owner: null, verifyUntil: null, ...fields }]
   entries = new Map([
     entry({ kid: 'service', algorithm: 'EdDSA', key: service.publicKey, signer: service.privateKey }),
-    entry({ kid: 'a-es', algorithm: 'ES256', key: es.publicKey, signer: es.privateKey, tenantId: TENANT_A }),
-    entry({ kid: 'a-hs', algorithm: 'HS256', key: secretA, signer: secretA, tenantId: TENANT_A }),
-    entry({ kid: 'b-hs', algorithm: 'HS256', key: secretB, signer: secretB, tenantId: TENANT_B }),
+    entry({ kid: 'a-es', algorithm: 'ES256', key: es.publicKey, signer: es.privateKey, owner: ACME }),
+    entry({ kid: 'a-hs', algorithm: 'HS256', key: secretA, signer: secretA, owner: ACME }),
+    entry({ kid: 'b-hs', algorithm: 'HS256', key: secretB, signer: secretB, owner: OTHER }),
   ])
 })
 
@@ -51,7 +55,7 @@ function entryOf(kid: string): Entry {
   return entry
 }
 
-function setUp(clock = { now: NOW * 1000 }) {
+function setUp({ clock = { now: NOW * 1000 }, isVoid = () => false }: Partial<Setup> = {}) {
   finds = []
   const keys: TokenKeys = {
     find: (kid) => {
@@ -63,7 +67,7 @@ function setUp(clock = { now: NOW * 1000 }) {
         .setProtectedHeader({ alg: 'EdDSA', kid: 'service', typ: 'at+jwt' })
         .sign(entryOf('service').signer),
   }
-  return { clock, tokens: new AccessTokens({ keys, now: () => clock.now }) }
+  return { clock, tokens: new AccessTokens({ keys, isVoid, now: () => clock.now }) }
 }
 
 const goodClaims = {
@@ -74,6 +78,7 @@ const goodClaims = {
   tenantCode: 'acme-corp',
   permissions: ['properties:read'],
   roles: ['reader'],
+  gen: 3,
   iat: NOW - 10,
   exp: NOW + 900,
   jti: 'token-1',
@@ -118,14 +123,14 @@ describe('an access token', () => {
   test('that was issued is verified as what it was issued for', async () => {
     const { tokens } = setUp()
     const issued = await tokens.issue({
-      user: { id: USER },
+      user: { id: USER, generation: 4 },
       tenant: { id: TENANT_A, code: 'acme-corp' },
       permissions: ['properties:*', 'properties:read', 'users:read'],
       roles: ['manager'],
       lifetimeSeconds: 900,
     })
     expect(issued.expiresIn).toBe(900)
-    const principal = await tokens.verify(issued.token)
+    const principal = (await tokens.verify(issued.token)) as UserPrincipal
     expect(principal).toMatchObject({
       kind: 'user',
       userId: USER,
@@ -133,6 +138,7 @@ describe('an access token', () => {
       tenantCode: 'acme-corp',
       roles: ['manager'],
       tokenId: issued.tokenId,
+      generation: 4,
     })
     expect(principal.permissions.list).toEqual(['properties:*', 'users:read'])
     expect(Object.isFrozen(principal) && Object.isFrozen(principal.roles)).toBe(true)
@@ -148,7 +154,7 @@ describe('an access token', () => {
     const { tokens } = setUp()
     const roles = Array.from({ length: 90 }, (_, i) => `${'long role name '.repeat(8)}${i}`)
     const request = {
-      user: { id: USER },
+      user: { id: USER, generation: 4 },
       tenant: { id: TENANT_A, code: 'acme' },
       permissions: [],
       roles,
@@ -170,6 +176,11 @@ describe('forged claims', () => {
     ['no tenantCode', { drop: ['tenantCode'] }],
     ['no permissions', { drop: ['permissions'] }],
     ['no roles', { drop: ['roles'] }],
+    ['no gen', { drop: ['gen'] }],
+    ['gen as text', { claims: { gen: '3' } }],
+    ['a negative gen', { claims: { gen: -1 } }],
+    ['a life longer than any that we give', { claims: { exp: NOW + 86_400 } }],
+    ['an authorization map beside the tenant', { claims: { authorization: {} } }],
     ['another issuer', { claims: { iss: 'freehold2' } }],
     ['issuers in a list', { claims: { iss: ['freehold'] } }],
     ['another audience', { claims: { aud: 'elsewhere' } }],
@@ -224,6 +235,140 @@ describe('forged claims', () => {
     expect(await outcome(setUp().tokens, await forge({ claims: { iat: NOW + 5, nbf: NOW + 5 } }))).toBe(
       'accepted',
     )
+  })
+})
+
+describe("a token signed with the tenant's own key", () => {
+  const lean = ['iss', 'aud', 'tenantCode', 'permissions', 'roles', 'gen', 'jti']
+
+  test('need not say what the key says already', async () => {
+    const { tokens } = setUp()
+    for (const by of ['a-hs', 'a-es']) {
+      const token = await forge({ by, drop: lean, header: { typ: undefined }, claims: { sub: 'anna@acme' } })
+      const principal = await tokens.verify(token)
+      expect(principal).toMatchObject({
+        ...ACME,
+        kind: 'user',
+        userId: 'anna@acme',
+        roles: [],
+        generation: null,
+      })
+      expect((principal as UserPrincipal).permissions.list).toEqual([])
+      expect((principal as UserPrincipal).tokenId).toMatch(/^.{40,}$/)
+    }
+  })
+
+  const accepted: [string, Shape][] = [
+    ['typ JWT', { header: { typ: 'JWT' } }],
+    ['no typ', { header: { typ: undefined } }],
+    ['the code alone', { drop: ['tenantId'] }],
+    ['the id alone', { drop: ['tenantCode'] }],
+    ['a life of a year, without gen', { drop: ['gen'], claims: { exp: NOW + 31_536_000 } }],
+    ['an audience among others', { claims: { aud: ['elsewhere', 'freehold'] } }],
+  ]
+  test.each(accepted)('is accepted with %s', async (_name, shape) => {
+    expect(await outcome(setUp().tokens, await forge({ ...shape, by: 'a-hs' }))).toBe('accepted')
+  })
+
+  const refused: [string, Shape][] = [
+    ['no tenant at all', { drop: ['tenantId', 'tenantCode'] }],
+    ["another tenant's code beside its own id", { claims: { tenantCode: 'other' } }],
+    ["another tenant's id beside its own code", { claims: { tenantId: TENANT_B } }],
+    ["another tenant's code alone", { drop: ['tenantId'], claims: { tenantCode: 'other' } }],
+    ['a tenant that is null', { claims: { tenantId: null } }],
+    ['another issuer', { claims: { iss: 'https://elsewhere.example' } }],
+    ['an issuer that is null', { claims: { iss: null } }],
+    ['another audience', { claims: { aud: 'elsewhere' } }],
+    ['typ of another kind of token', { header: { typ: 'logout+jwt' } }],
+    ['an authorization map', { claims: { authorization: { [TENANT_B]: { roles: ['admin'] } } } }],
+    ['an authorization map alone', { drop: ['tenantId', 'tenantCode'], claims: { authorization: {} } }],
+    ['gen and a life longer than any that we give', { claims: { exp: NOW + 86_400 } }],
+    ['no exp', { drop: ['exp'] }],
+    ['no iat', { drop: ['iat'] }],
+    ['no sub', { drop: ['sub'] }],
+    ['an empty sub', { claims: { sub: '' } }],
+    ['a line end in sub', { claims: { sub: 'anna\nroot' } }],
+    ['sub of 256 characters', { claims: { sub: 'a'.repeat(256) } }],
+    ['sub in a list', { claims: { sub: [USER] } }],
+    ['permissions as text', { claims: { permissions: 'properties:read' } }],
+    ['permissions that are null', { claims: { permissions: null } }],
+  ]
+  test.each(refused)('is refused with %s', async (_name, shape) => {
+    expect(await outcome(setUp().tokens, await forge({ ...shape, by: 'a-hs' }))).toBe('TOKEN_INVALID')
+  })
+})
+
+describe("an account's token", () => {
+  const authorization = new Map([
+    [TENANT_A, ['manager', 'reader']],
+    [TENANT_B, []],
+  ])
+  const request = {
+    account: { id: USER, generation: 2 },
+    authorization,
+    roles: ['auditor'],
+    lifetimeSeconds: 60,
+  }
+  const drop = ['tenantId', 'tenantCode', 'permissions']
+  const map = { [TENANT_A]: { roles: ['manager'] } }
+
+  test('that was issued is verified as what it was issued for', async () => {
+    const { tokens } = setUp()
+    const { token, tokenId, expiresIn } = await tokens.issueForAccount(request)
+    const identity = await tokens.verify(token)
+    expect(identity).toEqual({
+      kind: 'account-token',
+      ...{ accountId: USER, authorization, roles: ['auditor'], tokenId, generation: 2 },
+    })
+    expect(expiresIn).toBe(60)
+    expect(Object.isFrozen(identity)).toBe(true)
+    expect(tokens.peek(token)).toBe(identity)
+  })
+
+  test('is not issued when it would not be accepted', async () => {
+    const { tokens } = setUp()
+    const id = (i: number) => `01890000-0000-7000-8000-${String(i).padStart(12, '0')}`
+    const many = new Map(Array.from({ length: 101 }, (_, i) => [id(i), []]))
+    const long = new Map(Array.from({ length: 60 }, (_, i) => [id(i), ['long role name '.repeat(8)]]))
+    for (const memberships of [many, long]) {
+      const asked = tokens.issueForAccount({ ...request, authorization: memberships })
+      await expect(asked).rejects.toMatchObject({ code: 'CONFLICT' })
+    }
+  })
+
+  test.each<[string, object]>([
+    ['no list of roles of its own', { roles: undefined }],
+    ['a list in place of the map', { authorization: [] }],
+    ['a code in place of an id', { authorization: { 'acme-corp': { roles: [] } } }],
+    ['a tenant without roles', { authorization: { [TENANT_A]: {} } }],
+    ['roles in place of the grant', { authorization: { [TENANT_A]: ['manager'] } }],
+    ['a role that is no text', { authorization: { [TENANT_A]: { roles: [{}] } } }],
+    ['permissions', { permissions: ['*'] }],
+    ['a tenant beside the map', { tenantId: TENANT_A }],
+    ['a code beside the map', { tenantCode: 'acme-corp' }],
+    ['no gen', { gen: undefined }],
+    ['sub that is no id', { sub: 'anna' }],
+  ])('is refused with %s', async (_name, claims) => {
+    const good = await forge({ drop, claims: { authorization: map } })
+    expect(await outcome(setUp().tokens, good)).toBe('accepted')
+    const kept = drop.filter((name) => !(name in claims))
+    const token = await forge({ drop: kept, claims: { authorization: map, ...claims } })
+    expect(await outcome(setUp().tokens, token)).toBe('TOKEN_INVALID')
+  })
+})
+
+describe('tokens called back', () => {
+  test('are refused, also when they were verified before', async () => {
+    let lowest = 3
+    const { tokens } = setUp({
+      isVoid: (identity) => 'generation' in identity && (identity.generation ?? 9) < lowest,
+    })
+    const token = await forge({})
+    expect(await outcome(tokens, token)).toBe('accepted')
+    expect(tokens.peek(token)).toBeDefined()
+    lowest = 4
+    expect(tokens.peek(token)).toBeUndefined()
+    expect(await outcome(tokens, token)).toBe('TOKEN_INVALID')
   })
 })
 
@@ -302,8 +447,8 @@ describe("another tenant's key", () => {
         for (const alg of algorithms) {
           for (const tenantId of tenants) {
             const token = await forgeAs({ by, kid, alg, tenantId })
-            const { algorithm, tenantId: owner } = entryOf(by)
-            const good = by === kid && alg === algorithm && (owner === null || owner === tenantId)
+            const { algorithm, owner } = entryOf(by)
+            const good = by === kid && alg === algorithm && (owner === null || owner.tenantId === tenantId)
             expect([by, kid, alg, tenantId, await outcome(tokens, token)]).toEqual([
               by,
               kid,
@@ -320,7 +465,8 @@ describe("another tenant's key", () => {
 
 async function forgeAs({ by, kid, alg, tenantId }: Record<'by' | 'kid' | 'alg' | 'tenantId', string>) {
   const head = Buffer.from(JSON.stringify({ alg, kid, typ: 'at+jwt' })).toString('base64url')
-  const body = Buffer.from(JSON.stringify({ ...goodClaims, tenantId })).toString('base64url')
+  const tenantCode = tenantId === TENANT_A ? 'acme-corp' : 'other'
+  const body = Buffer.from(JSON.stringify({ ...goodClaims, tenantId, tenantCode })).toString('base64url')
   const { signer, algorithm } = entryOf(by)
   const how = {
     EdDSA: { name: 'Ed25519' },

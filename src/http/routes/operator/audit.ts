@@ -31,6 +31,9 @@ export function operatorAuditRoutes(api: FastifyInstance, { operations }: HttpDe
       return pageView(await operations.listAudit(filterOf(query, request), query), auditView)
     },
   )
+  api.get('/audit-log/verify', { config: { access: { kind: 'operator', write: false } } }, () =>
+    operations.verifyAudit(),
+  )
 }
 
 function filterOf(query: Static<typeof AuditQuery>, request: FastifyRequest): AuditFilter {
@@ -55,7 +58,7 @@ function scopeOf(named: string | undefined, request: FastifyRequest): string | u
 
 function auditView(row: AuditRow) {
   const { actorType, actorId, tenantId, actedForTenantId, requestId, address, before, after } = row
-  const { id, at, action } = row
+  const { id, seq, at, action } = row
   const actor = { type: actorType, id: actorId }
-  return { id, at, action, actor, tenantId, actedForTenantId, requestId, address, before, after }
+  return { id, seq, at, action, actor, tenantId, actedForTenantId, requestId, address, before, after }
 }

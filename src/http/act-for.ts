@@ -1,0 +1,70 @@
+import type { Route } from '../catalog/directory.ts'
+import { fail } from '../errors.ts'
+import { isUuid } from '../lib/ids.ts'
+import type { HttpDeps } from './deps.ts'
+import type { Visit } from './gates.ts'
+
+const ACT = 'accounts:act'
+/** Deeper than any hierarchy of customers; a longer way up is not followed. */
+const MAX_DEPTH = 32
+
+/**
+ * The gate of the act-for header: an ancestor whose principal holds `accounts:act` works in a descendant, with the
+ * permissions that it has at home. A stranger's tenant and one that does not exist are answered alike, and before the
+ * hierarchy is looked at where the permission is missing. Waits for nothing while the routes on the way are known.
+ * @throws PublicError CROSS_TENANT_ACCESS; TENANT_NOT_FOUND for a descendant that is INACTIVE
+ */
+export function actFor(visit: Visit): Promise<void> | void {
+  const { request, route, principal, deps } = visit
+  const named = request.headers[deps.settings.actForHeader]
+  if (named === undefined || route === null || principal === null || principal.kind === 'operator') return
+  const name = String(named)
+  if (name === route.code || name.toLowerCase() === route.tenantId) return
+  if (!principal.permissions.has(ACT)) throw fail('CROSS_TENANT_ACCESS')
+  const target = peek(deps, name)
+  if (target === undefined) return find(deps, name).then((found) => climb(visit, route, found))
+  return climb(visit, route, target)
+}
+
+/** A code may be written like an id; whoever has the id comes first, also when only the other is at hand. */
+function peek({ directory }: Pick<HttpDeps, 'directory'>, name: string): Route | undefined {
+  return isUuid(name) ? directory.peekById(name.toLowerCase()) : directory.peekByCode(name)
+}
+
+async function find({ directory }: Pick<HttpDeps, 'directory'>, name: string): Promise<Route | null> {
+  return (await directory.byId(name)) ?? (await directory.byCode(name))
+}
+
+/** From the target upwards, so that a way is found in as many steps as it is long. */
+function climb(visit: Visit, home: Route, target: Route | null): Promise<void> | void {
+  const { directory } = visit.deps
+  let at = target
+  for (let depth = 0; at !== null && depth < MAX_DEPTH; depth += 1) {
+    const { parentId } = at
+    if (parentId === home.tenantId) return enter(visit, home, target)
+    if (parentId === null) break
+    const parent = directory.peekById(parentId)
+    if (parent === undefined) return climbSlowly(visit, { home, target, parentId, depth })
+    at = parent
+  }
+  throw fail('CROSS_TENANT_ACCESS')
+}
+
+async function climbSlowly(
+  visit: Visit,
+  { home, target, parentId, depth }: { home: Route; target: Route | null; parentId: string; depth: number },
+): Promise<void> {
+  const { directory } = visit.deps
+  let next: string | null = parentId
+  for (let i = depth; next !== null && i < MAX_DEPTH; i += 1) {
+    if (next === home.tenantId) return enter(visit, home, target)
+    next = (await directory.byId(next))?.parentId ?? null
+  }
+  throw fail('CROSS_TENANT_ACCESS')
+}
+
+function enter(visit: Visit, home: Route, target: Route | null): void {
+  if (target?.status !== 'ACTIVE') throw fail('TENANT_NOT_FOUND')
+  visit.home = home
+  visit.route = target
+}

@@ -1,0 +1,22 @@
+import type { FastifyInstance } from 'fastify'
+import { type Static, Type } from 'typebox'
+import { text } from '../../data/fields.ts'
+import { loginAccount } from '../../identity/account-login.ts'
+import { CLOSED, Password } from '../bodies.ts'
+import type { HttpDeps } from '../deps.ts'
+
+const OPEN = { access: { kind: 'open', counted: true } } as const
+
+const AccountLoginBody = Type.Object(
+  { email: text(254), password: Password },
+  { ...CLOSED, title: 'AccountLogin' },
+)
+
+/** Signing in for all tenants of an account at once. */
+export function accountRoutes(api: FastifyInstance, { accountSignIn }: HttpDeps): void {
+  const options = { config: OPEN, schema: { body: AccountLoginBody } }
+  api.post('/auth/accounts/login', options, async ({ body, id, ip }) => {
+    const credentials = body as Static<typeof AccountLoginBody>
+    return loginAccount(accountSignIn, credentials, { requestId: id, address: ip })
+  })
+}

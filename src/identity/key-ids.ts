@@ -1,0 +1,46 @@
+import { randomBytes, timingSafeEqual } from 'node:crypto'
+import type { DataKey } from '../crypto/keyring.ts'
+
+/**
+ * Names of keys: `s.<random>.<proof>` for the service's, `t.<tenant>.<random>.<proof>` for a tenant's. The proof is a
+ * MAC over the rest by the service's data key, so that whoever invents a name makes us look for nothing.
+ */
+const FORM = /^(s|t\.[A-Za-z0-9_-]{22})\.[A-Za-z0-9_-]{12}\.([A-Za-z0-9_-]{11})$/
+const RANDOM_BYTES = 9
+const PROOF_BYTES = 8
+const PROOF_LENGTH = 11
+
+/** A new name, for a key of the tenant or (null) of the service. */
+export function makeKid(dataKey: DataKey, tenantId: string | null): string {
+  const kind = tenantId === null ? 's' : `t.${uuidBytes(tenantId).toString('base64url')}`
+  const rest = `${kind}.${randomBytes(RANDOM_BYTES).toString('base64url')}`
+  return `${rest}.${proofOf(dataKey, rest).toString('base64url')}`
+}
+
+/** Whose key it is (null: the service's), if we gave this name; undefined for all others. Says nothing about its being there. */
+export function ownerOfKid(dataKey: DataKey, kid: string): string | null | undefined {
+  const [, kind, proof] = FORM.exec(kid) ?? []
+  if (kind === undefined || proof === undefined) return undefined
+  const given = Buffer.from(proof, 'base64url')
+  // Spare bits of the last letter would give one name several spellings.
+  const isOurs =
+    given.toString('base64url') === proof && timingSafeEqual(given, proofOf(dataKey, restOf(kid)))
+  if (!isOurs) return undefined
+  return kind === 's' ? null : uuidText(Buffer.from(kind.slice(2), 'base64url'))
+}
+
+function restOf(kid: string): string {
+  return kid.slice(0, -PROOF_LENGTH - 1)
+}
+
+function proofOf(dataKey: DataKey, rest: string): Buffer {
+  return dataKey.mac('signing-key', `kid ${rest}`).subarray(0, PROOF_BYTES)
+}
+
+function uuidBytes(uuid: string): Buffer {
+  return Buffer.from(uuid.replaceAll('-', ''), 'hex')
+}
+
+function uuidText(bytes: Buffer): string {
+  return bytes.toString('hex').replace(/^(.{8})(.{4})(.{4})(.{4})(.{12})$/, '$1-$2-$3-$4-$5')
+}

@@ -1,0 +1,83 @@
+import type { Actor } from '../catalog/audit.ts'
+import { type FieldError, fail } from '../errors.ts'
+import type { Announcements } from './announcements.ts'
+import { subjectOf, tryPassword } from './login-attempts.ts'
+import type { LoginTurns } from './login-turns.ts'
+import {
+  checkPolicy,
+  MAX_PASSWORD_BYTES,
+  type PasswordHasher,
+  type PasswordPolicy,
+  passwordTooLong,
+} from './passwords.ts'
+import { type Home, setPassword } from './people.ts'
+import { findUser, type UserWithGrants } from './users.ts'
+
+export interface PasswordChange {
+  readonly currentPassword: string
+  readonly newPassword: string
+}
+
+export interface OwnPasswordParts {
+  readonly hasher: PasswordHasher
+  readonly turns: LoginTurns
+  readonly announcements: Announcements
+}
+
+/**
+ * A user's own change of password; ends every session. The present password is tried, and counted, as at a login.
+ *
+ * @throws PublicError VALIDATION_FAILED, INVALID_CREDENTIALS, ACCOUNT_LOCKED, RATE_LIMITED; PERMISSION_DENIED where there is
+ *   no such user, as for tokens that a tenant signs for people of its own; CATALOG_UNAVAILABLE.
+ */
+export async function changePassword(
+  parts: OwnPasswordParts,
+  home: Home,
+  change: PasswordChange,
+  actor: Actor,
+): Promise<void> {
+  assertPasswords(change, home.route.authConfig.passwordPolicy)
+  const user = await findUser(home.session, actor.id)
+  if (user?.status !== 'ACTIVE')
+    throw fail('PERMISSION_DENIED', { detail: 'The caller has no password here.' })
+  const passwordHash = await parts.turns.run(home.route.tenantId, async () => {
+    await provePresent(parts.hasher, home, user, change.currentPassword)
+    return parts.hasher.hash(change.newPassword)
+  })
+  const generation = await replace(home, user, passwordHash)
+  const record = { actor, action: 'user.password-change', tenantId: home.route.tenantId }
+  const after = { userId: user.id }
+  await parts.announcements.publish({ ...record, after, voided: [{ id: user.id, generation }] })
+}
+
+async function provePresent(
+  hasher: PasswordHasher,
+  { route, session }: Home,
+  user: UserWithGrants,
+  password: string,
+): Promise<void> {
+  const attempt = { subject: subjectOf(user.email.toLowerCase()), policy: route.authConfig.lockout }
+  await tryPassword(session, attempt, async () => {
+    if (!(await hasher.verify(user.passwordHash, password))) throw fail('INVALID_CREDENTIALS')
+  })
+}
+
+/** The password that was proved must still be the user's: an administrator may have replaced it meanwhile. */
+async function replace({ session }: Home, user: UserWithGrants, passwordHash: string): Promise<number> {
+  return session.transaction(async (db) => {
+    const reader = { tenantId: session.tenantId, db }
+    const generation = await setPassword(reader, user, passwordHash)
+    if (generation !== user.generation + 1) throw fail('INVALID_CREDENTIALS')
+    return generation
+  })
+}
+
+function assertPasswords({ currentPassword, newPassword }: PasswordChange, policy: PasswordPolicy): void {
+  const errors: FieldError[] = []
+  if (passwordTooLong(currentPassword)) {
+    errors.push({ pointer: '/currentPassword', message: `must not exceed ${MAX_PASSWORD_BYTES} bytes` })
+  }
+  const weak = checkPolicy(newPassword, policy, '/newPassword')
+  if (weak !== null) errors.push(weak)
+  if (errors.length > 0) throw fail('VALIDATION_FAILED', { errors })
+}

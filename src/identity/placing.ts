@@ -1,0 +1,133 @@
+import type { Route, RouteDirectory } from '../catalog/directory.ts'
+import { fail } from '../errors.ts'
+import { isUuid } from '../lib/ids.ts'
+import { PermissionSet } from './permissions.ts'
+import type { AccountIdentity, ExternalIdentity, MemberPrincipal } from './principal.ts'
+import type { RoleBook, RolesOfTenant } from './role-book.ts'
+
+/** Whose token does not carry permissions of one tenant of ours. */
+export type Unplaced = AccountIdentity | ExternalIdentity
+
+/** As the principal and the audit log will name them. */
+export function subjectOf(identity: Unplaced): string {
+  return identity.kind === 'account-token' ? identity.accountId : `${identity.issuer}|${identity.subject}`
+}
+
+/** Where somebody works in a request, and as what. */
+export interface Place {
+  readonly route: Route
+  readonly principal: MemberPrincipal
+}
+
+export interface PlacingParts {
+  readonly directory: Pick<RouteDirectory, 'peekById' | 'byId' | 'peekByCode' | 'byCode'>
+  readonly roleBook: Pick<RoleBook, 'peek' | 'find'>
+}
+
+interface Remembered extends Place {
+  readonly roles: RolesOfTenant
+}
+
+const NO_ROLES: RolesOfTenant = new Map()
+
+/**
+ * Places those who are known but not yet in a tenant. `code` is what X-Tenant-Code says: it picks among an account's own
+ * tenants, and confirms the one that a trusted issuer named. What their roles permit is that tenant's definition.
+ */
+export class Placing {
+  readonly #parts: PlacingParts
+  /** Made once for a token, a route and a reading of the tenant's roles: a warm request makes nothing. */
+  readonly #places = new WeakMap<Unplaced, Map<string, Remembered>>()
+
+  constructor(parts: PlacingParts) {
+    this.#parts = parts
+  }
+
+  /**
+   * Answers at once when route and roles are at hand.
+   *
+   * @throws PublicError TENANT_AMBIGUOUS, CROSS_TENANT_ACCESS, TENANT_NOT_FOUND
+   */
+  place(identity: Unplaced, code: string | undefined): Place | Promise<Place> {
+    const found = identity.kind === 'account-token' ? this.#pick(identity, code) : this.#named(identity)
+    if (found instanceof Promise) return found.then((route) => this.#enter(identity, code, route))
+    return this.#enter(identity, code, found)
+  }
+
+  #pick({ authorization }: AccountIdentity, code: string | undefined): Route | Promise<Route | null> {
+    const [only] = authorization.keys()
+    if (only === undefined) throw fail('CROSS_TENANT_ACCESS')
+    const { directory } = this.#parts
+    if (code !== undefined) return directory.peekByCode(code) ?? directory.byCode(code)
+    if (authorization.size === 1) return directory.peekById(only) ?? directory.byId(only)
+    throw fail('TENANT_AMBIGUOUS', { detail: "X-Tenant-Code must pick one of the account's tenants." })
+  }
+
+  #named({ tenant }: ExternalIdentity): Route | Promise<Route | null> {
+    const { directory } = this.#parts
+    if (!isUuid(tenant)) return directory.peekByCode(tenant) ?? directory.byCode(tenant)
+    // A code may be written like an id; whoever has the id comes first.
+    const known = directory.peekById(tenant.toLowerCase())
+    return known ?? directory.byId(tenant).then((route) => route ?? directory.byCode(tenant))
+  }
+
+  #enter(identity: Unplaced, code: string | undefined, route: Route | null): Place | Promise<Place> {
+    const home = admitted(identity, code, route)
+    const { roleBook } = this.#parts
+    const roles = hasRoles(identity, home.tenantId) ? roleBook.peek(home) : NO_ROLES
+    if (roles !== undefined) return this.#remember(identity, home, roles)
+    return roleBook.find(home).then((read) => this.#remember(identity, home, read))
+  }
+
+  #remember(identity: Unplaced, route: Route, roles: RolesOfTenant): Place {
+    const places = this.#places.get(identity) ?? new Map<string, Remembered>()
+    const known = places.get(route.tenantId)
+    if (known?.route === route && known.roles === roles) return known
+    const place = { route, roles, principal: principalOf(identity, route, roles) }
+    this.#places.set(identity, places.set(route.tenantId, place))
+    return place
+  }
+}
+
+/** One answer for a tenant that is not the account's and for one that does not exist. */
+function admitted(identity: Unplaced, code: string | undefined, route: Route | null): Route {
+  const isAccount = identity.kind === 'account-token'
+  const isStranger = route === null || !isMember(identity, route)
+  if (isStranger) throw fail(isAccount && code !== undefined ? 'CROSS_TENANT_ACCESS' : 'TENANT_NOT_FOUND')
+  if (route.status !== 'ACTIVE') throw fail('TENANT_NOT_FOUND')
+  if (code !== undefined && code !== route.code) throw fail('CROSS_TENANT_ACCESS')
+  return route
+}
+
+/** The issuer is trusted to name the tenant of its people. */
+function isMember(identity: Unplaced, { tenantId }: Route): boolean {
+  return identity.kind === 'external-token' || identity.authorization.has(tenantId)
+}
+
+function hasRoles(identity: Unplaced, tenantId: string): boolean {
+  if (identity.roles.length > 0) return true
+  return identity.kind === 'account-token' && identity.authorization.get(tenantId)?.length !== 0
+}
+
+/** Application-wide roles count in each tenant of the map, and open none beside it. */
+function namesIn(identity: Unplaced, tenantId: string): readonly string[] {
+  if (identity.kind === 'external-token') return identity.roles
+  const here = identity.authorization.get(tenantId) ?? []
+  return identity.roles.length === 0 ? here : [...new Set([...here, ...identity.roles])]
+}
+
+/** A role that the tenant does not define means nothing there. */
+function principalOf(identity: Unplaced, route: Route, roles: RolesOfTenant): MemberPrincipal {
+  const isAccount = identity.kind === 'account-token'
+  const names = namesIn(identity, route.tenantId).filter((name) => roles.has(name))
+  const carried = isAccount ? [] : identity.permissions.list
+  const granted = names.flatMap((name) => roles.get(name) ?? [])
+  return Object.freeze({
+    kind: isAccount ? 'account' : 'external',
+    subject: subjectOf(identity),
+    tenantId: route.tenantId,
+    tenantCode: route.code,
+    permissions: new PermissionSet([...carried, ...granted]),
+    roles: Object.freeze(names),
+  })
+}

@@ -1,0 +1,132 @@
+import { and, eq, sql } from 'drizzle-orm'
+import { fail } from '../errors.ts'
+import { newId } from '../lib/ids.ts'
+import { databaseError } from '../lib/pg.ts'
+import { roles } from '../tenant/schema.ts'
+import { changePeople } from './admins.ts'
+import type { Announcements } from './announcements.ts'
+import { assertHolds, type Caller } from './authority.ts'
+import type { Home } from './people.ts'
+import { PermissionSet } from './permissions.ts'
+import {
+  assertRole,
+  findRole,
+  type NewRole,
+  type Role,
+  type RolePatch,
+  replacePermissions,
+  voidTokensOfHolders,
+} from './roles.ts'
+import type { Reader } from './users.ts'
+
+const UNIQUE_VIOLATION = '23505'
+/** Some servers name what broke the reference as RESTRICT would. */
+const STILL_REFERRED_TO = new Set(['23503', '23001'])
+
+/** The roles of a tenant, changed; then the catalog is told, and with it everybody who keeps what roles mean. */
+export class RoleKeeper {
+  readonly #announcements: Announcements
+
+  constructor(announcements: Announcements) {
+    this.#announcements = announcements
+  }
+
+  /** @throws PublicError VALIDATION_FAILED, PERMISSION_DENIED for what the caller does not hold, CONFLICT for a name taken. */
+  async create({ route, session }: Home, input: NewRole, caller: Caller): Promise<Role> {
+    assertRole(input)
+    assertHolds(caller, input.permissions)
+    const { tenantId } = route
+    const { name, description = null } = input
+    const values = { tenantId, id: newId(), name, description }
+    const role = await changePeople(session, async (reader) => {
+      await reader.db.insert(roles).values(values)
+      await replacePermissions(reader, values.id, new PermissionSet(input.permissions).list)
+      return existing(await findRole(reader, values.id))
+    }).catch(conflictOf)
+    const record = { actor: caller.actor, action: 'role.create', tenantId }
+    await this.#announcements.publish({ ...record, after: inAudit(role), rolesChanged: true })
+    return role
+  }
+
+  /** @throws PublicError NOT_FOUND */
+  async find({ session }: Home, roleId: string): Promise<Role> {
+    return existing(await findRole(session, roleId))
+  }
+
+  /**
+   * Tokens of those who lose a permission by it are void.
+   *
+   * @throws PublicError as `create`, NOT_FOUND, CONFLICT where nobody would be left to administer the tenant.
+   */
+  async change({ route, session }: Home, roleId: string, patch: RolePatch, caller: Caller): Promise<Role> {
+    assertRole(patch)
+    assertHolds(caller, patch.permissions ?? [])
+    const { before, after, voided } = await changePeople(session, async (reader) => {
+      const before = existing(await findRole(reader, roleId))
+      assertHolds(caller, before.permissions)
+      await applyPatch(reader, roleId, patch)
+      const after = existing(await findRole(reader, roleId))
+      return {
+        before,
+        after,
+        voided: takesAway(patch, before) ? await voidTokensOfHolders(reader, roleId) : [],
+      }
+    }).catch(conflictOf)
+    await this.#announcements.publish({
+      ...{ actor: caller.actor, action: 'role.update', tenantId: route.tenantId },
+      ...{ before: inAudit(before), after: inAudit(after), rolesChanged: true, voided },
+    })
+    return after
+  }
+
+  /** @throws PublicError NOT_FOUND, PERMISSION_DENIED, CONFLICT for a role that somebody has. */
+  async remove({ route, session }: Home, roleId: string, caller: Caller): Promise<void> {
+    const { tenantId } = route
+    const role = await changePeople(session, async ({ db }) => {
+      const role = existing(await findRole({ tenantId, db }, roleId))
+      assertHolds(caller, role.permissions)
+      await db.delete(roles).where(and(eq(roles.tenantId, tenantId), eq(roles.id, roleId)))
+      return role
+    }).catch(conflictOf)
+    const record = { actor: caller.actor, action: 'role.delete', tenantId }
+    await this.#announcements.publish({ ...record, before: inAudit(role), rolesChanged: true })
+  }
+}
+
+async function applyPatch(reader: Reader, roleId: string, { name, description, permissions }: RolePatch) {
+  const changes = { ...(name !== undefined && { name }), ...(description !== undefined && { description }) }
+  const ofRole = and(eq(roles.tenantId, reader.tenantId), eq(roles.id, roleId))
+  await reader.db
+    .update(roles)
+    .set({ ...changes, updatedAt: sql`now()` })
+    .where(ofRole)
+  if (permissions === undefined) return
+  await replacePermissions(reader, roleId, new PermissionSet(permissions).list)
+}
+
+function takesAway({ permissions }: RolePatch, before: Role): boolean {
+  if (permissions === undefined) return false
+  const left = new PermissionSet(permissions)
+  return before.permissions.some((permission) => !left.has(permission))
+}
+
+function existing(role: Role | null): Role {
+  if (role === null) throw fail('NOT_FOUND')
+  return role
+}
+
+function inAudit({ id, name, description, permissions }: Role): Record<string, unknown> {
+  return { roleId: id, name, description, permissions }
+}
+
+function conflictOf(error: unknown): never {
+  const code = databaseError(error)?.code
+  if (code === UNIQUE_VIOLATION) {
+    const errors = [{ pointer: '/name', message: 'is taken' }]
+    throw fail('CONFLICT', { detail: 'The name is taken.', errors })
+  }
+  if (code !== undefined && STILL_REFERRED_TO.has(code)) {
+    throw fail('CONFLICT', { detail: 'Somebody has this role.' })
+  }
+  throw error
+}

@@ -1,0 +1,66 @@
+import { randomBytes } from 'node:crypto'
+import { expect } from 'vitest'
+import { query, superuserUrl } from '../support/database.ts'
+import type { Caller, TestTenant } from '../support/gateway.ts'
+import { API } from './support.ts'
+
+export const PASSWORD = 'correct horse battery staple'
+
+/** Somebody of a tenant, with what they need to come in. */
+export interface Person {
+  readonly id: string
+  readonly email: string
+  readonly password: string
+}
+
+/** The tokens of one login. */
+export interface Pair {
+  readonly accessToken: string
+  readonly refreshToken: string
+}
+
+let made = 0
+/** A name that nobody else in this file has. */
+export const fresh = (label: string) => `${label}-${randomBytes(4).toString('hex')}${made++}`
+
+/** Calls as somebody, for the paths below the prefix. */
+export function as(gateway: Caller, token: string) {
+  return (method: string, path: string, body?: unknown) =>
+    gateway.call(method, `${API}${path}`, { token, ...(body !== undefined && { body }) })
+}
+
+export async function addRole(gateway: Caller, { token }: TestTenant, permissions: readonly string[]) {
+  const { status, body, text } = await as(gateway, token)('POST', '/roles', {
+    name: fresh('role'),
+    permissions,
+  })
+  expect(status, text).toBe(201)
+  return body as { id: string; name: string }
+}
+
+/** Makes a user with a role of just these permissions. */
+export async function addPerson(
+  gateway: Caller,
+  { id: tenantId }: TestTenant,
+  more: { roles?: readonly string[] } = {},
+): Promise<Person> {
+  const person = { email: `${fresh('p')}@people.example`, password: PASSWORD }
+  const { status, body, text } = await gateway.operator('POST', `/tenants/${tenantId}/users`, {
+    ...person,
+    ...more,
+  })
+  expect(status, text).toBe(201)
+  return { ...person, id: body.id }
+}
+
+export async function signIn(gateway: Caller, { code }: TestTenant, { email, password }: Omit<Person, 'id'>) {
+  const body = { tenantCode: code, email, password }
+  const answer = await gateway.call('POST', `${API}/auth/login`, { body })
+  expect(answer.status, answer.text).toBe(200)
+  return answer.body as Pair
+}
+
+/** As a superuser in the database of a tenant, past everything that keeps tenants apart. */
+export function inDatabase(url: string, text: string, values: unknown[] = []) {
+  return query(superuserUrl(new URL(url).pathname.slice(1)), text, values)
+}

@@ -1,0 +1,231 @@
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { KNOWN_PERMISSIONS } from '../../src/identity/permissions.ts'
+import { dropAll } from '../support/database.ts'
+import type { TestGateway } from '../support/gateway.ts'
+import { addPerson, addRole, as, fresh, signIn } from './people.ts'
+import { API, expectProblem, type Homes, moveToOwnDatabase, NOBODY, openHomes, telling } from './support.ts'
+
+const GONE = { status: 404, code: 'NOT_FOUND' }
+const DENIED = { status: 403, code: 'PERMISSION_DENIED' }
+const CONFLICT = { status: 409, code: 'CONFLICT' }
+const VOID = { status: 401, code: 'TOKEN_INVALID' }
+
+let homes: Homes
+let gateway: TestGateway
+beforeAll(async () => {
+  homes = await openHomes({ LOGIN_RATE_LIMIT_PER_MINUTE: '100000' })
+  gateway = homes.gateway
+})
+afterAll(async () => {
+  await gateway?.close()
+  await dropAll()
+})
+
+const me = (token: string) => gateway.call('GET', `${API}/auth/me`, { token })
+
+describe.each(['shared', 'own'] as const)('roles of a tenant in a database that is %s', (home) => {
+  const call = (method: string, path: string, body?: unknown) =>
+    as(gateway, homes[home].token)(method, path, body)
+
+  test('are made, found, listed, changed and deleted', async () => {
+    const role = { name: fresh('clerk'), description: 'Writes', permissions: ['leases:*', 'properties:read'] }
+    const { status, body: made, headers } = await call('POST', '/roles', role)
+    expect(status).toBe(201)
+    expect(made).toEqual({
+      ...{ ...role, id: expect.any(String) },
+      ...{ createdAt: expect.stringMatching(/Z$/), updatedAt: expect.stringMatching(/Z$/) },
+    })
+    expect(headers.get('location')).toBe(`${API}/roles/${made.id}`)
+    expect((await call('GET', `/roles/${made.id}`)).body).toEqual(made)
+    expect((await call('GET', '/roles?limit=200')).body.data).toContainEqual(made)
+
+    const patch = { name: fresh('boss'), description: null, permissions: [] }
+    const changed = await call('PATCH', `/roles/${made.id}`, patch)
+    expect(changed.status).toBe(200)
+    expect(changed.body).toEqual({ ...made, ...patch, updatedAt: changed.body.updatedAt })
+    expect(changed.body.updatedAt > made.updatedAt).toBe(true)
+
+    expect((await call('DELETE', `/roles/${made.id}`)).status).toBe(204)
+    for (const method of ['GET', 'DELETE']) expectProblem(await call(method, `/roles/${made.id}`), GONE)
+    expectProblem(await call('PATCH', `/roles/${made.id}`, { name: 'x' }), GONE)
+  })
+
+  test('are listed in pages, oldest first, with the one that every tenant has', async () => {
+    for (let n = 0; n < 3; n++) await addRole(gateway, homes[home], [])
+    const names: string[] = []
+    for (let cursor = ''; ; ) {
+      const { body } = await call('GET', `/roles?limit=2${cursor && `&cursor=${cursor}`}`)
+      names.push(...body.data.map(({ name }: { name: string }) => name))
+      if (body.nextCursor === null) break
+      cursor = body.nextCursor
+    }
+    const { body: all } = await call('GET', '/roles?limit=200')
+    expect(names).toEqual(all.data.map(({ name }: { name: string }) => name))
+    expect(all.data[0]).toMatchObject({ name: 'admin', permissions: ['*'] })
+    expectProblem(await call('GET', '/roles?cursor=x'), { status: 400, code: 'INVALID_CURSOR' })
+  })
+
+  test('are made of permissions, of which the known ones are told', async () => {
+    expect((await call('GET', '/permissions')).body).toEqual({ data: KNOWN_PERMISSIONS })
+  })
+
+  test('say each permission once, and none that another covers', async () => {
+    const permissions = ['leases:write', 'leases:*', 'credits:read']
+    const { body } = await call('POST', '/roles', { name: fresh('r'), permissions })
+    expect(body.permissions).toEqual(['credits:read', 'leases:*'])
+  })
+
+  test.each([
+    [{}, ['/name', '/permissions']],
+    [{ name: '', permissions: [] }, ['/name']],
+    [{ name: 'a\tb', permissions: [] }, ['/name']],
+    [{ name: 'x'.repeat(101), permissions: [] }, ['/name']],
+    [{ name: 'x', permissions: ['leases'] }, ['/permissions/0']],
+    [{ name: 'x', permissions: ['leases:read', '*:read'] }, ['/permissions/1']],
+    [{ name: 'x', permissions: [], description: 7 }, ['/description']],
+    [{ name: 'x', permissions: [], tenantId: NOBODY }, ['/tenantId']],
+  ])('are not made from %j', async (body, pointers) => {
+    expectProblem(await call('POST', '/roles', body), { status: 400, code: 'VALIDATION_FAILED', pointers })
+  })
+
+  test('have a name that no other of the tenant has', async () => {
+    const [{ name }, other] = [
+      await addRole(gateway, homes[home], []),
+      await addRole(gateway, homes[home], []),
+    ]
+    const taken = { ...CONFLICT, pointers: ['/name'] }
+    expectProblem(await call('POST', '/roles', { name, permissions: [] }), taken)
+    expectProblem(await call('PATCH', `/roles/${other.id}`, { name }), taken)
+    const theirs = await as(gateway, homes.stranger.token)('POST', '/roles', { name, permissions: [] })
+    expect(theirs.status).toBe(201)
+  })
+
+  test('of another tenant are like those that do not exist', async () => {
+    const { id } = await addRole(gateway, homes.stranger, [])
+    for (const [method, body] of [['GET'], ['PATCH', { name: 'mine' }], ['DELETE']] as const) {
+      const [theirs, nobodys] = [
+        await call(method, `/roles/${id}`, body),
+        await call(method, `/roles/${NOBODY}`, body),
+      ]
+      expectProblem(theirs, GONE)
+      expect(telling(theirs)).toEqual(telling(nobodys))
+    }
+  })
+
+  test('that somebody has are not deleted', async () => {
+    const role = await addRole(gateway, homes[home], [])
+    const person = await addPerson(gateway, homes[home], { roles: [role.name] })
+    expectProblem(await call('DELETE', `/roles/${role.id}`), CONFLICT)
+    expect((await call('GET', `/users/${person.id}`)).body.roles).toEqual([role.name])
+    await call('PATCH', `/users/${person.id}`, { roles: [] })
+    expect((await call('DELETE', `/roles/${role.id}`)).status).toBe(204)
+  })
+
+  test('that lose a permission take it from those who have them at once; what they gain comes with the next token', async () => {
+    const role = await addRole(gateway, homes[home], ['leases:read', 'properties:read'])
+    const person = await addPerson(gateway, homes[home], { roles: [role.name] })
+    const pair = await signIn(gateway, homes[home], person)
+    const change = (permissions: string[]) => call('PATCH', `/roles/${role.id}`, { permissions })
+    expect((await change(['leases:*', 'properties:read'])).status).toBe(200)
+    expect((await me(pair.accessToken)).body.permissions).toEqual(['leases:read', 'properties:read'])
+    expect((await change(['leases:*'])).status).toBe(200)
+    expectProblem(await me(pair.accessToken), VOID)
+    const { body: next } = await gateway.call('POST', `${API}/auth/refresh`, {
+      body: { refreshToken: pair.refreshToken },
+    })
+    expect((await me(next.accessToken)).body.permissions).toEqual(['leases:*'])
+  })
+
+  test('keep the name under which people have them when it changes', async () => {
+    const role = await addRole(gateway, homes[home], ['leases:read'])
+    const person = await addPerson(gateway, homes[home], { roles: [role.name] })
+    const name = fresh('renamed')
+    expect((await call('PATCH', `/roles/${role.id}`, { name })).status).toBe(200)
+    expect((await call('GET', `/users/${person.id}`)).body.roles).toEqual([name])
+  })
+
+  test('are changed by those who may, within what they hold', async () => {
+    const clerk = await addRole(gateway, homes[home], ['roles:*', 'leases:read'])
+    const person = await addPerson(gateway, homes[home], { roles: [clerk.name] })
+    const { accessToken } = await signIn(gateway, homes[home], person)
+    const ask = as(gateway, accessToken)
+    const more = await addRole(gateway, homes[home], ['leases:read', 'leases:write'])
+    const denied = { ...DENIED, required: 'leases:write' }
+    expectProblem(await ask('POST', '/roles', { name: fresh('r'), permissions: ['leases:write'] }), denied)
+    expectProblem(
+      await ask('PATCH', `/roles/${clerk.id}`, { permissions: ['roles:*', 'leases:write'] }),
+      denied,
+    )
+    // Neither what a stronger role is called nor what it holds.
+    expectProblem(await ask('PATCH', `/roles/${more.id}`, { permissions: [] }), denied)
+    expectProblem(await ask('PATCH', `/roles/${more.id}`, { name: fresh('r') }), denied)
+    expectProblem(await ask('DELETE', `/roles/${more.id}`), denied)
+    const made = await ask('POST', '/roles', { name: fresh('r'), permissions: ['leases:read'] })
+    expect(made.status, made.text).toBe(201)
+
+    const reader = await addRole(gateway, homes[home], ['roles:read'])
+    const looker = await addPerson(gateway, homes[home], { roles: [reader.name] })
+    const look = as(gateway, (await signIn(gateway, homes[home], looker)).accessToken)
+    expect((await look('GET', `/roles/${more.id}`)).status).toBe(200)
+    for (const [method, path] of [
+      ['POST', '/roles'],
+      ['PATCH', `/roles/${more.id}`],
+      ['DELETE', `/roles/${more.id}`],
+    ])
+      expectProblem(await look(method as string, path as string), { ...DENIED, required: 'roles:write' })
+    const nobody = as(
+      gateway,
+      (await signIn(gateway, homes[home], await addPerson(gateway, homes[home]))).accessToken,
+    )
+    for (const path of ['/roles', `/roles/${more.id}`, '/permissions'])
+      expectProblem(await nobody('GET', path), { ...DENIED, required: 'roles:read' })
+  })
+
+  test('stand in the audit log', async () => {
+    const { id, name } = await addRole(gateway, homes[home], ['leases:read'])
+    await call('PATCH', `/roles/${id}`, { permissions: [] })
+    await call('DELETE', `/roles/${id}`)
+    const { body } = await gateway.operator('GET', `/audit-log?tenantId=${homes[home].id}&limit=50`)
+    const about = body.data.filter(
+      ({ before, after }: Record<string, { roleId?: string } | null>) => (after ?? before)?.roleId === id,
+    )
+    expect(about.map(({ action }: { action: string }) => action)).toEqual([
+      'role.delete',
+      'role.update',
+      'role.create',
+    ])
+    expect(about[1]).toMatchObject({
+      before: { name, permissions: ['leases:read'] },
+      after: { permissions: [] },
+    })
+  })
+
+  test('leave the tenant an administrator, also when its two last roles are emptied at once', async () => {
+    const tenant = await gateway.createTenant()
+    if (home === 'own') await moveToOwnDatabase(gateway, tenant.id)
+    const { body } = await as(gateway, tenant.token)('GET', '/roles')
+    const first = `/roles/${body.data[0].id}`
+    const admin = await as(gateway, tenant.token)('PATCH', first, { permissions: ['users:*'] })
+    expectProblem(admin, CONFLICT)
+    for (let round = 0; round < 4; round++) {
+      const ours = as(gateway, await gateway.login(tenant.code, tenant.admin))
+      const second = await addRole(
+        gateway,
+        { ...tenant, token: await gateway.login(tenant.code, tenant.admin) },
+        ['*'],
+      )
+      const person = await addPerson(gateway, tenant, { roles: [second.name] })
+      const theirs = as(gateway, (await signIn(gateway, tenant, person)).accessToken)
+      const answers = await Promise.all([
+        ours('PATCH', first, { permissions: [] }),
+        theirs('PATCH', `/roles/${second.id}`, { permissions: [] }),
+      ])
+      const statuses = answers.map(({ status }) => status)
+      expect(statuses.toSorted(), answers.map(({ text }) => text).join()).toEqual([200, 409])
+      // The next round begins as this one did.
+      if (statuses[0] === 200) expect((await theirs('PATCH', first, { permissions: ['*'] })).status).toBe(200)
+      const left = await gateway.operator('DELETE', `/tenants/${tenant.id}/users/${person.id}`)
+      expect(left.status, left.text).toBe(204)
+    }
+  })
+})

@@ -1,0 +1,65 @@
+import { once } from 'node:events'
+import { createServer, type Server, type ServerResponse } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { type CryptoKey, exportJWK, generateKeyPair, type JWK, SignJWT } from 'jose'
+
+type Answer = (response: ServerResponse) => void
+
+/** An identity provider as small as can be: it publishes keys on a loopback port, or misbehaves as it is told. */
+export class KeyServer {
+  readonly #server: Server
+  readonly #signers = new Map<string, { alg: string; key: CryptoKey }>()
+  keys: JWK[] = []
+  /** Paths asked for. */
+  readonly requests: string[] = []
+  answer: Answer = (response) => response.end(JSON.stringify({ keys: this.keys }))
+
+  private constructor(server: Server) {
+    this.#server = server
+    server.on('request', (request, response) => {
+      this.requests.push(request.url ?? '')
+      this.answer(response)
+    })
+  }
+
+  static async start(): Promise<KeyServer> {
+    const server = createServer()
+    server.listen(0, '127.0.0.1')
+    await once(server, 'listening')
+    return new KeyServer(server)
+  }
+
+  get url(): string {
+    return `http://127.0.0.1:${(this.#server.address() as AddressInfo).port}`
+  }
+
+  get jwksUri(): string {
+    return `${this.url}/jwks`
+  }
+
+  /** Publishes one more key. */
+  async addKey(kid: string, alg = 'ES256', more: Partial<JWK> = {}): Promise<void> {
+    const { publicKey, privateKey } = await generateKeyPair(alg, { extractable: true })
+    this.#signers.set(kid, { alg, key: privateKey })
+    this.keys.push({ ...(await exportJWK(publicKey)), kid, alg, use: 'sig', ...more })
+  }
+
+  /** A token with these claims as they are. */
+  sign(claims: object, { kid, header = {} }: { kid: string; header?: object }): Promise<string> {
+    const signer = this.#signers.get(kid)
+    if (signer === undefined) throw new Error(`there is no key ${kid}`)
+    const signing = new SignJWT({ ...claims }).setProtectedHeader({
+      alg: signer.alg,
+      kid,
+      typ: 'JWT',
+      ...header,
+    })
+    return signing.sign(signer.key)
+  }
+
+  async close(): Promise<void> {
+    this.#server.closeAllConnections()
+    this.#server.close()
+    await once(this.#server, 'close')
+  }
+}

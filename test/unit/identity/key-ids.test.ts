@@ -1,0 +1,40 @@
+import { describe, expect, test } from 'vitest'
+import { DataKey } from '../../../src/crypto/keyring.ts'
+import { makeKid, ownerOfKid } from '../../../src/identity/key-ids.ts'
+
+const TENANT = '01890000-0000-7000-8000-00000000000a'
+const dataKey = DataKey.generate()
+
+describe('the name of a key', () => {
+  test('says whose key it is', () => {
+    expect(ownerOfKid(dataKey, makeKid(dataKey, TENANT))).toBe(TENANT)
+    expect(ownerOfKid(dataKey, makeKid(dataKey, null))).toBeNull()
+    expect(makeKid(dataKey, TENANT)).toMatch(/^t\.[\w-]{22}\.[\w-]{12}\.[\w-]{11}$/)
+    expect(makeKid(dataKey, TENANT)).not.toBe(makeKid(dataKey, TENANT))
+  })
+
+  test('is no name of ours when we did not give it, whatever was changed', () => {
+    for (const kid of [makeKid(dataKey, TENANT), makeKid(dataKey, null)]) {
+      expect(ownerOfKid(DataKey.generate(), kid)).toBeUndefined()
+      for (let i = 0; i < kid.length; i += 1) {
+        for (const letter of ['A', 'B', '_', '.', '=']) {
+          const forged = `${kid.slice(0, i)}${letter}${kid.slice(i + 1)}`
+          if (forged !== kid) expect(ownerOfKid(dataKey, forged)).toBeUndefined()
+        }
+      }
+    }
+  })
+
+  test.each([
+    '',
+    's',
+    't.',
+    't..',
+    's..',
+    '__proto__',
+    's.AAAAAAAAAAAA.AAAAAAAAAAA',
+    `t.${'A'.repeat(10_000)}`,
+  ])('is no name of ours: %j', (kid) => {
+    expect(ownerOfKid(dataKey, kid)).toBeUndefined()
+  })
+})

@@ -1,0 +1,49 @@
+import { describe, expect, test } from 'vitest'
+import { LoginTurns } from '../../../src/identity/login-turns.ts'
+
+const FULL = { code: 'RATE_LIMITED', retryAfterSeconds: 1 }
+
+function stuck(turns: LoginTurns, tenantId: string) {
+  const { promise, resolve, reject } = Promise.withResolvers<string>()
+  return {
+    running: turns.run(tenantId, () => promise),
+    finish: () => resolve('done'),
+    break: () => reject(new Error('x')),
+  }
+}
+
+describe('logins under way', () => {
+  test('are bounded for a tenant, and leave room for the others', async () => {
+    const turns = new LoginTurns({ max: 4, maxOfTenant: 2 })
+    const ours = [stuck(turns, 'a'), stuck(turns, 'a')]
+    await expect(turns.run('a', async () => 'no')).rejects.toMatchObject(FULL)
+    await expect(turns.run('b', async () => 'yes')).resolves.toBe('yes')
+    ours[0]?.finish()
+    await expect(ours[0]?.running).resolves.toBe('done')
+    await expect(turns.run('a', async () => 'again')).resolves.toBe('again')
+  })
+
+  test('are bounded over all tenants', async () => {
+    const turns = new LoginTurns({ max: 3, maxOfTenant: 2 })
+    const all = ['a', 'a', 'b'].map((tenantId) => stuck(turns, tenantId))
+    let ran = false
+    const late = turns.run('c', async () => {
+      ran = true
+    })
+    await expect(late).rejects.toMatchObject(FULL)
+    expect(ran).toBe(false)
+    for (const one of all) one.finish()
+    await Promise.all(all.map(({ running }) => running))
+    await expect(turns.run('c', async () => 'yes')).resolves.toBe('yes')
+  })
+
+  test('give their turn back also when they fail', async () => {
+    const turns = new LoginTurns({ max: 1 })
+    for (let n = 0; n < 3; n++) {
+      const one = stuck(turns, 'a')
+      one.break()
+      await expect(one.running).rejects.toThrow('x')
+    }
+    await expect(turns.run('a', async () => 'yes')).resolves.toBe('yes')
+  })
+})

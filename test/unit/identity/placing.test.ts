@@ -1,0 +1,152 @@
+import { describe, expect, it } from 'vitest'
+import type { Route } from '../../../src/catalog/directory.ts'
+import { PermissionSet } from '../../../src/identity/permissions.ts'
+import { type Place, Placing, type Unplaced } from '../../../src/identity/placing.ts'
+import type { AccountIdentity, ExternalIdentity } from '../../../src/identity/principal.ts'
+import type { RolesOfTenant } from '../../../src/identity/role-book.ts'
+import { ACME, GONE, OTHER, routeOf } from '../http/fakes.ts'
+
+const NOBODY = '01900000-0000-7000-8000-0000000000ff'
+/** Its code is written as an id, and as that of `OTHER`. */
+const IMPOSTOR = '01900000-0000-7000-8000-00000000000d'
+const ROUTES = [
+  routeOf(ACME, 'acme'),
+  routeOf(OTHER, 'other'),
+  routeOf(GONE, 'gone', 'INACTIVE'),
+  routeOf(IMPOSTOR, OTHER),
+]
+const ROLES: Record<string, RolesOfTenant> = {
+  [ACME]: new Map([
+    ['clerk', ['leases:read']],
+    ['auditor', ['audit:read']],
+  ]),
+  [OTHER]: new Map([['clerk', ['*']]]),
+}
+
+function account(memberships: Record<string, string[]>, roles: string[] = []): AccountIdentity {
+  const authorization = new Map(Object.entries(memberships))
+  return { kind: 'account-token', accountId: 'a', authorization, roles, tokenId: 'j', generation: 0 }
+}
+
+function external(tenant: string, roles: string[] = [], permissions: string[] = []): ExternalIdentity {
+  const carried = new PermissionSet(permissions)
+  return {
+    kind: 'external-token',
+    issuer: 'https://i.example',
+    subject: 's',
+    tenant,
+    roles,
+    permissions: carried,
+  }
+}
+
+const byId = (id: string) => ROUTES.find((route) => route.tenantId === id)
+const byCode = (code: string) => ROUTES.find((route) => route.code === code)
+
+/** Warm: everything is at hand. Cold: nothing is, and every look-up waits. */
+function placing({ warm }: { warm: boolean }, roles = ROLES) {
+  const at = (found: Route | undefined) => (warm ? found : undefined)
+  const rolesOf = ({ tenantId }: Route) => roles[tenantId] ?? new Map()
+  return new Placing({
+    directory: {
+      peekById: (id) => at(byId(id)),
+      peekByCode: (code) => at(byCode(code)),
+      byId: async (id) => byId(id.toLowerCase()) ?? null,
+      byCode: async (code) => byCode(code) ?? null,
+    },
+    roleBook: {
+      peek: (route) => (warm ? rolesOf(route) : undefined),
+      find: async (route) => rolesOf(route),
+    },
+  })
+}
+
+async function outcome(identity: Unplaced, code?: string, warm = false): Promise<string> {
+  try {
+    const { route, principal } = await placing({ warm }).place(identity, code)
+    expect(principal).toMatchObject({ tenantId: route.tenantId, tenantCode: route.code })
+    return `${route.code}: ${principal.permissions.list.join()}`
+  } catch (error) {
+    return (error as { code: string }).code
+  }
+}
+
+const two = { [ACME]: ['clerk'], [OTHER]: ['clerk'] }
+const cases: [string, Unplaced, string | undefined, string][] = [
+  ['an account in its only tenant', account({ [ACME]: ['clerk'] }), undefined, 'acme: leases:read'],
+  ['an account that confirms it', account({ [ACME]: ['clerk'] }), 'acme', 'acme: leases:read'],
+  ['an account that picks', account(two), 'other', 'other: *'],
+  ['an account that does not pick', account(two), undefined, 'TENANT_AMBIGUOUS'],
+  ['an account that picks by id', account({ [ACME]: ['clerk'] }), ACME, 'CROSS_TENANT_ACCESS'],
+  ['an account that picks nothing', account({ [ACME]: ['clerk'] }), '', 'CROSS_TENANT_ACCESS'],
+  ['an account at a stranger', account({ [ACME]: ['clerk'] }), 'other', 'CROSS_TENANT_ACCESS'],
+  ['an account at nobody', account({ [ACME]: ['clerk'] }), 'nobody', 'CROSS_TENANT_ACCESS'],
+  ['an account at a sleeping stranger', account({ [ACME]: ['clerk'] }), 'gone', 'CROSS_TENANT_ACCESS'],
+  ['an account in a sleeping tenant', account({ [GONE]: [] }), undefined, 'TENANT_NOT_FOUND'],
+  ['an account that picks a sleeping tenant', account({ [GONE]: [] }), 'gone', 'TENANT_NOT_FOUND'],
+  ['an account of a tenant that is not there', account({ [NOBODY]: [] }), undefined, 'TENANT_NOT_FOUND'],
+  ['an account without tenants', account({}, ['clerk']), undefined, 'CROSS_TENANT_ACCESS'],
+  ['an account without tenants that names one', account({}, ['clerk']), 'acme', 'CROSS_TENANT_ACCESS'],
+  ['an account with roles everywhere', account({ [ACME]: [] }, ['clerk']), undefined, 'acme: leases:read'],
+  [
+    'an account with roles here and everywhere',
+    account({ [ACME]: ['clerk'] }, ['auditor', 'clerk']),
+    undefined,
+    'acme: audit:read,leases:read',
+  ],
+  ['an account with roles that nobody defined', account({ [ACME]: ['x', '*'] }), undefined, 'acme: '],
+  ['an external person, by code', external('acme', ['clerk']), undefined, 'acme: leases:read'],
+  ['an external person, by id', external(ACME, ['clerk']), undefined, 'acme: leases:read'],
+  ['an external person, by an id in capitals', external(ACME.toUpperCase()), undefined, 'acme: '],
+  ['an external person who confirms it', external('acme'), 'acme', 'acme: '],
+  ['an external person who contradicts it', external('acme'), 'other', 'CROSS_TENANT_ACCESS'],
+  ['an external person who contradicts it with nobody', external('acme'), 'nobody', 'CROSS_TENANT_ACCESS'],
+  ['an external person of nobody', external('nobody'), undefined, 'TENANT_NOT_FOUND'],
+  ['an external person of a sleeping tenant', external('gone'), undefined, 'TENANT_NOT_FOUND'],
+  ['an external person of one whose id is a code', external(OTHER, ['clerk']), undefined, 'other: *'],
+  [
+    'an external person with permissions and roles',
+    external('acme', ['clerk'], ['media:read']),
+    undefined,
+    'acme: leases:read,media:read',
+  ],
+]
+
+describe.each([true, false])('with all at hand: %s,', (warm) => {
+  it.each(cases)('%s', async (_case, identity, code, expected) => {
+    expect(await outcome(identity, code, warm)).toBe(expected)
+  })
+})
+
+describe('a warm request', () => {
+  it('waits for nothing, and makes nothing that was made before', () => {
+    const place = placing({ warm: true })
+    for (const identity of [account(two), external('acme', ['clerk'])]) {
+      const code = identity.kind === 'account-token' ? 'acme' : undefined
+      const first = place.place(identity, code)
+      expect(first).not.toBeInstanceOf(Promise)
+      expect(place.place(identity, code)).toBe(first)
+    }
+  })
+
+  it('is judged by the roles as they are now', () => {
+    const roles = { ...ROLES }
+    const place = placing({ warm: true }, roles)
+    const identity = account({ [ACME]: ['clerk'] })
+    const permissions = () => (place.place(identity, undefined) as Place).principal.permissions.list
+    expect(permissions()).toEqual(['leases:read'])
+    roles[ACME] = new Map()
+    expect(permissions()).toEqual([])
+  })
+
+  it('asks nothing of a tenant whose roles do not matter', () => {
+    const deaf = { peek: () => expect.unreachable(), find: () => expect.unreachable() }
+    const place = new Placing({
+      directory: { peekById: byId, peekByCode: byCode, byId: deaf.find, byCode: deaf.find },
+      roleBook: deaf,
+    })
+    const { principal } = place.place(external('acme', [], ['media:read']), undefined) as Place
+    expect(principal).toMatchObject({ kind: 'external', subject: 'https://i.example|s' })
+    expect((place.place(account({ [ACME]: [] }), undefined) as Place).principal.permissions.list).toEqual([])
+  })
+})

@@ -1,0 +1,43 @@
+import { describe, expect, test } from 'vitest'
+import { Refresher } from '../../../src/lib/refresher.ts'
+
+function setUp() {
+  const readings: PromiseWithResolvers<void>[] = []
+  const failures: unknown[] = []
+  const read = () => {
+    const reading = Promise.withResolvers<void>()
+    readings.push(reading)
+    return reading.promise
+  }
+  return { readings, failures, refresher: new Refresher(read, (error) => failures.push(error)) }
+}
+
+const settled = () => new Promise((resolve) => setImmediate(resolve))
+
+describe('Refresher', () => {
+  test('reads when asked, and again only after a failure', async () => {
+    const { readings, failures, refresher } = setUp()
+    refresher.retry()
+    expect(readings).toHaveLength(0)
+    refresher.request()
+    readings[0]?.reject(new Error('away'))
+    await settled()
+    expect(failures).toHaveLength(1)
+    refresher.retry()
+    readings[1]?.resolve()
+    await settled()
+    refresher.retry()
+    expect(readings).toHaveLength(2)
+  })
+
+  test('does not take a reading for the answer to what was asked while it ran', async () => {
+    const { readings, refresher } = setUp()
+    refresher.request()
+    refresher.request()
+    readings[1]?.reject(new Error('away'))
+    readings[0]?.resolve()
+    await settled()
+    refresher.retry()
+    expect(readings).toHaveLength(3)
+  })
+})
