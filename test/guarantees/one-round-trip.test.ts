@@ -23,6 +23,7 @@ const BY_THE_CLOCK = [
   /\bskip locked\b/,
   /^\s*update client_keys as k set last_used_at/,
   /^listen /i,
+  /\baudit_seals\b|^select "seq", "hash" from "audit_log"/,
 ]
 
 interface Home {
