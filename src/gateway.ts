@@ -250,7 +250,8 @@ export class Gateway {
           return route === null ? null : { tenant: route, session: () => sessions.open(route) }
         },
       },
-      accountSignIn: { ...parts, limiter: new LoginLimiter(), turns: new LoginTurns() },
+      // For the turns all accounts are one tenant; no database of a tenant can make them hang.
+      accountSignIn: { ...parts, limiter: new LoginLimiter(), turns: new LoginTurns({ maxOfTenant: 32 }) },
       homeIsDown: (route) => parts.pools.isDown(route),
       operations: this.operations,
       probes: this.#probes(),

@@ -164,17 +164,19 @@ function createIdentity(options: GatewayOptions, catalog: ReturnType<typeof crea
 /** Those who change what stands in tenants' own databases and tell the catalog: people and their roles. */
 function createKeepers({
   store,
+  auditTrail,
   hasher,
   revocations,
   roleBook,
 }: {
   store: CatalogStore
+  auditTrail: AuditTrail
   hasher: PasswordHasher
   revocations: Revocations
   roleBook: RoleBook
 }) {
   const announcements = new Announcements({
-    store,
+    ...{ store, auditTrail },
     apply: (change) => {
       revocations.apply(change)
       if (change.kind === 'role' && change.tenantId !== null) roleBook.invalidate(change.tenantId)

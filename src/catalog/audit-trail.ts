@@ -1,3 +1,4 @@
+import { PublicError } from '../errors.ts'
 import { type AuditRecord, auditValues, systemActor } from './audit.ts'
 import { auditLog } from './schema.ts'
 import { type CatalogStore, catalogErrors } from './store.ts'
@@ -10,6 +11,8 @@ export interface AuditTrailOptions {
   /** Different events kept while the catalog cannot be reached; what comes beyond is only counted. */
   readonly max?: number
 }
+
+type AuditInsert = typeof auditLog.$inferInsert
 
 interface Gathered {
   readonly record: AuditRecord
@@ -71,12 +74,32 @@ export class AuditTrail {
     const rows = [...noted.map(rowOf), ...(dropped > 0 ? [droppedRow(dropped)] : [])]
     for (let from = 0; from < rows.length; from += BATCH) {
       try {
-        await catalogErrors(this.#options.store.db.insert(auditLog).values(rows.slice(from, from + BATCH)))
+        await this.#insert(rows.slice(from, from + BATCH))
       } catch (err) {
         this.#options.log.warn({ err, waiting: rows.length - from }, 'audit events wait for the catalog')
         this.#keep(noted.slice(from), dropped)
         return
       }
+    }
+  }
+
+  /** What the catalog does not take for itself must not keep the others from it: it is told in the log, and counted. */
+  async #insert(rows: AuditInsert[]): Promise<void> {
+    try {
+      await catalogErrors(this.#options.store.db.insert(auditLog).values(rows))
+    } catch (err) {
+      if (err instanceof PublicError) throw err
+      const [row] = rows
+      if (rows.length !== 1 || row === undefined) {
+        const middle = Math.ceil(rows.length / 2)
+        await this.#insert(rows.slice(0, middle))
+        await this.#insert(rows.slice(middle))
+        return
+      }
+      const { action, tenantId } = row
+      this.#options.log.warn({ err, action, tenantId }, 'an audit event was not taken')
+      this.#dropped += 1
+      this.#schedule(this.#options.gatherMs)
     }
   }
 

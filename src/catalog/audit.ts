@@ -36,6 +36,7 @@ export interface AuditFilter {
   hideHome?: boolean
 }
 
+const MAX_ACTOR_LENGTH = 512
 const CHAINED_BY_TRIGGER = { seq: 0, hash: Buffer.alloc(0) }
 
 /** The actor for what the service does by itself; `part` names which part of it. */
@@ -55,7 +56,8 @@ export function auditValues({ actor, action, tenantId, before, after }: AuditRec
   return {
     id: newId(),
     ...CHAINED_BY_TRIGGER,
-    ...{ actorType: type, actorId: id, requestId, address, action },
+    // An index holds it, and a tenant's own database may have given it.
+    ...{ actorType: type, actorId: id.slice(0, MAX_ACTOR_LENGTH), requestId, address, action },
     tenantId: acts ? homeTenantId : tenantId,
     actedForTenantId: acts ? tenantId : null,
     before: before ?? null,

@@ -54,12 +54,14 @@ export async function recordChanges(
   if (subjectIds.length === 0) return []
   await tx.execute(sql`select pg_advisory_xact_lock(${CHANGES_LOCK}::bigint)`)
   // A statement of its own: its snapshot, taken under the lock, sees the row of whoever held the lock before.
-  const last = sql`(select coalesce(max(seq), 0) from catalog_changes)`
-  const values = subjectIds.map((subjectId, i) => {
-    return { seq: sql<number>`${last} + ${i + 1}`, kind, tenantId, subjectId }
-  })
-  const rows = await tx.insert(catalogChanges).values(values).returning({ seq: catalogChanges.seq })
-  const numbers = rows.map(({ seq }) => seq)
+  // All subjects as one parameter: of these a statement has room for 65,535, and a role may have more holders than that.
+  const { rows } = await tx.execute<{ seq: string }>(sql`
+    insert into catalog_changes (seq, kind, tenant_id, subject_id)
+    select (select coalesce(max(seq), 0) from catalog_changes) + ord, ${kind}::text, ${tenantId}::uuid, subject
+    from unnest(${sql.param([...subjectIds])}::text[]) with ordinality as subjects (subject, ord)
+    order by ord
+    returning seq`)
+  const numbers = rows.map(({ seq }) => Number(seq)).toSorted((a, b) => a - b)
   await tx.execute(sql`select pg_notify(${CHANNEL}, ${String(numbers.at(-1))})`)
   return numbers
 }

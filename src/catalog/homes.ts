@@ -59,14 +59,17 @@ export async function makeHome(tx: CatalogTx, home: NewHome): Promise<boolean> {
 /**
  * Brings the tenant back to the shared database and removes its own ones from the catalog; the epoch counts up by one.
  *
- * Answers false, with nothing written, when the tenant is not at `epoch` any more.
+ * Answers false, with nothing written, when the tenant is not at `epoch` any more or another entry became its home.
  */
 export async function leaveHome(
   tx: CatalogTx,
-  { tenantId, epoch, actor }: { tenantId: string; epoch: number; actor: Actor },
+  { tenantId, entryId, epoch, actor }: { tenantId: string; entryId: string; epoch: number; actor: Actor },
 ): Promise<boolean> {
   const tenant = await lockTenant(tx, tenantId)
   if (tenant?.epoch !== epoch) return false
+  const home = await tx.select({ id: tenantDatabases.id }).from(tenantDatabases).where(currentOf(tenantId))
+  // A copy that stands in for a lost home keeps its epoch.
+  if (home[0]?.id !== entryId) return false
   await tx.delete(tenantDatabases).where(eq(tenantDatabases.tenantId, tenantId))
   await settle(tx, tenant, { placement: 'shared', epoch: epoch + 1, databaseId: null, actor })
   return true

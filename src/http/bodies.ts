@@ -47,6 +47,19 @@ export function pageView<Row, View>(page: Page<Row>, view: (row: Row) => View): 
   return { data: page.data.map(view), nextCursor: page.nextCursor }
 }
 
+/**
+ * A moment that a database can hold. ISO 8601 also writes leap seconds and years that neither side knows.
+ * @throws PublicError VALIDATION_FAILED
+ */
+export function momentOf(text: string, pointer: string): Date {
+  const moment = new Date(text)
+  const year = moment.getUTCFullYear()
+  if (year >= 1 && year <= 9999) return moment
+  throw fail('VALIDATION_FAILED', {
+    errors: [{ pointer, message: 'must be a moment of the years 1 to 9999' }],
+  })
+}
+
 /** `{id}` of a path below `/tenants`. What cannot be an id is the id of no tenant. */
 export function tenantIdOf(params: unknown): string {
   const { id } = params as { id: string }

@@ -173,6 +173,9 @@ function refuseWhatIsNotDeclared(route: RouteOptions): void {
 
 /** Unknown paths are answered before anything of their body is read; so is U+0000, which no text can hold. */
 function assertKnownPath(request: FastifyRequest): Error | undefined {
+  // RFC 9112, section 3.2.
+  if (request.headers.host === undefined && request.raw.httpVersion === '1.1')
+    return fail('VALIDATION_FAILED', { detail: 'The request has no Host.' })
   if (request.is404) return fail('NOT_FOUND')
   if (request.url.includes('%00')) return fail('VALIDATION_FAILED', { detail: 'The URL holds U+0000.' })
   return undefined

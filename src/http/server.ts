@@ -1,3 +1,4 @@
+import type { Socket } from 'node:net'
 import underPressure from '@fastify/under-pressure'
 import {
   type FastifyBaseLogger,
@@ -35,6 +36,7 @@ import { compileValidator } from './validation.ts'
 const API_PREFIX = '/api/v1'
 const BODY_LIMIT_BYTES = 1024 * 1024
 const REQUEST_TIMEOUT_MS = 30_000
+const HEADERS_TIMEOUT_MS = 15_000
 const KEEP_ALIVE_TIMEOUT_MS = 72_000
 const MAX_PARAM_LENGTH = 200
 const OVERLOAD_EVENT_LOOP_DELAY_MS = 2_000
@@ -67,6 +69,12 @@ export function createServer(deps: HttpDeps): FastifyInstance {
     genReqId: requestIdOf,
     bodyLimit: BODY_LIMIT_BYTES,
     requestTimeout: deps.settings.requestTimeoutMs ?? REQUEST_TIMEOUT_MS,
+    // Node looks for those who are late twice a minute, unless told otherwise.
+    http: {
+      headersTimeout: HEADERS_TIMEOUT_MS,
+      connectionsCheckingInterval: 5_000,
+      requireHostHeader: false,
+    },
     connectionTimeout: 0,
     keepAliveTimeout: KEEP_ALIVE_TIMEOUT_MS,
     forceCloseConnections: 'idle',
@@ -76,6 +84,7 @@ export function createServer(deps: HttpDeps): FastifyInstance {
     frameworkErrors: (error, request, reply) => void sendProblem(error, request, reply),
     clientErrorHandler: answerClientError,
   })
+  answerUnusual(server)
   server.setValidatorCompiler(compileValidator)
   acceptJsonBodies(server)
   answerErrorsAsProblems(server)
@@ -85,6 +94,13 @@ export function createServer(deps: HttpDeps): FastifyInstance {
   shedLoad(server)
   registerRoutes(server, deps)
   return server
+}
+
+/** What Node would answer by itself, without a word of why. */
+function answerUnusual({ server }: FastifyInstance): void {
+  // RFC 9110, section 10.1.1: an expectation that is not known may be passed over.
+  server.on('checkExpectation', (request, response) => server.emit('request', request, response))
+  server.on('connect', (_request, socket) => answerClientError(new Error('CONNECT'), socket as Socket))
 }
 
 /** Measures and logs each request once, when it is over. */

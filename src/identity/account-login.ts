@@ -8,7 +8,7 @@ import { membershipsOf } from './account-memberships.ts'
 import type { Origin } from './login.ts'
 import type { LoginLimiter } from './login-limiter.ts'
 import type { LoginTurns } from './login-turns.ts'
-import { MAX_PASSWORD_BYTES, type PasswordHasher, passwordTooLong } from './passwords.ts'
+import { ACCOUNTS_SHARE, MAX_PASSWORD_BYTES, type PasswordHasher, passwordTooLong } from './passwords.ts'
 import type { AccessTokens } from './tokens.ts'
 
 export interface AccountCredentials {
@@ -103,7 +103,7 @@ async function provePassword({ store, hasher }: AccountSignInParts, trial: Trial
   trial.accountId = row?.id ?? null
   const active = row?.status === 'ACTIVE' ? row : null
   // Also for nobody: the hash is computed all the same, so that the time does not tell.
-  const matches = await hasher.verify(active?.passwordHash ?? null, password)
+  const matches = await hasher.verify(active?.passwordHash ?? null, password, ACCOUNTS_SHARE)
   if (active === null || !matches) throw fail('INVALID_CREDENTIALS')
   if (hasher.isWeak(active.passwordHash)) await strengthen({ store, hasher }, active, password)
   return active
@@ -115,7 +115,7 @@ async function strengthen(
   { id, passwordHash: old }: AccountRow,
   password: string,
 ): Promise<void> {
-  const passwordHash = await hasher.hash(password)
+  const passwordHash = await hasher.hash(password, ACCOUNTS_SHARE)
   const query = store.db.update(accounts).set({ passwordHash })
   await catalogErrors(query.where(and(eq(accounts.id, id), eq(accounts.passwordHash, old))))
 }

@@ -17,7 +17,7 @@ import {
   recordMemberships,
 } from './account-memberships.ts'
 import type { PageRequest } from './client-keys.ts'
-import type { PasswordHasher } from './passwords.ts'
+import { ACCOUNTS_SHARE, type PasswordHasher } from './passwords.ts'
 import { type Revocations, voidTokens } from './revocations.ts'
 
 export interface NewAccount {
@@ -89,7 +89,7 @@ export class Accounts {
     const memberships = (input.memberships ?? []).map(normalized)
     assertAccount({ ...input, memberships }, DEFAULT_AUTH_CONFIG.passwordPolicy)
     assertCarriable(roles, memberships)
-    const passwordHash = await this.#hasher.hash(password)
+    const passwordHash = await this.#hasher.hash(password, ACCOUNTS_SHARE)
     const values = { id: newId(), email: email.toLowerCase(), name, roles: [...new Set(roles)], passwordHash }
     return this.#store.transaction(async (tx) => {
       const [row] = await tx.insert(accounts).values(values).onConflictDoNothing().returning()
@@ -137,7 +137,8 @@ export class Accounts {
   async patch(id: string, patch: AccountPatch, actor: Actor): Promise<Account> {
     assertAccount(patch, DEFAULT_AUTH_CONFIG.passwordPolicy)
     const { password } = patch
-    const passwordHash = password === undefined ? undefined : await this.#hasher.hash(password)
+    const passwordHash =
+      password === undefined ? undefined : await this.#hasher.hash(password, ACCOUNTS_SHARE)
     return this.#change(id, async (tx, before) => {
       const changed = { ...changesOf(before, patch), ...(passwordHash !== undefined && { passwordHash }) }
       if (Object.keys(changed).length === 0) return { result: await shown(tx, before), takesAway: false }

@@ -69,7 +69,9 @@ export async function createAdmin(
 ): Promise<PublicUser> {
   const known = await findForLogin(session, input)
   if (known === null) assertUser(input, policy)
-  const values = known ? null : userValues(session.tenantId, input, await hasher.hash(input.password))
+  const values = known
+    ? null
+    : userValues(session.tenantId, input, await hasher.hash(input.password, session.tenantId))
   await session
     .transaction(async (db) => {
       const reader = { tenantId: session.tenantId, db }

@@ -1,6 +1,8 @@
 import { type AuditRecord, recordAudit } from '../catalog/audit.ts'
+import type { AuditTrail } from '../catalog/audit-trail.ts'
 import { type CatalogChange, recordChange, recordChanges } from '../catalog/changes.ts'
 import type { CatalogStore } from '../catalog/store.ts'
+import { fail, PublicError } from '../errors.ts'
 
 /** What the catalog is to know of a change in a tenant's own database. */
 export interface Announcement extends AuditRecord {
@@ -13,13 +15,19 @@ export interface Announcement extends AuditRecord {
 
 export interface AnnouncementsOptions {
   readonly store: CatalogStore
+  /** Where a record waits that could not be written with its announcement. */
+  readonly auditTrail: Pick<AuditTrail, 'note'>
   /** Called with the changes just made, so that this process need not wait for its own news. */
   readonly apply: (change: CatalogChange) => void
 }
 
+const STANDS =
+  'The change was made, and the audit log will say so, but the rest of the service could not be told. Repeat it, unless it made something.'
+
 /**
  * Tells the catalog what was changed in a tenant's own database: the audit log, and the replicas. It cannot be done in the
- * same transaction, so it comes right after; where it fails the caller is told, and may repeat the whole.
+ * same transaction, so it comes right after; where it fails the caller is told, and may repeat the whole. The audit record
+ * is written then as well, later and marked: what was made cannot be made again, and stands there whatever the caller does.
  */
 export class Announcements {
   readonly #options: AnnouncementsOptions
@@ -29,10 +37,17 @@ export class Announcements {
   }
 
   /** @throws PublicError CATALOG_UNAVAILABLE */
-  async publish({ voided = [], rolesChanged = false, ...record }: Announcement): Promise<void> {
-    const { store, apply } = this.#options
+  async publish(announcement: Announcement): Promise<void> {
+    const changes = await this.#record(announcement).catch((error: unknown) => {
+      this.#options.auditTrail.note(unannounced(announcement))
+      throw error instanceof PublicError ? fail(error.code, { ...error.extra, detail: STANDS }) : error
+    })
+    for (const change of changes) this.#options.apply(change)
+  }
+
+  #record({ voided = [], rolesChanged = false, ...record }: Announcement): Promise<CatalogChange[]> {
     const { tenantId } = record
-    const changes = await store.transaction(async (tx) => {
+    return this.#options.store.transaction(async (tx) => {
       await recordAudit(tx, record)
       const made: CatalogChange[] = []
       if (rolesChanged) {
@@ -49,6 +64,13 @@ export class Announcements {
       const tokens = subjects.map((subjectId, i) => ({ seq: numbers[i] ?? 0, subjectId }))
       return [...made, ...tokens.map((change) => ({ kind: 'tokens' as const, tenantId, ...change }))]
     })
-    for (const change of changes) apply(change)
   }
+}
+
+/** The record that is written later. The trail makes one row of what has the same `after`: so that names whom it is about. */
+function unannounced({ actor, action, tenantId, before, after }: Announcement): AuditRecord {
+  const { userId, roleId } = { ...before, ...after }
+  const about = { ...(userId !== undefined && { userId }), ...(roleId !== undefined && { roleId }) }
+  const marked = { ...about, ...after, announced: false }
+  return { actor, action, tenantId, ...(before && { before }), after: marked }
 }

@@ -9,7 +9,8 @@ export interface LoginTurnsOptions {
 
 /**
  * How many logins may be under way. Each needs a few statements and a hash, and hashes take turns: a
- * flood is refused here, at once, before it has cost a statement, and a flood at one tenant leaves room for the others.
+ * flood is refused here, at once, before it has cost a statement, and a flood at one tenant, or a tenant's database that
+ * hangs, leaves room for the others.
  */
 export class LoginTurns {
   readonly #max: number
@@ -17,7 +18,7 @@ export class LoginTurns {
   readonly #underWay = new Map<string, number>()
   #total = 0
 
-  constructor({ max = 64, maxOfTenant = 32 }: LoginTurnsOptions = {}) {
+  constructor({ max = 128, maxOfTenant = 16 }: LoginTurnsOptions = {}) {
     this.#max = max
     this.#maxOfTenant = maxOfTenant
   }

@@ -136,7 +136,7 @@ export interface Logout {
 
 /** Ends the refresh token's family, or all of its user's. Whatever is no token of a living tenant is ended already. */
 export async function logout(
-  parts: Pick<SignInParts, 'openTenant' | 'announcements'>,
+  parts: Pick<SignInParts, 'openTenant' | 'announcements' | 'auditTrail'>,
   refreshToken: string,
   { everywhere, origin }: Logout,
 ): Promise<void> {
@@ -144,10 +144,15 @@ export async function logout(
   const opened = token && (await parts.openTenant({ id: token.tenantId }))
   if (!token || opened?.tenant.status !== 'ACTIVE') return
   const session = await opened.session()
-  if (!everywhere) return endSession(session, token)
+  const { tenantId } = session
+  if (!everywhere) {
+    const owner = await endSession(session, token)
+    const actor = { type: 'user', id: owner ?? UNKNOWN, ...origin } as const
+    if (owner !== null) parts.auditTrail.note({ actor, action: 'auth.logout', tenantId })
+    return
+  }
   const userId = await ownerOf(session, token)
   if (userId === null) return
-  const { tenantId } = session
   const generation = await session.transaction((db) => shutOut({ tenantId, db }, userId))
   if (generation === null) return
   await parts.announcements.publish({
@@ -207,7 +212,7 @@ async function provePassword(
   trial.userId = user?.id ?? null
   const active = user?.status === 'ACTIVE' ? user : null
   // Also for nobody: the hash is computed all the same, so that the time does not tell.
-  const matches = await hasher.verify(active?.passwordHash ?? null, trial.password)
+  const matches = await hasher.verify(active?.passwordHash ?? null, trial.password, session.tenantId)
   if (!active || !matches) throw fail('INVALID_CREDENTIALS')
   return active
 }
@@ -231,7 +236,7 @@ async function strengthenHash(
   { user, password }: { user: UserWithGrants; password: string },
 ): Promise<void> {
   if (!hasher.isWeak(user.passwordHash)) return
-  const stronger = await hasher.hash(password).catch(() => null)
+  const stronger = await hasher.hash(password, session.tenantId).catch(() => null)
   if (stronger !== null) await replaceHash(session, user, stronger)
 }
 

@@ -42,7 +42,7 @@ export async function changePassword(
     throw fail('PERMISSION_DENIED', { detail: 'The caller has no password here.' })
   const passwordHash = await parts.turns.run(home.route.tenantId, async () => {
     await provePresent(parts.hasher, home, user, change.currentPassword)
-    return parts.hasher.hash(change.newPassword)
+    return parts.hasher.hash(change.newPassword, home.route.tenantId)
   })
   const generation = await replace(home, user, passwordHash)
   const record = { actor, action: 'user.password-change', tenantId: home.route.tenantId }
@@ -58,7 +58,8 @@ async function provePresent(
 ): Promise<void> {
   const attempt = { subject: subjectOf(user.email.toLowerCase()), policy: route.authConfig.lockout }
   await tryPassword(session, attempt, async () => {
-    if (!(await hasher.verify(user.passwordHash, password))) throw fail('INVALID_CREDENTIALS')
+    const isRight = await hasher.verify(user.passwordHash, password, route.tenantId)
+    if (!isRight) throw fail('INVALID_CREDENTIALS')
   })
 }
 

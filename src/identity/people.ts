@@ -9,6 +9,7 @@ import { clearAttempts, subjectOf } from './login-attempts.ts'
 import type { PasswordHasher } from './passwords.ts'
 import { assignRoles, findRoles, type Role, replaceRoles } from './roles.ts'
 import { revokeSessionsOf } from './sessions.ts'
+import { cut } from './tenant-rows.ts'
 import { assertUser, type NewUser, type UserPatch } from './user-form.ts'
 import {
   conflictOnDuplicate,
@@ -61,7 +62,7 @@ export class People {
    */
   async create({ route, session }: Home, input: NewUser, caller: Caller): Promise<PublicUser> {
     assertUser(input, route.authConfig.passwordPolicy)
-    const values = userValues(route.tenantId, input, await this.#hasher.hash(input.password))
+    const values = userValues(route.tenantId, input, await this.#hasher.hash(input.password, route.tenantId))
     const user = await changePeople(session, async (reader) => {
       const roles = await findGrantable(reader, input.roles ?? [], caller)
       await reader.db.insert(users).values(values)
@@ -89,7 +90,9 @@ export class People {
     caller: Caller,
   ): Promise<PublicUser> {
     assertUser(patch, route.authConfig.passwordPolicy)
-    const passwordHash = patch.password === undefined ? undefined : await this.#hasher.hash(patch.password)
+    const { password } = patch
+    const passwordHash =
+      password === undefined ? undefined : await this.#hasher.hash(password, route.tenantId)
     const { before, after } = await changePeople(session, async (reader) => {
       const before = existing(await findUser(reader, userId))
       await applyChange(reader, before, { patch, passwordHash, caller })
@@ -190,7 +193,8 @@ function existing<T>(user: T | null): T {
 
 /** A user for the audit log, or those parts of one that a patch is about. Of a password: that there is another. */
 function inAudit(user: PublicUser, patch?: UserPatch): Record<string, unknown> {
-  const { id, createdAt: _made, updatedAt: _changed, ...parts } = publicUser(user)
+  const { id, createdAt: _made, updatedAt: _changed, ...rest } = publicUser(user)
+  const parts = Object.fromEntries(Object.entries(rest).map(([name, value]) => [name, cut(value)]))
   if (patch === undefined) return { userId: id, ...parts }
   const named = Object.entries(parts).filter(([name]) => name in patch)
   return {

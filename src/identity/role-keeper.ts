@@ -17,6 +17,7 @@ import {
   replacePermissions,
   voidTokensOfHolders,
 } from './roles.ts'
+import { cut } from './tenant-rows.ts'
 import type { Reader } from './users.ts'
 
 const UNIQUE_VIOLATION = '23505'
@@ -54,7 +55,8 @@ export class RoleKeeper {
   }
 
   /**
-   * Tokens of those who lose a permission by it are void.
+   * Where it names the permissions, the tokens of all who have the role are void, also where nothing is left to take: it
+   * may be the repetition of a change of which the catalog was not told.
    *
    * @throws PublicError as `create`, NOT_FOUND, CONFLICT where nobody would be left to administer the tenant.
    */
@@ -69,7 +71,7 @@ export class RoleKeeper {
       return {
         before,
         after,
-        voided: takesAway(patch, before) ? await voidTokensOfHolders(reader, roleId) : [],
+        voided: patch.permissions === undefined ? [] : await voidTokensOfHolders(reader, roleId),
       }
     }).catch(conflictOf)
     await this.#announcements.publish({
@@ -104,19 +106,13 @@ async function applyPatch(reader: Reader, roleId: string, { name, description, p
   await replacePermissions(reader, roleId, new PermissionSet(permissions).list)
 }
 
-function takesAway({ permissions }: RolePatch, before: Role): boolean {
-  if (permissions === undefined) return false
-  const left = new PermissionSet(permissions)
-  return before.permissions.some((permission) => !left.has(permission))
-}
-
 function existing(role: Role | null): Role {
   if (role === null) throw fail('NOT_FOUND')
   return role
 }
 
 function inAudit({ id, name, description, permissions }: Role): Record<string, unknown> {
-  return { roleId: id, name, description, permissions }
+  return { roleId: id, name: cut(name), description: cut(description), permissions }
 }
 
 function conflictOf(error: unknown): never {

@@ -7,6 +7,7 @@ import type { TenantSession } from '../tenant/session.ts'
 import type { PageRequest } from './client-keys.ts'
 import { isName, NAME_RULE } from './names.ts'
 import { parsePermission } from './permissions.ts'
+import { isGeneration, isId, namesOf } from './tenant-rows.ts'
 import type { Reader } from './users.ts'
 
 /** A role of a tenant: what those who have it may do. */
@@ -62,7 +63,7 @@ export async function findRole({ tenantId, db }: Reader, roleId: string): Promis
   if (!isUuid(roleId)) return null
   const query = db.select(COLUMNS).from(roles)
   const [row] = await query.where(and(eq(roles.tenantId, tenantId), eq(roles.id, roleId)))
-  return row ?? null
+  return row && isId(row.id) ? { ...row, permissions: namesOf(row.permissions) } : null
 }
 
 /**
@@ -118,7 +119,7 @@ export async function voidTokensOfHolders({ tenantId, db }: Reader, roleId: stri
     where u.tenant_id = ${tenantId} and u.id in (
       select ur.user_id from user_roles ur where ur.tenant_id = ${tenantId} and ur.role_id = ${roleId})
     returning u.id, u.generation`)
-  return rows
+  return rows.filter(({ id, generation }) => isId(id) && isGeneration(generation))
 }
 
 /** @throws PublicError VALIDATION_FAILED */

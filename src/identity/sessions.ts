@@ -5,6 +5,7 @@ import { fail } from '../errors.ts'
 import { newId } from '../lib/ids.ts'
 import { sessions } from '../tenant/schema.ts'
 import type { TenantDb, TenantSession } from '../tenant/session.ts'
+import { isId } from './tenant-rows.ts'
 import type { Reader } from './users.ts'
 
 /**
@@ -116,10 +117,13 @@ export async function refuseToken(session: TenantSession, token: RefreshToken): 
   return known.userId
 }
 
-/** Ends the token's family. A token that nobody has ends nothing, and is no error. */
-export async function endSession(session: TenantSession, token: RefreshToken): Promise<void> {
+/**
+ * Ends the token's family; answers whose it was. Null where nothing was left to end: a token that nobody has is no error.
+ */
+export async function endSession(session: TenantSession, token: RefreshToken): Promise<string | null> {
   const known = await findSession(session, token)
-  if (known) await revokeFamily(session, known.familyId)
+  if (known === null) return null
+  return (await revokeFamily(session, known.familyId)) > 0 ? known.userId : null
 }
 
 /** Whose token it is or was; null for one that nobody has, and for one whose family is long over. */
@@ -129,10 +133,14 @@ export async function ownerOf(session: TenantSession, token: RefreshToken): Prom
 
 /**
  * Revokes every token of a family. A rotation that runs at this moment holds a row that we wait for and adds one
- * that our statement did not see: so again, until nothing was left to revoke.
+ * that our statement did not see: so again, until nothing was left to revoke. Answers how many there were.
  */
-export async function revokeFamily({ tenantId, db }: Reader, familyId: string): Promise<void> {
-  while ((await revoke(db, tenantId, eq(sessions.familyId, familyId))) > 0);
+export async function revokeFamily({ tenantId, db }: Reader, familyId: string): Promise<number> {
+  for (let revoked = 0; ; ) {
+    const more = await revoke(db, tenantId, eq(sessions.familyId, familyId))
+    if (more === 0) return revoked
+    revoked += more
+  }
 }
 
 /** Revokes every token of a user whose row the transaction holds: none can be added meanwhile. */
@@ -179,7 +187,8 @@ async function findSession({ tenantId, db }: Reader, token: RefreshToken) {
         eq(sessions.tokenHash, hashOf(token)),
       ),
     )
-  return row ?? null
+  // Whose it is goes into the audit log, and what is no id came from no table of ours.
+  return row && isId(row.userId) ? row : null
 }
 
 /** Plain SHA-256: the text holds 256 random bits, so there is nothing to guess that a key would protect. */

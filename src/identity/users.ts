@@ -6,6 +6,7 @@ import { databaseError } from '../lib/pg.ts'
 import { users } from '../tenant/schema.ts'
 import type { TenantSession } from '../tenant/session.ts'
 import type { PageRequest } from './client-keys.ts'
+import { isGeneration, isId, namesOf } from './tenant-rows.ts'
 import type { NewUser, UserStatus } from './user-form.ts'
 
 /** A tenant's user as people may see it. */
@@ -88,7 +89,7 @@ export async function listUsers(
     .where(and(eq(users.tenantId, session.tenantId), after))
     .orderBy(asc(users.id))
     .limit(limit + 1)
-  return pageOf(rows, limit)
+  return pageOf(rows.map(measured), limit)
 }
 
 /** A user with roles and permissions, in one statement. Null also for what cannot be an id. */
@@ -190,5 +191,11 @@ async function findOne({ tenantId, db }: Reader, condition: SQL): Promise<UserWi
     .select(GRANT_COLUMNS)
     .from(users)
     .where(and(eq(users.tenantId, tenantId), condition))
-  return row ?? null
+  return row && isId(row.id) && isGeneration(row.generation)
+    ? { ...measured(row), permissions: namesOf(row.permissions) }
+    : null
+}
+
+function measured<T extends PublicUser>(row: T): T {
+  return { ...row, roles: namesOf(row.roles) }
 }

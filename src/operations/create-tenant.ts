@@ -10,6 +10,7 @@ import {
 } from '../catalog/tenants.ts'
 import { fail } from '../errors.ts'
 import { createAdmin } from '../identity/admins.ts'
+import { isName, NAME_RULE } from '../identity/names.ts'
 import type { PasswordHasher } from '../identity/passwords.ts'
 import { checkUser } from '../identity/user-form.ts'
 import { newId } from '../lib/ids.ts'
@@ -45,6 +46,7 @@ export async function createTenant(
   input: NewTenantInput,
   actor: Actor,
 ): Promise<Tenant> {
+  assertName(input.name)
   const route = provisionalRoute(input)
   assertAdmin(input, route.authConfig)
   if ((await findTenantByCode(deps.store, input.code)) !== null) throw fail('TENANT_CODE_TAKEN')
@@ -60,6 +62,11 @@ export async function createTenant(
     await inShared((client) => clearOldHome(client, route.tenantId, FIRST_EPOCH)).catch(() => undefined)
     throw error
   }
+}
+
+/** @throws PublicError VALIDATION_FAILED for what is no name to people */
+export function assertName(name: string): void {
+  if (!isName(name)) throw fail('VALIDATION_FAILED', { errors: [{ pointer: '/name', message: NAME_RULE }] })
 }
 
 /** Before anything is made of it: what is wrong with the administrator is wrong with the tenant. */

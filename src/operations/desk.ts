@@ -8,7 +8,7 @@ import { catalogErrors } from '../catalog/store.ts'
 import { listTenants, patchTenant, type Tenant, type TenantPatch } from '../catalog/tenants.ts'
 import type { Keyring } from '../crypto/keyring.ts'
 import { fail } from '../errors.ts'
-import { type CreateTenantDeps, createTenant } from './create-tenant.ts'
+import { assertName, type CreateTenantDeps, createTenant } from './create-tenant.ts'
 import type { DatabaseState, Effective, Operations, TenantRecord } from './operations.ts'
 import {
   type DatabaseRegistration,
@@ -83,6 +83,7 @@ async function patch_(
   deps: DeskDeps,
   { tenantId, patch, actor }: { tenantId: string; patch: TenantPatch; actor: Actor },
 ): Promise<TenantRecord & { effective: Effective | null }> {
+  if (patch.name !== undefined) assertName(patch.name)
   const { tenant, seq } = await patchTenant(deps.store, tenantId, patch, actor)
   deps.onChanged(tenantId)
   const routing = patch.status !== undefined || patch.parentId !== undefined

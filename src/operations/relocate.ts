@@ -1,5 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import type pg from 'pg'
+import { DatabaseEntryChangedError } from '../catalog/databases.ts'
 import type { CatalogStore } from '../catalog/store.ts'
 import { lockTenant, type Tenant } from '../catalog/tenants.ts'
 import { fail } from '../errors.ts'
@@ -18,9 +19,9 @@ const LOCK_TIMEOUT_MS = 5_500
 const LOCK_POLL_MS = 50
 
 export interface Relocation {
-  readonly tenantId: string
-  /** The epoch in the home that is left; the new home gets the next. */
-  readonly epoch: number
+  readonly store: CatalogStore
+  /** As it was when the move was decided on: its epoch is that of the home that is left, the new home gets the next. */
+  readonly tenant: Pick<Tenant, 'id' | 'epoch' | 'placement'>
   readonly from: pg.ClientBase
   readonly to: pg.ClientBase
   /** Makes the new home the tenant's home in the catalog. Throws if somebody else was faster. */
@@ -34,12 +35,15 @@ export interface Relocation {
  * Each step may be the last before a crash: until `commit` the old home is complete and a repetition begins anew (the
  * fence is lifted by `unfence`); after it the new home is complete and what is left to do is `clearOldHome`.
  * @returns false, with nothing changed, if the tenant owns more than that
+ * @throws DatabaseEntryChangedError, with nothing changed, if the tenant was moved before it was our turn;
+ * PublicError MOVE_IN_PROGRESS
  */
 export async function relocate(relocation: Relocation): Promise<boolean> {
-  const { tenantId, epoch, from, to } = relocation
+  const { tenant, from, to } = relocation
+  const { id: tenantId, epoch } = tenant
   for (const client of [from, to]) await lockRelocation(client, tenantId)
-  await fence(from, tenantId, epoch)
-  if (!(await copyUnlessRich(relocation))) return false
+  const fenced = await fence(from, tenantId, epoch)
+  if (!(await copyUnlessRich(relocation, fenced))) return false
   // From here on an error does not lift the fence: whether the catalog has committed may not be known.
   await relocation.commit(epoch + 1)
   // The move has happened; what is left behind is out of reach and removed here or by the next validation.
@@ -47,12 +51,25 @@ export async function relocate(relocation: Relocation): Promise<boolean> {
   return true
 }
 
-async function copyUnlessRich({ tenantId, epoch, from, to }: Relocation): Promise<boolean> {
+/** Whoever held the locks before us may have moved the tenant: then what we take for its home is an empty one. */
+async function assertNotMoved({ store, tenant }: Relocation): Promise<void> {
+  const now = await settledTenant(store, tenant.id)
+  if (now?.epoch !== tenant.epoch || now.placement !== tenant.placement) throw new DatabaseEntryChangedError()
+}
+
+async function copyUnlessRich(relocation: Relocation, fenced: boolean): Promise<boolean> {
+  const { tenant, from, to } = relocation
+  const { id: tenantId, epoch } = tenant
   try {
-    const rich = await ownsRows(from, tenantId)
-    if (!rich) await copyPeople(from, to, { tenantId, newEpoch: epoch + 1 })
-    else await unfence(from, tenantId, epoch)
-    return !rich
+    await assertNotMoved(relocation)
+    if (!fenced) throw new Error('the tenant does not live in the home it is to leave')
+    if (await ownsRows(from, tenantId)) {
+      await unfence(from, tenantId, epoch)
+      return false
+    }
+    await copyPeople(from, to, { tenantId, newEpoch: epoch + 1 })
+    await assertFenced(from, tenantId, epoch)
+    return true
   } catch (error) {
     await unfence(from, tenantId, epoch).catch(() => undefined)
     throw error
@@ -64,18 +81,32 @@ async function copyUnlessRich({ tenantId, epoch, from, to }: Relocation): Promis
  * go on writing where that other has finished.
  * @throws PublicError MOVE_IN_PROGRESS
  */
-async function lockRelocation(client: pg.ClientBase, tenantId: string): Promise<void> {
+function lockRelocation(client: pg.ClientBase, tenantId: string): Promise<void> {
+  return lock(client, `freehold:relocate:${tenantId}`)
+}
+
+/**
+ * Has at most one tenant at a time become the resident of `client`'s database, until the connection ends: who holds this
+ * can look whether anybody lives there, and stamp, without another doing the same in between. To be taken before the
+ * locks of a relocation.
+ * @throws PublicError MOVE_IN_PROGRESS
+ */
+export function lockResidence(client: pg.ClientBase): Promise<void> {
+  return lock(client, 'freehold:residence')
+}
+
+async function lock(client: pg.ClientBase, name: string): Promise<void> {
   const deadline = performance.now() + LOCK_TIMEOUT_MS
-  while (!(await tryLockRelocation(client, tenantId))) {
+  while (!(await tryLock(client, name))) {
     if (performance.now() > deadline) throw fail('MOVE_IN_PROGRESS')
     await delay(LOCK_POLL_MS)
   }
 }
 
-async function tryLockRelocation(client: pg.ClientBase, tenantId: string): Promise<boolean> {
+async function tryLock(client: pg.ClientBase, name: string): Promise<boolean> {
   const { rows } = await client.query<{ locked: boolean }>(
-    "SELECT pg_catalog.pg_try_advisory_lock(pg_catalog.hashtextextended('freehold:relocate:' || $1::text, 0)) AS locked",
-    [tenantId],
+    'SELECT pg_catalog.pg_try_advisory_lock(pg_catalog.hashtextextended($1::text, 0)) AS locked',
+    [name],
   )
   return rows[0]?.locked === true
 }
@@ -83,6 +114,9 @@ async function tryLockRelocation(client: pg.ClientBase, tenantId: string): Promi
 /**
  * Runs `fn` while nobody moves the tenant to or from `client`'s database, with the tenant as it stands then: also whoever
  * had sent a commit to the catalog before it lost its connections has been waited for.
+ *
+ * Nothing is held in the catalog while `fn` waits for the tenant's database, which may be slow on purpose. The lock in that
+ * database is enough: a move takes it before it looks at the tenant and keeps it until it has committed.
  * @throws PublicError MOVE_IN_PROGRESS, CATALOG_UNAVAILABLE
  */
 export async function whileAtRest(
@@ -92,10 +126,13 @@ export async function whileAtRest(
   fn: (tenant: Tenant) => Promise<void>,
 ): Promise<void> {
   await lockRelocation(client, tenantId)
-  await store.transaction(async (tx) => {
-    const tenant = await lockTenant(tx, tenantId)
-    if (tenant !== null) await fn(tenant)
-  })
+  const tenant = await settledTenant(store, tenantId)
+  if (tenant !== null) await fn(tenant)
+}
+
+/** The tenant after all that was under way with its row in the catalog. */
+function settledTenant(store: CatalogStore, tenantId: string): Promise<Tenant | null> {
+  return store.transaction((tx) => lockTenant(tx, tenantId))
 }
 
 /** Runs `fn` in a transaction that may see the tenant's rows, open or fenced, whatever its epoch. */
@@ -112,17 +149,27 @@ async function inTenant<T>(client: pg.ClientBase, tenantId: string, fn: () => Pr
   }
 }
 
-/** Waits for the tenant's writers and lets no further ones in. */
-function fence(client: pg.ClientBase, tenantId: string, epoch: number): Promise<void> {
+/** Waits for the tenant's writers and lets no further ones in. False where the tenant does not live at this epoch. */
+function fence(client: pg.ClientBase, tenantId: string, epoch: number): Promise<boolean> {
   return inTenant(client, tenantId, async () => {
     await client.query('SELECT pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtextextended($1::text, 0))', [
       tenantId,
     ])
-    await client.query("UPDATE public.residence SET state = 'fenced' WHERE tenant_id = $1 AND epoch = $2", [
-      tenantId,
-      epoch,
-    ])
+    const { rowCount } = await client.query(
+      "UPDATE public.residence SET state = 'fenced' WHERE tenant_id = $1 AND epoch = $2",
+      [tenantId, epoch],
+    )
+    return rowCount === 1
   })
+}
+
+/** Throws where the fence, or the connection that guards it, was lost meanwhile: writers may have come in. */
+async function assertFenced(client: pg.ClientBase, tenantId: string, epoch: number): Promise<void> {
+  const { rows } = await client.query(
+    "SELECT FROM public.residence WHERE tenant_id = $1 AND epoch = $2 AND state = 'fenced'",
+    [tenantId, epoch],
+  )
+  if (rows.length !== 1) throw new Error('the fence is gone')
 }
 
 /** Opens the door again, as after a move that did not come about. */
@@ -170,6 +217,7 @@ async function copyPeople(
     return rows
   })
   await inTenant(to, tenantId, async () => {
+    await assertNotNewer(to, tenantId, newEpoch)
     await deletePeople(to, tenantId)
     for (const { table, json } of copies) {
       await to.query(
@@ -179,6 +227,18 @@ async function copyPeople(
     }
     await stamp(to, tenantId, newEpoch)
   })
+}
+
+/**
+ * Throws where the tenant has lived at a later epoch: its people there are not ours to replace. A stamp of the new epoch
+ * itself is what a move left behind that never was committed.
+ */
+async function assertNotNewer(client: pg.ClientBase, tenantId: string, epoch: number): Promise<void> {
+  const { rows } = await client.query(
+    'SELECT FROM public.residence WHERE tenant_id = $1 AND epoch > $2 FOR UPDATE',
+    [tenantId, epoch],
+  )
+  if (rows.length > 0) throw new Error('the tenant has lived here at a later epoch')
 }
 
 async function deletePeople(client: pg.ClientBase, tenantId: string): Promise<void> {

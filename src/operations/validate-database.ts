@@ -10,6 +10,7 @@ import {
   CHECK_ANSWER_BYTES,
   type CheckedDatabase,
   checkDatabase,
+  checkResidence,
   type PhysicalIdentity,
 } from '../health/checks.ts'
 import { CheckFailure, classify } from '../health/failures.ts'
@@ -18,7 +19,7 @@ import type { Migration } from '../migrations/files.ts'
 import type { AddressBook } from '../pools/addresses.ts'
 import { NoAdmissionError, withAdminConnection } from '../pools/admin-connection.ts'
 import type { ConnectionBudget } from '../pools/budget.ts'
-import { clearOldHome, relocate, unfence, whileAtRest } from './relocate.ts'
+import { clearOldHome, lockResidence, relocate, unfence, whileAtRest } from './relocate.ts'
 
 export interface ValidationDeps {
   readonly store: CatalogStore
@@ -100,7 +101,10 @@ async function checkAndSettle(deps: ValidationDeps, entry: DatabaseEntry): Promi
         forbidden: deps.forbidden,
       })
       clearTimeout(timer)
-      const residence = await settleIn(deps, { entry, checked, client })
+      await lockResidence(client)
+      // Somebody may have moved in, another tenant or this one, before it was our turn.
+      const latest = { ...checked, residence: await checkResidence(client, entry.tenantId) }
+      const residence = await settleIn(deps, { entry, checked: latest, client })
       await deps.registry.finishValidation(entry, { ok: true, ...factsOf(checked), residence })
     })
   } catch (error) {
@@ -181,8 +185,8 @@ async function moveInto(
   if (current !== null && current.status !== 'active') return false
   return withHome(deps, current, (from) =>
     relocate({
-      tenantId: tenant.id,
-      epoch: tenant.epoch,
+      store: deps.store,
+      tenant,
       from,
       to: client,
       commit: (newEpoch) => commitHome(deps, { entry, checked }, { epoch: tenant.epoch, newEpoch }),

@@ -23,7 +23,7 @@ const SHARED_KEY = 'shared'
 const SHARED_CONNECT_TIMEOUT_MS = 5_000
 const SHARED_IDLE_TIMEOUT_MS = 30_000
 /** A tenant's server may be anybody's: what it says must not fill our memory. */
-const MAX_ANSWER_BYTES = 64 * 1024 * 1024
+const MAX_ANSWER_BYTES = 16 * 1024 * 1024
 const FIRST_RETRY_MS = 500
 const MAX_RETRY_MS = 15_000
 

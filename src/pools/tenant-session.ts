@@ -33,8 +33,10 @@ const TRANSACTION_WORD =
 /** SQLSTATEs after which the server has certainly undone or never begun the unit. */
 const REPEATABLE = new Set(['26000', '0A000', '40001', '40P01'])
 const CONNECTION_ENDED = /^(?:57P0|08)/
-/** No such function, table, column or schema: behind the address is not the database that was validated. */
-const NOT_OURS = new Set(['42883', '42P01', '42703', '3F000'])
+/** Data exceptions, which a caller's values may cause. */
+const ABOUT_VALUES = /^22/
+/** Broken constraints, which only writing can cause. */
+const ABOUT_CONSTRAINTS = /^23/
 const MAX_ATTEMPTS = 3
 
 type StatementKind = 'read' | 'write' | 'transaction'
@@ -122,7 +124,7 @@ export class RoutedSession implements TenantSession {
           }
           await delay(FENCE_POLL_MS)
         } else {
-          if (verdict === 'final' || attempts >= MAX_ATTEMPTS) throw publicError(error)
+          if (verdict === 'final' || attempts >= MAX_ATTEMPTS) throw publicError(error, repeatable)
           attempts += 1
         }
         if (verdict !== 'again') await this.#follow()
@@ -147,19 +149,19 @@ function judge(error: unknown, repeatable: boolean): Verdict {
   return repeatable && (code === undefined || CONNECTION_ENDED.test(code)) ? 'again' : 'final'
 }
 
-/** What a caller is told of an error; answers of the database that a handler may interpret (constraints) pass as they are. */
-function publicError(error: unknown): unknown {
+/**
+ * What a caller is told of an error. What a handler may interpret, values and constraints, passes as it is; everything else
+ * that a database says is its own trouble: it may be another than the one that was validated, or its owner's mischief.
+ */
+function publicError(error: unknown, isRead: boolean): unknown {
   if (error instanceof PublicError) return error
   const code = databaseError(error)?.code
   if (code === undefined) {
     return isDriverFault(error) ? fail('TENANT_DATABASE_UNAVAILABLE', { cause: error }) : error
   }
   if (code === '53300') return fail('NO_CONNECTION_AVAILABLE', { cause: error })
-  const isPassing = code === '57014' || CONNECTION_ENDED.test(code) || REPEATABLE.has(code)
-  if (isPassing || code.startsWith('FH') || NOT_OURS.has(code)) {
-    return fail('TENANT_DATABASE_UNAVAILABLE', { cause: error })
-  }
-  return error
+  const isInterpreted = ABOUT_VALUES.test(code) || (!isRead && ABOUT_CONSTRAINTS.test(code))
+  return isInterpreted ? error : fail('TENANT_DATABASE_UNAVAILABLE', { cause: error })
 }
 
 /** Marks what the driver threw while a statement was on its way, as apart from a mistake in the caller's code. */

@@ -5,6 +5,7 @@ import {
   ChangeFollower,
   type FollowerOptions,
   recordChange,
+  recordChanges,
 } from '../../src/catalog/changes.ts'
 import { catalogChanges, replicas } from '../../src/catalog/schema.ts'
 import { newId } from '../../src/lib/ids.ts'
@@ -68,6 +69,23 @@ describe('the change log', () => {
       .from(catalogChanges)
       .orderBy(catalogChanges.seq)
     expect(rows.map(({ seq }) => seq)).toEqual(Array.from({ length: 40 }, (_, n) => n + 1))
+  })
+})
+
+describe('many changes of one kind', () => {
+  it('are recorded at once, in their order, 20,000 as well as none', async () => {
+    await record('before')
+    const subjects = Array.from({ length: 20_000 }, (_, n) =>
+      n % 1000 === 7 ? null : `subject "${n}", \\ {}`,
+    )
+    const of = { kind: 'tokens', tenantId: newId() } as const
+    const numbers = await catalog.store.transaction((tx) => recordChanges(tx, of, subjects))
+    expect(numbers).toEqual(subjects.map((_, i) => i + 2))
+    const { seq, kind, tenantId, subjectId } = catalogChanges
+    const query = catalog.store.db.select({ seq, kind, tenantId, subjectId }).from(catalogChanges)
+    const rows = await query.where(eq(kind, 'tokens')).orderBy(seq)
+    expect(rows).toEqual(subjects.map((subject, i) => ({ ...of, seq: i + 2, subjectId: subject })))
+    expect(await catalog.store.transaction((tx) => recordChanges(tx, of, []))).toEqual([])
   })
 })
 

@@ -458,9 +458,10 @@ describe('a home', () => {
       .set({ placement: 'dedicated', epoch: 5 })
       .where(eq(tenants.id, tenantId))
     await catalog.register(tenantId)
-    const leave = (epoch: number) =>
-      catalog.store.transaction((tx) => leaveHome(tx, { tenantId, epoch, actor: operator }))
+    const leave = (epoch: number, entryId = id) =>
+      catalog.store.transaction((tx) => leaveHome(tx, { tenantId, entryId, epoch, actor: operator }))
     expect(await leave(4)).toBe(false)
+    expect(await leave(5, newId())).toBe(false)
     expect(await current(tenantId)).toMatchObject({ id })
     expect(await leave(5)).toBe(true)
     expect(await tenantOf(tenantId)).toMatchObject({ placement: 'shared', epoch: 6 })

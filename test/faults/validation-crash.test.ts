@@ -158,6 +158,7 @@ const atTheStamp: Moment['obstacles'][number] = (_tenant, own) =>
 const atTheCopy: Moment['obstacles'][number] = (_tenant, own) =>
   Obstacle.put(own, 'LOCK TABLE roles IN SHARE MODE')
 
+const atTheSharedCopy = () => Obstacle.put(shared(), 'LOCK TABLE roles IN SHARE MODE')
 const atTheCatalog: Moment['obstacles'][number] = ({ id }) =>
   Obstacle.put(catalog(), `SELECT FROM tenants WHERE id = '${id}' FOR UPDATE`)
 
@@ -230,7 +231,8 @@ describe('a gateway killed while it brings a tenant back to the shared database'
     const own = superuserUrl(database)
     await register(victim.caller, tenant, url)
     await expectSettled(victim.caller, tenant)
-    const obstacles = [atTheCatalog, ...more].map((put) => () => put(tenant, own))
+    // Past the look at the catalog with which a move begins, and before the one with which it ends.
+    const obstacles = [atTheSharedCopy, atTheCatalog, ...more].map((put) => () => put(tenant, own))
     const obstacle = await freeze(obstacles, async () => {
       void victim.caller.operator('DELETE', `/tenants/${tenant.id}/database`).catch(() => {})
     })

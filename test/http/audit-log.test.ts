@@ -251,6 +251,14 @@ describe('GET /audit-log', () => {
   })
 
   describe('400', () => {
+    test.each(['2016-12-31T23:59:60Z', '0000-01-01T00:00:00Z', '9999-12-31T23:59:59-23:59'])(
+      'a moment that no database can hold: %s',
+      async (moment) => {
+        for (const bound of ['from', 'to'])
+          expectProblem(await list(`${bound}=${moment}`), { ...INVALID, pointers: [`/${bound}`] })
+      },
+    )
+
     test.each([
       ['limit=0', '/limit'],
       ['tenantId=acme', '/tenantId'],

@@ -121,6 +121,7 @@ describe.each(['operator', 'tenant'] as const)('client keys made by the %s', (si
       [{ ...NEW, permissions: ['properties:read', 'Properties:Read'] }, ['/permissions/1']],
       [{ ...NEW, expiresAt: 'tomorrow' }, ['/expiresAt']],
       [{ ...NEW, expiresAt: '2020-01-01T00:00:00Z' }, ['/expiresAt']],
+      [{ ...NEW, expiresAt: '9999-12-31T23:59:59-23:59' }, ['/expiresAt']],
       [{ ...NEW, tenantId: NOBODY }, ['/tenantId']],
       [{ ...NEW, key: 'fhk_mine' }, ['/key']],
     ])('%j', async (body, pointers) => {
@@ -216,6 +217,22 @@ describe('a client key', () => {
     expect((await make(['properties:read'])).status).toBe(201)
     for (const more of ['properties:write', 'properties:*', '*'])
       expectProblem(await make([more]), { status: 403, code: 'PERMISSION_DENIED', required: more })
+  })
+
+  test('ends no key that can do more than itself', async () => {
+    const make = (permissions: string[]) =>
+      gateway.operator('POST', `/tenants/${tenant.id}/client-keys`, { ...NEW, permissions })
+    const { body } = await make(['client-keys:write', 'properties:read'])
+    const headers = { 'x-client-key': body.key, 'x-tenant-code': tenant.code }
+    const end = (id: string) => gateway.call('DELETE', `${API}/client-keys/${id}`, { headers })
+    const { body: stronger } = await make(['properties:read', 'properties:write'])
+    const denied = { status: 403, code: 'PERMISSION_DENIED', required: 'properties:write' }
+    expectProblem(await end(stronger.id), denied)
+    const found = await gateway.operator('GET', `/tenants/${tenant.id}/client-keys/${stronger.id}`)
+    expect(found.status).toBe(200)
+    const { body: weaker } = await make(['properties:read'])
+    expect((await end(weaker.id)).status).toBe(204)
+    expect((await end(body.id)).status).toBe(204)
   })
 
   test('is told who it is', async () => {

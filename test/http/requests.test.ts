@@ -1,3 +1,5 @@
+import { once } from 'node:events'
+import { connect } from 'node:net'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { dropAll } from '../support/database.ts'
 import { createStage, startGateway, type TestGateway, type TestTenant } from '../support/gateway.ts'
@@ -201,5 +203,21 @@ describe('every answer', () => {
     })
     expect(answer.body.instance).toBe(`${API}/places`)
     expect(answer.text).not.toMatch(/secret-search|select|127\.0\.0\.1|node_modules|postgres|at /i)
+  })
+
+  test.each([
+    ['without a Host', ['GET /livez HTTP/1.1'], 400],
+    ['to a CONNECT', ['CONNECT example.com:443 HTTP/1.1', 'Host: x'], 400],
+    ['with an expectation that nobody knows', ['GET /livez HTTP/1.1', 'Host: x', 'Expect: banana'], 200],
+  ])('%s is in our words', async (_case, head, status) => {
+    const { hostname, port } = new URL(gateway.url)
+    const socket = connect(Number(port), hostname)
+    await once(socket, 'connect')
+    socket.write(`${[...head, 'Connection: close'].join('\r\n')}\r\n\r\n`)
+    let text = ''
+    for await (const chunk of socket) text += chunk
+    expect(text).toMatch(new RegExp(`^HTTP/1.1 ${status} `))
+    expect(text).toMatch(/^x-request-id: /im)
+    if (status === 400) expect(text).toContain('"code":"VALIDATION_FAILED"')
   })
 })

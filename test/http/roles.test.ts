@@ -1,6 +1,7 @@
+import { Client } from 'pg'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { KNOWN_PERMISSIONS } from '../../src/identity/permissions.ts'
-import { dropAll } from '../support/database.ts'
+import { dropAll, superuserUrl } from '../support/database.ts'
 import type { TestGateway } from '../support/gateway.ts'
 import { addPerson, addRole, as, fresh, signIn } from './people.ts'
 import { API, expectProblem, type Homes, moveToOwnDatabase, NOBODY, openHomes, telling } from './support.ts'
@@ -121,12 +122,12 @@ describe.each(['shared', 'own'] as const)('roles of a tenant in a database that 
     expect((await call('DELETE', `/roles/${role.id}`)).status).toBe(204)
   })
 
-  test('that lose a permission take it from those who have them at once; what they gain comes with the next token', async () => {
+  test('whose permissions change void the tokens of those who have them at once', async () => {
     const role = await addRole(gateway, homes[home], ['leases:read', 'properties:read'])
     const person = await addPerson(gateway, homes[home], { roles: [role.name] })
     const pair = await signIn(gateway, homes[home], person)
     const change = (permissions: string[]) => call('PATCH', `/roles/${role.id}`, { permissions })
-    expect((await change(['leases:*', 'properties:read'])).status).toBe(200)
+    expect((await call('PATCH', `/roles/${role.id}`, { description: 'Reads' })).status).toBe(200)
     expect((await me(pair.accessToken)).body.permissions).toEqual(['leases:read', 'properties:read'])
     expect((await change(['leases:*'])).status).toBe(200)
     expectProblem(await me(pair.accessToken), VOID)
@@ -228,4 +229,56 @@ describe.each(['shared', 'own'] as const)('roles of a tenant in a database that 
       expect(left.status, left.text).toBe(204)
     }
   })
+})
+
+describe('a change of which the catalog could not be told', () => {
+  /** Runs `fn` while nobody can write to the audit log. */
+  async function withoutCatalog<T>(fn: () => Promise<T>): Promise<T> {
+    const database = new URL(homes.stage.catalogUrl).pathname.slice(1)
+    const holder = new Client({ connectionString: superuserUrl(database) })
+    await holder.connect()
+    try {
+      await holder.query('BEGIN; LOCK TABLE audit_log IN EXCLUSIVE MODE')
+      return await fn()
+    } finally {
+      await holder.end()
+    }
+  }
+
+  test('voids the tokens when it is repeated, and stands in the audit log whatever happens', async () => {
+    const tenant = homes.shared
+    const call = as(gateway, tenant.token)
+    const role = await addRole(gateway, tenant, ['leases:read', 'properties:read'])
+    const person = await addPerson(gateway, tenant, { roles: [role.name] })
+    const { accessToken } = await signIn(gateway, tenant, person)
+    const leaver = await addPerson(gateway, tenant)
+    const patch = () => call('PATCH', `/roles/${role.id}`, { permissions: ['leases:read'] })
+    const email = `${fresh('new')}@people.example`
+    const make = () => call('POST', '/users', { email, password: person.password })
+    const answers = await withoutCatalog(() =>
+      Promise.all([patch(), make(), call('DELETE', `/users/${leaver.id}`)]),
+    )
+    for (const answer of answers) {
+      expectProblem(answer, { status: 503, code: 'CATALOG_UNAVAILABLE' })
+      expect(answer.body.detail).toContain('the audit log will say so')
+    }
+    expect((await patch()).status).toBe(200)
+    expectProblem(await me(accessToken), VOID)
+    expectProblem(await make(), CONFLICT)
+    const announced = async (action: string) => {
+      const { body } = await gateway.operator('GET', `/audit-log?tenantId=${tenant.id}&action=${action}`)
+      return body.data.filter(({ after }: { after: object | null }) => after && 'announced' in after)
+    }
+    const row = (parts: object) => [expect.objectContaining(parts)]
+    const created = row({ after: expect.objectContaining({ email, userId: expect.any(String) }) })
+    await expect.poll(() => announced('user.create'), { timeout: 20_000 }).toEqual(created)
+    const [deleted] = await announced('user.delete')
+    expect(deleted).toMatchObject({
+      before: { email: leaver.email },
+      after: { userId: leaver.id, announced: false },
+    })
+    expect(await announced('role.update')).toEqual(
+      row({ after: expect.objectContaining({ roleId: role.id, announced: false }) }),
+    )
+  }, 60_000)
 })

@@ -174,6 +174,22 @@ describe.each(['shared', 'own'] as const)('a tenant in a database that is %s', (
         expect((await post('logout', { refreshToken, everywhere: true })).status).toBe(204)
     })
 
+    test('stands in the audit log, once for a session and once for all', async () => {
+      const person = await join()
+      const [here, there] = [await enter(person), await enter(person)]
+      const out = (pair: { refreshToken: string }, everywhere: boolean) =>
+        post('logout', { refreshToken: pair.refreshToken, everywhere })
+      for (let n = 0; n < 2; n++) expect((await out(here, false)).status).toBe(204)
+      expect((await out(there, true)).status).toBe(204)
+      const actions = async () => {
+        const { body } = await gateway.operator('GET', `/audit-log?actor=${person.id}`)
+        return body.data.map(({ action }: { action: string }) => action).toSorted()
+      }
+      const all = ['auth.login', 'auth.logout', 'user.logout-everywhere']
+      await expect.poll(async () => [...new Set(await actions())]).toEqual(all)
+      expect((await actions()).filter((action: string) => action === 'auth.logout')).toHaveLength(1)
+    })
+
     test('lets nobody out whose token was made up', async () => {
       const person = await join()
       const pair = await enter(person)

@@ -44,6 +44,15 @@ async function known(code: string): Promise<boolean> {
   return rows.length > 0
 }
 
+describe('a name', () => {
+  test.each([' ', '\u0007', 'line\nbreak'])('is not %j, neither at first nor later', async (name) => {
+    const problem = { ...INVALID, pointers: ['/name'] }
+    expectProblem(await post({ code: newCode(), name }), problem)
+    const { id } = await made()
+    expectProblem(await patch(id, { name }), problem)
+  })
+})
+
 describe('POST /tenants', () => {
   describe('201', () => {
     test('a tenant has exactly these fields, and is found again where it says', async () => {

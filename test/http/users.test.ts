@@ -375,3 +375,19 @@ describe('people', () => {
     expect((await me(next.accessToken)).body.permissions).toEqual(['*'])
   })
 })
+
+test('a tenant that sets many passwords at once is told to wait, and nobody else is', async () => {
+  const tenant = await gateway.createTenant()
+  const call = as(gateway, tenant.token)
+  const others = await Promise.all([addPerson(gateway, homes.stranger), addPerson(gateway, homes.stranger)])
+  const flood = Array.from({ length: 90 }, () =>
+    call('POST', '/users', { email: `${fresh('many')}@people.example`, password: PASSWORD }),
+  )
+  const logins = await Promise.all(others.map((person) => logIn(homes.stranger, person)))
+  const statuses = (await Promise.all(flood)).map(({ status }) => status)
+  expect(logins.map(({ status, text }) => [status, text.includes('accessToken')])).toEqual([
+    [200, true],
+    [200, true],
+  ])
+  expect(new Set(statuses)).toEqual(new Set([201, 429]))
+})

@@ -67,10 +67,21 @@ describe('a single statement', () => {
     expect(new Date(row?.createdAt ?? '').getTime()).toBeGreaterThan(Date.now() - 60_000)
   })
 
+  test.each(['P0001', '42501', 'XX000', '53200', '25006', '55P03', '01000', 'ZZZZZ'])(
+    'of which the database says %s is the database’s trouble, not ours',
+    async (code) => {
+      const { session } = await newTenant()
+      const attempt = session.transaction((db) =>
+        db.execute(sql.raw(`DO $$ BEGIN RAISE EXCEPTION 'x' USING ERRCODE = '${code}'; END $$`)),
+      )
+      await expect(attempt).rejects.toMatchObject({ code: 'TENANT_DATABASE_UNAVAILABLE' })
+    },
+  )
+
   test('cannot write another tenant a row', async () => {
     const [a, b] = [await newTenant(), await newTenant()]
     const attempt = a.session.db.insert(places).values(placeOf(b.tenantId, 'Trojan'))
-    await expect(attempt).rejects.toMatchObject({ cause: { code: '42501' } })
+    await expect(attempt).rejects.toMatchObject({ cause: { cause: { code: '42501' } } })
   })
 
   test('that looks like a read cannot write', async () => {
@@ -81,7 +92,7 @@ describe('a single statement', () => {
          'INSERT INTO public.places (tenant_id, id, name) VALUES (t, gen_random_uuid(), $$x$$)'`,
     )
     const trick = session.db.execute(sql`select public.sneak(${tenantId}::uuid)`)
-    await expect(trick).rejects.toMatchObject({ cause: { code: '25006' } })
+    await expect(trick).rejects.toMatchObject({ cause: { cause: { code: '25006' } } })
   })
 
   test('that writes behind a WITH is taken for the write it is', async () => {

@@ -22,7 +22,11 @@ export function clientKeyRoutes(api: FastifyInstance, { clientKeys }: HttpDeps):
     clientKeys.find(tenant.tenantId, idOf(params)),
   )
   api.delete('/client-keys/:id', { config: WRITE }, async (request, reply) => {
-    await clientKeys.revoke(request.tenant.tenantId, idOf(request.params), actorOf(request))
+    const { tenantId } = request.tenant
+    const { id, permissions } = await clientKeys.find(tenantId, idOf(request.params))
+    // Who may not make such a key may not end it either.
+    assertMayGrant(request.principal, permissions)
+    await clientKeys.revoke(tenantId, id, actorOf(request))
     return reply.code(204).send()
   })
 }

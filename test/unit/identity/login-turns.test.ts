@@ -23,6 +23,18 @@ describe('logins under way', () => {
     await expect(turns.run('a', async () => 'again')).resolves.toBe('again')
   })
 
+  test('are sixteen for a tenant, if nobody says otherwise: eight tenants that hang are needed to fill all', async () => {
+    const turns = new LoginTurns()
+    const fill = (tenantId: string) => Array.from({ length: 16 }, () => stuck(turns, tenantId))
+    const all = Array.from({ length: 7 }, (_, n) => fill(`t${n}`)).flat()
+    await expect(turns.run('t0', async () => 'no')).rejects.toMatchObject(FULL)
+    await expect(turns.run('other', async () => 'yes')).resolves.toBe('yes')
+    all.push(...fill('t7'))
+    await expect(turns.run('other', async () => 'no')).rejects.toMatchObject(FULL)
+    for (const one of all) one.finish()
+    await Promise.all(all.map(({ running }) => running))
+  })
+
   test('are bounded over all tenants', async () => {
     const turns = new LoginTurns({ max: 3, maxOfTenant: 2 })
     const all = ['a', 'a', 'b'].map((tenantId) => stuck(turns, tenantId))

@@ -3,6 +3,10 @@ import { checkPolicy, PasswordHasher } from '../../../src/identity/passwords.ts'
 
 const cheap = { memoryCost: 32, timeCost: 1, parallelism: 1 }
 
+const SALT = 'c2FsdHNhbHQ'
+const HASH = Buffer.alloc(32, 7).toString('base64').replaceAll('=', '')
+const REAL = `$argon2id$v=19$m=19456,t=2,p=1$${SALT}$${HASH}`
+
 class CountingHasher extends PasswordHasher {
   readonly checked: string[] = []
   protected override check(hash: string, input: Uint8Array): Promise<boolean> {
@@ -14,8 +18,10 @@ class CountingHasher extends PasswordHasher {
 class StuckHasher extends PasswordHasher {
   running = 0
   most = 0
+  readonly order: string[] = []
   readonly #turns: (() => void)[] = []
-  protected override async check(): Promise<boolean> {
+  protected override async check(_hash: string, input: Uint8Array): Promise<boolean> {
+    this.order.push(Buffer.from(input).toString())
     this.running += 1
     this.most = Math.max(this.most, this.running)
     await new Promise<void>((resolve) => this.#turns.push(resolve))
@@ -30,21 +36,23 @@ class StuckHasher extends PasswordHasher {
 describe('a password hash', () => {
   test('is Argon2id with the parameters of OWASP, and fits its password only', async () => {
     const hasher = new PasswordHasher()
-    const hash = await hasher.hash('correct horse battery')
+    const hash = await hasher.hash('correct horse battery', 'a')
     expect(hash).toMatch(/^\$argon2id\$v=19\$m=19456,t=2,p=1\$/)
-    expect(await hasher.verify(hash, 'correct horse battery')).toBe(true)
-    expect(await hasher.verify(hash, 'correct horse batterY')).toBe(false)
+    expect(await hasher.verify(hash, 'correct horse battery', 'a')).toBe(true)
+    expect(await hasher.verify(hash, 'correct horse batterY', 'a')).toBe(false)
   })
 
   test('fits however the keyboard composed the letters', async () => {
     const hasher = new PasswordHasher({ cost: cheap })
-    expect(await hasher.verify(await hasher.hash('caf\u00e9-caf\u00e9'), 'cafe\u0301-cafe\u0301')).toBe(true)
+    expect(
+      await hasher.verify(await hasher.hash('caf\u00e9-caf\u00e9', 'a'), 'cafe\u0301-cafe\u0301', 'a'),
+    ).toBe(true)
   })
 
   test('is computed at the same cost where there is none to compare with', async () => {
     const hasher = new CountingHasher({ cost: cheap })
-    const real = await hasher.hash('correct horse battery')
-    expect(await hasher.verify(null, 'correct horse battery')).toBe(false)
+    const real = await hasher.hash('correct horse battery', 'a')
+    expect(await hasher.verify(null, 'correct horse battery', 'a')).toBe(false)
     expect(hasher.checked).toHaveLength(1)
     const costOf = (hash: string | undefined) => hash?.split('$').slice(0, 4)
     expect(costOf(hasher.checked[0])).toEqual(costOf(real))
@@ -64,18 +72,48 @@ describe('a password hash', () => {
     expect(new PasswordHasher().isWeak(stored)).toBe(isWeak)
   })
 
+  test('is verified up to four times our cost', async () => {
+    const dear = new PasswordHasher({ cost: { memoryCost: 128, timeCost: 4, parallelism: 4 } })
+    const hash = await dear.hash('correct horse battery', 'a')
+    expect(await new PasswordHasher({ cost: cheap }).verify(hash, 'correct horse battery', 'a')).toBe(true)
+  })
+
+  test.each([
+    ['dear in memory', `$argon2id$v=19$m=129,t=1,p=1$${SALT}$${HASH}`],
+    ['dear in time', `$argon2id$v=19$m=32,t=5,p=1$${SALT}$${HASH}`],
+    ['dear in lanes', `$argon2id$v=19$m=128,t=1,p=5$${SALT}$${HASH}`],
+    ['meant to stop the process', `$argon2id$v=19$m=1048576,t=20,p=1$${SALT}$${HASH}`],
+    ['too cheap for the library', `$argon2id$v=19$m=7,t=1,p=1$${SALT}$${HASH}`],
+    ['without a pass', `$argon2id$v=19$m=32,t=0,p=1$${SALT}$${HASH}`],
+    ['another algorithm', `$argon2i$v=19$m=32,t=1,p=1$${SALT}$${HASH}`],
+    ['another version', `$argon2id$v=16$m=32,t=1,p=1$${SALT}$${HASH}`],
+    ['with no salt', `$argon2id$v=19$m=32,t=1,p=1$$${HASH}`],
+    ['with a long salt', `$argon2id$v=19$m=32,t=1,p=1$${'A'.repeat(88)}$${HASH}`],
+    ['with a short hash', `$argon2id$v=19$m=32,t=1,p=1$${SALT}$aGFzaA`],
+    ['with bits left over', `$argon2id$v=19$m=32,t=1,p=1$c2FsdHNhbHR$${HASH}`],
+    ['another one behind', `$argon2id$v=19$m=32,t=1,p=1$${SALT}$${HASH}$x`],
+    ['garbage', 'garbage'],
+    ['nothing', ''],
+  ])('%s is not computed: it fits nothing, at the usual cost', async (_what, stored) => {
+    const hasher = new CountingHasher({ cost: cheap })
+    expect(await hasher.verify(stored, 'correct horse battery', 'a')).toBe(false)
+    expect(hasher.checked).toHaveLength(1)
+    expect(hasher.checked[0]).toMatch(/^\$argon2id\$v=19\$m=32,t=1,p=1\$/)
+    expect(hasher.checked[0]).not.toBe(stored)
+  })
+
   test('is not made of more than 1024 bytes', async () => {
     const hasher = new PasswordHasher({ cost: cheap })
-    await expect(hasher.hash('é'.repeat(513))).rejects.toThrow(RangeError)
-    await expect(hasher.hash('é'.repeat(512))).resolves.toBeTypeOf('string')
+    await expect(hasher.hash('é'.repeat(513), 'a')).rejects.toThrow(RangeError)
+    await expect(hasher.hash('é'.repeat(512), 'a')).resolves.toBeTypeOf('string')
   })
 })
 
 describe('a flood of logins', () => {
   test('has two hashes at once, a bounded queue, and RATE_LIMITED behind it', async () => {
     const hasher = new StuckHasher({ concurrency: 2, maxWaiting: 3 })
-    const accepted = Array.from({ length: 5 }, () => hasher.verify('x', 'y'))
-    await expect(hasher.verify('x', 'y')).rejects.toMatchObject({
+    const accepted = Array.from({ length: 5 }, () => hasher.verify(REAL, 'y', 'a'))
+    await expect(hasher.verify(REAL, 'y', 'a')).rejects.toMatchObject({
       code: 'RATE_LIMITED',
       retryAfterSeconds: 1,
     })
@@ -88,12 +126,39 @@ describe('a flood of logins', () => {
     expect(hasher.most).toBe(2)
   })
 
+  test('at one tenant fills its share of the queue and no more, and the shares take turns', async () => {
+    const hasher = new StuckHasher({ concurrency: 1 })
+    const of = (share: string, name: string) => hasher.verify(REAL, name, share)
+    const ours = Array.from({ length: 17 }, (_, n) => of('a', `a${n}`))
+    await expect(of('a', 'late')).rejects.toMatchObject({ code: 'RATE_LIMITED' })
+    await expect(hasher.hash('late', 'a')).rejects.toMatchObject({ code: 'RATE_LIMITED' })
+    const theirs = [of('b', 'b0'), of('b', 'b1'), of('c', 'c0')]
+    for (let i = 0; i < 20; i += 1) {
+      await new Promise(setImmediate)
+      hasher.finishOne()
+    }
+    await Promise.all([...ours, ...theirs])
+    expect(hasher.order.slice(0, 7)).toEqual(['a0', 'a1', 'b0', 'c0', 'a2', 'b1', 'a3'])
+    const again = of('a', 'again')
+    await new Promise(setImmediate)
+    hasher.finishOne()
+    expect(await again).toBe(true)
+  })
+
   test('gives its turn on also after a failure', async () => {
-    const hasher = new PasswordHasher({ concurrency: 1, cost: cheap })
-    const hash = await hasher.hash('right')
-    const results = await Promise.allSettled([hasher.verify('no hash', 'x'), hasher.verify(hash, 'right')])
+    class FailingHasher extends PasswordHasher {
+      protected override check(hash: string, input: Uint8Array): Promise<boolean> {
+        return Buffer.from(input).toString() === 'x'
+          ? Promise.reject(new Error('x'))
+          : super.check(hash, input)
+      }
+    }
+    const hasher = new FailingHasher({ concurrency: 1, cost: cheap })
+    const hash = await hasher.hash('right', 'a')
+    const both = [hasher.verify(hash, 'x', 'a'), hasher.verify(hash, 'right', 'a')]
+    const results = await Promise.allSettled(both)
     expect(results.map((result) => result.status)).toEqual(['rejected', 'fulfilled'])
-    expect(await hasher.verify(hash, 'right')).toBe(true)
+    expect(await hasher.verify(hash, 'right', 'a')).toBe(true)
   })
 })
 

@@ -3,7 +3,7 @@ import { type Static, Type } from 'typebox'
 import type { AuditFilter, AuditRow } from '../../../catalog/audit.ts'
 import { text, uuid } from '../../../data/fields.ts'
 import { fail } from '../../../errors.ts'
-import { CLOSED, PAGE_FIELDS, pageView } from '../../bodies.ts'
+import { CLOSED, momentOf, PAGE_FIELDS, pageView } from '../../bodies.ts'
 import type { HttpDeps } from '../../deps.ts'
 
 const AuditQuery = Type.Object(
@@ -43,8 +43,8 @@ function filterOf(query: Static<typeof AuditQuery>, request: FastifyRequest): Au
     ...(tenantId !== undefined && { tenantId }),
     ...(actor !== undefined && { actor }),
     ...(action !== undefined && { action }),
-    ...(from !== undefined && { from: new Date(from) }),
-    ...(to !== undefined && { to: new Date(to) }),
+    ...(from !== undefined && { from: momentOf(from, '/from') }),
+    ...(to !== undefined && { to: momentOf(to, '/to') }),
     ...(request.principal.kind !== 'operator' && { hideHome: true }),
   }
 }

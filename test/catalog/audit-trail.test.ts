@@ -1,0 +1,52 @@
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { type AuditRecord, listAudit } from '../../src/catalog/audit.ts'
+import { AuditTrail } from '../../src/catalog/audit-trail.ts'
+import { dropAll } from '../support/database.ts'
+import { openCatalog, operator, type TestCatalog } from './catalog.ts'
+
+let catalog: TestCatalog
+beforeAll(async () => {
+  catalog = await openCatalog()
+})
+afterAll(async () => {
+  await catalog.close()
+  await dropAll()
+})
+
+const quiet = { warn: () => undefined }
+const event = (action: string, more: Partial<AuditRecord> = {}): AuditRecord => ({
+  ...{ actor: operator, action, tenantId: null },
+  ...more,
+})
+const written = async (action: string) => (await listAudit(catalog.store, { action }, { limit: 100 })).data
+
+describe('events that are noted', () => {
+  test('are written, those that say the same as one with a count', async () => {
+    const trail = new AuditTrail({ store: catalog.store, log: quiet })
+    for (let i = 0; i < 5; i += 1) trail.note(event('test.same'))
+    trail.note(event('test.other', { after: { code: 'x' } }))
+    await trail.flush()
+    expect((await written('test.same')).map(({ after }) => after)).toEqual([{ count: 5 }])
+    expect((await written('test.other')).map(({ after }) => after)).toEqual([{ code: 'x' }])
+  })
+
+  test('are not kept from the log by one that the catalog does not take', async () => {
+    const trail = new AuditTrail({ store: catalog.store, log: quiet })
+    for (let i = 0; i < 40; i += 1) {
+      trail.note(event('test.good', { after: { i } }))
+      if (i === 20) trail.note(event('test.bad', { after: { text: 'no text has a \0' } }))
+    }
+    await trail.flush()
+    await trail.flush()
+    expect(await written('test.good')).toHaveLength(40)
+    expect(await written('test.bad')).toEqual([])
+    expect((await written('audit.dropped')).map(({ after }) => after)).toEqual([{ count: 1 }])
+  })
+
+  test('fit into an index, whoever the actor says to be', async () => {
+    const trail = new AuditTrail({ store: catalog.store, log: quiet })
+    trail.note(event('test.long', { actor: { ...operator, id: 'x'.repeat(20_000) } }))
+    await trail.flush()
+    expect((await written('test.long')).map(({ actorId }) => actorId.length)).toEqual([512])
+  })
+})
