@@ -87,7 +87,8 @@ async function settle(
   }
 }
 
-function environmentOf(catalogUrl: string, sharedUrl: string): Record<string, string> {
+/** Settings of a gateway for these two databases and callers that come often. */
+export function environmentOf(catalogUrl: string, sharedUrl: string): Record<string, string> {
   return {
     CATALOG_DATABASE_URL: catalogUrl,
     SHARED_DATABASE_URL: sharedUrl,
@@ -101,8 +102,14 @@ function environmentOf(catalogUrl: string, sharedUrl: string): Record<string, st
   }
 }
 
+/** A program of a tenant's. */
+export interface Client {
+  readonly tenantId: string
+  readonly headers: Readonly<Record<string, string>>
+}
+
 /** Sets the stage through the operators' own door. */
-class Operator {
+export class Operator {
   readonly #url: string
   readonly #token: string
 
@@ -122,6 +129,14 @@ class Operator {
       ...admin,
     })
     return { id, token: accessToken }
+  }
+
+  /** A tenant without people, and the headers of a client of it. */
+  async createClient(code: string, permissions: readonly string[]): Promise<Client> {
+    const { id } = await this.#call<{ id: string }>('POST', '/tenants', { code, name: code })
+    const path = `/tenants/${id}/client-keys`
+    const { key } = await this.#call<{ key: string }>('POST', path, { name: 'bench', permissions })
+    return { tenantId: id, headers: { 'x-client-key': key, 'x-tenant-code': code } }
   }
 
   async giveDatabase(tenantId: string, connectionString: string): Promise<void> {
@@ -151,7 +166,8 @@ class Operator {
   }
 }
 
-async function makeDatabase(server: OwnServer, name: string): Promise<string> {
+/** Makes a database with a role of its own, and gives the URL by which that role reaches it. */
+export async function makeDatabase(server: OwnServer, name: string): Promise<string> {
   const password = randomBytes(12).toString('hex')
   const role = `serves_${name}`
   await asSuperuser(server, 'postgres', async (client) => {
@@ -192,7 +208,8 @@ async function fillPlaces(server: OwnServer, database: string, tenantId: string)
   })
 }
 
-async function asSuperuser<T>(
+/** Lends a superuser's connection to a database. */
+export async function asSuperuser<T>(
   server: OwnServer,
   database: string,
   fn: (client: pg.Client) => Promise<T>,

@@ -66,6 +66,8 @@ export interface Settings {
   readonly rateLimitPerMinute: number
   /** Attempts at logging in and refreshing from one address a minute, in this process. */
   readonly loginRateLimitPerMinute: number
+  /** Origins whose scripts may call the API from a browser. */
+  readonly corsOrigins: readonly string[]
   readonly shutdownGraceMs: number
 }
 
@@ -166,6 +168,7 @@ function readServing(reader: Reader) {
     trustedProxies: Object.freeze(reader.parsed('TRUSTED_PROXIES', parseTrustedProxies) ?? []),
     rateLimitPerMinute: reader.whole('RATE_LIMIT_PER_MINUTE', 300_000, 1, 1_000_000_000),
     loginRateLimitPerMinute: reader.whole('LOGIN_RATE_LIMIT_PER_MINUTE', 300, 1, 1_000_000_000),
+    corsOrigins: Object.freeze(reader.parsed('CORS_ORIGINS', parseOrigins) ?? []),
     shutdownGraceMs: reader.whole('SHUTDOWN_GRACE_SECONDS', 20, 0, 3600) * 1000,
   }
 }
@@ -224,6 +227,16 @@ function parseActForHeader(text: string): string {
     throw new Refusal('must be a header name of at most 64 characters')
   if (RESERVED_HEADERS.includes(name)) throw new Refusal('names a header that has another meaning')
   return name
+}
+
+/** Each as a browser writes it in `Origin`: anything else would never match, and look as if it did. */
+function parseOrigins(text: string): string[] {
+  return text.split(',').map((part) => {
+    const origin = part.trim()
+    if (!/^https?:/.test(origin) || !URL.canParse(origin) || new URL(origin).origin !== origin)
+      throw new Refusal('must list origins: scheme, host and port, without a path; no wildcard')
+    return origin
+  })
 }
 
 function readLimits(reader: Reader) {

@@ -30,6 +30,7 @@ const TABLE = {
   PRECONDITION_FAILED: { status: 412, title: 'The resource has changed' },
   PAYLOAD_TOO_LARGE: { status: 413, title: 'The body is too large' },
   UNSUPPORTED_MEDIA_TYPE: { status: 415, title: 'The media type is not supported' },
+  RANGE_NOT_SATISFIABLE: { status: 416, title: 'The range lies outside of the content' },
   PRECONDITION_REQUIRED: { status: 428, title: 'The request must be conditional' },
   RATE_LIMITED: { status: 429, title: 'Too many requests', retryAfterSeconds: 1 },
   INTERNAL_ERROR: { status: 500, title: 'Something went wrong on our side' },

@@ -232,7 +232,7 @@ export class Gateway {
       log,
       settings: {
         ...{ actForHeader: settings.actForHeader, trustedProxies: settings.trustedProxies },
-        version: VERSION,
+        ...{ corsOrigins: settings.corsOrigins, version: VERSION },
       },
       rates: {
         principals: new RateLimiter({ limit: settings.rateLimitPerMinute, windowMs: MINUTE_MS }),

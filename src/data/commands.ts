@@ -1,10 +1,11 @@
 import type { SQL } from 'drizzle-orm'
-import { and, sql } from 'drizzle-orm'
+import { and, getTableColumns, sql } from 'drizzle-orm'
+import type { PgColumn } from 'drizzle-orm/pg-core'
 import { fail } from '../errors.ts'
 import { newId } from '../lib/ids.ts'
 import type { TenantSession } from '../tenant/session.ts'
 import { etagOf, parseIfMatch } from './etag.ts'
-import type { Field, Model, Tagged } from './model.ts'
+import type { Field, Model, ResourceTable, Tagged } from './model.ts'
 import type { Reader, RowWithTag } from './query.ts'
 import { builder, isRow, tagged, taggedSelection } from './query.ts'
 import type { Statement, Values } from './statement.ts'
@@ -35,9 +36,9 @@ export class Writer {
     this.#reader = reader
     this.#insert = insertStatement(model)
     this.#update = updateStatement(model, isRow(model.table))
-    this.#updateIfMatch = updateStatement(model, isVersion(model))
+    this.#updateIfMatch = updateStatement(model, isVersion(model.table))
     this.#delete = deleteStatement(model, isRow(model.table))
-    this.#deleteIfMatch = deleteStatement(model, isVersion(model))
+    this.#deleteIfMatch = deleteStatement(model, isVersion(model.table))
   }
 
   /** Inserts a row under a new id; throws `REFERENCE_NOT_FOUND`, `CONFLICT`, `VALIDATION_FAILED`. */
@@ -51,19 +52,19 @@ export class Writer {
 
   /**
    * Applies a merge patch (RFC 7396): absent fields stay, null clears. An empty patch changes nothing, `updatedAt`
-   * neither. Throws `NOT_FOUND`, `PRECONDITION_FAILED`, and what `create` throws.
+   * neither. Throws `NOT_FOUND`, `PRECONDITION_FAILED`, `CONFLICT` for a row that may not change, and what `create` throws.
    */
   async update(session: TenantSession, id: string, patch: Body, ifMatch?: string): Promise<Tagged> {
     const etags = parseIfMatch(ifMatch)
     if (Object.keys(patch).length === 0) return this.#findVersion(session, id, etags)
     const values: Record<string, unknown> = { tenantId: session.tenantId, id, [KNOWN_ETAGS]: etags }
-    for (const { name } of this.#model.fields) {
+    for (const { name } of givenFields(this.#model)) {
       values[given(name)] = patch[name] !== undefined
       values[name] = patch[name]
     }
     const statement = etags === null ? this.#update : this.#updateIfMatch
     const [row] = await this.#run<RowWithTag>(session, statement, values)
-    if (row === undefined) throw await this.#missing(session, id, etags)
+    if (row === undefined) throw await this.#unchanged(session, id, etags)
     return tagged(row)
   }
 
@@ -84,6 +85,15 @@ export class Writer {
     const found = await this.#reader.find(session, id)
     if (etags !== null && !etags.includes(found.etag)) throw fail('PRECONDITION_FAILED')
     return found
+  }
+
+  /** Why an update found nothing to change: no row, another version of it, or one that may not be changed. */
+  async #unchanged(session: TenantSession, id: string, etags: readonly string[] | null): Promise<Error> {
+    const { changeable } = this.#model
+    if (changeable === null) return this.#missing(session, id, etags)
+    const found = await this.#reader.find(session, id)
+    const isKnown = etags === null || etags.includes(found.etag)
+    return isKnown ? fail('CONFLICT', { detail: changeable.otherwise }) : fail('PRECONDITION_FAILED')
   }
 
   async #missing(session: TenantSession, id: string, etags: readonly string[] | null): Promise<Error> {
@@ -112,8 +122,12 @@ function given(field: string): string {
 }
 
 /** The row, if it still is one of the versions the caller knows. */
-function isVersion({ table }: Model): SQL | undefined {
+function isVersion(table: ResourceTable): SQL | undefined {
   return and(isRow(table), sql`${etagOf(table)} = any(${sql.placeholder(KNOWN_ETAGS)}::text[])`)
+}
+
+function givenFields({ fields }: Model): readonly Field[] {
+  return fields.filter(({ readOnly }) => !readOnly)
 }
 
 function insertStatement(model: Model): Statement {
@@ -123,7 +137,7 @@ function insertStatement(model: Model): Statement {
   return compile(
     builder
       .insert(table)
-      .values({ ...own, ...values })
+      .values({ ...own, ...values, ...derivedValues(model) })
       .returning(taggedSelection(model)),
   )
 }
@@ -133,19 +147,21 @@ function insertStatement(model: Model): Statement {
  * neither its indexes nor its foreign keys are touched). A text per set of fields would be 2^n prepared statements.
  */
 function updateStatement(model: Model, where: SQL | undefined): Statement {
-  const { table, fields } = model
-  const changes = fields.map((field) => {
-    const { name, column } = field
-    return [
-      name,
-      sql`case when ${sql.placeholder(given(name))} then ${merged(field)} else ${column} end`,
-    ] as const
-  })
+  const { table, derived, changeable } = model
+  const columns: Record<string, PgColumn> = getTableColumns(table)
+  const values: Record<string, SQL> = derivedValues(model)
+  const changes = [
+    ...givenFields(model).map((field) => [field.name, field.name, merged(field)] as const),
+    ...Object.entries(derived).map(([name, { from }]) => [name, from, values[name]] as const),
+  ].map(([name, from, changed]) => [
+    name,
+    sql`case when ${sql.placeholder(given(from))} then ${changed} else ${columns[name]} end`,
+  ])
   return compile(
     builder
       .update(table)
       .set({ ...Object.fromEntries(changes), updatedAt: sql`now()` })
-      .where(where)
+      .where(and(where, changeable?.when))
       .returning(taggedSelection(model)),
   )
 }
@@ -157,6 +173,16 @@ function deleteStatement({ table }: Model, where: SQL | undefined): Statement {
       .where(where)
       .returning({ id: sql`${table.id}`.as('id') }),
   )
+}
+
+/** What the derived columns are for the values that are given. */
+function derivedValues({ table, fields, derived }: Model): Record<string, SQL> {
+  const values = Object.entries(derived).flatMap(([name, { from, value: derive }]) =>
+    fields
+      .filter((field) => field.name === from)
+      .map(({ column }) => [name, derive(value('tenantId', table.tenantId), value(from, column))]),
+  )
+  return Object.fromEntries(values)
 }
 
 /** A field's value for a new row. In an object, a part that is null is a part left out. */

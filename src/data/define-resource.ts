@@ -6,13 +6,19 @@ import type { TenantSession } from '../tenant/session.ts'
 import type { Body } from './commands.ts'
 import { Writer } from './commands.ts'
 import type { CursorCodec } from './cursor.ts'
-import type { Model, ResourceTable, Tagged } from './model.ts'
+import type { Changeable, DerivedColumns, Model, ResourceTable, Tagged } from './model.ts'
 import { pairFields } from './model.ts'
 import type { ListQuery, Page } from './query.ts'
 import { LIST_PARAMETERS, Reader } from './query.ts'
 import type { ResourceSchemas } from './resource-schemas.ts'
 import { resourceSchemas } from './resource-schemas.ts'
+import type { Meanings } from './violations.ts'
 import { violationsOf } from './violations.ts'
+
+/** What may be done to a collection's rows besides reading them. */
+export type Method = 'create' | 'update' | 'remove'
+
+const ALL_METHODS: readonly Method[] = ['create', 'update', 'remove']
 
 /** What a collection is, in its author's words. */
 export interface Declaration<Fields extends Record<string, TSchema>> {
@@ -25,12 +31,24 @@ export interface Declaration<Fields extends Record<string, TSchema>> {
   readonly table: ResourceTable
   /** One for each column but the four that every table has; `Type.Optional` for those that may be left out. */
   readonly fields: Fields
+  /** What may be done besides reading; everything unless said. */
+  readonly methods?: readonly Method[]
+  /** Fields that are shown, but taken from no body. */
+  readonly readOnly?: readonly (keyof Fields & string)[]
+  /** Columns that are neither shown nor given, but follow from a field. */
+  readonly derived?: DerivedColumns
+  /** Which rows may be changed; all unless said. */
+  readonly changeable?: Changeable
   /** Fields that `?field=value` narrows the list by. */
   readonly filters?: readonly (keyof Fields & string)[]
+  /** Those of the filters that do not tell upper from lower case, with the `folded` columns that hold the lower. */
+  readonly caseless?: Readonly<Record<string, PgColumn>>
   /** Keys for `?sort=`; the first is the default order. All must be `NOT NULL`, so that the order is total. */
   readonly sorts?: readonly ((keyof Fields & string) | 'createdAt' | 'updatedAt')[]
   /** Which collection a field names a row of. */
   readonly references?: { readonly [Name in keyof Fields]?: Resource }
+  /** What constraints mean that the drizzle table does not show, or shows too little of. */
+  readonly constraints?: Meanings
 }
 
 /** A collection with its schemas. Methods take the session of the tenant whose rows they reach. */
@@ -39,6 +57,7 @@ export interface Resource {
   readonly title: string
   readonly permission: string
   readonly table: ResourceTable
+  readonly methods: readonly Method[]
   readonly schemas: ResourceSchemas
   list(session: TenantSession, query: ListQuery, cursors: CursorCodec): Promise<Page>
   find(session: TenantSession, id: string): Promise<Tagged>
@@ -58,12 +77,13 @@ export function defineResource<const Fields extends Record<string, TSchema>>(
   const model = modelOf(declaration)
   const reader = new Reader(model)
   const writer = new Writer(model, reader)
-  const { name, title, permission, table } = declaration
+  const { name, title, permission, table, methods = ALL_METHODS } = declaration
   return {
     name,
     title,
     permission,
     table,
+    methods,
     schemas: resourceSchemas(title, model),
     list: (session, query, cursors) => reader.list(session, query, cursors),
     find: (session, id) => reader.find(session, id),
@@ -75,19 +95,22 @@ export function defineResource<const Fields extends Record<string, TSchema>>(
 
 /** Resolves a declaration against its table. */
 function modelOf<Fields extends Record<string, TSchema>>(declaration: Declaration<Fields>): Model {
-  const { name, table, filters = [], sorts = ['createdAt'] } = declaration
+  const { name, table, filters = [], sorts = ['createdAt'], readOnly = [], derived = {} } = declaration
   const reserved = filters.find((filter) => RESERVED.has(filter))
   if (reserved !== undefined) throw new Error(`${reserved} cannot be a filter`)
-  const fields = pairFields(table, declaration.fields)
+  const fields = pairFields(table, declaration.fields, { readOnly, derived })
   const fieldOf = (column: string) => fields.find((field) => field.column.name === column)?.name
   return {
     name,
     table,
     fields,
+    derived,
     filters,
+    caseless: new Map(Object.entries(declaration.caseless ?? {})),
+    changeable: declaration.changeable ?? null,
     sorts: new Map(sorts.map((sort) => [sort, sortColumn(table, sort)])),
     defaultSort: sorts[0] ?? 'createdAt',
-    violations: violationsOf(table, fieldOf),
+    violations: violationsOf(table, fieldOf, declaration.constraints),
   }
 }
 

@@ -32,6 +32,26 @@ export const day = () => Type.String({ format: 'date' })
 /** A country by its two letters, ISO 3166. */
 export const country = () => Type.String({ pattern: '^[A-Z]{2}$' })
 
+/** An e-mail address as far as a form tells: something, an @, something. Whether it exists only a letter tells. */
+export const email = () => Type.String({ maxLength: 254, pattern: '^[^\\s@\\u0000]+@[^\\s@\\u0000]+$' })
+
+/** A telephone number as people write it. */
+export const phone = () => text(50)
+
+/** A currency by its three letters, ISO 4217. */
+export const currency = () => Type.String({ pattern: '^[A-Z]{3}$' })
+
+/** Money in the currency's cents: an integer that JSON's readers do not round. */
+export const cents = (minimum = Number.MIN_SAFE_INTEGER) =>
+  Type.Integer({ minimum, maximum: Number.MAX_SAFE_INTEGER })
+
+/** A SHA-256 in lower-case hex. */
+export const sha256 = () => Type.String({ pattern: '^[0-9a-f]{64}$' })
+
+/** Several ids, each once. */
+export const uuids = (minItems: number, maxItems: number) =>
+  Type.Array(uuid(), { minItems, maxItems, uniqueItems: true })
+
 /** An object of optional parts, kept in a `jsonb` column. In a patch its parts are merged one by one. */
 export const parts = (properties: Record<string, TSchema>) =>
   Type.Object(

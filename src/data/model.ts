@@ -28,6 +28,24 @@ export interface Field {
   readonly schema: TSchema
   readonly required: boolean
   readonly nullable: boolean
+  /** Shown, but taken from no body. */
+  readonly readOnly: boolean
+}
+
+/** A column that is neither shown nor given, but follows from a field whenever that is written. */
+export interface Derived {
+  readonly from: string
+  /** Its value for what `from` is given, in the session's tenant. */
+  readonly value: (tenantId: SQL, given: SQL) => SQL
+}
+
+/** A derived column, by name. */
+export type DerivedColumns = Readonly<Record<string, Derived>>
+
+/** Rows that may be changed, and what is said of the others. */
+export interface Changeable {
+  readonly when: SQL
+  readonly otherwise: string
 }
 
 /** What the statements of a collection are built from. */
@@ -35,7 +53,12 @@ export interface Model {
   readonly name: string
   readonly table: ResourceTable
   readonly fields: readonly Field[]
+  readonly derived: DerivedColumns
   readonly filters: readonly string[]
+  /** Filters that do not tell upper from lower case, with the columns that hold the lower. */
+  readonly caseless: ReadonlyMap<string, PgColumn>
+  /** Null where every row may be changed. */
+  readonly changeable: Changeable | null
   readonly sorts: ReadonlyMap<string, PgColumn>
   readonly defaultSort: string
   readonly violations: Violations
@@ -50,15 +73,23 @@ const ETAG_ALIAS = 'etag'
  * Pairs the declared fields with the table's columns. Throws when they do not fit (a column without a field, a field that
  * may be left out of a column that must not be null), so that a mistaken declaration does not boot.
  */
-export function pairFields(table: ResourceTable, schemas: Readonly<Record<string, TSchema>>): Field[] {
+export function pairFields(
+  table: ResourceTable,
+  schemas: Readonly<Record<string, TSchema>>,
+  { readOnly, derived }: { readOnly: readonly string[]; derived: DerivedColumns },
+): Field[] {
   const columns: Record<string, PgColumn> = getTableColumns(table)
-  for (const name of Object.keys(columns)) {
-    if (!OWN_COLUMNS.has(name) && !(name in schemas)) throw new Error(`Column ${name} has no field`)
+  for (const [name, { generated }] of Object.entries(columns)) {
+    const isFilled = OWN_COLUMNS.has(name) || name in schemas || name in derived || generated !== undefined
+    if (!isFilled) throw new Error(`Column ${name} has no field`)
   }
-  return Object.entries(schemas).map(([name, schema]) => pairField(name, schema, columns[name]))
+  return Object.entries(schemas).map(([name, schema]) => ({
+    ...pairField(name, schema, columns[name]),
+    readOnly: readOnly.includes(name),
+  }))
 }
 
-function pairField(name: string, schema: TSchema, column: PgColumn | undefined): Field {
+function pairField(name: string, schema: TSchema, column: PgColumn | undefined): Omit<Field, 'readOnly'> {
   if (column === undefined || OWN_COLUMNS.has(name) || name === ETAG_ALIAS)
     throw new Error(`Field ${name} has no column`)
   const required = !Type.IsOptional(schema)

@@ -6,7 +6,7 @@ import { fail } from '../errors.ts'
 import type { TenantSession } from '../tenant/session.ts'
 import type { CursorCodec, CursorScope } from './cursor.ts'
 import { etagOf } from './etag.ts'
-import type { Model, ResourceTable, Row, Tagged } from './model.ts'
+import type { Field, Model, ResourceTable, Row, Tagged } from './model.ts'
 import type { Statement } from './statement.ts'
 import { compile, run, value } from './statement.ts'
 
@@ -150,9 +150,7 @@ function listStatement(
   const direction = descending ? desc : asc
   const conditions = [
     eq(table.tenantId, value('tenantId', table.tenantId)),
-    ...model.fields.flatMap((field) =>
-      filters.includes(field.name) ? [eq(field.column, value(field.name, field.column))] : [],
-    ),
+    ...model.fields.flatMap((field) => (filters.includes(field.name) ? [isFiltered(model, field)] : [])),
     ...(after ? [isAfter(column, table.id, descending)] : []),
   ]
   return compile(
@@ -163,6 +161,12 @@ function listStatement(
       .orderBy(direction(column), direction(table.id))
       .limit(sql.placeholder(PAGE_SIZE)),
   )
+}
+
+function isFiltered({ caseless }: Model, { name, column }: Field): SQL {
+  const sought = value(name, column)
+  const lower = caseless.get(name)
+  return lower === undefined ? eq(column, sought) : sql`${lower} = lower(${sought})`
 }
 
 /** A row comparison, which one index scan answers, where `a > x or (a = x and b > y)` would filter. */

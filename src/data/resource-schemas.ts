@@ -21,17 +21,18 @@ const CLOSED = { additionalProperties: false } as const
 /** Derives all schemas of a collection from its fields. */
 export function resourceSchemas(title: string, model: Model): ResourceSchemas {
   const row = rowSchema(title, model.fields)
+  const given = model.fields.filter(({ readOnly }) => !readOnly)
   return {
     params: Type.Object({ id: uuid() }, CLOSED),
     listQuery: listQuerySchema(model),
     row,
     list: Type.Object({ data: Type.Array(row), nextCursor: nullable(Type.String()) }, CLOSED),
     create: Type.Object(
-      properties(model.fields, (field) => (field.required ? inBody(field) : Type.Optional(inBody(field)))),
+      properties(given, (field) => (field.required ? inBody(field) : Type.Optional(inBody(field)))),
       { ...CLOSED, title: `New${title}` },
     ),
     patch: Type.Object(
-      properties(model.fields, (field) => Type.Optional(inBody(field))),
+      properties(given, (field) => Type.Optional(inBody(field))),
       { ...CLOSED, title: `${title}Patch` },
     ),
   }

@@ -1,6 +1,7 @@
+import { is, SQL } from 'drizzle-orm'
 import type { PgTable } from 'drizzle-orm/pg-core'
 import { getTableConfig } from 'drizzle-orm/pg-core'
-import type { FieldError, PublicError } from '../errors.ts'
+import type { ErrorCode, FieldError, PublicError } from '../errors.ts'
 import { fail } from '../errors.ts'
 
 /** What a statement tried to do; a broken foreign key means something else to each. */
@@ -15,38 +16,57 @@ interface ServerError {
   readonly constraint: string | undefined
 }
 
+/** What a broken constraint means, where its name and SQLSTATE alone would say too little. */
+export interface Meaning {
+  readonly field: string
+  readonly message?: string
+  /** In place of the code that the SQLSTATE stands for. */
+  readonly code?: ErrorCode
+}
+
+/** Meanings by the constraint's name. It may be a constraint of another table, which a trigger writes to. */
+export type Meanings = Readonly<Record<string, Meaning>>
+
 /** Which field each constraint of a table is about, by the constraint's name. */
 export interface Violations {
   /** The public error for what the server said; anything that is not the caller's fault comes back as it is. */
   translate(error: unknown, verb: Verb): unknown
 }
 
-/** Reads the names of a table's foreign keys and unique indexes, and their columns, from its drizzle table. */
-export function violationsOf(table: PgTable, fieldOf: (column: string) => string | undefined): Violations {
-  const pointers = new Map<string, string>()
+/** Reads the names of a table's constraints and unique indexes, and their columns, from its drizzle table. */
+export function violationsOf(
+  table: PgTable,
+  fieldOf: (column: string) => string | undefined,
+  meanings: Meanings = {},
+): Violations {
+  const known = new Map<string, Meaning>()
   for (const { name, columns } of constraintsOf(table)) {
     const field = columns.map(fieldOf).find((found) => found !== undefined)
-    if (field !== undefined) pointers.set(name, `/${field}`)
+    if (field !== undefined) known.set(name, { field })
   }
+  for (const [name, meaning] of Object.entries(meanings)) known.set(name, meaning)
   return {
     translate: (error, verb) => {
       const found = serverErrorOf(error)
-      return (found && publicErrorOf(found, verb, pointers)) ?? error
+      return (found && publicErrorOf(found, verb, known)) ?? error
     },
   }
 }
 
 function constraintsOf(table: PgTable): { name: string; columns: string[] }[] {
-  const { foreignKeys, indexes, uniqueConstraints } = getTableConfig(table)
+  const { foreignKeys, indexes, uniqueConstraints, checks } = getTableConfig(table)
   return [
     ...foreignKeys.map((key) => ({ name: key.getName(), columns: namesOf(key.reference().columns) })),
     ...indexes.map(({ config }) => ({ name: config.name ?? '', columns: namesOf(config.columns) })),
     ...uniqueConstraints.map((key) => ({ name: key.getName() ?? '', columns: namesOf(key.columns) })),
+    ...checks.map((check) => ({ name: check.name, columns: namesOf([check.value]) })),
   ]
 }
 
+/** The columns' own names, also of those inside an expression such as `lower(email)`. */
 function namesOf(columns: readonly unknown[]): string[] {
   return columns.flatMap((column) => {
+    if (is(column, SQL)) return namesOf(column.queryChunks)
     const { name } = column as { name?: unknown }
     return typeof name === 'string' ? [name] : []
   })
@@ -64,21 +84,22 @@ function serverErrorOf(error: unknown): ServerError | null {
 }
 
 function publicErrorOf(
-  { code, constraint }: ServerError,
+  { code: state, constraint }: ServerError,
   verb: Verb,
-  pointers: ReadonlyMap<string, string>,
+  known: ReadonlyMap<string, Meaning>,
 ): PublicError | null {
-  const pointer = pointers.get(constraint ?? '')
+  const meaning = known.get(constraint ?? '')
   // The server's error stays out of `cause`: its detail carries the caller's values into the log.
-  if (code === '23503' && verb === 'write') {
-    return fail('REFERENCE_NOT_FOUND', withPointer(pointer, NOT_FOUND_HERE))
+  const told = (code: ErrorCode, message: string, elsewhere?: string) => {
+    const pointer = meaning === undefined ? elsewhere : `/${meaning.field}`
+    return fail(meaning?.code ?? code, withPointer(pointer, meaning?.message ?? message))
   }
-  if (code === '23503' || code === '23001') {
+  if (state === '23503' && verb === 'write') return told('REFERENCE_NOT_FOUND', NOT_FOUND_HERE)
+  if (state === '23503' || state === '23001') {
     return fail('CONFLICT', { detail: 'Other resources still refer to this one' })
   }
-  if (code === '23505' || code === '23P01') return fail('CONFLICT', withPointer(pointer, 'is taken'))
-  if (BAD_VALUE.has(code))
-    return fail('VALIDATION_FAILED', withPointer('', 'holds a value that is not allowed'))
+  if (state === '23505' || state === '23P01') return told('CONFLICT', 'is taken')
+  if (BAD_VALUE.has(state)) return told('VALIDATION_FAILED', 'holds a value that is not allowed', '')
   return null
 }
 

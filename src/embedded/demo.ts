@@ -2,12 +2,13 @@ import type { Actor } from '../catalog/audit.ts'
 import { systemActor } from '../catalog/audit.ts'
 import type { DatabaseEntry } from '../catalog/database-entry.ts'
 import type { Route } from '../catalog/directory.ts'
+import { within } from '../data/within.ts'
 import { PublicError } from '../errors.ts'
-import { newId } from '../lib/ids.ts'
 import type { ServerAddress } from '../lib/pg.ts'
 import type { DatabaseState, Operations, TenantRecord } from '../operations/operations.ts'
-import { estates, places } from '../tenant/schema.ts'
+import { places } from '../tenant/schema.ts'
 import type { TenantSession } from '../tenant/session.ts'
+import { addDemoRows, type DemoPlace } from './demo-rows.ts'
 
 /** What a demo needs of a gateway. */
 export interface DemoGateway {
@@ -22,11 +23,7 @@ interface DemoTenant {
   readonly parent: string | null
   /** Name of the embedded database that becomes its own; null stays in the shared one. */
   readonly database: string | null
-  readonly places: readonly {
-    readonly name: string
-    readonly city: string
-    readonly estates: readonly string[]
-  }[]
+  readonly places: readonly DemoPlace[]
 }
 
 /** The one password of all demo administrators; the demo listens on the loopback address. */
@@ -39,8 +36,29 @@ export const DEMO_TENANTS: readonly DemoTenant[] = [
     parent: null,
     database: null,
     places: [
-      { name: 'Harbour House', city: 'Rotterdam', estates: ['Apartment 1A', 'Apartment 1B'] },
-      { name: 'Mill Lane Parking', city: 'Utrecht', estates: [] },
+      {
+        name: 'Harbour House',
+        kind: 'building',
+        address: { line1: 'Wijnhaven 21', postalCode: '3011 WH', city: 'Rotterdam', country: 'NL' },
+        ...{ latitude: 51.9189, longitude: 4.4889, rentCents: 124500, currency: 'EUR' },
+        estates: [
+          'Apartment 1A',
+          'Apartment 1B',
+          'Apartment 2A',
+          'Apartment 2B',
+          'Apartment 3A',
+          'Apartment 3B',
+          'Apartment 4A',
+          'Penthouse',
+        ],
+      },
+      {
+        name: 'Mill Lane Parking',
+        kind: 'parking',
+        address: { line1: 'Molenstraat 8', postalCode: '3512 AB', city: 'Utrecht', country: 'NL' },
+        ...{ latitude: 52.0907, longitude: 5.1214, rentCents: 9500, currency: 'EUR' },
+        estates: ['Bay 1', 'Bay 2', 'Bay 3', 'Bay 4', 'Bay 5', 'Bay 6'],
+      },
     ],
   },
   {
@@ -48,14 +66,39 @@ export const DEMO_TENANTS: readonly DemoTenant[] = [
     name: 'Globex Property',
     parent: null,
     database: null,
-    places: [{ name: 'Station Square 4', city: 'Antwerp', estates: ['Office 3'] }],
+    places: [
+      {
+        name: 'Station Square 4',
+        kind: 'building',
+        address: { line1: 'Koningin Astridplein 4', postalCode: '2018', city: 'Antwerp', country: 'BE' },
+        ...{ latitude: 51.2172, longitude: 4.4211, rentCents: 210000, currency: 'EUR' },
+        estates: [
+          'Office 1',
+          'Office 2',
+          'Office 3',
+          'Office 4',
+          'Office 5',
+          'Office 6',
+          'Office 7',
+          'Office 8',
+        ],
+      },
+    ],
   },
   {
     code: 'initech',
     name: 'Initech Estates',
     parent: null,
     database: 'demo_initech',
-    places: [{ name: 'Old Brewery', city: 'Ghent', estates: ['Loft 12', 'Loft 14', 'Studio 2'] }],
+    places: [
+      {
+        name: 'Old Brewery',
+        kind: 'building',
+        address: { line1: 'Kraanlei 55', postalCode: '9000', city: 'Ghent', country: 'BE' },
+        ...{ latitude: 51.0573, longitude: 3.724, rentCents: 138000, currency: 'EUR' },
+        estates: ['Loft 11', 'Loft 12', 'Loft 13', 'Loft 14', 'Studio 1', 'Studio 2', 'Studio 3'],
+      },
+    ],
   },
   { code: 'umbrella', name: 'Umbrella Holding', parent: null, database: null, places: [] },
   {
@@ -63,7 +106,15 @@ export const DEMO_TENANTS: readonly DemoTenant[] = [
     name: 'Umbrella North',
     parent: 'umbrella',
     database: 'demo_umbrella_north',
-    places: [{ name: 'Lighthouse Row', city: 'Bergen', estates: ['Cottage 7'] }],
+    places: [
+      {
+        name: 'Lighthouse Row',
+        kind: 'building',
+        address: { line1: 'Fjellveien 12', postalCode: '5019', city: 'Bergen', country: 'NO' },
+        ...{ latitude: 60.3975, longitude: 5.3297, rentCents: 1450000, currency: 'NOK' },
+        estates: ['Cottage 5', 'Cottage 6', 'Cottage 7'],
+      },
+    ],
   },
 ]
 
@@ -73,7 +124,7 @@ const VALIDATION_POLL_MS = 50
 const VALIDATION_TIMEOUT_MS = 30_000
 
 /**
- * Seeds what is missing of the demo: tenants, their administrators, own databases and a few rows. Can be interrupted and
+ * Seeds what is missing of the demo: tenants, their administrators, own databases and some hundred rows. Can be interrupted and
  * repeated at any point. `isRepeated` says that it once came to its end: then what people have taken away since stays away.
  */
 export async function seedDemo(
@@ -161,18 +212,13 @@ async function describe(
   }
 }
 
+/** All rows of a tenant or none. */
 async function addPlaces(gateway: DemoGateway, tenant: DemoTenant): Promise<void> {
   const route = await gateway.routeOf(tenant.code)
   if (route === null || tenant.places.length === 0) return
-  const tenantId = route.tenantId
+  const { tenantId } = route
   await gateway.sessionOf(route).transaction(async (db) => {
     if ((await db.select({ id: places.id }).from(places).limit(1)).length > 0) return
-    for (const place of tenant.places) {
-      const placeId = newId()
-      const address = { city: place.city }
-      await db.insert(places).values({ tenantId, id: placeId, name: place.name, kind: 'building', address })
-      for (const name of place.estates)
-        await db.insert(estates).values({ tenantId, id: newId(), placeId, name })
-    }
+    await addDemoRows(within(tenantId, db), tenant.code, tenant.places)
   })
 }

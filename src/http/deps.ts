@@ -65,8 +65,12 @@ export interface HttpSettings {
   readonly version: string
   /** Addresses and networks of proxies whose X-Forwarded-For is believed. */
   readonly trustedProxies: readonly string[]
+  /** Whose scripts may read answers; nobody's when absent. */
+  readonly corsOrigins?: readonly string[]
   /** The whole of a request, its body included, must have arrived after this. */
   readonly requestTimeoutMs?: number
+  /** How long the event loop is watched before it is judged. */
+  readonly overloadSampleMs?: number
 }
 
 export interface Probes {

@@ -10,14 +10,20 @@ import {
 import { RESOURCES } from '../data/resources.ts'
 import { fail } from '../errors.ts'
 import { isUuid } from '../lib/ids.ts'
-import type { HttpDeps } from './deps.ts'
+import { compressAnswers } from './compression.ts'
+import { answerOptions, answerOrigins } from './cross-origin.ts'
+import type { HttpDeps, HttpSettings } from './deps.ts'
 import { answerClientError, answerErrorsAsProblems, pathOf, sendProblem } from './error-handler.ts'
 import { acceptJsonBodies } from './json-body.ts'
+import { describeRoutes, publishRoutes } from './openapi/publish.ts'
 import { guardRoutes, noteRefusal } from './pipeline.ts'
 import { requestIdOf } from './request-headers.ts'
 import { accountRoutes } from './routes/accounts.ts'
 import { authRoutes } from './routes/auth.ts'
 import { clientKeyRoutes } from './routes/client-keys.ts'
+import { creditRoutes } from './routes/credits.ts'
+import { documentRoutes } from './routes/documents.ts'
+import { mediaRoutes } from './routes/media.ts'
 import { openRoutes } from './routes/open.ts'
 import { operatorAccountRoutes } from './routes/operator/accounts.ts'
 import { operatorAuditRoutes } from './routes/operator/audit.ts'
@@ -29,13 +35,14 @@ import { operatorTenantRoutes } from './routes/operator/tenants.ts'
 import { operatorUserRoutes } from './routes/operator/users.ts'
 import { registerResource } from './routes/resources.ts'
 import { roleRoutes } from './routes/roles.ts'
+import { signatureRoutes } from './routes/signatures.ts'
 import { tenantRoutes } from './routes/tenant.ts'
 import { userRoutes } from './routes/users.ts'
 import { compileValidator } from './validation.ts'
 
 const API_PREFIX = '/api/v1'
 const BODY_LIMIT_BYTES = 1024 * 1024
-const REQUEST_TIMEOUT_MS = 30_000
+const REQUEST_TIMEOUT_MS = 60_000
 const HEADERS_TIMEOUT_MS = 15_000
 const KEEP_ALIVE_TIMEOUT_MS = 72_000
 const MAX_PARAM_LENGTH = 200
@@ -43,6 +50,8 @@ const OVERLOAD_EVENT_LOOP_DELAY_MS = 2_000
 const MAX_LOGGED_PATH = 256
 /** What segments of our paths look like, and those of somebody who mistyped one. */
 const WORD = /^(?:[a-z.-]{1,24}|v[0-9])$/
+/** Long enough that one stall, however long, is averaged away by what comes around it. */
+const OVERLOAD_SAMPLE_MS = 5_000
 
 const API_ROUTES = [
   authRoutes,
@@ -59,6 +68,10 @@ const API_ROUTES = [
   operatorRoutes,
   operatorAccountRoutes,
   operatorAuditRoutes,
+  creditRoutes,
+  documentRoutes,
+  signatureRoutes,
+  mediaRoutes,
 ] as const
 
 /** Builds the server, ready to `listen`. A route without declared access throws here or at `ready()`. */
@@ -88,11 +101,17 @@ export function createServer(deps: HttpDeps): FastifyInstance {
   server.setValidatorCompiler(compileValidator)
   acceptJsonBodies(server)
   answerErrorsAsProblems(server)
+  const answerOptionsOfAll = answerOptions(server)
+  const routes = describeRoutes(server)
+  compressAnswers(server)
+  answerOrigins(server, deps.settings)
+  publishRoutes(server, routes, deps.settings)
   observeRequests(server, deps)
   dismissClients(server, deps)
   guardRoutes(server, deps)
-  shedLoad(server)
+  shedLoad(server, deps.settings)
   registerRoutes(server, deps)
+  answerOptionsOfAll()
   return server
 }
 
@@ -155,15 +174,22 @@ declare module 'fastify' {
   }
 }
 
-/** A process that is late by seconds helps nobody by taking on more. */
-function shedLoad(server: FastifyInstance): void {
+/** A process that is late by seconds again and again helps nobody by taking on more. */
+function shedLoad(server: FastifyInstance, { overloadSampleMs = OVERLOAD_SAMPLE_MS }: HttpSettings): void {
+  let judgedFrom = Number.POSITIVE_INFINITY
+  server.addHook('onReady', (done) => {
+    // Schemas are compiled in one go while the process starts, and the sample under way (and the one behind it) tells of
+    // that: on a slow machine the first requests would be turned away for it.
+    judgedFrom = performance.now() + 2 * overloadSampleMs
+    done()
+  })
   void server.register(underPressure, {
     maxEventLoopDelay: OVERLOAD_EVENT_LOOP_DELAY_MS,
+    sampleInterval: overloadSampleMs,
     // Probes must answer most of all when the process is late.
-    pressureHandler: async (request, _reply, _type, delayMs) => {
+    pressureHandler: async (request) => {
       if (request.routeOptions.config.access?.kind === 'open') return
-      // One stall that outlasts a whole sample leaves nothing measured, told as infinite; by now it is over.
-      if (delayMs === Number.POSITIVE_INFINITY) return
+      if (performance.now() < judgedFrom) return
       throw fail('NO_CONNECTION_AVAILABLE', { detail: 'The service is overloaded.' })
     },
   })

@@ -58,6 +58,13 @@ function isoTimestamp(text: string): string {
   return text.endsWith('+00') ? `${text.slice(0, 10)}T${text.slice(11, -3)}Z` : text
 }
 
+/** As a number where a number can hold it, so that money leaves as a JSON integer; a text beyond, rather than another number. */
+function safeInteger(text: string): number | string {
+  const number = Number(text)
+  return Number.isSafeInteger(number) ? number : text
+}
+
+const INT8 = 20
 const TIMESTAMPTZ = 1184
 const DATE = 1082
 const asText = (text: string) => text
@@ -65,6 +72,7 @@ const TYPES = {
   getTypeParser(oid: number, format?: 'text' | 'binary') {
     if (format !== 'binary' && oid === TIMESTAMPTZ) return isoTimestamp
     if (format !== 'binary' && oid === DATE) return asText
+    if (format !== 'binary' && oid === INT8) return safeInteger
     return pg.types.getTypeParser(oid, format as 'text')
   },
 } as pg.CustomTypesConfig

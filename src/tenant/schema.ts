@@ -2,8 +2,6 @@ import { sql } from 'drizzle-orm'
 import {
   bigint,
   check,
-  date,
-  doublePrecision,
   foreignKey,
   index,
   integer,
@@ -11,21 +9,19 @@ import {
   pgTable,
   primaryKey,
   text,
-  timestamp,
   uniqueIndex,
   uuid,
 } from 'drizzle-orm/pg-core'
+import { createdAt, id, moment, tenantId, updatedAt } from './columns.ts'
 
 /**
  * The schema every tenant database has, shared or dedicated. Rules that `isolation.ts` proves against a live database:
  * a tenant's table has `tenant_id`, its primary key, unique indexes and foreign keys begin with it, and row-level
  * security is enabled and forced (`SELECT freehold_protect('table')` in the migration that creates the table).
  */
-const tenantId = () => uuid('tenant_id').notNull()
-const id = () => uuid('id').notNull()
-const moment = (name: string) => timestamp(name, { withTimezone: true, mode: 'string' })
-const createdAt = () => moment('created_at').notNull().defaultNow()
-const updatedAt = () => moment('updated_at').notNull().defaultNow()
+// Tables of the reference application: who puts another in its place begins with these two lines.
+export * from './property-tables.ts'
+export * from './record-tables.ts'
 
 /** Who lives in this database, at which epoch, and whether the door is open. Read by `freehold_enter` before every statement. */
 export const residence = pgTable(
@@ -162,113 +158,24 @@ export const loginAttempts = pgTable(
   ],
 )
 
-export interface Address {
-  line1?: string | null
-  line2?: string | null
-  postalCode?: string | null
-  city?: string | null
-  country?: string | null
-}
-
-export const places = pgTable(
-  'places',
+/**
+ * Answers to requests with an `Idempotency-Key`, written in the transaction of what they answer. `key` is the SHA-256 of
+ * principal and key, `fingerprint` that of method, path and body.
+ */
+export const idempotencyKeys = pgTable(
+  'idempotency_keys',
   {
     tenantId: tenantId(),
-    id: id(),
-    name: text('name').notNull(),
-    kind: text('kind').$type<'building' | 'land' | 'parking' | 'other'>(),
-    address: jsonb('address').$type<Address>(),
-    latitude: doublePrecision('latitude'),
-    longitude: doublePrecision('longitude'),
+    key: text('key').notNull(),
+    fingerprint: text('fingerprint').notNull(),
+    status: integer('status'),
+    headers: jsonb('headers').$type<Record<string, string>>(),
+    body: jsonb('body').$type<unknown>(),
+    expiresAt: moment('expires_at').notNull(),
     createdAt: createdAt(),
-    updatedAt: updatedAt(),
   },
   (t) => [
-    primaryKey({ name: 'places_pkey', columns: [t.tenantId, t.id] }),
-    index('places_created_idx').on(t.tenantId, t.createdAt, t.id),
-    index('places_name_idx').on(t.tenantId, t.name, t.id),
-    check('places_kind_check', sql`${t.kind} in ('building', 'land', 'parking', 'other')`),
-    check('places_latitude_check', sql`${t.latitude} between -90 and 90`),
-    check('places_longitude_check', sql`${t.longitude} between -180 and 180`),
-  ],
-)
-
-export const estates = pgTable(
-  'estates',
-  {
-    tenantId: tenantId(),
-    id: id(),
-    placeId: uuid('place_id').notNull(),
-    name: text('name').notNull(),
-    reference: text('reference'),
-    surfaceM2: doublePrecision('surface_m2'),
-    floor: integer('floor'),
-    createdAt: createdAt(),
-    updatedAt: updatedAt(),
-  },
-  (t) => [
-    primaryKey({ name: 'estates_pkey', columns: [t.tenantId, t.id] }),
-    uniqueIndex('estates_reference_key').on(t.tenantId, t.reference),
-    index('estates_place_idx').on(t.tenantId, t.placeId, t.id),
-    index('estates_created_idx').on(t.tenantId, t.createdAt, t.id),
-    index('estates_name_idx').on(t.tenantId, t.name, t.id),
-    foreignKey({
-      name: 'estates_place_fkey',
-      columns: [t.tenantId, t.placeId],
-      foreignColumns: [places.tenantId, places.id],
-    }),
-    check('estates_surface_check', sql`${t.surfaceM2} >= 0`),
-  ],
-)
-
-export const rooms = pgTable(
-  'rooms',
-  {
-    tenantId: tenantId(),
-    id: id(),
-    estateId: uuid('estate_id').notNull(),
-    name: text('name').notNull(),
-    kind: text('kind'),
-    surfaceM2: doublePrecision('surface_m2'),
-    createdAt: createdAt(),
-    updatedAt: updatedAt(),
-  },
-  (t) => [
-    primaryKey({ name: 'rooms_pkey', columns: [t.tenantId, t.id] }),
-    index('rooms_estate_idx').on(t.tenantId, t.estateId, t.id),
-    index('rooms_created_idx').on(t.tenantId, t.createdAt, t.id),
-    index('rooms_name_idx').on(t.tenantId, t.name, t.id),
-    foreignKey({
-      name: 'rooms_estate_fkey',
-      columns: [t.tenantId, t.estateId],
-      foreignColumns: [estates.tenantId, estates.id],
-    }),
-    check('rooms_surface_check', sql`${t.surfaceM2} >= 0`),
-  ],
-)
-
-export const equipment = pgTable(
-  'equipment',
-  {
-    tenantId: tenantId(),
-    id: id(),
-    roomId: uuid('room_id').notNull(),
-    name: text('name').notNull(),
-    condition: text('condition').$type<'new' | 'good' | 'fair' | 'poor'>(),
-    acquiredOn: date('acquired_on', { mode: 'string' }),
-    createdAt: createdAt(),
-    updatedAt: updatedAt(),
-  },
-  (t) => [
-    primaryKey({ name: 'equipment_pkey', columns: [t.tenantId, t.id] }),
-    index('equipment_room_idx').on(t.tenantId, t.roomId, t.id),
-    index('equipment_created_idx').on(t.tenantId, t.createdAt, t.id),
-    index('equipment_name_idx').on(t.tenantId, t.name, t.id),
-    foreignKey({
-      name: 'equipment_room_fkey',
-      columns: [t.tenantId, t.roomId],
-      foreignColumns: [rooms.tenantId, rooms.id],
-    }),
-    check('equipment_condition_check', sql`${t.condition} in ('new', 'good', 'fair', 'poor')`),
+    primaryKey({ name: 'idempotency_keys_pkey', columns: [t.tenantId, t.key] }),
+    index('idempotency_keys_expiry_idx').on(t.tenantId, t.expiresAt),
   ],
 )

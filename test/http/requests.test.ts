@@ -96,7 +96,6 @@ describe('404', () => {
     ['PUT', '/api/v1/places'],
     ['POST', `/api/v1/places/${NOBODY}`],
     ['GET', '/API/v1/places'],
-    ['OPTIONS', '/api/v1/places'],
   ])('%s %s is nothing', async (method, path) => {
     expectProblem(await gateway.call(method, path, { token: tenant.token }), {
       status: 404,

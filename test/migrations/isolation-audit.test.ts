@@ -118,11 +118,11 @@ describe('the audit of row isolation', () => {
     ],
     [
       'a new table that nobody protected',
-      'CREATE TABLE leases (tenant_id uuid NOT NULL, id uuid, PRIMARY KEY (tenant_id, id))',
+      'CREATE TABLE gardens (tenant_id uuid NOT NULL, id uuid, PRIMARY KEY (tenant_id, id))',
       [
-        ['leases', 'policy-missing'],
-        ['leases', 'rls-disabled'],
-        ['leases', 'rls-not-forced'],
+        ['gardens', 'policy-missing'],
+        ['gardens', 'rls-disabled'],
+        ['gardens', 'rls-not-forced'],
       ],
     ],
     ['a view', 'CREATE VIEW all_users AS SELECT * FROM users', [['public.all_users', 'view']]],
@@ -217,9 +217,9 @@ describe('a hostile search_path', () => {
 
   test('does not change the policy that freehold_protect writes', async () => {
     const table =
-      'CREATE TABLE public.leases (tenant_id uuid NOT NULL, id uuid, PRIMARY KEY (tenant_id, id));'
+      'CREATE TABLE public.gardens (tenant_id uuid NOT NULL, id uuid, PRIMARY KEY (tenant_id, id));'
     expect(
-      await auditAfter(`${lookAlikes} ${table} SELECT public.freehold_protect('public.leases')`),
+      await auditAfter(`${lookAlikes} ${table} SELECT public.freehold_protect('public.gardens')`),
     ).toEqual([])
   })
 })

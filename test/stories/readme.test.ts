@@ -35,11 +35,16 @@ const [, section = ''] = /^## A tour with curl$([\s\S]*?)^## /m.exec(read('READM
 const tour = readSteps(section)
 /** Those that go on from the tour's first block, where names and credentials are set. */
 const documents = [
-  { name: 'the tour of the README', steps: tour, answered: 4 },
+  { name: 'the tour of the README', steps: tour, answered: 5 },
   {
     name: 'docs/how-to/name-a-tenant.md',
     steps: [...tour.slice(0, 1), ...readSteps(read('docs/how-to/name-a-tenant.md'))],
     answered: 5,
+  },
+  {
+    name: 'docs/how-to/call-the-api-well.md',
+    steps: [...tour.slice(0, 1), ...readSteps(read('docs/how-to/call-the-api-well.md'))],
+    answered: 7,
   },
 ]
 let directory: string
@@ -89,9 +94,11 @@ describe.each(documents)('$name', ({ steps, answered }) => {
 
 test('the commands to start and to test are scripts of the package', () => {
   const { scripts } = JSON.parse(read('package.json'))
-  const named = [...read('README.md').matchAll(/\bnpm (?:run )?(start|test|check|bench|format)\b/g)].map(
-    ([, name]) => name,
-  )
+  const named = [
+    ...read('README.md').matchAll(
+      /\bnpm (?:run )?(start|test|check|bench|format|demo:reset|client:generate)\b/g,
+    ),
+  ].map(([, name]) => name)
   expect(named).toEqual(expect.arrayContaining(['start', 'test']))
   expect(named.filter((name) => !(String(name) in scripts))).toEqual([])
 })

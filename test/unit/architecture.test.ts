@@ -33,8 +33,8 @@ const mayImport: Record<string, readonly string[]> = {
   // Reads the environment with the parsers of those it configures.
   config: ['lib', 'crypto', 'health', 'identity'],
   operations: toOperations,
-  // Starts a server before there is a catalog, and fills it as an operator would.
-  embedded: toOperations,
+  // Starts a server before there is a catalog, and fills it as an operator and the tenants' people would.
+  embedded: [...toOperations, 'data'],
   // Never pools, jobs, migrations, embedded: a route reaches rows by a session and changes by an operation.
   http: [...toCatalog, 'identity', 'tenant', 'data', 'health', 'config', 'operations'],
   version: [],

@@ -2,6 +2,8 @@ import { globSync, readFileSync } from 'node:fs'
 import { resolve } from 'node:path'
 import { beforeAll, describe, expect, test } from 'vitest'
 import { DATABASE_ERRORS } from '../../src/catalog/database-entry.ts'
+import type { Method } from '../../src/data/define-resource.ts'
+import { RESOURCES } from '../../src/data/resources.ts'
 import { ERROR_TABLE } from '../../src/errors.ts'
 import { parseTrustedIssuers } from '../../src/identity/external-settings.ts'
 import { makeServer } from './http/fakes.ts'
@@ -102,13 +104,51 @@ test('docs/reference/logs.md has every message', () => {
   expect(logged.filter((message) => !page.includes(`\`${message}\``))).toEqual([])
 })
 
+const VERBS: Readonly<Record<string, Method>> = { POST: 'create', PATCH: 'update', DELETE: 'remove' }
+
+/** Those that a path of `{collection}` stands for: each has what its declaration does not take away. */
+function collectionsWith(method: string, path: string): string[] {
+  if (!path.startsWith('/{collection}')) return ['']
+  const verb = VERBS[method]
+  const has = RESOURCES.filter(({ methods }) => verb === undefined || methods.includes(verb))
+  return has.map(({ name }) => name)
+}
+
+describe('the collections of docs/reference/tenant-api.md', () => {
+  const rows = new Map(rowsOf('tenant-api').map(([path = '', ...cells]) => [path, cells]))
+
+  test.each(RESOURCES)(
+    '/$name has its permission, fields, filters and orders, and no other',
+    ({ name, permission, methods, schemas }) => {
+      const [resource, fields = '', filters = '', sorts = ''] = rows.get(`/${name}`) ?? []
+      const words = (cell: string) => cell.match(/[A-Za-z]\w*/g) ?? []
+      const { limit, cursor, sort, ...filterable } = schemas.listQuery.properties
+      expect(resource).toBe(permission)
+      expect(words(filters)).toEqual(Object.keys(filterable))
+      expect(words(sorts)).toEqual(
+        (sort as unknown as { enum: string[] }).enum.filter((key) => !key.startsWith('-')),
+      )
+      const own = Object.keys(schemas.row.properties).filter(
+        (field) => !/^(?:id|createdAt|updatedAt)$/.test(field),
+      )
+      expect(words(fields)).toEqual(expect.arrayContaining(own))
+      const bold = [...fields.matchAll(/\*\*(\w+)\*\*/g)].map(([, field]) => field)
+      expect(bold).toEqual(methods.includes('create') ? (schemas.create.required ?? []) : [])
+    },
+  )
+})
+
 describe('the pages about the API', () => {
   const routes = new Set<string>()
   beforeAll(async () => {
     // The hook is there before the routes, which are registered when the server gets ready.
     const server = makeServer({}, (app) =>
       app.addHook('onRoute', ({ method, url }) => {
-        for (const one of [method].flat()) if (one !== 'HEAD') routes.add(`${one} ${url}`)
+        // HEAD and OPTIONS are wherever a path is; what is below the page is the page's own.
+        const isOwn = !url.startsWith('/docs/')
+        for (const one of [method].flat()) {
+          if (isOwn && one !== 'HEAD' && one !== 'OPTIONS') routes.add(`${one} ${url}`)
+        }
       }),
     )
     await server.ready()
@@ -116,19 +156,14 @@ describe('the pages about the API', () => {
   })
 
   const calls = ['operator-api', 'tenant-api'].flatMap((page) =>
-    [...read(`docs/reference/${page}.md`).matchAll(/`(GET|POST|PUT|PATCH|DELETE) (\/[^`\s]+)`/g)].flatMap(
+    [...read(`docs/reference/${page}.md`).matchAll(/`(GET|POST|PUT|PATCH|DELETE) (\/[^`\s]*)`/g)].flatMap(
       ([, method = '', path = '']) =>
-        path.startsWith('/{collection}')
-          ? ['places', 'estates', 'rooms', 'equipment'].map((name) => ({
-              method,
-              path: path.replace('{collection}', name),
-            }))
-          : [{ method, path }],
+        collectionsWith(method, path).map((name) => ({ method, path: path.replace('{collection}', name) })),
     ),
   )
   const urlOf = (path: string) => {
     const url = path.replaceAll(/\{(\w+)\}/g, ':$1')
-    return url.startsWith('/.well-known') ? url : `/api/v1${url}`
+    return /^\/(?:\.well-known\/|openapi\.json$|docs$)/.test(url) ? url : `/api/v1${url}`
   }
 
   const PROBES = ['GET /livez', 'GET /readyz', 'GET /health', 'GET /metrics']

@@ -21,7 +21,14 @@ const LoginBody = Type.Object(
     username: Type.Optional(text(254)),
     password: Password,
   },
-  { ...CLOSED, title: 'Login' },
+  {
+    ...CLOSED,
+    title: 'Login',
+    // With one of the two names: who gives both is refused.
+    examples: [
+      { tenantCode: 'acme-corp', email: 'ada@acme-corp.example', password: 'correct horse battery staple' },
+    ],
+  },
 )
 
 const RefreshBody = Type.Object({ refreshToken: text(512) }, { ...CLOSED, title: 'Refresh' })

@@ -5,6 +5,7 @@ import type { Resource } from '../../data/define-resource.ts'
 import { matchesNone } from '../../data/etag.ts'
 import type { Tagged } from '../../data/model.ts'
 import type { ListQuery } from '../../data/query.ts'
+import { command } from '../command.ts'
 import { NoBody, PROBLEM_RESPONSES } from '../schemas.ts'
 
 /** What the routes need besides the request's tenant. */
@@ -19,12 +20,12 @@ interface Registration {
   readonly path: string
 }
 
-/** Registers the five routes of a collection below the prefix of `app`. */
+/** Registers the routes of a collection, five unless its rows may not be written, below the prefix of `app`. */
 export function registerResource(app: FastifyInstance, resource: Resource, { cursors }: ResourceDeps): void {
   const registration = { resource, cursors, path: `${app.prefix}/${resource.name}` }
-  for (const route of [listRoute, createRoute, findRoute, updateRoute, removeRoute]) {
-    app.route(route(registration))
-  }
+  app.route(listRoute(registration))
+  app.route(findRoute(registration))
+  for (const method of resource.methods) app.route(WRITING_ROUTES[method](registration))
 }
 
 function listRoute({ resource, cursors }: Registration): RouteOptions {
@@ -32,11 +33,11 @@ function listRoute({ resource, cursors }: Registration): RouteOptions {
   return {
     method: 'GET',
     url: `/${resource.name}`,
-    config: access(resource, 'read'),
+    config: { ...access(resource, 'read'), document: LIST },
     schema: {
       ...about(resource, 'list'),
       querystring: schemas.listQuery,
-      response: answers(200, schemas.list),
+      response: answers(200, { ...schemas.list, title: `${resource.title}List` }),
     },
     handler: async (request, reply) => {
       const page = await resource.list(request.tenant.session, request.query as ListQuery, cursors)
@@ -48,17 +49,15 @@ function listRoute({ resource, cursors }: Registration): RouteOptions {
 
 function createRoute({ resource, path }: Registration): RouteOptions {
   const { schemas } = resource
-  return {
-    method: 'POST',
+  return command({
     url: `/${resource.name}`,
-    config: access(resource, 'write'),
+    config: { ...access(resource, 'write'), document: CREATE },
     schema: { ...about(resource, 'create'), body: schemas.create, response: answers(201, schemas.row) },
-    handler: async (request, reply) => {
-      const created = await resource.create(request.tenant.session, request.body as Body)
-      reply.code(201).header('location', `${path}/${created.row.id}`)
-      return answerTagged(reply, created)
+    run: async ({ body }, session) => {
+      const { row, etag } = await resource.create(session, body as Body)
+      return { status: 201, headers: { location: `${path}/${row.id}`, etag: quoted(etag) }, body: row }
     },
-  }
+  })
 }
 
 function findRoute({ resource }: Registration): RouteOptions {
@@ -66,7 +65,7 @@ function findRoute({ resource }: Registration): RouteOptions {
   return {
     method: 'GET',
     url: `/${resource.name}/:id`,
-    config: access(resource, 'read'),
+    config: { ...access(resource, 'read'), document: FIND },
     schema: {
       ...about(resource, 'find'),
       params: schemas.params,
@@ -85,10 +84,11 @@ function updateRoute({ resource }: Registration): RouteOptions {
   return {
     method: 'PATCH',
     url: `/${resource.name}/:id`,
-    config: access(resource, 'write'),
+    config: { ...access(resource, 'write'), document: UPDATE },
     schema: {
       ...about(resource, 'update'),
       params: schemas.params,
+      consumes: ['application/json', 'application/merge-patch+json'],
       body: schemas.patch,
       response: answers(200, schemas.row),
     },
@@ -104,7 +104,7 @@ function removeRoute({ resource }: Registration): RouteOptions {
   return {
     method: 'DELETE',
     url: `/${resource.name}/:id`,
-    config: access(resource, 'write'),
+    config: { ...access(resource, 'write'), document: REMOVE },
     schema: {
       ...about(resource, 'delete'),
       params: resource.schemas.params,
@@ -117,15 +117,40 @@ function removeRoute({ resource }: Registration): RouteOptions {
   }
 }
 
+const WRITING_ROUTES = { create: createRoute, update: updateRoute, remove: removeRoute }
+
 /** Read by the pipeline before a body is parsed. */
 function access({ permission }: Resource, action: 'read' | 'write') {
   return { access: { kind: 'tenant', permission: `${permission}:${action}` } } as const
 }
 
-function about({ name, title, permission }: Resource, verb: string) {
+function about({ name, title, permission }: Resource, verb: keyof typeof SUMMARIES) {
   const subject = verb === 'list' ? name : title
-  return { tags: [permission], operationId: `${verb}${subject.charAt(0).toUpperCase()}${subject.slice(1)}` }
+  return {
+    tags: [permission],
+    operationId: `${verb}${subject.charAt(0).toUpperCase()}${subject.slice(1)}`,
+    summary: SUMMARIES[verb](name),
+  }
 }
+
+const SUMMARIES = {
+  list: (name: string) => `List ${name}, a page at a time`,
+  create: (name: string) => `Add to ${name}`,
+  find: (name: string) => `Read one of ${name}`,
+  update: (name: string) => `Change one of ${name} by a merge patch`,
+  delete: (name: string) => `Delete one of ${name}`,
+}
+
+/** What the document says of these routes besides their schemas. */
+const LIST = { headers: ['link'] } as const
+const FIND = { headers: ['etag'], asks: ['if-none-match'] } as const
+const CREATE = { headers: ['etag', 'location'], codes: ['REFERENCE_NOT_FOUND', 'CONFLICT'] } as const
+const UPDATE = {
+  headers: ['etag'],
+  asks: ['if-match'],
+  codes: ['REFERENCE_NOT_FOUND', 'CONFLICT', 'PRECONDITION_FAILED'],
+} as const
+const REMOVE = { asks: ['if-match'], codes: ['CONFLICT', 'PRECONDITION_FAILED'] } as const
 
 function answers<Schema>(status: number, schema: Schema) {
   return { [status]: schema, ...PROBLEM_RESPONSES }

@@ -32,7 +32,7 @@ async function serving(...script: (readonly unknown[])[]) {
     Object.assign(request, { tenant: { tenantId: TENANT, session } })
   })
   app.addHook('onRoute', ({ method, url, config }) => {
-    accesses.push([method, url, config])
+    accesses.push([method, url, config?.access])
   })
   app.setErrorHandler((error: { statusCode?: number }, { id }, reply) => {
     const status = error.statusCode ?? 500
@@ -54,7 +54,7 @@ async function serving(...script: (readonly unknown[])[]) {
 describe('the routes of a collection', () => {
   it('each declare who may call them', async () => {
     const { accesses } = await serving()
-    const config = (action: string) => ({ access: { kind: 'tenant', permission: `properties:${action}` } })
+    const config = (action: string) => ({ kind: 'tenant', permission: `properties:${action}` })
     expect(accesses).toContainEqual(['GET', '/api/v1/places', config('read')])
     expect(accesses).toContainEqual(['GET', '/api/v1/places/:id', config('read')])
     expect(accesses).toContainEqual(['POST', '/api/v1/places', config('write')])

@@ -25,6 +25,8 @@ export const TOKENS = {
   clientKey: 'fhk_acme',
 }
 
+export const PUBLIC_KEY = { kty: 'OKP', crv: 'Ed25519', x: 'abc', kid: 'k1', use: 'sig', alg: 'EdDSA' }
+
 const AUTH_CONFIG = {
   passwordPolicy: { minLength: 12, requireMixed: false },
   accessTokenSeconds: 900,
@@ -111,7 +113,7 @@ export function makeDeps(changes: Partial<HttpDeps> = {}): HttpDeps {
         return { kind: 'client-key', keyId: 'k', tenantId: ACME, permissions }
       },
     }),
-    signingKeys: only<HttpDeps['signingKeys']>({ jwks: () => ({ keys: [{ kty: 'OKP', kid: 'k1' }] }) }),
+    signingKeys: only<HttpDeps['signingKeys']>({ jwks: () => ({ keys: [PUBLIC_KEY] }) }),
     signIn: only<HttpDeps['signIn']>({}),
     people: only<HttpDeps['people']>({}),
     roles: only<HttpDeps['roles']>({}),

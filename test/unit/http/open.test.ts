@@ -1,7 +1,7 @@
 import type { FastifyInstance } from 'fastify'
 import { afterEach, describe, expect, it, vi } from 'vitest'
 import type { HttpDeps } from '../../../src/http/deps.ts'
-import { makeDeps, makeServer } from './fakes.ts'
+import { makeDeps, makeServer, PUBLIC_KEY } from './fakes.ts'
 
 let server: FastifyInstance
 afterEach(() => server.close())
@@ -83,7 +83,7 @@ describe('the other probes', () => {
 
   it('/.well-known/jwks.json may be cached', async () => {
     const response = await withProbes({}).inject('/.well-known/jwks.json')
-    expect(response.json()).toEqual({ keys: [{ kty: 'OKP', kid: 'k1' }] })
+    expect(response.json()).toEqual({ keys: [PUBLIC_KEY] })
     expect(response.headers['cache-control']).toBe('public, max-age=300')
   })
 })

@@ -249,7 +249,8 @@ describe('/tenant', () => {
 
 describe('/client-keys', () => {
   it('gives away no permission that the caller does not hold', async () => {
-    const create = vi.fn(async () => ({ id: OTHER, key: 'fhk_x' }))
+    const made = { id: OTHER, name: 'k', permissions: [], prefix: 'fhk_', key: 'fhk_x', expiresAt: null }
+    const create = vi.fn(async () => ({ ...made, createdAt: AT.toISOString() }))
     const clientKeys = only<HttpDeps['clientKeys']>({ create: create as never })
     operate({}, { clientKeys })
     const ask = (permissions: string[]) =>

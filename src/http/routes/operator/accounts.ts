@@ -12,7 +12,7 @@ const ROW = '/accounts/:id'
 const MEMBERSHIP = `${ROW}/memberships/:tenantId`
 
 const RoleNames = Type.Array(text(100), { maxItems: 50, uniqueItems: true })
-const MembershipBody = Type.Object({ roles: RoleNames }, { ...CLOSED, title: 'Membership' })
+const MembershipBody = Type.Object({ roles: RoleNames }, { ...CLOSED, title: 'MembershipRoles' })
 
 const NewAccountBody = Type.Object(
   {

@@ -1,6 +1,6 @@
 import type { FastifyInstance } from 'fastify'
 import { Type } from 'typebox'
-import { choice } from '../../../data/fields.ts'
+import { choice, nullable } from '../../../data/fields.ts'
 import type { NewTenantKey, Rotation } from '../../../identity/tenant-keys.ts'
 import { CLOSED, tenantIdOf } from '../../bodies.ts'
 import type { HttpDeps } from '../../deps.ts'
@@ -10,16 +10,18 @@ const READ = { access: { kind: 'operator', write: false } } as const
 const WRITE = { access: { kind: 'operator', write: true } } as const
 const PATH = '/tenants/:id/signing-key'
 
+/** For HS256 only. Judged by its reader, which says what is wrong without repeating any of it. */
+const Secret = Type.Optional(Type.String({ minLength: 1, maxLength: 1024 }))
+
 const SigningKeyBody = Type.Object(
   {
     algorithm: choice('HS256', 'ES256', 'EdDSA'),
-    // Judged by its reader, which says what is wrong without repeating any of it.
-    secret: Type.Optional(Type.String({ minLength: 1, maxLength: 1024 })),
+    secret: Secret,
   },
-  { ...CLOSED, title: 'SigningKey' },
+  { ...CLOSED, title: 'NewSigningKey' },
 )
 
-const RotationBody = Type.Union([Type.Pick(SigningKeyBody, ['secret'], CLOSED), Type.Null()])
+const RotationBody = nullable(Type.Object({ secret: Secret }, { ...CLOSED, title: 'KeyRotation' }))
 
 /** Keys that sign access tokens: a tenant's own, and the service's. Of a key's secret nothing is ever answered. */
 export function operatorSigningKeyRoutes(api: FastifyInstance, { signingKeys }: HttpDeps): void {

@@ -1,0 +1,98 @@
+import { and, eq, sql } from 'drizzle-orm'
+import { fail } from '../errors.ts'
+import { idempotencyKeys as kept } from '../tenant/schema.ts'
+import type { TenantDb, TenantSession } from '../tenant/session.ts'
+
+/** What a command answers. `body` is JSON; `headers` are those that tell of the result (`location`, `etag`). */
+export interface CommandAnswer {
+  readonly status: number
+  readonly headers?: Readonly<Record<string, string>>
+  readonly body: unknown
+}
+
+/** One command as its caller named it. */
+export interface Ticket {
+  /** SHA-256 of principal and key, in hex. */
+  readonly key: string
+  /** SHA-256 of what is asked. Without an answer it is a repetition, whose upload nobody else will read. */
+  fingerprint(answer: CommandAnswer | null): Promise<string> | string
+}
+
+const LIFETIME = sql`now() + interval '24 hours'`
+/** Expired keys that each new one takes with it, so that they go a little faster than they come. */
+const PRUNED_AT_ONCE = 5
+
+/**
+ * Runs a command once for its key: the answer is kept in the tenant's own database, in the transaction of the change
+ * it tells of. Who comes second waits for the first (both want the key's row) and is given the same answer. What fails
+ * is rolled back with its key, so it may be tried again.
+ *
+ * @throws PublicError IDEMPOTENCY_MISMATCH; whatever `run` throws
+ */
+export function runOnce(
+  session: TenantSession,
+  ticket: Ticket,
+  run: (session: TenantSession) => Promise<CommandAnswer>,
+): Promise<{ answer: CommandAnswer; replayed: boolean }> {
+  const { tenantId } = session
+  return session.transaction(async (db) => {
+    if (!(await claim(db, tenantId, ticket.key))) {
+      return { answer: await findAnswer(db, tenantId, ticket), replayed: true }
+    }
+    const answer = await run(within(tenantId, db))
+    await keep(db, tenantId, { key: ticket.key, fingerprint: await ticket.fingerprint(answer), answer })
+    return { answer, replayed: false }
+  })
+}
+
+/** The session of a transaction under way: whoever wants one of their own works in this. */
+function within(tenantId: string, db: TenantDb): TenantSession {
+  return { tenantId, db, transaction: (fn) => fn(db) }
+}
+
+/** False if the key is in use. An expired one is taken over as if it had never been. */
+async function claim(db: TenantDb, tenantId: string, key: string): Promise<boolean> {
+  const fresh = { fingerprint: '', status: null, headers: null, body: null, expiresAt: LIFETIME }
+  const claimed = await db
+    .insert(kept)
+    .values({ tenantId, key, fingerprint: '', expiresAt: LIFETIME })
+    .onConflictDoUpdate({
+      target: [kept.tenantId, kept.key],
+      set: fresh,
+      setWhere: sql`${kept.expiresAt} <= now()`,
+    })
+    .returning({ key: kept.key })
+  return claimed.length > 0
+}
+
+async function findAnswer(db: TenantDb, tenantId: string, ticket: Ticket): Promise<CommandAnswer> {
+  const [found] = await db
+    .select({ fingerprint: kept.fingerprint, status: kept.status, headers: kept.headers, body: kept.body })
+    .from(kept)
+    .where(and(eq(kept.tenantId, tenantId), eq(kept.key, ticket.key)))
+  // Pruned between the two statements: it had just expired, and the next try finds the key free.
+  if (found === undefined) throw fail('CONFLICT', { detail: 'The idempotency key has just expired.' })
+  const { fingerprint, status, headers, body } = found
+  if (fingerprint !== (await ticket.fingerprint(null))) throw fail('IDEMPOTENCY_MISMATCH')
+  if (status === null) throw new Error('an idempotency key was committed without its answer')
+  return { status, headers: headers ?? {}, body }
+}
+
+/** Writes the answer beside its key, and takes a few expired keys away; those that others hold are left to them. */
+async function keep(
+  db: TenantDb,
+  tenantId: string,
+  { key, fingerprint, answer }: { key: string; fingerprint: string; answer: CommandAnswer },
+): Promise<void> {
+  const { status, headers = {}, body } = answer
+  await db.execute(sql`
+    with expired as (
+      select key from ${kept} where tenant_id = ${tenantId} and expires_at <= now()
+      order by expires_at limit ${PRUNED_AT_ONCE} for update skip locked
+    ), pruned as (
+      delete from ${kept} using expired where ${kept}.tenant_id = ${tenantId} and ${kept}.key = expired.key
+    )
+    update ${kept} set fingerprint = ${fingerprint}, status = ${status},
+      headers = ${JSON.stringify(headers)}::jsonb, body = ${JSON.stringify(body ?? null)}::jsonb
+    where tenant_id = ${tenantId} and key = ${key}`)
+}

@@ -1,0 +1,182 @@
+import { randomUUID } from 'node:crypto'
+import { exampleOf, type JsonSchema, typesOf } from '../../src/http/openapi/examples.ts'
+import { telling } from '../http/support.ts'
+import type { Answer, TestGateway, TestTenant } from '../support/gateway.ts'
+
+/** The part of the OpenAPI document that names ids. */
+export interface ApiDocument {
+  readonly paths: Record<string, Record<string, Operation>>
+  readonly components: {
+    readonly schemas: Record<string, JsonSchema>
+    readonly parameters: Record<string, Parameter>
+  }
+}
+
+interface Parameter {
+  readonly in: 'path' | 'query' | 'header'
+  readonly name: string
+  readonly schema: JsonSchema
+  readonly $ref?: string
+}
+
+interface Operation {
+  readonly parameters?: readonly Parameter[]
+  readonly requestBody?: {
+    readonly content: Record<string, { readonly schema: JsonSchema & { $ref?: string } }>
+  }
+}
+
+/** A tenant's rows: one id or more of each collection, by the collection's name. */
+export type Rows = ReadonlyMap<string, readonly string[]>
+
+/** One place of one operation into which an id is put. */
+interface Attempt {
+  readonly name: string
+  readonly ids: readonly string[]
+  send(id: string): Promise<Answer>
+}
+
+/** Tries every place of every operation of the document that takes an id with the ids of another tenant's rows. */
+export class Prover {
+  readonly #gateway: TestGateway
+  readonly #document: ApiDocument
+  readonly #attacker: { readonly tenant: TestTenant; readonly rows: Rows }
+
+  constructor(gateway: TestGateway, document: ApiDocument, attacker: { tenant: TestTenant; rows: Rows }) {
+    this.#gateway = gateway
+    this.#document = document
+    this.#attacker = attacker
+  }
+
+  /** What gave away that a row exists: places where the answer differs from that to an id that nobody has. */
+  async findLeaks(victim: Rows): Promise<{ tried: string[]; leaks: string[] }> {
+    const tried: string[] = []
+    const leaks: string[] = []
+    for (const { name, ids, send } of this.#attempts(victim)) {
+      tried.push(name)
+      for (const id of ids) {
+        const [shown, blank] = [await this.#seen(send, id), await this.#seen(send, randomUUID())]
+        if (shown !== blank) leaks.push(`${name}: ${shown} instead of ${blank}`)
+      }
+    }
+    // Who is refused everything learns nothing, and would prove nothing.
+    const { status } = await this.#send('GET', '/api/v1/tenant')
+    if (status !== 200) throw new Error(`the attacker was shut out on the way: ${status}`)
+    return { tried, leaks }
+  }
+
+  async #seen(send: Attempt['send'], id: string): Promise<string> {
+    return JSON.stringify(telling(await send(id))).replaceAll(id, '…')
+  }
+
+  #attempts(victim: Rows): Attempt[] {
+    return Object.entries(this.#document.paths).flatMap(([path, operations]) =>
+      Object.entries(operations).flatMap(([method, operation]) => {
+        const target = { method: method.toUpperCase(), path, operation, victim }
+        return [
+          ...this.#inPath(target),
+          ...this.#inQuery(target),
+          ...this.#inBody(target),
+          ...this.#inHeader(target),
+        ]
+      }),
+    )
+  }
+
+  #inPath({ method, path, operation, victim }: Target): Attempt[] {
+    if (!path.includes('{')) return []
+    const body = this.#bodyOf(operation)
+    const [, collection = ''] = /^\/api\/v1\/([^/]+)/.exec(path) ?? []
+    return [
+      {
+        name: `${method} ${path}`,
+        ids: idsOf(victim, collection),
+        send: (id) =>
+          this.#send(method, path.replace(/\{\w+\}/g, id), { ...(body && { body: body.example }) }),
+      },
+    ]
+  }
+
+  #inQuery({ method, path, operation, victim }: Target): Attempt[] {
+    const named = this.#parametersOf(operation).filter((p) => p.in === 'query' && p.schema.format === 'uuid')
+    return named.map(({ name }) => ({
+      name: `${method} ${path}?${name}`,
+      ids: idsOf(victim, collectionOf(name)),
+      send: (id: string) => this.#send(method, `${path}?${name}=${id}`),
+    }))
+  }
+
+  #inBody({ method, path, operation, victim }: Target): Attempt[] {
+    const body = this.#bodyOf(operation)
+    if (body === null) return []
+    const own = path.replace(
+      /\{\w+\}/g,
+      () => this.#attacker.rows.get(path.split('/')[3] ?? '')?.[0] ?? randomUUID(),
+    )
+    return body.references.map((name) => ({
+      name: `${method} ${path} /${name}`,
+      ids: idsOf(victim, collectionOf(name)),
+      send: (id: string) =>
+        this.#send(method, own, { body: { ...body.example, [name]: name.endsWith('Ids') ? [id] : id } }),
+    }))
+  }
+
+  #inHeader({ method, path, operation, victim }: Target): Attempt[] {
+    const actsFor = operation.parameters?.find(({ $ref }) => $ref === '#/components/parameters/act-for')
+    if (actsFor === undefined || method !== 'GET') return []
+    const header = this.#document.components.parameters['act-for']?.name ?? ''
+    const own = path.replace(/\{\w+\}/g, () => randomUUID())
+    return [
+      {
+        name: `${method} ${path} ${header}`,
+        ids: idsOf(victim, 'tenants'),
+        send: (id) => this.#send(method, own, { headers: { [header]: id } }),
+      },
+    ]
+  }
+
+  #send(method: string, path: string, call: { body?: unknown; headers?: Record<string, string> } = {}) {
+    return this.#gateway.call(method, path, { token: this.#attacker.tenant.token, ...call })
+  }
+
+  #parametersOf({ parameters = [] }: Operation): Parameter[] {
+    return parameters.filter(({ $ref }) => $ref === undefined)
+  }
+
+  /** A body that would be taken, whose references are the attacker's own rows, and the names of these. */
+  #bodyOf({ requestBody }: Operation): { example: Record<string, unknown>; references: string[] } | null {
+    const named = requestBody?.content['application/json']?.schema
+    if (named === undefined) return null
+    const schema = this.#document.components.schemas[named.$ref?.split('/').at(-1) ?? ''] ?? named
+    const references = Object.entries(schema.properties ?? {}).flatMap(([name, part]) =>
+      part.format === 'uuid' || part.items?.format === 'uuid' ? [name] : [],
+    )
+    const example = exampleOf(schema) as Record<string, unknown>
+    for (const name of references) {
+      const [own] = this.#attacker.rows.get(collectionOf(name)) ?? []
+      if (own === undefined) delete example[name]
+      else example[name] = name.endsWith('Ids') ? [own] : own
+    }
+    return {
+      example,
+      references: references.filter((name) => typesOf(schema.properties?.[name] ?? {}).length > 0),
+    }
+  }
+}
+
+interface Target {
+  readonly method: string
+  readonly path: string
+  readonly operation: Operation
+  readonly victim: Rows
+}
+
+/** `placeId` → places, `lesseeIds` → lessees. */
+export function collectionOf(field: string): string {
+  return `${field.replace(/Ids?$/, '')}s`
+}
+
+/** The rows that fit, or all there are where none does. */
+function idsOf(rows: Rows, collection: string): readonly string[] {
+  return rows.get(collection) ?? [...rows.values()].flat()
+}

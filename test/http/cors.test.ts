@@ -1,0 +1,189 @@
+import { brotliDecompressSync, gunzipSync } from 'node:zlib'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { readSettings, SettingsError } from '../../src/config.ts'
+import { dropAll } from '../support/database.ts'
+import { startGateway, type TestGateway } from '../support/gateway.ts'
+import { API, expectProblem, type Homes, openHomes, rawRequest } from './support.ts'
+
+const APP = 'https://app.example.com'
+let homes: Homes
+let open: TestGateway
+beforeAll(async () => {
+  homes = await openHomes()
+  open = await startGateway(homes.stage, { CORS_ORIGINS: `${APP}, http://localhost:5173` })
+})
+afterAll(async () => {
+  await Promise.all([homes?.gateway.close(), open?.close()])
+  await dropAll()
+})
+
+const preflight = (gateway: TestGateway, origin: string, path = `${API}/places`) =>
+  gateway.call('OPTIONS', path, {
+    headers: {
+      origin,
+      'access-control-request-method': 'POST',
+      'access-control-request-headers': 'authorization,idempotency-key',
+    },
+  })
+const corsHeaders = (headers: Headers) => [...headers].filter(([name]) => name.startsWith('access-control-'))
+
+describe('scripts of another origin', () => {
+  test('may ask nothing unless the origin is listed', async () => {
+    for (const answer of [
+      await preflight(homes.gateway, APP),
+      await homes.gateway.call('GET', '/livez', { headers: { origin: APP } }),
+    ])
+      expect(corsHeaders(answer.headers)).toEqual([])
+    for (const origin of [
+      'https://evil.example',
+      `${APP}.evil.example`,
+      `${APP}:444`,
+      'null',
+      'http://app.example.com',
+    ]) {
+      const { headers } = await preflight(open, origin)
+      expect(headers.get('access-control-allow-origin')).toBeNull()
+    }
+  })
+
+  test.each([APP, 'http://localhost:5173'])(
+    '%s may ask for every method and header of the API',
+    async (origin) => {
+      const { status, headers } = await preflight(open, origin)
+      expect([status, headers.get('access-control-allow-origin')]).toEqual([204, origin])
+      const methods = headers.get('access-control-allow-methods')?.split(', ')
+      expect(methods).toEqual(expect.arrayContaining(['GET', 'POST', 'PUT', 'PATCH', 'DELETE']))
+      const allowed = headers.get('access-control-allow-headers')?.toLowerCase().split(', ')
+      const needed = [
+        'authorization',
+        'idempotency-key',
+        'if-match',
+        'x-client-key',
+        'x-tenant-code',
+        'x-account-id',
+      ]
+      expect(allowed).toEqual(expect.arrayContaining(needed))
+      expect(headers.get('vary')?.toLowerCase()).toContain('origin')
+    },
+  )
+
+  test('may read the headers that tell of a result, of errors too, and never with credentials of the browser', async () => {
+    const { token } = homes.shared
+    for (const path of [`${API}/places`, `${API}/places/${'0'.repeat(8)}-0000-7000-8000-000000000000`]) {
+      const { headers } = await open.call('GET', path, { token, headers: { origin: APP } })
+      expect(headers.get('access-control-allow-origin')).toBe(APP)
+      const exposed = headers.get('access-control-expose-headers')?.split(', ')
+      const told = ['ETag', 'Location', 'Link', 'RateLimit-Limit', 'X-Request-Id', 'Retry-After']
+      expect(exposed).toEqual(expect.arrayContaining(told))
+      expect(headers.get('access-control-allow-credentials')).toBeNull()
+    }
+  })
+
+  test.each(['*', 'app.example.com', `${APP}/`, `${APP}/x`, 'null', 'ftp://a', `${APP},*`])(
+    'cannot be let in by CORS_ORIGINS=%s',
+    (origins) => {
+      expect(() => readSettings({ CORS_ORIGINS: origins })).toThrow(SettingsError)
+    },
+  )
+})
+
+describe('OPTIONS', () => {
+  test.each([
+    [`${API}/places`, 'GET, HEAD, OPTIONS, POST'],
+    [`${API}/places/anything`, 'DELETE, GET, HEAD, OPTIONS, PATCH'],
+    [`${API}/auth/login`, 'OPTIONS, POST'],
+    [`${API}/tenants/x/database`, 'DELETE, GET, HEAD, OPTIONS, PUT'],
+    ['/livez', 'GET, HEAD, OPTIONS'],
+  ])('%s says %s, to anybody', async (path, allow) => {
+    for (const gateway of [homes.gateway, open]) {
+      const { status, headers, text } = await gateway.call('OPTIONS', path)
+      expect([status, headers.get('allow'), text]).toEqual([204, allow, ''])
+    }
+  })
+
+  test('of a path that is not there is 404, with and without origins', async () => {
+    for (const gateway of [homes.gateway, open]) {
+      expectProblem(await gateway.call('OPTIONS', '/nowhere'), { status: 404, code: 'NOT_FOUND' })
+      expectProblem(await preflight(gateway, APP, '/nowhere'), { status: 404, code: 'NOT_FOUND' })
+    }
+  })
+})
+
+describe('HEAD', () => {
+  test('answers as GET does, without the body', async () => {
+    const { token } = homes.shared
+    const made = await homes.gateway.call('POST', `${API}/places`, { token, body: { name: 'Mill' } })
+    for (const path of ['/livez', '/openapi.json', `${API}/tenant`, `${API}/places/${made.body.id}`]) {
+      const [get, head] = [
+        await homes.gateway.call('GET', path, { token, headers: { 'accept-encoding': 'identity' } }),
+        await homes.gateway.call('HEAD', path, { token, headers: { 'accept-encoding': 'identity' } }),
+      ]
+      expect([head.status, head.text]).toEqual([200, ''])
+      for (const name of ['content-length', 'content-type', 'etag'])
+        expect([path, name, head.headers.get(name)]).toEqual([path, name, get.headers.get(name)])
+    }
+  })
+})
+
+describe('compression', () => {
+  const ask = (path: string, encoding: string) =>
+    fetch(`${homes.gateway.url}${path}`, {
+      headers: { authorization: `Bearer ${homes.shared.token}`, 'accept-encoding': encoding },
+    })
+
+  test.each(['br', 'gzip'])('by %s of a list that pays', async (encoding) => {
+    const names = Array.from({ length: 12 }, (_, n) => `Mill number ${n}`)
+    for (const name of names)
+      await homes.gateway.call('POST', `${API}/places`, { token: homes.shared.token, body: { name } })
+    const { status, text } = await raw(`${API}/places?limit=200`, encoding)
+    expect(status).toBe(200)
+    const plain = await (await ask(`${API}/places?limit=200`, 'identity')).json()
+    expect(JSON.parse(text)).toEqual(plain)
+  })
+
+  test('is left alone where it does not pay, or is not wanted', async () => {
+    for (const [path, encoding] of [
+      ['/livez', 'br, gzip'],
+      ['/metrics', 'br, gzip'],
+      [`${API}/places?limit=200`, 'identity'],
+      [`${API}/places?limit=200`, 'zstd'],
+      [`${API}/places?limit=1`, 'gzip'],
+    ] as const) {
+      const { headers } = await ask(path, encoding)
+      expect([path, headers.get('content-encoding')]).toEqual([path, null])
+    }
+  })
+
+  test('is not taken in requests', async () => {
+    const answer = await homes.gateway.call('POST', `${API}/places`, {
+      token: homes.shared.token,
+      headers: { 'content-encoding': 'gzip' },
+      body: { name: 'x' },
+    })
+    expectProblem(answer, { status: 415, code: 'UNSUPPORTED_MEDIA_TYPE' })
+  })
+
+  /** fetch unpacks by itself and hides how the answer came, so the packed bytes are looked at here. */
+  async function raw(path: string, encoding: string) {
+    const { get } = await import('node:http')
+    const { promise, resolve, reject } = Promise.withResolvers<{ status: number; text: string }>()
+    const headers = { authorization: `Bearer ${homes.shared.token}`, 'accept-encoding': encoding }
+    get(`${homes.gateway.url}${path}`, { headers }, async (answer) => {
+      const chunks: Buffer[] = []
+      for await (const chunk of answer) chunks.push(chunk as Buffer)
+      const packed = Buffer.concat(chunks)
+      expect(answer.headers['content-encoding']).toBe(encoding)
+      expect(answer.headers.vary?.toLowerCase()).toContain('accept-encoding')
+      const bytes = encoding === 'br' ? brotliDecompressSync(packed) : gunzipSync(packed)
+      expect(packed.length).toBeLessThan(bytes.length / 2)
+      resolve({ status: answer.statusCode ?? 0, text: bytes.toString() })
+    }).on('error', reject)
+    return promise
+  }
+})
+
+test('two Origin headers let nobody in', async () => {
+  const head = ['GET /livez HTTP/1.1', `Origin: ${APP}`, 'Origin: https://evil.example']
+  const { text } = await rawRequest(open.url, head)
+  expect(text).not.toMatch(/access-control-allow-origin: https:\/\/evil/i)
+})

@@ -1,0 +1,106 @@
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { dropAll } from '../support/database.ts'
+import { Application } from './application.ts'
+import { expectProblem, type Homes, NOBODY, openHomes, telling } from './support.ts'
+
+let homes: Homes
+let stranger: Application
+beforeAll(async () => {
+  homes = await openHomes()
+  stranger = new Application(homes.gateway, homes.stranger)
+})
+afterAll(async () => {
+  await homes?.gateway.close()
+  await dropAll()
+})
+
+describe.each(['shared', 'own'] as const)('a tenant in a database that is %s', (home) => {
+  let app: Application
+  beforeAll(() => {
+    app = new Application(homes.gateway, homes[home])
+  })
+
+  describe.each(['lessees', 'owners'])('/%s', (name) => {
+    const least = { kind: 'person', name: 'Ada Byron' }
+
+    test('are kept with every field, and without those that may be missing', async () => {
+      const most = { kind: 'company', name: 'Byron & Co', email: `co@${name}.example`, phone: '+44 20 1815' }
+      expect(await app.make(name, most)).toMatchObject(most)
+      expect(await app.make(name, least)).toMatchObject({ ...least, email: null, phone: null })
+    })
+
+    test('an address is unique in the tenant and the collection, whatever the case of its letters', async () => {
+      const email = `Ada.${name}@Example.com`
+      const first = await app.make(name, { ...least, email })
+      expect(first.email).toBe(email)
+      const taken = { status: 409, code: 'CONFLICT', pointers: ['/email'] }
+      expectProblem(await app.send('POST', name, { ...least, email: email.toLowerCase() }), taken)
+      const other = await app.make(name, least)
+      expectProblem(await app.send('PATCH', `${name}/${other.id}`, { email: email.toUpperCase() }), taken)
+      // Neither another collection nor another tenant knows of it.
+      await app.make(name === 'lessees' ? 'owners' : 'lessees', { ...least, email })
+      await stranger.make(name, { ...least, email: `${home}.${email}` })
+      await app.make(name, { ...least, email: `${home}.${email}` })
+    })
+
+    test('are found by address, kind and name', async () => {
+      const email = `grace@${name}.found.example`
+      const { id } = await app.make(name, { kind: 'company', name: `Hopper ${name}`, email })
+      for (const query of [`email=${email.toUpperCase()}`, `kind=company&name=Hopper%20${name}`]) {
+        const { body } = await app.send('GET', `${name}?${query}`)
+        expect(body.data.map((row: { id: string }) => row.id)).toEqual([id])
+      }
+    })
+
+    test.each([
+      ['kind', 'ghost'],
+      ['kind', null],
+      ['name', ''],
+      ['email', 'ada'],
+      ['email', 'a da@example.com'],
+      ['phone', ''],
+    ])('%s: %j is refused, in a new row and in a patch', async (field, value) => {
+      const problem = { status: 400, code: 'VALIDATION_FAILED', pointers: [`/${field}`] }
+      expectProblem(await app.send('POST', name, { ...least, [field]: value }), problem)
+      expectProblem(await app.send('PATCH', `${name}/${NOBODY}`, { [field]: value }), problem)
+    })
+  })
+
+  describe('/contacts', () => {
+    test('belong to a lessee, to an owner, to both or to nobody', async () => {
+      const lesseeId = await app.lessee()
+      const { id: ownerId } = await app.make('owners', { kind: 'person', name: 'Mary' })
+      const made = await app.make('contacts', { name: 'Agent', role: 'keys', lesseeId, ownerId })
+      expect(made).toMatchObject({ name: 'Agent', role: 'keys', lesseeId, ownerId, email: null, phone: null })
+      const { body } = await app.send('PATCH', `contacts/${made.id}`, { lesseeId: null })
+      expect([body.lesseeId, body.ownerId]).toEqual([null, ownerId])
+      for (const [query, count] of [
+        [`ownerId=${ownerId}`, 1],
+        [`lesseeId=${lesseeId}`, 0],
+      ] as const) {
+        expect((await app.send('GET', `contacts?${query}`)).body.data).toHaveLength(count)
+      }
+    })
+
+    test.each([
+      ['lesseeId', 'lessees'],
+      ['ownerId', 'owners'],
+    ])("another tenant's %s is like one that does not exist", async (field, collection) => {
+      const foreign = await stranger.make(collection, { kind: 'person', name: 'Theirs' })
+      const [theirs, nobodys] = [
+        await app.send('POST', 'contacts', { name: 'Agent', [field]: foreign.id }),
+        await app.send('POST', 'contacts', { name: 'Agent', [field]: NOBODY }),
+      ]
+      expect(telling(theirs)).toEqual(telling(nobodys))
+      expectProblem(theirs, { status: 404, code: 'REFERENCE_NOT_FOUND', pointers: [`/${field}`] })
+    })
+
+    test('keep whom they name from being deleted', async () => {
+      const lesseeId = await app.lessee()
+      const { id } = await app.make('contacts', { name: 'Agent', lesseeId })
+      expectProblem(await app.send('DELETE', `lessees/${lesseeId}`), { status: 409, code: 'CONFLICT' })
+      expect((await app.send('DELETE', `contacts/${id}`)).status).toBe(204)
+      expect((await app.send('DELETE', `lessees/${lesseeId}`)).status).toBe(204)
+    })
+  })
+})
