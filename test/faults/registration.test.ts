@@ -19,7 +19,7 @@ import {
 } from '../support/gateway.ts'
 import { createTenantDatabase, withClient } from '../support/tenant-database.ts'
 
-/** The bound: from the answer of the PUT to a decided status. */
+/** From the answer of the PUT to a decided status. */
 const DECIDED_WITHIN_MS = 10_000
 const MOST_MEMORY_OF_A_FLOOD = 300 * 1024 * 1024
 
