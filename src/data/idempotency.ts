@@ -2,6 +2,7 @@ import { and, eq, sql } from 'drizzle-orm'
 import { fail } from '../errors.ts'
 import { idempotencyKeys as kept } from '../tenant/schema.ts'
 import type { TenantDb, TenantSession } from '../tenant/session.ts'
+import { within } from './within.ts'
 
 /** What a command answers. `body` is JSON; `headers` are those that tell of the result (`location`, `etag`). */
 export interface CommandAnswer {
@@ -43,11 +44,6 @@ export function runOnce(
     await keep(db, tenantId, { key: ticket.key, fingerprint: await ticket.fingerprint(answer), answer })
     return { answer, replayed: false }
   })
-}
-
-/** The session of a transaction under way: whoever wants one of their own works in this. */
-function within(tenantId: string, db: TenantDb): TenantSession {
-  return { tenantId, db, transaction: (fn) => fn(db) }
 }
 
 /** False if the key is in use. An expired one is taken over as if it had never been. */

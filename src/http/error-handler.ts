@@ -1,6 +1,7 @@
 import type { Socket } from 'node:net'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { ERROR_TABLE, type ErrorCode, type FieldError, fail, PublicError } from '../errors.ts'
+import { causesOf } from '../lib/causes.ts'
 import { escapePointer } from './json-body.ts'
 import { STANDING_HEADERS } from './request-headers.ts'
 
@@ -101,7 +102,7 @@ export function toPublicError(error: unknown): PublicError {
 
 /** drizzle wraps whatever its client throws, also what a session says of its database. */
 function publicErrorIn(error: unknown): PublicError | null {
-  for (let e = error, depth = 0; e instanceof Error && depth < 5; e = e.cause, depth += 1) {
+  for (const e of causesOf(error)) {
     if (e instanceof PublicError) return e
   }
   return null

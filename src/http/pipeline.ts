@@ -276,10 +276,3 @@ export function actorOf(request: FastifyRequest): Actor {
   if (caller.kind === 'external-token') return { type: 'external', id: subjectOf(caller), ...by }
   return { type: caller.kind, id: caller.subject, ...by }
 }
-
-/** Nobody gives away a permission that they do not hold. Operators hold all. */
-export function assertMayGrant(principal: Principal, permissions: readonly string[]): void {
-  if (principal.kind === 'operator') return
-  const missing = permissions.find((permission) => !principal.permissions.has(permission))
-  if (missing !== undefined) throw fail('PERMISSION_DENIED', { required: missing })
-}

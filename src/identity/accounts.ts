@@ -18,7 +18,7 @@ import {
 } from './account-memberships.ts'
 import type { PageRequest } from './client-keys.ts'
 import { ACCOUNTS_SHARE, type PasswordHasher } from './passwords.ts'
-import { type Revocations, voidTokens } from './revocations.ts'
+import { type Revocations, subjectIdOf, voidTokens } from './revocations.ts'
 
 export interface NewAccount {
   readonly email: string
@@ -201,7 +201,7 @@ export class Accounts {
       const voided = { tenantId: null, id, generation: before.generation + 1 }
       await tx.update(accounts).set({ generation: voided.generation }).where(eq(accounts.id, id))
       const seq = await voidTokens(tx, voided)
-      return { result, change: { seq, tenantId: null, subjectId: `${id}:${voided.generation}` } }
+      return { result, change: { seq, tenantId: null, subjectId: subjectIdOf(voided) } }
     })
     // This process need not wait for its own news.
     if (change !== null) this.#revocations.apply({ kind: 'tokens', ...change })

@@ -3,6 +3,7 @@ import type { AuditTrail } from '../catalog/audit-trail.ts'
 import { type CatalogChange, recordChange, recordChanges } from '../catalog/changes.ts'
 import type { CatalogStore } from '../catalog/store.ts'
 import { fail, PublicError } from '../errors.ts'
+import { subjectIdOf } from './revocations.ts'
 
 /** What the catalog is to know of a change in a tenant's own database. */
 export interface Announcement extends AuditRecord {
@@ -59,7 +60,7 @@ export class Announcements {
         })
       }
       // As `voidTokens` writes them, but all at once: a role may have thousands of holders.
-      const subjects = voided.map(({ id, generation }) => `${id}:${generation}`)
+      const subjects = voided.map(subjectIdOf)
       const numbers = await recordChanges(tx, { kind: 'tokens', tenantId }, subjects)
       const tokens = subjects.map((subjectId, i) => ({ seq: numbers[i] ?? 0, subjectId }))
       return [...made, ...tokens.map((change) => ({ kind: 'tokens' as const, tenantId, ...change }))]

@@ -1,5 +1,7 @@
 import { randomBytes, timingSafeEqual } from 'node:crypto'
 import type { DataKey } from '../crypto/keyring.ts'
+import { isCanonicalBase64Url } from '../lib/base64url.ts'
+import { uuidBytes, uuidText } from '../lib/ids.ts'
 
 /**
  * Names of keys: `s.<random>.<proof>` for the service's, `t.<tenant>.<random>.<proof>` for a tenant's. The proof is a
@@ -21,11 +23,8 @@ export function makeKid(dataKey: DataKey, tenantId: string | null): string {
 export function ownerOfKid(dataKey: DataKey, kid: string): string | null | undefined {
   const [, kind, proof] = FORM.exec(kid) ?? []
   if (kind === undefined || proof === undefined) return undefined
-  const given = Buffer.from(proof, 'base64url')
-  // Spare bits of the last letter would give one name several spellings.
-  const isOurs =
-    given.toString('base64url') === proof && timingSafeEqual(given, proofOf(dataKey, restOf(kid)))
-  if (!isOurs) return undefined
+  if (!isCanonicalBase64Url(proof)) return undefined
+  if (!timingSafeEqual(Buffer.from(proof, 'base64url'), proofOf(dataKey, restOf(kid)))) return undefined
   return kind === 's' ? null : uuidText(Buffer.from(kind.slice(2), 'base64url'))
 }
 
@@ -35,12 +34,4 @@ function restOf(kid: string): string {
 
 function proofOf(dataKey: DataKey, rest: string): Buffer {
   return dataKey.mac('signing-key', `kid ${rest}`).subarray(0, PROOF_BYTES)
-}
-
-function uuidBytes(uuid: string): Buffer {
-  return Buffer.from(uuid.replaceAll('-', ''), 'hex')
-}
-
-function uuidText(bytes: Buffer): string {
-  return bytes.toString('hex').replace(/^(.{8})(.{4})(.{4})(.{4})(.{12})$/, '$1-$2-$3-$4-$5')
 }

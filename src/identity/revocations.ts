@@ -33,7 +33,12 @@ const PRUNE_EVERY = 1_000
  * @returns the number of the change, to wait for.
  */
 export function voidTokens(tx: CatalogTx, { tenantId, id, generation }: VoidSubject): Promise<number> {
-  return recordChange(tx, { kind: 'tokens', tenantId, subjectId: `${id}:${generation}` })
+  return recordChange(tx, { kind: 'tokens', tenantId, subjectId: subjectIdOf({ id, generation }) })
+}
+
+/** How a change row names whose tokens, and from which generation on they hold. */
+export function subjectIdOf({ id, generation }: Pick<VoidSubject, 'id' | 'generation'>): string {
+  return `${id}:${generation}`
 }
 
 /**

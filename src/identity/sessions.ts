@@ -2,7 +2,8 @@ import { createHash, randomBytes } from 'node:crypto'
 import { and, asc, eq, inArray, isNull, type SQL, sql } from 'drizzle-orm'
 import type { AuthConfig } from '../catalog/schema.ts'
 import { fail } from '../errors.ts'
-import { newId } from '../lib/ids.ts'
+import { isCanonicalBase64Url } from '../lib/base64url.ts'
+import { newId, uuidBytes, uuidText } from '../lib/ids.ts'
 import { sessions } from '../tenant/schema.ts'
 import type { TenantDb, TenantSession } from '../tenant/session.ts'
 import { isId } from './tenant-rows.ts'
@@ -43,7 +44,7 @@ export function makeRefreshToken(tenantId: string, sessionId = newId()): Refresh
 /** Reads a refresh token's route; null for what has not its exact form. Says nothing about its being valid. */
 export function parseRefreshToken(text: string): RefreshToken | null {
   const [, route, secret] = FORM.exec(text) ?? []
-  if (!route || !secret || !isCanonical(route) || !isCanonical(secret)) return null
+  if (!route || !secret || !isCanonicalBase64Url(route) || !isCanonicalBase64Url(secret)) return null
   const bytes = Buffer.from(route, 'base64url')
   return { tenantId: uuidText(bytes.subarray(0, 16)), sessionId: uuidText(bytes.subarray(16)), text }
 }
@@ -198,16 +199,4 @@ function hashOf(token: RefreshToken): string {
 
 function inSeconds(seconds: number) {
   return sql`now() + make_interval(secs => ${seconds}::double precision)`
-}
-
-function isCanonical(part: string): boolean {
-  return Buffer.from(part, 'base64url').toString('base64url') === part
-}
-
-function uuidBytes(uuid: string): Buffer {
-  return Buffer.from(uuid.replaceAll('-', ''), 'hex')
-}
-
-function uuidText(bytes: Buffer): string {
-  return bytes.toString('hex').replace(/^(.{8})(.{4})(.{4})(.{4})(.{12})$/, '$1-$2-$3-$4-$5')
 }

@@ -40,6 +40,16 @@ export function isUuid(text: string): boolean {
   return UUID.test(text)
 }
 
+/** The 16 bytes of a UUID. */
+export function uuidBytes(uuid: string): Buffer {
+  return Buffer.from(uuid.replaceAll('-', ''), 'hex')
+}
+
+/** The UUID of 16 bytes, in lower case. */
+export function uuidText(bytes: Buffer): string {
+  return bytes.toString('hex').replace(/^(.{8})(.{4})(.{4})(.{4})(.{12})$/, '$1-$2-$3-$4-$5')
+}
+
 function format(ms: number, counter: number, random: Buffer): string {
   const time = ms.toString(16).padStart(12, '0')
   const version = (0x7000 | counter).toString(16)

@@ -2,6 +2,7 @@ import { isIP, type LookupFunction, Socket } from 'node:net'
 import { type ConnectionOptions, checkServerIdentity, TLSSocket } from 'node:tls'
 import pg from 'pg'
 import Pool from 'pg-pool'
+import { causesOf } from './causes.ts'
 import type { SslMode } from './connection-string.ts'
 
 /** Where and as whom to connect. The password is asked for once a connection and kept nowhere. */
@@ -245,7 +246,7 @@ const SQLSTATE = /^[0-9A-Z]{5}$/
 
 /** The SQLSTATE or errno-like code of an error or of what caused it, or null. Decisions are made on it, never on messages. */
 export function errorCode(error: unknown): string | null {
-  for (let e = error, depth = 0; e instanceof Error && depth < 5; e = e.cause, depth += 1) {
+  for (const e of causesOf(error)) {
     const { code } = e as { code?: unknown }
     if (typeof code === 'string') return code
   }
@@ -254,7 +255,7 @@ export function errorCode(error: unknown): string | null {
 
 /** The database's own error behind `error`, if a database said it (and not a socket or a library). */
 export function databaseError(error: unknown): pg.DatabaseError | null {
-  for (let e = error, depth = 0; e instanceof Error && depth < 5; e = e.cause, depth += 1) {
+  for (const e of causesOf(error)) {
     const candidate = e as pg.DatabaseError
     if (typeof candidate.code === 'string' && SQLSTATE.test(candidate.code) && 'severity' in candidate)
       return candidate

@@ -3,6 +3,7 @@ import { drizzle } from 'drizzle-orm/node-postgres'
 import type pg from 'pg'
 import type { Route } from '../catalog/directory.ts'
 import { fail, PublicError } from '../errors.ts'
+import { causesOf } from '../lib/causes.ts'
 import { databaseError } from '../lib/pg.ts'
 import type { TenantDb, TenantSession } from '../tenant/session.ts'
 import type { PoolManager } from './pool-manager.ts'
@@ -168,7 +169,7 @@ function publicError(error: unknown, isRead: boolean): unknown {
 class StatementFault extends Error {}
 
 function isDriverFault(error: unknown): boolean {
-  for (let e = error, depth = 0; e instanceof Error && depth < 5; e = e.cause, depth += 1) {
+  for (const e of causesOf(error)) {
     if (e instanceof StatementFault) return true
   }
   return false

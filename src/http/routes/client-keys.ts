@@ -1,8 +1,10 @@
 import type { FastifyInstance } from 'fastify'
+import { assertHolds } from '../../identity/authority.ts'
 import type { NewClientKey, PageRequest } from '../../identity/client-keys.ts'
 import { idOf, NewClientKeyBody, PageQuery } from '../bodies.ts'
+import { callerOf } from '../caller.ts'
 import type { HttpDeps } from '../deps.ts'
-import { actorOf, assertMayGrant } from '../pipeline.ts'
+import { actorOf } from '../pipeline.ts'
 
 const READ = { access: { kind: 'tenant', permission: 'client-keys:read' } } as const
 const WRITE = { access: { kind: 'tenant', permission: 'client-keys:write' } } as const
@@ -14,7 +16,7 @@ export function clientKeyRoutes(api: FastifyInstance, { clientKeys }: HttpDeps):
   )
   api.post('/client-keys', { config: WRITE, schema: { body: NewClientKeyBody } }, async (request, reply) => {
     const input = request.body as NewClientKey
-    assertMayGrant(request.principal, input.permissions)
+    assertHolds(callerOf(request), input.permissions)
     const made = await clientKeys.create(request.tenant.tenantId, input, actorOf(request))
     return reply.code(201).header('location', `${api.prefix}/client-keys/${made.id}`).send(made)
   })
@@ -25,7 +27,7 @@ export function clientKeyRoutes(api: FastifyInstance, { clientKeys }: HttpDeps):
     const { tenantId } = request.tenant
     const { id, permissions } = await clientKeys.find(tenantId, idOf(request.params))
     // Who may not make such a key may not end it either.
-    assertMayGrant(request.principal, permissions)
+    assertHolds(callerOf(request), permissions)
     await clientKeys.revoke(tenantId, id, actorOf(request))
     return reply.code(204).send()
   })
