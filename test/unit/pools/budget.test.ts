@@ -28,8 +28,13 @@ class FakePool implements Bidder {
     this.closing += 1
     return true
   }
+  /** What is given back goes to the pool's own next waiter; only what none of them wants idles. */
   rest() {
     if (this.busy === 0) return
+    if (this.wants > 0) {
+      this.wants -= 1
+      return
+    }
     this.busy -= 1
     this.idle += 1
     this.#budget.pulse()
