@@ -2,6 +2,7 @@ import { AuditTrail } from './catalog/audit-trail.ts'
 import { type CatalogChange, ChangeFollower } from './catalog/changes.ts'
 import { DatabaseRegistry } from './catalog/databases.ts'
 import { loadRoute, type RouteDatabase, RouteDirectory } from './catalog/directory.ts'
+import { ReplicaList } from './catalog/replicas.ts'
 import { CatalogStore } from './catalog/store.ts'
 import { Vault } from './catalog/vault.ts'
 import type { Settings } from './config.ts'
@@ -32,6 +33,7 @@ import type { Logger } from './logger.ts'
 import { Metrics } from './metrics.ts'
 import { reopenHome } from './operations/validate-database.ts'
 import { AddressBook } from './pools/addresses.ts'
+import type { ConnectionBudget } from './pools/budget.ts'
 import { PoolManager } from './pools/pool-manager.ts'
 import { TenantSessions } from './pools/tenant-sessions.ts'
 
@@ -67,7 +69,7 @@ export function createParts(options: GatewayOptions) {
   const metrics = new Metrics()
   const keyring = new Keyring(options.encryptionKey, settings.retiredKeys)
   const policy = new EgressPolicy(options.hostRules)
-  const catalog = createCatalog(options, { keyring, replicaId })
+  const catalog = createCatalog(options, keyring)
   const addresses = new AddressBook({
     registry: catalog.registry,
     lookupFor: (port) => guardedLookup(policy, port, LOOKUP_TIMEOUT_MS),
@@ -94,17 +96,15 @@ export function createParts(options: GatewayOptions) {
   const identity = createIdentity(options, catalog)
   const roleBook = new RoleBook({ open: (route) => sessions.open(route) })
   const members = { roleBook, placing: new Placing({ directory, roleBook }) }
-  const houses = { ...catalog, addresses, pools, sessions }
+  const follower = createFollower(options, { store, replicaId, budget: pools.budget })
+  const houses = { ...catalog, follower, addresses, pools, sessions }
   const keepers = createKeepers({ ...catalog, ...identity, roleBook })
   const parts = { replicaId, metrics, keyring, policy, ...houses, ...identity, ...members, ...keepers }
   watchGauges(parts)
   return parts
 }
 
-function createCatalog(
-  { settings, databases, log }: GatewayOptions,
-  { keyring, replicaId }: { keyring: Keyring; replicaId: string },
-) {
+function createCatalog({ settings, databases, log }: GatewayOptions, keyring: Keyring) {
   const max = CATALOG_POOL_SIZE
   const limits = { ...CATALOG_LIMITS, max, idleTimeoutMs: CATALOG_IDLE_TIMEOUT_MS }
   const catalogPool = createPool(databases.catalog, limits)
@@ -119,14 +119,25 @@ function createCatalog(
     negativeTtlMs: NEGATIVE_ROUTE_TTL_MS,
     maxStalenessMs: settings.catalogMaxStalenessMs,
   })
-  const follower = new ChangeFollower({
-    store,
-    listenTarget: () => connectClient(databases.catalog, { ...CATALOG_LIMITS, statementTimeoutMs: 0 }),
-    replicaId,
-    log,
-  })
   const auditTrail = new AuditTrail({ store, log })
-  return { catalogPool, store, vault, registry, directory, follower, auditTrail }
+  return { catalogPool, store, vault, registry, directory, auditTrail }
+}
+
+/** Follows the catalog's changes, and agrees with the other replicas on how many connections each may hold. */
+function createFollower(
+  { settings, databases, log }: GatewayOptions,
+  { store, replicaId, budget }: { store: CatalogStore; replicaId: string; budget: ConnectionBudget },
+): ChangeFollower {
+  const { maxConnections: total, maxConnectionsPerServer } = settings
+  const grant = (connections: number) => {
+    // In proportion and rounded down: these parts, too, add up to no more than the whole.
+    const maxPerServer = Math.floor((maxConnectionsPerServer * connections) / total)
+    budget.resize({ max: connections, maxPerServer })
+    log.info({ connections, maxPerServer, total }, 'share of the connections changed')
+  }
+  const replicas = new ReplicaList({ store, replicaId, share: { total, open: () => budget.open, grant } })
+  const listenTarget = () => connectClient(databases.catalog, { ...CATALOG_LIMITS, statementTimeoutMs: 0 })
+  return new ChangeFollower({ store, replicas, listenTarget, log })
 }
 
 function createPools(settings: Settings, databases: GatewayDatabases, addresses: AddressBook): PoolManager {

@@ -1,8 +1,9 @@
-import { asc, eq, gt, max, sql } from 'drizzle-orm'
+import { asc, gt, max, sql } from 'drizzle-orm'
 import type pg from 'pg'
 import { systemClock } from '../lib/clock.ts'
 import { CHANNEL, ChangeListener, type ChangeLog } from './change-listener.ts'
-import { type ChangeKind, catalogChanges, replicas } from './schema.ts'
+import type { Confirmations, ReplicaList } from './replicas.ts'
+import { type ChangeKind, catalogChanges } from './schema.ts'
 import { type CatalogStore, type CatalogTx, catalogErrors } from './store.ts'
 
 /** One row of the change log: something of this kind is not what it was. */
@@ -17,8 +18,8 @@ export interface FollowerOptions {
   store: CatalogStore
   /** Opens the connection that listens; see `connectClient`, whose limits bound it in time. */
   listenTarget: () => Promise<pg.Client>
-  /** This process, as a UUID. */
-  replicaId: string
+  /** This process among the others. */
+  replicas: ReplicaList
   log: ChangeLog
   /** How long to go without reading when nothing wakes us. */
   pollMs?: number
@@ -27,7 +28,7 @@ export interface FollowerOptions {
 // Any number will do that no other advisory lock of the catalog has: 'fhch' in ASCII.
 const CHANGES_LOCK = 0x66686368
 const POLL_MS = 2000
-const HEARTBEAT_MS = 2000
+const HEARTBEAT_MS = 1000
 const BATCH = 500
 const CONFIRMATION_POLL_MS = 25
 
@@ -131,8 +132,7 @@ export class ChangeFollower {
     await this.#listener.start()
     try {
       this.#appliedSeq = await this.#lastSeq()
-      await this.#heartbeat()
-      await this.#forgetDead()
+      await this.#options.replicas.join(this.#appliedSeq)
     } catch (error) {
       await this.#listener.stop()
       throw error
@@ -147,19 +147,16 @@ export class ChangeFollower {
     this.#woken.resolve()
     await this.#following
     await this.#listener.stop()
-    const { store, replicaId, log } = this.#options
-    const leave = store.db.delete(replicas).where(eq(replicas.id, replicaId))
-    await catalogErrors(leave).catch((err: unknown) =>
-      log.warn({ err }, 'could not leave the list of replicas'),
-    )
+    const { replicas, log } = this.#options
+    await replicas.leave().catch((err: unknown) => log.warn({ err }, 'could not leave the list of replicas'))
   }
 
   /** Waits until every live replica has applied `seq`, at most `timeoutMs`; answers how many of how many have. */
-  async confirmations(seq: number, timeoutMs: number): Promise<{ replicas: number; confirmed: number }> {
+  async confirmations(seq: number, timeoutMs: number): Promise<Confirmations> {
     const deadline = systemClock.monotonic() + timeoutMs
     this.#woken.resolve()
     for (;;) {
-      const counted = await this.#count(seq)
+      const counted = await this.#options.replicas.count(seq)
       if (counted.confirmed === counted.replicas || systemClock.monotonic() >= deadline) return counted
       await pause(CONFIRMATION_POLL_MS)
     }
@@ -171,7 +168,7 @@ export class ChangeFollower {
       if (this.#stopping) return
       try {
         await this.#catchUp()
-        await this.#heartbeat()
+        await this.#options.replicas.heartbeat(this.#appliedSeq)
         this.#reached()
       } catch (err) {
         this.#options.log.warn({ err }, 'could not read the catalog changes')
@@ -232,29 +229,6 @@ export class ChangeFollower {
     const query = this.#options.store.db.select({ last: max(catalogChanges.seq) }).from(catalogChanges)
     const [row] = await catalogErrors(query)
     return row?.last ?? 0
-  }
-
-  async #heartbeat(): Promise<void> {
-    const { store, replicaId } = this.#options
-    const now = { heartbeatAt: sql`now()`, appliedSeq: this.#appliedSeq }
-    const insert = store.db.insert(replicas).values({ id: replicaId, ...now })
-    await catalogErrors(insert.onConflictDoUpdate({ target: replicas.id, set: now }))
-  }
-
-  /** Replicas that died without a word stop counting after seconds; their rows go here. */
-  async #forgetDead(): Promise<void> {
-    const dead = sql`${replicas.heartbeatAt} < now() - interval '1 day'`
-    await catalogErrors(this.#options.store.db.delete(replicas).where(dead))
-  }
-
-  async #count(seq: number): Promise<{ replicas: number; confirmed: number }> {
-    const counts = {
-      replicas: sql<number>`count(*)::int`,
-      confirmed: sql<number>`(count(*) filter (where ${replicas.appliedSeq} >= ${seq}))::int`,
-    }
-    const live = sql`${replicas.heartbeatAt} > now() - interval '10 seconds'`
-    const [row] = await catalogErrors(this.#options.store.db.select(counts).from(replicas).where(live))
-    return row ?? { replicas: 0, confirmed: 0 }
   }
 }
 

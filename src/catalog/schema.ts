@@ -301,10 +301,14 @@ export type ChangeKind =
   | 'tokens'
   | 'role'
 
-/** The gateway processes that live, and how far each has followed `catalog_changes`. */
+/**
+ * The gateway processes that live, how far each has followed `catalog_changes`, and how many of the connections that all
+ * have together each may still hold.
+ */
 export const replicas = pgTable('replicas', {
   id: uuid('id').primaryKey(),
   startedAt: moment('started_at').notNull().defaultNow(),
   heartbeatAt: moment('heartbeat_at').notNull().defaultNow(),
   appliedSeq: bigint('applied_seq', { mode: 'number' }).notNull().default(0),
+  connectionShare: integer('connection_share').notNull().default(0),
 })

@@ -10,11 +10,21 @@ export interface Bidder {
   closeIdle(): boolean
 }
 
-export interface BudgetOptions {
+/** How many connections may be open: of the process, and to each server. */
+export interface BudgetLimits {
   readonly max: number
   readonly maxPerServer: number
+}
+
+export interface BudgetOptions extends BudgetLimits {
   /** Pools in the order in which they should lose idle connections: least recently used first. */
   readonly victims: () => Iterable<Bidder>
+}
+
+interface ServerCount {
+  open: number
+  /** Of these, told to close. */
+  closing: number
 }
 
 /**
@@ -23,15 +33,17 @@ export interface BudgetOptions {
  * each freed permit goes to the next pool, so one busy tenant cannot take all of them.
  */
 export class ConnectionBudget {
-  readonly #options: BudgetOptions
-  readonly #perServer = new Map<string, number>()
+  readonly #victims: () => Iterable<Bidder>
+  #limits: BudgetLimits
+  readonly #servers = new Map<string, ServerCount>()
   readonly #ring = new Set<Bidder>()
   #open = 0
   #closing = 0
   #pulsing = false
 
-  constructor(options: BudgetOptions) {
-    this.#options = options
+  constructor({ max, maxPerServer, victims }: BudgetOptions) {
+    this.#limits = { max, maxPerServer }
+    this.#victims = victims
   }
 
   get open(): number {
@@ -39,32 +51,56 @@ export class ConnectionBudget {
   }
 
   get max(): number {
-    return this.#options.max
+    return this.#limits.max
   }
 
-  /** True if other pools wait for a permit that this server's connection would free. */
-  isContested(server: string): boolean {
-    for (const bidder of this.#ring) {
-      if (bidder.wanted() > 0 && (bidder.server === server || this.#open >= this.#options.max)) return true
+  /** Changes the limits: idle connections beyond them are closed now, those in use when they are given back. */
+  resize(limits: BudgetLimits): void {
+    this.#limits = limits
+    for (const victim of this.#victims()) {
+      while (this.#isExceeded(victim.server) && victim.closeIdle()) this.#countClosing(victim.server)
     }
-    return false
+    this.pulse()
+  }
+
+  /**
+   * Asked of a connection that is given back: true if it has to be closed, also where its own pool has a use for it,
+   * because more are open than may be. It then counts as on its way out.
+   */
+  mustClose(server: string): boolean {
+    if (!this.#isExceeded(server)) return false
+    this.#countClosing(server)
+    return true
+  }
+
+  /** Asked of a connection that its pool has no use for now: true if another pool waits for what it takes; counts as above. */
+  shouldClose(server: string): boolean {
+    if (this.mustClose(server)) return true
+    if (this.#ring.size <= this.#closing || !this.#isContested(server)) return false
+    this.#countClosing(server)
+    return true
   }
 
   /** Counts a permit for a connection to `server` if both limits allow it. */
   tryAdmit(server: string): boolean {
-    if (this.#open >= this.#options.max || this.#openAt(server) >= this.#options.maxPerServer) return false
+    const count = this.#countOf(server)
+    if (this.#open >= this.#limits.max || count.open >= this.#limits.maxPerServer) return false
     this.#open += 1
-    this.#perServer.set(server, this.#openAt(server) + 1)
+    count.open += 1
+    this.#servers.set(server, count)
     return true
   }
 
   /** Gives a permit back, and lets the next waiting pool have it. */
   release(server: string): void {
+    const count = this.#countOf(server)
     this.#open -= 1
-    this.#closing = Math.max(0, this.#closing - 1)
-    const left = this.#openAt(server) - 1
-    if (left > 0) this.#perServer.set(server, left)
-    else this.#perServer.delete(server)
+    count.open -= 1
+    if (count.closing > 0) {
+      count.closing -= 1
+      this.#closing -= 1
+    }
+    if (count.open <= 0) this.#servers.delete(server)
     this.pulse()
   }
 
@@ -117,18 +153,38 @@ export class ConnectionBudget {
   }
 
   #closeIdleFor(bidder: Bidder): boolean {
-    const serverIsFull = this.#openAt(bidder.server) >= this.#options.maxPerServer
-    for (const victim of this.#options.victims()) {
+    const serverIsFull = this.#countOf(bidder.server).open >= this.#limits.maxPerServer
+    for (const victim of this.#victims()) {
       if (victim === bidder || (serverIsFull && victim.server !== bidder.server)) continue
       if (victim.closeIdle()) {
-        this.#closing += 1
+        this.#countClosing(victim.server)
         return true
       }
     }
     return false
   }
 
-  #openAt(server: string): number {
-    return this.#perServer.get(server) ?? 0
+  /** True if other pools wait for a permit that this server's connection would free. */
+  #isContested(server: string): boolean {
+    for (const bidder of this.#ring) {
+      if (bidder.wanted() > 0 && (bidder.server === server || this.#open >= this.#limits.max)) return true
+    }
+    return false
+  }
+
+  /** True if more stay open, of all or to this server, than may. */
+  #isExceeded(server: string): boolean {
+    const { open, closing } = this.#countOf(server)
+    const { max, maxPerServer } = this.#limits
+    return this.#open - this.#closing > max || open - closing > maxPerServer
+  }
+
+  #countClosing(server: string): void {
+    this.#countOf(server).closing += 1
+    this.#closing += 1
+  }
+
+  #countOf(server: string): ServerCount {
+    return this.#servers.get(server) ?? { open: 0, closing: 0 }
   }
 }

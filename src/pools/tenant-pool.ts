@@ -173,7 +173,7 @@ export class TenantPool implements Bidder {
   }
 
   #giveBack(client: pg.PoolClient, broken: boolean): void {
-    if (broken) {
+    if (broken || this.#options.budget.mustClose(this.server)) {
       client.release(true)
       this.#pulse()
     } else {
@@ -183,7 +183,7 @@ export class TenantPool implements Bidder {
 
   /** Nobody here needs it: it idles, unless another pool waits for the room it takes. */
   #rest(client: pg.PoolClient): void {
-    client.release(this.#options.budget.isContested(this.server))
+    client.release(this.#options.budget.shouldClose(this.server))
   }
 
   #expire(waiter: Waiter): void {

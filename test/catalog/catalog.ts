@@ -2,6 +2,7 @@ import type pg from 'pg'
 import { type Actor, systemActor } from '../../src/catalog/audit.ts'
 import { DatabaseRegistry } from '../../src/catalog/databases.ts'
 import type { Registration } from '../../src/catalog/registration.ts'
+import { ReplicaList } from '../../src/catalog/replicas.ts'
 import { CatalogStore } from '../../src/catalog/store.ts'
 import { insertTenant, type Tenant } from '../../src/catalog/tenants.ts'
 import { Vault } from '../../src/catalog/vault.ts'
@@ -53,6 +54,11 @@ export async function openParts(database: string, address: ServerAddress): Promi
       store.transaction((tx) => registry.put(tx, tenantId, registration(more), operator)),
     close: () => pool.end(),
   }
+}
+
+/** A replica that wants no connections. */
+export function replicaWithoutPools(store: CatalogStore, replicaId: string): ReplicaList {
+  return new ReplicaList({ store, replicaId, share: { total: 0, open: () => 0, grant: () => undefined } })
 }
 
 export function registration(more: Partial<Registration> = {}): Registration {

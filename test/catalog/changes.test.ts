@@ -10,7 +10,7 @@ import {
 import { catalogChanges, replicas } from '../../src/catalog/schema.ts'
 import { newId } from '../../src/lib/ids.ts'
 import { dropAll, terminateBackends } from '../support/database.ts'
-import { openCatalog, type TestCatalog } from './catalog.ts'
+import { openCatalog, replicaWithoutPools, type TestCatalog } from './catalog.ts'
 
 let catalog: TestCatalog
 let followers: ChangeFollower[]
@@ -31,7 +31,7 @@ function makeFollower(options: Partial<FollowerOptions> = {}) {
   const follower = new ChangeFollower({
     store: catalog.store,
     listenTarget: catalog.connect,
-    replicaId,
+    replicas: replicaWithoutPools(catalog.store, replicaId),
     log,
     ...options,
   })
@@ -179,12 +179,10 @@ describe('a follower', () => {
     const lost = await openCatalog()
     await lost.close()
     const closed = new ChangeFollower({
-      ...{
-        store: lost.store,
-        listenTarget: lost.connect,
-        replicaId: newId(),
-        log: { warn: () => undefined },
-      },
+      store: lost.store,
+      listenTarget: lost.connect,
+      replicas: replicaWithoutPools(lost.store, newId()),
+      log: { warn: () => undefined },
     })
     await expect(closed.start()).rejects.toMatchObject({ code: 'CATALOG_UNAVAILABLE' })
     await follower.start()

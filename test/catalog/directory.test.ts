@@ -5,7 +5,7 @@ import { loadRoute, RouteDirectory } from '../../src/catalog/directory.ts'
 import { patchTenant } from '../../src/catalog/tenants.ts'
 import { newId } from '../../src/lib/ids.ts'
 import { dropAll } from '../support/database.ts'
-import { openCatalog, operator, type TestCatalog } from './catalog.ts'
+import { openCatalog, operator, replicaWithoutPools, type TestCatalog } from './catalog.ts'
 
 let catalog: TestCatalog
 beforeAll(async () => {
@@ -58,8 +58,12 @@ it('a change by one replica is seen by the directory of another, and confirmed',
       ttlMs: 60_000,
       maxStalenessMs: 60_000,
     })
-    const options = { replicaId: newId(), listenTarget: catalog.connect, log: { warn: () => undefined } }
-    const follower = new ChangeFollower({ store: catalog.store, ...options })
+    const follower = new ChangeFollower({
+      store: catalog.store,
+      replicas: replicaWithoutPools(catalog.store, newId()),
+      listenTarget: catalog.connect,
+      log: { warn: () => undefined },
+    })
     follower.onChange(({ tenantId }) => tenantId !== null && directory.invalidate(tenantId))
     follower.onGap(() => directory.clear())
     follower.onReached(() => directory.confirm())

@@ -1,0 +1,1 @@
+ALTER TABLE "replicas" ADD COLUMN "connection_share" integer DEFAULT 0 NOT NULL;

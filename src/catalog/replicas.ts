@@ -1,0 +1,170 @@
+import { setTimeout as delay } from 'node:timers/promises'
+import { and, eq, lt, ne, sql } from 'drizzle-orm'
+import { systemClock } from '../lib/clock.ts'
+import { CHANNEL } from './change-listener.ts'
+import { replicas } from './schema.ts'
+import { type CatalogStore, catalogErrors } from './store.ts'
+
+/** What this process holds of the connections that all replicas have together. */
+export interface ConnectionShare {
+  /** How many connections all replicas together may hold. */
+  readonly total: number
+  /** How many this process holds open now. */
+  readonly open: () => number
+  /** From now on this process may hold so many, and asks for no more than its part. */
+  readonly grant: (connections: number) => void
+}
+
+export interface ReplicaListOptions {
+  readonly store: CatalogStore
+  /** This process, as a UUID. */
+  readonly replicaId: string
+  readonly share: ConnectionShare
+  /** How long to wait for the connections beyond a share that shrank, before it is said what is still open. */
+  readonly closingMs?: number
+}
+
+/** How many of the live replicas apply a change. */
+export interface Confirmations {
+  readonly replicas: number
+  readonly confirmed: number
+}
+
+/** Another replica, and how many connections it says that it may still hold. */
+interface Other {
+  readonly id: string
+  readonly share: number
+}
+
+// Any number will do that no other advisory lock of the catalog has: 'fhsh' in ASCII.
+const SHARES_LOCK = 0x66687368
+/** Whose heartbeat is older does not count when a change is to be confirmed. */
+const live = sql`${replicas.heartbeatAt} > now() - interval '10 seconds'`
+/** Whose heartbeat is older (three were missed) holds no connections any more: shorter, because who is restarted waits for it. */
+const holding = sql`${replicas.heartbeatAt} > now() - interval '3 seconds'`
+/** Idle ones are closed by then; those in use are told of with a later heartbeat. */
+const CLOSING_MS = 250
+const CLOSING_POLL_MS = 10
+
+/**
+ * The part of `total` that falls to a replica: all parts are whole, differ by at most one, and add up to `total`.
+ * `ids` are those of all live replicas, in any order.
+ */
+export function partOf(total: number, ids: readonly string[], id: string): number {
+  const rank = ids.toSorted().indexOf(id)
+  return Math.floor(total / ids.length) + (rank < total % ids.length ? 1 : 0)
+}
+
+/**
+ * This process among those that live: shows that it lives and how far it has followed the changes, and agrees with the
+ * others on who may hold how many connections.
+ *
+ * A share shrinks at once and is said to have shrunk when the connections beyond it are closed; it grows only under a
+ * lock, into what the others say they do not hold. So the shares never add up to more than the total, also while
+ * replicas come and go; who comes gets its part as the others let go of theirs.
+ */
+export class ReplicaList {
+  readonly #options: ReplicaListOptions
+  #granted = 0
+
+  constructor(options: ReplicaListOptions) {
+    this.#options = options
+  }
+
+  /** Puts this replica on the list, and takes those off that died without a word long ago. @throws PublicError CATALOG_UNAVAILABLE */
+  async join(appliedSeq: number): Promise<void> {
+    await this.heartbeat(appliedSeq)
+    // The others let go of our part when they see us.
+    await this.#wakeOthers()
+    const dead = lt(replicas.heartbeatAt, sql`now() - interval '1 day'`)
+    await catalogErrors(this.#options.store.db.delete(replicas).where(dead))
+  }
+
+  /** Shows that this replica lives, and settles its share. @throws PublicError CATALOG_UNAVAILABLE */
+  async heartbeat(appliedSeq: number): Promise<void> {
+    const others = await this.#beat(appliedSeq)
+    const part = this.#partAmong(others)
+    if (part < this.#granted) await this.#shrink(part, appliedSeq)
+    else if (part > this.#granted) await this.#grow()
+  }
+
+  /** Takes this replica off the list. @throws PublicError CATALOG_UNAVAILABLE */
+  async leave(): Promise<void> {
+    const { store, replicaId } = this.#options
+    await catalogErrors(store.db.delete(replicas).where(eq(replicas.id, replicaId)))
+  }
+
+  /** How many of the live replicas have applied the change `seq`. @throws PublicError CATALOG_UNAVAILABLE */
+  async count(seq: number): Promise<Confirmations> {
+    const counts = {
+      replicas: sql<number>`count(*)::int`,
+      confirmed: sql<number>`(count(*) filter (where ${replicas.appliedSeq} >= ${seq}))::int`,
+    }
+    const [row] = await catalogErrors(this.#options.store.db.select(counts).from(replicas).where(live))
+    return row ?? { replicas: 0, confirmed: 0 }
+  }
+
+  /** One statement: our row is written, the others' are read. */
+  async #beat(appliedSeq: number): Promise<Other[]> {
+    const { store, replicaId, share } = this.#options
+    const now = {
+      heartbeatAt: sql`now()`,
+      appliedSeq,
+      // What is open beyond the share is still held, and nobody else may have it yet.
+      connectionShare: Math.max(this.#granted, share.open()),
+    }
+    const ours = store.db.$with('ours').as(
+      store.db
+        .insert(replicas)
+        .values({ id: replicaId, ...now })
+        .onConflictDoUpdate({ target: replicas.id, set: now })
+        .returning({ id: replicas.id }),
+    )
+    const query = store.db.with(ours).select(otherColumns).from(replicas)
+    return catalogErrors(query.where(and(ne(replicas.id, replicaId), holding)))
+  }
+
+  /** Lets go of what is beyond our part, and tells those who wait for it. */
+  async #shrink(part: number, appliedSeq: number): Promise<void> {
+    const { share, closingMs = CLOSING_MS } = this.#options
+    this.#grant(part)
+    const deadline = systemClock.monotonic() + closingMs
+    while (share.open() > part && systemClock.monotonic() < deadline) await delay(CLOSING_POLL_MS)
+    await this.#beat(appliedSeq)
+    await this.#wakeOthers()
+  }
+
+  /** Takes what the others have let go of, up to our part. */
+  async #grow(): Promise<void> {
+    const { store, replicaId, share } = this.#options
+    const granted = await store.transaction(async (tx) => {
+      await tx.execute(sql`select pg_advisory_xact_lock(${SHARES_LOCK}::bigint)`)
+      const others = await tx
+        .select(otherColumns)
+        .from(replicas)
+        .where(and(ne(replicas.id, replicaId), holding))
+      const taken = others.reduce((sum, other) => sum + other.share, 0)
+      const free = Math.max(0, share.total - taken)
+      const connectionShare = Math.max(this.#granted, Math.min(this.#partAmong(others), free))
+      await tx.update(replicas).set({ connectionShare }).where(eq(replicas.id, replicaId))
+      return connectionShare
+    })
+    if (granted !== this.#granted) this.#grant(granted)
+  }
+
+  async #wakeOthers(): Promise<void> {
+    await catalogErrors(this.#options.store.db.execute(sql`select pg_notify(${CHANNEL}, '')`))
+  }
+
+  #partAmong(others: readonly Other[]): number {
+    const { share, replicaId } = this.#options
+    return partOf(share.total, [replicaId, ...others.map(({ id }) => id)], replicaId)
+  }
+
+  #grant(connections: number): void {
+    this.#granted = connections
+    this.#options.share.grant(connections)
+  }
+}
+
+const otherColumns = { id: replicas.id, share: replicas.connectionShare }
