@@ -133,8 +133,9 @@ export class Gateway {
     await Promise.all([this.#server.close(), this.#schedule.stop(), this.#validations.stop()])
     await clientKeys.flushLastUsed().catch(() => undefined)
     await auditTrail.flush()
-    await follower.stop()
     await pools.close()
+    // Last: the other replicas take over our share of the connections when we leave the list.
+    await follower.stop()
     await catalogPool.end()
   }
 

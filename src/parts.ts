@@ -135,6 +135,8 @@ function createFollower(
     budget.resize({ max: connections, maxPerServer })
     log.info({ connections, maxPerServer, total }, 'share of the connections changed')
   }
+  // Whatever is left of the total may be in use by others; what falls to us we learn when we join them.
+  budget.resize({ max: 0, maxPerServer: 0 })
   const replicas = new ReplicaList({ store, replicaId, share: { total, open: () => budget.open, grant } })
   const listenTarget = () => connectClient(databases.catalog, { ...CATALOG_LIMITS, statementTimeoutMs: 0 })
   return new ChangeFollower({ store, replicas, listenTarget, log })

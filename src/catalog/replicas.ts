@@ -88,10 +88,11 @@ export class ReplicaList {
     else if (part > this.#granted) await this.#grow()
   }
 
-  /** Takes this replica off the list. @throws PublicError CATALOG_UNAVAILABLE */
+  /** Takes this replica off the list; to be called when it holds no connections any more. @throws PublicError CATALOG_UNAVAILABLE */
   async leave(): Promise<void> {
     const { store, replicaId } = this.#options
     await catalogErrors(store.db.delete(replicas).where(eq(replicas.id, replicaId)))
+    await this.#wakeOthers()
   }
 
   /** How many of the live replicas have applied the change `seq`. @throws PublicError CATALOG_UNAVAILABLE */

@@ -40,6 +40,7 @@ export class ConnectionBudget {
   #open = 0
   #closing = 0
   #pulsing = false
+  #emptied: PromiseWithResolvers<void> | null = null
 
   constructor({ max, maxPerServer, victims }: BudgetOptions) {
     this.#limits = { max, maxPerServer }
@@ -101,7 +102,15 @@ export class ConnectionBudget {
       this.#closing -= 1
     }
     if (count.open <= 0) this.#servers.delete(server)
+    if (this.#open === 0) this.#emptied?.resolve()
     this.pulse()
+  }
+
+  /** Resolves once no connection is open any more. */
+  async emptied(): Promise<void> {
+    if (this.#open === 0) return
+    this.#emptied ??= Promise.withResolvers()
+    await this.#emptied.promise
   }
 
   /** Puts a pool that wants connections into the ring, and serves it as far as that is possible now. */

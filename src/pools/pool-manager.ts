@@ -101,9 +101,11 @@ export class PoolManager {
     return waiting
   }
 
-  /** Ends all pools when their last lease is released. */
-  close(): Promise<void> {
-    return this.#pools.close()
+  /** Ends all pools when their last lease is released; resolves when the last connection is closed. */
+  async close(): Promise<void> {
+    await this.#pools.close()
+    // A pool calls itself ended while its connections still say goodbye.
+    await this.budget.emptied()
   }
 
   /** `database` is null for the shared one. */
