@@ -32,7 +32,7 @@ export interface CheckedDatabase {
 
 const OLDEST_VERSION_NUM = 140_000
 /** More than any answer to a check can have; see `ConnectionLimits`. */
-export const CHECK_ANSWER_BYTES = 16 * 1024 * 1024
+export const CHECK_ANSWER_BYTES = 1024 * 1024
 
 /**
  * Checks a database that a tenant is to live in, step by step: version, role, whose it is, schema (brought up to date where

@@ -74,7 +74,9 @@ export class GuardedClient extends pg.Client {
     if (config.trustsServer !== true) {
       Object.defineProperty(this, clearTextHandler, { value: refuseClearText satisfies AuthHandler })
     }
-    if (config.maxAnswerBytes !== undefined) boundAnswers(this.#wire, config.maxAnswerBytes)
+    if (config.maxAnswerBytes !== undefined) {
+      boundAnswers(this.#wire, { maxBytes: config.maxAnswerBytes, isAnswering: () => this.isOwedAnAnswer })
+    }
   }
 
   /** pg gives up without hanging up where the fault is on our side: no password to give, or one not to be given. */
@@ -115,7 +117,7 @@ export class GuardedClient extends pg.Client {
     return this.#socket.readableEnded
   }
 
-  /** True if a query was given up that the server has not answered. */
+  /** True while a query waits for its answer, also one that was given up. */
   get isOwedAnAnswer(): boolean {
     return (this as unknown as { _getActiveQuery(): unknown })._getActiveQuery() != null
   }
@@ -129,11 +131,16 @@ export class GuardedClient extends pg.Client {
   }
 }
 
-function boundAnswers(wire: Wire, maxBytes: number): void {
+/** What a server says without having been asked adds up: also when it claims, again and again, to be ready. */
+function boundAnswers(
+  wire: Wire,
+  { maxBytes, isAnswering }: { maxBytes: number; isAnswering: () => boolean },
+): void {
   const attach = wire.attachListeners.bind(wire)
   let received = 0
+  // Heard before pg's own listener, which is attached when connecting: the query it ends is still there.
   wire.on('readyForQuery', () => {
-    received = 0
+    if (isAnswering()) received = 0
   })
   wire.attachListeners = (stream) => {
     stream.on('data', (chunk: Buffer) => {

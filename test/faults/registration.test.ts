@@ -23,11 +23,15 @@ import { createTenantDatabase, withClient } from '../support/tenant-database.ts'
 const DECIDED_WITHIN_MS = 10_000
 const MOST_MEMORY_OF_A_FLOOD = 300 * 1024 * 1024
 
-const fakes: Record<'hang' | 'mute' | 'garbage' | 'flood' | 'liar' | 'rude' | 'clearText', FakeServer> = {
+const fakes: Record<
+  'hang' | 'mute' | 'garbage' | 'flood' | 'chatter' | 'liar' | 'rude' | 'clearText',
+  FakeServer
+> = {
   hang: await startFakeServer('hang'),
   mute: await startFakeServer('mute'),
   garbage: await startFakeServer('garbage'),
   flood: await startFakeServer('flood'),
+  chatter: await startFakeServer('chatter'),
   liar: await startFakeServer({ kind: 'liar', serverVersion: '13.9' }),
   rude: await startFakeServer('rude-error'),
   clearText: await startFakeServer('clear-text'),
@@ -96,6 +100,7 @@ const BAD: Record<string, BadDatabase> = {
   'a server that lets in and hangs': { code: 'CONNECTION_TIMEOUT', url: fakeUrl('mute') },
   'a server that talks garbage': { code: 'CONNECTION_TIMEOUT', url: fakeUrl('garbage'), more: impatient },
   'a server that floods with rows': { code: 'UNKNOWN', url: fakeUrl('flood') },
+  'a server that is ready, ready, ready': { code: 'UNKNOWN', url: fakeUrl('chatter') },
   'a port where nobody listens': {
     code: 'CONNECTION_REFUSED',
     url: () => `postgresql://u:p@127.0.0.1:${refusedPort}/db`,

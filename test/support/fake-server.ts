@@ -5,8 +5,9 @@ import { setImmediate as nextTurn } from 'node:timers/promises'
 /**
  * hang: accepts and never says a word. mute: lets everybody in and answers no query. garbage: answers with random-looking bytes. clear-text: asks for the password
  * in clear text and records what it is told. liar: lets everybody in and answers queries with lies, among them its
- * version. flood: lets everybody in and answers the first query with rows without end. rude-error: refuses with a
- * message full of line breaks and terminal escapes.
+ * version. flood: lets everybody in and answers the first query with rows without end. chatter: lets everybody in and,
+ * asked or not, says without end that it is ready. rude-error: refuses with a message full of line breaks and terminal
+ * escapes.
  */
 export type FakeBehaviour =
   | 'hang'
@@ -14,6 +15,7 @@ export type FakeBehaviour =
   | 'garbage'
   | 'clear-text'
   | 'flood'
+  | 'chatter'
   | 'rude-error'
   | { kind: 'liar'; serverVersion: string; answer?: (sql: string) => string | null }
 
@@ -88,6 +90,7 @@ function start(socket: Socket, behaviour: FakeBehaviour): void {
   if (behaviour === 'rude-error') return void socket.end(rudeError())
   const version = typeof behaviour === 'object' ? behaviour.serverVersion : '18.0'
   socket.write(Buffer.concat([message('R', int32(0)), parameter('server_version', version), welcome()]))
+  if (behaviour === 'chatter') void repeat(socket, Buffer.concat(Array.from({ length: 10_000 }, ready)))
 }
 
 function answerMessage(
@@ -104,11 +107,11 @@ function answerMessage(
     // Parse carries the statement's name before its text.
     const sql = type === 'Q' ? text(body) : text(body.subarray(body.indexOf(0) + 1))
     statements.push(sql)
-    if (behaviour === 'mute') return
+    if (behaviour === 'mute' || behaviour === 'chatter') return
     if (behaviour === 'flood') void flood(socket)
     else if (type === 'Q') socket.write(Buffer.concat([...row(answersTo(sql, behaviour)), ready()]))
     else socket.write(message('1'))
-  } else if (behaviour !== 'flood' && behaviour !== 'mute')
+  } else if (behaviour !== 'flood' && behaviour !== 'mute' && behaviour !== 'chatter')
     answerExtended(socket, type, answersTo(statements.at(-1) ?? '', behaviour))
 }
 
@@ -148,8 +151,12 @@ async function flood(socket: Socket): Promise<void> {
   const [description = Buffer.alloc(0)] = row([{ name: 'value', value: '' }])
   const rows = Buffer.concat(Array.from({ length: 64 }, () => dataRow('x'.repeat(16_384))))
   socket.write(description)
+  await repeat(socket, rows)
+}
+
+async function repeat(socket: Socket, bytes: Buffer): Promise<void> {
   while (socket.writable) {
-    if (!socket.write(rows))
+    if (!socket.write(bytes))
       await Promise.race([once(socket, 'drain'), once(socket, 'close')]).catch(() => {})
     await nextTurn()
   }
