@@ -224,9 +224,9 @@ export class Gateway {
   }
 
   #httpDeps(): HttpDeps {
-    const { settings, log, encryptionKey } = this.#options
+    const { settings, log } = this.#options
     const parts = this.#parts
-    const { directory, sessions, tokens, hasher } = parts
+    const { directory, sessions, tokens, hasher, vault } = parts
     return {
       ...parts,
       log,
@@ -255,7 +255,7 @@ export class Gateway {
       homeIsDown: (route) => parts.pools.isDown(route),
       operations: this.operations,
       probes: this.#probes(),
-      cursors: new CursorCodec(encryptionKey.subkey('freehold cursor')),
+      cursors: new CursorCodec((message) => vault.service.mac('cursor', message)),
     }
   }
 
