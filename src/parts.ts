@@ -30,6 +30,7 @@ import type { Secret } from './lib/secret.ts'
 import { SingleFlight } from './lib/single-flight.ts'
 import type { Logger } from './logger.ts'
 import { Metrics } from './metrics.ts'
+import { MasterKeys } from './operations/master-keys.ts'
 import { reopenHome } from './operations/validate-database.ts'
 import { AddressBook } from './pools/addresses.ts'
 import { PoolManager } from './pools/pool-manager.ts'
@@ -96,7 +97,9 @@ export function createParts(options: GatewayOptions) {
   const members = { roleBook, placing: new Placing({ directory, roleBook }) }
   const houses = { ...catalog, addresses, pools, sessions }
   const keepers = createKeepers({ ...catalog, ...identity, roleBook })
-  const parts = { replicaId, metrics, keyring, policy, ...houses, ...identity, ...members, ...keepers }
+  const masterKeys = new MasterKeys({ ...catalog, keyring, metrics, log: options.log })
+  const own = { replicaId, metrics, keyring, masterKeys, policy }
+  const parts = { ...own, ...houses, ...identity, ...members, ...keepers }
   watchGauges(parts)
   return parts
 }
@@ -123,6 +126,7 @@ function createCatalog(
     store,
     listenTarget: () => connectClient(databases.catalog, { ...CATALOG_LIMITS, statementTimeoutMs: 0 }),
     replicaId,
+    primaryKeyId: keyring.primaryKeyId,
     log,
   })
   const auditTrail = new AuditTrail({ store, log })

@@ -19,6 +19,8 @@ export interface FollowerOptions {
   listenTarget: () => Promise<pg.Client>
   /** This process, as a UUID. */
   replicaId: string
+  /** Fingerprint of the master key under which this process seals: told to the others with each heartbeat. */
+  primaryKeyId?: string
   log: ChangeLog
   /** How long to go without reading when nothing wakes us. */
   pollMs?: number
@@ -30,6 +32,9 @@ const POLL_MS = 2000
 const HEARTBEAT_MS = 2000
 const BATCH = 500
 const CONFIRMATION_POLL_MS = 25
+
+/** Of the rows of `replicas` those whose process lives, as far as anybody can tell. */
+export const IS_LIVE = sql`${replicas.heartbeatAt} > now() - interval '10 seconds'`
 
 /**
  * Adds a row to the change log and wakes the followers when the transaction commits. Answers its number. It holds the
@@ -235,8 +240,8 @@ export class ChangeFollower {
   }
 
   async #heartbeat(): Promise<void> {
-    const { store, replicaId } = this.#options
-    const now = { heartbeatAt: sql`now()`, appliedSeq: this.#appliedSeq }
+    const { store, replicaId, primaryKeyId = null } = this.#options
+    const now = { heartbeatAt: sql`now()`, appliedSeq: this.#appliedSeq, primaryKeyId }
     const insert = store.db.insert(replicas).values({ id: replicaId, ...now })
     await catalogErrors(insert.onConflictDoUpdate({ target: replicas.id, set: now }))
   }
@@ -252,8 +257,7 @@ export class ChangeFollower {
       replicas: sql<number>`count(*)::int`,
       confirmed: sql<number>`(count(*) filter (where ${replicas.appliedSeq} >= ${seq}))::int`,
     }
-    const live = sql`${replicas.heartbeatAt} > now() - interval '10 seconds'`
-    const [row] = await catalogErrors(this.#options.store.db.select(counts).from(replicas).where(live))
+    const [row] = await catalogErrors(this.#options.store.db.select(counts).from(replicas).where(IS_LIVE))
     return row ?? { replicas: 0, confirmed: 0 }
   }
 }
