@@ -4,7 +4,6 @@ import {
   type BrokenKey,
   latestRotation,
   type RotationRef,
-  rewrapBatch,
   runningRotation,
   startRotation,
   storeRewrapped,
@@ -52,18 +51,20 @@ async function furnish(count: number): Promise<Map<string, string>> {
   return ids
 }
 
-async function sweep(rotation: RotationRef, keyring = both) {
+/** One round; with `stop` it is told to end as soon as it has done something. */
+async function sweep(rotation: RotationRef, keyring = both, stop?: AbortController) {
   const told: { rewrapped: number; broken: BrokenKey[] } = { rewrapped: 0, broken: [] }
   const over = await sweepKeys(
     {
       ...{ store: catalog.store, keyring, log: { info: () => undefined, error: () => undefined } },
       onRewrapped: (count) => {
         told.rewrapped += count
+        stop?.abort()
       },
       onBroken: (row) => told.broken.push(row),
     },
     rotation,
-    new AbortController().signal,
+    (stop ?? new AbortController()).signal,
   )
   return { over, ...told }
 }
@@ -102,10 +103,13 @@ describe('a rotation', () => {
     expect(changes.map(({ subjectId }) => subjectId)).toEqual([rotation.id, rotation.id])
   })
 
-  it("begins with the service's own data key", async () => {
+  it("begins with the service's own data key, and ends after a batch when it is told to", async () => {
     await furnish(2)
-    const batch = await rewrapBatch(catalog.store, both, { rotation: await running(), after: null })
-    expect(batch).toMatchObject({ rewrapped: 1, broken: [] })
+    // Made last, it would come last by its id.
+    await catalog.store.db.delete(dataKeys).where(isNull(dataKeys.tenantId))
+    await new Vault(catalog.store, catalog.keyring, { max: 1 }).init()
+    const stop = new AbortController()
+    expect(await sweep(await running(), both, stop)).toEqual({ over: false, rewrapped: 1, broken: [] })
     const moved = (await rows()).filter(({ masterKeyId }) => masterKeyId === next.id)
     expect(moved.map(({ tenantId }) => tenantId)).toEqual([null])
   })
@@ -187,8 +191,11 @@ describe('beginning a rotation', () => {
   })
 
   it('again, changes nothing while it is running', async () => {
+    const six = Array.from({ length: 6 }, (_, n) => n)
+    // Connections that are open already, so that all of them begin at once.
+    await Promise.all(six.map(() => catalog.store.db.execute(sql`select pg_sleep(0.1)`)))
+    expect((await Promise.all(six.map(() => start()))).flat()).toEqual([])
     const { id } = await running()
-    expect(await Promise.all([start(), start(), start()])).toEqual([[], [], []])
     expect(await latestRotation(catalog.store)).toMatchObject({ id })
     expect(await actions()).toEqual(['encryption.rotate'])
   })
