@@ -114,7 +114,7 @@ async function makeOthers(): Promise<void> {
      FROM generate_series(1, $1::int) n RETURNING id`,
     [OTHERS],
   )
-  const limits = { connectTimeoutMs: 5_000, statementTimeoutMs: 10_000, idleTimeoutMs: 5_000, max: 4 }
+  const limits = { connectTimeoutMs: 60_000, statementTimeoutMs: 10_000, idleTimeoutMs: 5_000, max: 4 }
   const pool = createPool(addressOf(stage.catalogUrl), limits)
   const vault = new Vault(new CatalogStore(pool), new Keyring(parseMasterKey(OLD)), { max: OTHERS })
   await Promise.all(rows.map(({ id }) => vault.dataKey(id)))
