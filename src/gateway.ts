@@ -34,6 +34,7 @@ const MAX_RETRY_MS = 5_000
 const CLOSING_TIME_MS = 1_000
 const FLUSH_CRON = '*/30 * * * * *'
 const SEAL_CRON = '15,45 * * * * *'
+const KEYS_CRON = '*/5 * * * * *'
 const MINUTE_MS = 60_000
 
 /**
@@ -79,8 +80,7 @@ export class Gateway {
       } catch (error) {
         if (error instanceof StartRefusedError) throw error
         if (error instanceof CatalogSealedWithOtherKeyError) {
-          const message = `ENCRYPTION_KEY: the catalog was sealed with another key (${error.keyId})`
-          throw new StartRefusedError(error.code, message)
+          throw new StartRefusedError(error.code, `ENCRYPTION_KEY: ${error.message}`)
         }
         log.warn({ err: error, retryInMs }, 'not ready yet')
         await new Promise((resolve) => setTimeout(resolve, retryInMs))
@@ -128,9 +128,10 @@ export class Gateway {
   }
 
   async #closeParts(): Promise<void> {
-    const { clientKeys, follower, pools, catalogPool, auditTrail } = this.#parts
+    const { clientKeys, follower, pools, catalogPool, auditTrail, masterKeys } = this.#parts
     // A validation may last longer than the requests do; nobody begins one from here on.
-    await Promise.all([this.#server.close(), this.#schedule.stop(), this.#validations.stop()])
+    const workers = [this.#schedule.stop(), this.#validations.stop(), masterKeys.stop()]
+    await Promise.all([this.#server.close(), ...workers])
     await clientKeys.flushLastUsed().catch(() => undefined)
     await auditTrail.flush()
     await pools.close()
@@ -157,19 +158,20 @@ export class Gateway {
       migrations: this.#tenantMigrations,
     })
     this.#ownIdentities.splice(0, Number.POSITIVE_INFINITY, catalog, shared)
-    const { vault, signingKeys, revocations, follower } = this.#parts
+    const { vault, signingKeys, revocations, follower, masterKeys } = this.#parts
     await vault.init()
     await signingKeys.init()
     await follower.start()
     // What changed before the changes were followed, and after what we had read.
-    await Promise.all([signingKeys.reload(), revocations.init()])
+    await Promise.all([signingKeys.reload(), revocations.init(), masterKeys.check()])
     this.#validations.start()
+    masterKeys.start()
     this.#startSchedule()
   }
 
   #startSchedule(): void {
     const { settings, log } = this.#options
-    const { registry, addresses, pools, replicaId, metrics, clientKeys } = this.#parts
+    const { registry, addresses, pools, replicaId, metrics, clientKeys, masterKeys } = this.#parts
     const monitor = new HealthMonitor({
       ...{ registry, addresses, budget: pools.budget, replicaId, log },
       migrations: this.#tenantMigrations,
@@ -180,6 +182,7 @@ export class Gateway {
       { name: 'health', cron: settings.healthCheckCron, run: () => monitor.sweep() },
       { name: 'client-key-use', cron: FLUSH_CRON, run: () => clientKeys.flushLastUsed() },
       { name: 'audit-seal', cron: SEAL_CRON, run: () => this.#sealAudit() },
+      { name: 'encryption-keys', cron: KEYS_CRON, run: () => masterKeys.check() },
     ])
   }
 
@@ -225,9 +228,9 @@ export class Gateway {
   }
 
   #httpDeps(): HttpDeps {
-    const { settings, log, encryptionKey } = this.#options
+    const { settings, log } = this.#options
     const parts = this.#parts
-    const { directory, sessions, tokens, hasher } = parts
+    const { directory, sessions, tokens, hasher, vault } = parts
     return {
       ...parts,
       log,
@@ -256,14 +259,15 @@ export class Gateway {
       homeIsDown: (route) => parts.pools.isDown(route),
       operations: this.operations,
       probes: this.#probes(),
-      cursors: new CursorCodec(encryptionKey.subkey('freehold cursor')),
+      cursors: new CursorCodec((message) => vault.service.mac('cursor', message)),
     }
   }
 
   #probes(): HttpDeps['probes'] {
-    const { pools, directory, store, registry } = this.#parts
+    const { pools, directory, store, registry, masterKeys } = this.#parts
+    const keyed = () => (masterKeys.complete ? 'ready' : 'key-missing')
     return {
-      readiness: () => (this.#phase === 'ready' ? 'ready' : 'starting'),
+      readiness: () => (this.#phase === 'ready' ? keyed() : 'starting'),
       pingCatalog: () => store.ping(),
       pingShared: () => pools.pingShared(),
       countDatabases: () => registry.countByStatus(),

@@ -19,6 +19,7 @@ export class Metrics {
   readonly #requests: Histogram<'method' | 'route' | 'status'>
   readonly #validations: Counter<'outcome'>
   readonly #transitions: Counter<'from' | 'to'>
+  readonly #rewrapped: Counter
 
   constructor() {
     const registers = [this.#registry]
@@ -42,6 +43,11 @@ export class Metrics {
       labelNames: ['from', 'to'],
       registers,
     })
+    this.#rewrapped = new Counter({
+      name: 'freehold_data_keys_rewrapped_total',
+      help: 'Data keys wrapped anew by rotations of the master key',
+      registers,
+    })
   }
 
   /** `route` is the template (`/api/v1/places/:id`), never the path that was asked for. */
@@ -55,6 +61,19 @@ export class Metrics {
 
   countTransition(from: string, to: string): void {
     this.#transitions.inc({ from, to })
+  }
+
+  countRewrapped(count: number): void {
+    this.#rewrapped.inc(count)
+  }
+
+  /** As `watchPools`, for the master keys that data keys need and that are not at hand. */
+  watchMissingKeys(read: () => number): void {
+    this.#gauge(
+      'freehold_encryption_keys_missing',
+      'Master keys that data keys need, and that were not given',
+      read,
+    )
   }
 
   /** Reads the gauges from `read` whenever they are asked for. To be called once. */

@@ -31,6 +31,7 @@ import type { Secret } from './lib/secret.ts'
 import { SingleFlight } from './lib/single-flight.ts'
 import type { Logger } from './logger.ts'
 import { Metrics } from './metrics.ts'
+import { MasterKeys } from './operations/master-keys.ts'
 import { reopenHome } from './operations/validate-database.ts'
 import { AddressBook } from './pools/addresses.ts'
 import type { ConnectionBudget } from './pools/budget.ts'
@@ -96,10 +97,12 @@ export function createParts(options: GatewayOptions) {
   const identity = createIdentity(options, catalog)
   const roleBook = new RoleBook({ open: (route) => sessions.open(route) })
   const members = { roleBook, placing: new Placing({ directory, roleBook }) }
-  const follower = createFollower(options, { store, replicaId, budget: pools.budget })
+  const follower = createFollower(options, { store, replicaId, keyring, budget: pools.budget })
   const houses = { ...catalog, follower, addresses, pools, sessions }
   const keepers = createKeepers({ ...catalog, ...identity, roleBook })
-  const parts = { replicaId, metrics, keyring, policy, ...houses, ...identity, ...members, ...keepers }
+  const masterKeys = new MasterKeys({ ...catalog, follower, keyring, metrics, log: options.log })
+  const own = { replicaId, metrics, keyring, masterKeys, policy }
+  const parts = { ...own, ...houses, ...identity, ...members, ...keepers }
   watchGauges(parts)
   return parts
 }
@@ -123,10 +126,17 @@ function createCatalog({ settings, databases, log }: GatewayOptions, keyring: Ke
   return { catalogPool, store, vault, registry, directory, auditTrail }
 }
 
+interface FollowerParts {
+  readonly store: CatalogStore
+  readonly replicaId: string
+  readonly keyring: Keyring
+  readonly budget: ConnectionBudget
+}
+
 /** Follows the catalog's changes, and agrees with the other replicas on how many connections each may hold. */
 function createFollower(
   { settings, databases, log }: GatewayOptions,
-  { store, replicaId, budget }: { store: CatalogStore; replicaId: string; budget: ConnectionBudget },
+  { store, replicaId, keyring, budget }: FollowerParts,
 ): ChangeFollower {
   const { maxConnections: total, maxConnectionsPerServer } = settings
   const grant = (connections: number) => {
@@ -137,7 +147,8 @@ function createFollower(
   }
   // Whatever is left of the total may be in use by others; what falls to us we learn when we join them.
   budget.resize({ max: 0, maxPerServer: 0 })
-  const replicas = new ReplicaList({ store, replicaId, share: { total, open: () => budget.open, grant } })
+  const share = { total, open: () => budget.open, grant }
+  const replicas = new ReplicaList({ store, replicaId, primaryKeyId: keyring.primaryKeyId, share })
   const listenTarget = () => connectClient(databases.catalog, { ...CATALOG_LIMITS, statementTimeoutMs: 0 })
   return new ChangeFollower({ store, replicas, listenTarget, log })
 }

@@ -539,6 +539,21 @@ export interface DocumentPatch {
 export interface Encryption {
   counts: Record<string, number>;
   currentKeyId: string;
+  rotation: {
+    /** @format date-time */
+    finishedAt: string | null;
+    /**
+     * @format uuid
+     * @pattern ^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$
+     */
+    id: string;
+    keyId: string;
+    remaining: number;
+    /** @format date-time */
+    startedAt: string;
+    status: "running" | "done" | "failed" | "superseded";
+    total: number;
+  };
 }
 
 /** Equipment */
@@ -1993,7 +2008,7 @@ export interface ProofList {
 
 /** Readiness */
 export interface Readiness {
-  status: "ready" | "starting" | "draining";
+  status: "ready" | "starting" | "key-missing" | "draining";
 }
 
 /** Refresh */
@@ -3754,7 +3769,7 @@ export class Api<
      *
      * @tags operators
      * @name ReadEncryption
-     * @summary Which keys secrets are sealed under
+     * @summary Which keys secrets are sealed under, and how the latest rotation goes
      * @request GET:/api/v1/encryption
      * @secure
      */
@@ -3781,6 +3796,24 @@ export class Api<
         path: `/api/v1/operators/${id}`,
         method: "DELETE",
         secure: true,
+        ...params,
+      }),
+
+    /**
+     * No description
+     *
+     * @tags operators
+     * @name RotateEncryption
+     * @summary Seal every secret under the current key, in the background
+     * @request POST:/api/v1/encryption/rotate
+     * @secure
+     */
+    rotateEncryption: (params: RequestParams = {}) =>
+      this.request<Encryption, Problem>({
+        path: `/api/v1/encryption/rotate`,
+        method: "POST",
+        secure: true,
+        format: "json",
         ...params,
       }),
 

@@ -19,6 +19,8 @@ export interface ReplicaListOptions {
   readonly store: CatalogStore
   /** This process, as a UUID. */
   readonly replicaId: string
+  /** Fingerprint of the master key under which this process seals: told to the others with each heartbeat. */
+  readonly primaryKeyId?: string
   readonly share: ConnectionShare
   /** How long to wait for the connections beyond a share that shrank, before it is said what is still open. */
   readonly closingMs?: number
@@ -39,7 +41,7 @@ interface Other {
 // Any number will do that no other advisory lock of the catalog has: 'fhsh' in ASCII.
 const SHARES_LOCK = 0x66687368
 /** Whose heartbeat is older does not count when a change is to be confirmed. */
-const live = sql`${replicas.heartbeatAt} > now() - interval '10 seconds'`
+export const IS_LIVE = sql`${replicas.heartbeatAt} > now() - interval '10 seconds'`
 /** Whose heartbeat is older (three were missed) holds no connections any more: shorter, because who is restarted waits for it. */
 const holding = sql`${replicas.heartbeatAt} > now() - interval '3 seconds'`
 /** Idle ones are closed by then; those in use are told of with a later heartbeat. */
@@ -101,16 +103,16 @@ export class ReplicaList {
       replicas: sql<number>`count(*)::int`,
       confirmed: sql<number>`(count(*) filter (where ${replicas.appliedSeq} >= ${seq}))::int`,
     }
-    const [row] = await catalogErrors(this.#options.store.db.select(counts).from(replicas).where(live))
+    const [row] = await catalogErrors(this.#options.store.db.select(counts).from(replicas).where(IS_LIVE))
     return row ?? { replicas: 0, confirmed: 0 }
   }
 
   /** One statement: our row is written, the others' are read. */
   async #beat(appliedSeq: number): Promise<Other[]> {
-    const { store, replicaId, share } = this.#options
+    const { store, replicaId, primaryKeyId = null, share } = this.#options
     const now = {
       heartbeatAt: sql`now()`,
-      appliedSeq,
+      ...{ appliedSeq, primaryKeyId },
       // What is open beyond the share is still held, and nobody else may have it yet.
       connectionShare: Math.max(this.#granted, share.open()),
     }

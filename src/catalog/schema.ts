@@ -136,6 +136,36 @@ export const dataKeys = pgTable(
   ],
 )
 
+/**
+ * Changes of the master key: wrapping every data key anew under `key_id`. At most one is running. What is left to do stands in
+ * `data_keys` itself; `remaining` is kept once it has ended.
+ */
+export const encryptionRotations = pgTable(
+  'encryption_rotations',
+  {
+    id: uuid('id').primaryKey(),
+    keyId: text('key_id').notNull(),
+    status: text('status').$type<RotationStatus>().notNull().default('running'),
+    total: integer('total').notNull(),
+    remaining: integer('remaining'),
+    startedAt: moment('started_at').notNull().defaultNow(),
+    finishedAt: moment('finished_at'),
+  },
+  (t) => [
+    uniqueIndex('encryption_rotations_running_key').on(t.status).where(sql`${t.status} = 'running'`),
+    check(
+      'encryption_rotations_status_check',
+      sql`${t.status} in ('running', 'done', 'failed', 'superseded')`,
+    ),
+    check(
+      'encryption_rotations_finished_check',
+      sql`(${t.status} = 'running') = (${t.finishedAt} is null) and (${t.status} = 'running') = (${t.remaining} is null)`,
+    ),
+  ],
+)
+/** `failed`: something does not open. `superseded`: another key was made the primary one before this rotation had ended. */
+export type RotationStatus = 'running' | 'done' | 'failed' | 'superseded'
+
 /** Keys that sign access tokens: the service's own (no tenant) and, where a tenant has them, its own. */
 export const signingKeys = pgTable(
   'signing_keys',
@@ -290,7 +320,10 @@ export const catalogChanges = pgTable(
   },
   (t) => [index('catalog_changes_tokens_idx').on(t.at).where(sql`${t.kind} = 'tokens'`)],
 )
-/** `tokens`: those given out to a subject before its present generation are void. `role`: a tenant's roles changed. */
+/**
+ * `tokens`: those given out to a subject before its present generation are void. `role`: a tenant's roles changed.
+ * `encryption`: a rotation of the master key began or ended.
+ */
 export type ChangeKind =
   | 'tenant'
   | 'database'
@@ -300,6 +333,7 @@ export type ChangeKind =
   | 'account'
   | 'tokens'
   | 'role'
+  | 'encryption'
 
 /**
  * The gateway processes that live, how far each has followed `catalog_changes`, and how many of the connections that all
@@ -311,4 +345,6 @@ export const replicas = pgTable('replicas', {
   heartbeatAt: moment('heartbeat_at').notNull().defaultNow(),
   appliedSeq: bigint('applied_seq', { mode: 'number' }).notNull().default(0),
   connectionShare: integer('connection_share').notNull().default(0),
+  /** Fingerprint of the master key under which it seals; null for one that is older than this column. */
+  primaryKeyId: text('primary_key_id'),
 })

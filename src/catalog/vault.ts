@@ -1,4 +1,4 @@
-import { eq, inArray, sql } from 'drizzle-orm'
+import { eq, inArray, type SQL, sql } from 'drizzle-orm'
 import { LRUCache } from 'lru-cache'
 import { type Binding, UnknownKeyError } from '../crypto/envelope.ts'
 import { DataKey, type Keyring } from '../crypto/keyring.ts'
@@ -7,16 +7,22 @@ import { SingleFlight } from '../lib/single-flight.ts'
 import { dataKeys } from './schema.ts'
 import { type CatalogStore, catalogErrors } from './store.ts'
 
-/** The catalog's secrets were sealed under a master key that this process was not given. */
+/** A master key by its fingerprint, and how many data keys it wraps. */
+export interface KeyUse {
+  readonly keyId: string
+  readonly count: number
+}
+
+/** Data keys are wrapped by master keys that this process was not given. */
 export class CatalogSealedWithOtherKeyError extends Error {
   override readonly name = 'CatalogSealedWithOtherKeyError'
   readonly code = 'WRONG_ENCRYPTION_KEY'
-  /** Fingerprint of the key that is needed. */
-  readonly keyId: string
+  readonly missing: readonly KeyUse[]
 
-  constructor(keyId: string, options?: ErrorOptions) {
-    super(`the catalog is sealed with the encryption key ${keyId}, which was not given`, options)
-    this.keyId = keyId
+  constructor(missing: readonly KeyUse[], options?: ErrorOptions) {
+    const told = missing.map(({ keyId, count }) => `${keyId} (needed by ${count})`).join(', ')
+    super(`data keys are sealed with encryption keys that were not given: ${told}`, options)
+    this.missing = missing
   }
 }
 
@@ -49,17 +55,32 @@ export class Vault {
   /**
    * Makes or opens the service's data key.
    *
-   * @throws CatalogSealedWithOtherKeyError when another master key sealed it.
+   * @throws CatalogSealedWithOtherKeyError when a master key is not at hand that any data key needs, a tenant's included:
+   *   whoever took a retired key away too early is to learn it now, and not from that tenant.
    */
   async init(): Promise<void> {
+    const missing = await this.missingKeys()
+    if (missing.length > 0) throw new CatalogSealedWithOtherKeyError(missing)
     try {
       this.#service = await this.#load(null)
     } catch (error) {
-      if (error instanceof UnknownKeyError) {
-        throw new CatalogSealedWithOtherKeyError(error.keyId, { cause: error })
-      }
-      throw error
+      // Somebody with another key was the first just now.
+      if (!(error instanceof UnknownKeyError)) throw error
+      throw new CatalogSealedWithOtherKeyError([{ keyId: error.keyId, count: 1 }], { cause: error })
     }
+  }
+
+  /** The master keys that data keys need and that are not at hand. */
+  async missingKeys(): Promise<KeyUse[]> {
+    return countKeys(
+      this.#store,
+      sql`${dataKeys.masterKeyId} <> all(${sql.param([...this.#keyring.keyIds])})`,
+    )
+  }
+
+  /** The master keys in use, at hand or not. */
+  async usedKeys(): Promise<KeyUse[]> {
+    return countKeys(this.#store)
   }
 
   /** The service's own key. Only after `init()`. */
@@ -125,7 +146,14 @@ export class Vault {
   }
 }
 
-function bindingOf(tenantId: string | null, row: { id: string; rowVersion: number }): Binding {
+async function countKeys(store: CatalogStore, which?: SQL): Promise<KeyUse[]> {
+  const columns = { keyId: dataKeys.masterKeyId, count: sql<number>`count(*)::int` }
+  const query = store.db.select(columns).from(dataKeys).where(which)
+  return catalogErrors(query.groupBy(dataKeys.masterKeyId).orderBy(dataKeys.masterKeyId))
+}
+
+/** Where a wrapped data key stands: it opens there only. */
+export function bindingOf(tenantId: string | null, row: { id: string; rowVersion: number }): Binding {
   const { id: rowId, rowVersion } = row
   return { table: 'data_keys', column: 'sealed_key', tenantId, rowId, rowVersion }
 }

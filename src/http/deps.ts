@@ -74,8 +74,8 @@ export interface HttpSettings {
 }
 
 export interface Probes {
-  /** `ready` once the catalog has been reached and the migrations match. */
-  readiness(): 'ready' | 'starting'
+  /** `ready` once the catalog has been reached, the migrations match, and while every key is at hand that secrets need. */
+  readiness(): 'ready' | 'starting' | 'key-missing'
   /** Milliseconds of one round trip; rejects when it fails. May hang: the caller sets the deadline. */
   pingCatalog(): Promise<number>
   pingShared(): Promise<number>

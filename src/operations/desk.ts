@@ -1,12 +1,11 @@
-import { eq, sql } from 'drizzle-orm'
+import { eq } from 'drizzle-orm'
 import { type Actor, listAudit } from '../catalog/audit.ts'
 import { type AuditVerdict, sealAudit, verifyAudit } from '../catalog/audit-chain.ts'
 import type { ChangeFollower } from '../catalog/changes.ts'
 import { findTenantDatabases, type TenantDatabases } from '../catalog/database-state.ts'
-import { dataKeys, tenants } from '../catalog/schema.ts'
+import { tenants } from '../catalog/schema.ts'
 import { catalogErrors } from '../catalog/store.ts'
 import { listTenants, patchTenant, type Tenant, type TenantPatch } from '../catalog/tenants.ts'
-import type { Keyring } from '../crypto/keyring.ts'
 import { fail } from '../errors.ts'
 import { assertName, type CreateTenantDeps, createTenant } from './create-tenant.ts'
 import type { DatabaseState, Effective, Operations, TenantRecord } from './operations.ts'
@@ -16,11 +15,12 @@ import {
   registerDatabase,
 } from './register-database.ts'
 import { type RemoveDatabaseDeps, removeDatabase } from './remove-database.ts'
+import { describeEncryption, type RotateKeysDeps, rotateKeys } from './rotate-keys.ts'
 
 export type DeskDeps = CreateTenantDeps &
   RegisterDatabaseDeps &
-  RemoveDatabaseDeps & {
-    readonly keyring: Keyring
+  RemoveDatabaseDeps &
+  RotateKeysDeps & {
     readonly follower: Pick<ChangeFollower, 'confirmations'>
     /** Called after a change of a tenant that this process made itself, so that it need not wait for its own news. */
     readonly onChanged: (tenantId: string) => void
@@ -53,6 +53,7 @@ export function createOperations(deps: DeskDeps): Operations {
     listAudit: (filter, page) => listAudit(deps.store, filter, page),
     verifyAudit: () => proveAudit(deps),
     describeEncryption: () => describeEncryption(deps),
+    rotateEncryption: (actor) => rotateKeys(deps, actor),
   }
 }
 
@@ -133,14 +134,4 @@ async function proveAudit({ store, vault }: DeskDeps): Promise<AuditVerdict> {
   const verdict = await verifyAudit(store, vault.service)
   if (verdict.ok) await sealAudit(store, vault.service)
   return verdict
-}
-
-async function describeEncryption(deps: DeskDeps) {
-  const columns = { id: dataKeys.masterKeyId, count: sql<number>`count(*)::int` }
-  const query = deps.store.db.select(columns).from(dataKeys).groupBy(dataKeys.masterKeyId)
-  const rows = await catalogErrors(query)
-  return {
-    currentKeyId: deps.keyring.primaryKeyId,
-    counts: Object.fromEntries(rows.map(({ id, count }) => [id, count])),
-  }
 }

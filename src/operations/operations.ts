@@ -2,6 +2,7 @@
 import type { Actor, AuditFilter, AuditRow } from '../catalog/audit.ts'
 import type { AuditVerdict } from '../catalog/audit-chain.ts'
 import type { DatabaseEntry } from '../catalog/database-entry.ts'
+import type { KeyRotation } from '../catalog/key-rotations.ts'
 import type { Page } from '../catalog/pages.ts'
 import type { Tenant, TenantPatch, TenantQuery } from '../catalog/tenants.ts'
 import type { PageRequest } from '../identity/client-keys.ts'
@@ -34,6 +35,8 @@ export interface EncryptionState {
   readonly currentKeyId: string
   /** How many secrets are sealed under each key id. */
   readonly counts: Readonly<Record<string, number>>
+  /** The latest, whether it is running or over. */
+  readonly rotation: KeyRotation | null
 }
 
 /**
@@ -59,4 +62,6 @@ export interface Operations {
   /** Proves the audit log from its first row to its last. */
   verifyAudit(): Promise<AuditVerdict>
   describeEncryption(): Promise<EncryptionState>
+  /** Has everything sealed anew under the primary key. CONFLICT where that would not end well. */
+  rotateEncryption(actor: Actor): Promise<EncryptionState>
 }

@@ -6,7 +6,7 @@ import { ReplicaList } from '../../src/catalog/replicas.ts'
 import { CatalogStore } from '../../src/catalog/store.ts'
 import { insertTenant, type Tenant } from '../../src/catalog/tenants.ts'
 import { Vault } from '../../src/catalog/vault.ts'
-import { generateMasterKey, parseMasterKey } from '../../src/crypto/key-source.ts'
+import { generateMasterKey, type MasterKey, parseMasterKey } from '../../src/crypto/key-source.ts'
 import { Keyring } from '../../src/crypto/keyring.ts'
 import { createLifecycle } from '../../src/health/states.ts'
 import { connectClient, createPool, type ServerAddress } from '../../src/lib/pg.ts'
@@ -23,6 +23,7 @@ export const health = systemActor('health')
 export interface TestCatalog {
   readonly database: string
   readonly store: CatalogStore
+  readonly masterKey: MasterKey
   readonly keyring: Keyring
   readonly vault: Vault
   readonly registry: DatabaseRegistry
@@ -42,11 +43,12 @@ export async function openCatalog(): Promise<TestCatalog> {
 export async function openParts(database: string, address: ServerAddress): Promise<TestCatalog> {
   const pool = createPool(address, { ...LIMITS, max: 8, idleTimeoutMs: 10_000 })
   const store = new CatalogStore(pool)
-  const keyring = new Keyring(parseMasterKey(generateMasterKey()))
+  const masterKey = parseMasterKey(generateMasterKey())
+  const keyring = new Keyring(masterKey)
   const vault = new Vault(store, keyring, { max: 100 })
   const registry = new DatabaseRegistry(store, vault, createLifecycle({ failuresToInactive: 3 }))
   return {
-    ...{ database, store, keyring, vault, registry },
+    ...{ database, store, masterKey, keyring, vault, registry },
     connect: () => connectClient(address, LIMITS),
     addTenant: (code, more) =>
       store.transaction((tx) => insertTenant(tx, { code, name: code, ...more }, operator)),

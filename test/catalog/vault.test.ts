@@ -35,8 +35,21 @@ describe('the service key', () => {
     const other = new Keyring(parseMasterKey(generateMasterKey()))
     await expect(openVault(other).init()).rejects.toMatchObject({
       code: 'WRONG_ENCRYPTION_KEY',
-      keyId: catalog.keyring.primaryKeyId,
+      missing: [{ keyId: catalog.keyring.primaryKeyId, count: expect.any(Number) }],
     })
+  })
+
+  it('does not open either while any other data key needs a master key that is not at hand', async () => {
+    await openVault().init()
+    const next = parseMasterKey(generateMasterKey())
+    const { id } = await catalog.addTenant('vault-ahead')
+    await openVault(new Keyring(next, [catalog.masterKey])).dataKey(id)
+    expect(await openVault().missingKeys()).toEqual([{ keyId: next.id, count: 1 }])
+    await expect(openVault().init()).rejects.toMatchObject({ missing: [{ keyId: next.id, count: 1 }] })
+    const both = openVault(new Keyring(catalog.masterKey, [next]))
+    await both.init()
+    expect(await both.missingKeys()).toEqual([])
+    await catalog.store.db.delete(dataKeys).where(eq(dataKeys.tenantId, id))
   })
 })
 

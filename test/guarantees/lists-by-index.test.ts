@@ -1,9 +1,7 @@
-import { randomBytes } from 'node:crypto'
 import { getTableColumns } from 'drizzle-orm'
 import type { PgColumn } from 'drizzle-orm/pg-core'
 import type pg from 'pg'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
-import { CursorCodec } from '../../src/data/cursor.ts'
 import type { Resource } from '../../src/data/define-resource.ts'
 import { LIST_PARAMETERS, type ListQuery } from '../../src/data/query.ts'
 import { RESOURCES } from '../../src/data/resources.ts'
@@ -11,6 +9,7 @@ import { newId } from '../../src/lib/ids.ts'
 import { connectClient } from '../../src/lib/pg.ts'
 import type { TenantDb, TenantSession } from '../../src/tenant/session.ts'
 import { migratedTemplate } from '../migrations/connect.ts'
+import { makeCursors } from '../support/cursors.ts'
 import { createDatabase, createRole, dropAll, superuserUrl, urlFor } from '../support/database.ts'
 import { manyRows } from '../support/many-rows.ts'
 import { addressOf, withClient } from '../support/tenant-database.ts'
@@ -22,7 +21,7 @@ const TENANTS = 200
 const ROWS = 200
 const PAGE = 50
 const tenant = newId()
-const cursors = new CursorCodec(randomBytes(32))
+const cursors = makeCursors()
 let client: pg.Client
 
 beforeAll(async () => {

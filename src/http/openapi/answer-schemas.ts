@@ -24,7 +24,9 @@ export const pageOf = (title: string, row: TSchema) =>
   named(title, { data: Type.Array(row), nextCursor: orNull(text()) })
 
 export const Status = named('Status', { status: choice('ok') })
-export const Readiness = named('Readiness', { status: choice('ready', 'starting', 'draining') })
+export const Readiness = named('Readiness', {
+  status: choice('ready', 'starting', 'key-missing', 'draining'),
+})
 
 const partHealth = () => part({ status: choice('ok', 'down'), latencyMs: orNull(Type.Number()) })
 
@@ -253,6 +255,17 @@ export const AuditVerdict = named(
 export const Encryption = named('Encryption', {
   currentKeyId: text(),
   counts: Type.Object({}, { additionalProperties: whole() }),
+  rotation: orNull(
+    part({
+      id: uuid(),
+      keyId: text(),
+      status: choice('running', 'done', 'failed', 'superseded'),
+      total: whole(),
+      remaining: whole(),
+      startedAt: moment(),
+      finishedAt: orNull(moment()),
+    }),
+  ),
 })
 
 export const AnyDocument = open('OpenApiDocument')

@@ -226,9 +226,15 @@ const OPERATORS: Operations = {
     NoBody,
   ),
   [`GET ${API}/encryption`]: described(
-    ['operators', 'readEncryption', 'Which keys secrets are sealed under'],
+    ['operators', 'readEncryption', 'Which keys secrets are sealed under, and how the latest rotation goes'],
     200,
     Answers.Encryption,
+  ),
+  [`POST ${API}/encryption/rotate`]: described(
+    ['operators', 'rotateEncryption', 'Seal every secret under the current key, in the background'],
+    202,
+    Answers.Encryption,
+    { codes: ['CONFLICT'] },
   ),
   [`POST ${API}/signing-key/rotate`]: described(
     ['operators', 'rotateSigningKey', 'Make a new key of the service; the one before verifies for a while'],

@@ -1,10 +1,9 @@
-import { randomBytes } from 'node:crypto'
 import Fastify from 'fastify'
 import { describe, expect, it } from 'vitest'
-import { CursorCodec } from '../../../src/data/cursor.ts'
 import { estates } from '../../../src/data/properties/estates.ts'
 import { places } from '../../../src/data/properties/places.ts'
 import { registerResource } from '../../../src/http/routes/resources.ts'
+import { makeCursors } from '../../support/cursors.ts'
 import { recorder } from './recorder.ts'
 
 const TENANT = '0190aaaa-0000-7000-8000-00000000000a'
@@ -40,7 +39,7 @@ async function serving(...script: (readonly unknown[])[]) {
       .code(status)
       .send({ type: 't', title: 't', status, code: 'VALIDATION_FAILED', requestId: id })
   })
-  const cursors = new CursorCodec(randomBytes(32))
+  const cursors = makeCursors()
   await app.register(
     (api, _, done) => {
       for (const resource of [places, estates]) registerResource(api, resource, { cursors })

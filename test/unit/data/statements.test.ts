@@ -1,9 +1,8 @@
-import { randomBytes } from 'node:crypto'
 import { describe, expect, it } from 'vitest'
-import { CursorCodec } from '../../../src/data/cursor.ts'
 import { estates } from '../../../src/data/properties/estates.ts'
 import { places } from '../../../src/data/properties/places.ts'
 import { RESOURCES } from '../../../src/data/resources.ts'
+import { makeCursors } from '../../support/cursors.ts'
 import { recorder } from './recorder.ts'
 
 const TENANT = '0190aaaa-0000-7000-8000-00000000000a'
@@ -15,7 +14,7 @@ const FIELDS =
   '"surface_m2" as "surfaceM2", "floor" as "floor", "created_at" as "createdAt", "updated_at" as "updatedAt"'
 const TAGGED = `${FIELDS}, ${ETAG} as "etag"`
 const IS_ROW = (first: number) => `("estates"."tenant_id" = $${first} and "estates"."id" = $${first + 1})`
-const cursors = new CursorCodec(randomBytes(32))
+const cursors = makeCursors()
 const row = { id: ID, placeId: ID, name: 'n', createdAt: MOMENT, updatedAt: MOMENT }
 const tagged = { ...row, etag: 'v1' }
 const failing = (code: string) => expect.objectContaining({ code })

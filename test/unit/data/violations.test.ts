@@ -1,9 +1,8 @@
-import { randomBytes } from 'node:crypto'
 import { DrizzleQueryError } from 'drizzle-orm'
 import { describe, expect, it } from 'vitest'
-import { CursorCodec } from '../../../src/data/cursor.ts'
 import { estates } from '../../../src/data/properties/estates.ts'
 import { fail, PublicError } from '../../../src/errors.ts'
+import { makeCursors } from '../../support/cursors.ts'
 import { recorder, serverError } from './recorder.ts'
 
 const ID = '0190aaaa-0000-7000-8000-000000000001'
@@ -50,7 +49,7 @@ describe('what the server refuses', () => {
 
   it('is VALIDATION_FAILED for a filter as well', async () => {
     const list = (session: ReturnType<typeof recorder>['session']) =>
-      estates.list(session, { name: 'n' }, new CursorCodec(randomBytes(32)))
+      estates.list(session, { name: 'n' }, makeCursors())
     expect(await thrownBy(list, serverError('22021'))).toMatchObject({ code: 'VALIDATION_FAILED' })
   })
 

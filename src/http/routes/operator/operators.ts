@@ -28,4 +28,7 @@ export function operatorRoutes(api: FastifyInstance, { operators, operations }: 
     return reply.code(204).send()
   })
   api.get('/encryption', { config: READ }, async () => operations.describeEncryption())
+  api.post('/encryption/rotate', { config: WRITE }, async (request, reply) =>
+    reply.code(202).send(await operations.rotateEncryption(actorOf(request))),
+  )
 }

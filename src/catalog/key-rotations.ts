@@ -1,0 +1,251 @@
+import { and, desc, eq, gt, isNull, ne, type SQL, sql } from 'drizzle-orm'
+import { SealBrokenError, UnknownKeyError } from '../crypto/envelope.ts'
+import type { Keyring } from '../crypto/keyring.ts'
+import { newId } from '../lib/ids.ts'
+import { type Actor, recordAudit, systemActor } from './audit.ts'
+import { recordChange } from './changes.ts'
+import { IS_LIVE } from './replicas.ts'
+import { dataKeys, encryptionRotations, type RotationStatus, replicas } from './schema.ts'
+import { type CatalogStore, type CatalogTx, catalogErrors } from './store.ts'
+import { bindingOf } from './vault.ts'
+
+/** A rotation as operators see it. `total` and `remaining` count data keys that another master key wraps, or wrapped. */
+export type KeyRotation = Omit<typeof encryptionRotations.$inferSelect, 'remaining'> & {
+  readonly remaining: number
+}
+
+/** Names a rotation, and the master key under which everything is to be. */
+export type RotationRef = Pick<KeyRotation, 'id' | 'keyId'>
+
+/** A data key that none of our master keys opens, though the one it names is at hand. */
+export interface BrokenKey {
+  readonly rowId: string
+  readonly tenantId: string | null
+}
+
+/** What became of some data keys. `last` is the last row looked at; null when there were none. */
+export interface Batch {
+  readonly rewrapped: number
+  readonly broken: readonly BrokenKey[]
+  readonly last: string | null
+}
+
+type WrappedKey = Pick<typeof dataKeys.$inferSelect, 'id' | 'tenantId' | 'sealedKey' | 'rowVersion'>
+
+/** A data key as it is to be stored: `rowVersion` is the version it takes the place of. */
+export interface RewrappedKey {
+  readonly id: string
+  readonly sealedKey: Buffer
+  readonly rowVersion: number
+}
+
+// Any number will do, as long as nothing else locks it: 'fher' in ASCII.
+const ROTATIONS_LOCK = 0x66686572
+const BATCH = 20
+const RUNNING = eq(encryptionRotations.status, 'running')
+
+/** The rotation that was begun last. */
+export async function latestRotation({ db }: CatalogStore): Promise<KeyRotation | null> {
+  const { remaining, ...columns } = columnsOf(encryptionRotations)
+  const left = sql<number>`coalesce(${remaining}, ${countOutside(encryptionRotations.keyId)})`
+  const query = db.select({ ...columns, remaining: left }).from(encryptionRotations)
+  const [row] = await catalogErrors(query.orderBy(desc(encryptionRotations.id)).limit(1))
+  return row ?? null
+}
+
+/** The rotation to `keyId` that is running, if one is. */
+export async function runningRotation({ db }: CatalogStore, keyId: string): Promise<RotationRef | null> {
+  const { id } = encryptionRotations
+  const query = db.select({ id, keyId: encryptionRotations.keyId }).from(encryptionRotations)
+  const [row] = await catalogErrors(query.where(and(RUNNING, eq(encryptionRotations.keyId, keyId))))
+  return row ?? null
+}
+
+/**
+ * Begins a rotation to `keyId`; one that is running already goes on, one to another key is superseded. Not while a process
+ * lives that seals under another key, for what it makes would be left behind: then it answers the keys of these
+ * (null for a process that does not tell), and nothing has changed.
+ */
+export function startRotation(
+  store: CatalogStore,
+  { keyId, actor }: { keyId: string; actor: Actor },
+): Promise<readonly (string | null)[]> {
+  return store.transaction(async (tx) => {
+    await tx.execute(sql`select pg_advisory_xact_lock(${ROTATIONS_LOCK}::bigint)`)
+    const others = await otherPrimaryKeys(tx, keyId)
+    if (others.length > 0) return others
+    const [running] = await tx.select().from(encryptionRotations).where(RUNNING).for('update')
+    if (running?.keyId === keyId) return []
+    if (running !== undefined) await end(tx, running, 'superseded')
+    const id = newId()
+    const total = sql`${countOutside(sql`${keyId}`)}`
+    const made = tx.insert(encryptionRotations).values({ id, keyId, total })
+    const [row] = await made.returning({ total: encryptionRotations.total })
+    const after = { rotationId: id, keyId, total: row?.total }
+    const before = running && { before: { rotationId: running.id, keyId: running.keyId } }
+    await recordAudit(tx, { actor, action: 'encryption.rotate', tenantId: null, after, ...before })
+    await recordChange(tx, { kind: 'encryption', tenantId: null, subjectId: id })
+    return []
+  })
+}
+
+/**
+ * Wraps some data keys anew, in one short transaction: the service's own where `after` is null, else those whose row ids come
+ * next. Rows that somebody else is at are left out. Null when the rotation is over.
+ */
+export function rewrapBatch(
+  store: CatalogStore,
+  keyring: Keyring,
+  { rotation, after }: { rotation: RotationRef; after: string | null },
+): Promise<Batch | null> {
+  return store.transaction(async (tx) => {
+    if (!(await isRunning(tx, rotation.id))) return null
+    const rows = await lockWrapped(tx, { keyring, keyId: rotation.keyId, after })
+    const broken: BrokenKey[] = []
+    const anew: RewrappedKey[] = []
+    for (const row of rows) {
+      const sealedKey = rewrap(keyring, row)
+      if (sealedKey === null) broken.push({ rowId: row.id, tenantId: row.tenantId })
+      else anew.push({ id: row.id, sealedKey, rowVersion: row.rowVersion })
+    }
+    const rewrapped = await storeRewrapped(tx, rotation.keyId, anew)
+    return { rewrapped, broken, last: rows.at(-1)?.id ?? null }
+  })
+}
+
+/**
+ * Puts data keys that were wrapped anew in the place of those they were made from, each only where that one still stands.
+ * Answers for how many it did.
+ */
+export async function storeRewrapped(
+  tx: CatalogTx,
+  keyId: string,
+  keys: readonly RewrappedKey[],
+): Promise<number> {
+  if (keys.length === 0) return 0
+  const column = <T>(pick: (key: RewrappedKey) => T) => sql.param(keys.map(pick))
+  const { rowCount } = await tx.execute(sql`
+    update data_keys d
+    set sealed_key = anew.sealed_key, master_key_id = ${keyId}, row_version = d.row_version + 1
+    from unnest(
+      ${column(({ id }) => id)}::uuid[],
+      ${column(({ sealedKey }) => sealedKey)}::bytea[],
+      ${column(({ rowVersion }) => rowVersion)}::int[]
+    ) as anew (id, sealed_key, row_version)
+    where d.id = anew.id and d.row_version = anew.row_version`)
+  return rowCount ?? 0
+}
+
+/**
+ * Ends a rotation after which nothing is left but what does not open (the row ids in `broken`). Answers what it ended as:
+ * `running` when there is more to do, null when it had ended before.
+ */
+export function endRotation(
+  store: CatalogStore,
+  { id, keyId }: RotationRef,
+  broken: readonly string[],
+): Promise<{ status: RotationStatus; remaining: number } | null> {
+  return store.transaction(async (tx) => {
+    const [rotation] = await tx
+      .select()
+      .from(encryptionRotations)
+      .where(and(eq(encryptionRotations.id, id), RUNNING))
+      .for('update')
+    if (rotation === undefined) return null
+    const open = sql<number>`(count(*) filter (where ${dataKeys.id} <> all(${sql.param([...broken])}::uuid[])))::int`
+    const columns = { open, remaining: sql<number>`count(*)::int` }
+    const [left] = await tx.select(columns).from(dataKeys).where(ne(dataKeys.masterKeyId, keyId))
+    const { open: more, remaining } = left ?? { open: 0, remaining: 0 }
+    if (more > 0) return { status: 'running', remaining }
+    const status = remaining === 0 ? 'done' : 'failed'
+    await end(tx, rotation, status)
+    await recordEnd(tx, { id, keyId }, { status, remaining })
+    return { status, remaining }
+  })
+}
+
+async function recordEnd(
+  tx: CatalogTx,
+  { id, keyId }: RotationRef,
+  { status, remaining }: { status: 'done' | 'failed'; remaining: number },
+): Promise<void> {
+  const about = {
+    actor: systemActor('encryption'),
+    tenantId: null,
+    after: { rotationId: id, keyId, remaining },
+  }
+  if (status === 'done') await recordAudit(tx, { ...about, action: 'encryption.rotated' })
+  else await recordAudit(tx, { ...about, action: 'encryption.rotation-failed' })
+  await recordChange(tx, { kind: 'encryption', tenantId: null, subjectId: id })
+}
+
+async function end(tx: CatalogTx, { id, keyId }: RotationRef, status: RotationStatus): Promise<void> {
+  const set = { status, finishedAt: sql`now()`, remaining: sql`${countOutside(sql`${keyId}`)}` }
+  await tx.update(encryptionRotations).set(set).where(eq(encryptionRotations.id, id))
+}
+
+async function otherPrimaryKeys(tx: CatalogTx, keyId: string): Promise<(string | null)[]> {
+  const other = sql`${replicas.primaryKeyId} is distinct from ${keyId}`
+  const rows = await tx
+    .selectDistinct({ keyId: replicas.primaryKeyId })
+    .from(replicas)
+    .where(and(IS_LIVE, other))
+  return rows.map((row) => row.keyId)
+}
+
+/** Held until the transaction ends, so that a rotation is not superseded under a batch of its own. */
+async function isRunning(tx: CatalogTx, id: string): Promise<boolean> {
+  const wanted = and(eq(encryptionRotations.id, id), RUNNING)
+  const rows = await tx
+    .select({ id: encryptionRotations.id })
+    .from(encryptionRotations)
+    .where(wanted)
+    .for('share')
+  return rows.length > 0
+}
+
+/** Only rows whose key is at hand: others would be found, and left, in each round. */
+function lockWrapped(
+  tx: CatalogTx,
+  { keyring, keyId, after }: { keyring: Keyring; keyId: string; after: string | null },
+): Promise<WrappedKey[]> {
+  const { id, tenantId, sealedKey, rowVersion, masterKeyId } = dataKeys
+  const others = keyring.keyIds.filter((each) => each !== keyId)
+  return tx
+    .select({ id, tenantId, sealedKey, rowVersion })
+    .from(dataKeys)
+    .where(
+      and(sql`${masterKeyId} = any(${sql.param(others)})`, after === null ? isNull(tenantId) : gt(id, after)),
+    )
+    .orderBy(id)
+    .limit(BATCH)
+    .for('update', { skipLocked: true })
+}
+
+/** Null when it does not open: changed, moved, or naming another key in its head than beside it. */
+function rewrap(keyring: Keyring, { tenantId, sealedKey, ...row }: WrappedKey): Buffer | null {
+  try {
+    const key = keyring.unwrapDataKey(sealedKey, bindingOf(tenantId, row))
+    return keyring.wrapDataKey(key, bindingOf(tenantId, { id: row.id, rowVersion: row.rowVersion + 1 }))
+  } catch (error) {
+    if (error instanceof SealBrokenError || error instanceof UnknownKeyError) return null
+    throw error
+  }
+}
+
+/** How many data keys another key than `keyId` wraps, as an expression. */
+function countOutside(keyId: SQL | typeof encryptionRotations.keyId): SQL<number> {
+  return sql<number>`(select count(*)::int from ${dataKeys} where ${dataKeys.masterKeyId} <> ${keyId})`
+}
+
+function columnsOf({
+  id,
+  keyId,
+  status,
+  total,
+  remaining,
+  startedAt,
+  finishedAt,
+}: typeof encryptionRotations) {
+  return { id, keyId, status, total, remaining, startedAt, finishedAt }
+}

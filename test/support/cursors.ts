@@ -1,0 +1,8 @@
+import { DataKey } from '../../src/crypto/keyring.ts'
+import { CursorCodec } from '../../src/data/cursor.ts'
+
+/** Cursors as a gateway makes them, under a key of their own. */
+export function makeCursors(): CursorCodec {
+  const key = DataKey.generate()
+  return new CursorCodec((message) => key.mac('cursor', message))
+}
