@@ -70,6 +70,25 @@ function deadOnes(times: number): Pick<PoolManager, 'run'> & { lent: number } {
   }
 }
 
+type Lending<T> = Parameters<typeof PoolManager.prototype.run<T>>
+
+/** Lends as the pools do, and can kill what it has lent last, so that whoever works with it knows. */
+function watchedLender() {
+  let lent: pg.PoolClient | null = null
+  return {
+    run: <T>(...[route, fn, keep]: Lending<T>) => {
+      const watched = (client: pg.PoolClient) => {
+        lent = client
+        return fn(client)
+      }
+      return pools.run(route, watched, keep)
+    },
+    kill: async () => {
+      if (lent !== null) await killed(lent)
+    },
+  }
+}
+
 async function killed(client: pg.PoolClient): Promise<pg.PoolClient> {
   // Not events.once, which takes the error that comes first for its own.
   const ended = new Promise((resolve) => client.once('end', resolve))
@@ -108,17 +127,35 @@ describe('a connection that is found dead before anything was sent', () => {
 })
 
 describe('a transaction that loses its connection', () => {
-  test('between two statements is not begun anew by itself, and certainly not done', async () => {
-    const { session, insert, names } = await newTenant()
-    let calls = 0
+  const lender = watchedLender()
+
+  test.each([
+    ['and finds out by the next', () => proxy.resetConnections()],
+    ['and finds out before the next', () => lender.kill()],
+  ])(
+    'between two statements, %s, is not begun anew by itself, and certainly not done',
+    async (_when, lose) => {
+      const { session, insert, names } = await newTenant(lender)
+      let calls = 0
+      const lost = session.transaction(async (db) => {
+        calls += 1
+        await insert('One', db)
+        await lose()
+        await insert('Two', db)
+      })
+      await expect(lost).rejects.toMatchObject({ code: 'TENANT_DATABASE_UNAVAILABLE' })
+      expect([calls, await names()]).toEqual([1, []])
+    },
+  )
+
+  test('before COMMIT was sent: certainly not done', async () => {
+    const { session, insert, names } = await newTenant(lender)
     const lost = session.transaction(async (db) => {
-      calls += 1
       await insert('One', db)
-      proxy.resetConnections()
-      await insert('Two', db)
+      await lender.kill()
     })
     await expect(lost).rejects.toMatchObject({ code: 'TENANT_DATABASE_UNAVAILABLE' })
-    expect([calls, await names()]).toEqual([1, []])
+    expect(await names()).toEqual([])
   })
 
   test('is not reported as done where the error was caught', async () => {
