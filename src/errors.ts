@@ -44,6 +44,11 @@ const TABLE = {
     title: "The tenant's database is not available",
     retryAfterSeconds: 5,
   },
+  OUTCOME_UNKNOWN: {
+    status: 503,
+    title: 'It is not known whether the change was made',
+    retryAfterSeconds: 2,
+  },
   NO_CONNECTION_AVAILABLE: { status: 503, title: 'All connections are busy', retryAfterSeconds: 1 },
   CATALOG_UNAVAILABLE: { status: 503, title: 'The service is not available', retryAfterSeconds: 5 },
   SHUTTING_DOWN: { status: 503, title: 'The service is restarting', retryAfterSeconds: 1 },
@@ -99,4 +104,9 @@ export class PublicError extends Error {
 /** Makes the error to throw for a code of the table. */
 export function fail(code: ErrorCode, extra?: ErrorExtra): PublicError {
   return new PublicError(code, extra)
+}
+
+/** True for the one error that is no failure for certain: what was asked may have been done. */
+export function isOutcomeUnknown(error: unknown): boolean {
+  return error instanceof PublicError && error.code === 'OUTCOME_UNKNOWN'
 }

@@ -1,8 +1,9 @@
 import { DrizzleQueryError, sql } from 'drizzle-orm'
 import { drizzle, type NodePgDatabase } from 'drizzle-orm/node-postgres'
 import type pg from 'pg'
-import { fail, PublicError } from '../errors.ts'
+import { fail, isOutcomeUnknown, PublicError } from '../errors.ts'
 import { systemClock } from '../lib/clock.ts'
+import { commit, UnsentError } from '../lib/outcome.ts'
 import { databaseError, errorCode } from '../lib/pg.ts'
 import * as schema from './schema.ts'
 
@@ -26,7 +27,8 @@ export class CatalogStore {
   /**
    * Runs `fn` in one READ COMMITTED transaction: commits when it resolves, rolls back when it throws.
    *
-   * @throws PublicError CATALOG_UNAVAILABLE when the catalog cannot be reached; else whatever `fn` throws.
+   * @throws PublicError CATALOG_UNAVAILABLE when the catalog cannot be reached, and nothing was changed; OUTCOME_UNKNOWN
+   *   when it was lost while COMMIT was on its way; else whatever `fn` throws.
    */
   async transaction<T>(fn: (tx: CatalogTx) => Promise<T>): Promise<T> {
     const client = await this.#connect()
@@ -35,11 +37,11 @@ export class CatalogStore {
     try {
       await catalogErrors(tx.execute(sql`begin`))
       const result = await catalogErrors(fn(tx))
-      await catalogErrors(tx.execute(sql`commit`))
+      await catalogErrors(commit(client))
       return result
     } catch (error) {
       // A client that cannot roll back holds an open transaction: it must not reach the next borrower.
-      usable = await succeeds(tx.execute(sql`rollback`))
+      usable = !isOutcomeUnknown(error) && (await succeeds(tx.execute(sql`rollback`)))
       throw error
     } finally {
       client.release(!usable)
@@ -78,6 +80,7 @@ const ERRNO = /^E[A-Z]+$/
 
 function isOutage(error: unknown): boolean {
   if (error instanceof PublicError) return false
+  if (error instanceof UnsentError) return true
   const said = databaseError(error)?.code
   if (said !== undefined) return OUTAGE_CLASSES.has(said.slice(0, 2))
   // What the driver itself says (terminated, timed out, not queryable) has no code. It is an outage too, unless

@@ -1,4 +1,4 @@
-import type { DatabaseEntry } from '../catalog/database-entry.ts'
+import type { DatabaseEntry, DatabaseErrorCode } from '../catalog/database-entry.ts'
 import type { DatabaseRegistry } from '../catalog/databases.ts'
 import type { Migration } from '../migrations/files.ts'
 import type { AddressBook } from '../pools/addresses.ts'
@@ -63,21 +63,28 @@ export class HealthMonitor {
   }
 
   async #check(entry: DatabaseEntry): Promise<void> {
-    const { registry, log } = this.#options
+    const { tenantId, id: databaseId } = entry
+    let code: DatabaseErrorCode | null = null
     try {
       await this.#ask(entry)
-      const status = await (entry.status === 'inactive'
-        ? registry.reactivate(entry)
-        : registry.recordHealth(entry, 'ok'))
-      this.#tell(entry, status)
-    } catch (error) {
-      if (error instanceof NoAdmissionError) return
-      const code = classify(error)
-      log.warn(
-        { tenantId: entry.tenantId, databaseId: entry.id, code, err: error },
-        'database does not answer',
-      )
-      this.#tell(entry, await registry.recordHealth(entry, { code }).catch(() => null))
+    } catch (err) {
+      if (err instanceof NoAdmissionError) return
+      code = classify(err)
+      this.#options.log.warn({ tenantId, databaseId, code, err }, 'database does not answer')
+    }
+    await this.#record(entry, code)
+  }
+
+  async #record(entry: DatabaseEntry, code: DatabaseErrorCode | null): Promise<void> {
+    const { registry, log } = this.#options
+    try {
+      const isBack = code === null && entry.status === 'inactive'
+      const result = code === null ? 'ok' : { code }
+      const status = await (isBack ? registry.reactivate(entry) : registry.recordHealth(entry, result))
+      if (status !== null && status !== entry.status) this.#options.onTransition(entry.status, status)
+    } catch (err) {
+      // The catalog's trouble, which says nothing of this database. Where it took no note, a later round asks again.
+      log.warn({ tenantId: entry.tenantId, databaseId: entry.id, err }, 'health not recorded')
     }
   }
 
@@ -113,9 +120,5 @@ export class HealthMonitor {
     } catch (error) {
       throw signal.aborted ? new CheckFailure('CONNECTION_TIMEOUT', error) : error
     }
-  }
-
-  #tell(entry: DatabaseEntry, status: string | null): void {
-    if (status !== null && status !== entry.status) this.#options.onTransition(entry.status, status)
   }
 }

@@ -2,7 +2,7 @@ import { type AuditRecord, recordAudit } from '../catalog/audit.ts'
 import type { AuditTrail } from '../catalog/audit-trail.ts'
 import { type CatalogChange, recordChange, recordChanges } from '../catalog/changes.ts'
 import type { CatalogStore } from '../catalog/store.ts'
-import { fail, PublicError } from '../errors.ts'
+import { fail, isOutcomeUnknown, PublicError } from '../errors.ts'
 import { subjectIdOf } from './revocations.ts'
 
 /** What the catalog is to know of a change in a tenant's own database. */
@@ -40,8 +40,9 @@ export class Announcements {
   /** @throws PublicError CATALOG_UNAVAILABLE */
   async publish(announcement: Announcement): Promise<void> {
     const changes = await this.#record(announcement).catch((error: unknown) => {
+      // Written twice where the first record may be there all the same: better than not at all.
       this.#options.auditTrail.note(unannounced(announcement))
-      throw error instanceof PublicError ? fail(error.code, { ...error.extra, detail: STANDS }) : error
+      throw standing(error)
     })
     for (const change of changes) this.#options.apply(change)
   }
@@ -66,6 +67,15 @@ export class Announcements {
       return [...made, ...tokens.map((change) => ({ kind: 'tokens' as const, tenantId, ...change }))]
     })
   }
+}
+
+/** That the change was made is known for certain; whether others were told of it may not be, and a repetition tells them. */
+function standing(error: unknown): unknown {
+  if (!(error instanceof PublicError)) return error
+  return fail(isOutcomeUnknown(error) ? 'CATALOG_UNAVAILABLE' : error.code, {
+    ...error.extra,
+    detail: STANDS,
+  })
 }
 
 /** The record that is written later. The trail makes one row of what has the same `after`: so that names whom it is about. */

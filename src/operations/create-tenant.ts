@@ -8,23 +8,25 @@ import {
   type PartialAuthConfig,
   type Tenant,
 } from '../catalog/tenants.ts'
-import { fail } from '../errors.ts'
+import { fail, isOutcomeUnknown, PublicError } from '../errors.ts'
 import { createAdmin } from '../identity/admins.ts'
 import { isName, NAME_RULE } from '../identity/names.ts'
 import type { PasswordHasher } from '../identity/passwords.ts'
 import { checkUser } from '../identity/user-form.ts'
 import { newId } from '../lib/ids.ts'
 import type { PoolManager } from '../pools/pool-manager.ts'
-import { isOrderly } from '../pools/tenant-session.ts'
+import { isOrderly } from '../pools/statement-fault.ts'
 import type { TenantSession } from '../tenant/session.ts'
 import { clearOldHome, stamp } from './relocate.ts'
+
+type NewAdmin = Readonly<{ email: string; password: string; name?: string }>
 
 export interface NewTenantInput {
   readonly code: string
   readonly name: string
   readonly parentId?: string
   readonly authConfig?: PartialAuthConfig
-  readonly admin?: { readonly email: string; readonly password: string; readonly name?: string }
+  readonly admin?: NewAdmin
 }
 
 export interface CreateTenantDeps {
@@ -39,7 +41,8 @@ const FIRST_EPOCH = 1
 /**
  * Makes a tenant that lives in the shared database. Its place there (stamp, first administrator) is made before the catalog
  * knows of it: a crash in between leaves rows that no route leads to, and never a tenant without a home.
- * @throws PublicError TENANT_CODE_TAKEN, REFERENCE_NOT_FOUND, VALIDATION_FAILED, TENANT_DATABASE_UNAVAILABLE
+ * @throws PublicError TENANT_CODE_TAKEN, REFERENCE_NOT_FOUND, VALIDATION_FAILED, TENANT_DATABASE_UNAVAILABLE,
+ *   CATALOG_UNAVAILABLE: there is no such tenant; OUTCOME_UNKNOWN where the catalog did not say whether there is
  */
 export async function createTenant(
   deps: CreateTenantDeps,
@@ -50,17 +53,31 @@ export async function createTenant(
   const route = provisionalRoute(input)
   assertAdmin(input, route.authConfig)
   if ((await findTenantByCode(deps.store, input.code)) !== null) throw fail('TENANT_CODE_TAKEN')
-  const inShared = (fn: Parameters<PoolManager['run']>[1]) => deps.pools.run(route, fn, isOrderly)
-  await inShared((client) => stamp(client, route.tenantId, FIRST_EPOCH))
+  await inHome(deps, route, stamp)
   try {
-    if (input.admin !== undefined) {
-      const policy = route.authConfig.passwordPolicy
-      await createAdmin(deps.sessionFor(route), { hasher: deps.hasher, policy }, input.admin)
-    }
+    if (input.admin !== undefined) await makeAdmin(deps, route, input.admin)
     return await deps.store.transaction((tx) => insertTenant(tx, { ...input, id: route.tenantId }, actor))
   } catch (error) {
-    await inShared((client) => clearOldHome(client, route.tenantId, FIRST_EPOCH)).catch(() => undefined)
+    // What may be a tenant's home by now stays as it is.
+    if (!isOutcomeUnknown(error)) await inHome(deps, route, clearOldHome).catch(() => undefined)
     throw error
+  }
+}
+
+async function inHome(deps: CreateTenantDeps, route: Route, fn: typeof stamp | typeof clearOldHome) {
+  try {
+    await deps.pools.run(route, (client) => fn(client, route.tenantId, FIRST_EPOCH), isOrderly)
+  } catch (cause) {
+    throw cause instanceof PublicError ? cause : fail('TENANT_DATABASE_UNAVAILABLE', { cause })
+  }
+}
+
+/** Whether or not there is an administrator now: there is no tenant, and that is what the caller has asked for. */
+async function makeAdmin({ hasher, sessionFor }: CreateTenantDeps, route: Route, admin: NewAdmin) {
+  try {
+    await createAdmin(sessionFor(route), { hasher, policy: route.authConfig.passwordPolicy }, admin)
+  } catch (cause) {
+    throw isOutcomeUnknown(cause) ? fail('TENANT_DATABASE_UNAVAILABLE', { cause }) : cause
   }
 }
 

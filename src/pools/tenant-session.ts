@@ -1,13 +1,14 @@
 import { setTimeout as delay } from 'node:timers/promises'
-import { drizzle } from 'drizzle-orm/node-postgres'
 import type pg from 'pg'
 import type { Route } from '../catalog/directory.ts'
 import { fail, PublicError } from '../errors.ts'
-import { causesOf } from '../lib/causes.ts'
 import { databaseError } from '../lib/pg.ts'
 import type { TenantDb, TenantSession } from '../tenant/session.ts'
 import type { PoolManager } from './pool-manager.ts'
-import { runUnit, type Statement, TenantUnit, type UnitOptions } from './tenant-unit.ts'
+import { isDriverFault, isLost, isOrderly, isUnbegun } from './statement-fault.ts'
+import { kindOf, type StatementKind } from './statement-kind.ts'
+import { entranceOf, overClient, runStatement, Transaction } from './tenant-transaction.ts'
+import type { Statement, UnitOptions } from './tenant-unit.ts'
 
 /** What a session needs to know of routes: the present one, and a way to say that it was found wrong. */
 export interface RouteSource {
@@ -26,46 +27,13 @@ export interface SessionOptions {
 
 type Verdict = 'stale' | 'fenced' | 'again' | 'final'
 const FENCE_POLL_MS = 25
-const READ = /^[\s(]*(?:select|with|values|table)\b/i
-const WRITING_WORD =
-  /\b(?:insert|update|delete|merge|for\s+(?:no\s+key\s+)?(?:update|share)|for\s+key\s+share)\b/i
-const TRANSACTION_WORD =
-  /^\s*(?:begin|start|commit|end|rollback|abort|savepoint|release|prepare\s+transaction)\b/i
 /** SQLSTATEs after which the server has certainly undone or never begun the unit. */
 const REPEATABLE = new Set(['26000', '0A000', '40001', '40P01'])
-const CONNECTION_ENDED = /^(?:57P0|08)/
 /** Data exceptions, which a caller's values may cause. */
 const ABOUT_VALUES = /^22/
 /** Broken constraints, which only writing can cause. */
 const ABOUT_CONSTRAINTS = /^23/
 const MAX_ATTEMPTS = 3
-
-type StatementKind = 'read' | 'write' | 'transaction'
-const kinds = new Map<string, StatementKind>()
-const MAX_KINDS = 2_000
-
-/** Reads run in read-only transactions, so a wrong guess here fails loudly (25006) and changes nothing. */
-export function kindOf(text: string): StatementKind {
-  const known = kinds.get(text)
-  if (known !== undefined) return known
-  const reads = READ.test(text) && !WRITING_WORD.test(text)
-  const kind = TRANSACTION_WORD.test(text) ? 'transaction' : reads ? 'read' : 'write'
-  if (kinds.size < MAX_KINDS) kinds.set(text, kind)
-  return kind
-}
-
-/** True if the database answered in order, so that the connection may serve the next request. */
-export function isOrderly(error: unknown): boolean {
-  const code = databaseError(error)?.code
-  if (code === undefined) return false
-  return !CONNECTION_ENDED.test(code) && code !== '26000' && code !== '0A000'
-}
-
-interface QueryInput {
-  readonly text: string
-  readonly values?: readonly unknown[]
-  readonly rowMode?: 'array'
-}
 
 /** Runs the statements of one tenant along its route; follows the tenant once if it turns out to have moved. */
 export class RoutedSession implements TenantSession {
@@ -84,9 +52,10 @@ export class RoutedSession implements TenantSession {
   }
 
   /**
-   * Runs `fn` in one transaction. If the tenant has moved before the first statement reached its database, nothing was
-   * done and `fn` is called a second time.
-   * @throws PublicError TENANT_DATABASE_UNAVAILABLE, NO_CONNECTION_AVAILABLE; whatever `fn` throws
+   * Runs `fn` in one transaction. If the tenant has moved, or the connection was lost, before the first statement reached
+   * its database, nothing was done and `fn` is called again.
+   * @throws PublicError TENANT_DATABASE_UNAVAILABLE, NO_CONNECTION_AVAILABLE: nothing was done; OUTCOME_UNKNOWN where the
+   *   connection was lost while COMMIT was on its way; whatever `fn` throws
    */
   transaction<T>(fn: (db: TenantDb) => Promise<T>): Promise<T> {
     return this.#along(async (route) => {
@@ -99,7 +68,7 @@ export class RoutedSession implements TenantSession {
         },
         () => transaction?.isClean === true,
       )
-    }, false)
+    }, 'transaction')
   }
 
   #runSingle(statement: Statement): Promise<pg.QueryResult> {
@@ -108,16 +77,16 @@ export class RoutedSession implements TenantSession {
     return this.#along((route) => {
       const options: UnitOptions = { entrance: entranceOf(route), begin: false, writes: kind === 'write' }
       return this.#options.pools.run(route, (client) => runStatement(client, statement, options), isOrderly)
-    }, kind === 'read')
+    }, kind)
   }
 
-  async #along<T>(attempt: (route: Route) => Promise<T>, repeatable: boolean): Promise<T> {
+  async #along<T>(attempt: (route: Route) => Promise<T>, kind: StatementKind): Promise<T> {
     const deadline = performance.now() + this.#options.fenceTimeoutMs
     for (let attempts = 1; ; ) {
       try {
         return await attempt(this.#route)
       } catch (error) {
-        const verdict = judge(error, repeatable)
+        const verdict = judge(error, kind)
         if (verdict === 'fenced') {
           if (performance.now() > deadline) {
             this.#options.onStuck(this.tenantId)
@@ -125,7 +94,7 @@ export class RoutedSession implements TenantSession {
           }
           await delay(FENCE_POLL_MS)
         } else {
-          if (verdict === 'final' || attempts >= MAX_ATTEMPTS) throw publicError(error, repeatable)
+          if (verdict === 'final' || attempts >= MAX_ATTEMPTS) throw publicError(error, kind)
           attempts += 1
         }
         if (verdict !== 'again') await this.#follow()
@@ -140,131 +109,30 @@ export class RoutedSession implements TenantSession {
   }
 }
 
-function judge(error: unknown, repeatable: boolean): Verdict {
+function judge(error: unknown, kind: StatementKind): Verdict {
   const code = databaseError(error)?.code
   if (code === 'FH001' || code === 'FH002') return 'stale'
   if (code === 'FH003') return 'fenced'
   if (error instanceof PublicError) return 'final'
-  if (code !== undefined && REPEATABLE.has(code)) return repeatable || code === '26000' ? 'again' : 'final'
+  if (isUnbegun(error)) return 'again'
+  const isRead = kind === 'read'
+  if (code !== undefined && REPEATABLE.has(code)) return isRead || code === '26000' ? 'again' : 'final'
   // A read whose connection was lost is worth a second try; a write may have happened.
-  return repeatable && (code === undefined || CONNECTION_ENDED.test(code)) ? 'again' : 'final'
+  return isRead && (code === undefined || isLost(error)) ? 'again' : 'final'
 }
 
 /**
  * What a caller is told of an error. What a handler may interpret, values and constraints, passes as it is; everything else
  * that a database says is its own trouble: it may be another than the one that was validated, or its owner's mischief.
  */
-function publicError(error: unknown, isRead: boolean): unknown {
+function publicError(error: unknown, kind: StatementKind): unknown {
   if (error instanceof PublicError) return error
+  // Its own Sync commits it. A transaction says by itself what became of its COMMIT; before that nothing was done.
+  if (kind === 'write' && isLost(error)) return fail('OUTCOME_UNKNOWN', { cause: error })
+  if (isDriverFault(error)) return fail('TENANT_DATABASE_UNAVAILABLE', { cause: error })
   const code = databaseError(error)?.code
-  if (code === undefined) {
-    return isDriverFault(error) ? fail('TENANT_DATABASE_UNAVAILABLE', { cause: error }) : error
-  }
+  if (code === undefined) return error
   if (code === '53300') return fail('NO_CONNECTION_AVAILABLE', { cause: error })
-  const isInterpreted = ABOUT_VALUES.test(code) || (!isRead && ABOUT_CONSTRAINTS.test(code))
+  const isInterpreted = ABOUT_VALUES.test(code) || (kind !== 'read' && ABOUT_CONSTRAINTS.test(code))
   return isInterpreted ? error : fail('TENANT_DATABASE_UNAVAILABLE', { cause: error })
-}
-
-/** Marks what the driver threw while a statement was on its way, as apart from a mistake in the caller's code. */
-class StatementFault extends Error {}
-
-function isDriverFault(error: unknown): boolean {
-  for (const e of causesOf(error)) {
-    if (e instanceof StatementFault) return true
-  }
-  return false
-}
-
-function entranceOf(route: Route): { tenantId: string; epoch: number } {
-  return { tenantId: route.tenantId, epoch: route.epoch }
-}
-
-/** The part of pg's client that drizzle uses. */
-function overClient(run: (statement: Statement) => Promise<pg.QueryResult>): TenantDb {
-  const client = {
-    query(config: string | QueryInput, params?: readonly unknown[]) {
-      const input = typeof config === 'string' ? { text: config } : config
-      return run({
-        text: input.text,
-        values: params ?? ('values' in input ? input.values : undefined) ?? [],
-        rowMode: 'rowMode' in input && input.rowMode === 'array' ? 'array' : 'object',
-      })
-    },
-  }
-  return drizzle({ client: client as never }) as unknown as TenantDb
-}
-
-/**
- *   idle ──first statement: BEGIN, enter, statement in one unit──▶ open ──COMMIT──▶ done
- *                                                                   └────ROLLBACK──▶ done
- */
-class Transaction {
-  readonly #client: pg.ClientBase
-  readonly #route: Route
-  #mode: 'idle' | 'open' | 'done' | 'unknown' = 'idle'
-
-  constructor(client: pg.ClientBase, route: Route) {
-    this.#client = client
-    this.#route = route
-  }
-
-  /** True if no transaction is left open on the connection. */
-  get isClean(): boolean {
-    return this.#mode === 'idle' || this.#mode === 'done'
-  }
-
-  async run<T>(fn: (db: TenantDb) => Promise<T>): Promise<T> {
-    try {
-      const result = await fn(overClient((statement) => this.#statement(statement)))
-      await this.#end('COMMIT')
-      return result
-    } catch (error) {
-      await this.#end('ROLLBACK').catch(() => undefined)
-      throw error
-    }
-  }
-
-  async #statement(statement: Statement): Promise<pg.QueryResult> {
-    if (this.#mode === 'done') throw new Error('the transaction is over')
-    if (kindOf(statement.text) === 'transaction') throw new Error('transactions do not nest')
-    const first = this.#mode === 'idle'
-    this.#mode = 'open'
-    const options: UnitOptions = {
-      entrance: first ? entranceOf(this.#route) : null,
-      begin: first,
-      writes: true,
-    }
-    try {
-      return await runStatement(this.#client, statement, options)
-    } catch (error) {
-      if (!isOrderly(error)) this.#mode = 'unknown'
-      throw error
-    }
-  }
-
-  async #end(word: 'COMMIT' | 'ROLLBACK'): Promise<void> {
-    if (this.#mode !== 'open') return
-    this.#mode = 'unknown'
-    const { command } = await this.#client.query(word).catch((error: unknown) => {
-      throw asFault(error)
-    })
-    this.#mode = 'done'
-    if (command !== word) throw new Error('the transaction had failed and was rolled back')
-  }
-}
-
-async function runStatement(
-  client: pg.ClientBase,
-  statement: Statement,
-  options: UnitOptions,
-): Promise<pg.QueryResult> {
-  try {
-    return await runUnit(client, new TenantUnit(statement, options))
-  } catch (error) {
-    throw asFault(error)
-  }
-}
-
-function asFault(error: unknown): unknown {
-  return databaseError(error) === null ? new StatementFault('the statement failed', { cause: error }) : error
 }

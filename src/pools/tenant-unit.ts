@@ -101,6 +101,7 @@ export class TenantUnit extends pg.Query {
   #completed = 0
   #written: string[] = []
   #prepared: Prepared | null = null
+  #isSent = false
 
   constructor(statement: Statement, options: UnitOptions) {
     super({
@@ -120,6 +121,11 @@ export class TenantUnit extends pg.Query {
     this.submit = (connection) => this.#write(connection as unknown as Wire)
   }
 
+  /** False as long as the server cannot have run the statement, because it was not told to. */
+  get isSent(): boolean {
+    return this.#isSent
+  }
+
   #write(wire: Wire): void {
     const prepared = preparedOn.get(wire) ?? { known: new Set<string>(), doubtful: new Set<string>() }
     preparedOn.set(wire, prepared)
@@ -129,6 +135,7 @@ export class TenantUnit extends pg.Query {
       for (const { text, values } of this.#preamble)
         this.#writeStatement(wire, text, { values, describe: false })
       this.#writeStatement(wire, this.#statement.text, { values: this.#statement.values, describe: true })
+      this.#isSent = true
     } finally {
       // The Sync is written also if a value could not be encoded: the server answers, and the connection stays in step.
       wire.sync()

@@ -31,6 +31,15 @@ describe('a transaction', () => {
     expect(rows).toEqual([{ code: 'kept' }])
   })
 
+  it('in which the error of a statement was caught is not taken for one that was committed', async () => {
+    const { store } = catalog
+    const swallowing = store.transaction(async (tx) => {
+      await tx.execute(sql`select 1 / 0`).catch(() => undefined)
+    })
+    await expect(swallowing).rejects.toThrow('was rolled back')
+    expect((await store.transaction((tx) => tx.execute(sql`select 1 as one`))).rows).toEqual([{ one: 1 }])
+  })
+
   it('whose connection dies is CATALOG_UNAVAILABLE, and the next one works', async () => {
     const { store, database } = catalog
     const broken = store.transaction(async (tx) => {

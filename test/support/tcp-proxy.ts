@@ -1,12 +1,26 @@
 import { once } from 'node:events'
 import { connect, createServer, type Server, type Socket } from 'node:net'
-import { setTimeout as sleep } from 'node:timers/promises'
+import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promises'
 
 /**
  * pass: bytes go through. refuse: nobody listens (connections that exist stay). black-hole: connecting works, but
  * no byte gets through, in either direction, until the mode changes. delay: every chunk arrives later by that much.
+ * slice: every chunk arrives in pieces of that many bytes, one in a turn of the event loop.
  */
-export type ProxyMode = 'pass' | 'refuse' | 'black-hole' | { delayMs: number }
+export type ProxyMode = 'pass' | 'refuse' | 'black-hole' | { delayMs: number } | { sliceBytes: number }
+
+/** Looks at what a client sends to PostgreSQL, as it comes from the socket: a message, or some that were written at once. */
+export type ChunkTest = (chunk: Buffer) => boolean
+
+interface Cut {
+  readonly matches: ChunkTest
+  readonly isPassedOn: boolean
+  readonly done: () => void
+}
+
+/** ReadyForQuery: with it PostgreSQL ends what it has to say to a query, or to all that stands before a Sync. */
+const READY = Buffer.from([0x5a, 0, 0, 0, 5])
+const READY_LENGTH = READY.length + 1
 
 /** Stands between a client and a server on the loopback address and spoils what passes. */
 export class TcpProxy {
@@ -16,6 +30,7 @@ export class TcpProxy {
   #listener: Server | null = null
   #port = 0
   #mode: ProxyMode = 'pass'
+  #cut: Cut | null = null
   #accepted = 0
 
   private constructor(target: { host: string; port: number }) {
@@ -50,6 +65,24 @@ export class TcpProxy {
     for (const link of this.#links) link.apply(mode)
   }
 
+  /**
+   * Lets the next chunk that matches reach the server, waits until that has answered, keeps the answer, and resets both
+   * sides. One connection, once; resolves when it has been done.
+   */
+  cutAfter(matches: ChunkTest): Promise<void> {
+    return this.#arm(matches, true)
+  }
+
+  /** The same, but the chunk does not reach the server either. */
+  cutBefore(matches: ChunkTest): Promise<void> {
+    return this.#arm(matches, false)
+  }
+
+  /** Forgets a cut for which nothing has matched yet. */
+  cancelCut(): void {
+    this.#cut = null
+  }
+
   /** Ends every open connection with a TCP reset on both sides. */
   resetConnections(): void {
     for (const link of this.#links) link.reset()
@@ -66,6 +99,20 @@ export class TcpProxy {
     changed.hostname = this.host
     changed.port = String(this.#port)
     return changed.href
+  }
+
+  #arm(matches: ChunkTest, isPassedOn: boolean): Promise<void> {
+    return new Promise((done) => {
+      this.#cut = { matches, isPassedOn, done }
+    })
+  }
+
+  /** The cut that this chunk is meant for, if it is; nobody else's any more. */
+  #takeCut(chunk: Buffer): Cut | null {
+    const cut = this.#cut
+    if (cut === null || !cut.matches(chunk)) return null
+    this.#cut = null
+    return cut
   }
 
   async #listen(): Promise<void> {
@@ -89,29 +136,43 @@ export class TcpProxy {
 
   #accept(socket: Socket): void {
     this.#accepted++
-    const link = new Link(socket, this.#target, () => this.#links.delete(link))
+    const link = new Link(socket, this.#target, {
+      takeCut: (chunk) => this.#takeCut(chunk),
+      onClosed: () => this.#links.delete(link),
+    })
     this.#links.add(link)
     link.apply(this.#mode)
   }
+}
+
+interface LinkEvents {
+  readonly takeCut: (chunk: Buffer) => Cut | null
+  readonly onClosed: () => void
 }
 
 /** One client's connection with, once bytes may flow, its counterpart to the server. */
 class Link {
   readonly #client: Socket
   readonly #target: { host: string; port: number }
-  readonly #onClosed: () => void
+  readonly #events: LinkEvents
   #server: Socket | null = null
   #delayMs = 0
+  #sliceBytes = Number.POSITIVE_INFINITY
+  /** While it is set, the server's answer goes no further. */
+  #cut: Cut | null = null
+  #answer = Buffer.alloc(0)
 
-  constructor(client: Socket, target: { host: string; port: number }, onClosed: () => void) {
+  constructor(client: Socket, target: { host: string; port: number }, events: LinkEvents) {
     this.#client = client
     this.#target = target
-    this.#onClosed = onClosed
+    this.#events = events
     this.#watch(client)
   }
 
   apply(mode: ProxyMode): void {
-    this.#delayMs = typeof mode === 'object' ? mode.delayMs : 0
+    this.#delayMs = typeof mode === 'object' && 'delayMs' in mode ? mode.delayMs : 0
+    this.#sliceBytes =
+      typeof mode === 'object' && 'sliceBytes' in mode ? mode.sliceBytes : Number.POSITIVE_INFINITY
     if (mode === 'black-hole') {
       this.#client.pause()
       this.#server?.pause()
@@ -125,7 +186,9 @@ class Link {
   reset(): void {
     this.#client.resetAndDestroy()
     this.#server?.resetAndDestroy()
-    this.#onClosed()
+    this.#events.onClosed()
+    // A connection that goes before its cut has come has been cut all the same.
+    this.#cut?.done()
   }
 
   #join(): void {
@@ -133,24 +196,49 @@ class Link {
     this.#server = server
     this.#client.setNoDelay(true)
     this.#watch(server)
-    this.#forward(this.#client, server)
-    this.#forward(server, this.#client)
+    this.#forward(this.#client, server, (chunk) => this.#ask(chunk))
+    this.#forward(server, this.#client, (chunk) => this.#answerTo(chunk))
   }
 
-  #forward(from: Socket, to: Socket): void {
+  #forward(from: Socket, to: Socket, passes: ChunkTest): void {
     let queue: Promise<unknown> = Promise.resolve()
     // Chained, so that a shorter delay set later does not let bytes overtake each other.
-    const later = (act: () => void) => {
+    const later = (act: () => unknown) => {
       queue = Promise.all([queue, this.#delayMs > 0 ? sleep(this.#delayMs) : null]).then(act)
     }
-    from.on('data', (chunk) => later(() => to.writable && to.write(chunk)))
+    from.on('data', (chunk: Buffer) => {
+      if (passes(chunk)) later(() => this.#write(to, chunk))
+    })
     from.on('end', () => later(() => to.end()))
+  }
+
+  async #write(to: Socket, chunk: Buffer): Promise<void> {
+    for (let from = 0; from < chunk.length && to.writable; from += this.#sliceBytes) {
+      if (from > 0) await nextTurn()
+      to.write(chunk.subarray(from, from + this.#sliceBytes))
+    }
+  }
+
+  /** False for what the server is not to see. */
+  #ask(chunk: Buffer): boolean {
+    this.#cut ??= this.#events.takeCut(chunk)
+    if (this.#cut === null || this.#cut.isPassedOn) return true
+    this.reset()
+    return false
+  }
+
+  /** False for what the client is not to see. */
+  #answerTo(chunk: Buffer): boolean {
+    if (this.#cut === null) return true
+    this.#answer = Buffer.concat([this.#answer, chunk]).subarray(-READY_LENGTH)
+    if (this.#answer.subarray(0, READY.length).equals(READY)) this.reset()
+    return false
   }
 
   #watch(socket: Socket): void {
     socket.on('error', () => this.reset())
     socket.on('close', () => {
-      if (this.#client.destroyed && (this.#server?.destroyed ?? true)) this.#onClosed()
+      if (this.#client.destroyed && (this.#server?.destroyed ?? true)) this.#events.onClosed()
     })
   }
 }

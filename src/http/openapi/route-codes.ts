@@ -38,6 +38,7 @@ export function codesOf(route: RouteOptions): ReadonlySet<ErrorCode> {
     ...(/:(?!id\b)|(?<!\/tenants\/):id/.test(url) ? (['NOT_FOUND'] as const) : []),
     // Also where no body is asked for: what is sent all the same is read, and judged.
     ...(route.method === 'GET' ? [] : BODY),
+    ...(route.method === 'GET' || config?.access?.kind === 'open' ? [] : (['OUTCOME_UNKNOWN'] as const)),
     ...(named(schema?.querystring, 'cursor') ? (['INVALID_CURSOR'] as const) : []),
     ...(named(schema?.headers, 'idempotency-key') ? (['IDEMPOTENCY_MISMATCH', 'CONFLICT'] as const) : []),
     ...(config?.document?.codes ?? []),

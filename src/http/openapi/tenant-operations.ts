@@ -14,7 +14,7 @@ import {
 
 /** CONFLICT is for more roles and permissions than a token can carry. */
 function signInCodes() {
-  return ['TENANT_NOT_FOUND', 'INVALID_CREDENTIALS', 'CONFLICT', ...homeCodes()] as const
+  return ['TENANT_NOT_FOUND', 'INVALID_CREDENTIALS', 'CONFLICT', ...homeCodes(), 'OUTCOME_UNKNOWN'] as const
 }
 
 const AUTH: Operations = {
@@ -34,7 +34,7 @@ const AUTH: Operations = {
     ['auth', 'logout', 'End a sign-in, or all of them: the refresh tokens work no more'],
     204,
     NoBody,
-    { codes: homeCodes() },
+    { codes: [...homeCodes(), 'OUTCOME_UNKNOWN'] },
   ),
   [`POST ${API}/auth/password`]: described(
     ['auth', 'changePassword', 'Change the own password; ends every session and voids every access token'],

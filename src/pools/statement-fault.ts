@@ -1,0 +1,46 @@
+import { causesOf } from '../lib/causes.ts'
+import { isRefusal } from '../lib/outcome.ts'
+import { databaseError } from '../lib/pg.ts'
+
+/** SQLSTATEs of a connection that holds other statements than we believe. */
+const OUT_OF_STEP = new Set(['26000', '0A000'])
+
+/** What the driver threw while a statement was under way, as apart from a mistake in the caller's code. */
+export class StatementFault extends Error {
+  /** False where nothing went out of the statement, nor of what came before it in its transaction: it has not happened. */
+  readonly hasBegun: boolean
+
+  constructor(hasBegun: boolean, cause: unknown) {
+    super('the statement failed', { cause })
+    this.hasBegun = hasBegun
+  }
+}
+
+/** True if the database answered in order, so that the connection may serve the next request. */
+export function isOrderly(error: unknown): boolean {
+  if (faultIn(error) !== null) return false
+  return isRefusal(error) && !OUT_OF_STEP.has(databaseError(error)?.code ?? '')
+}
+
+/** True if the error is one of the driver's, or of the connection. */
+export function isDriverFault(error: unknown): boolean {
+  return faultIn(error) !== null
+}
+
+/** True if certainly nothing has reached the server. */
+export function isUnbegun(error: unknown): boolean {
+  return faultIn(error)?.hasBegun === false
+}
+
+/** True if a statement went out and no answer says what became of it. */
+export function isLost(error: unknown): boolean {
+  const fault = faultIn(error)
+  return fault === null ? databaseError(error) !== null && !isRefusal(error) : fault.hasBegun
+}
+
+function faultIn(error: unknown): StatementFault | null {
+  for (const e of causesOf(error)) {
+    if (e instanceof StatementFault) return e
+  }
+  return null
+}

@@ -1,0 +1,120 @@
+import { drizzle } from 'drizzle-orm/node-postgres'
+import type pg from 'pg'
+import type { Route } from '../catalog/directory.ts'
+import { commit, UnsentError } from '../lib/outcome.ts'
+import { databaseError } from '../lib/pg.ts'
+import type { TenantDb } from '../tenant/session.ts'
+import { isOrderly, isUnbegun, StatementFault } from './statement-fault.ts'
+import { kindOf } from './statement-kind.ts'
+import { type Entrance, runUnit, type Statement, TenantUnit, type UnitOptions } from './tenant-unit.ts'
+
+interface QueryInput {
+  readonly text: string
+  readonly values?: readonly unknown[]
+  readonly rowMode?: 'array'
+}
+
+/** drizzle over `run`, which stands for the part of pg's client that drizzle uses. */
+export function overClient(run: (statement: Statement) => Promise<pg.QueryResult>): TenantDb {
+  const client = {
+    query(config: string | QueryInput, params?: readonly unknown[]) {
+      const input = typeof config === 'string' ? { text: config } : config
+      return run({
+        text: input.text,
+        values: params ?? ('values' in input ? input.values : undefined) ?? [],
+        rowMode: 'rowMode' in input && input.rowMode === 'array' ? 'array' : 'object',
+      })
+    },
+  }
+  return drizzle({ client: client as never }) as unknown as TenantDb
+}
+
+export function entranceOf(route: Route): Entrance {
+  return { tenantId: route.tenantId, epoch: route.epoch }
+}
+
+/** @throws StatementFault, or what the database said */
+export async function runStatement(
+  client: pg.ClientBase,
+  statement: Statement,
+  options: UnitOptions,
+): Promise<pg.QueryResult> {
+  const unit = new TenantUnit(statement, options)
+  try {
+    return await runUnit(client, unit)
+  } catch (error) {
+    // A connection's last words are told to whoever waits, also to those whose turn had not come.
+    if (unit.isSent && databaseError(error) !== null) throw error
+    throw new StatementFault(unit.isSent, error)
+  }
+}
+
+/**
+ *   idle ──first statement: BEGIN, enter, statement in one unit──▶ open ──COMMIT──▶ done
+ *                                                                   └────ROLLBACK──▶ done
+ * Without an orderly answer it is `unknown`, for good. Before COMMIT that means that nothing was done: what is open on a
+ * connection ends with it.
+ */
+export class Transaction {
+  readonly #client: pg.ClientBase
+  readonly #route: Route
+  #mode: 'idle' | 'open' | 'done' | 'unknown' = 'idle'
+
+  constructor(client: pg.ClientBase, route: Route) {
+    this.#client = client
+    this.#route = route
+  }
+
+  /** True if no transaction is left open on the connection. */
+  get isClean(): boolean {
+    return this.#mode === 'idle' || this.#mode === 'done'
+  }
+
+  /** @throws PublicError OUTCOME_UNKNOWN; StatementFault; whatever `fn` throws */
+  async run<T>(fn: (db: TenantDb) => Promise<T>): Promise<T> {
+    try {
+      const result = await fn(overClient((statement) => this.#statement(statement)))
+      await this.#commit()
+      return result
+    } catch (error) {
+      await this.#rollback().catch(() => undefined)
+      throw error
+    }
+  }
+
+  async #statement(statement: Statement): Promise<pg.QueryResult> {
+    if (this.#mode === 'done') throw new Error('the transaction is over')
+    if (kindOf(statement.text) === 'transaction') throw new Error('transactions do not nest')
+    const first = this.#mode === 'idle'
+    this.#mode = 'open'
+    const options: UnitOptions = {
+      entrance: first ? entranceOf(this.#route) : null,
+      begin: first,
+      writes: true,
+    }
+    try {
+      return await runStatement(this.#client, statement, options)
+    } catch (error) {
+      if (!isOrderly(error)) this.#mode = 'unknown'
+      throw isUnbegun(error) && !first ? new StatementFault(true, error) : error
+    }
+  }
+
+  async #commit(): Promise<void> {
+    if (this.isClean) return
+    // Whoever caught the error of the statement that lost the connection has nothing to show for it all the same.
+    if (this.#mode === 'unknown') throw new StatementFault(true, null)
+    this.#mode = 'unknown'
+    await commit(this.#client).catch((error: unknown) => {
+      throw error instanceof UnsentError ? new StatementFault(true, error) : error
+    })
+    this.#mode = 'done'
+  }
+
+  async #rollback(): Promise<void> {
+    if (this.#mode !== 'open') return
+    this.#mode = 'unknown'
+    await this.#client.query('ROLLBACK')
+    this.#mode = 'done'
+  }
+}
