@@ -5,8 +5,8 @@ import type { DatabaseEntry } from '../../../src/catalog/database-entry.ts'
 import { HealthMonitor, type MonitorOptions } from '../../../src/health/monitor.ts'
 import { ConnectionBudget } from '../../../src/pools/budget.ts'
 
-/** The fields of an error by which a server says that it has no such database. */
-const NO_DATABASE = 'SFATAL\0C3D000\0Mnone\0\0'
+/** The fields of an error by which a server says that this database takes no connections. */
+const CLOSED = 'SFATAL\0C55000\0Mclosed\0\0'
 
 let server: Server
 let accepted = 0
@@ -77,10 +77,10 @@ describe('a health round', () => {
   })
 
   test('asks every database of a server that answers', async () => {
-    answer = NO_DATABASE
+    answer = CLOSED
     const { port } = server.address() as AddressInfo
     const recorded = await sweep(entriesAt(Array(20).fill(port)))
-    expect([...recorded.values()]).toEqual(Array(20).fill('DATABASE_DOES_NOT_EXIST'))
+    expect([...recorded.values()]).toEqual(Array(20).fill('CONNECTION_REFUSED'))
     expect(accepted).toBe(20)
   })
 
