@@ -18,7 +18,7 @@ import { Bystander, createOwnerOn, makePlace, PLACES, register } from './support
 const DATABASES = 12
 const OUTAGE_MS = 2_500
 /** No health rounds: what is counted here are the attempts of requests. Few pools, so that most are closed all the time. */
-const SETTINGS = { HEALTH_CHECK_CRON: '0 0 0 1 1 *', MAX_POOLS: '3', ACQUIRE_TIMEOUT_MS: '3000' }
+const SETTINGS = { HEALTH_CHECK_CRON: '0 0 0 1 1 *', MAX_POOLS: '3' }
 /** Its log where it can be read from inside. */
 const LOGGED = { logging_collector: 'on', log_directory: 'log', log_filename: 'own.log' }
 const UNAVAILABLE = ['503 NO_CONNECTION_AVAILABLE', '503 TENANT_DATABASE_UNAVAILABLE']
@@ -177,7 +177,7 @@ test('a password that was changed only in PostgreSQL is said three times; a PUT 
   const tenant = await gateway.createTenant()
   await register({ caller: gateway, tenantId: tenant.id, url })
   await makePlace(gateway, tenant, 'Locked')
-  const load = press([tenant], 4_000, 10)
+  const load = press([tenant], 5_000, 10)
   await query(server.superuserUrl, `ALTER ROLE "${username}" PASSWORD 'changed'`)
   const kill = 'SELECT pg_terminate_backend(pid, 2000) FROM pg_stat_activity WHERE datname = $1'
   await query(server.superuserUrl, kill, [database])
