@@ -45,11 +45,6 @@ export class Approach {
     return this.#breaker.hasFailed
   }
 
-  /** True if there is nothing to remember: nobody is on the way or waits, and nothing has failed. */
-  get isBlank(): boolean {
-    return !this.isBroken && this.#underWay === 0 && this.#waiting.size === 0
-  }
-
   /** How many attempts may begin now. */
   get room(): number {
     if (this.isOpen) return 0

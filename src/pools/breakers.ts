@@ -8,7 +8,6 @@ export interface BreakerBookOptions {
     info(fields: object, message: string): void
     warn(fields: object, message: string): void
   }
-  readonly random?: () => number
 }
 
 /** Keeping a password from us is our own fault (the catalog's, a key's), and says nothing about the tenant's database. */
@@ -20,8 +19,7 @@ export class PasswordFault extends Error {
 }
 
 /** Long enough that two delays in a row, jittered down to half, last a second: no second sees a third attempt. */
-const FIRST_DELAY_MS = 700
-const MAX_DELAY_MS = 15_000
+const DELAYS = { firstDelayMs: 700, maxDelayMs: 15_000 }
 /** A server that has let nobody in for so long is tried by one connection before the others follow. */
 const PROVEN_FOR_MS = 1_000
 /** Wrong passwords that may be said to a server before it takes us for a burglar, or locks the account. */
@@ -104,7 +102,7 @@ export class BreakerBook {
     if (known !== undefined) return known
     const { log } = this.#options
     const approach = new Approach({
-      ...this.#timing(),
+      ...DELAYS,
       parallel: (sinceAnswerMs) => (sinceAnswerMs < PROVEN_FOR_MS ? Number.POSITIVE_INFINITY : 1),
       onBreak: (err) => log?.warn({ server, err }, 'database server out of reach'),
       onMend: () => log?.info({ server }, 'database server back'),
@@ -116,18 +114,9 @@ export class BreakerBook {
   #openDatabase(database: string): DatabaseApproach {
     const known = this.#databases.get(database)
     if (known !== undefined) return known
-    const approach = new DatabaseApproach({ ...this.#timing(), parallel: () => MAX_DENIALS })
+    const approach = new DatabaseApproach({ ...DELAYS, parallel: () => MAX_DENIALS })
     this.#databases.set(database, approach)
     return approach
-  }
-
-  #timing() {
-    const { random } = this.#options
-    return {
-      firstDelayMs: FIRST_DELAY_MS,
-      maxDelayMs: MAX_DELAY_MS,
-      ...(random === undefined ? {} : { random }),
-    }
   }
 }
 
