@@ -177,6 +177,7 @@ export class Gateway {
       migrations: this.#tenantMigrations,
       forbidden: this.#ownIdentities,
       onTransition: (from, to) => metrics.countTransition(from, to),
+      onAnswer: (entry) => pools.answered(entry),
     })
     this.#schedule.start([
       { name: 'health', cron: settings.healthCheckCron, run: () => monitor.sweep() },
@@ -196,16 +197,19 @@ export class Gateway {
   #createWorker(): Worker<Validation> {
     const { databases, log } = this.#options
     const { store, registry, addresses, pools, replicaId, metrics } = this.#parts
-    const deps = () => ({
+    const depsFor = (entry: Validation) => ({
       ...{ store, registry, addresses, budget: pools.budget, shared: databases.shared, log },
       migrations: this.#tenantMigrations,
       forbidden: this.#ownIdentities,
       timeoutMs: VALIDATION_TIMEOUT_MS,
-      onOutcome: (outcome: string) => metrics.countValidation(outcome),
+      onOutcome: (outcome: string) => {
+        metrics.countValidation(outcome)
+        if (outcome === 'ok') pools.answered(entry)
+      },
     })
     return new Worker({
       claim: (limit) => registry.claimDueValidations(replicaId, limit, VALIDATION_LEASE_MS),
-      run: (entry) => validateDatabase(deps(), entry),
+      run: (entry) => validateDatabase(depsFor(entry), entry),
       onError: (err) => log.error({ err }, 'validation interrupted'),
       concurrency: VALIDATION_CONCURRENCY,
       pollMs: VALIDATION_POLL_MS,

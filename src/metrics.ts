@@ -8,6 +8,8 @@ export interface PoolGauges {
   /** Requests that wait for a connection. */
   readonly waiting: number
   readonly cachedRoutes: number
+  /** Breakers that are not closed, by what they stand before. */
+  readonly openBreakers: { readonly server: number; readonly database: number }
 }
 
 /**
@@ -83,6 +85,15 @@ export class Metrics {
     this.#gauge('freehold_connections_max', 'Server connections allowed', () => read().maxConnections)
     this.#gauge('freehold_connection_waiters', 'Requests waiting for a connection', () => read().waiting)
     this.#gauge('freehold_route_cache_size', 'Routing entries kept', () => read().cachedRoutes)
+    new Gauge({
+      name: 'freehold_breakers_open',
+      help: 'Database servers and databases to which attempts to connect are held back, because earlier ones failed',
+      labelNames: ['kind'],
+      registers: [this.#registry],
+      collect() {
+        for (const [kind, count] of Object.entries(read().openBreakers)) this.set({ kind }, count)
+      },
+    })
   }
 
   #gauge(name: string, help: string, read: () => number): void {

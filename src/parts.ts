@@ -76,7 +76,7 @@ export function createParts(options: GatewayOptions) {
     lookupFor: (port) => guardedLookup(policy, port, LOOKUP_TIMEOUT_MS),
     applicationName: 'freehold',
   })
-  const pools = createPools(settings, databases, addresses)
+  const pools = createPools(options, addresses)
   const { directory } = catalog
   const { store, registry } = catalog
   const homes = {
@@ -153,7 +153,7 @@ function createFollower(
   return new ChangeFollower({ store, replicas, listenTarget, log })
 }
 
-function createPools(settings: Settings, databases: GatewayDatabases, addresses: AddressBook): PoolManager {
+function createPools({ settings, databases, log }: GatewayOptions, addresses: AddressBook): PoolManager {
   return new PoolManager({
     maxPools: settings.maxPools,
     maxConnections: settings.maxConnections,
@@ -164,6 +164,7 @@ function createPools(settings: Settings, databases: GatewayDatabases, addresses:
     sharedPoolSize: settings.maxConnectionsPerServer,
     addressOf: (database, tenantId) =>
       addresses.addressOf({ ...database, tenantId, rowVersion: database.version }),
+    log,
   })
 }
 
@@ -217,6 +218,7 @@ function watchGauges({ metrics, pools, directory }: Pick<Parts, 'metrics' | 'poo
     maxConnections: pools.budget.max,
     waiting: pools.waiting,
     cachedRoutes: directory.size,
+    openBreakers: pools.broken,
   }))
 }
 

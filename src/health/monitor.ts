@@ -1,11 +1,13 @@
-import type { DatabaseEntry, DatabaseErrorCode } from '../catalog/database-entry.ts'
+import type { DatabaseEntry } from '../catalog/database-entry.ts'
 import type { DatabaseRegistry } from '../catalog/databases.ts'
+import { databaseError } from '../lib/pg.ts'
 import type { Migration } from '../migrations/files.ts'
 import type { AddressBook } from '../pools/addresses.ts'
 import { NoAdmissionError, withAdminConnection } from '../pools/admin-connection.ts'
 import type { ConnectionBudget } from '../pools/budget.ts'
 import { CHECK_ANSWER_BYTES, checkDatabase, checkResidence, type PhysicalIdentity } from './checks.ts'
 import { CheckFailure, classify } from './failures.ts'
+import type { DatabaseErrorCode } from './states.ts'
 
 export interface MonitorOptions {
   readonly registry: DatabaseRegistry
@@ -16,6 +18,8 @@ export interface MonitorOptions {
   readonly forbidden: readonly PhysicalIdentity[]
   readonly log: { warn(fields: object, message: string): void }
   readonly onTransition: (from: string, to: string) => void
+  /** Told of each database that answers and is what it should be. */
+  readonly onAnswer: (entry: DatabaseEntry) => void
 }
 
 const PING_TIMEOUT_MS = 3_000
@@ -23,9 +27,30 @@ const ADMISSION_TIMEOUT_MS = 1_000
 const CONCURRENCY = 8
 const LEASE_MS = 15_000
 
+/** A server's databases all are, if one of them is: it refuses, is silent, or its name is not found. */
+class ServerOutOfReach extends CheckFailure {
+  readonly #waitedMs: number
+
+  constructor(code: DatabaseErrorCode, waitedMs: number, cause: unknown) {
+    super(code, cause)
+    this.#waitedMs = waitedMs
+  }
+
+  /** Not for whoever would have had more patience. */
+  isTrueFor(patienceMs: number): boolean {
+    return this.code !== 'CONNECTION_TIMEOUT' || patienceMs <= this.#waitedMs
+  }
+}
+
+/** What was found of each server (`host:port`) in one round, or is being found: null if it can be reached. */
+type Round = Map<string, Promise<ServerOutOfReach | null>>
+
+const SERVERS_OWN: readonly DatabaseErrorCode[] = ['DNS_FAILED', 'CONNECTION_REFUSED', 'CONNECTION_TIMEOUT']
+
 /**
  * One round asks every database that is due whether it answers, a few at a time, on connections of their own: a pool of
  * open connections says nothing about the next one. Which databases are due, and who asks, is agreed in the catalog.
+ * Of a server's databases one is asked first: if the server is out of reach, so are the others, and nobody knocks again.
  */
 export class HealthMonitor {
   readonly #options: MonitorOptions
@@ -47,9 +72,10 @@ export class HealthMonitor {
   async #sweep(): Promise<void> {
     const minAgeMs = this.#minAge()
     const { registry, replicaId } = this.#options
+    const round: Round = new Map()
     for (;;) {
       const entries = await registry.claimDueHealthChecks(replicaId, minAgeMs, CONCURRENCY, LEASE_MS)
-      await Promise.all(entries.map((entry) => this.#check(entry)))
+      await Promise.all(entries.map((entry) => this.#check(entry, round)))
       if (entries.length < CONCURRENCY) return
     }
   }
@@ -62,11 +88,12 @@ export class HealthMonitor {
     return Math.floor(round / 2)
   }
 
-  async #check(entry: DatabaseEntry): Promise<void> {
+  async #check(entry: DatabaseEntry, round: Round): Promise<void> {
     const { tenantId, id: databaseId } = entry
     let code: DatabaseErrorCode | null = null
     try {
-      await this.#ask(entry)
+      await this.#askInTurn(entry, round)
+      this.#options.onAnswer(entry)
     } catch (err) {
       if (err instanceof NoAdmissionError) return
       code = classify(err)
@@ -88,10 +115,32 @@ export class HealthMonitor {
     }
   }
 
+  /** Asks, unless who was asked first has found the server out of reach. */
+  async #askInTurn(entry: DatabaseEntry, round: Round): Promise<void> {
+    const server = `${entry.host}:${entry.port}`
+    const patienceMs = connectTimeoutOf(entry)
+    // Of those whom an answer leaves in doubt the first asks again, and the others wait once more.
+    for (let told = round.get(server), heeded: typeof told; told !== heeded; told = round.get(server)) {
+      heeded = told
+      const outOfReach = await told
+      if (outOfReach === null) break
+      if (outOfReach?.isTrueFor(patienceMs) === true) throw outOfReach
+    }
+    const asked = this.#ask(entry)
+    round.set(server, asked.then(none, outOfReachOf))
+    return asked
+  }
+
   /** Resolves if the database answers and is still the one it was: by its stamp, and where it was inactive in every way. */
   async #ask(entry: DatabaseEntry): Promise<void> {
     const { addresses, budget, migrations, forbidden } = this.#options
-    const connectTimeoutMs = Math.min(entry.connectionTimeoutSeconds * 1_000, PING_TIMEOUT_MS)
+    const connectTimeoutMs = connectTimeoutOf(entry)
+    const { password, ...place } = addresses.addressOf(entry)
+    let wasHeard = false
+    const askPassword = () => {
+      wasHeard = true
+      return password()
+    }
     const signal = AbortSignal.timeout(PING_TIMEOUT_MS * 2)
     const options = {
       budget,
@@ -100,7 +149,8 @@ export class HealthMonitor {
       signal,
     }
     try {
-      await withAdminConnection(addresses.addressOf(entry), options, async (client) => {
+      await withAdminConnection({ ...place, password: askPassword }, options, async (client) => {
+        wasHeard = true
         const { tenantId } = entry
         const options = {
           tenantId,
@@ -118,7 +168,28 @@ export class HealthMonitor {
         if (isHome && residence === null) throw new CheckFailure('UNKNOWN', new Error('the stamp is gone'))
       })
     } catch (error) {
-      throw signal.aborted ? new CheckFailure('CONNECTION_TIMEOUT', error) : error
+      const failure = signal.aborted ? new CheckFailure('CONNECTION_TIMEOUT', error) : error
+      throw wasHeard ? failure : blameServer(failure, connectTimeoutMs)
     }
   }
+}
+
+function connectTimeoutOf(entry: DatabaseEntry): number {
+  return Math.min(entry.connectionTimeoutSeconds * 1_000, PING_TIMEOUT_MS)
+}
+
+/** What befell a connection to which the server had said nothing yet, as the server's fault if it is that. */
+function blameServer(error: unknown, waitedMs: number): unknown {
+  const state = databaseError(error)?.code
+  const code = classify(error)
+  const isServers = SERVERS_OWN.includes(code) && (state === undefined || state === '57P03')
+  return isServers ? new ServerOutOfReach(code, waitedMs, error) : error
+}
+
+function outOfReachOf(error: unknown): ServerOutOfReach | null {
+  return error instanceof ServerOutOfReach ? error : null
+}
+
+function none(): null {
+  return null
 }

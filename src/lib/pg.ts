@@ -112,6 +112,11 @@ export class GuardedClient extends pg.Client {
     return this.#socket instanceof TLSSocket
   }
 
+  /** True if the other side has said anything, were it only that it has no TLS. */
+  get wasHeard(): boolean {
+    return this.isEncrypted || this.#socket.bytesRead > 0
+  }
+
   /** True if the other side has ended the conversation. */
   get wasHungUp(): boolean {
     return this.#socket.readableEnded

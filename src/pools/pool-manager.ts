@@ -1,9 +1,9 @@
 import type pg from 'pg'
 import type { Route, RouteDatabase } from '../catalog/directory.ts'
 import { fail } from '../errors.ts'
-import { Breaker } from '../lib/breaker.ts'
 import { LeaseCache } from '../lib/lease-cache.ts'
 import type { ServerAddress } from '../lib/pg.ts'
+import { BreakerBook, type BreakerBookOptions, type Way } from './breakers.ts'
 import { ConnectionBudget } from './budget.ts'
 import { TenantPool } from './tenant-pool.ts'
 
@@ -17,6 +17,8 @@ export interface PoolManagerOptions {
   readonly sharedPoolSize: number
   /** The address of a dedicated database; the password is opened from the catalog when the first connection asks for it. */
   readonly addressOf: (database: RouteDatabase, tenantId: string) => ServerAddress
+  /** Told when a database server goes out of reach, and when it is back. */
+  readonly log?: NonNullable<BreakerBookOptions['log']>
 }
 
 const SHARED_KEY = 'shared'
@@ -24,8 +26,6 @@ const SHARED_CONNECT_TIMEOUT_MS = 5_000
 const SHARED_IDLE_TIMEOUT_MS = 30_000
 /** A tenant's server may be anybody's: what it says must not fill our memory. */
 const MAX_ANSWER_BYTES = 16 * 1024 * 1024
-const FIRST_RETRY_MS = 500
-const MAX_RETRY_MS = 15_000
 
 /**
  * One pool for each (database, version of its entry), opened by the first request that needs it and held by leases.
@@ -34,10 +34,12 @@ const MAX_RETRY_MS = 15_000
 export class PoolManager {
   readonly #options: PoolManagerOptions
   readonly #pools: LeaseCache<TenantPool>
+  readonly #breakers: BreakerBook
   readonly budget: ConnectionBudget
 
   constructor(options: PoolManagerOptions) {
     this.#options = options
+    this.#breakers = new BreakerBook(options.log === undefined ? {} : { log: options.log })
     this.#pools = new LeaseCache(options.maxPools, (pool) => pool.close())
     this.budget = new ConnectionBudget({
       max: options.maxConnections,
@@ -82,12 +84,25 @@ export class PoolManager {
   /** Closes the pool of an entry that no route leads to any more, after those who use it. */
   retire(databaseId: string, version: number): void {
     this.#pools.evict(dedicatedKey(databaseId, version))
+    this.#breakers.forget(dedicatedKey(databaseId, version))
+  }
+
+  /** A check has reached a database in its own way: requests need not wait for the end of a pause. */
+  answered(database: { id: string; rowVersion: number; host: string; port: number }): void {
+    this.#breakers.answered(serverOf(database), dedicatedKey(database.id, database.rowVersion))
   }
 
   /** True if the last attempts to reach where the route leads have failed, so that requests are refused for a while. */
   isDown(route: Route): boolean {
     if (route.placement === 'dedicated' && route.database?.status !== 'active') return true
-    return this.#pools.peek(keyOf(databaseOf(route)))?.isDown === true
+    const database = databaseOf(route)
+    const pool = this.#pools.peek(keyOf(database))
+    return pool === undefined ? this.#wayTo(database).isOpen : pool.isDown
+  }
+
+  /** Servers and databases that attempts to connect have failed at, with none that succeeded since. */
+  get broken(): { server: number; database: number } {
+    return this.#breakers.broken
   }
 
   get size(): number {
@@ -129,13 +144,21 @@ export class PoolManager {
       limits: { ...limits, statementTimeoutMs, plansOnce: true },
       acquireTimeoutMs,
       budget: this.budget,
-      breaker: new Breaker({ firstDelayMs: FIRST_RETRY_MS, maxDelayMs: MAX_RETRY_MS }),
+      way: this.#wayTo(database),
     })
+  }
+
+  #wayTo(database: RouteDatabase | null): Way {
+    return this.#breakers.wayTo(serverOf(database ?? this.#options.shared), keyOf(database))
   }
 }
 
 function dedicatedKey(databaseId: string, version: number): string {
   return `${databaseId}:${version}`
+}
+
+function serverOf({ host, port }: { host: string; port: number }): string {
+  return `${host}:${port}`
 }
 
 function keyOf(database: RouteDatabase | null): string {

@@ -1,8 +1,8 @@
 import type pg from 'pg'
 import type Pool from 'pg-pool'
 import { fail } from '../errors.ts'
-import type { Breaker } from '../lib/breaker.ts'
 import { createPool, GuardedClient, type PoolLimits, type ServerAddress } from '../lib/pg.ts'
+import { type Attempt, PasswordFault, type Way } from './breakers.ts'
 import type { Bidder, ConnectionBudget } from './budget.ts'
 
 export interface TenantPoolOptions {
@@ -10,7 +10,7 @@ export interface TenantPoolOptions {
   readonly limits: PoolLimits
   readonly acquireTimeoutMs: number
   readonly budget: ConnectionBudget
-  readonly breaker: Breaker
+  readonly way: Way
 }
 
 interface Waiter {
@@ -29,6 +29,9 @@ export class TenantPool implements Bidder {
   readonly #options: TenantPoolOptions
   readonly #pool: Pool<pg.Client>
   readonly #waiters: Waiter[] = []
+  /** Connections on their way: not open yet, or open and not yet known to be to the right database. */
+  readonly #attempts = new Map<GuardedClient, Attempt>()
+  readonly #wake = () => this.#pulse()
   #opening = 0
   #claimed = 0
   /** Permits counted for connections that pg-pool has not begun to open yet. */
@@ -37,7 +40,12 @@ export class TenantPool implements Bidder {
   constructor(options: TenantPoolOptions) {
     this.#options = options
     this.server = `${options.address.host}:${options.address.port}`
-    this.#pool = createPool(options.address, options.limits, this.#countedClient())
+    const address = { ...options.address, password: () => this.#askPassword() }
+    this.#pool = createPool(address, options.limits, this.#countedClient())
+    // Also of one that nobody waited for any more.
+    this.#pool.on('release', (error, client) => {
+      if (this.#attempts.size > 0) this.#arrive(client, error)
+    })
   }
 
   /** Connections open or being opened, and requests waiting for one. */
@@ -47,7 +55,7 @@ export class TenantPool implements Bidder {
 
   /** True while attempts to connect are refused because the last ones failed. */
   get isDown(): boolean {
-    return this.#options.breaker.isOpen && this.#pool.totalCount === 0
+    return this.#options.way.isOpen && this.#established === 0
   }
 
   /**
@@ -78,14 +86,15 @@ export class TenantPool implements Bidder {
   }
 
   wanted(): number {
-    if (this.#options.breaker.isOpen) return 0
-    const room = this.#options.limits.max - this.#pool.totalCount - this.#permits
-    return Math.min(this.#waiters.length - this.#opening, room)
+    const needed = Math.min(this.#waiters.length - this.#opening, this.#vacant)
+    if (needed <= 0) return 0
+    const { room } = this.#options.way
+    if (room === 0) this.#awaitRoom()
+    return Math.min(needed, room)
   }
 
   openOne(): void {
     this.#permits += 1
-    this.#options.breaker.tryEnter()
     this.#open()
   }
 
@@ -109,7 +118,7 @@ export class TenantPool implements Bidder {
       const client = await this.#takeIdle()
       if (client !== null) return client
     }
-    if (this.#options.breaker.isOpen && this.#pool.totalCount === 0) throw fail('TENANT_DATABASE_UNAVAILABLE')
+    if (this.isDown) throw fail('TENANT_DATABASE_UNAVAILABLE')
     return new Promise((resolve, reject) => {
       const timer = setTimeout(() => this.#expire(waiter), this.#options.acquireTimeoutMs)
       const waiter: Waiter = { resolve, reject, timer }
@@ -130,10 +139,16 @@ export class TenantPool implements Bidder {
     }
   }
 
-  #pulse(): void {
-    if (this.#options.breaker.isOpen) this.#failIfHopeless()
+  #pulse(cause?: unknown): void {
+    if (this.#isHopeless) this.#refuseWaiters(cause)
     while (this.wanted() > 0 && this.#options.budget.tryAdmit(this.server)) this.openOne()
     if (this.wanted() > 0) this.#options.budget.enqueue(this)
+  }
+
+  /** The budget forgets who wants nothing, so whoever is held back sees to it that it is asked again. */
+  #awaitRoom(): void {
+    this.#options.way.whenChanged(this.#wake)
+    if (this.#isHopeless) queueMicrotask(this.#wake)
   }
 
   #open(): void {
@@ -142,24 +157,36 @@ export class TenantPool implements Bidder {
       (client) => {
         this.#opening -= 1
         this.#returnUnusedPermits()
-        this.#options.breaker.succeeded()
+        this.#arrive(client)
         this.#hand(client)
       },
-      (error: Error) => {
+      (error: unknown) => {
         this.#opening -= 1
         this.#returnUnusedPermits()
-        this.#options.breaker.failed()
-        const waiter = this.#waiters.shift()
-        if (waiter !== undefined) this.#settle(waiter, fail('TENANT_DATABASE_UNAVAILABLE', { cause: error }))
-        this.#pulse()
+        this.#pulse(error)
       },
     )
   }
 
-  /** With no connection and an open breaker nothing will ever be given back: answer now. */
-  #failIfHopeless(): void {
-    if (this.#pool.totalCount > 0 || this.#opening > 0) return
-    for (const waiter of this.#waiters.splice(0)) this.#settle(waiter, fail('TENANT_DATABASE_UNAVAILABLE'))
+  /** With no connection and an open breaker nothing will ever be given back. */
+  get #isHopeless(): boolean {
+    return this.#opening === 0 && this.isDown
+  }
+
+  #refuseWaiters(cause: unknown): void {
+    for (const waiter of this.#waiters.splice(0)) {
+      this.#settle(waiter, fail('TENANT_DATABASE_UNAVAILABLE', cause === undefined ? {} : { cause }))
+    }
+  }
+
+  /** Connections that serve, or could. */
+  get #established(): number {
+    return this.#pool.totalCount - this.#attempts.size
+  }
+
+  /** How many connections more than there are the pool's size allows. */
+  get #vacant(): number {
+    return this.#options.limits.max - this.#pool.totalCount - this.#permits
   }
 
   #hand(client: pg.PoolClient): void {
@@ -212,19 +239,59 @@ export class TenantPool implements Bidder {
     return true
   }
 
-  /** The permit belongs to the socket: taken before it connects, given back when it has closed. */
+  /**
+   * Every socket begins here, also one that pg-pool opens in a dead one's place. The permit belongs to the socket: taken
+   * before it connects, given back when it has closed. False if none may be opened now.
+   */
+  #depart(client: GuardedClient): boolean {
+    const { way, budget } = this.#options
+    if (way.room === 0 || !this.#takePermit()) return false
+    this.#attempts.set(client, way.begin())
+    client.once('end', () => {
+      this.#arrive(client, new Error('ended before it could be used'))
+      budget.release(this.server)
+      if (this.#waiters.length > 0) this.#pulse()
+    })
+    return true
+  }
+
+  /** The connection may be used, or there is something against it. */
+  #arrive(client: pg.ClientBase, error?: unknown): void {
+    const attempt = this.#attempts.get(client as GuardedClient)
+    if (attempt === undefined) return
+    this.#attempts.delete(client as GuardedClient)
+    // `true` is how a sound one is closed.
+    if (error instanceof Error) attempt.failed(error, (client as GuardedClient).wasHeard)
+    else attempt.succeeded()
+  }
+
+  async #askPassword(): Promise<string> {
+    this.#options.way.heard()
+    try {
+      return await this.#options.address.password()
+    } catch (error) {
+      throw new PasswordFault(error)
+    }
+  }
+
   #countedClient(): typeof GuardedClient {
-    const takePermit = () => this.#takePermit()
-    const givePermit = () => this.#options.budget.release(this.server)
+    const depart = (client: GuardedClient) => this.#depart(client)
+    const report = (client: GuardedClient, error: Error | null) => {
+      if (error) this.#arrive(client, error)
+      else this.#attempts.get(client)?.connected()
+    }
     class CountedClient extends GuardedClient {
       override connect(callback?: unknown): never {
-        if (!takePermit()) {
-          const refuse = callback as (error: Error) => void
-          refuse(Object.assign(new Error('no connection permit'), { code: 'NO_PERMIT' }))
+        const settle = callback as (error: Error | null) => void
+        if (!depart(this)) {
+          settle(Object.assign(new Error('no connection permit'), { code: 'NO_PERMIT' }))
           return undefined as never
         }
-        this.once('end', givePermit)
-        return super.connect(callback as never) as never
+        const connected = (error: Error | null) => {
+          report(this, error)
+          settle(error)
+        }
+        return super.connect(connected as never) as never
       }
     }
     return CountedClient as unknown as typeof GuardedClient

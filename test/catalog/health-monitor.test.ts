@@ -33,6 +33,7 @@ it('a catalog that takes no note of a round is not taken for a database that doe
     forbidden: [],
     log: { warn: (_fields, message) => lines.push(message) },
     onTransition: (from, to) => transitions.push(`${from} ${to}`),
+    onAnswer: () => undefined,
   })
   await monitor.sweep()
   expect({ results, lines, transitions }).toEqual({
