@@ -175,7 +175,8 @@ declare module 'fastify' {
 }
 
 /** A process that is late by seconds again and again helps nobody by taking on more. */
-function shedLoad(server: FastifyInstance, { overloadSampleMs = OVERLOAD_SAMPLE_MS }: HttpSettings): void {
+function shedLoad(server: FastifyInstance, settings: HttpSettings): void {
+  const { overloadSampleMs = OVERLOAD_SAMPLE_MS, overloadDelayMs = OVERLOAD_EVENT_LOOP_DELAY_MS } = settings
   let judgedFrom = Number.POSITIVE_INFINITY
   server.addHook('onReady', (done) => {
     // Schemas are compiled in one go while the process starts, and the sample under way (and the one behind it) tells of
@@ -184,7 +185,7 @@ function shedLoad(server: FastifyInstance, { overloadSampleMs = OVERLOAD_SAMPLE_
     done()
   })
   void server.register(underPressure, {
-    maxEventLoopDelay: OVERLOAD_EVENT_LOOP_DELAY_MS,
+    maxEventLoopDelay: overloadDelayMs,
     sampleInterval: overloadSampleMs,
     // Probes must answer most of all when the process is late.
     pressureHandler: async (request) => {
