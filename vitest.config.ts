@@ -9,6 +9,9 @@ export default defineConfig({
     maxWorkers: 2,
     testTimeout: 60_000,
     hookTimeout: 90_000,
+    // Files follow one another in a worker's process: the application is read and compiled twice, not once a file. What a
+    // file replaces or opens it puts back and closes, and no module holds state of its own.
+    isolate: false,
     // Stopping a server cleanly takes its checkpoint.
     teardownTimeout: 30_000,
     projects: [

@@ -2,7 +2,6 @@ import type { AddressInfo } from 'node:net'
 import type { FastifyInstance } from 'fastify'
 import { sealAudit } from './catalog/audit-chain.ts'
 import type { Route } from './catalog/directory.ts'
-import { CatalogSealedWithOtherKeyError } from './catalog/vault.ts'
 import { CursorCodec } from './data/cursor.ts'
 import type { PhysicalIdentity } from './health/checks.ts'
 import { HealthMonitor } from './health/monitor.ts'
@@ -18,7 +17,7 @@ import { createOperations } from './operations/desk.ts'
 import type { Operations } from './operations/operations.ts'
 import { validateDatabase } from './operations/validate-database.ts'
 import { createParts, followChanges, forgetTenant, type GatewayOptions, type Parts } from './parts.ts'
-import { prepareCatalog, prepareShared, StartRefusedError } from './startup.ts'
+import { prepareCatalog, prepareShared, refusalIn } from './startup.ts'
 import type { TenantSession } from './tenant/session.ts'
 import { VERSION } from './version.ts'
 
@@ -78,10 +77,8 @@ export class Gateway {
         this.#phase = 'ready'
         log.info({ version: VERSION, replicaId: this.#parts.replicaId }, 'ready')
       } catch (error) {
-        if (error instanceof StartRefusedError) throw error
-        if (error instanceof CatalogSealedWithOtherKeyError) {
-          throw new StartRefusedError(error.code, `ENCRYPTION_KEY: ${error.message}`)
-        }
+        const refusal = refusalIn(error)
+        if (refusal !== null) throw refusal
         log.warn({ err: error, retryInMs }, 'not ready yet')
         await new Promise((resolve) => setTimeout(resolve, retryInMs))
       }

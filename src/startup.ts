@@ -1,3 +1,4 @@
+import { CatalogSealedWithOtherKeyError } from './catalog/vault.ts'
 import { type PhysicalIdentity, readIdentity } from './health/checks.ts'
 import {
   type ConnectionLimits,
@@ -8,7 +9,7 @@ import {
 } from './lib/pg.ts'
 import { applyMigrations } from './migrations/apply.ts'
 import { driftOf, schemaState } from './migrations/drift.ts'
-import type { Migration } from './migrations/files.ts'
+import { type Migration, MigrationFileError } from './migrations/files.ts'
 import { findIsolationViolations, findRoleViolations } from './tenant/isolation.ts'
 
 /** A start that repeating will not mend: the process ends with exit code 78 (sysexits.h, EX_CONFIG). */
@@ -48,6 +49,16 @@ const HOPELESS = new Set([
 /** The schema is older than this release needs, and settings forbid to bring it up to date. */
 export class SchemaOutdatedError extends Error {
   readonly code = 'SCHEMA_OUT_OF_DATE'
+}
+
+/** What a failed start is refused with; null where trying again may help. */
+export function refusalIn(error: unknown): StartRefusedError | null {
+  if (error instanceof StartRefusedError) return error
+  if (error instanceof MigrationFileError) return new StartRefusedError(error.code, error.message)
+  if (error instanceof CatalogSealedWithOtherKeyError) {
+    return new StartRefusedError(error.code, `ENCRYPTION_KEY: ${error.message}`)
+  }
+  return null
 }
 
 /** Brings the catalog's schema up to date and tells which database it is. @throws StartRefusedError, SchemaOutdatedError */

@@ -71,6 +71,8 @@ export interface HttpSettings {
   readonly requestTimeoutMs?: number
   /** How long the event loop is watched before it is judged. */
   readonly overloadSampleMs?: number
+  /** How late the event loop may be on average before requests are turned away. */
+  readonly overloadDelayMs?: number
 }
 
 export interface Probes {

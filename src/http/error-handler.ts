@@ -165,7 +165,13 @@ const CLIENT_ERRORS: Readonly<Record<string, { status: string; code: ErrorCode }
 /** A credential, or (in a later packet) the middle of one. */
 const LONG_TOKEN = /\r\nauthorization:[^\r\n]{1000}|^[\w.~+/=-]{1000}/i
 const LINGER_MS = 1_000
-const answered = new WeakSet<Socket>()
+const answered = new WeakMap<Socket, Told>()
+
+/** What was answered to bytes that did not become a whole request. */
+export interface Told {
+  readonly status: number
+  readonly code: ErrorCode
+}
 
 type ClientError = NodeJS.ErrnoException & { readonly rawPacket?: unknown }
 
@@ -177,10 +183,11 @@ export function answerClientError(error: ClientError, socket: Socket): void {
     socket.destroy()
     return
   }
-  answered.add(socket)
   const { status, code } = clientFaultOf(error)
+  const told = { status: Number(status.slice(0, 3)), code }
+  answered.set(socket, told)
   const requestId = crypto.randomUUID()
-  const problem = { ...bodyOf(fail(code), { id: requestId, url: '' }), status: Number(status.slice(0, 3)) }
+  const problem = { ...bodyOf(fail(code), { id: requestId, url: '' }), status: told.status }
   const body = JSON.stringify({ ...problem, instance: undefined })
   const head = [
     `HTTP/1.1 ${status}`,
@@ -194,6 +201,11 @@ export function answerClientError(error: ClientError, socket: Socket): void {
   socket.end(`${head.join('\r\n')}\r\n\r\n${body}`)
   // Closed at once, with bytes unread, the connection would be reset before the caller has read the answer.
   setTimeout(() => socket.destroy(), LINGER_MS).unref()
+}
+
+/** What `answerClientError` has answered on this connection; null if nothing. */
+export function toldTo(socket: Socket): Told | null {
+  return answered.get(socket) ?? null
 }
 
 /** A token that is too long is refused as one, also where it is too long for a head. */

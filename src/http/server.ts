@@ -1,23 +1,17 @@
 import type { Socket } from 'node:net'
 import underPressure from '@fastify/under-pressure'
-import {
-  type FastifyBaseLogger,
-  type FastifyInstance,
-  fastify,
-  LogController,
-  type RouteOptions,
-} from 'fastify'
+import { type FastifyBaseLogger, type FastifyInstance, fastify, LogController } from 'fastify'
 import { RESOURCES } from '../data/resources.ts'
 import { fail } from '../errors.ts'
-import { isUuid } from '../lib/ids.ts'
 import { compressAnswers } from './compression.ts'
 import { answerOptions, answerOrigins } from './cross-origin.ts'
 import type { HttpDeps, HttpSettings } from './deps.ts'
-import { answerClientError, answerErrorsAsProblems, pathOf, sendProblem } from './error-handler.ts'
+import { answerClientError, answerErrorsAsProblems, sendProblem } from './error-handler.ts'
 import { acceptJsonBodies } from './json-body.ts'
 import { describeRoutes, publishRoutes } from './openapi/publish.ts'
-import { guardRoutes, noteRefusal } from './pipeline.ts'
+import { guardRoutes } from './pipeline.ts'
 import { requestIdOf } from './request-headers.ts'
+import { observeRequests } from './request-log.ts'
 import { accountRoutes } from './routes/accounts.ts'
 import { authRoutes } from './routes/auth.ts'
 import { clientKeyRoutes } from './routes/client-keys.ts'
@@ -44,12 +38,10 @@ const API_PREFIX = '/api/v1'
 const BODY_LIMIT_BYTES = 1024 * 1024
 const REQUEST_TIMEOUT_MS = 60_000
 const HEADERS_TIMEOUT_MS = 15_000
+const LATE_CHECK_MS = 5_000
 const KEEP_ALIVE_TIMEOUT_MS = 72_000
 const MAX_PARAM_LENGTH = 200
 const OVERLOAD_EVENT_LOOP_DELAY_MS = 2_000
-const MAX_LOGGED_PATH = 256
-/** What segments of our paths look like, and those of somebody who mistyped one. */
-const WORD = /^(?:[a-z.-]{1,24}|v[0-9])$/
 /** Long enough that one stall, however long, is averaged away by what comes around it. */
 const OVERLOAD_SAMPLE_MS = 5_000
 
@@ -76,16 +68,17 @@ const API_ROUTES = [
 
 /** Builds the server, ready to `listen`. A route without declared access throws here or at `ready()`. */
 export function createServer(deps: HttpDeps): FastifyInstance {
+  const { requestTimeoutMs = REQUEST_TIMEOUT_MS } = deps.settings
   const server: FastifyInstance = fastify({
     loggerInstance: deps.log as FastifyBaseLogger,
     logController: new LogController({ disableRequestLogging: true, requestIdLogLabel: 'requestId' }),
     genReqId: requestIdOf,
     bodyLimit: BODY_LIMIT_BYTES,
-    requestTimeout: deps.settings.requestTimeoutMs ?? REQUEST_TIMEOUT_MS,
+    requestTimeout: requestTimeoutMs,
     // Node looks for those who are late twice a minute, unless told otherwise.
     http: {
-      headersTimeout: HEADERS_TIMEOUT_MS,
-      connectionsCheckingInterval: 5_000,
+      headersTimeout: Math.min(HEADERS_TIMEOUT_MS, requestTimeoutMs),
+      connectionsCheckingInterval: Math.min(LATE_CHECK_MS, requestTimeoutMs),
       requireHostHeader: false,
     },
     connectionTimeout: 0,
@@ -97,6 +90,7 @@ export function createServer(deps: HttpDeps): FastifyInstance {
     frameworkErrors: (error, request, reply) => void sendProblem(error, request, reply),
     clientErrorHandler: answerClientError,
   })
+  speakLess(server, deps)
   answerUnusual(server)
   server.setValidatorCompiler(compileValidator)
   acceptJsonBodies(server)
@@ -115,46 +109,17 @@ export function createServer(deps: HttpDeps): FastifyInstance {
   return server
 }
 
+/** Fastify tells where it listens too, in a sentence. That, and what else it says of itself, is for those who debug. */
+function speakLess({ log }: FastifyInstance, deps: HttpDeps): void {
+  // Children inherit what is replaced here, and requests' loggers are to tell everything: those are made by ours.
+  Object.assign(log, { info: log.debug, child: deps.log.child.bind(deps.log) })
+}
+
 /** What Node would answer by itself, without a word of why. */
 function answerUnusual({ server }: FastifyInstance): void {
   // RFC 9110, section 10.1.1: an expectation that is not known may be passed over.
   server.on('checkExpectation', (request, response) => server.emit('request', request, response))
   server.on('connect', (_request, socket) => answerClientError(new Error('CONNECT'), socket as Socket))
-}
-
-/** Measures and logs each request once, when it is over. */
-function observeRequests(server: FastifyInstance, { metrics }: HttpDeps): void {
-  server.addHook('onRoute', (route: RouteOptions) => {
-    const probe = route.config?.access?.kind === 'open' && route.config.access.probe === true
-    route.config = { ...route.config, template: route.url, logAs: probe ? 'debug' : 'info' }
-  })
-  server.addHook('onResponse', (request, reply, done) => {
-    const { method } = request
-    const { template = 'unmatched', logAs = 'info' } = request.is404 ? {} : request.routeOptions.config
-    const status = reply.statusCode
-    if (status === 403 && request.errorCode !== null) noteRefusal(request, request.errorCode)
-    metrics.observeRequest({ method, route: template, status }, reply.elapsedTime / 1000)
-    request.log[logAs](
-      {
-        method,
-        path: loggedPath(request.url),
-        status,
-        durationMs: Math.round(reply.elapsedTime * 100) / 100,
-        ...(request.errorCode !== null && { code: request.errorCode }),
-      },
-      'request',
-    )
-    done()
-  })
-}
-
-/** The words and ids of a path. Whatever else somebody puts there may be a key or a token in the wrong place. */
-function loggedPath(url: string): string {
-  return pathOf(url).slice(0, MAX_LOGGED_PATH).replace(/[^/]+/g, maskSegment)
-}
-
-function maskSegment(segment: string): string {
-  return WORD.test(segment) || isUuid(segment) ? segment : '…'
 }
 
 /** A connection kept alive after the answer to what was under way would hold up a process that is to end. */
@@ -165,17 +130,9 @@ function dismissClients(server: FastifyInstance, { lifecycle }: HttpDeps): void 
   })
 }
 
-declare module 'fastify' {
-  interface FastifyContextConfig {
-    /** The route's URL as it was declared. */
-    template?: string
-    /** Probes come every second, and would drown what is worth reading. */
-    logAs?: 'info' | 'debug'
-  }
-}
-
 /** A process that is late by seconds again and again helps nobody by taking on more. */
-function shedLoad(server: FastifyInstance, { overloadSampleMs = OVERLOAD_SAMPLE_MS }: HttpSettings): void {
+function shedLoad(server: FastifyInstance, settings: HttpSettings): void {
+  const { overloadSampleMs = OVERLOAD_SAMPLE_MS, overloadDelayMs = OVERLOAD_EVENT_LOOP_DELAY_MS } = settings
   let judgedFrom = Number.POSITIVE_INFINITY
   server.addHook('onReady', (done) => {
     // Schemas are compiled in one go while the process starts, and the sample under way (and the one behind it) tells of
@@ -184,7 +141,7 @@ function shedLoad(server: FastifyInstance, { overloadSampleMs = OVERLOAD_SAMPLE_
     done()
   })
   void server.register(underPressure, {
-    maxEventLoopDelay: OVERLOAD_EVENT_LOOP_DELAY_MS,
+    maxEventLoopDelay: overloadDelayMs,
     sampleInterval: overloadSampleMs,
     // Probes must answer most of all when the process is late.
     pressureHandler: async (request) => {

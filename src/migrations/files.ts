@@ -17,6 +17,12 @@ export interface Migration {
   readonly transactional: boolean
 }
 
+/** A file that is no migration, of our own release: nothing but another release mends it. */
+export class MigrationFileError extends Error {
+  override readonly name = 'MigrationFileError'
+  readonly code = 'MIGRATION_MALFORMED'
+}
+
 const BREAKPOINT = /-->\s*statement-breakpoint/
 const DIRECTIVE = /^-- freehold:(.*)$/gm
 
@@ -25,7 +31,10 @@ export function migrationsFolder(schema: 'catalog' | 'tenant'): string {
   return fileURLToPath(new URL(`../../${schema}-migrations`, import.meta.url))
 }
 
-/** Reads a folder as drizzle-kit writes it, in order. Throws on an unknown `-- freehold:` directive or an empty file. */
+/**
+ * Reads a folder as drizzle-kit writes it, in order.
+ * @throws MigrationFileError at an unknown `-- freehold:` directive and at a file without SQL
+ */
 export async function readMigrations(folder: string): Promise<Migration[]> {
   const names = (await readdir(folder)).filter((name) => name.endsWith('.sql')).sort()
   return Promise.all(
@@ -43,12 +52,12 @@ export function parseMigration(fileName: string, text: string): Migration {
   const sql = text.replaceAll('\r\n', '\n')
   const directives = [...sql.matchAll(DIRECTIVE)].map((match) => match[1]?.trim())
   const unknown = directives.find((directive) => directive !== 'no-transaction')
-  if (unknown !== undefined) throw new Error(`${fileName}: unknown directive "${unknown}"`)
+  if (unknown !== undefined) throw new MigrationFileError(`${fileName}: unknown directive "${unknown}"`)
   const statements = sql
     .split(BREAKPOINT)
     .map((statement) => statement.trim())
     .filter((statement) => hasSql(statement))
-  if (statements.length === 0) throw new Error(`${fileName}: no statements`)
+  if (statements.length === 0) throw new MigrationFileError(`${fileName}: no statements`)
   return {
     id: fileName.replace(/\.sql$/, ''),
     hash: createHash('sha256').update(sql).digest('hex'),

@@ -96,40 +96,59 @@ export function arbitraryRequest(document: FuzzDocument): fc.Arbitrary<FuzzReque
   const operations = Object.entries(document.paths).flatMap(([path, methods]) =>
     Object.entries(methods).map(([method, operation]) => ({ path, method: method.toUpperCase(), operation })),
   )
-  return fc.constantFrom(...operations).chain(({ path, method, operation }) => {
-    const parameters = (operation.parameters ?? []).map((given) => resolve(document, given))
-    const named = (place: Parameter['in']) =>
-      values.some(parameters.filter((parameter) => parameter.in === place))
-    return fc
-      .record({
-        method: method === 'GET' ? fc.constantFrom('GET', 'GET', 'GET', 'HEAD') : fc.constant(method),
-        url: values.path(path, method === 'DELETE'),
-        query: mostly(
-          named('query'),
-          fc.dictionary(fc.string({ maxLength: 10 }), values.hostile(), { maxKeys: 3 }),
-        ),
-        headers: named('header'),
-        body: values.body(operation.requestBody?.content['application/json']?.schema),
-        type: fc.oneof(
-          { weight: 30, arbitrary: fc.constant('application/json') },
-          {
-            weight: 1,
-            arbitrary: fc.constantFrom('text/plain', 'application/merge-patch+json', 'multipart/form-data'),
-          },
-        ),
-      })
-      .map(({ url, query, headers, body, type, ...request }) => ({
-        ...request,
-        template: path,
-        operation,
-        url: url + queryText(query as Record<string, unknown>),
-        headers: {
-          ...headerTexts(headers as Record<string, unknown>),
-          ...(body !== undefined && { 'content-type': type }),
+  return fc.oneof(
+    ...operations.map((each) => ({
+      weight: takesPassword(document, each.operation) ? 1 : 5,
+      arbitrary: requestTo(each, document, values),
+    })),
+  )
+}
+
+/** Hashing one costs as much as ten other requests. */
+function takesPassword(document: FuzzDocument, { requestBody }: Operation): boolean {
+  const named = requestBody?.content['application/json']?.schema
+  if (named === undefined) return false
+  const schema = document.components.schemas[named.$ref?.split('/').at(-1) ?? ''] ?? named
+  return JSON.stringify(schema).toLowerCase().includes('password')
+}
+
+function requestTo(
+  { path, method, operation }: Pick<FuzzRequest, 'method' | 'operation'> & { path: string },
+  document: FuzzDocument,
+  values: Values,
+): fc.Arbitrary<FuzzRequest> {
+  const parameters = (operation.parameters ?? []).map((given) => resolve(document, given))
+  const named = (place: Parameter['in']) =>
+    values.some(parameters.filter((parameter) => parameter.in === place))
+  return fc
+    .record({
+      method: method === 'GET' ? fc.constantFrom('GET', 'GET', 'GET', 'HEAD') : fc.constant(method),
+      url: values.path(path, method === 'DELETE'),
+      query: mostly(
+        named('query'),
+        fc.dictionary(fc.string({ maxLength: 10 }), values.hostile(), { maxKeys: 3 }),
+      ),
+      headers: named('header'),
+      body: values.body(operation.requestBody?.content['application/json']?.schema),
+      type: fc.oneof(
+        { weight: 30, arbitrary: fc.constant('application/json') },
+        {
+          weight: 1,
+          arbitrary: fc.constantFrom('text/plain', 'application/merge-patch+json', 'multipart/form-data'),
         },
-        body: ['GET', 'HEAD'].includes(request.method) ? undefined : body,
-      }))
-  })
+      ),
+    })
+    .map(({ url, query, headers, body, type, ...request }) => ({
+      ...request,
+      template: path,
+      operation,
+      url: url + queryText(query as Record<string, unknown>),
+      headers: {
+        ...headerTexts(headers as Record<string, unknown>),
+        ...(body !== undefined && { 'content-type': type }),
+      },
+      body: ['GET', 'HEAD'].includes(request.method) ? undefined : body,
+    }))
 }
 
 function resolve({ components }: FuzzDocument, given: Parameter): Parameter {

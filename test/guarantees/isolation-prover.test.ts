@@ -36,7 +36,12 @@ async function snapshot(tenant: TestTenant): Promise<unknown[]> {
 }
 
 const proverOf = (gateway: TestGateway, attacker: 'shared' | 'own') =>
-  new Prover(gateway, document, { tenant: homes[attacker], rows: rowsOf[attacker] })
+  new Prover(
+    { gateway, document, databases: homes.urls },
+    { tenant: homes[attacker], rows: rowsOf[attacker] },
+  )
+
+const APART = { leaks: [], violations: [] }
 
 const PAIRS = [
   ['shared', 'stranger'],
@@ -56,8 +61,8 @@ test.each(PAIRS)(
   'whoever is in %s learns by no route that a row of %s exists, and changes none',
   async (attacker, victim) => {
     const before = await snapshot(homes[victim])
-    const { tried, leaks } = await proverOf(homes.gateway, attacker).findLeaks(rowsOf[victim])
-    expect(leaks).toEqual([])
+    const { tried, ...found } = await proverOf(homes.gateway, attacker).prove(rowsOf[victim])
+    expect(found).toEqual(APART)
     const withIds = Object.entries(document.paths)
       .filter(([path]) => path.includes('{'))
       .flatMap(([path, methods]) => Object.keys(methods).map((method) => `${method.toUpperCase()} ${path}`))
@@ -68,16 +73,41 @@ test.each(PAIRS)(
 )
 
 test("finds the caller's own rows, so that it would find another's", async () => {
-  const { leaks } = await proverOf(homes.gateway, 'shared').findLeaks(onlyReadable(rowsOf.shared))
-  const found = new Set(leaks.map((leak) => leak.split(':')[0]))
-  for (const collection of ['places', 'leases', 'documents', 'proofs', 'payments', 'media'])
-    expect(found).toContain(`GET ${API}/${collection}/{id}`)
+  const readable = ['places', 'leases', 'documents', 'proofs', 'payments', 'media']
+  const rows = new Map([...rowsOf.shared].filter(([collection]) => readable.includes(collection)))
+  const { leaks } = await proverOf(homes.gateway, 'shared').findLeaks(rows)
+  for (const collection of readable) expect(foundAt(leaks)).toContain(`GET ${API}/${collection}/{id}`)
 })
 
-/** Without the tenant itself, which every route knows, and its people: who changes themselves ends their own token. */
-function onlyReadable(rows: Rows): Rows {
-  return new Map([...rows].filter(([collection]) => !['tenants', 'users'].includes(collection)))
+/** Makes `places` of the shared database worse for as long as `fn` takes. */
+async function weakened<T>(change: string, fn: () => Promise<T>): Promise<T> {
+  const owner = superuserUrl(new URL(homes.stage.sharedUrl).pathname.slice(1))
+  const [policy] = await query<{ name: string; using: string; check: string }>(
+    owner,
+    `SELECT policyname AS name, qual AS using, with_check AS check FROM pg_policies WHERE tablename = 'places'`,
+  )
+  if (policy === undefined) throw new Error('places has no policy')
+  const { name, using, check } = policy
+  await query(owner, change.replaceAll('POLICY OF places', `POLICY "${name}" ON places`))
+  try {
+    return await fn()
+  } finally {
+    await query(
+      owner,
+      `ALTER TABLE places ENABLE ROW LEVEL SECURITY; DROP POLICY IF EXISTS "${name}" ON places;
+       CREATE POLICY "${name}" ON places USING (${using}) WITH CHECK (${check})`,
+    )
+  }
 }
+
+const foundAt = (leaks: readonly string[]) => new Set(leaks.map((leak) => leak.split(':')[0]))
+
+test('a policy that is gone is found though no row leaks, for statements name the tenant as well', async () => {
+  const prove = () => proverOf(homes.gateway, 'shared').prove(rowsOf.stranger)
+  const { leaks, violations } = await weakened('DROP POLICY OF places', prove)
+  expect({ leaks, violations }).toEqual({ leaks: [], violations: ['shared: policy-missing at places'] })
+  expect(await prove()).toMatchObject(APART)
+})
 
 // Statements name the tenant, and the database's policies say it again. Each lock is tried with the other one open.
 describe('with statements that forget to name the tenant', () => {
@@ -99,20 +129,29 @@ describe('with statements that forget to name the tenant', () => {
     expect(forget('select 1 from "places" where "places"."tenant_id" = $1 and "id" = $2')).not.toContain(
       'tenant_id',
     )
-    expect((await proverOf(forgetful, 'shared').findLeaks(rowsOf.stranger)).leaks).toEqual([])
+    expect(await proverOf(forgetful, 'shared').prove(rowsOf.stranger)).toMatchObject(APART)
   })
 
-  test('one policy less is found', async () => {
-    const shared = superuserUrl(new URL(homes.stage.sharedUrl).pathname.slice(1))
-    await query(shared, 'ALTER TABLE places DISABLE ROW LEVEL SECURITY')
-    try {
-      const { leaks } = await proverOf(forgetful, 'shared').findLeaks(rowsOf.stranger)
-      const found = new Set(leaks.map((leak) => leak.split(':')[0]))
-      expect(found).toContain(`GET ${API}/places/{id}`)
-      expect(found).not.toContain(`GET ${API}/estates/{id}`)
-    } finally {
-      await query(shared, 'ALTER TABLE places ENABLE ROW LEVEL SECURITY')
-    }
+  test.each([
+    ['ALTER POLICY OF places USING (true) WITH CHECK (true)', ['policy-foreign', 'policy-missing']],
+    ['ALTER TABLE places DISABLE ROW LEVEL SECURITY', ['rls-disabled']],
+  ])('after %s rows leak, and the rule and the table are told', async (change, rules) => {
+    const { leaks, violations } = await weakened(change, () =>
+      proverOf(forgetful, 'shared').prove(rowsOf.stranger),
+    )
+    expect(foundAt(leaks)).toContain(`GET ${API}/places/{id}`)
+    expect(foundAt(leaks)).not.toContain(`GET ${API}/estates/{id}`)
+    expect(violations).toEqual(rules.map((rule) => `shared: ${rule} at places`))
+  })
+
+  test('without a policy nobody sees a row, their own no more than others’, and it is told all the same', async () => {
+    const { leaks, violations, own } = await weakened('DROP POLICY OF places', async () => ({
+      ...(await proverOf(forgetful, 'shared').prove(rowsOf.stranger)),
+      own: await forgetful.call('GET', `${API}/places`, { token: homes.shared.token }),
+    }))
+    expect(own.body.data).toEqual([])
+    expect(foundAt(leaks)).not.toContain(`GET ${API}/places/{id}`)
+    expect(violations).toEqual(['shared: policy-missing at places'])
   })
 })
 

@@ -1,7 +1,9 @@
 import { randomUUID } from 'node:crypto'
 import { exampleOf, type JsonSchema, typesOf } from '../../src/http/openapi/examples.ts'
+import { findIsolationViolations } from '../../src/tenant/isolation.ts'
 import { telling } from '../http/support.ts'
 import type { Answer, TestGateway, TestTenant } from '../support/gateway.ts'
+import { withClient } from '../support/tenant-database.ts'
 
 /** The part of the OpenAPI document that names ids. */
 export interface ApiDocument {
@@ -36,16 +38,34 @@ interface Attempt {
   send(id: string): Promise<Answer>
 }
 
-/** Tries every place of every operation of the document that takes an id with the ids of another tenant's rows. */
+interface Proven {
+  readonly gateway: TestGateway
+  readonly document: ApiDocument
+  /** Where the rows of attacker and victim are, by a name to be told. */
+  readonly databases: Readonly<Record<string, string>>
+}
+
+/**
+ * Tries every place of every operation of the document that takes an id with the ids of another tenant's rows, and asks
+ * the databases whether their own lock would hold if a statement forgot the tenant: two locks, and both are to be shut.
+ */
 export class Prover {
   readonly #gateway: TestGateway
   readonly #document: ApiDocument
+  readonly #databases: Proven['databases']
   readonly #attacker: { readonly tenant: TestTenant; readonly rows: Rows }
 
-  constructor(gateway: TestGateway, document: ApiDocument, attacker: { tenant: TestTenant; rows: Rows }) {
+  constructor({ gateway, document, databases }: Proven, attacker: { tenant: TestTenant; rows: Rows }) {
     this.#gateway = gateway
     this.#document = document
+    this.#databases = databases
     this.#attacker = attacker
+  }
+
+  /** Tenants are apart where there is neither a leak nor a rule of isolation that a database does not keep. */
+  async prove(victim: Rows): Promise<{ tried: string[]; leaks: string[]; violations: string[] }> {
+    const violations = await this.#violations()
+    return { ...(await this.findLeaks(victim)), violations }
   }
 
   /** What gave away that a row exists: places where the answer differs from that to an id that nobody has. */
@@ -63,6 +83,18 @@ export class Prover {
     const { status } = await this.#send('GET', '/api/v1/tenant')
     if (status !== 200) throw new Error(`the attacker was shut out on the way: ${status}`)
     return { tried, leaks }
+  }
+
+  async #violations(): Promise<string[]> {
+    const found = await Promise.all(
+      Object.entries(this.#databases).map(async ([name, url]) => {
+        const violations = await withClient(url, (client) =>
+          findIsolationViolations(client, { everything: true }),
+        )
+        return violations.map(({ object, rule }) => `${name}: ${rule} at ${object}`)
+      }),
+    )
+    return found.flat()
   }
 
   async #seen(send: Attempt['send'], id: string): Promise<string> {

@@ -10,8 +10,11 @@ const main = fileURLToPath(new URL('../../src/main.ts', import.meta.url))
 /** The root of this checkout. */
 export const checkout = fileURLToPath(new URL('../..', import.meta.url))
 
+/** Processes start by the dozen; what one has compiled the next one reads. Whoever may not write here does without. */
+const compiled = join(checkout, 'node_modules', '.cache', 'freehold-compiled')
+
 export interface ProcessOptions {
-  /** All of the environment but `PATH` and `HOME`: a developer's settings must not decide a test. */
+  /** All of the environment but `PATH`, `HOME` and Node's cache: a developer's settings must not decide a test. */
   readonly env?: Record<string, string>
   readonly cwd?: string
   readonly user?: { readonly uid: number; readonly gid: number }
@@ -31,7 +34,7 @@ export class GatewayProcess {
     const { PATH = '', HOME = '/' } = process.env
     this.child = spawn(file, args, {
       cwd,
-      env: { PATH, HOME, ...env },
+      env: { PATH, HOME, NODE_COMPILE_CACHE: compiled, ...env },
       stdio: ['ignore', 'pipe', 'pipe'],
       detached: command !== undefined,
       ...user,

@@ -5,6 +5,15 @@ import { bearer, makeDeps, makeServer, TOKENS } from './fakes.ts'
 let server: FastifyInstance
 afterEach(() => server.close())
 
+const SAMPLE_MS = 400
+const LATE_MS = 500
+
+/** As in a process that serves, but for how long it watches and what it calls late. */
+function makeWatched(): FastifyInstance {
+  const watched = { overloadSampleMs: SAMPLE_MS, overloadDelayMs: LATE_MS * 0.8 }
+  return makeServer({ settings: { ...makeDeps().settings, ...watched } })
+}
+
 const block = (ms: number) => {
   for (const end = performance.now() + ms; performance.now() < end; );
 }
@@ -13,26 +22,25 @@ const ask = () =>
 
 describe('a process that is late', () => {
   it('turns nobody away for the time that it took to start', async () => {
-    server = makeServer()
+    server = makeWatched()
     void server.register((_app, _options, done) => {
-      block(2_500)
+      block(2 * LATE_MS)
       done()
     })
     await server.ready()
     for (let i = 0; i < 15; i++) {
       expect((await ask()).json().code).toBe('PERMISSION_DENIED')
-      await new Promise((resolve) => setTimeout(resolve, 100))
+      await new Promise((resolve) => setTimeout(resolve, 40))
     }
   })
 
   it('turns requests away once it serves', async () => {
-    const { settings } = makeDeps()
-    server = makeServer({ settings: { ...settings, overloadSampleMs: 500 } })
+    server = makeWatched()
     await server.ready()
-    await new Promise((resolve) => setTimeout(resolve, 1_100))
+    await new Promise((resolve) => setTimeout(resolve, 2 * SAMPLE_MS + 50))
     // One late turn is averaged away by the quick ones around it; here there are none.
     for (let turn = 0; turn < 3; turn++) {
-      block(2_500)
+      block(LATE_MS)
       await new Promise((resolve) => setImmediate(resolve))
     }
     expect((await ask()).json().detail).toBe('The service is overloaded.')

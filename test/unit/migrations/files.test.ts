@@ -59,13 +59,18 @@ describe('a migration file', () => {
 
   test('with a misspelt directive is refused', () => {
     expect(() => parseMigration('0000_a.sql', '-- freehold: no-transactoin\nSELECT 1')).toThrow(
-      /unknown directive/,
+      expect.objectContaining({ code: 'MIGRATION_MALFORMED', message: expect.stringMatching(/directive/) }),
     )
   })
 
   test('without SQL is refused', () => {
     expect(() =>
       parseMigration('0000_a.sql', '-- Custom SQL migration file, put your code below! --'),
-    ).toThrow(/no statements/)
+    ).toThrow(
+      expect.objectContaining({
+        code: 'MIGRATION_MALFORMED',
+        message: expect.stringMatching(/no statements/),
+      }),
+    )
   })
 })

@@ -1,0 +1,118 @@
+import { once } from 'node:events'
+import { type AddressInfo, connect, type Socket } from 'node:net'
+import { Readable, Writable } from 'node:stream'
+import type { FastifyInstance } from 'fastify'
+import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { createLogger } from '../../../src/logger.ts'
+import { makeDeps, makeServer } from './fakes.ts'
+
+const OPEN = { config: { access: { kind: 'open' } as const } }
+const LENGTH = 'Content-Type: application/json\r\nContent-Length: 1000'
+
+let server: FastifyInstance
+let port: number
+let lines: Record<string, unknown>[]
+let arrived: PromiseWithResolvers<void>
+const sockets: Socket[] = []
+
+beforeEach(async () => {
+  lines = []
+  arrived = Promise.withResolvers()
+  const sink = new Writable({
+    write(chunk, _encoding, done) {
+      for (const line of String(chunk).trimEnd().split('\n')) lines.push(JSON.parse(line))
+      done()
+    },
+  })
+  const settings = { ...makeDeps().settings, requestTimeoutMs: 300 }
+  server = makeServer({ log: createLogger('info', sink), settings }, addRoutes)
+  await server.listen({ port: 0, host: '127.0.0.1' })
+  port = (server.server.address() as AddressInfo).port
+})
+afterEach(async () => {
+  for (const socket of sockets.splice(0)) socket.destroy()
+  await server.close()
+})
+
+function addRoutes(app: FastifyInstance): void {
+  app.get('/stream', OPEN, (_request, reply) => {
+    const stream = new Readable({ read: () => undefined })
+    stream.push('begun')
+    return reply.send(stream)
+  })
+  app.get('/never', OPEN, () => {
+    arrived.resolve()
+    return new Promise(() => undefined)
+  })
+  app.get('/whole', OPEN, async () => ({ whole: true }))
+  app.post('/upload', OPEN, async () => ({}))
+  app.addHook('preParsing', async () => arrived.resolve())
+}
+
+/** Sends a head and waits for what comes back. */
+async function send(head: string, answer?: RegExp): Promise<Socket> {
+  const socket = connect(port, '127.0.0.1')
+  sockets.push(socket)
+  await once(socket, 'connect')
+  socket.write(`${head}\r\n\r\n`)
+  let text = ''
+  socket.on('data', (chunk) => {
+    text += chunk
+  })
+  socket.on('error', () => undefined)
+  if (answer !== undefined) await expect.poll(() => text, { timeout: 10_000 }).toMatch(answer)
+  return socket
+}
+
+const requests = () => lines.filter(({ msg }) => msg === 'request')
+const lineOf = async (path: string) => {
+  await expect.poll(requests, { timeout: 10_000 }).toHaveLength(1)
+  const [line] = requests()
+  expect(line).toMatchObject({ path, durationMs: expect.any(Number), requestId: expect.any(String) })
+  const { method, status, code, aborted } = line ?? {}
+  return { method, status, code, aborted }
+}
+const counted = async () => {
+  const { body } = await server.inject('/metrics')
+  return body.split('\n').filter((line) => /^freehold_http_request_duration_seconds_count/.test(line))
+}
+
+describe('a request has one line', () => {
+  test('when it is answered', async () => {
+    await send('GET /whole HTTP/1.1\r\nHost: x', /whole/)
+    expect(await lineOf('/whole')).toEqual({ method: 'GET', status: 200 })
+  })
+
+  test('when its download is broken off', async () => {
+    const socket = await send('GET /stream HTTP/1.1\r\nHost: x', /begun/)
+    expect(requests()).toEqual([])
+    socket.destroy()
+    expect(await lineOf('/stream')).toEqual({ method: 'GET', status: 200, aborted: true })
+    expect(await counted()).toEqual([expect.stringMatching(/route="\/stream",status="200".* 1$/)])
+  })
+
+  test('when its caller goes away unanswered', async () => {
+    const socket = await send('GET /never HTTP/1.1\r\nHost: x')
+    await arrived.promise
+    socket.destroy()
+    expect(await lineOf('/never')).toEqual({ method: 'GET', status: 499, aborted: true })
+    expect(await counted()).toEqual([expect.stringMatching(/route="\/never",status="499".* 1$/)])
+  })
+
+  test('when its caller goes away in the middle of the body', async () => {
+    const socket = await send(`POST /upload HTTP/1.1\r\nHost: x\r\n${LENGTH}`)
+    await arrived.promise
+    socket.resetAndDestroy()
+    expect(await lineOf('/upload')).toEqual({ method: 'POST', status: 499, aborted: true })
+  })
+
+  test('when its body comes too late', async () => {
+    await send(`POST /upload HTTP/1.1\r\nHost: x\r\n${LENGTH}`, /^HTTP\/1.1 408/)
+    const late = { method: 'POST', status: 408, code: 'VALIDATION_FAILED', aborted: true }
+    expect(await lineOf('/upload')).toEqual(late)
+  })
+})
+
+test('where it listens is told by the gateway alone', () => {
+  expect(lines).toEqual([])
+})

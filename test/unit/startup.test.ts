@@ -1,0 +1,30 @@
+import { describe, expect, test } from 'vitest'
+import { CatalogSealedWithOtherKeyError } from '../../src/catalog/vault.ts'
+import { parseMigration } from '../../src/migrations/files.ts'
+import { refusalIn, SchemaOutdatedError, StartRefusedError } from '../../src/startup.ts'
+
+function thrownBy(fn: () => unknown): unknown {
+  try {
+    return fn()
+  } catch (error) {
+    return error
+  }
+}
+
+describe('a start', () => {
+  test.each([
+    ['ROLE_BYPASSES_RLS', new StartRefusedError('ROLE_BYPASSES_RLS', 'its role is superuser')],
+    ['WRONG_ENCRYPTION_KEY', new CatalogSealedWithOtherKeyError([{ keyId: 'k1', count: 1 }])],
+    ['MIGRATION_MALFORMED', thrownBy(() => parseMigration('0001_a.sql', '-- only words'))],
+  ])('is given up at %s, by that code', (code, error) => {
+    expect(refusalIn(error)).toBeInstanceOf(StartRefusedError)
+    expect(refusalIn(error)).toMatchObject({ code, message: expect.stringMatching(/\w/) })
+  })
+
+  test.each([
+    ['a database that cannot be reached', Object.assign(new Error('connect'), { code: 'ECONNREFUSED' })],
+    ['a schema that somebody else brings up to date', new SchemaOutdatedError('1 migration')],
+  ])('is tried again after %s', (_what, error) => {
+    expect(refusalIn(error)).toBeNull()
+  })
+})
