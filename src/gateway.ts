@@ -1,4 +1,5 @@
 import type { AddressInfo } from 'node:net'
+import { setTimeout as delay } from 'node:timers/promises'
 import type { FastifyInstance } from 'fastify'
 import { sealAudit } from './catalog/audit-chain.ts'
 import type { Route } from './catalog/directory.ts'
@@ -31,6 +32,8 @@ const VALIDATION_CONCURRENCY = 4
 const FIRST_RETRY_MS = 250
 const MAX_RETRY_MS = 5_000
 const CLOSING_TIME_MS = 1_000
+const MAX_LINGER_MS = 1_000
+const LINGER_POLL_MS = 10
 const FLUSH_CRON = '*/30 * * * * *'
 const SEAL_CRON = '15,45 * * * * *'
 const KEYS_CRON = '*/5 * * * * *'
@@ -128,13 +131,28 @@ export class Gateway {
     const { clientKeys, follower, pools, catalogPool, auditTrail, masterKeys } = this.#parts
     // A validation may last longer than the requests do; nobody begins one from here on.
     const workers = [this.#schedule.stop(), this.#validations.stop(), masterKeys.stop()]
-    await Promise.all([this.#server.close(), ...workers])
+    await Promise.all([this.#closeServer(), ...workers])
     await clientKeys.flushLastUsed().catch(() => undefined)
     await auditTrail.flush()
     await pools.close()
     // Last: the other replicas take over our share of the connections when we leave the list.
     await follower.stop()
     await catalogPool.end()
+  }
+
+  /**
+   * Closes idle connections only when they have been silent for a while: a client in the middle of its work may have sent
+   * its next request when we close, and would never learn what became of it. It gets an answer, and with it is told to go.
+   */
+  async #closeServer(): Promise<void> {
+    const { shutdownGraceMs } = this.#options.settings
+    const deadline = performance.now() + Math.min(MAX_LINGER_MS, shutdownGraceMs / 10)
+    while (performance.now() < deadline && (await this.#countConnections()) > 0) await delay(LINGER_POLL_MS)
+    await this.#server.close()
+  }
+
+  #countConnections(): Promise<number> {
+    return new Promise((resolve) => this.#server.server.getConnections((_error, count) => resolve(count)))
   }
 
   async #begin(): Promise<void> {

@@ -195,9 +195,8 @@ function post(url: string, agent: Agent, name: string): Promise<Outcome> {
       })
       answer.on('error', () => resolve('cut off'))
     })
-    // Refused, or on a kept connection that the other side had closed meanwhile: RFC 9112, section 9.3.1, has it sent again.
     call.on('error', (error: NodeJS.ErrnoException) =>
-      resolve(error.code === 'ECONNREFUSED' || call.reusedSocket ? 'never sent' : 'cut off'),
+      resolve(error.code === 'ECONNREFUSED' ? 'never sent' : 'cut off'),
     )
     call.end(JSON.stringify({ name }))
   })

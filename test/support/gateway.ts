@@ -39,7 +39,7 @@ export function environmentOf(stage: Stage, more: Record<string, string> = {}): 
     DATABASE_HOSTS_ALLOWED: '127.0.0.1,::1',
     HEALTH_CHECK_CRON: '* * * * * *',
     PORT: '0',
-    SHUTDOWN_GRACE_SECONDS: '5',
+    SHUTDOWN_GRACE_SECONDS: '1',
     ...more,
   }
 }

@@ -1,0 +1,335 @@
+/** One protection taken away: `find` stands exactly once in `file`, and one of `tests` must fail without it. */
+export interface SeededFault {
+  readonly name: string
+  readonly file: string
+  readonly find: string
+  readonly replace: string
+  readonly tests: readonly string[]
+}
+
+const TENANT_RULES = 'tenant-migrations/0001_isolation.sql'
+const ISOLATION = ['test/guarantees/row-isolation.test.ts', 'test/migrations/isolation-audit.test.ts']
+const SESSION = ['test/pools/tenant-session.test.ts']
+
+const SECRETS: readonly SeededFault[] = [
+  {
+    name: 'sealed values are not bound to their place (no additional data)',
+    file: 'src/crypto/envelope.ts',
+    find: 'header, ...fields, version])',
+    replace: 'header])',
+    tests: ['test/unit/crypto/envelope.test.ts'],
+  },
+  {
+    name: 'sealed values are not bound to the version of their row',
+    file: 'src/crypto/envelope.ts',
+    find: 'header, ...fields, version])',
+    replace: 'header, ...fields])',
+    tests: ['test/unit/crypto/envelope.test.ts'],
+  },
+  {
+    name: 'a short key is padded',
+    file: 'src/crypto/key-source.ts',
+    find: 'if (bytes.length !== KEY_BYTES) throw',
+    replace: 'if (bytes.length > KEY_BYTES) throw',
+    tests: ['test/unit/crypto/key-source.test.ts'],
+  },
+  {
+    name: 'a secret can be printed',
+    file: 'src/lib/secret.ts',
+    find: "toJSON(): string {\n    return '[secret]'",
+    replace: 'toJSON(): string {\n    return this.#text',
+    tests: ['test/unit/lib/secret.test.ts'],
+  },
+  {
+    name: 'a password is said in clear to a server that has not proven who it is',
+    file: 'src/lib/pg.ts',
+    find: 'if (config.trustsServer !== true) {',
+    replace: 'if (config.trustsServer === null) {',
+    tests: ['test/faults/registration.test.ts'],
+  },
+]
+
+const ISOLATION_FAULTS: readonly SeededFault[] = [
+  {
+    name: 'row-level security is not forced',
+    file: TENANT_RULES,
+    find: "  EXECUTE pg_catalog.format('ALTER TABLE %s FORCE ROW LEVEL SECURITY', p_table);\n",
+    replace: '',
+    tests: ISOLATION,
+  },
+  {
+    name: 'policies do not check what is written',
+    file: TENANT_RULES,
+    find: 'FOR ALL USING (%2$s) WITH CHECK (%2$s)',
+    replace: 'FOR ALL USING (%2$s) WITH CHECK (true)',
+    tests: ISOLATION,
+  },
+  {
+    name: 'the tenant of a session outlives its transaction',
+    file: TENANT_RULES,
+    find: "set_config('app.tenant_id', p_tenant::pg_catalog.text, true)",
+    replace: "set_config('app.tenant_id', p_tenant::pg_catalog.text, false)",
+    tests: [...SESSION, ...ISOLATION],
+  },
+  {
+    name: 'a tenant is entered at any epoch (no generation check)',
+    file: TENANT_RULES,
+    find: 'IF (v_epoch OPERATOR(pg_catalog.=) p_epoch) IS NOT TRUE THEN',
+    replace: 'IF false THEN',
+    tests: SESSION,
+  },
+  {
+    name: 'a fence is not respected',
+    file: TENANT_RULES,
+    find: "IF (v_state OPERATOR(pg_catalog.=) 'open') IS NOT TRUE THEN",
+    replace: 'IF false THEN',
+    tests: SESSION,
+  },
+  {
+    name: 'a tenant is entered where it does not live (no stamp)',
+    file: TENANT_RULES,
+    find: 'IF NOT FOUND THEN',
+    replace: 'IF false THEN',
+    tests: SESSION,
+  },
+  {
+    name: 'a role that bypasses row-level security may serve',
+    file: 'src/health/checks.ts',
+    find: "if ((await findRoleViolations(client)).length > 0) throw new CheckFailure('ROLE_BYPASSES_RLS')",
+    replace: '',
+    tests: ['test/faults/registration.test.ts'],
+  },
+  {
+    name: "another tenant's database is accepted",
+    file: 'src/health/checks.ts',
+    find: "if (rows.some((row) => row.tenant_id !== tenantId)) throw new CheckFailure('BELONGS_TO_ANOTHER_TENANT')",
+    replace: '',
+    tests: ['test/faults/registration.test.ts'],
+  },
+  {
+    name: "the catalog's own database is accepted as a tenant's",
+    file: 'src/health/checks.ts',
+    find: 'if (options.forbidden.some((other) => isSame(identity, other)))',
+    replace: 'if (options.forbidden.length > 1_000)',
+    tests: ['test/faults/registration.test.ts'],
+  },
+]
+
+const CONNECTIONS: readonly SeededFault[] = [
+  {
+    name: 'a connection of unknown state serves the next request',
+    file: 'src/pools/tenant-pool.ts',
+    find: 'broken = !keep(error)',
+    replace: 'broken = false',
+    tests: ['test/faults/killed-backends.test.ts', ...SESSION],
+  },
+  {
+    name: 'an open transaction is given back',
+    file: 'src/pools/tenant-session.ts',
+    find: "return this.#mode === 'idle' || this.#mode === 'done'",
+    replace: 'return true',
+    tests: SESSION,
+  },
+  {
+    name: 'an idle connection that dies ends the process',
+    file: 'src/lib/pg.ts',
+    find: "pool.on('error', () => undefined)",
+    replace: '',
+    tests: ['test/faults/killed-backends.test.ts'],
+  },
+  {
+    name: 'a pool is closed under those who use it (no lease)',
+    file: 'src/lib/lease-cache.ts',
+    find: 'if (entry.leases === 0) this.#finish(entry)',
+    replace: 'if (entry.leases >= 0) this.#finish(entry)',
+    tests: ['test/unit/lib/lease-cache.test.ts'],
+  },
+  {
+    name: 'one connection more than the limit',
+    file: 'src/pools/budget.ts',
+    find: 'if (this.#open >= this.#limits.max ||',
+    replace: 'if (this.#open > this.#limits.max ||',
+    tests: ['test/unit/pools/budget.test.ts'],
+  },
+  {
+    name: 'a permit comes back before its socket is closed',
+    file: 'src/pools/tenant-pool.ts',
+    find: "this.once('end', givePermit)",
+    replace: "this.once('connect', givePermit)",
+    tests: ['test/faults/killed-backends.test.ts', 'test/faults/shared-budget.test.ts'],
+  },
+  {
+    name: 'a replica takes its part before the others have let go of it',
+    file: 'src/catalog/replicas.ts',
+    find: 'Math.min(this.#partAmong(others), free)',
+    replace: 'this.#partAmong(others)',
+    tests: ['test/catalog/replicas.test.ts'],
+  },
+  {
+    name: 'an answer without end is listened to',
+    file: 'src/lib/pg.ts',
+    find: 'if (received <= maxBytes) return',
+    replace: 'return',
+    tests: ['test/pools/guarded-client.test.ts'],
+  },
+]
+
+const COHERENCE: readonly SeededFault[] = [
+  {
+    name: 'a route that was overtaken while it was read is kept (no generation)',
+    file: 'src/catalog/directory.ts',
+    find: 'return cleared || invalidated.has(route.tenantId)',
+    replace: 'return false',
+    tests: ['test/unit/catalog/directory.test.ts'],
+  },
+  {
+    name: 'known routes serve for ever without the catalog',
+    file: 'src/catalog/directory.ts',
+    find: 'return now - Math.max(entry.loadedAt, this.#confirmedAt) <= this.#options.maxStalenessMs',
+    replace: 'return true',
+    tests: ['test/unit/catalog/directory.test.ts'],
+  },
+  {
+    name: 'changes are numbered without a lock',
+    file: 'src/catalog/changes.ts',
+    find: 'select pg_advisory_xact_lock(',
+    replace: 'select abs(',
+    tests: ['test/catalog/changes.test.ts'],
+  },
+  {
+    name: 'nobody reads the log of changes unless notified',
+    file: 'src/catalog/changes.ts',
+    find: 'setTimeout(() => this.#woken.resolve(), waitMs)',
+    replace: 'setTimeout(() => undefined, waitMs)',
+    tests: ['test/catalog/changes.test.ts', 'test/faults/replicas.test.ts'],
+  },
+  {
+    name: 'work whose claim has gone to another replica still counts',
+    file: 'src/catalog/database-claims.ts',
+    find: 'return and(eq(table.id, id), eq(table.rowVersion, rowVersion), owner)',
+    replace: 'return eq(table.id, id)',
+    tests: ['test/catalog/databases.test.ts'],
+  },
+  {
+    name: 'an entry is claimed by two replicas',
+    file: 'src/catalog/database-claims.ts',
+    find: '<= now()`, unclaimed)',
+    replace: '<= now()`)',
+    tests: ['test/catalog/databases.test.ts'],
+  },
+]
+
+const IDENTITY: readonly SeededFault[] = [
+  {
+    name: "a tenant's key verifies tokens of another tenant",
+    file: 'src/identity/token-form.ts',
+    find: 'if (tenantId !== undefined && tenantId !== owner.tenantId) throw',
+    replace: 'if (tenantId !== undefined && owner.tenantId === undefined) throw',
+    tests: ['test/unit/identity/tokens.test.ts'],
+  },
+  {
+    name: 'a token whose header names another algorithm is looked at',
+    file: 'src/identity/tokens.ts',
+    find: "if (key.algorithm !== alg) throw new TokenFault('wrong algorithm')",
+    replace: '',
+    tests: ['test/unit/identity/tokens.test.ts', 'test/http/token-matrix.test.ts'],
+  },
+  {
+    name: 'tokens that were called back are taken',
+    file: 'src/identity/tokens.ts',
+    find: 'return this.#options.isVoid?.(identity) === true',
+    replace: 'return false',
+    tests: ['test/unit/identity/tokens.test.ts', 'test/http/revocations.test.ts'],
+  },
+  {
+    name: 'a refresh token used twice revokes nothing',
+    file: 'src/identity/sessions.ts',
+    find: '  await revokeFamily(session, known.familyId)\n  return known.userId',
+    replace: '  return known.userId',
+    tests: ['test/http/sessions.test.ts'],
+  },
+  {
+    name: 'no hash is computed for an unknown user',
+    file: 'src/identity/passwords.ts',
+    find: 'const matches = await this.#inTurn(share, () => this.check(usable ?? this.#dummyHash, input))',
+    replace:
+      'const matches = usable !== null && (await this.#inTurn(share, () => this.check(usable, input)))',
+    tests: ['test/unit/identity/passwords.test.ts'],
+  },
+  {
+    name: 'X-Tenant-Code is not compared with the credential',
+    file: 'src/http/gates.ts',
+    find: 'if (contradicted || route.tenantId !== principal.tenantId)',
+    replace: 'if (contradicted && route.tenantId === principal.tenantId)',
+    tests: ['test/unit/http/pipeline.test.ts', 'test/guarantees/one-tenant-a-request.test.ts'],
+  },
+  {
+    name: 'whoever names a descendant may act for it',
+    file: 'src/http/act-for.ts',
+    find: "if (!principal.permissions.has(ACT)) throw fail('CROSS_TENANT_ACCESS')",
+    replace: '',
+    tests: ['test/http/acting.test.ts'],
+  },
+  {
+    name: 'a security header that stands twice is not refused',
+    file: 'src/http/request-headers.ts',
+    find: 'if ((seen & bit) !== 0) throw',
+    replace: 'if (seen > 99) throw',
+    tests: ['test/unit/http/pipeline.test.ts', 'test/http/credentials.test.ts'],
+  },
+  {
+    name: 'a route needs no permission',
+    file: 'src/http/gates.ts',
+    find: 'if (permission !== null && !principal.permissions.has(permission)) {',
+    replace: 'if (permission === undefined) {',
+    tests: ['test/unit/http/pipeline.test.ts', 'test/http/credentials.test.ts'],
+  },
+]
+
+const DATA: readonly SeededFault[] = [
+  {
+    name: "a cursor is good for another tenant's list",
+    file: 'src/data/cursor.ts',
+    find: 'JSON.stringify([tenantId, resource, sort, filters])',
+    replace: 'JSON.stringify([resource, sort, filters])',
+    tests: ['test/unit/data/cursor.test.ts'],
+  },
+  {
+    name: 'an idempotency key answers another request',
+    file: 'src/data/idempotency.ts',
+    find: "if (fingerprint !== (await ticket.fingerprint(null))) throw fail('IDEMPOTENCY_MISMATCH')",
+    replace: '',
+    tests: ['test/http/idempotency.test.ts'],
+  },
+  {
+    name: 'a name that stands twice in a body is not refused',
+    file: 'src/http/json-body.ts',
+    find: 'if (walk.names !== countNames(text))',
+    replace: 'if (walk.names > countNames(text))',
+    tests: ['test/unit/http/json-body.test.ts'],
+  },
+  {
+    name: 'a connection string may carry parameters of its own',
+    file: 'src/lib/connection-string.ts',
+    find: "refuse('PARAMETER_UNKNOWN')",
+    replace: 'continue',
+    tests: ['test/unit/lib/connection-string.test.ts'],
+  },
+  {
+    name: 'the metadata address may be listed',
+    file: 'src/health/egress.ts',
+    find: "if (kind === 'forbidden') return false",
+    replace: '',
+    tests: ['test/unit/health/egress.test.ts'],
+  },
+]
+
+/** Every protection that is worth a line of its own. A test holds that each `find` still stands where it says. */
+export const SEEDED_FAULTS: readonly SeededFault[] = [
+  ...SECRETS,
+  ...ISOLATION_FAULTS,
+  ...CONNECTIONS,
+  ...COHERENCE,
+  ...IDENTITY,
+  ...DATA,
+]
