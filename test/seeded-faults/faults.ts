@@ -125,7 +125,7 @@ const CONNECTIONS: readonly SeededFault[] = [
   },
   {
     name: 'an open transaction is given back',
-    file: 'src/pools/tenant-session.ts',
+    file: 'src/pools/tenant-transaction.ts',
     find: "return this.#mode === 'idle' || this.#mode === 'done'",
     replace: 'return true',
     tests: SESSION,
@@ -154,8 +154,8 @@ const CONNECTIONS: readonly SeededFault[] = [
   {
     name: 'a permit comes back before its socket is closed',
     file: 'src/pools/tenant-pool.ts',
-    find: "this.once('end', givePermit)",
-    replace: "this.once('connect', givePermit)",
+    find: "client.once('end', () => {",
+    replace: "client.once('connect', () => {",
     tests: ['test/faults/killed-backends.test.ts', 'test/faults/shared-budget.test.ts'],
   },
   {
@@ -171,6 +171,61 @@ const CONNECTIONS: readonly SeededFault[] = [
     find: 'if (received <= maxBytes) return',
     replace: 'return',
     tests: ['test/pools/guarded-client.test.ts'],
+  },
+]
+
+const OUTCOMES: readonly SeededFault[] = [
+  {
+    name: 'a write whose answer was lost is made a second time',
+    file: 'src/pools/tenant-session.ts',
+    find: "return isRead && (code === undefined || isLost(error)) ? 'again' : 'final'",
+    replace: "return code === undefined || isLost(error) ? 'again' : 'final'",
+    tests: ['test/pools/outcome.test.ts', 'test/faults/outcome-unknown.test.ts'],
+  },
+  {
+    name: 'a lost answer to COMMIT is told as a failure',
+    file: 'src/lib/outcome.ts',
+    find: "throw isRefused ? error : fail('OUTCOME_UNKNOWN', { cause: error })",
+    replace: 'throw error',
+    tests: ['test/pools/outcome.test.ts', 'test/faults/outcome-unknown.test.ts'],
+  },
+  {
+    name: 'a dead server is tried without a pause',
+    file: 'src/lib/breaker.ts',
+    find: 'this.#openUntil = this.hasFailed ? Math.max(this.#openUntil, until) : until',
+    replace: 'this.#openUntil = 0 * until',
+    tests: ['test/unit/lib/breaker.test.ts', 'test/faults/dead-server.test.ts'],
+  },
+  {
+    name: 'a wrong password is said again and again',
+    file: 'src/pools/breakers.ts',
+    find: 'if (beyond < 0) passage.failed(error)',
+    replace: 'if (beyond < 1e9) passage.failed(error)',
+    tests: ['test/unit/pools/breakers.test.ts', 'test/faults/dead-server.test.ts'],
+  },
+]
+
+const ROTATION: readonly SeededFault[] = [
+  {
+    name: 'a key wrapped anew replaces whatever stands there (no compare-and-swap)',
+    file: 'src/catalog/key-rotations.ts',
+    find: 'where d.id = anew.id and d.row_version = anew.row_version',
+    replace: 'where d.id = anew.id',
+    tests: ['test/catalog/key-rotations.test.ts'],
+  },
+  {
+    name: 'a key is retired while rows need it',
+    file: 'src/catalog/vault.ts',
+    find: 'if (missing.length > 0) throw',
+    replace: 'if (missing.length > 1e6) throw',
+    tests: ['test/catalog/vault.test.ts'],
+  },
+  {
+    name: 'a rotation begins while a replica seals under another key',
+    file: 'src/catalog/key-rotations.ts',
+    find: 'if (others.length > 0) return others',
+    replace: '',
+    tests: ['test/catalog/key-rotations.test.ts'],
   },
 ]
 
@@ -329,6 +384,8 @@ export const SEEDED_FAULTS: readonly SeededFault[] = [
   ...SECRETS,
   ...ISOLATION_FAULTS,
   ...CONNECTIONS,
+  ...OUTCOMES,
+  ...ROTATION,
   ...COHERENCE,
   ...IDENTITY,
   ...DATA,
