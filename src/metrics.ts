@@ -19,6 +19,7 @@ export class Metrics {
   readonly #requests: Histogram<'method' | 'route' | 'status'>
   readonly #validations: Counter<'outcome'>
   readonly #transitions: Counter<'from' | 'to'>
+  readonly #mismatches: Counter
 
   constructor() {
     const registers = [this.#registry]
@@ -42,6 +43,11 @@ export class Metrics {
       labelNames: ['from', 'to'],
       registers,
     })
+    this.#mismatches = new Counter({
+      name: 'freehold_identity_mismatches_total',
+      help: 'Connections refused because they led to another database than the one that was validated',
+      registers,
+    })
   }
 
   /** `route` is the template (`/api/v1/places/:id`), never the path that was asked for. */
@@ -55,6 +61,10 @@ export class Metrics {
 
   countTransition(from: string, to: string): void {
     this.#transitions.inc({ from, to })
+  }
+
+  countIdentityMismatch(): void {
+    this.#mismatches.inc()
   }
 
   /** Reads the gauges from `read` whenever they are asked for. To be called once. */

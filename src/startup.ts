@@ -1,9 +1,10 @@
-import { type PhysicalIdentity, readIdentity } from './health/checks.ts'
+import { readIdentity } from './lib/database-identity.ts'
 import {
   type ConnectionLimits,
   connectClient,
   databaseError,
   errorCode,
+  type PhysicalIdentity,
   type ServerAddress,
 } from './lib/pg.ts'
 import { applyMigrations } from './migrations/apply.ts'

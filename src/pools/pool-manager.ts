@@ -17,6 +17,16 @@ export interface PoolManagerOptions {
   readonly sharedPoolSize: number
   /** The address of a dedicated database; the password is opened from the catalog when the first connection asks for it. */
   readonly addressOf: (database: RouteDatabase, tenantId: string) => ServerAddress
+  readonly onMismatch?: (mismatch: Mismatch) => void
+}
+
+/** A new connection led to another database than the one that was validated, and was destroyed unused. */
+export interface Mismatch {
+  /** Both null for the shared database. */
+  readonly tenantId: string | null
+  readonly databaseId: string | null
+  /** False while it has been so since it was last told. */
+  readonly isNews: boolean
 }
 
 const SHARED_KEY = 'shared'
@@ -28,7 +38,7 @@ const FIRST_RETRY_MS = 500
 const MAX_RETRY_MS = 15_000
 
 /**
- * One pool for each (database, version of its entry), opened by the first request that needs it and held by leases.
+ * One pool for each (database, version of its entry, identity), opened by the first request that needs it and held by leases.
  * The LRU bounds the pools, the budget bounds the connections of all of them.
  */
 export class PoolManager {
@@ -66,6 +76,8 @@ export class PoolManager {
 
   /** Milliseconds of one round trip to the shared database. @throws as `run` */
   async pingShared(): Promise<number> {
+    // Before the start has found out which database it is, none is the right one; that is no failure of the server.
+    if (this.#options.shared.expected?.() === null) throw fail('TENANT_DATABASE_UNAVAILABLE')
     const lease = this.#pools.acquire(SHARED_KEY, () => this.#createPool(null, ''))
     const begun = performance.now()
     try {
@@ -79,9 +91,14 @@ export class PoolManager {
     }
   }
 
-  /** Closes the pool of an entry that no route leads to any more, after those who use it. */
-  retire(databaseId: string, version: number): void {
-    this.#pools.evict(dedicatedKey(databaseId, version))
+  /**
+   * Closes the pool of a database that no route leads to any more, and resolves when those who use it are done; who only
+   * waits is sent on.
+   */
+  retire(database: RouteDatabase): Promise<void> {
+    const key = keyOf(database)
+    this.#pools.peek(key)?.dismiss()
+    return this.#pools.evict(key)
   }
 
   /** True if the last attempts to reach where the route leads have failed, so that requests are refused for a while. */
@@ -128,16 +145,19 @@ export class PoolManager {
       acquireTimeoutMs,
       budget: this.budget,
       breaker: new Breaker({ firstDelayMs: FIRST_RETRY_MS, maxDelayMs: MAX_RETRY_MS }),
+      onMismatch: (isNews) => {
+        const whose = database === null ? null : tenantId
+        this.#options.onMismatch?.({ tenantId: whose, databaseId: database?.id ?? null, isNews })
+      },
     })
   }
 }
 
-function dedicatedKey(databaseId: string, version: number): string {
-  return `${databaseId}:${version}`
-}
-
+/** The identity is part of it: another database that an operator has accepted in the old one's place is another. */
 function keyOf(database: RouteDatabase | null): string {
-  return database === null ? SHARED_KEY : dedicatedKey(database.id, database.version)
+  if (database === null) return SHARED_KEY
+  const { id, version, databaseOid, systemIdentifier } = database
+  return `${id}:${version}:${databaseOid}@${systemIdentifier}`
 }
 
 /** The database a route leads to; null is the shared one. @throws PublicError if it may not be used now */

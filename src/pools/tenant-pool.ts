@@ -2,8 +2,10 @@ import type pg from 'pg'
 import type Pool from 'pg-pool'
 import { fail } from '../errors.ts'
 import type { Breaker } from '../lib/breaker.ts'
+import { assertIdentity, IdentityMismatchError } from '../lib/database-identity.ts'
 import { createPool, GuardedClient, type PoolLimits, type ServerAddress } from '../lib/pg.ts'
 import type { Bidder, ConnectionBudget } from './budget.ts'
+import { RouteChangedError } from './heading.ts'
 
 export interface TenantPoolOptions {
   readonly address: ServerAddress
@@ -11,6 +13,8 @@ export interface TenantPoolOptions {
   readonly acquireTimeoutMs: number
   readonly budget: ConnectionBudget
   readonly breaker: Breaker
+  /** Told of each new connection that led to another database; `isNews` is true for the first since one led to ours. */
+  readonly onMismatch?: (isNews: boolean) => void
 }
 
 interface Waiter {
@@ -33,11 +37,16 @@ export class TenantPool implements Bidder {
   #claimed = 0
   /** Permits counted for connections that pg-pool has not begun to open yet. */
   #permits = 0
+  /** The last new connection led to another database. */
+  #isMisled = false
 
   constructor(options: TenantPoolOptions) {
     this.#options = options
     this.server = `${options.address.host}:${options.address.port}`
-    this.#pool = createPool(options.address, options.limits, this.#countedClient())
+    this.#pool = createPool(options.address, options.limits, {
+      Client: this.#countedClient(),
+      ...(options.address.expected !== undefined && { verify: (client) => this.#verify(client) }),
+    })
   }
 
   /** Connections open or being opened, and requests waiting for one. */
@@ -68,6 +77,11 @@ export class TenantPool implements Bidder {
     } finally {
       this.#giveBack(client, broken)
     }
+  }
+
+  /** Sends away those who wait for a connection: the way leads elsewhere, and they need not wait for the end of this one. */
+  dismiss(): void {
+    for (const waiter of this.#waiters.splice(0)) this.#settle(waiter, new RouteChangedError())
   }
 
   /** Ends all connections. Call only when nobody runs on the pool any more. */
@@ -154,6 +168,24 @@ export class TenantPool implements Bidder {
         this.#pulse()
       },
     )
+  }
+
+  /**
+   * A connection stays with its database, whatever becomes of the name; what a new one leads to has to be asked. The stamp
+   * inside is not enough: a copy has it too.
+   */
+  async #verify(client: pg.ClientBase): Promise<void> {
+    const { address, limits, onMismatch } = this.#options
+    try {
+      await assertIdentity(client, address.expected?.() ?? null, { timeoutMs: limits.connectTimeoutMs })
+      this.#isMisled = false
+    } catch (error) {
+      if (error instanceof IdentityMismatchError) {
+        onMismatch?.(!this.#isMisled)
+        this.#isMisled = true
+      }
+      throw error
+    }
   }
 
   /** With no connection and an open breaker nothing will ever be given back: answer now. */
