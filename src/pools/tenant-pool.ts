@@ -3,7 +3,7 @@ import type Pool from 'pg-pool'
 import { fail } from '../errors.ts'
 import type { Breaker } from '../lib/breaker.ts'
 import { assertIdentity, IdentityMismatchError } from '../lib/database-identity.ts'
-import { createPool, GuardedClient, type PoolLimits, type ServerAddress } from '../lib/pg.ts'
+import { createPool, databaseError, GuardedClient, type PoolLimits, type ServerAddress } from '../lib/pg.ts'
 import type { Bidder, ConnectionBudget } from './budget.ts'
 import { RouteChangedError } from './heading.ts'
 
@@ -21,7 +21,15 @@ interface Waiter {
   readonly resolve: (client: pg.PoolClient) => void
   readonly reject: (error: Error) => void
   readonly timer: NodeJS.Timeout
+  /** How many connections were cut off that were opened while it came next. */
+  cutOffs: number
 }
+
+/** A connection was there, and gone before it was of use. Says nothing of whether the next one can be had. */
+class CutOffError extends Error {}
+
+const MAX_CUT_OFFS = 2
+const CONNECTION_ENDED = /^(?:57P0|08)/
 
 /**
  * The connections to one tenant database. pg-pool keeps them; this class decides who gets one: an idle one at once,
@@ -45,7 +53,9 @@ export class TenantPool implements Bidder {
     this.server = `${options.address.host}:${options.address.port}`
     this.#pool = createPool(options.address, options.limits, {
       Client: this.#countedClient(),
-      ...(options.address.expected !== undefined && { verify: (client) => this.#verify(client) }),
+      ...(options.address.expected !== undefined && {
+        verify: (client) => this.#verify(client as GuardedClient),
+      }),
     })
   }
 
@@ -126,7 +136,7 @@ export class TenantPool implements Bidder {
     if (this.#options.breaker.isOpen && this.#pool.totalCount === 0) throw fail('TENANT_DATABASE_UNAVAILABLE')
     return new Promise((resolve, reject) => {
       const timer = setTimeout(() => this.#expire(waiter), this.#options.acquireTimeoutMs)
-      const waiter: Waiter = { resolve, reject, timer }
+      const waiter: Waiter = { resolve, reject, timer, cutOffs: 0 }
       this.#waiters.push(waiter)
       this.#pulse()
     })
@@ -162,19 +172,32 @@ export class TenantPool implements Bidder {
       (error: Error) => {
         this.#opening -= 1
         this.#returnUnusedPermits()
-        this.#options.breaker.failed()
-        const waiter = this.#waiters.shift()
-        if (waiter !== undefined) this.#settle(waiter, fail('TENANT_DATABASE_UNAVAILABLE', { cause: error }))
+        const wasCutOff = error instanceof CutOffError
+        if (wasCutOff) this.#options.breaker.succeeded()
+        else this.#options.breaker.failed()
+        this.#disappoint(error, wasCutOff)
         this.#pulse()
       },
     )
+  }
+
+  /** Whoever came next is told why there is no connection, unless it may just as well wait for another one. */
+  #disappoint(cause: Error, mayWait: boolean): void {
+    const waiter = this.#waiters[0]
+    if (waiter === undefined) return
+    if (mayWait && waiter.cutOffs < MAX_CUT_OFFS) {
+      waiter.cutOffs += 1
+      return
+    }
+    this.#waiters.shift()
+    this.#settle(waiter, fail('TENANT_DATABASE_UNAVAILABLE', { cause }))
   }
 
   /**
    * A connection stays with its database, whatever becomes of the name; what a new one leads to has to be asked. The stamp
    * inside is not enough: a copy has it too.
    */
-  async #verify(client: pg.ClientBase): Promise<void> {
+  async #verify(client: GuardedClient): Promise<void> {
     const { address, limits, onMismatch } = this.#options
     try {
       await assertIdentity(client, address.expected?.() ?? null, { timeoutMs: limits.connectTimeoutMs })
@@ -184,7 +207,7 @@ export class TenantPool implements Bidder {
         onMismatch?.(!this.#isMisled)
         this.#isMisled = true
       }
-      throw error
+      throw wasCutOff(client, error) ? new CutOffError('cut off', { cause: error }) : error
     }
   }
 
@@ -261,4 +284,11 @@ export class TenantPool implements Bidder {
     }
     return CountedClient as unknown as typeof GuardedClient
   }
+}
+
+/** False where the server said why it does not answer, and where it said nothing at all. */
+function wasCutOff(client: GuardedClient, error: unknown): boolean {
+  if (error instanceof IdentityMismatchError || client.isOwedAnAnswer) return false
+  const code = databaseError(error)?.code
+  return code === undefined || CONNECTION_ENDED.test(code)
 }
