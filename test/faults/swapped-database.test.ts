@@ -12,7 +12,13 @@ import {
   uniqueName,
   urlFor,
 } from '../support/database.ts'
-import { createStage, startGateway, type TestGateway, type TestTenant } from '../support/gateway.ts'
+import {
+  createStage,
+  type Stage,
+  startGateway,
+  type TestGateway,
+  type TestTenant,
+} from '../support/gateway.ts'
 import { moveIn, withClient } from '../support/tenant-database.ts'
 import { Bystander, expectUnavailable, makePlace, PLACES, register } from './support.ts'
 
@@ -274,39 +280,64 @@ describe('a copy in the place of the original', () => {
   )
 })
 
-describe('a copy in the place of the shared database', () => {
+describe('where no health round has noticed anything yet', () => {
+  let stage: Stage
+  let third: TestGateway
+  beforeAll(async () => {
+    stage = await createStage()
+    third = await startGateway(stage, { HEALTH_CHECK_CRON: '0 0 1 1 *' })
+  })
+  afterAll(() => third?.close())
+  const ownUrl = async () => urlFor({ role, database: await createDatabase({ owner: role.name }) })
+
   test(
-    'serves nobody, while a dedicated one goes on, and heals when the original is back',
+    'a copy of the shared database serves nobody, while a dedicated one goes on, and heals',
     async () => {
-      const stage = await createStage()
-      const third = await startGateway(stage)
-      try {
-        const shared = new URL(stage.sharedUrl).pathname.slice(1)
-        const [ana, ben] = [await third.createTenant(), await third.createTenant()]
-        await makePlace(third, ana, 'Kept')
-        const url = urlFor({ role, database: await createDatabase({ owner: role.name }) })
-        await register({ caller: third, tenantId: ben.id, url })
-        const neighbour = new Bystander(third, ben)
-        const aside = uniqueName()
-        await rename(shared, aside)
-        await copyTo(aside, shared, ana.id)
-        const before = await contentOf(shared)
-        const list = () => third.call('GET', PLACES, { token: ana.token })
-        for (let n = 0; n < 20; n += 1) {
-          expectUnavailable(await list(), 'TENANT_DATABASE_UNAVAILABLE')
-          const written = await third.call('POST', PLACES, { token: ana.token, body: { name: 'Astray' } })
-          expectUnavailable(written, 'TENANT_DATABASE_UNAVAILABLE')
-        }
-        await expect.poll(() => alarms(third, null), { timeout: 20_000 }).toBe(1)
-        expect(await contentOf(shared)).toEqual(before)
-        await query(superuserUrl(), `DROP DATABASE "${shared}" WITH (FORCE)`)
-        await rename(aside, shared)
-        const names = async () => (await list()).body.data?.map(({ name }: { name: string }) => name)
-        await expect.poll(names, { timeout: 20_000 }).toEqual(['Kept'])
-        await neighbour.expectUndisturbed()
-      } finally {
-        await third.close()
+      const shared = new URL(stage.sharedUrl).pathname.slice(1)
+      const [ana, ben] = [await third.createTenant(), await third.createTenant()]
+      await makePlace(third, ana, 'Kept')
+      await register({ caller: third, tenantId: ben.id, url: await ownUrl() })
+      const neighbour = new Bystander(third, ben)
+      const aside = uniqueName()
+      await rename(shared, aside)
+      await copyTo(aside, shared, ana.id)
+      const before = await contentOf(shared)
+      const list = () => third.call('GET', PLACES, { token: ana.token })
+      for (let n = 0; n < 20; n += 1) {
+        expectUnavailable(await list(), 'TENANT_DATABASE_UNAVAILABLE')
+        const written = await third.call('POST', PLACES, { token: ana.token, body: { name: 'Astray' } })
+        expectUnavailable(written, 'TENANT_DATABASE_UNAVAILABLE')
       }
+      const alarmed = async () => {
+        expectUnavailable(await list(), 'TENANT_DATABASE_UNAVAILABLE')
+        return alarms(third, null)
+      }
+      await expect.poll(alarmed, { timeout: 20_000 }).toBe(1)
+      expect(await contentOf(shared)).toEqual(before)
+      await query(superuserUrl(), `DROP DATABASE "${shared}" WITH (FORCE)`)
+      await rename(aside, shared)
+      const names = async () => (await list()).body.data?.map(({ name }: { name: string }) => name)
+      await expect.poll(names, { timeout: 20_000 }).toEqual(['Kept'])
+      await neighbour.expectUndisturbed()
+    },
+    SLOW,
+  )
+
+  test(
+    'nobody is moved out of a copy: what it holds need not be what the tenant has',
+    async () => {
+      const tenant = await third.createTenant()
+      const home = await ownUrl()
+      await register({ caller: third, tenantId: tenant.id, url: home })
+      const [name, aside] = [new URL(home).pathname.slice(1), uniqueName()]
+      await rename(name, aside)
+      await query(superuserUrl(), `CREATE DATABASE "${name}" OWNER "${role.name}" TEMPLATE "${aside}"`)
+      const before = await contentOf(name)
+      const { status, database, candidate } = await third.registerDatabase(tenant.id, await ownUrl())
+      expect({ status, database }).toEqual({ status: 'active', database: name })
+      expect(candidate).toMatchObject({ status: 'active', moveRequired: true, lastError: null })
+      expect(await contentOf(name)).toEqual(before)
+      expect(await contentOf(candidate.database)).toMatchObject({ users: '0', residence: null })
     },
     SLOW,
   )
