@@ -1,7 +1,9 @@
+import { setTimeout as delay } from 'node:timers/promises'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { createDatabase, createRole, dropAll, query, superuserUrl, urlFor } from '../support/database.ts'
 import { type Answer, type Caller, createStage, type Stage, type TestTenant } from '../support/gateway.ts'
 import type { GatewayProcess } from '../support/gateway-process.ts'
+import { withClient } from '../support/tenant-database.ts'
 import { Wiretap } from '../support/wiretap.ts'
 import { makePlace, PLACES, register, startProcess } from './support.ts'
 
@@ -197,6 +199,31 @@ describe('another connection string, put in under load', () => {
     },
     SLOW,
   )
+})
+
+describe('a database that is taken away', () => {
+  test('is so for every gateway when the answer comes', async () => {
+    const tenant = await one.createTenant()
+    const role = await createRole()
+    const url = urlFor({ role, database: await createDatabase({ owner: role.name }) })
+    await register({ caller: one, tenantId: tenant.id, url })
+    const catalog = superuserUrl(new URL(stage.catalogUrl).pathname.slice(1))
+    const removing = await withClient(catalog, async (client) => {
+      // Nobody can write down how far it is.
+      await client.query('BEGIN')
+      await client.query('SELECT FROM replicas FOR UPDATE')
+      const answer = other.operator('DELETE', `/tenants/${tenant.id}/database`)
+      expect(await Promise.race([answer, delay(500, 'not yet')])).toBe('not yet')
+      await client.query('COMMIT')
+      return { answer }
+    })
+    expect((await removing.answer).status).toBe(204)
+    const lags = 'applied_seq < (SELECT max(seq) FROM catalog_changes WHERE tenant_id = $1)'
+    expect(await query(catalog, `SELECT FROM replicas WHERE ${lags}`, [tenant.id])).toEqual([])
+    for (const caller of [one, other]) {
+      expect((await caller.call('GET', PLACES, { token: tenant.token })).status).toBe(200)
+    }
+  })
 })
 
 describe('a tenant that is made INACTIVE under load', () => {
