@@ -4,7 +4,6 @@ import type { FastifyInstance } from 'fastify'
 import { sealAudit } from './catalog/audit-chain.ts'
 import type { Route } from './catalog/directory.ts'
 import { CursorCodec } from './data/cursor.ts'
-import type { PhysicalIdentity } from './health/checks.ts'
 import { HealthMonitor } from './health/monitor.ts'
 import type { HttpDeps } from './http/deps.ts'
 import { createServer } from './http/server.ts'
@@ -12,12 +11,13 @@ import { LoginLimiter } from './identity/login-limiter.ts'
 import { LoginTurns } from './identity/login-turns.ts'
 import { Schedule } from './jobs/schedule.ts'
 import { Worker } from './jobs/worker.ts'
+import type { PhysicalIdentity } from './lib/pg.ts'
 import { RateLimiter } from './lib/rate-limiter.ts'
 import { type Migration, migrationsFolder, readMigrations } from './migrations/files.ts'
 import { createOperations } from './operations/desk.ts'
 import type { Operations } from './operations/operations.ts'
 import { validateDatabase } from './operations/validate-database.ts'
-import { createParts, followChanges, forgetTenant, type GatewayOptions, type Parts } from './parts.ts'
+import { createParts, followChanges, type GatewayOptions, mismatchAlarm, type Parts } from './parts.ts'
 import { prepareCatalog, prepareShared, refusalIn } from './startup.ts'
 import type { TenantSession } from './tenant/session.ts'
 import { VERSION } from './version.ts'
@@ -173,6 +173,7 @@ export class Gateway {
       migrations: this.#tenantMigrations,
     })
     this.#ownIdentities.splice(0, Number.POSITIVE_INFINITY, catalog, shared)
+    this.#parts.shared.learn(shared)
     const { vault, signingKeys, revocations, follower, masterKeys } = this.#parts
     await vault.init()
     await signingKeys.init()
@@ -193,6 +194,7 @@ export class Gateway {
       forbidden: this.#ownIdentities,
       onTransition: (from, to) => metrics.countTransition(from, to),
       onAnswer: (entry) => pools.answered(entry),
+      onMismatch: mismatchAlarm(metrics, log),
     })
     this.#schedule.start([
       { name: 'health', cron: settings.healthCheckCron, run: () => monitor.sweep() },
@@ -210,10 +212,10 @@ export class Gateway {
   }
 
   #createWorker(): Worker<Validation> {
-    const { databases, log } = this.#options
-    const { store, registry, addresses, pools, replicaId, metrics } = this.#parts
+    const { log } = this.#options
+    const { store, registry, addresses, shared, pools, replicaId, metrics } = this.#parts
     const depsFor = (entry: Validation) => ({
-      ...{ store, registry, addresses, budget: pools.budget, shared: databases.shared, log },
+      ...{ store, registry, addresses, budget: pools.budget, shared: shared.address, log },
       migrations: this.#tenantMigrations,
       forbidden: this.#ownIdentities,
       timeoutMs: VALIDATION_TIMEOUT_MS,
@@ -237,12 +239,12 @@ export class Gateway {
     return createOperations({
       ...parts,
       budget: parts.pools.budget,
-      shared: databases.shared,
+      shared: parts.shared.address,
       sslModeDefault: settings.sslModeDefault,
       ownPlaces: [databases.catalog, databases.shared],
-      sessionFor: (route) => parts.sessions.open(route),
+      sessionFor: (route) => parts.sessions.openUnlisted(route),
       wake: () => this.#validations.wake(),
-      onChanged: (tenantId) => forgetTenant(parts, tenantId),
+      onChanged: (tenantId) => void parts.routeKeeper.forget(tenantId),
     })
   }
 

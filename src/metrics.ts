@@ -22,6 +22,7 @@ export class Metrics {
   readonly #validations: Counter<'outcome'>
   readonly #transitions: Counter<'from' | 'to'>
   readonly #rewrapped: Counter
+  readonly #mismatches: Counter
 
   constructor() {
     const registers = [this.#registry]
@@ -50,6 +51,11 @@ export class Metrics {
       help: 'Data keys wrapped anew by rotations of the master key',
       registers,
     })
+    this.#mismatches = new Counter({
+      name: 'freehold_identity_mismatches_total',
+      help: 'Connections refused because they led to another database than the one that was validated',
+      registers,
+    })
   }
 
   /** `route` is the template (`/api/v1/places/:id`), never the path that was asked for. */
@@ -63,6 +69,10 @@ export class Metrics {
 
   countTransition(from: string, to: string): void {
     this.#transitions.inc({ from, to })
+  }
+
+  countIdentityMismatch(): void {
+    this.#mismatches.inc()
   }
 
   countRewrapped(count: number): void {

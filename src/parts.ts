@@ -1,7 +1,7 @@
 import { AuditTrail } from './catalog/audit-trail.ts'
 import { type CatalogChange, ChangeFollower } from './catalog/changes.ts'
 import { DatabaseRegistry } from './catalog/databases.ts'
-import { loadRoute, type RouteDatabase, RouteDirectory } from './catalog/directory.ts'
+import { loadRoute, RouteDirectory } from './catalog/directory.ts'
 import { ReplicaList } from './catalog/replicas.ts'
 import { CatalogStore } from './catalog/store.ts'
 import { Vault } from './catalog/vault.ts'
@@ -25,7 +25,7 @@ import { RoleKeeper } from './identity/role-keeper.ts'
 import { SigningKeys } from './identity/signing.ts'
 import { AccessTokens } from './identity/tokens.ts'
 import { newId } from './lib/ids.ts'
-import { connectClient, createPool, type ServerAddress } from './lib/pg.ts'
+import { connectClient, createPool, type PhysicalIdentity, type ServerAddress } from './lib/pg.ts'
 import { Refresher } from './lib/refresher.ts'
 import type { Secret } from './lib/secret.ts'
 import { SingleFlight } from './lib/single-flight.ts'
@@ -35,7 +35,8 @@ import { MasterKeys } from './operations/master-keys.ts'
 import { reopenHome } from './operations/validate-database.ts'
 import { AddressBook } from './pools/addresses.ts'
 import type { ConnectionBudget } from './pools/budget.ts'
-import { PoolManager } from './pools/pool-manager.ts'
+import { type Mismatch, PoolManager } from './pools/pool-manager.ts'
+import { RouteKeeper } from './pools/route-keeper.ts'
 import { TenantSessions } from './pools/tenant-sessions.ts'
 
 /** Where the gateway's own databases are. The owners are null where the serving roles own their schemas. */
@@ -60,6 +61,8 @@ const CATALOG_IDLE_TIMEOUT_MS = 30_000
 const CATALOG_LIMITS = { connectTimeoutMs: 3_000, statementTimeoutMs: 5_000 }
 const NEGATIVE_ROUTE_TTL_MS = 5_000
 const LOOKUP_TIMEOUT_MS = 3_000
+/** Shorter than an operator waits for confirmations. */
+const DRAIN_TIMEOUT_MS = 2_000
 
 /** The parts of a gateway, built in the order in which they need each other. Nothing here touches the network yet. */
 export type Parts = ReturnType<typeof createParts>
@@ -76,7 +79,8 @@ export function createParts(options: GatewayOptions) {
     lookupFor: (port) => guardedLookup(policy, port, LOOKUP_TIMEOUT_MS),
     applicationName: 'freehold',
   })
-  const pools = createPools(options, addresses)
+  const shared = new KnownDatabase(databases.shared)
+  const pools = createPools(options, { addresses, shared: shared.address, metrics })
   const { directory } = catalog
   const { store, registry } = catalog
   const homes = {
@@ -84,7 +88,7 @@ export function createParts(options: GatewayOptions) {
     registry,
     addresses,
     budget: pools.budget,
-    shared: databases.shared,
+    shared: shared.address,
     log: options.log,
   }
   const reopening = new SingleFlight<void>()
@@ -98,7 +102,8 @@ export function createParts(options: GatewayOptions) {
   const roleBook = new RoleBook({ open: (route) => sessions.open(route) })
   const members = { roleBook, placing: new Placing({ directory, roleBook }) }
   const follower = createFollower(options, { store, replicaId, keyring, budget: pools.budget })
-  const houses = { ...catalog, follower, addresses, pools, sessions }
+  const routeKeeper = new RouteKeeper({ directory, pools, drainTimeoutMs: DRAIN_TIMEOUT_MS })
+  const houses = { ...catalog, follower, addresses, shared, pools, sessions, routeKeeper }
   const keepers = createKeepers({ ...catalog, ...identity, roleBook })
   const masterKeys = new MasterKeys({ ...catalog, follower, keyring, metrics, log: options.log })
   const own = { replicaId, metrics, keyring, masterKeys, policy }
@@ -153,17 +158,45 @@ function createFollower(
   return new ChangeFollower({ store, replicas, listenTarget, log })
 }
 
-function createPools({ settings, databases, log }: GatewayOptions, addresses: AddressBook): PoolManager {
+/** A database of our own: which one it is is learnt at the start, and from then on no other will do. */
+class KnownDatabase {
+  readonly address: ServerAddress
+  #identity: PhysicalIdentity | null = null
+
+  constructor(address: ServerAddress) {
+    this.address = { ...address, expected: () => this.#identity }
+  }
+
+  learn(identity: PhysicalIdentity): void {
+    this.#identity = identity
+  }
+}
+
+/** Counts databases that are not the ones that were validated, and says so in the log once, not at each attempt. */
+export function mismatchAlarm(metrics: Metrics, log: Logger): (mismatch: Mismatch) => void {
+  return ({ tenantId, databaseId, isNews }) => {
+    metrics.countIdentityMismatch()
+    const code = 'IDENTITY_MISMATCH'
+    if (isNews)
+      log.error({ tenantId, databaseId, code }, 'another database is in the place of the validated one')
+  }
+}
+
+function createPools(
+  { settings, log }: GatewayOptions,
+  { addresses, shared, metrics }: { addresses: AddressBook; shared: ServerAddress; metrics: Metrics },
+): PoolManager {
   return new PoolManager({
     maxPools: settings.maxPools,
     maxConnections: settings.maxConnections,
     maxConnectionsPerServer: settings.maxConnectionsPerServer,
     acquireTimeoutMs: settings.acquireTimeoutMs,
     statementTimeoutMs: settings.statementTimeoutMs,
-    shared: databases.shared,
+    shared,
     sharedPoolSize: settings.maxConnectionsPerServer,
     addressOf: (database, tenantId) =>
-      addresses.addressOf({ ...database, tenantId, rowVersion: database.version }),
+      addresses.homeOf({ ...database, tenantId, rowVersion: database.version }),
+    onMismatch: mismatchAlarm(metrics, log),
     log,
   })
 }
@@ -222,30 +255,10 @@ function watchGauges({ metrics, pools, directory }: Pick<Parts, 'metrics' | 'poo
   }))
 }
 
-/**
- * Forgets what is cached of a tenant. A pool to which its route no longer leads closes when those who use it are done; one
- * to which it still does stays: while a password is changed, its connections are the only ones that can be had.
- */
-export function forgetTenant(
-  { directory, pools }: Pick<Parts, 'directory' | 'pools'>,
-  tenantId: string,
-): void {
-  const database = directory.peekById(tenantId)?.database
-  directory.invalidate(tenantId)
-  if (!database) return
-  const retire = () => pools.retire(database.id, database.version)
-  directory.byId(tenantId).then((route) => {
-    if (!(route?.status === 'ACTIVE' && isServing(route.database, database))) retire()
-  }, retire)
-}
-
-function isServing(now: RouteDatabase | null, before: RouteDatabase): boolean {
-  return now?.id === before.id && now.version === before.version && now.status === 'active'
-}
-
 /** Has the caches follow the catalog's log of changes; `onWork` is called when there may be something to validate. */
 export function followChanges(parts: Parts, log: Logger, onWork: () => void): void {
-  const { follower, directory, clientKeys, operators, signingKeys, revocations, tokens, roleBook } = parts
+  const { follower, directory, routeKeeper, clientKeys, operators } = parts
+  const { signingKeys, revocations, tokens, roleBook } = parts
   const serviceKeys = new Refresher(
     () => signingKeys.reload().then(() => tokens.clear()),
     (err) => log.error({ err }, 'signing keys not reloaded'),
@@ -256,7 +269,6 @@ export function followChanges(parts: Parts, log: Logger, onWork: () => void): vo
   )
   follower.onChange((change: CatalogChange) => {
     const { kind, tenantId, subjectId } = change
-    if (tenantId !== null && (kind === 'tenant' || kind === 'database')) forgetTenant(parts, tenantId)
     if (kind === 'database') onWork()
     if (kind === 'client-key' && subjectId !== null) clientKeys.invalidate(subjectId)
     if (kind === 'operator' && subjectId !== null) operators.invalidate(subjectId)
@@ -264,6 +276,8 @@ export function followChanges(parts: Parts, log: Logger, onWork: () => void): vo
     if (kind === 'signing-key' && tenantId !== null) signingKeys.tenants.invalidate(tenantId)
     if (kind === 'tokens') revocations.apply(change)
     if (kind === 'role' && tenantId !== null) roleBook.invalidate(tenantId)
+    const concernsRoutes = tenantId !== null && (kind === 'tenant' || kind === 'database')
+    return concernsRoutes ? routeKeeper.forget(tenantId) : null
   })
   follower.onReached(() => {
     directory.confirm()

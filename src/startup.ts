@@ -1,10 +1,11 @@
 import { CatalogSealedWithOtherKeyError } from './catalog/vault.ts'
-import { type PhysicalIdentity, readIdentity } from './health/checks.ts'
+import { readIdentity } from './lib/database-identity.ts'
 import {
   type ConnectionLimits,
   connectClient,
   databaseError,
   errorCode,
+  type PhysicalIdentity,
   type ServerAddress,
 } from './lib/pg.ts'
 import { applyMigrations } from './migrations/apply.ts'

@@ -427,6 +427,10 @@ export interface Database {
   consecutiveFailures: number;
   database: string;
   databaseType: "postgres";
+  effective: {
+    confirmed: number;
+    replicas: number;
+  };
   encryptionKeyId: string | null;
   host: string;
   idleTimeoutSeconds: number;

@@ -77,7 +77,9 @@ export async function recordChanges(
 export class ChangeFollower {
   readonly #options: FollowerOptions
   readonly #listener: ChangeListener
-  readonly #onChange: ((change: CatalogChange) => void)[] = []
+  readonly #onChange: ((change: CatalogChange) => unknown)[] = []
+  /** Changes that are applied to whatever begins now, while what began before them is still under way. */
+  readonly #settling = new Set<CatalogChange>()
   readonly #onGap: (() => void)[] = []
   readonly #onReached: (() => void)[] = []
   #appliedSeq = 0
@@ -92,8 +94,11 @@ export class ChangeFollower {
     this.#listener = new ChangeListener({ connect: options.listenTarget, wake, log: options.log })
   }
 
-  /** Called for each change, in order. Must not throw. */
-  onChange(fn: (change: CatalogChange) => void): void {
+  /**
+   * Called for each change, in order. Must neither throw nor reject. If it returns a promise, the changes that follow do not
+   * wait for it, but this one is not confirmed before it resolves.
+   */
+  onChange(fn: (change: CatalogChange) => unknown): void {
     this.#onChange.push(fn)
   }
 
@@ -168,7 +173,7 @@ export class ChangeFollower {
       if (this.#stopping) return
       try {
         await this.#catchUp()
-        await this.#options.replicas.heartbeat(this.#appliedSeq)
+        await this.#options.replicas.heartbeat(this.#confirmedSeq)
         this.#reached()
       } catch (err) {
         this.#options.log.warn({ err }, 'could not read the catalog changes')
@@ -205,8 +210,26 @@ export class ChangeFollower {
   }
 
   #apply(change: CatalogChange): void {
-    for (const tell of this.#onChange) tell(change)
+    for (const tell of this.#onChange) {
+      const settled = tell(change)
+      if (settled instanceof Promise) this.#holdBack(change, settled)
+    }
     this.#appliedSeq = change.seq
+  }
+
+  #holdBack(change: CatalogChange, settled: Promise<unknown>): void {
+    const held = { ...change }
+    this.#settling.add(held)
+    void settled.then(() => {
+      this.#settling.delete(held)
+      this.#woken.resolve()
+    })
+  }
+
+  /** The last change up to which this replica is done with all. */
+  get #confirmedSeq(): number {
+    const held = [...this.#settling].map(({ seq }) => seq - 1)
+    return Math.min(this.#appliedSeq, ...held)
   }
 
   #gap(): void {

@@ -6,6 +6,7 @@ import {
   type DatabaseEntry,
   type DatabaseErrorCode,
   entryColumns,
+  identityOf,
   type Lifecycle,
   type LifecycleEvent,
 } from './database-entry.ts'
@@ -61,8 +62,8 @@ export function claimHealthChecks(
 }
 
 /**
- * Writes down what came out of work under a claim, and lets the claim go. A change of status (or of moveRequired) comes
- * with its audit and change rows. Answers the new status, or null when the claim no longer stands and nothing was written.
+ * Writes down what came out of work under a claim, and lets the claim go. A change of status (or of moveRequired, or of
+ * which database it is) comes with its audit and change rows. Answers the new status, or null when the claim no longer stands and nothing was written.
  */
 export async function settleClaim(
   tx: CatalogTx,
@@ -147,12 +148,21 @@ function errorColumns({ errorCode }: Outcome, status: DatabaseStatus) {
   return status === 'active' ? noError : {}
 }
 
+function isSameToRoutes(before: DatabaseEntry, after: DatabaseEntry): boolean {
+  return (
+    before.status === after.status &&
+    before.moveRequired === after.moveRequired &&
+    before.databaseOid === after.databaseOid &&
+    before.systemIdentifier === after.systemIdentifier
+  )
+}
+
 async function tell(tx: CatalogTx, before: DatabaseEntry, after: DatabaseEntry): Promise<void> {
-  if (before.status === after.status && before.moveRequired === after.moveRequired) return
+  if (isSameToRoutes(before, after)) return
   const { tenantId, id } = after
-  const view = ({ slot, status, moveRequired, lastErrorCode }: DatabaseEntry) => ({
+  const view = ({ slot, status, moveRequired, lastErrorCode, ...entry }: DatabaseEntry) => ({
     databaseId: id,
-    ...{ slot, status, moveRequired, lastErrorCode },
+    ...{ slot, status, moveRequired, lastErrorCode, identity: identityOf(entry) },
   })
   const action = 'tenant.database.status'
   await recordAudit(tx, {

@@ -1,4 +1,5 @@
 import { getTableColumns } from 'drizzle-orm'
+import type { PhysicalIdentity } from '../lib/pg.ts'
 import { type DatabaseStatus, type Placement, tenantDatabases } from './schema.ts'
 
 /** What can be wrong with a tenant's database, and all that is said about it outside: never the server's own words. */
@@ -15,6 +16,7 @@ export const DATABASE_ERRORS = {
     'The user bypasses row-level security; register one that is neither superuser nor BYPASSRLS',
   PERMISSION_MISSING: 'The user lacks a right that is needed in this database',
   BELONGS_TO_ANOTHER_TENANT: "The database holds another tenant's data",
+  IDENTITY_MISMATCH: 'The database is not the one that was validated',
   SCHEMA_OUT_OF_DATE: 'The schema is not up to date, and migrations may not be applied',
   SCHEMA_DRIFTED: 'The schema is not what the applied migrations make',
   MIGRATION_FAILED: 'A migration failed',
@@ -37,6 +39,14 @@ export type DatabaseFacts = Pick<
   DatabaseEntry,
   'serverVersion' | 'schemaVersion' | 'systemIdentifier' | 'databaseOid'
 >
+
+/** Which database was found when the entry was validated; null if it never was. */
+export function identityOf(
+  found: Pick<DatabaseEntry, 'systemIdentifier' | 'databaseOid'>,
+): PhysicalIdentity | null {
+  const { systemIdentifier, databaseOid } = found
+  return databaseOid === null ? null : { systemIdentifier, databaseOid }
+}
 
 /** The part of an entry that its life moves. */
 export interface LifecycleState {

@@ -45,6 +45,9 @@ export interface RouteDatabase {
   readonly poolSize: number
   readonly idleTimeoutMs: number
   readonly connectTimeoutMs: number
+  /** Which database was found there when it was validated; see `PhysicalIdentity`. Null was never looked at. */
+  readonly systemIdentifier: string | null
+  readonly databaseOid: number | null
 }
 
 export type RouteKey = { readonly id: string } | { readonly code: string }
@@ -90,6 +93,7 @@ export class RouteDirectory {
   readonly #absent: LRUCache<string, number>
   readonly #flights = new Set<Flight>()
   readonly #loads = new SingleFlight<Route | null>()
+  #generation = 0
   #confirmedAt = Number.NEGATIVE_INFINITY
   #failedAt = Number.NEGATIVE_INFINITY
 
@@ -124,6 +128,19 @@ export class RouteDirectory {
   peekByCode(code: string): Route | undefined {
     const id = this.#idByCode.get(code)
     return id === undefined ? undefined : this.peekById(id)
+  }
+
+  /** Counts up whenever a route is forgotten, whoever's: while it stands still, every route that was at hand still is. */
+  get generation(): number {
+    return this.#generation
+  }
+
+  /**
+   * True while `route` is the one kept of its tenant: nothing has been heard that changes it. It may be too old to be used
+   * without asking (`peekById`).
+   */
+  holds(route: Route): boolean {
+    return this.#entries.peek(route.tenantId)?.route === route
   }
 
   /** Forgets the tenant's route, also where it is being read right now. */
@@ -202,6 +219,7 @@ export class RouteDirectory {
   }
 
   #unlink(entry: Entry, id: string): void {
+    this.#generation += 1
     if (this.#idByCode.get(entry.route.code) === id) this.#idByCode.delete(entry.route.code)
   }
 
@@ -261,6 +279,8 @@ const routeColumns = {
   poolSize: tenantDatabases.poolSize,
   idleTimeoutSeconds: tenantDatabases.idleTimeoutSeconds,
   connectionTimeoutSeconds: tenantDatabases.connectionTimeoutSeconds,
+  systemIdentifier: tenantDatabases.systemIdentifier,
+  databaseOid: tenantDatabases.databaseOid,
 }
 
 type DatabaseColumns = Omit<RouteDatabase, 'idleTimeoutMs' | 'connectTimeoutMs'> & {

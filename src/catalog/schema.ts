@@ -318,7 +318,10 @@ export const catalogChanges = pgTable(
     subjectId: text('subject_id'),
     at: moment('at').notNull().defaultNow(),
   },
-  (t) => [index('catalog_changes_tokens_idx').on(t.at).where(sql`${t.kind} = 'tokens'`)],
+  (t) => [
+    index('catalog_changes_tokens_idx').on(t.at).where(sql`${t.kind} = 'tokens'`),
+    index('catalog_changes_routes_idx').on(t.tenantId, t.seq).where(sql`${t.kind} in ('tenant', 'database')`),
+  ],
 )
 /**
  * `tokens`: those given out to a subject before its present generation are void. `role`: a tenant's roles changed.

@@ -1,16 +1,11 @@
 import type pg from 'pg'
-import { databaseError } from '../lib/pg.ts'
+import { readIdentity } from '../lib/database-identity.ts'
+import type { PhysicalIdentity } from '../lib/pg.ts'
 import { applyMigrations } from '../migrations/apply.ts'
 import { driftOf, schemaState } from '../migrations/drift.ts'
 import type { Migration } from '../migrations/files.ts'
 import { findIsolationViolations, findRoleViolations, TENANT_TABLES } from '../tenant/isolation.ts'
 import { CheckFailure } from './failures.ts'
-
-/** Tells two databases apart whatever they are called: the cluster's identifier and the database's oid in it. */
-export interface PhysicalIdentity {
-  readonly systemIdentifier: string | null
-  readonly databaseOid: number
-}
 
 export interface CheckOptions {
   readonly tenantId: string
@@ -63,27 +58,6 @@ async function checkVersion(client: pg.ClientBase): Promise<string> {
   return String(rows[0]?.version)
     .replace(/[^0-9A-Za-z.() +~-]/g, '')
     .slice(0, 60)
-}
-
-/** The identity of the database at the other end. The cluster's identifier is null where the server does not tell it. */
-export async function readIdentity(client: pg.ClientBase): Promise<PhysicalIdentity> {
-  const { rows } = await client.query<{ oid: string }>(
-    'SELECT oid::text FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database()',
-  )
-  return { databaseOid: Number(rows[0]?.oid), systemIdentifier: await readSystemIdentifier(client) }
-}
-
-async function readSystemIdentifier(client: pg.ClientBase): Promise<string | null> {
-  try {
-    const { rows } = await client.query<{ id: string }>(
-      'SELECT system_identifier::text AS id FROM pg_catalog.pg_control_system()',
-    )
-    return rows[0]?.id ?? null
-  } catch (error) {
-    // Some hosted services take the right to this function away; then the stamp in the residence table must do.
-    if (databaseError(error)?.code === '42501') return null
-    throw error
-  }
 }
 
 function isSame(one: PhysicalIdentity, other: PhysicalIdentity): boolean {

@@ -1,11 +1,12 @@
-import type { DatabaseEntry } from '../catalog/database-entry.ts'
+import { type DatabaseEntry, identityOf } from '../catalog/database-entry.ts'
 import type { DatabaseRegistry } from '../catalog/databases.ts'
-import { databaseError } from '../lib/pg.ts'
+import { assertIdentity } from '../lib/database-identity.ts'
+import { databaseError, type PhysicalIdentity } from '../lib/pg.ts'
 import type { Migration } from '../migrations/files.ts'
 import type { AddressBook } from '../pools/addresses.ts'
 import { NoAdmissionError, withAdminConnection } from '../pools/admin-connection.ts'
 import type { ConnectionBudget } from '../pools/budget.ts'
-import { CHECK_ANSWER_BYTES, checkDatabase, checkResidence, type PhysicalIdentity } from './checks.ts'
+import { CHECK_ANSWER_BYTES, checkDatabase, checkResidence } from './checks.ts'
 import { CheckFailure, classify } from './failures.ts'
 import type { DatabaseErrorCode } from './states.ts'
 
@@ -20,6 +21,8 @@ export interface MonitorOptions {
   readonly onTransition: (from: string, to: string) => void
   /** Told of each database that answers and is what it should be. */
   readonly onAnswer: (entry: DatabaseEntry) => void
+  /** A database was asked that is not the one that was validated; `isNews` is false if the round before said so too. */
+  readonly onMismatch: (mismatch: { tenantId: string; databaseId: string; isNews: boolean }) => void
 }
 
 const PING_TIMEOUT_MS = 3_000
@@ -98,6 +101,9 @@ export class HealthMonitor {
       if (err instanceof NoAdmissionError) return
       code = classify(err)
       this.#options.log.warn({ tenantId, databaseId, code, err }, 'database does not answer')
+      if (code === 'IDENTITY_MISMATCH') {
+        this.#options.onMismatch({ tenantId, databaseId, isNews: entry.lastErrorCode !== code })
+      }
     }
     await this.#record(entry, code)
   }
@@ -131,7 +137,10 @@ export class HealthMonitor {
     return asked
   }
 
-  /** Resolves if the database answers and is still the one it was: by its stamp, and where it was inactive in every way. */
+  /**
+   * Resolves if the database answers and is still the one it was: by its stamp and its identity (a copy has the stamp), and
+   * where it was inactive in every way.
+   */
   async #ask(entry: DatabaseEntry): Promise<void> {
     const { addresses, budget, migrations, forbidden } = this.#options
     const connectTimeoutMs = connectTimeoutOf(entry)
@@ -159,11 +168,11 @@ export class HealthMonitor {
           lockTimeoutMs: PING_TIMEOUT_MS,
           forbidden,
         }
-        const residence =
-          entry.status === 'active'
-            ? await checkResidence(client, tenantId)
-            : (await checkDatabase(client, options)).residence
-        // A home has its tenant's stamp; what has none is another database, or one that lost its rows.
+        // Before the identity: whose database it is says more than that it is another.
+        const residence = await checkResidence(client, tenantId)
+        await assertIdentity(client, identityOf(entry))
+        if (entry.status !== 'active') await checkDatabase(client, options)
+        // A home has its tenant's stamp; what has none has lost its rows.
         const isHome = !entry.moveRequired
         if (isHome && residence === null) throw new CheckFailure('UNKNOWN', new Error('the stamp is gone'))
       })

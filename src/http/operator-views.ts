@@ -21,8 +21,9 @@ export function tenantView({ tenant, database, encryptionKeyId = null }: TenantR
 }
 
 /** A tenant's database as operators see it: the candidate stands in for a current one that is not there. */
-export function databaseView({ tenant, current, candidate, encryptionKeyId }: DatabaseState) {
+export function databaseView({ tenant, current, candidate, encryptionKeyId, effective }: DatabaseState) {
   const shown = current ?? candidate
   if (shown === null) throw fail('NOT_FOUND', { detail: 'The tenant has no database of its own.' })
-  return describeDatabase(shown, current && candidate, tenant.placement, encryptionKeyId)
+  const view = describeDatabase(shown, current && candidate, tenant.placement, encryptionKeyId)
+  return { ...view, effective }
 }

@@ -4,6 +4,7 @@ interface Entry<V> {
   readonly value: V
   leases: number
   retired: boolean
+  readonly closed: PromiseWithResolvers<void>
 }
 
 /** A hold on a cached value: it is not closed before every hold is let go. `release` may be called once. */
@@ -19,8 +20,7 @@ export interface Lease<V> {
 export class LeaseCache<V> {
   readonly #entries: LRUCache<string, Entry<V>>
   readonly #close: (value: V) => Promise<void>
-  readonly #closing = new Set<Promise<void>>()
-  readonly #draining = new Map<Entry<V>, () => void>()
+  readonly #retired = new Set<Entry<V>>()
 
   constructor(max: number, close: (value: V) => Promise<void>) {
     this.#close = close
@@ -34,7 +34,7 @@ export class LeaseCache<V> {
   acquire(key: string, create: () => V): Lease<V> {
     let entry = this.#entries.get(key)
     if (entry === undefined) {
-      entry = { value: create(), leases: 0, retired: false }
+      entry = { value: create(), leases: 0, retired: false, closed: Promise.withResolvers() }
       this.#entries.set(key, entry)
     }
     return this.#lease(entry)
@@ -45,9 +45,11 @@ export class LeaseCache<V> {
     return this.#entries.peek(key)?.value
   }
 
-  /** Takes a value out; it closes once its leases are released. */
-  evict(key: string): void {
+  /** Takes a value out; it closes once its leases are released, and then this resolves. */
+  evict(key: string): Promise<void> {
+    const entry = this.#entries.peek(key)
     this.#entries.delete(key)
+    return entry === undefined ? Promise.resolve() : entry.closed.promise
   }
 
   /** The values in the map, least recently used first. */
@@ -62,12 +64,7 @@ export class LeaseCache<V> {
   /** Retires everything and resolves when all of it is closed. */
   async close(): Promise<void> {
     this.#entries.clear()
-    while (this.#draining.size > 0 || this.#closing.size > 0) {
-      await Promise.all([
-        ...this.#closing,
-        ...[...this.#draining.keys()].map((entry) => this.#drained(entry)),
-      ])
-    }
+    while (this.#retired.size > 0) await Promise.all([...this.#retired].map(({ closed }) => closed.promise))
   }
 
   #lease(entry: Entry<V>): Lease<V> {
@@ -86,20 +83,15 @@ export class LeaseCache<V> {
 
   #retire(entry: Entry<V>): void {
     entry.retired = true
+    this.#retired.add(entry)
     if (entry.leases === 0) this.#finish(entry)
-    else this.#draining.set(entry, () => undefined)
-  }
-
-  #drained(entry: Entry<V>): Promise<void> {
-    return new Promise((resolve) => this.#draining.set(entry, resolve))
   }
 
   #finish(entry: Entry<V>): void {
-    const drained = this.#draining.get(entry)
-    this.#draining.delete(entry)
     const closing = this.#close(entry.value).catch(() => undefined)
-    this.#closing.add(closing)
-    void closing.then(() => this.#closing.delete(closing))
-    drained?.()
+    void closing.then(() => {
+      this.#retired.delete(entry)
+      entry.closed.resolve()
+    })
   }
 }

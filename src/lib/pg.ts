@@ -5,6 +5,13 @@ import Pool from 'pg-pool'
 import { causesOf } from './causes.ts'
 import type { SslMode } from './connection-string.ts'
 
+/** Tells two databases apart whatever they are called: the cluster's identifier and the database's oid in it. */
+export interface PhysicalIdentity {
+  /** Null where the server does not tell it. */
+  readonly systemIdentifier: string | null
+  readonly databaseOid: number
+}
+
 /** Where and as whom to connect. The password is asked for once a connection and kept nowhere. */
 export interface ServerAddress {
   readonly host: string
@@ -17,6 +24,8 @@ export interface ServerAddress {
   readonly applicationName: string
   /** The egress policy's own look-up: the address it checked is the address that is connected to. */
   readonly lookup: LookupFunction | null
+  /** Which database must be found there; null is not known (yet), and none will do. Absent where any may be there. */
+  readonly expected?: () => PhysicalIdentity | null
 }
 
 export interface ConnectionLimits {
@@ -239,19 +248,34 @@ export interface PoolLimits extends ConnectionLimits {
   readonly idleTimeoutMs: number
 }
 
-/** Makes a pool; `Client` may be a subclass of `GuardedClient` that counts its connections. */
+export interface PoolHooks {
+  /** A subclass that counts its connections. */
+  readonly Client?: typeof GuardedClient
+  /** Looks at each new connection before it is lent for the first time; one for which this rejects serves nobody. */
+  readonly verify?: (client: pg.ClientBase) => Promise<void>
+}
+
+/** Makes a pool. */
 export function createPool(
   address: ServerAddress,
   limits: PoolLimits,
-  Client: typeof GuardedClient = GuardedClient,
+  { Client = GuardedClient, verify }: PoolHooks = {},
 ): Pool<pg.Client> {
-  const pool = new Pool<pg.Client>(
-    { ...clientConfig(address, limits), max: limits.max, idleTimeoutMillis: limits.idleTimeoutMs },
-    Client as never,
-  )
+  const config = {
+    ...clientConfig(address, limits),
+    ...{ max: limits.max, idleTimeoutMillis: limits.idleTimeoutMs },
+    ...(verify !== undefined && { verify: verifyHook(verify) }),
+  }
+  const pool = new Pool<pg.Client>(config, Client as never)
   // A backend that dies while its connection is idle is no news to anyone: the pool drops it.
   pool.on('error', () => undefined)
   return pool
+}
+
+function verifyHook(verify: NonNullable<PoolHooks['verify']>) {
+  return (client: pg.ClientBase, done: (error?: Error) => void): void => {
+    verify(client).then(() => done(), done)
+  }
 }
 
 /** What became of a command: the word the server answered with, or the error, and whether it went out at all. */

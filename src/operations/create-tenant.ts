@@ -33,6 +33,7 @@ export interface CreateTenantDeps {
   readonly store: CatalogStore
   readonly pools: PoolManager
   readonly hasher: PasswordHasher
+  /** A session of a tenant that the catalog does not know yet. */
   readonly sessionFor: (route: Route) => TenantSession
 }
 

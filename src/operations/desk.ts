@@ -3,6 +3,7 @@ import { type Actor, listAudit } from '../catalog/audit.ts'
 import { type AuditVerdict, sealAudit, verifyAudit } from '../catalog/audit-chain.ts'
 import type { ChangeFollower } from '../catalog/changes.ts'
 import { findTenantDatabases, type TenantDatabases } from '../catalog/database-state.ts'
+import { lastRouteChange } from '../catalog/route-changes.ts'
 import { tenants } from '../catalog/schema.ts'
 import { catalogErrors } from '../catalog/store.ts'
 import { listTenants, patchTenant, type Tenant, type TenantPatch } from '../catalog/tenants.ts'
@@ -49,6 +50,7 @@ export function createOperations(deps: DeskDeps): Operations {
     removeDatabase: async (tenantId, actor) => {
       await removeDatabase(deps, tenantId, actor)
       deps.onChanged(tenantId)
+      await effectiveOf(deps, tenantId, CONFIRMATION_TIMEOUT_MS)
     },
     listAudit: (filter, page) => listAudit(deps.store, filter, page),
     verifyAudit: () => proveAudit(deps),
@@ -102,7 +104,13 @@ async function listChildren(deps: DeskDeps, tenantId: string) {
 async function databaseState(deps: DeskDeps, tenantId: string): Promise<DatabaseState> {
   const { tenant, current, candidate } = await findOrFail(deps, tenantId)
   if (current === null && candidate === null) throw fail('NOT_FOUND')
-  return { tenant, current, candidate, encryptionKeyId: await deps.vault.masterKeyIdOf(tenantId) }
+  const encryptionKeyId = await deps.vault.masterKeyIdOf(tenantId)
+  return { tenant, current, candidate, encryptionKeyId, effective: await effectiveOf(deps, tenantId, 0) }
+}
+
+/** How far the tenant's last change has come, once all apply it or `waitMs` are over. */
+async function effectiveOf(deps: DeskDeps, tenantId: string, waitMs: number): Promise<Effective> {
+  return deps.follower.confirmations(await lastRouteChange(deps.store, tenantId), waitMs)
 }
 
 /** Tells what was registered as it was registered: by the time of a second look it may have been validated already. */
@@ -116,7 +124,7 @@ async function register(
   if (before === null) return databaseState(deps, tenantId)
   const encryptionKeyId = await deps.vault.masterKeyIdOf(tenantId)
   const placed = entry.slot === 'current' ? { current: entry, candidate: null } : { candidate: entry }
-  return { ...before, ...placed, encryptionKeyId }
+  return { ...before, ...placed, encryptionKeyId, effective: await effectiveOf(deps, tenantId, 0) }
 }
 
 /** The candidate is what an operator waits for; without one it is the current entry. */

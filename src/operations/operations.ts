@@ -29,6 +29,8 @@ export interface DatabaseState {
   readonly candidate: DatabaseEntry | null
   /** Fingerprint of the master key under which the tenant's secrets are sealed. */
   readonly encryptionKeyId: string | null
+  /** Of the last change of this tenant's route, whatever it was. */
+  readonly effective: Effective
 }
 
 export interface EncryptionState {
@@ -57,6 +59,7 @@ export interface Operations {
   registerDatabase(tenantId: string, body: DatabaseRegistration, actor: Actor): Promise<DatabaseState>
   describeDatabase(tenantId: string): Promise<DatabaseState>
   requestValidation(tenantId: string, actor: Actor): Promise<DatabaseState>
+  /** Resolves when every live replica applies it, or after seconds. */
   removeDatabase(tenantId: string, actor: Actor): Promise<void>
   listAudit(filter: AuditFilter, page: PageRequest): Promise<Page<AuditRow>>
   /** Proves the audit log from its first row to its last. */

@@ -6,15 +6,10 @@ import { makeHome } from '../catalog/homes.ts'
 import type { CatalogStore } from '../catalog/store.ts'
 import { findTenant, type Tenant } from '../catalog/tenants.ts'
 import { PublicError } from '../errors.ts'
-import {
-  CHECK_ANSWER_BYTES,
-  type CheckedDatabase,
-  checkDatabase,
-  checkResidence,
-  type PhysicalIdentity,
-} from '../health/checks.ts'
+import { CHECK_ANSWER_BYTES, type CheckedDatabase, checkDatabase, checkResidence } from '../health/checks.ts'
 import { CheckFailure, classify } from '../health/failures.ts'
-import type { ServerAddress } from '../lib/pg.ts'
+import { IdentityMismatchError } from '../lib/database-identity.ts'
+import type { PhysicalIdentity, ServerAddress } from '../lib/pg.ts'
 import type { Migration } from '../migrations/files.ts'
 import type { AddressBook } from '../pools/addresses.ts'
 import { NoAdmissionError, withAdminConnection } from '../pools/admin-connection.ts'
@@ -183,15 +178,16 @@ async function moveInto(
   const current = tenant.placement === 'dedicated' ? await deps.registry.current(tenant.id) : null
   // A home that does not answer cannot be asked whether something would be left behind.
   if (current !== null && current.status !== 'active') return false
-  return withHome(deps, current, (from) =>
-    relocate({
-      store: deps.store,
-      tenant,
-      from,
-      to: client,
-      commit: (newEpoch) => commitHome(deps, { entry, checked }, { epoch: tenant.epoch, newEpoch }),
-    }),
-  )
+  const commit = (newEpoch: number) => commitHome(deps, { entry, checked }, { epoch: tenant.epoch, newEpoch })
+  try {
+    return await withHome(deps, current, (from) =>
+      relocate({ store: deps.store, tenant, from, to: client, commit }),
+    )
+  } catch (error) {
+    // Nor can one in whose place another stands; that is no fault of the database that was validated.
+    if (current !== null && error instanceof IdentityMismatchError) return false
+    throw error
+  }
 }
 
 /**
@@ -218,13 +214,16 @@ function openDoor(
   return whileAtRest(store, client, tenantId, ({ epoch }) => unfence(client, tenantId, epoch))
 }
 
-/** Lends a connection to a tenant's home: its own database, or (null) the shared one. */
+/**
+ * Lends a connection to a tenant's home: its own database, or (null) the shared one.
+ * @throws IdentityMismatchError where another database has taken its place; what connecting and `fn` throw
+ */
 export function withHome<T>(
   deps: Pick<ValidationDeps, 'addresses' | 'budget' | 'shared'>,
   entry: DatabaseEntry | null,
   fn: (client: pg.Client) => Promise<T>,
 ): Promise<T> {
-  const address = entry === null ? deps.shared : deps.addresses.addressOf(entry)
+  const address = entry === null ? deps.shared : deps.addresses.homeOf(entry)
   const limits = { connectTimeoutMs: STATEMENT_TIMEOUT_MS, statementTimeoutMs: STATEMENT_TIMEOUT_MS }
   return withAdminConnection(
     address,

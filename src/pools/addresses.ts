@@ -1,4 +1,5 @@
 import type { LookupFunction } from 'node:net'
+import { identityOf } from '../catalog/database-entry.ts'
 import type { DatabaseRegistry } from '../catalog/databases.ts'
 import type { SslMode } from '../lib/connection-string.ts'
 import type { ServerAddress } from '../lib/pg.ts'
@@ -16,6 +17,12 @@ export interface DatabasePlace {
   readonly applicationName: string | null
   readonly sslMode: string
   readonly caCertificate: string | null
+}
+
+/** A place with what validation found there; an oid of null was never looked at. */
+export interface ValidatedPlace extends DatabasePlace {
+  readonly systemIdentifier: string | null
+  readonly databaseOid: number | null
 }
 
 /** Makes the addresses of tenants' databases. Every connection passes the egress policy, at the moment it is made. */
@@ -46,5 +53,11 @@ export class AddressBook {
       applicationName: place.applicationName ?? this.#applicationName,
       lookup: this.#lookupFor(place.port),
     }
+  }
+
+  /** As `addressOf`, for those who mean the database that was validated, and no other that may have taken its place. */
+  homeOf(place: ValidatedPlace): ServerAddress {
+    const identity = identityOf(place)
+    return { ...this.addressOf(place), expected: () => identity }
   }
 }

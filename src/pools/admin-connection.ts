@@ -1,4 +1,5 @@
 import type pg from 'pg'
+import { assertIdentity } from '../lib/database-identity.ts'
 import {
   type ConnectionLimits,
   clientConfig,
@@ -24,7 +25,7 @@ export class NoAdmissionError extends Error {
 
 /**
  * Lends a connection of its own for checks and housekeeping, counted in the budget like all others, and destroys it afterwards.
- * @throws NoAdmissionError, or what connecting throws
+ * @throws NoAdmissionError; IdentityMismatchError where the address expects another database; or what connecting throws
  */
 export async function withAdminConnection<T>(
   address: ServerAddress,
@@ -43,6 +44,7 @@ export async function withAdminConnection<T>(
   options.signal?.addEventListener('abort', cut, { once: true })
   try {
     await connect(client, address, options.limits.connectTimeoutMs)
+    if (address.expected !== undefined) await assertIdentity(client, address.expected())
     return await fn(client)
   } catch (cause) {
     // pg has no code for a statement that was waited for in vain.

@@ -168,12 +168,20 @@ export class Attempt {
   readonly #server: { readonly approach: Approach; readonly passage: Passage }
   readonly #database: { readonly approach: DatabaseApproach; readonly passage: Passage }
 
+  #isLetIn = false
+
   constructor(server: Approach, database: DatabaseApproach) {
     this.#server = { approach: server, passage: server.begin() }
     this.#database = { approach: database, passage: database.begin() }
   }
 
+  /** The server has taken the password. */
+  get isLetIn(): boolean {
+    return this.#isLetIn
+  }
+
   connected(): void {
+    this.#isLetIn = true
     this.#server.passage.abandoned()
     this.#server.approach.answered()
   }

@@ -17,9 +17,24 @@ export interface PoolManagerOptions {
   readonly sharedPoolSize: number
   /** The address of a dedicated database; the password is opened from the catalog when the first connection asks for it. */
   readonly addressOf: (database: RouteDatabase, tenantId: string) => ServerAddress
+  readonly onMismatch?: (mismatch: Mismatch) => void
   /** Told when a database server goes out of reach, and when it is back. */
   readonly log?: NonNullable<BreakerBookOptions['log']>
 }
+
+/** A new connection led to another database than the one that was validated, and was destroyed unused. */
+export interface Mismatch {
+  /** Both null for the shared database. */
+  readonly tenantId: string | null
+  readonly databaseId: string | null
+  /** False while it has been so since it was last told. */
+  readonly isNews: boolean
+}
+
+type KeyedDatabase = Pick<RouteDatabase, 'id' | 'version' | 'databaseOid' | 'systemIdentifier'>
+/** Which database was checked, under which version of its entry. */
+type CheckedPlace = Omit<KeyedDatabase, 'version'> &
+  Pick<RouteDatabase, 'host' | 'port'> & { rowVersion: number }
 
 const SHARED_KEY = 'shared'
 const SHARED_CONNECT_TIMEOUT_MS = 5_000
@@ -28,7 +43,7 @@ const SHARED_IDLE_TIMEOUT_MS = 30_000
 const MAX_ANSWER_BYTES = 16 * 1024 * 1024
 
 /**
- * One pool for each (database, version of its entry), opened by the first request that needs it and held by leases.
+ * One pool for each (database, version of its entry, identity), opened by the first request that needs it and held by leases.
  * The LRU bounds the pools, the budget bounds the connections of all of them.
  */
 export class PoolManager {
@@ -68,6 +83,8 @@ export class PoolManager {
 
   /** Milliseconds of one round trip to the shared database. @throws as `run` */
   async pingShared(): Promise<number> {
+    // Before the start has found out which database it is, none is the right one; that is no failure of the server.
+    if (this.#options.shared.expected?.() === null) throw fail('TENANT_DATABASE_UNAVAILABLE')
     const lease = this.#pools.acquire(SHARED_KEY, () => this.#createPool(null, ''))
     const begun = performance.now()
     try {
@@ -81,15 +98,20 @@ export class PoolManager {
     }
   }
 
-  /** Closes the pool of an entry that no route leads to any more, after those who use it. */
-  retire(databaseId: string, version: number): void {
-    this.#pools.evict(dedicatedKey(databaseId, version))
-    this.#breakers.forget(dedicatedKey(databaseId, version))
+  /**
+   * Closes the pool of a database that no route leads to any more, and resolves when those who use it are done; who only
+   * waits is sent on.
+   */
+  retire(database: RouteDatabase): Promise<void> {
+    const key = keyOf(database)
+    this.#breakers.forget(key)
+    this.#pools.peek(key)?.dismiss()
+    return this.#pools.evict(key)
   }
 
   /** A check has reached a database in its own way: requests need not wait for the end of a pause. */
-  answered(database: { id: string; rowVersion: number; host: string; port: number }): void {
-    this.#breakers.answered(serverOf(database), dedicatedKey(database.id, database.rowVersion))
+  answered({ rowVersion: version, ...database }: CheckedPlace): void {
+    this.#breakers.answered(serverOf(database), keyOf({ ...database, version }))
   }
 
   /** True if the last attempts to reach where the route leads have failed, so that requests are refused for a while. */
@@ -145,6 +167,10 @@ export class PoolManager {
       acquireTimeoutMs,
       budget: this.budget,
       way: this.#wayTo(database),
+      onMismatch: (isNews) => {
+        const whose = database === null ? null : tenantId
+        this.#options.onMismatch?.({ tenantId: whose, databaseId: database?.id ?? null, isNews })
+      },
     })
   }
 
@@ -153,16 +179,15 @@ export class PoolManager {
   }
 }
 
-function dedicatedKey(databaseId: string, version: number): string {
-  return `${databaseId}:${version}`
-}
-
 function serverOf({ host, port }: { host: string; port: number }): string {
   return `${host}:${port}`
 }
 
-function keyOf(database: RouteDatabase | null): string {
-  return database === null ? SHARED_KEY : dedicatedKey(database.id, database.version)
+/** The identity is part of it: another database that an operator has accepted in the old one's place is another. */
+function keyOf(database: KeyedDatabase | null): string {
+  if (database === null) return SHARED_KEY
+  const { id, version, databaseOid, systemIdentifier } = database
+  return `${id}:${version}:${databaseOid}@${systemIdentifier}`
 }
 
 /** The database a route leads to; null is the shared one. @throws PublicError if it may not be used now */

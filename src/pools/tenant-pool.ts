@@ -1,9 +1,11 @@
 import type pg from 'pg'
 import type Pool from 'pg-pool'
 import { fail } from '../errors.ts'
-import { createPool, GuardedClient, type PoolLimits, type ServerAddress } from '../lib/pg.ts'
+import { assertIdentity, IdentityMismatchError } from '../lib/database-identity.ts'
+import { createPool, databaseError, GuardedClient, type PoolLimits, type ServerAddress } from '../lib/pg.ts'
 import { type Attempt, PasswordFault, type Way } from './breakers.ts'
 import type { Bidder, ConnectionBudget } from './budget.ts'
+import { RouteChangedError } from './heading.ts'
 
 export interface TenantPoolOptions {
   readonly address: ServerAddress
@@ -11,6 +13,8 @@ export interface TenantPoolOptions {
   readonly acquireTimeoutMs: number
   readonly budget: ConnectionBudget
   readonly way: Way
+  /** Told of each new connection that led to another database; `isNews` is true for the first since one led to ours. */
+  readonly onMismatch?: (isNews: boolean) => void
 }
 
 interface Waiter {
@@ -18,6 +22,13 @@ interface Waiter {
   readonly reject: (error: Error) => void
   readonly timer: NodeJS.Timeout
 }
+
+/** A connection was there, and gone before it was of use. Says nothing of whether the next one can be had. */
+class CutOffError extends Error {}
+
+/** One after the other; with more of them the database counts as one that cannot be had. */
+const MAX_CUT_OFFS = 5
+const CONNECTION_ENDED = /^(?:57P0|08)/
 
 /**
  * The connections to one tenant database. pg-pool keeps them; this class decides who gets one: an idle one at once,
@@ -36,12 +47,21 @@ export class TenantPool implements Bidder {
   #claimed = 0
   /** Permits counted for connections that pg-pool has not begun to open yet. */
   #permits = 0
+  /** The last new connection led to another database. */
+  #isMisled = false
+  /** Connections in a row that were cut off before they were of use. */
+  #cutOffs = 0
 
   constructor(options: TenantPoolOptions) {
     this.#options = options
     this.server = `${options.address.host}:${options.address.port}`
     const address = { ...options.address, password: () => this.#askPassword() }
-    this.#pool = createPool(address, options.limits, this.#countedClient())
+    this.#pool = createPool(address, options.limits, {
+      Client: this.#countedClient(),
+      ...(address.expected !== undefined && {
+        verify: (client) => this.#verify(client as GuardedClient),
+      }),
+    })
     // Also of one that nobody waited for any more.
     this.#pool.on('release', (error, client) => {
       if (this.#attempts.size > 0) this.#arrive(client, error)
@@ -76,6 +96,11 @@ export class TenantPool implements Bidder {
     } finally {
       this.#giveBack(client, broken)
     }
+  }
+
+  /** Sends away those who wait for a connection: the way leads elsewhere, and they need not wait for the end of this one. */
+  dismiss(): void {
+    for (const waiter of this.#waiters.splice(0)) this.#settle(waiter, new RouteChangedError())
   }
 
   /** Ends all connections. Call only when nobody runs on the pool any more. */
@@ -189,6 +214,24 @@ export class TenantPool implements Bidder {
     return this.#options.limits.max - this.#pool.totalCount - this.#permits
   }
 
+  /**
+   * A connection stays with its database, whatever becomes of the name; what a new one leads to has to be asked. The stamp
+   * inside is not enough: a copy has it too.
+   */
+  async #verify(client: GuardedClient): Promise<void> {
+    const { address, limits, onMismatch } = this.#options
+    try {
+      await assertIdentity(client, address.expected?.() ?? null, { timeoutMs: limits.connectTimeoutMs })
+      this.#isMisled = false
+    } catch (error) {
+      if (error instanceof IdentityMismatchError) {
+        onMismatch?.(!this.#isMisled)
+        this.#isMisled = true
+      }
+      throw wasCutOff(client, error) ? new CutOffError('cut off', { cause: error }) : error
+    }
+  }
+
   #hand(client: pg.PoolClient): void {
     const waiter = this.#waiters.shift()
     if (waiter === undefined) {
@@ -248,7 +291,7 @@ export class TenantPool implements Bidder {
     if (way.room === 0 || !this.#takePermit()) return false
     this.#attempts.set(client, way.begin())
     client.once('end', () => {
-      this.#arrive(client, new Error('ended before it could be used'))
+      this.#arrive(client, new CutOffError('ended before it could be used'))
       budget.release(this.server)
       if (this.#waiters.length > 0) this.#pulse()
     })
@@ -260,9 +303,12 @@ export class TenantPool implements Bidder {
     const attempt = this.#attempts.get(client as GuardedClient)
     if (attempt === undefined) return
     this.#attempts.delete(client as GuardedClient)
+    const isCutOff = error instanceof CutOffError && attempt.isLetIn
+    this.#cutOffs = isCutOff ? this.#cutOffs + 1 : 0
     // `true` is how a sound one is closed.
-    if (error instanceof Error) attempt.failed(error, (client as GuardedClient).wasHeard)
-    else attempt.succeeded()
+    const isSound = !(error instanceof Error) || (isCutOff && this.#cutOffs <= MAX_CUT_OFFS)
+    if (isSound) attempt.succeeded()
+    else attempt.failed(error, (client as GuardedClient).wasHeard)
   }
 
   async #askPassword(): Promise<string> {
@@ -296,4 +342,11 @@ export class TenantPool implements Bidder {
     }
     return CountedClient as unknown as typeof GuardedClient
   }
+}
+
+/** False where the server said why it does not answer, and where it said nothing at all. */
+function wasCutOff(client: GuardedClient, error: unknown): boolean {
+  if (error instanceof IdentityMismatchError || client.isOwedAnAnswer) return false
+  const code = databaseError(error)?.code
+  return code === undefined || CONNECTION_ENDED.test(code)
 }

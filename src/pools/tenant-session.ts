@@ -4,17 +4,12 @@ import type { Route } from '../catalog/directory.ts'
 import { fail, PublicError } from '../errors.ts'
 import { databaseError } from '../lib/pg.ts'
 import type { TenantDb, TenantSession } from '../tenant/session.ts'
+import { Heading, RouteChangedError, type RouteSource } from './heading.ts'
 import type { PoolManager } from './pool-manager.ts'
 import { isDriverFault, isLost, isOrderly, isUnbegun } from './statement-fault.ts'
 import { kindOf, type StatementKind } from './statement-kind.ts'
 import { entranceOf, overClient, runStatement, Transaction } from './tenant-transaction.ts'
 import type { Statement, UnitOptions } from './tenant-unit.ts'
-
-/** What a session needs to know of routes: the present one, and a way to say that it was found wrong. */
-export interface RouteSource {
-  /** The route as it stands now, read anew if `stale` is what would have been given. Null if the tenant is gone. */
-  refresh(stale: Route): Promise<Route | null>
-}
 
 export interface SessionOptions {
   readonly pools: PoolManager
@@ -35,7 +30,11 @@ const ABOUT_VALUES = /^22/
 const ABOUT_CONSTRAINTS = /^23/
 const MAX_ATTEMPTS = 3
 
-/** Runs the statements of one tenant along its route; follows the tenant once if it turns out to have moved. */
+/**
+ * Runs the statements of one tenant along its route, as it stands when the statement begins: whatever was known of it when
+ * the request came, what a change has taken away is not used once that change is applied here. Follows the tenant once more
+ * if its database says that it has moved.
+ */
 export class RoutedSession implements TenantSession {
   readonly db: TenantDb
   readonly #options: SessionOptions
@@ -58,12 +57,12 @@ export class RoutedSession implements TenantSession {
    *   connection was lost while COMMIT was on its way; whatever `fn` throws
    */
   transaction<T>(fn: (db: TenantDb) => Promise<T>): Promise<T> {
-    return this.#along(async (route) => {
+    return this.#along(async (heading) => {
       let transaction: Transaction | null = null
       return this.#options.pools.run(
-        route,
+        heading.route,
         async (client) => {
-          transaction = new Transaction(client, route)
+          transaction = new Transaction(client, heading)
           return transaction.run(fn)
         },
         () => transaction?.isClean === true,
@@ -74,18 +73,29 @@ export class RoutedSession implements TenantSession {
   #runSingle(statement: Statement): Promise<pg.QueryResult> {
     const kind = kindOf(statement.text)
     if (kind === 'transaction') throw new Error('single statements only: use session.transaction()')
-    return this.#along((route) => {
+    return this.#along((heading) => {
+      const { route } = heading
       const options: UnitOptions = { entrance: entranceOf(route), begin: false, writes: kind === 'write' }
-      return this.#options.pools.run(route, (client) => runStatement(client, statement, options), isOrderly)
+      const run = async (client: pg.ClientBase) => {
+        heading.assertPresent()
+        return runStatement(client, statement, options)
+      }
+      return this.#options.pools.run(route, run, leavesInOrder)
     }, kind)
   }
 
-  async #along<T>(attempt: (route: Route) => Promise<T>, kind: StatementKind): Promise<T> {
+  async #along<T>(attempt: (heading: Heading) => Promise<T>, kind: StatementKind): Promise<T> {
     const deadline = performance.now() + this.#options.fenceTimeoutMs
     for (let attempts = 1; ; ) {
+      // Where the route is at hand there is nothing to wait for.
+      const heading = this.#present() ?? (await this.#read())
       try {
-        return await attempt(this.#route)
+        return await attempt(heading)
       } catch (error) {
+        if (error instanceof RouteChangedError) {
+          if (performance.now() > deadline) throw fail('TENANT_DATABASE_UNAVAILABLE', { cause: error })
+          continue
+        }
         const verdict = judge(error, kind)
         if (verdict === 'fenced') {
           if (performance.now() > deadline) {
@@ -97,16 +107,42 @@ export class RoutedSession implements TenantSession {
           if (verdict === 'final' || attempts >= MAX_ATTEMPTS) throw publicError(error, kind)
           attempts += 1
         }
-        if (verdict !== 'again') await this.#follow()
+        if (verdict !== 'again') this.#adopt(await this.#options.routes.refresh(heading.route))
       }
     }
   }
 
-  async #follow(): Promise<void> {
-    const route = await this.#options.routes.refresh(this.#route)
-    if (route?.status !== 'ACTIVE') throw fail('TENANT_NOT_FOUND')
-    this.#route = route
+  /** Null where the route has to be read, because of a change or its age. @throws PublicError TENANT_NOT_FOUND */
+  #present(): Heading | null {
+    const { routes } = this.#options
+    const route = routes.peek(this.tenantId)
+    if (route === undefined) return null
+    if (route !== this.#route) this.#adopt(route)
+    return new Heading(route, routes)
   }
+
+  /** @throws PublicError TENANT_NOT_FOUND, CATALOG_UNAVAILABLE */
+  async #read(): Promise<Heading> {
+    const { routes } = this.#options
+    for (;;) {
+      const route = this.#adopt(await routes.find(this.tenantId))
+      // Between its arrival and this line another change may have been heard of.
+      if (routes.holds(route)) return new Heading(route, routes)
+    }
+  }
+
+  /** Only who was let in to a tenant that is INACTIVE (operators are) goes on with one. */
+  #adopt(route: Route | null): Route {
+    if (route === null || (route.status !== 'ACTIVE' && this.#route.status === 'ACTIVE'))
+      throw fail('TENANT_NOT_FOUND')
+    this.#route = route
+    return route
+  }
+}
+
+/** True if what was thrown leaves the connection fit for the next request. */
+function leavesInOrder(error: unknown): boolean {
+  return error instanceof RouteChangedError || isOrderly(error)
 }
 
 function judge(error: unknown, kind: StatementKind): Verdict {

@@ -1,10 +1,11 @@
 import type { Route, RouteDirectory } from '../catalog/directory.ts'
 import type { TenantSession } from '../tenant/session.ts'
+import type { RouteSource } from './heading.ts'
 import type { PoolManager } from './pool-manager.ts'
 import { RoutedSession, type SessionOptions } from './tenant-session.ts'
 
 export interface TenantSessionsOptions {
-  readonly directory: Pick<RouteDirectory, 'peekById' | 'byId' | 'invalidate'>
+  readonly directory: Pick<RouteDirectory, 'peekById' | 'byId' | 'invalidate' | 'generation' | 'holds'>
   readonly pools: PoolManager
   readonly fenceTimeoutMs: number
   readonly onStuck: (tenantId: string) => void
@@ -16,12 +17,7 @@ export class TenantSessions {
   readonly #sessions = new WeakMap<Route, TenantSession>()
 
   constructor({ directory, pools, fenceTimeoutMs, onStuck }: TenantSessionsOptions) {
-    const refresh = (stale: Route) => {
-      // Only the first who finds a route wrong has it read anew; the others wait for the same reading.
-      if (directory.peekById(stale.tenantId) === stale) directory.invalidate(stale.tenantId)
-      return directory.byId(stale.tenantId)
-    }
-    this.#options = { pools, routes: { refresh }, fenceTimeoutMs, onStuck }
+    this.#options = { pools, routes: sourceOf(directory), fenceTimeoutMs, onStuck }
   }
 
   open(route: Route): TenantSession {
@@ -30,5 +26,28 @@ export class TenantSessions {
     const session = new RoutedSession(route, this.#options)
     this.#sessions.set(route, session)
     return session
+  }
+
+  /** For a tenant that is just being made: the catalog knows nothing of it, so the route is what the caller says it is. */
+  openUnlisted(route: Route): TenantSession {
+    const same = async () => route
+    const routes = { peek: () => route, find: same, refresh: same, generation: 0, holds: () => true }
+    return new RoutedSession(route, { ...this.#options, routes })
+  }
+}
+
+function sourceOf(directory: TenantSessionsOptions['directory']): RouteSource {
+  return {
+    peek: (tenantId) => directory.peekById(tenantId),
+    find: (tenantId) => directory.byId(tenantId),
+    holds: (route) => directory.holds(route),
+    get generation() {
+      return directory.generation
+    },
+    refresh: (stale) => {
+      // Only the first who finds a route wrong has it read anew; the others wait for the same reading.
+      if (directory.peekById(stale.tenantId) === stale) directory.invalidate(stale.tenantId)
+      return directory.byId(stale.tenantId)
+    },
   }
 }

@@ -4,6 +4,7 @@ import type { Route } from '../catalog/directory.ts'
 import { commit, UnsentError } from '../lib/outcome.ts'
 import { databaseError } from '../lib/pg.ts'
 import type { TenantDb } from '../tenant/session.ts'
+import type { Heading, RouteChangedError } from './heading.ts'
 import { isOrderly, isUnbegun, StatementFault } from './statement-fault.ts'
 import { kindOf } from './statement-kind.ts'
 import { type Entrance, runUnit, type Statement, TenantUnit, type UnitOptions } from './tenant-unit.ts'
@@ -57,12 +58,14 @@ export async function runStatement(
  */
 export class Transaction {
   readonly #client: pg.ClientBase
-  readonly #route: Route
+  readonly #heading: Heading
   #mode: 'idle' | 'open' | 'done' | 'unknown' = 'idle'
+  /** Why it never began; whatever `fn` made of it, that is what came out. */
+  #refusal: RouteChangedError | null = null
 
-  constructor(client: pg.ClientBase, route: Route) {
+  constructor(client: pg.ClientBase, heading: Heading) {
     this.#client = client
-    this.#route = route
+    this.#heading = heading
   }
 
   /** True if no transaction is left open on the connection. */
@@ -74,11 +77,12 @@ export class Transaction {
   async run<T>(fn: (db: TenantDb) => Promise<T>): Promise<T> {
     try {
       const result = await fn(overClient((statement) => this.#statement(statement)))
+      if (this.#refusal !== null) throw this.#refusal
       await this.#commit()
       return result
     } catch (error) {
       await this.#rollback().catch(() => undefined)
-      throw error
+      throw this.#refusal ?? error
     }
   }
 
@@ -86,9 +90,10 @@ export class Transaction {
     if (this.#mode === 'done') throw new Error('the transaction is over')
     if (kindOf(statement.text) === 'transaction') throw new Error('transactions do not nest')
     const first = this.#mode === 'idle'
+    if (first) this.#assertPresent()
     this.#mode = 'open'
     const options: UnitOptions = {
-      entrance: first ? entranceOf(this.#route) : null,
+      entrance: first ? entranceOf(this.#heading.route) : null,
       begin: first,
       writes: true,
     }
@@ -97,6 +102,15 @@ export class Transaction {
     } catch (error) {
       if (!isOrderly(error)) this.#mode = 'unknown'
       throw isUnbegun(error) && !first ? new StatementFault(true, error) : error
+    }
+  }
+
+  #assertPresent(): void {
+    try {
+      this.#heading.assertPresent()
+    } catch (error) {
+      this.#refusal = error as RouteChangedError
+      throw error
     }
   }
 

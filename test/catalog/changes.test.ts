@@ -224,6 +224,19 @@ describe('replicas', () => {
     expect((await catalog.store.db.select().from(replicas)).map(({ id }) => id)).not.toContain(forgotten.id)
   })
 
+  it('confirm a change only when what was begun before it has ended; later changes are applied meanwhile', async () => {
+    const { follower, seen } = makeFollower()
+    const settled = Promise.withResolvers<void>()
+    follower.onChange(({ subjectId }) => (subjectId === 'slow' ? settled.promise : null))
+    await follower.start()
+    const [slow, later] = [await record('slow'), await record('later')]
+    await until(() => seen.length === 2)
+    expect(await follower.confirmations(slow, 100)).toEqual({ replicas: 1, confirmed: 0 })
+    expect(follower.appliedSeq).toBe(later)
+    settled.resolve()
+    expect(await follower.confirmations(later, 5000)).toEqual({ replicas: 1, confirmed: 1 })
+  })
+
   it('that live and do not follow are counted after the deadline', async () => {
     const { follower } = await startFollower()
     await catalog.store.db.insert(replicas).values({ id: newId() })

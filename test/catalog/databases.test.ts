@@ -2,6 +2,7 @@ import { eq, sql } from 'drizzle-orm'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { DatabaseEntry } from '../../src/catalog/database-entry.ts'
 import { describeDatabase, type ValidationOutcome } from '../../src/catalog/databases.ts'
+import { loadRoute } from '../../src/catalog/directory.ts'
 import { leaveHome, makeHome } from '../../src/catalog/homes.ts'
 import { auditLog, catalogChanges, tenantDatabases, tenants } from '../../src/catalog/schema.ts'
 import { findTenant } from '../../src/catalog/tenants.ts'
@@ -10,14 +11,14 @@ import { Secret } from '../../src/lib/secret.ts'
 import { dropAll } from '../support/database.ts'
 import { health, openCatalog, operator, registration, type TestCatalog } from './catalog.ts'
 
-const VALID: ValidationOutcome = {
+const VALID = {
   ok: true,
   serverVersion: '18.4',
   schemaVersion: '0001_x',
   systemIdentifier: '7300000000000000001',
   databaseOid: 16400,
   residence: 'became-home',
-}
+} as const satisfies ValidationOutcome
 const LEASE_MS = 60_000
 
 let catalog: TestCatalog
@@ -301,6 +302,25 @@ describe('a validation', () => {
     expect((await actionsOf(tenantId)).slice(2)).toEqual(['tenant.database.status', 'tenant.database.status'])
   })
 
+  it('of another database in the place of an active one is news to everybody, for routes say which it is', async () => {
+    const { id, tenantId } = await activeEntry()
+    const before = await changeCount(tenantId)
+    expect(await finish(id, VALID)).toBe('active')
+    expect(await changeCount(tenantId)).toBe(before)
+    expect(await finish(id, { ...VALID, databaseOid: 16401 })).toBe('active')
+    expect(await changeCount(tenantId)).toBe(before + 1)
+    const route = await loadRoute(catalog.store)({ id: tenantId })
+    const { systemIdentifier } = VALID
+    expect(route?.database).toMatchObject({ systemIdentifier, databaseOid: 16401 })
+    const rows = await catalog.store.db.select().from(auditLog).where(eq(auditLog.tenantId, tenantId))
+    const identity = { systemIdentifier, databaseOid: 16400 }
+    expect(rows.toSorted((a, b) => a.seq - b.seq).at(-1)).toMatchObject({
+      action: 'tenant.database.status',
+      before: { status: 'active', identity },
+      after: { status: 'active', identity: { ...identity, databaseOid: 16401 } },
+    })
+  })
+
   it('asked for again leaves an active database in service; failing then, it is inactive', async () => {
     const { id, tenantId } = await activeEntry()
     await catalog.store.transaction((tx) => catalog.registry.requestValidation(tx, id, operator))
@@ -371,7 +391,7 @@ describe('health', () => {
   })
 })
 
-const facts = { serverVersion: '18.4', schemaVersion: '0001_x', systemIdentifier: '1', databaseOid: 2 }
+const { ok: _ok, residence: _residence, ...facts } = VALID
 
 describe('a home', () => {
   const homeOf = async (entry: DatabaseEntry, more: { epoch?: number; newEpoch?: number } = {}) => {

@@ -34,6 +34,7 @@ it('a catalog that takes no note of a round is not taken for a database that doe
     log: { warn: (_fields, message) => lines.push(message) },
     onTransition: (from, to) => transitions.push(`${from} ${to}`),
     onAnswer: () => undefined,
+    onMismatch: () => undefined,
   })
   await monitor.sweep()
   expect({ results, lines, transitions }).toEqual({

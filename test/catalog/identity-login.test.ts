@@ -25,6 +25,7 @@ import { PoolManager } from '../../src/pools/pool-manager.ts'
 import { RoutedSession } from '../../src/pools/tenant-session.ts'
 import type { TenantSession } from '../../src/tenant/session.ts'
 import { dropAll, query, superuserUrl } from '../support/database.ts'
+import { routeSource } from '../support/route-source.ts'
 import { addressOf, createTenantDatabase, moveIn } from '../support/tenant-database.ts'
 
 const origin = { requestId: null, address: null }
@@ -132,7 +133,7 @@ async function openTenant(code: string) {
   } as unknown as Route
   const session = new RoutedSession(route, {
     pools,
-    routes: { refresh: async (stale) => stale },
+    routes: routeSource(route),
     fenceTimeoutMs: 300,
     onStuck: () => undefined,
   })

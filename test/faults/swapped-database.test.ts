@@ -12,9 +12,15 @@ import {
   uniqueName,
   urlFor,
 } from '../support/database.ts'
-import { createStage, startGateway, type TestGateway, type TestTenant } from '../support/gateway.ts'
+import {
+  createStage,
+  type Stage,
+  startGateway,
+  type TestGateway,
+  type TestTenant,
+} from '../support/gateway.ts'
 import { moveIn, withClient } from '../support/tenant-database.ts'
-import { expectUnavailable, makePlace, PLACES, register } from './support.ts'
+import { Bystander, expectUnavailable, makePlace, PLACES, register } from './support.ts'
 
 const SLOW = 60_000
 
@@ -31,12 +37,16 @@ let gateway: TestGateway
 let role: TestRole
 let one: Household
 let other: Household
+/** Lives elsewhere, and is to notice nothing of all this. */
+let bystanding: TestTenant
 
 beforeAll(async () => {
-  gateway = await startGateway(await createStage())
+  // Two rounds instead of three: every test waits for them.
+  gateway = await startGateway(await createStage(), { HEALTH_FAILURES_TO_INACTIVE: '2' })
   role = await createRole()
   one = await settle('One')
   other = await settle('Other')
+  bystanding = (await settle('Elsewhere')).tenant
 })
 afterAll(async () => {
   await gateway?.close()
@@ -93,6 +103,66 @@ class Reader {
   }
 }
 
+/** Writes one place after the other, and keeps the names of those that were acknowledged. */
+class Writer {
+  readonly #kept: string[] = []
+  readonly #done: Promise<void>
+  #stopping = false
+
+  constructor({ token }: TestTenant) {
+    this.#done = this.#write(token)
+  }
+
+  async stop(): Promise<string[]> {
+    this.#stopping = true
+    await this.#done
+    return this.#kept
+  }
+
+  async #write(token: string): Promise<void> {
+    for (let n = 0; !this.#stopping; n += 1) {
+      const { status } = await gateway.call('POST', PLACES, { token, body: { name: `Written ${n}` } })
+      if (status === 201) this.#kept.push(`Written ${n}`)
+    }
+  }
+}
+
+/** Every row that anybody could have written into a tenant's database, counted table by table. */
+async function contentOf(database: string): Promise<unknown> {
+  const [row] = await query(
+    superuserUrl(database),
+    `SELECT (SELECT count(*) FROM places) AS places, (SELECT count(*) FROM sessions) AS sessions,
+            (SELECT count(*) FROM login_attempts) AS attempts, (SELECT count(*) FROM users) AS users,
+            (SELECT json_agg(r) FROM residence r) AS residence`,
+  )
+  return row
+}
+
+/** A copy of `original` under another name, with a row of its own by which it is known. */
+async function copyTo(original: string, name: string, tenantId: string): Promise<void> {
+  await query(superuserUrl(), `CREATE DATABASE "${name}" OWNER "${role.name}" TEMPLATE "${original}"`)
+  const mark = "INSERT INTO places (tenant_id, id, name) VALUES ($1, gen_random_uuid(), 'COPY')"
+  await query(superuserUrl(name), mark, [tenantId])
+}
+
+const lookAt = async ({ tenant }: Household) => {
+  const { body } = await gateway.operator('GET', `/tenants/${tenant.id}/database`)
+  return { status: body.status, failures: body.consecutiveFailures, code: body.lastError?.code }
+}
+
+/** How often the log has sounded the alarm for a tenant (null: for the shared database). */
+const alarms = (of: TestGateway, tenantId: string | null) =>
+  of
+    .log()
+    .split('\n')
+    .filter((line) => line.includes('"level":"error"') && line.includes('"IDENTITY_MISMATCH"'))
+    .filter((line) => JSON.parse(line).tenantId === tenantId).length
+
+const mismatches = async (of: TestGateway) => {
+  const { text } = await of.call('GET', '/metrics')
+  return Number(/^freehold_identity_mismatches_total (\d+)$/m.exec(text)?.[1])
+}
+
 async function expectRefused({ tenant: { token, code, admin } }: Household, id: string): Promise<void> {
   const body = { name: 'Astray' }
   const answers = [
@@ -118,6 +188,7 @@ describe("two tenants' databases that changed their names", () => {
   test(
     'serve nobody, whatever is asked for, and both again when they are put right',
     async () => {
+      const neighbour = new Bystander(gateway, bystanding)
       const readers = [one, other].map(({ tenant }) => new Reader(tenant, [one.place, other.place]))
       await swap(one.database, other.database)
       for (const { place } of [one, other]) {
@@ -131,6 +202,142 @@ describe("two tenants' databases that changed their names", () => {
       const passing = ['404 NOT_FOUND', '503 TENANT_DATABASE_UNAVAILABLE']
       expect(toOne?.sort()).toEqual(['200 One', ...passing])
       expect(toOther?.sort()).toEqual(['200 Other', ...passing])
+      await neighbour.expectUndisturbed()
+    },
+    SLOW,
+  )
+})
+
+describe('a copy in the place of the original', () => {
+  test(
+    'serves nobody and is written by nobody, sounds the alarm once, and heals when the original is back',
+    async () => {
+      const house = await settle('Kept')
+      const neighbour = new Bystander(gateway, bystanding)
+      const [reader, writer] = [new Reader(house.tenant, [house.place]), new Writer(house.tenant)]
+      await expect.poll(() => reader.said.size, { timeout: 10_000 }).toBeGreaterThan(0)
+      const aside = uniqueName()
+      await rename(house.database, aside)
+      await copyTo(aside, house.database, house.tenant.id)
+      const before = await contentOf(house.database)
+      await expectRefused(house, house.place)
+      await expect.poll(() => lookAt(house), { timeout: 20_000 }).toMatchObject({ code: 'IDENTITY_MISMATCH' })
+      await expect.poll(async () => (await lookAt(house)).status, { timeout: 20_000 }).toBe('inactive')
+      const { failures } = await lookAt(house)
+      await expect
+        .poll(async () => (await lookAt(house)).failures, { timeout: 20_000 })
+        .toBeGreaterThan(failures)
+      await expectRefused(house, house.place)
+      expect(await contentOf(house.database)).toEqual(before)
+      // One of the pool, one of the health rounds; how often they tried is for the metric to say.
+      expect(alarms(gateway, house.tenant.id)).toBeGreaterThan(0)
+      expect(alarms(gateway, house.tenant.id)).toBeLessThanOrEqual(2)
+      expect(await mismatches(gateway)).toBeGreaterThan(1)
+      await query(superuserUrl(), `DROP DATABASE "${house.database}" WITH (FORCE)`)
+      await rename(aside, house.database)
+      await expect.poll(() => lookAt(house), { timeout: 20_000 }).toMatchObject({ status: 'active' })
+      const kept = await writer.stop()
+      const said = await reader.stop()
+      expect(said.filter((answer) => !/^(?:200 |503 TENANT_DATABASE_UNAVAILABLE$)/.test(answer))).toEqual([])
+      expect(said.join()).not.toContain('COPY')
+      const rows = await query(superuserUrl(house.database), 'SELECT name FROM places')
+      const counts = new Map<unknown, number>()
+      for (const { name } of rows) counts.set(name, (counts.get(name) ?? 0) + 1)
+      expect(kept.filter((name) => counts.get(name) !== 1)).toEqual([])
+      await neighbour.expectUndisturbed()
+    },
+    SLOW,
+  )
+
+  test(
+    'is the database from then on, once an operator has it validated',
+    async () => {
+      const house = await settle('Kept')
+      const [backup, neighbour] = [uniqueName(), new Bystander(gateway, bystanding)]
+      await rename(house.database, backup)
+      await copyTo(backup, house.database, house.tenant.id)
+      await expectRefused(house, house.place)
+      const asked = await gateway.operator('POST', `/tenants/${house.tenant.id}/database/validate`)
+      expect(asked.status).toBe(202)
+      const { token } = house.tenant
+      const names = async () => {
+        const { body } = await gateway.call('GET', PLACES, { token })
+        return body.data?.map(({ name }: { name: string }) => name).toSorted()
+      }
+      await expect.poll(names, { timeout: 20_000 }).toEqual(['COPY', 'Kept'])
+      await expect
+        .poll(() => lookAt(house), { timeout: 20_000 })
+        .toEqual({ status: 'active', failures: 0, code: undefined })
+      // What was accepted is what counts: now it is the original that is another.
+      await query(superuserUrl(), `ALTER DATABASE "${house.database}" ALLOW_CONNECTIONS false`)
+      await terminateBackends(house.database)
+      await query(superuserUrl(), `DROP DATABASE "${house.database}" WITH (FORCE)`)
+      await rename(backup, house.database)
+      await expectRefused(house, house.place)
+      await neighbour.expectUndisturbed()
+    },
+    SLOW,
+  )
+})
+
+describe('where no health round has noticed anything yet', () => {
+  let stage: Stage
+  let third: TestGateway
+  beforeAll(async () => {
+    stage = await createStage()
+    third = await startGateway(stage, { HEALTH_CHECK_CRON: '0 0 1 1 *' })
+  })
+  afterAll(() => third?.close())
+  const ownUrl = async () => urlFor({ role, database: await createDatabase({ owner: role.name }) })
+
+  test(
+    'a copy of the shared database serves nobody, while a dedicated one goes on, and heals',
+    async () => {
+      const shared = new URL(stage.sharedUrl).pathname.slice(1)
+      const [ana, ben] = [await third.createTenant(), await third.createTenant()]
+      await makePlace(third, ana, 'Kept')
+      await register({ caller: third, tenantId: ben.id, url: await ownUrl() })
+      const neighbour = new Bystander(third, ben)
+      const aside = uniqueName()
+      await rename(shared, aside)
+      await copyTo(aside, shared, ana.id)
+      const before = await contentOf(shared)
+      const list = () => third.call('GET', PLACES, { token: ana.token })
+      for (let n = 0; n < 20; n += 1) {
+        expectUnavailable(await list(), 'TENANT_DATABASE_UNAVAILABLE')
+        const written = await third.call('POST', PLACES, { token: ana.token, body: { name: 'Astray' } })
+        expectUnavailable(written, 'TENANT_DATABASE_UNAVAILABLE')
+      }
+      const alarmed = async () => {
+        expectUnavailable(await list(), 'TENANT_DATABASE_UNAVAILABLE')
+        return alarms(third, null)
+      }
+      await expect.poll(alarmed, { timeout: 20_000 }).toBe(1)
+      expect(await contentOf(shared)).toEqual(before)
+      await query(superuserUrl(), `DROP DATABASE "${shared}" WITH (FORCE)`)
+      await rename(aside, shared)
+      const names = async () => (await list()).body.data?.map(({ name }: { name: string }) => name)
+      await expect.poll(names, { timeout: 20_000 }).toEqual(['Kept'])
+      await neighbour.expectUndisturbed()
+    },
+    SLOW,
+  )
+
+  test(
+    'nobody is moved out of a copy: what it holds need not be what the tenant has',
+    async () => {
+      const tenant = await third.createTenant()
+      const home = await ownUrl()
+      await register({ caller: third, tenantId: tenant.id, url: home })
+      const [name, aside] = [new URL(home).pathname.slice(1), uniqueName()]
+      await rename(name, aside)
+      await query(superuserUrl(), `CREATE DATABASE "${name}" OWNER "${role.name}" TEMPLATE "${aside}"`)
+      const before = await contentOf(name)
+      const { status, database, candidate } = await third.registerDatabase(tenant.id, await ownUrl())
+      expect({ status, database }).toEqual({ status: 'active', database: name })
+      expect(candidate).toMatchObject({ status: 'active', moveRequired: true, lastError: null })
+      expect(await contentOf(name)).toEqual(before)
+      expect(await contentOf(candidate.database)).toMatchObject({ users: '0', residence: null })
     },
     SLOW,
   )
@@ -175,8 +382,8 @@ describe('a database that was dropped, with another in its place', () => {
 
 describe('an inactive database, with another in its place', () => {
   const IN_ITS_PLACE: Record<string, [prepare: (url: string) => Promise<unknown>, code: string]> = {
-    'that is empty': [async () => undefined, 'SCHEMA_OUT_OF_DATE'],
-    'with the schema and nobody in it': [migrate, 'UNKNOWN'],
+    'that is empty': [async () => undefined, 'IDENTITY_MISMATCH'],
+    'with the schema and nobody in it': [migrate, 'IDENTITY_MISMATCH'],
     'with somebody else in it': [(url) => migrate(url).then(() => moveIn(url)), 'BELONGS_TO_ANOTHER_TENANT'],
   }
   const moved = new Map<string, { house: Household; aside: string }>()
@@ -188,11 +395,6 @@ describe('an inactive database, with another in its place', () => {
       moved.set(name, { house, aside })
     }
   })
-
-  const lookAt = async ({ tenant }: Household) => {
-    const { body } = await gateway.operator('GET', `/tenants/${tenant.id}/database`)
-    return { status: body.status, failures: body.consecutiveFailures, code: body.lastError?.code }
-  }
 
   test.each(Object.entries(IN_ITS_PLACE))(
     '%s stays inactive, and heals when it is put right',

@@ -27,7 +27,9 @@ describe('PUT /tenants/{id}/database', () => {
       const { id } = await gateway.createTenant()
       const { status, body, text } = await put(id, { connectionString: NOWHERE })
       expect(status).toBe(202)
-      expect(body).toEqual({ ...untried(id), candidate: null })
+      // It is told as it stands, without waiting.
+      const effective = { replicas: 1, confirmed: expect.any(Number) }
+      expect(body).toEqual({ ...untried(id), candidate: null, effective })
       expect(text).not.toContain('secret-of-nowhere')
     })
 
@@ -68,7 +70,8 @@ describe('PUT /tenants/{id}/database', () => {
         ...{ sslMode: 'disable', validatedAt: MOMENT, lastCheckedAt: MOMENT },
         ...{ serverVersion: expect.stringMatching(/^\d+/), schemaVersion: expect.stringMatching(/^\d{4}/) },
       })
-      const { candidate: _none, ...summary } = body
+      const { candidate: _none, effective, ...summary } = body
+      expect(effective.replicas).toBe(1)
       const record = await tenantOf(tenant.id)
       expect(record.placement).toBe('dedicated')
       // Health rounds go on meanwhile.

@@ -7,6 +7,7 @@ import { PoolManager } from '../../src/pools/pool-manager.ts'
 import { RoutedSession } from '../../src/pools/tenant-session.ts'
 import { places } from '../../src/tenant/schema.ts'
 import { dropAll, query, superuserUrl } from '../support/database.ts'
+import { routeSource } from '../support/route-source.ts'
 import { TcpProxy } from '../support/tcp-proxy.ts'
 import { addressOf, createTenantDatabase, moveIn } from '../support/tenant-database.ts'
 
@@ -45,7 +46,7 @@ async function newTenant(lender: Pick<PoolManager, 'run'> = pools) {
   const route = { tenantId, epoch: 1, placement: 'shared', status: 'ACTIVE' } as unknown as Route
   const session = new RoutedSession(route, {
     pools: lender as PoolManager,
-    routes: { refresh: async () => route },
+    routes: routeSource(route),
     fenceTimeoutMs: 300,
     onStuck: () => undefined,
   })

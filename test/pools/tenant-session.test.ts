@@ -6,6 +6,7 @@ import { PoolManager } from '../../src/pools/pool-manager.ts'
 import { RoutedSession } from '../../src/pools/tenant-session.ts'
 import { places } from '../../src/tenant/schema.ts'
 import { dropAll, query, superuserUrl, terminateBackends } from '../support/database.ts'
+import { routeSource } from '../support/route-source.ts'
 import { addressOf, createTenantDatabase, moveIn } from '../support/tenant-database.ts'
 
 let home: Awaited<ReturnType<typeof createTenantDatabase>>
@@ -35,10 +36,14 @@ function routeOf(tenantId: string, epoch = 1): Route {
   return { tenantId, epoch, placement: 'shared', status: 'ACTIVE', database: null } as unknown as Route
 }
 
-function sessionFor(route: Route, refresh: (stale: Route) => Promise<Route | null> = async (stale) => stale) {
+function sessionFor(
+  route: Route,
+  refresh?: (stale: Route) => Promise<Route | null>,
+  routes = routeSource(route, refresh),
+) {
   return new RoutedSession(route, {
     pools,
-    routes: { refresh },
+    routes,
     fenceTimeoutMs: 300,
     onStuck: () => undefined,
   })
@@ -210,6 +215,110 @@ describe('a transaction', () => {
     })
     expect(calls).toBe(2)
     expect(await session.db.select().from(places)).toHaveLength(1)
+  })
+})
+
+/** A catalog whose only route the test changes, as a change that is heard of would. */
+function changeable(first: Route) {
+  let present: Route | null = first
+  const source = { ...routeSource(first), generation: 0, refreshed: 0, found: 0 }
+  return Object.assign(source, {
+    change(route: Route | null) {
+      present = route
+      source.generation += 1
+    },
+    // What was just forgotten has to be read; then it is at hand.
+    peek: () => undefined,
+    find: async () => {
+      source.found += 1
+      return present
+    },
+    holds: (route: Route) => route === present,
+    refresh: async () => {
+      source.refreshed += 1
+      return present
+    },
+  })
+}
+
+describe('a route that changes', () => {
+  async function movedTenant() {
+    const tenantId = await moveIn(home.url, 2)
+    const source = changeable(routeOf(tenantId, 1))
+    const session = sessionFor(routeOf(tenantId, 1), undefined, source)
+    // A query of drizzle begins when it is waited for; this one begins at once.
+    const hall = async () => {
+      await session.db.insert(places).values(placeOf(tenantId, 'Hall'))
+    }
+    const names = async () => (await session.db.select().from(places)).map(({ name }) => name)
+    return { tenantId, source, session, hall, names }
+  }
+
+  test('before a statement begins is what the statement goes by', async () => {
+    const { tenantId, source, hall, names } = await movedTenant()
+    source.change(routeOf(tenantId, 2))
+    await hall()
+    expect(await names()).toEqual(['Hall'])
+    expect(source.refreshed).toBe(0)
+  })
+
+  test('while a statement waits for its connection is what the statement goes by', async () => {
+    const { tenantId, source, hall, names } = await movedTenant()
+    const held = Promise.withResolvers<void>()
+    const holders = Array.from({ length: 4 }, () =>
+      pools.run(
+        routeOf(tenantId),
+        () => held.promise,
+        () => true,
+      ),
+    )
+    const writing = hall()
+    await expect.poll(() => pools.waiting).toBe(1)
+    source.change(routeOf(tenantId, 2))
+    held.resolve()
+    await Promise.all([writing, ...holders])
+    expect(await names()).toEqual(['Hall'])
+    expect(source.refreshed).toBe(0)
+  })
+
+  test('before the first statement of a transaction begins it anew, even one that takes no no for an answer', async () => {
+    const { tenantId, source, session, names } = await movedTenant()
+    let calls = 0
+    const made = await session.transaction(async (db) => {
+      calls += 1
+      if (calls === 1) source.change(routeOf(tenantId, 2))
+      await db
+        .insert(places)
+        .values(placeOf(tenantId, `Call ${calls}`))
+        .catch(() => undefined)
+      return calls
+    })
+    expect(made).toBe(2)
+    expect(await names()).toEqual(['Call 2'])
+    expect(source.refreshed).toBe(0)
+  })
+
+  test('to nothing, or to a tenant that is INACTIVE, lets nobody in', async () => {
+    for (const change of [null, { status: 'INACTIVE' }]) {
+      const { tenantId, source, hall } = await movedTenant()
+      source.change(change && ({ ...routeOf(tenantId, 2), ...change } as Route))
+      await expect(hall()).rejects.toMatchObject({ cause: { code: 'TENANT_NOT_FOUND' } })
+      const [row] = await query(
+        superuserUrl(home.database),
+        'SELECT count(*)::int AS n FROM places WHERE tenant_id = $1',
+        [tenantId],
+      )
+      expect(row).toEqual({ n: 0 })
+    }
+  })
+
+  test('of an INACTIVE tenant does not keep out who was let in to it', async () => {
+    const tenantId = await moveIn(home.url)
+    const inactive = (name: string) => ({ ...routeOf(tenantId), status: 'INACTIVE', name }) as Route
+    const source = changeable(inactive('Before'))
+    const session = sessionFor(inactive('Before'), undefined, source)
+    source.change(inactive('After'))
+    expect(await session.db.select().from(places)).toEqual([])
   })
 })
 

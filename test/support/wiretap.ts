@@ -12,6 +12,8 @@ export class Wiretap {
   roundTrips = 0
   /** Execute and Query messages so far. */
   executions = 0
+  /** Statements that had been prepared under a name: what requests send, while checks and housekeeping do not. */
+  named = 0
   /** Connections accepted so far. */
   accepted = 0
   /** The texts of all statements that were parsed, in order. A named one shows up once a connection. */
@@ -74,6 +76,8 @@ export class Wiretap {
   #count(type: string, body: Buffer): void {
     if (type === 'S' || type === 'H' || type === 'Q') this.roundTrips++
     if (type === 'E' || type === 'Q') this.executions++
+    // Bind: the portal's name, then the statement's, both ended by a zero byte.
+    if (type === 'B' && body[body.indexOf(0) + 1] !== 0) this.named++
     if (type === 'Q') this.statements.push(textAt(body, 0))
     // Parse: the statement's name, then its text, both ended by a zero byte.
     if (type === 'P') this.statements.push(textAt(body, body.indexOf(0) + 1))

@@ -193,7 +193,13 @@ const databaseFields = {
   serverVersion: orNull(text()),
   encryptionKeyId: orNull(text()),
 }
-export const Database = named('Database', { ...databaseFields, candidate: orNull(part(databaseFields)) })
+/** How many live gateways there are, and how many of them apply the tenant's last change. */
+const effective = part({ replicas: whole(), confirmed: whole() })
+export const Database = named('Database', {
+  ...databaseFields,
+  candidate: orNull(part(databaseFields)),
+  effective,
+})
 
 const tenantFields = {
   id: uuid(),
@@ -210,7 +216,7 @@ const tenantFields = {
 export const Tenant = named('Tenant', tenantFields)
 export const PatchedTenant = named('PatchedTenant', {
   ...tenantFields,
-  effective: Type.Optional(part({ replicas: whole(), confirmed: whole() })),
+  effective: Type.Optional(effective),
 })
 
 const operatorFields = {

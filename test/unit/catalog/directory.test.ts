@@ -165,6 +165,27 @@ describe('tenants that do not exist', () => {
   })
 })
 
+describe('a route that was handed out', () => {
+  it('is held until a change or another reading takes its place, also while it is too old to be used', async () => {
+    const { catalog, acme, directory } = setUp({ ttlMs: 1000 })
+    const other = route('other')
+    catalog.rows.push(other)
+    for (const { tenantId } of [acme, other]) await directory.byId(tenantId)
+    const { generation } = directory
+    catalog.clock.ms = 2000
+    expect(directory.peekById(acme.tenantId)).toBeUndefined()
+    expect([directory.holds(acme), directory.generation]).toEqual([true, generation])
+    directory.invalidate(other.tenantId)
+    expect([directory.holds(acme), directory.holds(other)]).toEqual([true, false])
+    expect(directory.generation).toBeGreaterThan(generation)
+    const changed = catalog.replace(acme, { epoch: 2 })
+    await directory.byId(acme.tenantId)
+    expect([directory.holds(acme), directory.holds(changed)]).toEqual([false, true])
+    directory.clear()
+    expect(directory.holds(changed)).toBe(false)
+  })
+})
+
 describe('invalidation', () => {
   it.each(['id', 'code'] as const)(
     'a read by %s that began before it is not kept; all get the newer',

@@ -63,6 +63,7 @@ async function sweep(entries: readonly DatabaseEntry[]): Promise<Map<string, str
     budget: new ConnectionBudget({ max: 50, maxPerServer: 50, victims: () => [] }),
     ...{ replicaId: 'r', migrations: [], forbidden: [], log: { warn: () => undefined } },
     ...{ onTransition: () => undefined, onAnswer: () => undefined },
+    onMismatch: () => undefined,
   })
   await monitor.sweep()
   return recorded

@@ -153,7 +153,13 @@ describe('/tenants', () => {
 })
 
 describe('/tenants/{id}/database', () => {
-  const state = { tenant, current: entry, candidate: null, encryptionKeyId: 'f00d' }
+  const state = {
+    tenant,
+    current: entry,
+    candidate: null,
+    encryptionKeyId: 'f00d',
+    effective: { replicas: 2, confirmed: 1 },
+  }
 
   it('registers with defaults, and shows no secret', async () => {
     const registerDatabase = vi.fn(async () => state)
@@ -174,6 +180,7 @@ describe('/tenants/{id}/database', () => {
     expect(response.json()).toMatchObject({
       ...{ tenantId: ACME, host: 'db.example.com', database: 'acme', user: 'acme_app', status: 'failed' },
       ...{ placement: 'shared', moveRequired: false, encryptionKeyId: 'f00d', candidate: null },
+      effective: { replicas: 2, confirmed: 1 },
       lastError: { code: 'TLS_FAILED', message: 'no TLS', at: AT.toISOString() },
     })
   })

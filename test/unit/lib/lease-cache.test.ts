@@ -37,7 +37,7 @@ describe('a lease cache', () => {
   test('makes a new value for a key whose old value still drains, and closes each once', async () => {
     const { cache, closed } = cacheOf(5)
     const old = cache.acquire('a', () => 'a1')
-    cache.evict('a')
+    void cache.evict('a')
     const young = cache.acquire('a', () => 'a2')
     expect(young.value).toBe('a2')
     old.release()
@@ -45,6 +45,21 @@ describe('a lease cache', () => {
     young.release()
     await cache.close()
     expect(closed).toEqual(['a1', 'a2'])
+  })
+
+  test('evict() resolves when the last lease is released and the value is closed', async () => {
+    const { cache, closed } = cacheOf(5)
+    const leases = [cache.acquire('a', () => 'a'), cache.acquire('a', () => 'a')]
+    let isGone = false
+    const gone = cache.evict('a').then(() => {
+      isGone = true
+    })
+    leases[0]?.release()
+    await cache.evict('nobody')
+    expect([isGone, closed]).toEqual([false, []])
+    leases[1]?.release()
+    await gone
+    expect(closed).toEqual(['a'])
   })
 
   test('close() waits for the last lease', async () => {

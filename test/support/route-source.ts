@@ -1,0 +1,20 @@
+import type { Route } from '../../src/catalog/directory.ts'
+import type { RouteSource } from '../../src/pools/heading.ts'
+
+/** A catalog of one tenant. `refresh` says what stands there once a session has found its route wrong. */
+export function routeSource(
+  route: Route,
+  refresh: (stale: Route) => Promise<Route | null> = async (stale) => stale,
+): RouteSource {
+  let present: Route | null = route
+  return {
+    peek: () => present ?? undefined,
+    find: async () => present,
+    refresh: async (stale) => {
+      present = await refresh(stale)
+      return present
+    },
+    generation: 0,
+    holds: () => true,
+  }
+}
