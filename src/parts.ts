@@ -154,7 +154,11 @@ function createFollower(
   budget.resize({ max: 0, maxPerServer: 0 })
   const share = { total, open: () => budget.open, grant }
   const replicas = new ReplicaList({ store, replicaId, primaryKeyId: keyring.primaryKeyId, share })
-  const listenTarget = () => connectClient(databases.catalog, { ...CATALOG_LIMITS, statementTimeoutMs: 0 })
+  const listenTarget = async () => {
+    const client = await connectClient(databases.catalog, { ...CATALOG_LIMITS, statementTimeoutMs: 0 })
+    await replicas.showLife(client)
+    return client
+  }
   return new ChangeFollower({ store, replicas, listenTarget, log })
 }
 

@@ -29,6 +29,7 @@ export interface FollowerOptions {
 const CHANGES_LOCK = 0x66686368
 const POLL_MS = 2000
 const HEARTBEAT_MS = 1000
+const SHORT_OF_CONNECTIONS_MS = 200
 const BATCH = 500
 const CONFIRMATION_POLL_MS = 25
 
@@ -183,7 +184,8 @@ export class ChangeFollower {
 
   /** Wakes that arrive while we read are one wake: the promise is renewed before the read, not after. */
   async #wakeOrPoll(): Promise<void> {
-    const waitMs = Math.min(this.#options.pollMs ?? POLL_MS, HEARTBEAT_MS)
+    const { pollMs = POLL_MS, replicas } = this.#options
+    const waitMs = Math.min(pollMs, replicas.isShort ? SHORT_OF_CONNECTIONS_MS : HEARTBEAT_MS)
     const timer = setTimeout(() => this.#woken.resolve(), waitMs)
     await this.#woken.promise
     clearTimeout(timer)

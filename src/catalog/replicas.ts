@@ -1,5 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises'
-import { and, eq, lt, ne, sql } from 'drizzle-orm'
+import { and, eq, lt, ne, type SQLWrapper, sql } from 'drizzle-orm'
+import type pg from 'pg'
 import { systemClock } from '../lib/clock.ts'
 import { CHANNEL } from './change-listener.ts'
 import { replicas } from './schema.ts'
@@ -42,8 +43,20 @@ interface Other {
 const SHARES_LOCK = 0x66687368
 /** Whose heartbeat is older does not count when a change is to be confirmed. */
 export const IS_LIVE = sql`${replicas.heartbeatAt} > now() - interval '10 seconds'`
-/** Whose heartbeat is older (three were missed) holds no connections any more: shorter, because who is restarted waits for it. */
-const holding = sql`${replicas.heartbeatAt} > now() - interval '3 seconds'`
+// As above: 'fhlv'. Each replica's lock under it goes with its process, at once, which no heartbeat tells so soon.
+const LIFE_LOCKS = 0x66686c76
+const lockOf = (id: SQLWrapper) => sql`hashtext(${id}::text)`
+const hasLock = sql`exists (
+  select from pg_locks
+  where locktype = 'advisory' and objsubid = 2 and classid = ${LIFE_LOCKS}::bigint::oid
+    and objid = (${lockOf(replicas.id)}::bigint & 4294967295)::oid
+    and database = (select oid from pg_database where datname = current_database()))`
+/**
+ * Who may still have connections of its share: not who has missed three heartbeats, and not who has missed one and has no
+ * lock either. Whoever starts again after a crash waits for that.
+ */
+const holding = sql`${replicas.heartbeatAt} > now() - interval '3 seconds'
+  and (${replicas.heartbeatAt} > now() - interval '1.5 seconds' or ${hasLock})`
 /** Idle ones are closed by then; those in use are told of with a later heartbeat. */
 const CLOSING_MS = 250
 const CLOSING_POLL_MS = 10
@@ -68,9 +81,21 @@ export function partOf(total: number, ids: readonly string[], id: string): numbe
 export class ReplicaList {
   readonly #options: ReplicaListOptions
   #granted = 0
+  #part = 0
 
   constructor(options: ReplicaListOptions) {
     this.#options = options
+  }
+
+  /** True while others still hold what is our part. */
+  get isShort(): boolean {
+    return this.#part > this.#granted
+  }
+
+  /** Has the others see that this process lives for as long as `client` is connected to the catalog. */
+  async showLife(client: pg.ClientBase): Promise<void> {
+    const { replicaId } = this.#options
+    await client.query(`select pg_advisory_lock_shared(${LIFE_LOCKS}, hashtext($1::text))`, [replicaId])
   }
 
   /** Puts this replica on the list, and takes those off that died without a word long ago. @throws PublicError CATALOG_UNAVAILABLE */
@@ -85,9 +110,9 @@ export class ReplicaList {
   /** Shows that this replica lives, and settles its share. @throws PublicError CATALOG_UNAVAILABLE */
   async heartbeat(appliedSeq: number): Promise<void> {
     const others = await this.#beat(appliedSeq)
-    const part = this.#partAmong(others)
-    if (part < this.#granted) await this.#shrink(part, appliedSeq)
-    else if (part > this.#granted) await this.#grow()
+    this.#part = this.#partAmong(others)
+    if (this.#part < this.#granted) await this.#shrink(this.#part, appliedSeq)
+    else if (this.isShort) await this.#grow()
   }
 
   /** Takes this replica off the list; to be called when it holds no connections any more. @throws PublicError CATALOG_UNAVAILABLE */

@@ -38,7 +38,8 @@ export type HomeDeps = Pick<ValidationDeps, 'store' | 'registry' | 'addresses' |
   readonly log: Pick<ValidationDeps['log'], 'warn'>
 }
 
-const ADMISSION_TIMEOUT_MS = 3_000
+/** Longer than it takes a process that was started again to get its share of the connections. */
+const ADMISSION_TIMEOUT_MS = 10_000
 const STATEMENT_TIMEOUT_MS = 5_000
 
 /**

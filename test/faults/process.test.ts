@@ -243,7 +243,7 @@ describe('SIGTERM', PATIENCE, () => {
     gateway.child.kill('SIGTERM')
     gateway.child.kill('SIGTERM')
     await gateway.until(/"stopping"/)
-    await expect.poll(() => post(url, keepAliveAgent(), 'too late')).toBe('never sent')
+    await expect.poll(() => post(url, keepAliveAgent(), 'too late'), { timeout: 10_000 }).toBe('never sent')
     await lift()
     expect(await Promise.all(under)).toEqual(Array(CLIENTS).fill(201))
     expect(await gateway.ended).toBe(0)

@@ -17,6 +17,8 @@ const REQUESTS = 60
 const AT_ONCE = 15
 
 /** What the gateway says to its catalog by the clock, whether anybody asks it for anything or not. */
+/** To each of the two databases. */
+const CONNECTIONS = 4
 const BY_THE_CLOCK = [
   /\bcatalog_changes\b/,
   /"replicas"/,
@@ -53,12 +55,16 @@ beforeAll(async () => {
   // No health round comes in between: its connections go through the same taps.
   gateway = await startGateway(
     { ...stage, catalogUrl: catalog.url, sharedUrl: shared.url },
-    { HEALTH_CHECK_CRON: '0 0 0 1 1 *', ACQUIRE_TIMEOUT_MS: '15000' },
+    {
+      ...{ HEALTH_CHECK_CRON: '0 0 0 1 1 *', ACQUIRE_TIMEOUT_MS: '15000' },
+      MAX_CONNECTIONS_PER_SERVER: String(CONNECTIONS),
+    },
   )
   homes.shared = await settle(await gateway.createTenant(), shared)
   const dedicated = await gateway.createTenant()
   await gateway.registerDatabase(dedicated.id, own.url)
   homes.dedicated = await settle(dedicated, own)
+  await openConnections()
   statistics = await openStatistics()
 })
 afterAll(async () => {
@@ -81,6 +87,17 @@ async function settle(tenant: TestTenant, tap: Wiretap): Promise<Home> {
       token: { authorization: `Bearer ${tenant.token}` },
       'client key': { 'x-client-key': made.body.key, 'x-tenant-code': tenant.code },
     },
+  }
+}
+
+/** All that there will be: a connection is asked once, when it is opened, to which database it leads. */
+async function openConnections(): Promise<void> {
+  for (let open = 0; open < 2 * CONNECTIONS; ) {
+    const lists = Object.values(homes).flatMap(({ credentials: { token } }) =>
+      Array.from({ length: AT_ONCE }, () => gateway.call('GET', `${API}/places`, { headers: token })),
+    )
+    await Promise.all(lists)
+    open = (await gateway.call('GET', '/health')).body.connections.open
   }
 }
 
