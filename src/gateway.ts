@@ -141,13 +141,18 @@ export class Gateway {
   }
 
   /**
-   * Closes idle connections only when they have been silent for a while: a client in the middle of its work may have sent
-   * its next request when we close, and would never learn what became of it. It gets an answer, and with it is told to go.
+   * Closes the door only when nobody has come for a while, and idle connections when they have been silent for a while: a
+   * client in the middle of its work may have sent its next request when we close, and would never learn what became of it.
+   * It gets an answer, and with it is told to go.
    */
   async #closeServer(): Promise<void> {
-    const { shutdownGraceMs } = this.#options.settings
-    const deadline = performance.now() + Math.min(MAX_LINGER_MS, shutdownGraceMs / 10)
-    while (performance.now() < deadline && (await this.#countConnections()) > 0) await delay(LINGER_POLL_MS)
+    const lingerMs = Math.min(MAX_LINGER_MS, this.#options.settings.shutdownGraceMs / 10)
+    const deadline = performance.now() + lingerMs
+    let busyAt = performance.now()
+    while (performance.now() < deadline && performance.now() - busyAt <= lingerMs / 4) {
+      await delay(LINGER_POLL_MS)
+      if ((await this.#countConnections()) > 0) busyAt = performance.now()
+    }
     await this.#server.close()
   }
 
