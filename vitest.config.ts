@@ -5,8 +5,8 @@ const globalSetup = ['test/support/global-setup.ts']
 export default defineConfig({
   test: {
     pool: 'forks',
-    // The server under test shares the machine with the tests; two files at a time fill two cores.
-    maxWorkers: 2,
+    // For two cores, which the servers under test share: much of a file's time is waiting for timers and other processes.
+    maxWorkers: 3,
     testTimeout: 60_000,
     hookTimeout: 90_000,
     // Files follow one another in a worker's process: the application is read and compiled twice, not once a file. What a
