@@ -88,8 +88,8 @@ const ISOLATION_FAULTS: readonly SeededFault[] = [
   {
     name: 'a tenant is entered where it does not live (no stamp)',
     file: TENANT_RULES,
-    find: 'IF NOT FOUND THEN',
-    replace: 'IF false THEN',
+    find: 'SELECT r.epoch, r.state INTO v_epoch, v_state\n    FROM public.residence AS r WHERE r.tenant_id OPERATOR(pg_catalog.=) p_tenant;',
+    replace: "SELECT p_epoch, 'open' INTO v_epoch, v_state;",
     tests: SESSION,
   },
   {
@@ -205,6 +205,23 @@ const OUTCOMES: readonly SeededFault[] = [
   },
 ]
 
+const PLACES: readonly SeededFault[] = [
+  {
+    name: 'a copy of a database is taken for the database',
+    file: 'src/pools/tenant-pool.ts',
+    find: 'address.expected !== undefined &&',
+    replace: 'address.expected === null &&',
+    tests: ['test/faults/swapped-database.test.ts'],
+  },
+  {
+    name: 'a statement begins on a route that was changed meanwhile',
+    file: 'src/pools/heading.ts',
+    find: 'throw new RouteChangedError()',
+    replace: 'return',
+    tests: ['test/pools/tenant-session.test.ts', 'test/faults/hot-change.test.ts'],
+  },
+]
+
 const ROTATION: readonly SeededFault[] = [
   {
     name: 'a key wrapped anew replaces whatever stands there (no compare-and-swap)',
@@ -283,9 +300,9 @@ const IDENTITY: readonly SeededFault[] = [
     tests: ['test/unit/identity/tokens.test.ts'],
   },
   {
-    name: 'a token whose header names another algorithm is looked at',
+    name: 'a key that was retired verifies for ever',
     file: 'src/identity/tokens.ts',
-    find: "if (key.algorithm !== alg) throw new TokenFault('wrong algorithm')",
+    find: "if (this.#now() >= retirementOf(key)) throw new TokenFault('retired key')",
     replace: '',
     tests: ['test/unit/identity/tokens.test.ts', 'test/http/token-matrix.test.ts'],
   },
@@ -385,6 +402,7 @@ export const SEEDED_FAULTS: readonly SeededFault[] = [
   ...ISOLATION_FAULTS,
   ...CONNECTIONS,
   ...OUTCOMES,
+  ...PLACES,
   ...ROTATION,
   ...COHERENCE,
   ...IDENTITY,

@@ -110,12 +110,12 @@ function firstFailure(output: string): string {
   } catch {
     return 'the tests did not come to an end'
   }
-  for (const { name, status, assertionResults } of report.testResults) {
-    const failed = assertionResults.find((result) => result.status === 'failed')
-    if (failed !== undefined) return failed.fullName
-    if (status === 'failed') return `${name.split('/test/').at(-1)} could not be set up`
-  }
-  return 'an error outside of any test'
+  const { testResults } = report
+  const failed = testResults.flatMap((file) => file.assertionResults).find((test) => test.status === 'failed')
+  if (failed !== undefined) return failed.fullName
+  // Files that were not begun any more have failed, too; so this says less.
+  const broken = testResults.find((file) => file.status === 'failed')
+  return broken ? `${broken.name.split('/test/').at(-1)} could not be set up` : 'an error outside of any test'
 }
 
 function lineOf({ name, file }: SeededFault, { noticedBy, seconds }: Outcome): string {

@@ -127,6 +127,11 @@ describe('MasterKey', () => {
     )
   })
 
+  it.each([0, 16, 31, 33, 64])('is not made of %i bytes', (length) => {
+    const bytes = Buffer.from(Array.from({ length }, (_, i) => i))
+    expect(() => new MasterKey(bytes)).toThrow(KeyFormatError)
+  })
+
   it('keeps its own copy of the bytes', () => {
     const bytes = Buffer.from('8f1d0c7e5a4b39281706f5e4d3c2b1a09f8e7d6c5b4a39281706f5e4d3c2b1a0', 'hex')
     const copied = new MasterKey(bytes)
