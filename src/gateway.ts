@@ -291,9 +291,12 @@ export class Gateway {
 
   #probes(): HttpDeps['probes'] {
     const { pools, directory, store, registry, masterKeys } = this.#parts
-    const keyed = () => (masterKeys.complete ? 'ready' : 'key-missing')
     return {
-      readiness: () => (this.#phase === 'ready' ? keyed() : 'starting'),
+      readiness: () => {
+        if (this.#phase !== 'ready') return 'starting'
+        if (!masterKeys.complete) return 'key-missing'
+        return pools.budget.max > 0 ? 'ready' : 'connections-missing'
+      },
       pingCatalog: () => store.ping(),
       pingShared: () => pools.pingShared(),
       countDatabases: () => registry.countByStatus(),

@@ -2,7 +2,7 @@ import { AuditTrail } from './catalog/audit-trail.ts'
 import { type CatalogChange, ChangeFollower } from './catalog/changes.ts'
 import { DatabaseRegistry } from './catalog/databases.ts'
 import { loadRoute, RouteDirectory } from './catalog/directory.ts'
-import { ReplicaList } from './catalog/replicas.ts'
+import { type Connections, ReplicaList } from './catalog/replicas.ts'
 import { CatalogStore } from './catalog/store.ts'
 import { Vault } from './catalog/vault.ts'
 import type { Settings } from './config.ts'
@@ -92,8 +92,10 @@ export function createParts(options: GatewayOptions) {
     log: options.log,
   }
   const reopening = new SingleFlight<void>()
+  const routeKeeper = new RouteKeeper({ directory, pools, drainTimeoutMs: DRAIN_TIMEOUT_MS })
   const sessions = new TenantSessions({
     directory,
+    forget: (tenantId) => void routeKeeper.forget(tenantId),
     pools,
     fenceTimeoutMs: settings.acquireTimeoutMs,
     onStuck: (tenantId) => void reopening.run(tenantId, () => reopenHome(homes, tenantId)),
@@ -102,7 +104,6 @@ export function createParts(options: GatewayOptions) {
   const roleBook = new RoleBook({ open: (route) => sessions.open(route) })
   const members = { roleBook, placing: new Placing({ directory, roleBook }) }
   const follower = createFollower(options, { store, replicaId, keyring, budget: pools.budget })
-  const routeKeeper = new RouteKeeper({ directory, pools, drainTimeoutMs: DRAIN_TIMEOUT_MS })
   const houses = { ...catalog, follower, addresses, shared, pools, sessions, routeKeeper }
   const keepers = createKeepers({ ...catalog, ...identity, roleBook })
   const masterKeys = new MasterKeys({ ...catalog, follower, keyring, metrics, log: options.log })
@@ -143,21 +144,24 @@ function createFollower(
   { settings, databases, log }: GatewayOptions,
   { store, replicaId, keyring, budget }: FollowerParts,
 ): ChangeFollower {
-  const { maxConnections: total, maxConnectionsPerServer } = settings
-  const grant = (connections: number) => {
-    // In proportion and rounded down: these parts, too, add up to no more than the whole.
-    const maxPerServer = Math.floor((maxConnectionsPerServer * connections) / total)
-    budget.resize({ max: connections, maxPerServer })
-    log.info({ connections, maxPerServer, total }, 'share of the connections changed')
+  const total = { max: settings.maxConnections, maxPerServer: settings.maxConnectionsPerServer }
+  const grant = ({ max, maxPerServer }: Connections) => {
+    budget.resize({ max, maxPerServer })
+    log.info({ connections: max, maxPerServer, total: total.max }, 'share of the connections changed')
   }
   // Whatever is left of the total may be in use by others; what falls to us we learn when we join them.
   budget.resize({ max: 0, maxPerServer: 0 })
-  const share = { total, open: () => budget.open, grant }
+  const share = { total, isWithin: () => budget.isKept, grant }
   const replicas = new ReplicaList({ store, replicaId, primaryKeyId: keyring.primaryKeyId, share })
   const listenTarget = async () => {
-    const client = await connectClient(databases.catalog, { ...CATALOG_LIMITS, statementTimeoutMs: 0 })
-    await replicas.showLife(client)
-    return client
+    const client = await connectClient(databases.catalog, CATALOG_LIMITS)
+    try {
+      await replicas.showLife(client)
+      return client
+    } catch (error) {
+      void client.end().catch(() => undefined)
+      throw error
+    }
   }
   return new ChangeFollower({ store, replicas, listenTarget, log })
 }

@@ -1,3 +1,4 @@
+import type pg from 'pg'
 import { CatalogSealedWithOtherKeyError } from './catalog/vault.ts'
 import { readIdentity } from './lib/database-identity.ts'
 import {
@@ -34,7 +35,9 @@ export interface SchemaPlan {
   readonly log: { info(fields: object, message: string): void }
 }
 
-const LIMITS: ConnectionLimits = { connectTimeoutMs: 5_000, statementTimeoutMs: 0 }
+/** A migration may take its time; a look at what there is may not. */
+const MIGRATION_LIMITS: ConnectionLimits = { connectTimeoutMs: 5_000, statementTimeoutMs: 0 }
+const LIMITS: ConnectionLimits = { connectTimeoutMs: 5_000, statementTimeoutMs: 30_000 }
 const LOCK_TIMEOUT_MS = 60_000
 /** Codes of refusals that waiting does not mend. */
 const HOPELESS = new Set([
@@ -80,8 +83,11 @@ export function prepareShared(plan: SchemaPlan): Promise<PhysicalIdentity> {
   })
 }
 
-async function prepare(plan: SchemaPlan): Promise<PhysicalIdentity> {
-  return withClient(plan.migrate ? (plan.owner ?? plan.serving) : plan.serving, async (client) => {
+function prepare(plan: SchemaPlan): Promise<PhysicalIdentity> {
+  const [address, limits] = plan.migrate
+    ? [plan.owner ?? plan.serving, MIGRATION_LIMITS]
+    : [plan.serving, LIMITS]
+  const prepared = async (client: pg.Client) => {
     if (plan.migrate) {
       const { applied } = await applyMigrations(client, plan.migrations, {
         lockTimeoutMs: LOCK_TIMEOUT_MS,
@@ -97,7 +103,8 @@ async function prepare(plan: SchemaPlan): Promise<PhysicalIdentity> {
         throw new SchemaOutdatedError(`${state.pending.length} migrations are not applied`)
     }
     return readIdentity(client)
-  })
+  }
+  return withClient(address, prepared, limits)
 }
 
 async function assertOrdinaryRole(address: ServerAddress): Promise<void> {
@@ -121,9 +128,10 @@ async function assertIsolation(address: ServerAddress): Promise<void> {
 
 async function withClient<T>(
   address: ServerAddress,
-  fn: (client: Awaited<ReturnType<typeof connectClient>>) => Promise<T>,
+  fn: (client: pg.Client) => Promise<T>,
+  limits = LIMITS,
 ): Promise<T> {
-  const client = await connectClient(address, LIMITS)
+  const client = await connectClient(address, limits)
   try {
     return await fn(client)
   } finally {

@@ -2013,7 +2013,12 @@ export interface ProofList {
 
 /** Readiness */
 export interface Readiness {
-  status: "ready" | "starting" | "key-missing" | "draining";
+  status:
+    | "ready"
+    | "starting"
+    | "key-missing"
+    | "connections-missing"
+    | "draining";
 }
 
 /** Refresh */

@@ -134,6 +134,8 @@ export class ChangeFollower {
    * @throws PublicError CATALOG_UNAVAILABLE
    */
   async start(): Promise<void> {
+    // A start of the gateway that failed later is tried again as a whole.
+    if (this.#following !== null) return
     // LISTEN first: what is committed between it and the read wakes us again.
     await this.#listener.start()
     try {
@@ -162,8 +164,11 @@ export class ChangeFollower {
     const deadline = systemClock.monotonic() + timeoutMs
     this.#woken.resolve()
     for (;;) {
-      const counted = await this.#options.replicas.count(seq)
-      if (counted.confirmed === counted.replicas || systemClock.monotonic() >= deadline) return counted
+      const { replicas } = this.#options
+      const counted = await replicas.count(seq)
+      const isAll = counted.confirmed === counted.replicas && counted.replicas > 0
+      // After an outage those who live have to be heard of first.
+      if ((isAll && replicas.isSteady) || systemClock.monotonic() >= deadline) return counted
       await pause(CONFIRMATION_POLL_MS)
     }
   }
@@ -200,6 +205,7 @@ export class ChangeFollower {
       if (first.seq !== this.#appliedSeq + 1) this.#gap()
       for (const change of changes) this.#apply(change)
       if (changes.length < BATCH) return
+      await this.#options.replicas.heartbeat(this.#confirmedSeq)
     }
   }
 

@@ -108,6 +108,12 @@ export async function settleHealthy(db: CatalogDb, claimed: Claim): Promise<bool
   return done.length > 0
 }
 
+/** Lets a claim go, if it still stands; the work is as due as it was. */
+export async function releaseClaim(db: CatalogDb, claimed: Claim): Promise<void> {
+  const free = { claimedBy: null, claimedUntil: null }
+  await catalogErrors(db.update(table).set(free).where(stillClaimed(claimed)))
+}
+
 /** The columns of an entry with which nothing is wrong. */
 export const noError = { lastErrorCode: null, lastErrorMessage: null, lastErrorAt: null }
 

@@ -11,6 +11,7 @@ import {
   claimHealthChecks,
   claimValidations,
   fromNow,
+  releaseClaim,
   settleClaim,
   settleHealthy,
 } from './database-claims.ts'
@@ -195,6 +196,11 @@ export class DatabaseRegistry {
     const { ok: _ok, residence, ...found } = outcome
     const facts = { ...found, moveRequired: residence === 'move-required' }
     return this.#settle(claimed, 'validation-succeeded', { facts })
+  }
+
+  /** Gives a claim back with nothing done: whoever looks next may have it. */
+  async releaseClaim(claimed: Claim): Promise<void> {
+    await releaseClaim(this.#store.db, claimed)
   }
 
   /** Ends a claimed health check. An inactive database that answers stays so until `reactivate`. Answers as above. */

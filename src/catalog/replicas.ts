@@ -1,19 +1,25 @@
 import { setTimeout as delay } from 'node:timers/promises'
-import { and, eq, lt, ne, type SQLWrapper, sql } from 'drizzle-orm'
+import { and, eq, lt, ne, or, type SQL, type SQLWrapper, sql } from 'drizzle-orm'
 import type pg from 'pg'
-import { systemClock } from '../lib/clock.ts'
+import { type Clock, systemClock } from '../lib/clock.ts'
 import { CHANNEL } from './change-listener.ts'
 import { replicas } from './schema.ts'
-import { type CatalogStore, catalogErrors } from './store.ts'
+import { type CatalogStore, type CatalogTx, catalogErrors } from './store.ts'
+
+/** So many connections: of a process, or of all; and to each database server. */
+export interface Connections {
+  readonly max: number
+  readonly maxPerServer: number
+}
 
 /** What this process holds of the connections that all replicas have together. */
 export interface ConnectionShare {
-  /** How many connections all replicas together may hold. */
-  readonly total: number
-  /** How many this process holds open now. */
-  readonly open: () => number
-  /** From now on this process may hold so many, and asks for no more than its part. */
-  readonly grant: (connections: number) => void
+  /** What all replicas together may hold. */
+  readonly total: Connections
+  /** False while more is open than was granted last, in all or to a server. */
+  readonly isWithin: () => boolean
+  /** From now on this process may hold so many. */
+  readonly grant: (connections: Connections) => void
 }
 
 export interface ReplicaListOptions {
@@ -25,6 +31,7 @@ export interface ReplicaListOptions {
   readonly share: ConnectionShare
   /** How long to wait for the connections beyond a share that shrank, before it is said what is still open. */
   readonly closingMs?: number
+  readonly clock?: Clock
 }
 
 /** How many of the live replicas apply a change. */
@@ -33,30 +40,42 @@ export interface Confirmations {
   readonly confirmed: number
 }
 
-/** Another replica, and how many connections it says that it may still hold. */
-interface Other {
+/** Another replica, and what it says that it may still hold. */
+interface Other extends Connections {
   readonly id: string
-  readonly share: number
 }
 
+const NOTHING: Connections = { max: 0, maxPerServer: 0 }
 // Any number will do that no other advisory lock of the catalog has: 'fhsh' in ASCII.
 const SHARES_LOCK = 0x66687368
-/** Whose heartbeat is older does not count when a change is to be confirmed. */
-export const IS_LIVE = sql`${replicas.heartbeatAt} > now() - interval '10 seconds'`
 // As above: 'fhlv'. Each replica's lock under it goes with its process, at once, which no heartbeat tells so soon.
 const LIFE_LOCKS = 0x66686c76
 const lockOf = (id: SQLWrapper) => sql`hashtext(${id}::text)`
+const beatWithin = (ms: number) => sql`${replicas.heartbeatAt} > now() - ${ms} * interval '1 millisecond'`
 const hasLock = sql`exists (
   select from pg_locks
   where locktype = 'advisory' and objsubid = 2 and classid = ${LIFE_LOCKS}::bigint::oid
     and objid = (${lockOf(replicas.id)}::bigint & 4294967295)::oid
     and database = (select oid from pg_database where datname = current_database()))`
+/** A catalog that was down has no locks to show, and for as long as it was nobody could show that they live. */
+const wasJustStarted = sql`pg_postmaster_start_time() > now() - interval '3 seconds'`
+
+const LIVE_MS = 10_000
+/** Whose heartbeat is older does not count when a change is to be confirmed. */
+export const IS_LIVE = beatWithin(LIVE_MS)
 /**
- * Who may still have connections of its share: not who has missed three heartbeats, and not who has missed one and has no
+ * Who may still have connections of its share: not who has missed three heartbeats, and not who has missed two and has no
  * lock either. Whoever starts again after a crash waits for that.
  */
-const holding = sql`${replicas.heartbeatAt} > now() - interval '3 seconds'
-  and (${replicas.heartbeatAt} > now() - interval '1.5 seconds' or ${hasLock})`
+const isHolding = or(
+  and(beatWithin(3_000), or(beatWithin(2_000), hasLock)),
+  and(beatWithin(3_600_000), wasJustStarted),
+)
+
+/** A heartbeat that comes so late has not been the only one to be held up. */
+const GAP_MS = 2_500
+/** By then all who live have been heard of again. */
+const CAUTION_MS = 3_000
 /** Idle ones are closed by then; those in use are told of with a later heartbeat. */
 const CLOSING_MS = 250
 const CLOSING_POLL_MS = 10
@@ -80,16 +99,30 @@ export function partOf(total: number, ids: readonly string[], id: string): numbe
  */
 export class ReplicaList {
   readonly #options: ReplicaListOptions
-  #granted = 0
-  #part = 0
+  readonly #clock: Clock
+  #granted = NOTHING
+  #part = NOTHING
+  /** What our row says that we hold. */
+  #said = NOTHING
+  #beatAt: number | null = null
+  #cautiousUntil = Number.NEGATIVE_INFINITY
+  /** How long before now somebody may have been heard of last, and live. */
+  #heardWithinMs = 0
 
   constructor(options: ReplicaListOptions) {
     this.#options = options
+    this.#clock = options.clock ?? systemClock
   }
 
   /** True while others still hold what is our part. */
   get isShort(): boolean {
-    return this.#part > this.#granted
+    const { max, maxPerServer } = this.#granted
+    return this.#part.max > max || this.#part.maxPerServer > maxPerServer
+  }
+
+  /** False for some seconds after the catalog could not be reached: others may live that have not been heard of since. */
+  get isSteady(): boolean {
+    return this.#clock.monotonic() >= this.#cautiousUntil
   }
 
   /** Has the others see that this process lives for as long as `client` is connected to the catalog. */
@@ -109,10 +142,11 @@ export class ReplicaList {
 
   /** Shows that this replica lives, and settles its share. @throws PublicError CATALOG_UNAVAILABLE */
   async heartbeat(appliedSeq: number): Promise<void> {
-    const others = await this.#beat(appliedSeq)
-    this.#part = this.#partAmong(others)
-    if (this.#part < this.#granted) await this.#shrink(this.#part, appliedSeq)
-    else if (this.isShort) await this.#grow()
+    this.#part = this.#partAmong(await this.#beat(appliedSeq))
+    const kept = lesser(this.#part, this.#granted)
+    if (!isSame(kept, this.#granted)) await this.#shrink(kept, appliedSeq)
+    // That we get no more of them now is no reason not to follow the changes.
+    if (this.isShort) await this.#grow().catch(() => undefined)
   }
 
   /** Takes this replica off the list; to be called when it holds no connections any more. @throws PublicError CATALOG_UNAVAILABLE */
@@ -135,64 +169,113 @@ export class ReplicaList {
   /** One statement: our row is written, the others' are read. */
   async #beat(appliedSeq: number): Promise<Other[]> {
     const { store, replicaId, primaryKeyId = null, share } = this.#options
-    const now = {
-      heartbeatAt: sql`now()`,
-      ...{ appliedSeq, primaryKeyId },
-      // What is open beyond the share is still held, and nobody else may have it yet.
-      connectionShare: Math.max(this.#granted, share.open()),
-    }
+    // What is open beyond the share is still held, and nobody else may have it yet.
+    const held = share.isWithin() ? this.#granted : greater(this.#said, this.#granted)
+    const row = { heartbeatAt: sql`now()`, ...{ appliedSeq, primaryKeyId }, ...columnsOf(held) }
     const ours = store.db.$with('ours').as(
       store.db
         .insert(replicas)
-        .values({ id: replicaId, ...now })
-        .onConflictDoUpdate({ target: replicas.id, set: now })
+        .values({ id: replicaId, ...row })
+        .onConflictDoUpdate({ target: replicas.id, set: row })
         .returning({ id: replicas.id }),
     )
-    const query = store.db.with(ours).select(otherColumns).from(replicas)
-    return catalogErrors(query.where(and(ne(replicas.id, replicaId), holding)))
+    this.#noteBeat()
+    const others = await catalogErrors(
+      store.db.with(ours).select(otherColumns).from(replicas).where(this.#others()),
+    )
+    this.#said = held
+    this.#beatAt = this.#clock.monotonic()
+    return others
+  }
+
+  /** While we could not be heard of the others could not either: for a while those still count who did before. */
+  #noteBeat(): void {
+    if (this.#beatAt === null) return
+    const now = this.#clock.monotonic()
+    const gapMs = now - this.#beatAt
+    if (gapMs <= GAP_MS) return
+    this.#cautiousUntil = now + CAUTION_MS
+    this.#heardWithinMs = Math.ceil(gapMs) + CAUTION_MS + LIVE_MS
+  }
+
+  #others(): SQL | undefined {
+    const may = this.isSteady ? isHolding : beatWithin(this.#heardWithinMs)
+    return and(ne(replicas.id, this.#options.replicaId), may)
   }
 
   /** Lets go of what is beyond our part, and tells those who wait for it. */
-  async #shrink(part: number, appliedSeq: number): Promise<void> {
+  async #shrink(kept: Connections, appliedSeq: number): Promise<void> {
     const { share, closingMs = CLOSING_MS } = this.#options
-    this.#grant(part)
-    const deadline = systemClock.monotonic() + closingMs
-    while (share.open() > part && systemClock.monotonic() < deadline) await delay(CLOSING_POLL_MS)
+    this.#grant(kept)
+    const deadline = this.#clock.monotonic() + closingMs
+    while (!share.isWithin() && this.#clock.monotonic() < deadline) await delay(CLOSING_POLL_MS)
     await this.#beat(appliedSeq)
     await this.#wakeOthers()
   }
 
-  /** Takes what the others have let go of, up to our part. */
+  /** Takes what the others have let go of, up to our part. Not at all while another replica is at it. */
   async #grow(): Promise<void> {
-    const { store, replicaId, share } = this.#options
+    const { store } = this.#options
     const granted = await store.transaction(async (tx) => {
-      await tx.execute(sql`select pg_advisory_xact_lock(${SHARES_LOCK}::bigint)`)
-      const others = await tx
-        .select(otherColumns)
-        .from(replicas)
-        .where(and(ne(replicas.id, replicaId), holding))
-      const taken = others.reduce((sum, other) => sum + other.share, 0)
-      const free = Math.max(0, share.total - taken)
-      const connectionShare = Math.max(this.#granted, Math.min(this.#partAmong(others), free))
-      await tx.update(replicas).set({ connectionShare }).where(eq(replicas.id, replicaId))
-      return connectionShare
+      const lock = sql`select pg_try_advisory_xact_lock(${SHARES_LOCK}::bigint) as locked`
+      const { rows } = await tx.execute<{ locked: boolean }>(lock)
+      return rows[0]?.locked === true ? this.#takeFree(tx) : this.#granted
     })
-    if (granted !== this.#granted) this.#grant(granted)
+    if (!isSame(granted, this.#granted)) this.#grant(granted)
+  }
+
+  async #takeFree(tx: CatalogTx): Promise<Connections> {
+    const { replicaId, share } = this.#options
+    const others = await tx.select(otherColumns).from(replicas).where(this.#others())
+    const free = {
+      max: share.total.max - others.reduce((sum, { max }) => sum + max, 0),
+      maxPerServer:
+        share.total.maxPerServer - others.reduce((sum, { maxPerServer }) => sum + maxPerServer, 0),
+    }
+    const granted = greater(this.#granted, lesser(this.#partAmong(others), free))
+    // Before it is known to be written: said too much is put right by the next heartbeat, said too little would be wrong.
+    this.#said = greater(this.#said, granted)
+    await tx.update(replicas).set(columnsOf(this.#said)).where(eq(replicas.id, replicaId))
+    return granted
   }
 
   async #wakeOthers(): Promise<void> {
     await catalogErrors(this.#options.store.db.execute(sql`select pg_notify(${CHANNEL}, '')`))
   }
 
-  #partAmong(others: readonly Other[]): number {
+  #partAmong(others: readonly Other[]): Connections {
     const { share, replicaId } = this.#options
-    return partOf(share.total, [replicaId, ...others.map(({ id }) => id)], replicaId)
+    const ids = [replicaId, ...others.map(({ id }) => id)]
+    const { max, maxPerServer } = share.total
+    return { max: partOf(max, ids, replicaId), maxPerServer: partOf(maxPerServer, ids, replicaId) }
   }
 
-  #grant(connections: number): void {
+  #grant(connections: Connections): void {
     this.#granted = connections
     this.#options.share.grant(connections)
   }
 }
 
-const otherColumns = { id: replicas.id, share: replicas.connectionShare }
+const otherColumns = { id: replicas.id, max: replicas.connectionShare, maxPerServer: replicas.serverShare }
+
+function columnsOf({ max, maxPerServer }: Connections) {
+  return { connectionShare: max, serverShare: maxPerServer }
+}
+
+function lesser(one: Connections, other: Connections): Connections {
+  return {
+    max: Math.min(one.max, other.max),
+    maxPerServer: Math.min(one.maxPerServer, other.maxPerServer),
+  }
+}
+
+function greater(one: Connections, other: Connections): Connections {
+  return {
+    max: Math.max(one.max, other.max),
+    maxPerServer: Math.max(one.maxPerServer, other.maxPerServer),
+  }
+}
+
+function isSame(one: Connections, other: Connections): boolean {
+  return one.max === other.max && one.maxPerServer === other.maxPerServer
+}

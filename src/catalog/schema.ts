@@ -340,7 +340,7 @@ export type ChangeKind =
 
 /**
  * The gateway processes that live, how far each has followed `catalog_changes`, and how many of the connections that all
- * have together each may still hold.
+ * have together, in all and to each database server, each may still hold.
  */
 export const replicas = pgTable('replicas', {
   id: uuid('id').primaryKey(),
@@ -348,6 +348,7 @@ export const replicas = pgTable('replicas', {
   heartbeatAt: moment('heartbeat_at').notNull().defaultNow(),
   appliedSeq: bigint('applied_seq', { mode: 'number' }).notNull().default(0),
   connectionShare: integer('connection_share').notNull().default(0),
+  serverShare: integer('server_share').notNull().default(0),
   /** Fingerprint of the master key under which it seals; null for one that is older than this column. */
   primaryKeyId: text('primary_key_id'),
 })

@@ -77,7 +77,7 @@ export interface HttpSettings {
 
 export interface Probes {
   /** `ready` once the catalog has been reached, the migrations match, and while every key is at hand that secrets need. */
-  readiness(): 'ready' | 'starting' | 'key-missing'
+  readiness(): 'ready' | 'starting' | 'key-missing' | 'connections-missing'
   /** Milliseconds of one round trip; rejects when it fails. May hang: the caller sets the deadline. */
   pingCatalog(): Promise<number>
   pingShared(): Promise<number>

@@ -38,8 +38,7 @@ export type HomeDeps = Pick<ValidationDeps, 'store' | 'registry' | 'addresses' |
   readonly log: Pick<ValidationDeps['log'], 'warn'>
 }
 
-/** Longer than it takes a process that was started again to get its share of the connections. */
-const ADMISSION_TIMEOUT_MS = 10_000
+const ADMISSION_TIMEOUT_MS = 3_000
 const STATEMENT_TIMEOUT_MS = 5_000
 
 /**
@@ -53,7 +52,11 @@ export async function validateDatabase(deps: ValidationDeps, entry: DatabaseEntr
     deps.onOutcome('ok')
     deps.log.info({ tenantId: entry.tenantId, databaseId: entry.id }, 'database validated')
   } catch (error) {
-    if (error instanceof NoAdmissionError) throw error
+    if (error instanceof NoAdmissionError) {
+      // Whoever has a connection to spare, be it we a little later, is not to wait for the claim to lapse.
+      await deps.registry.releaseClaim(entry)
+      throw error
+    }
     try {
       await recordFailure(deps, entry, error)
     } finally {
@@ -80,11 +83,15 @@ async function checkAndSettle(deps: ValidationDeps, entry: DatabaseEntry): Promi
     maxAnswerBytes: CHECK_ANSWER_BYTES,
   }
   const deadline = new AbortController()
-  const timer = setTimeout(() => deadline.abort(), deps.timeoutMs)
+  let timer: NodeJS.Timeout | undefined
   const options = {
     budget: deps.budget,
     limits,
     admissionTimeoutMs: ADMISSION_TIMEOUT_MS,
+    // Not before: that we have no connection to spare is not the database's fault.
+    onAdmitted: () => {
+      timer = setTimeout(() => deadline.abort(), deps.timeoutMs)
+    },
     signal: deadline.signal,
   }
   try {

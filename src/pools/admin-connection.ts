@@ -14,6 +14,8 @@ export interface AdminConnectionOptions {
   readonly limits: ConnectionLimits
   /** How long to wait until the budget allows one more connection. */
   readonly admissionTimeoutMs: number
+  /** Called when the budget has allowed it, before connecting. */
+  readonly onAdmitted?: () => void
   /** Cuts the connection when it fires, whatever it is waiting for. */
   readonly signal?: AbortSignal
 }
@@ -34,6 +36,7 @@ export async function withAdminConnection<T>(
 ): Promise<T> {
   const server = `${address.host}:${address.port}`
   await admission(options.budget, server, options.admissionTimeoutMs)
+  options.onAdmitted?.()
   if (options.signal?.aborted === true) {
     options.budget.release(server)
     throw Object.assign(new Error('out of time before connecting'), { code: 'ETIMEDOUT' })

@@ -106,6 +106,12 @@ export class ConnectionBudget {
     this.pulse()
   }
 
+  /** False while more is open than may be, in all or to a server, also where it is on its way out. */
+  get isKept(): boolean {
+    const { max, maxPerServer } = this.#limits
+    return this.#open <= max && [...this.#servers.values()].every(({ open }) => open <= maxPerServer)
+  }
+
   /** Resolves once no connection is open any more. */
   async emptied(): Promise<void> {
     if (this.#open === 0) return

@@ -36,6 +36,11 @@ type KeyedDatabase = Pick<RouteDatabase, 'id' | 'version' | 'databaseOid' | 'sys
 type CheckedPlace = Omit<KeyedDatabase, 'version'> &
   Pick<RouteDatabase, 'host' | 'port'> & { rowVersion: number }
 
+interface OwnPool {
+  readonly key: string
+  readonly closed: PromiseWithResolvers<void>
+}
+
 const SHARED_KEY = 'shared'
 const SHARED_CONNECT_TIMEOUT_MS = 5_000
 const SHARED_IDLE_TIMEOUT_MS = 30_000
@@ -50,12 +55,15 @@ export class PoolManager {
   readonly #options: PoolManagerOptions
   readonly #pools: LeaseCache<TenantPool>
   readonly #breakers: BreakerBook
+  /** The pools of each tenant's own databases, also those that close: what a change has to wait for. */
+  readonly #own = new Map<string, Map<TenantPool, OwnPool>>()
+  readonly #ownerOf = new WeakMap<TenantPool, string>()
   readonly budget: ConnectionBudget
 
   constructor(options: PoolManagerOptions) {
     this.#options = options
     this.#breakers = new BreakerBook(options.log === undefined ? {} : { log: options.log })
-    this.#pools = new LeaseCache(options.maxPools, (pool) => pool.close())
+    this.#pools = new LeaseCache(options.maxPools, (pool) => this.#closePool(pool))
     this.budget = new ConnectionBudget({
       max: options.maxConnections,
       maxPerServer: options.maxConnectionsPerServer,
@@ -98,15 +106,24 @@ export class PoolManager {
     }
   }
 
+  /** True if the tenant has a pool of its own here, be it one that closes. */
+  hasPools(tenantId: string): boolean {
+    return this.#own.has(tenantId)
+  }
+
   /**
-   * Closes the pool of a database that no route leads to any more, and resolves when those who use it are done; who only
-   * waits is sent on.
+   * Closes the tenant's pools to which its route does not lead (any more), and resolves when those who use them are done;
+   * who only waits is sent on. `serving` is the database that the route leads to, if it is one of the tenant's own.
    */
-  retire(database: RouteDatabase): Promise<void> {
-    const key = keyOf(database)
-    this.#breakers.forget(key)
-    this.#pools.peek(key)?.dismiss()
-    return this.#pools.evict(key)
+  async retireAllBut(tenantId: string, serving: RouteDatabase | null): Promise<void> {
+    const kept = serving === null ? null : keyOf(serving)
+    const left = [...(this.#own.get(tenantId) ?? [])].filter(([, { key }]) => key !== kept)
+    for (const [pool, { key }] of left) {
+      this.#breakers.forget(key)
+      pool.dismiss()
+      void this.#pools.evict(key)
+    }
+    await Promise.all(left.map(([, { closed }]) => closed.promise))
   }
 
   /** A check has reached a database in its own way: requests need not wait for the end of a pause. */
@@ -161,7 +178,7 @@ export class PoolManager {
             idleTimeoutMs: database.idleTimeoutMs,
             maxAnswerBytes: MAX_ANSWER_BYTES,
           }
-    return new TenantPool({
+    const pool = new TenantPool({
       address: database === null ? this.#options.shared : this.#options.addressOf(database, tenantId),
       limits: { ...limits, statementTimeoutMs, plansOnce: true },
       acquireTimeoutMs,
@@ -172,6 +189,31 @@ export class PoolManager {
         this.#options.onMismatch?.({ tenantId: whose, databaseId: database?.id ?? null, isNews })
       },
     })
+    if (database !== null) this.#keep(tenantId, pool, keyOf(database))
+    return pool
+  }
+
+  #keep(tenantId: string, pool: TenantPool, key: string): void {
+    const pools = this.#own.get(tenantId) ?? new Map<TenantPool, OwnPool>()
+    this.#own.set(tenantId, pools.set(pool, { key, closed: Promise.withResolvers() }))
+    this.#ownerOf.set(pool, tenantId)
+  }
+
+  async #closePool(pool: TenantPool): Promise<void> {
+    try {
+      await pool.close()
+    } finally {
+      this.#forget(pool)
+    }
+  }
+
+  #forget(pool: TenantPool): void {
+    const tenantId = this.#ownerOf.get(pool)
+    const pools = tenantId === undefined ? undefined : this.#own.get(tenantId)
+    if (tenantId === undefined || pools === undefined) return
+    pools.get(pool)?.closed.resolve()
+    pools.delete(pool)
+    if (pools.size === 0) this.#own.delete(tenantId)
   }
 
   #wayTo(database: RouteDatabase | null): Way {

@@ -1,10 +1,10 @@
 import { setTimeout as delay } from 'node:timers/promises'
-import type { RouteDatabase, RouteDirectory } from '../catalog/directory.ts'
+import type { RouteDirectory } from '../catalog/directory.ts'
 import type { PoolManager } from './pool-manager.ts'
 
 export interface RouteKeeperOptions {
-  readonly directory: Pick<RouteDirectory, 'peekById' | 'byId' | 'invalidate'>
-  readonly pools: Pick<PoolManager, 'retire'>
+  readonly directory: Pick<RouteDirectory, 'byId' | 'invalidate'>
+  readonly pools: Pick<PoolManager, 'hasPools' | 'retireAllBut'>
   /** How long `forget` waits for what was begun along the old route. */
   readonly drainTimeoutMs: number
 }
@@ -26,11 +26,11 @@ export class RouteKeeper {
    * Resolves when nobody uses the pool that was left, after seconds in any case; null where there is nothing to wait for.
    */
   forget(tenantId: string): Promise<void> | null {
-    const { directory, drainTimeoutMs } = this.#options
-    const database = directory.peekById(tenantId)?.database
+    const { directory, pools, drainTimeoutMs } = this.#options
     directory.invalidate(tenantId)
-    if (!database) return this.#draining.get(tenantId) ?? null
-    const drained = Promise.all([this.#draining.get(tenantId), this.#retire(tenantId, database)])
+    const before = this.#draining.get(tenantId)
+    if (!pools.hasPools(tenantId)) return before ?? null
+    const drained = Promise.all([before, this.#retire(tenantId)])
     const timeout = new AbortController()
     const late = delay(drainTimeoutMs, undefined, { signal: timeout.signal, ref: false }).catch(
       () => undefined,
@@ -43,19 +43,11 @@ export class RouteKeeper {
     return waiting
   }
 
-  async #retire(tenantId: string, database: RouteDatabase): Promise<void> {
+  /** By what the catalog says now, and not by the route that was known: that one may have been forgotten, or new already. */
+  async #retire(tenantId: string): Promise<void> {
     const { directory, pools } = this.#options
     const route = await directory.byId(tenantId).catch(() => null)
-    if (route?.status === 'ACTIVE' && isServing(route.database, database)) return
-    await pools.retire(database)
+    const database = route?.status === 'ACTIVE' ? route.database : null
+    await pools.retireAllBut(tenantId, database?.status === 'active' ? database : null)
   }
-}
-
-function isServing(now: RouteDatabase | null, before: RouteDatabase): boolean {
-  const isSame =
-    now?.id === before.id &&
-    now.version === before.version &&
-    now.databaseOid === before.databaseOid &&
-    now.systemIdentifier === before.systemIdentifier
-  return isSame && now.status === 'active'
 }

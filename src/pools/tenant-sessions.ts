@@ -5,7 +5,9 @@ import type { PoolManager } from './pool-manager.ts'
 import { RoutedSession, type SessionOptions } from './tenant-session.ts'
 
 export interface TenantSessionsOptions {
-  readonly directory: Pick<RouteDirectory, 'peekById' | 'byId' | 'invalidate' | 'generation' | 'holds'>
+  readonly directory: Pick<RouteDirectory, 'peekById' | 'byId' | 'generation' | 'holds'>
+  /** Forgets a tenant's route, and closes the pool to which it leads no longer. */
+  readonly forget: (tenantId: string) => void
   readonly pools: PoolManager
   readonly fenceTimeoutMs: number
   readonly onStuck: (tenantId: string) => void
@@ -16,8 +18,8 @@ export class TenantSessions {
   readonly #options: SessionOptions
   readonly #sessions = new WeakMap<Route, TenantSession>()
 
-  constructor({ directory, pools, fenceTimeoutMs, onStuck }: TenantSessionsOptions) {
-    this.#options = { pools, routes: sourceOf(directory), fenceTimeoutMs, onStuck }
+  constructor({ pools, fenceTimeoutMs, onStuck, ...source }: TenantSessionsOptions) {
+    this.#options = { pools, routes: sourceOf(source), fenceTimeoutMs, onStuck }
   }
 
   open(route: Route): TenantSession {
@@ -36,7 +38,7 @@ export class TenantSessions {
   }
 }
 
-function sourceOf(directory: TenantSessionsOptions['directory']): RouteSource {
+function sourceOf({ directory, forget }: Pick<TenantSessionsOptions, 'directory' | 'forget'>): RouteSource {
   return {
     peek: (tenantId) => directory.peekById(tenantId),
     find: (tenantId) => directory.byId(tenantId),
@@ -46,7 +48,7 @@ function sourceOf(directory: TenantSessionsOptions['directory']): RouteSource {
     },
     refresh: (stale) => {
       // Only the first who finds a route wrong has it read anew; the others wait for the same reading.
-      if (directory.peekById(stale.tenantId) === stale) directory.invalidate(stale.tenantId)
+      if (directory.peekById(stale.tenantId) === stale) forget(stale.tenantId)
       return directory.byId(stale.tenantId)
     },
   }

@@ -60,7 +60,8 @@ export async function openParts(database: string, address: ServerAddress): Promi
 
 /** A replica that wants no connections. */
 export function replicaWithoutPools(store: CatalogStore, replicaId: string): ReplicaList {
-  return new ReplicaList({ store, replicaId, share: { total: 0, open: () => 0, grant: () => undefined } })
+  const share = { total: { max: 0, maxPerServer: 0 }, isWithin: () => true, grant: () => undefined }
+  return new ReplicaList({ store, replicaId, share })
 }
 
 export function registration(more: Partial<Registration> = {}): Registration {

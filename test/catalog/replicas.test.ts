@@ -1,20 +1,26 @@
 import { sql } from 'drizzle-orm'
 import fc from 'fast-check'
-import { afterAll, afterEach, beforeEach, describe, expect, it } from 'vitest'
-import { partOf, ReplicaList } from '../../src/catalog/replicas.ts'
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { type Connections, partOf, ReplicaList } from '../../src/catalog/replicas.ts'
 import { replicas } from '../../src/catalog/schema.ts'
 import type { CatalogStore } from '../../src/catalog/store.ts'
 import { newId } from '../../src/lib/ids.ts'
-import { dropAll } from '../support/database.ts'
+import { dropAll, query, superuserUrl } from '../support/database.ts'
 import { openCatalog, type TestCatalog } from './catalog.ts'
 
 const TOTAL = 7
+const AT_A_SERVER = 5
 
 let catalog: TestCatalog
 beforeEach(async () => {
   catalog = await openCatalog()
 })
 afterEach(() => catalog.close())
+beforeAll(async () => {
+  // Of a server that has just been started nobody knows who lives.
+  const left = 'greatest(0, 3.1 - extract(epoch from now() - pg_postmaster_start_time()))'
+  await query(superuserUrl(), `select pg_sleep(${left})`)
+})
 afterAll(dropAll)
 
 /** A process in small: it holds as many connections as it may, and closes those beyond when they are idle. */
@@ -22,31 +28,47 @@ class Process {
   readonly id = newId()
   readonly list: ReplicaList
   readonly #store: CatalogStore
-  granted = 0
+  granted = { max: 0, maxPerServer: 0 }
   open = 0
-  busy = 0
+  openAtServer = 0
+  #isBusy = false
+  /** Milliseconds since it began. */
+  age = 0
 
   constructor(store: CatalogStore) {
     this.#store = store
-    const grant = (connections: number) => {
-      this.granted = connections
-      this.open = Math.max(connections, this.busy)
+    const grant = (granted: Connections) => {
+      this.granted = granted
+      this.#settle()
     }
-    const share = { total: TOTAL, open: () => this.open, grant }
-    this.list = new ReplicaList({ store, replicaId: this.id, share, closingMs: 0 })
+    const isWithin = () => this.open <= this.granted.max && this.openAtServer <= this.granted.maxPerServer
+    const share = { total: { max: TOTAL, maxPerServer: AT_A_SERVER }, isWithin, grant }
+    const clock = { now: () => 0, monotonic: () => this.age }
+    this.list = new ReplicaList({ store, replicaId: this.id, share, closingMs: 0, clock })
   }
   work() {
-    this.busy = this.open
+    this.#isBusy = true
   }
   rest() {
-    this.busy = 0
-    this.open = this.granted
+    this.#isBusy = false
+    this.#settle()
   }
-  /** Killed: its sockets are closed, its row stays, and stops counting some seconds later. */
-  async die() {
-    const late = sql`now() - interval '4 seconds'`
-    await this.#store.db.update(replicas).set({ heartbeatAt: late }).where(sql`${replicas.id} = ${this.id}`)
+  #settle() {
+    const { max, maxPerServer } = this.granted
+    this.open = this.#isBusy ? Math.max(this.open, max) : max
+    this.openAtServer = this.#isBusy ? Math.max(this.openAtServer, maxPerServer) : maxPerServer
   }
+  /** Its heartbeat is as old as that; killed, it holds nothing any more. */
+  async wasHeard(secondsAgo: number) {
+    const heartbeatAt = sql`now() - ${secondsAgo} * interval '1 second'`
+    await this.#store.db.update(replicas).set({ heartbeatAt }).where(sql`${replicas.id} = ${this.id}`)
+  }
+}
+
+function expectWithinTotals(processes: Iterable<Process>): void {
+  const all = [...processes]
+  expect(all.reduce((sum, { open }) => sum + open, 0)).toBeLessThanOrEqual(TOTAL)
+  expect(all.reduce((sum, { openAtServer }) => sum + openAtServer, 0)).toBeLessThanOrEqual(AT_A_SERVER)
 }
 
 describe('the part of a replica', () => {
@@ -66,17 +88,19 @@ describe('the replicas together', () => {
   it('hold all connections when there is one, and share them out when there are more', async () => {
     const [one, two, three] = [1, 2, 3].map(() => new Process(catalog.store)) as [Process, Process, Process]
     await one.list.join(0)
-    expect(one.granted).toBe(TOTAL)
+    expect(one.granted).toEqual({ max: TOTAL, maxPerServer: AT_A_SERVER })
     await two.list.join(0)
-    expect(two.granted).toBe(0)
+    expect(two.granted).toEqual({ max: 0, maxPerServer: 0 })
     for (const process of [one, two]) await process.list.heartbeat(0)
-    expect([one.granted, two.granted].toSorted()).toEqual([3, 4])
+    expect([one.open, two.open].toSorted()).toEqual([3, 4])
+    expect([one.openAtServer, two.openAtServer].toSorted()).toEqual([2, 3])
     await three.list.join(0)
     for (const process of [one, two, three]) await process.list.heartbeat(0)
-    expect([one, two, three].map(({ granted }) => granted).toSorted()).toEqual([2, 2, 3])
+    expect([one, two, three].map(({ open }) => open).toSorted()).toEqual([2, 2, 3])
+    expect([one, two, three].map(({ openAtServer }) => openAtServer).toSorted()).toEqual([1, 2, 2])
     await two.list.leave()
     for (const process of [one, three]) await process.list.heartbeat(0)
-    expect([one.granted, three.granted].toSorted()).toEqual([3, 4])
+    expect([one.open, three.open].toSorted()).toEqual([3, 4])
   })
 
   it('wait for connections in use before another may have their part', async () => {
@@ -85,11 +109,11 @@ describe('the replicas together', () => {
     one.work()
     await two.list.join(0)
     for (const process of [one, two]) await process.list.heartbeat(0)
-    expect([one.open, two.granted]).toEqual([TOTAL, 0])
+    expect([one.open, two.open]).toEqual([TOTAL, 0])
     one.rest()
     for (const process of [one, two]) await process.list.heartbeat(0)
-    expect(one.granted + two.granted).toBe(TOTAL)
-    expect(two.granted).toBeGreaterThan(2)
+    expect(one.open + two.open).toBe(TOTAL)
+    expect(two.open).toBeGreaterThan(2)
   })
 
   it('never hold more than the total, whoever comes, goes, dies, works or rests, and end up sharing it', async () => {
@@ -100,10 +124,7 @@ describe('the replicas together', () => {
     const play = fc.asyncProperty(fc.array(step, { minLength: 5, maxLength: 30 }), async (steps) => {
       await catalog.store.db.delete(replicas)
       const alive = new Map<number, Process>()
-      const check = () => {
-        const open = [...alive.values()].reduce((sum, process) => sum + process.open, 0)
-        expect(open).toBeLessThanOrEqual(TOTAL)
-      }
+      const check = () => expectWithinTotals(alive.values())
       for (const { process: index, kind } of steps) {
         const process = alive.get(index) ?? new Process(catalog.store)
         if (kind === 'beat') {
@@ -111,7 +132,7 @@ describe('the replicas together', () => {
           await process.list.heartbeat(0)
         } else if (alive.delete(index)) {
           if (kind === 'leave') await process.list.leave()
-          else if (kind === 'die') await process.die()
+          else if (kind === 'die') await process.wasHeard(4)
           else {
             alive.set(index, process)
             process[kind]()
@@ -128,8 +149,32 @@ describe('the replicas together', () => {
         }
       }
       const ids = all.map(({ id }) => id)
-      expect(all.map(({ granted }) => granted)).toEqual(ids.map((id) => partOf(TOTAL, ids, id)))
+      expect(all.map(({ open }) => open)).toEqual(ids.map((id) => partOf(TOTAL, ids, id)))
     })
     await fc.assert(play, { numRuns: 40 })
+  })
+
+  it('wait, after the catalog was away, for those who have not been heard of since', async () => {
+    const [one, two] = [new Process(catalog.store), new Process(catalog.store)]
+    for (const process of [one, two, one, two]) await process.list.heartbeat(0)
+    expectWithinTotals([one, two])
+    const before = [one.granted, two.granted]
+    for (const process of [one, two]) {
+      process.age += 60_000
+      await process.wasHeard(60)
+    }
+    // Nobody could be heard of: the other may live, and hold what it held.
+    await one.list.heartbeat(0)
+    expect([one.granted, two.granted]).toEqual(before)
+    expect(one.list.isSteady).toBe(false)
+    await two.list.heartbeat(0)
+    expectWithinTotals([one, two])
+    // Here it did not come back.
+    await two.wasHeard(64)
+    for (let second = 0; second < 4; second += 1) {
+      one.age += 1_000
+      await one.list.heartbeat(0)
+    }
+    expect(one.granted).toEqual({ max: TOTAL, maxPerServer: AT_A_SERVER })
   })
 })

@@ -161,9 +161,23 @@ const CONNECTIONS: readonly SeededFault[] = [
   {
     name: 'a replica takes its part before the others have let go of it',
     file: 'src/catalog/replicas.ts',
-    find: 'Math.min(this.#partAmong(others), free)',
+    find: 'lesser(this.#partAmong(others), free)',
     replace: 'this.#partAmong(others)',
     tests: ['test/catalog/replicas.test.ts'],
+  },
+  {
+    name: "after an outage of the catalog the first takes what is the others'",
+    file: 'src/catalog/replicas.ts',
+    find: 'this.isSteady ? isHolding : beatWithin(this.#heardWithinMs)',
+    replace: 'isHolding',
+    tests: ['test/catalog/replicas.test.ts'],
+  },
+  {
+    name: 'that we have no connection to spare is the fault of the database',
+    file: 'src/operations/validate-database.ts',
+    find: 'if (error instanceof NoAdmissionError) {',
+    replace: 'if (error === null) {',
+    tests: ['test/catalog/validation-without-connections.test.ts'],
   },
   {
     name: 'an answer without end is listened to',

@@ -25,7 +25,7 @@ export const pageOf = (title: string, row: TSchema) =>
 
 export const Status = named('Status', { status: choice('ok') })
 export const Readiness = named('Readiness', {
-  status: choice('ready', 'starting', 'key-missing', 'draining'),
+  status: choice('ready', 'starting', 'key-missing', 'connections-missing', 'draining'),
 })
 
 const partHealth = () => part({ status: choice('ok', 'down'), latencyMs: orNull(Type.Number()) })

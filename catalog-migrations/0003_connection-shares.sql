@@ -1,1 +1,0 @@
-ALTER TABLE "replicas" ADD COLUMN "connection_share" integer DEFAULT 0 NOT NULL;

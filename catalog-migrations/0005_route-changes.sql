@@ -1,1 +1,0 @@
-CREATE INDEX "catalog_changes_routes_idx" ON "catalog_changes" USING btree ("tenant_id","seq") WHERE "catalog_changes"."kind" in ('tenant', 'database');

@@ -1,0 +1,44 @@
+import { afterAll, beforeAll, expect, it } from 'vitest'
+import { type ValidationDeps, validateDatabase } from '../../src/operations/validate-database.ts'
+import { NoAdmissionError } from '../../src/pools/admin-connection.ts'
+import { ConnectionBudget } from '../../src/pools/budget.ts'
+import { dropAll } from '../support/database.ts'
+import { addressOf } from '../support/tenant-database.ts'
+import { openCatalog, type TestCatalog } from './catalog.ts'
+
+const REPLICA = '00000000-0000-7000-8000-00000000000a'
+
+let catalog: TestCatalog
+beforeAll(async () => {
+  catalog = await openCatalog()
+})
+afterAll(async () => {
+  await catalog?.close()
+  await dropAll()
+})
+
+it('a gateway that has no connection to spare says nothing of the database, and leaves the work to others', async () => {
+  const { store, registry } = catalog
+  const tenant = await catalog.addTenant('waiting')
+  await catalog.register(tenant.id)
+  const outcomes: string[] = []
+  const address = addressOf('postgresql://u:p@127.0.0.1:1/none')
+  const deps: ValidationDeps = {
+    ...{ store, registry, shared: address, migrations: [], forbidden: [] },
+    addresses: { addressOf: () => address, homeOf: () => address } as unknown as ValidationDeps['addresses'],
+    budget: new ConnectionBudget({ max: 0, maxPerServer: 0, victims: () => [] }),
+    // Over before there is a connection: the time is for the checks.
+    timeoutMs: 1,
+    log: { info: () => undefined, warn: () => undefined },
+    onOutcome: (outcome) => outcomes.push(outcome),
+  }
+  const [claimed] = await registry.claimDueValidations(REPLICA, 1, 60_000)
+  if (claimed === undefined) throw new Error('nothing was due')
+  await expect(validateDatabase(deps, claimed)).rejects.toBeInstanceOf(NoAdmissionError)
+  expect(outcomes).toEqual([])
+  expect(await registry.current(tenant.id)).toMatchObject({
+    ...{ status: 'pending_validation', lastErrorCode: null },
+    ...{ claimedBy: null, validationRequested: true },
+  })
+  expect(await registry.claimDueValidations(REPLICA, 1, 60_000)).toHaveLength(1)
+})
