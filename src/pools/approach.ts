@@ -91,6 +91,8 @@ export class Approach {
   #change(report: () => void, error?: unknown): void {
     const wasBroken = this.isBroken
     report()
+    // It was set for what is no longer so, and whoever still has to wait sets it anew.
+    this.#clearTimer()
     if (!wasBroken && this.isBroken) this.#options.onBreak?.(error)
     if (wasBroken && !this.isBroken) this.#options.onMend?.()
     this.#wake()
@@ -118,6 +120,11 @@ export class Approach {
       else this.#wake()
     }, Math.ceil(delayMs))
     this.#timer.unref()
+  }
+
+  #clearTimer(): void {
+    if (this.#timer !== null) clearTimeout(this.#timer)
+    this.#timer = null
   }
 
   #now(): number {

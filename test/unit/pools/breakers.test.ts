@@ -212,6 +212,21 @@ describe('the book of breakers', () => {
     expect(Math.max(...busiest)).toBeLessThanOrEqual(2)
   })
 
+  test('wakes who waits when a pause is over, also if a longer one was cut short before it', async () => {
+    const book = new BreakerBook()
+    const way = book.wayTo('a', '1')
+    way.heard()
+    for (const attempt of [way.begin(), way.begin(), way.begin()]) attempt.failed(sqlState('28P01'), true)
+    way.whenChanged(() => undefined)
+    book.answered('a', '1')
+    way.begin().failed(sqlState('53300'), true)
+    await pass(0)
+    const wake = vi.fn()
+    way.whenChanged(wake)
+    await pass(700)
+    expect(wake).toHaveBeenCalledOnce()
+  })
+
   test('says a password that is not taken three times, and then once in a minute or longer', async () => {
     const { pools } = setUp(['a'])
     const [pool] = pools as [FakePool]
