@@ -3,6 +3,8 @@ import { Breaker, type BreakerOptions } from '../lib/breaker.ts'
 export interface ApproachOptions extends BreakerOptions {
   /** How many attempts may be under way while nothing has failed; `sinceAnswerMs` is infinite before the first answer. */
   readonly parallel: (sinceAnswerMs: number) => number
+  /** For how long an attempt counts as one that is under way, in `parallel`. By default until its end. */
+  readonly countedForMs?: number
   /** Told when it breaks, with what broke it, and when it is whole again. */
   readonly onBreak?: (error: unknown) => void
   readonly onMend?: () => void
@@ -25,7 +27,8 @@ export class Approach {
   readonly #options: ApproachOptions
   readonly #breaker: Breaker
   readonly #waiting = new Set<() => void>()
-  #underWay = 0
+  /** When they began: the oldest is first. */
+  readonly #underWay = new Map<Passage, number>()
   #answeredAt = Number.NEGATIVE_INFINITY
   #timer: NodeJS.Timeout | null = null
   #isWaking = false
@@ -49,26 +52,24 @@ export class Approach {
   get room(): number {
     if (this.isOpen) return 0
     if (this.isBroken) return 1
-    return Math.max(0, this.#options.parallel(this.#now() - this.#answeredAt) - this.#underWay)
+    const most = this.#options.parallel(this.#now() - this.#answeredAt)
+    return most === Number.POSITIVE_INFINITY ? most : Math.max(0, most - this.#counted.length)
   }
 
   /** Begins an attempt. Only where there is room. */
   begin(): Passage {
     const entry = this.#breaker.tryEnter()
     if (entry === null) throw new Error('there is no room for an attempt')
-    this.#underWay += 1
-    let isUnderWay = true
     const end = (report: () => void, error?: unknown) => {
-      if (!isUnderWay) return
-      isUnderWay = false
-      this.#underWay -= 1
-      this.#change(report, error)
+      if (this.#underWay.delete(passage)) this.#change(report, error)
     }
-    return {
+    const passage: Passage = {
       succeeded: () => end(() => this.#breaker.succeeded(entry)),
       failed: (error) => end(() => this.#breaker.failed(entry), error),
       abandoned: () => end(() => this.#breaker.abandoned(entry)),
     }
+    this.#underWay.set(passage, this.#now())
+    return passage
   }
 
   /** Refuses attempts for `delayMs`. */
@@ -88,9 +89,18 @@ export class Approach {
     this.#setTimer()
   }
 
+  /** When those began that count, the oldest first. */
+  get #counted(): number[] {
+    const { countedForMs = Number.POSITIVE_INFINITY } = this.#options
+    const now = this.#now()
+    return [...this.#underWay.values()].filter((begunAt) => now - begunAt < countedForMs)
+  }
+
   #change(report: () => void, error?: unknown): void {
     const wasBroken = this.isBroken
     report()
+    // It was set for what is no longer so, and whoever still has to wait sets it anew.
+    this.#clearTimer()
     if (!wasBroken && this.isBroken) this.#options.onBreak?.(error)
     if (wasBroken && !this.isBroken) this.#options.onMend?.()
     this.#wake()
@@ -108,16 +118,35 @@ export class Approach {
     })
   }
 
-  /** That a delay is over happens by itself; who waits for a connection under use would wait for its end instead. */
+  /**
+   * What happens by itself is reported by nobody: that a delay is over, or that an attempt no longer counts. Nothing but
+   * a change makes it happen sooner, so a timer that is set is early enough.
+   */
   #setTimer(): void {
-    const { delayMs } = this.#breaker
-    if (this.#timer !== null || delayMs === 0) return
+    if (this.#timer !== null || this.room > 0) return
+    const delayMs = this.#nextMs()
+    if (delayMs === Number.POSITIVE_INFINITY) return
     this.#timer = setTimeout(() => {
       this.#timer = null
-      if (this.#breaker.delayMs > 0) this.#setTimer()
-      else this.#wake()
+      if (this.room > 0) this.#wake()
+      else this.#setTimer()
     }, Math.ceil(delayMs))
     this.#timer.unref()
+  }
+
+  #clearTimer(): void {
+    if (this.#timer !== null) clearTimeout(this.#timer)
+    this.#timer = null
+  }
+
+  /** Milliseconds until there may be room without anything being reported; infinite if there will not be. */
+  #nextMs(): number {
+    const { delayMs } = this.#breaker
+    // With no delay left a probe is under way, and its end will be reported.
+    if (this.isBroken) return delayMs > 0 ? delayMs : Number.POSITIVE_INFINITY
+    const { countedForMs = Number.POSITIVE_INFINITY } = this.#options
+    const [oldest = this.#now()] = this.#counted
+    return oldest + countedForMs - this.#now()
   }
 
   #now(): number {

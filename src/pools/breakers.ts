@@ -22,6 +22,13 @@ export class PasswordFault extends Error {
 const DELAYS = { firstDelayMs: 700, maxDelayMs: 15_000 }
 /** A server that has let nobody in for so long is tried by one connection before the others follow. */
 const PROVEN_FOR_MS = 1_000
+/**
+ * A connection of which nothing has been heard for so long holds up no other: what was lost may have been one packet. More
+ * than half a second, so that no second sees a third attempt at a server that is silent.
+ */
+const COUNTED_FOR_MS = 600
+/** The silence that says something about a server: three seconds, less the little by which a timer may be early. */
+const PATIENCE_MS = 2_950
 /** Wrong passwords that may be said to a server before it takes us for a burglar, or locks the account. */
 const MAX_DENIALS = 3
 const FIRST_DENIED_DELAY_MS = 60_000
@@ -34,18 +41,30 @@ const KEPT = { max: 10_000, ttl: 15 * 60_000, updateAgeOnGet: true }
 /** Who is to blame for a failed attempt. `denied` is a database that does not take the password. */
 export type Blame = 'server' | 'database' | 'denied' | 'ourselves'
 
+/** What the other side has done until an attempt ended. */
+export interface Signs {
+  /** It has said something. */
+  readonly wasHeard: boolean
+  /** It has ended the conversation. */
+  readonly wasHungUp: boolean
+}
+
 /**
  * Decided on codes. What has no SQLSTATE counts against the server only if it has said nothing at all: one that spoke is
  * alive, and whatever followed (a certificate that this entry does not trust, a pooler whose backend is gone) may be
- * this database's trouble alone.
+ * this database's trouble alone. So may a silence that another would have sat out: whoever is in a hurry must not close
+ * the way to a slow server for those who are not.
  */
-export function blameFor(error: unknown, wasHeard: boolean): Blame {
+export function blameFor(error: unknown, signs: Signs, waitedMs: number): Blame {
   for (const e of causesOf(error)) if (e instanceof PasswordFault) return 'ourselves'
   const state = databaseError(error)?.code
   if (state === '28P01' || state === '28000') return 'denied'
   if (state === '57P03') return 'server'
-  if (state !== undefined || wasHeard) return 'database'
-  return errorCode(error) === 'HOST_NOT_ALLOWED' ? 'database' : 'server'
+  if (state !== undefined || signs.wasHeard) return 'database'
+  const code = errorCode(error)
+  const isOurTimeout = code === null && !signs.wasHungUp
+  if (isOurTimeout) return waitedMs < PATIENCE_MS ? 'database' : 'server'
+  return code === 'HOST_NOT_ALLOWED' ? 'database' : 'server'
 }
 
 /** The approach to a database, with the number of times in a row that it did not take the password. */
@@ -103,6 +122,7 @@ export class BreakerBook {
     const { log } = this.#options
     const approach = new Approach({
       ...DELAYS,
+      countedForMs: COUNTED_FOR_MS,
       parallel: (sinceAnswerMs) => (sinceAnswerMs < PROVEN_FOR_MS ? Number.POSITIVE_INFINITY : 1),
       onBreak: (err) => log?.warn({ server, err }, 'database server out of reach'),
       onMend: () => log?.info({ server }, 'database server back'),
@@ -167,7 +187,7 @@ export class Way {
 export class Attempt {
   readonly #server: { readonly approach: Approach; readonly passage: Passage }
   readonly #database: { readonly approach: DatabaseApproach; readonly passage: Passage }
-
+  readonly #begunAt = performance.now()
   #isLetIn = false
 
   constructor(server: Approach, database: DatabaseApproach) {
@@ -193,15 +213,15 @@ export class Attempt {
     if (!this.#database.approach.isBroken) this.#database.approach.denials = 0
   }
 
-  /** `wasHeard`: the server has said something. */
-  failed(error: unknown, wasHeard: boolean): void {
-    const blame = blameFor(error, wasHeard)
+  /** Counts against whom the error and the signs point at. */
+  failed(error: unknown, signs: Signs): void {
+    const blame = blameFor(error, signs, performance.now() - this.#begunAt)
     if (blame === 'server') {
       this.#server.passage.failed(error)
       this.#database.passage.abandoned()
       return
     }
-    if (wasHeard) this.connected()
+    if (signs.wasHeard) this.connected()
     else this.#server.passage.abandoned()
     if (blame === 'database') this.#database.passage.failed(error)
     else if (blame === 'denied') this.#denied(error)

@@ -308,7 +308,7 @@ export class TenantPool implements Bidder {
     // `true` is how a sound one is closed.
     const isSound = !(error instanceof Error) || (isCutOff && this.#cutOffs <= MAX_CUT_OFFS)
     if (isSound) attempt.succeeded()
-    else attempt.failed(error, (client as GuardedClient).wasHeard)
+    else attempt.failed(error, client as GuardedClient)
   }
 
   async #askPassword(): Promise<string> {

@@ -13,12 +13,14 @@ const pass = (ms: number) => vi.advanceTimersByTimeAsync(ms)
 const coded = (code: string, cause?: unknown) => Object.assign(new Error('x', { cause }), { code })
 const sqlState = (code: string) => Object.assign(coded(code), { severity: 'FATAL' })
 const refused = coded('ECONNREFUSED')
+const timedOut = new Error('a timeout has no code')
+const heard = { wasHeard: true, wasHungUp: false }
+const unheard = { wasHeard: false, wasHungUp: false }
 
 describe('a failed attempt is counted', () => {
   test.each([
     ['against the server', 'server', refused],
     ['against the server', 'server', coded('DNS_FAILED')],
-    ['against the server', 'server', new Error('a timeout has no code')],
     ['against the server', 'server', sqlState('57P03')],
     ['against the database', 'database', sqlState('3D000')],
     ['against the database', 'database', sqlState('53300')],
@@ -28,43 +30,56 @@ describe('a failed attempt is counted', () => {
     ['as a denial', 'denied', sqlState('28000')],
     ['against nobody else', 'ourselves', new PasswordFault(coded('CATALOG_UNAVAILABLE', sqlState('57P03')))],
   ])('%s (%s) by its code, %s', (_title, blame, error) => {
-    expect(blameFor(error, false)).toBe(blame)
+    expect(blameFor(error, unheard, 0)).toBe(blame)
   })
 
   test('against the database if the server had begun to answer', () => {
     for (const error of [coded('ECONNRESET'), coded('CERT_HAS_EXPIRED'), new Error('silent since')]) {
-      expect(blameFor(error, true)).toBe('database')
+      expect(blameFor(error, heard, 5_000)).toBe('database')
     }
-    expect(blameFor(sqlState('57P03'), true)).toBe('server')
+    expect(blameFor(sqlState('57P03'), heard, 0)).toBe('server')
+  })
+
+  test('against the server if it was silent for three seconds, or hung up; not for whoever waited less', () => {
+    expect(blameFor(timedOut, unheard, 3_000)).toBe('server')
+    expect(blameFor(timedOut, unheard, 2_000)).toBe('database')
+    expect(blameFor(timedOut, { wasHeard: false, wasHungUp: true }, 10)).toBe('server')
   })
 })
 
 let sequence = 0
 
+/** For how long an attempt stands in the way of others to the same server. */
+const COUNTED_FOR_MS = 600
+
 /** Sees the attempts to reach one server, or one database. Moments are numbered in their order. */
 class Witness {
   readonly #mostUnproven: number
+  readonly #countedForMs: number
   failedAt = 0
   answeredAt = 0
   failedAtMs = 0
   answeredAtMs = Number.NEGATIVE_INFINITY
-  readonly underWay = new Set<number>()
+  /** What is under way, by its number, and when it began. */
+  readonly underWay = new Map<number, number>()
 
-  /** How many attempts may be under way when it has not answered for a second. */
-  constructor(mostUnproven: number) {
+  /** How many attempts may be under way when it has not answered for a second, not counting those that began long ago. */
+  constructor(mostUnproven: number, countedForMs = Number.POSITIVE_INFINITY) {
     this.#mostUnproven = mostUnproven
+    this.#countedForMs = countedForMs
   }
 
   begin(at: number): void {
     if (this.failedAt > this.answeredAt) {
-      const probes = [...this.underWay].filter((begun) => begun > this.failedAt)
+      const probes = [...this.underWay.keys()].filter((begun) => begun > this.failedAt)
       expect(probes, 'one probe').toEqual([])
       expect(performance.now() - this.failedAtMs, 'no sooner than the delay').toBeGreaterThanOrEqual(349)
     }
-    this.underWay.add(at)
-    const isProven = performance.now() - this.answeredAtMs < 1_000
-    if (this.failedAt <= this.answeredAt && !isProven)
-      expect(this.underWay.size).toBeLessThanOrEqual(this.#mostUnproven)
+    const now = performance.now()
+    this.underWay.set(at, now)
+    if (this.failedAt > this.answeredAt || now - this.answeredAtMs < 1_000) return
+    const counted = [...this.underWay.values()].filter((begunAt) => now - begunAt < this.#countedForMs)
+    expect(counted.length).toBeLessThanOrEqual(this.#mostUnproven)
   }
 
   fail(begun: number): void {
@@ -86,6 +101,8 @@ class FakePool {
   readonly #server: Witness
   readonly #database = new Witness(3)
   readonly attempts: { attempt: Attempt; begun: number }[] = []
+  /** When it has begun an attempt. */
+  readonly begunAtMs: number[] = []
   readonly #wake = () => this.pulse()
   wants = 0
 
@@ -99,20 +116,31 @@ class FakePool {
     if (this.wants > this.attempts.length) this.#way.whenChanged(this.#wake)
   }
 
-  settle(outcome: 'success' | 'refused' | 'denied' | 'full'): void {
+  /** How long its oldest attempt has been under way. */
+  get oldestMs(): number {
+    const begun = this.attempts[0]?.begun ?? 0
+    return performance.now() - (this.#server.underWay.get(begun) ?? performance.now())
+  }
+
+  settle(outcome: 'success' | 'refused' | 'silent' | 'denied' | 'full'): void {
     const [first] = this.attempts.splice(0, 1)
     if (first === undefined) return
     const { attempt, begun } = first
+    const waitedMs = performance.now() - (this.#server.underWay.get(begun) ?? 0)
     for (const witness of [this.#server, this.#database]) witness.underWay.delete(begun)
     if (outcome === 'refused') {
       this.#server.fail(begun)
-      attempt.failed(refused, false)
+      attempt.failed(refused, unheard)
+    } else if (outcome === 'silent') {
+      const blamed = waitedMs < 2_950 ? this.#database : this.#server
+      blamed.fail(begun)
+      attempt.failed(timedOut, unheard)
     } else {
       this.#server.answer()
       if (outcome === 'success') this.#succeed(attempt, begun)
       else {
         this.#database.fail(begun)
-        attempt.failed(sqlState(outcome === 'denied' ? '28P01' : '53300'), true)
+        attempt.failed(sqlState(outcome === 'denied' ? '28P01' : '53300'), heard)
       }
     }
     this.pulse()
@@ -132,14 +160,19 @@ class FakePool {
     const begun = ++sequence
     this.#server.begin(begun)
     this.#database.begin(begun)
+    this.begunAtMs.push(performance.now())
     this.attempts.push({ attempt: this.#way.begin(), begun })
     expect(this.attempts.length).toBeLessThanOrEqual(3)
   }
 }
 
+/** The most of them that any second saw. */
+const busiestSecond = (times: readonly number[]) =>
+  Math.max(...times.map((from) => times.filter((at) => at >= from && at < from + 1_000).length))
+
 function setUp(servers: readonly string[]) {
   const book = new BreakerBook()
-  const witnesses = new Map(servers.map((server) => [server, new Witness(1)]))
+  const witnesses = new Map(servers.map((server) => [server, new Witness(1, COUNTED_FOR_MS)]))
   const pools = servers.map((server, n) => {
     return new FakePool(book.wayTo(server, `${n}`), witnesses.get(server) as Witness)
   })
@@ -152,6 +185,7 @@ describe('the book of breakers', () => {
     const outcome = fc.constantFrom(
       'success' as const,
       'refused' as const,
+      'silent' as const,
       'denied' as const,
       'full' as const,
     )
@@ -197,19 +231,86 @@ describe('the book of breakers', () => {
   })
   test('knocks at a dead server no more than twice a second, however many databases it has', async () => {
     const { pools } = setUp(Array(50).fill('a'))
-    const begun: number[] = []
     for (let now = 0; now < 60_000; now += 50) {
       for (const pool of pools) {
         pool.wants = 10
         pool.pulse()
-        begun.push(...pool.attempts.map(() => now))
         for (const _ of [...pool.attempts]) pool.settle('refused')
       }
       await pass(50)
     }
-    const busiest = begun.map((from) => begun.filter((at) => at >= from && at < from + 1_000).length)
+    const begun = pools.flatMap(({ begunAtMs }) => begunAtMs)
     expect(begun.length).toBeGreaterThan(5)
-    expect(Math.max(...busiest)).toBeLessThanOrEqual(2)
+    expect(busiestSecond(begun)).toBeLessThanOrEqual(2)
+  })
+
+  test.each([
+    ['all in a hurry', 1_000],
+    ['all patient', 5_000],
+  ])(
+    'knocks at a silent server no more than twice a second, with 50 databases that are %s',
+    async (_title, timeoutMs) => {
+      const { book, pools } = setUp(Array(50).fill('a'))
+      for (let now = 0; now < 60_000; now += 50) {
+        for (const pool of pools) {
+          pool.wants = 10
+          while (pool.oldestMs >= timeoutMs) pool.settle('silent')
+          pool.pulse()
+        }
+        await pass(50)
+      }
+      const begun = pools.flatMap(({ begunAtMs }) => begunAtMs)
+      expect(begun.length).toBeGreaterThan(5)
+      expect(busiestSecond(begun)).toBeLessThanOrEqual(2)
+      expect(book.broken.server).toBe(timeoutMs < 3_000 ? 0 : 1)
+    },
+  )
+
+  test('lets a neighbour pass soon when one attempt is lost, but not while the server is known to be gone', async () => {
+    const book = new BreakerBook()
+    const [lost, neighbour] = [book.wayTo('a', '1'), book.wayTo('a', '2')]
+    const attempt = lost.begin()
+    expect(neighbour.room).toBe(0)
+    const wake = vi.fn()
+    neighbour.whenChanged(wake)
+    await pass(COUNTED_FOR_MS - 1)
+    expect(wake).not.toHaveBeenCalled()
+    await pass(1)
+    expect(wake).toHaveBeenCalledOnce()
+    expect(neighbour.room).toBe(1)
+    attempt.failed(refused, unheard)
+    await pass(700)
+    lost.begin()
+    await pass(5_000)
+    expect(neighbour.room).toBe(0)
+  })
+
+  test('is not closed to a slow server’s patient databases by one that is in a hurry', async () => {
+    const book = new BreakerBook()
+    const [hasty, patient] = [book.wayTo('a', '1'), book.wayTo('a', '2')]
+    for (let n = 0; n < 5; n += 1) {
+      while (hasty.room === 0) await pass(100)
+      const attempt = hasty.begin()
+      await pass(1_000)
+      attempt.failed(timedOut, unheard)
+      expect([hasty.isOpen, patient.isOpen, patient.room]).toEqual([true, false, 1])
+    }
+    expect(book.broken).toEqual({ server: 0, database: 1 })
+  })
+
+  test('wakes who waits when a pause is over, also if a longer one was cut short before it', async () => {
+    const book = new BreakerBook()
+    const way = book.wayTo('a', '1')
+    way.heard()
+    for (const attempt of [way.begin(), way.begin(), way.begin()]) attempt.failed(sqlState('28P01'), heard)
+    way.whenChanged(() => undefined)
+    book.answered('a', '1')
+    way.begin().failed(sqlState('53300'), heard)
+    await pass(0)
+    const wake = vi.fn()
+    way.whenChanged(wake)
+    await pass(700)
+    expect(wake).toHaveBeenCalledOnce()
   })
 
   test('says a password that is not taken three times, and then once in a minute or longer', async () => {
@@ -236,7 +337,7 @@ describe('the book of breakers', () => {
     way.heard()
     const together = [way.begin(), way.begin(), way.begin()]
     expect(way.room).toBe(0)
-    for (const attempt of together) attempt.failed(sqlState('28P01'), true)
+    for (const attempt of together) attempt.failed(sqlState('28P01'), heard)
     vi.advanceTimersByTime(59_000)
     expect(way.isOpen).toBe(true)
     vi.advanceTimersByTime(1_000)
@@ -245,7 +346,7 @@ describe('the book of breakers', () => {
 
   test('forgets an entry that was replaced, and believes a check that got through', () => {
     const book = new BreakerBook()
-    for (const database of ['1', '2']) book.wayTo('a', database).begin().failed(sqlState('3D000'), true)
+    for (const database of ['1', '2']) book.wayTo('a', database).begin().failed(sqlState('3D000'), heard)
     expect(book.broken).toEqual({ server: 0, database: 2 })
     book.forget('1')
     expect(book.wayTo('a', '1').isOpen).toBe(false)
@@ -256,7 +357,7 @@ describe('the book of breakers', () => {
   test('blames nobody for a fault of ours, but does not repeat it at once', () => {
     const book = new BreakerBook()
     const way = book.wayTo('a', '1')
-    way.begin().failed(new PasswordFault(new Error('no catalog')), true)
+    way.begin().failed(new PasswordFault(new Error('no catalog')), heard)
     expect([way.isOpen, book.wayTo('a', '2').isOpen]).toEqual([true, false])
     vi.advanceTimersByTime(1_000)
     expect(way.isOpen).toBe(false)
@@ -267,9 +368,9 @@ describe('the book of breakers', () => {
     const say = (fields: { server?: string }, message: string) => lines.push(`${message}: ${fields.server}`)
     const book = new BreakerBook({ log: { info: say, warn: say } })
     const way = book.wayTo('db.example.com:5432', '1')
-    way.begin().failed(refused, false)
+    way.begin().failed(refused, unheard)
     vi.advanceTimersByTime(1_000)
-    way.begin().failed(refused, false)
+    way.begin().failed(refused, unheard)
     vi.advanceTimersByTime(2_000)
     way.begin().succeeded()
     expect(lines).toEqual(
