@@ -211,6 +211,20 @@ const OUTCOMES: readonly SeededFault[] = [
     tests: ['test/unit/lib/breaker.test.ts', 'test/faults/dead-server.test.ts'],
   },
   {
+    name: 'one attempt that hangs keeps everybody from a server',
+    file: 'src/pools/breakers.ts',
+    find: 'countedForMs: COUNTED_FOR_MS,',
+    replace: '',
+    tests: ['test/pools/slow-server.test.ts'],
+  },
+  {
+    name: 'a tenant in a hurry closes a slow server to its neighbours',
+    file: 'src/pools/breakers.ts',
+    find: 'PATIENCE_MS = 2_950',
+    replace: 'PATIENCE_MS = 0',
+    tests: ['test/pools/slow-server.test.ts'],
+  },
+  {
     name: 'a wrong password is said again and again',
     file: 'src/pools/breakers.ts',
     find: 'if (beyond < 0) passage.failed(error)',
