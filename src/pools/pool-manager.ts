@@ -55,7 +55,11 @@ export class PoolManager {
   constructor(options: PoolManagerOptions) {
     this.#options = options
     this.#breakers = new BreakerBook(options.log === undefined ? {} : { log: options.log })
-    this.#pools = new LeaseCache(options.maxPools, (pool) => pool.close())
+    this.#pools = new LeaseCache(
+      options.maxPools,
+      (pool) => pool.close(),
+      (pool) => pool.retire(),
+    )
     this.budget = new ConnectionBudget({
       max: options.maxConnections,
       maxPerServer: options.maxConnectionsPerServer,
