@@ -20,10 +20,17 @@ export interface Lease<V> {
 export class LeaseCache<V> {
   readonly #entries: LRUCache<string, Entry<V>>
   readonly #close: (value: V) => Promise<void>
+  readonly #onRetired: (value: V) => void
   readonly #retired = new Set<Entry<V>>()
 
-  constructor(max: number, close: (value: V) => Promise<void>) {
+  /** `onRetired` is told of a value that falls out while it is leased, so that it closes later. */
+  constructor(
+    max: number,
+    close: (value: V) => Promise<void>,
+    onRetired: (value: V) => void = () => undefined,
+  ) {
     this.#close = close
+    this.#onRetired = onRetired
     this.#entries = new LRUCache<string, Entry<V>>({
       max,
       dispose: (entry) => this.#retire(entry),
@@ -52,8 +59,9 @@ export class LeaseCache<V> {
     return entry === undefined ? Promise.resolve() : entry.closed.promise
   }
 
-  /** The values in the map, least recently used first. */
+  /** All values, in the order in which they can be spared: those that are out and not closed yet, then least recently used first. */
   *leastRecentlyUsed(): Generator<V> {
+    for (const entry of this.#retired) yield entry.value
     for (const entry of this.#entries.rvalues()) if (entry !== undefined) yield entry.value
   }
 
@@ -85,6 +93,7 @@ export class LeaseCache<V> {
     entry.retired = true
     this.#retired.add(entry)
     if (entry.leases === 0) this.#finish(entry)
+    else this.#onRetired(entry.value)
   }
 
   #finish(entry: Entry<V>): void {

@@ -152,9 +152,15 @@ function boundAnswers(
 ): void {
   const attach = wire.attachListeners.bind(wire)
   let received = 0
-  // Heard before pg's own listener, which is attached when connecting: the query it ends is still there.
+  let hasRefused = false
+  // Heard before pg's own listeners, which are attached when connecting: the query that an answer ends is still there. Where
+  // that is an error, pg has let go of the query when the server says that it is ready.
+  wire.on('errorMessage', () => {
+    hasRefused ||= isAnswering()
+  })
   wire.on('readyForQuery', () => {
-    if (isAnswering()) received = 0
+    if (isAnswering() || hasRefused) received = 0
+    hasRefused = false
   })
   wire.attachListeners = (stream) => {
     stream.on('data', (chunk: Buffer) => {

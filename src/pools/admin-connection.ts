@@ -83,6 +83,7 @@ function admission(budget: ConnectionBudget, server: string, timeoutMs: number):
     let wants = 1
     const bidder: Bidder = {
       server,
+      held: 0,
       wanted: () => wants,
       closeIdle: () => false,
       openOne: () => {

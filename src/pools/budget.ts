@@ -1,7 +1,11 @@
+import { type Clock, systemClock } from '../lib/clock.ts'
+
 /** A pool as the budget sees it: it wants connections, holds idle ones, and can be told to open or close one. */
 export interface Bidder {
   /** `host:port` */
   readonly server: string
+  /** Connections it has or is opening, without those on their way out. */
+  readonly held: number
   /** How many more connections it would open now if it might. */
   wanted(): number
   /** Opens one connection; its permit has been counted already. */
@@ -19,7 +23,14 @@ export interface BudgetLimits {
 export interface BudgetOptions extends BudgetLimits {
   /** Pools in the order in which they should lose idle connections: least recently used first. */
   readonly victims: () => Iterable<Bidder>
+  readonly clock?: Clock
 }
+
+/**
+ * How long a pool that has a use for its connections may keep all of them while another has none, in milliseconds. To open
+ * one costs as much as dozens of requests, so it has to serve some before it goes.
+ */
+const SLICE_MS = 100
 
 interface ServerCount {
   open: number
@@ -30,20 +41,24 @@ interface ServerCount {
 /**
  * Counts the connections of the whole process and of each database server, and never lets either exceed its limit.
  * A permit is counted before a socket is opened and given back when it is closed. Who gets no permit waits in a ring:
- * each freed permit goes to the next pool, so one busy tenant cannot take all of them.
+ * each freed permit goes to the next pool; and a busy pool gives connections up from time to time to one that has none, or
+ * far fewer. So one busy tenant cannot have all of them.
  */
 export class ConnectionBudget {
   readonly #victims: () => Iterable<Bidder>
   #limits: BudgetLimits
   readonly #servers = new Map<string, ServerCount>()
-  readonly #ring = new Set<Bidder>()
+  readonly #clock: Clock
+  /** Who waits, in turn, and since when. */
+  #ring = new Map<Bidder, number>()
   #open = 0
   #closing = 0
   #pulsing = false
   #emptied: PromiseWithResolvers<void> | null = null
 
-  constructor({ max, maxPerServer, victims }: BudgetOptions) {
+  constructor({ max, maxPerServer, victims, clock = systemClock }: BudgetOptions) {
     this.#limits = { max, maxPerServer }
+    this.#clock = clock
     this.#victims = victims
   }
 
@@ -59,7 +74,7 @@ export class ConnectionBudget {
   resize(limits: BudgetLimits): void {
     this.#limits = limits
     for (const victim of this.#victims()) {
-      while (this.#isExceeded(victim.server) && victim.closeIdle()) this.#countClosing(victim.server)
+      while (this.#isExceeded(victim.server) && victim.closeIdle()) this.countClosing(victim.server)
     }
     this.pulse()
   }
@@ -70,16 +85,43 @@ export class ConnectionBudget {
    */
   mustClose(server: string): boolean {
     if (!this.#isExceeded(server)) return false
-    this.#countClosing(server)
+    this.countClosing(server)
     return true
   }
 
   /** Asked of a connection that its pool has no use for now: true if another pool waits for what it takes; counts as above. */
   shouldClose(server: string): boolean {
     if (this.mustClose(server)) return true
-    if (this.#ring.size <= this.#closing || !this.#isContested(server)) return false
-    this.#countClosing(server)
+    if (!this.#unserved().some(([bidder]) => this.#serves(server, bidder))) return false
+    this.countClosing(server)
     return true
+  }
+
+  /**
+   * Asked of a connection that is given back to a pool with a use for it, and has served it for `servedMs`: true if another
+   * one has waited long enough for what it takes. That one is next; `holder` waits for its turn like everybody else.
+   */
+  mustYield(holder: Bidder, servedMs: number): boolean {
+    if (this.#ring.size === 0 || servedMs < SLICE_MS) return false
+    const overdue = this.#clock.monotonic() - SLICE_MS
+    const next = this.#unserved().find(
+      ([bidder, since]) =>
+        since <= overdue && hasClaim(bidder, holder) && this.#serves(holder.server, bidder),
+    )
+    if (next === undefined) return false
+    this.countClosing(holder.server)
+    this.#ring.delete(holder)
+    this.#ring = new Map([next, ...this.#ring])
+    return true
+  }
+
+  /** Told of a connection whose pool closes it of its own accord, before it is closed. */
+  countClosing(server: string): void {
+    const count = this.#countOf(server)
+    // More than are open cannot be on their way out: it has ended already, and nothing would ever be counted back.
+    if (count.closing >= count.open) return
+    count.closing += 1
+    this.#closing += 1
   }
 
   /** Counts a permit for a connection to `server` if both limits allow it. */
@@ -121,7 +163,7 @@ export class ConnectionBudget {
 
   /** Puts a pool that wants connections into the ring, and serves it as far as that is possible now. */
   enqueue(bidder: Bidder): void {
-    this.#ring.add(bidder)
+    if (!this.#ring.has(bidder)) this.#ring.set(bidder, this.#clock.monotonic())
     this.pulse()
   }
 
@@ -145,7 +187,7 @@ export class ConnectionBudget {
 
   #serveRing(): boolean {
     let served = false
-    for (const bidder of [...this.#ring]) {
+    for (const bidder of [...this.#ring.keys()]) {
       const wants = bidder.wanted() > 0
       // Who is not served keeps its place; who is goes to the end.
       if (wants && !this.tryAdmit(bidder.server)) continue
@@ -153,38 +195,46 @@ export class ConnectionBudget {
       if (!wants) continue
       served = true
       bidder.openOne()
-      if (bidder.wanted() > 0) this.#ring.add(bidder)
+      if (bidder.wanted() > 0) this.#ring.set(bidder, this.#clock.monotonic())
     }
     return served
   }
 
-  /** Closes as many idle connections of others as there are pools still waiting, not counting those on their way out. */
   #makeRoom(): void {
-    let needed = this.#ring.size - this.#closing
-    for (const bidder of this.#ring) {
-      if (needed <= 0) return
-      if (this.#closeIdleFor(bidder)) needed -= 1
-    }
+    for (const [bidder] of this.#unserved()) this.#closeIdleFor(bidder)
   }
 
-  #closeIdleFor(bidder: Bidder): boolean {
-    const serverIsFull = this.#countOf(bidder.server).open >= this.#limits.maxPerServer
+  #closeIdleFor(bidder: Bidder): void {
     for (const victim of this.#victims()) {
-      if (victim === bidder || (serverIsFull && victim.server !== bidder.server)) continue
-      if (victim.closeIdle()) {
-        this.#countClosing(victim.server)
-        return true
-      }
+      if (victim === bidder || !this.#serves(victim.server, bidder) || !victim.closeIdle()) continue
+      this.countClosing(victim.server)
+      return
     }
-    return false
   }
 
-  /** True if other pools wait for a permit that this server's connection would free. */
-  #isContested(server: string): boolean {
-    for (const bidder of this.#ring) {
-      if (bidder.wanted() > 0 && (bidder.server === server || this.#open >= this.#limits.max)) return true
-    }
-    return false
+  /** Who waits, in turn, without those for whom one of the connections on their way out makes room. */
+  #unserved(): [Bidder, number][] {
+    let coming = this.#closing
+    const taken = new Map<string, number>()
+    return [...this.#ring].filter(([bidder]) => {
+      if (bidder.wanted() <= 0) return false
+      const { server } = bidder
+      const used = taken.get(server) ?? 0
+      const isFull = this.#isFull(server)
+      if (coming === 0 || (isFull && used >= this.#countOf(server).closing)) return true
+      coming -= 1
+      if (isFull) taken.set(server, used + 1)
+      return false
+    })
+  }
+
+  /** True if a connection to `server` that is closed makes room for what `bidder` wants. */
+  #serves(server: string, bidder: Bidder): boolean {
+    return server === bidder.server || !this.#isFull(bidder.server)
+  }
+
+  #isFull(server: string): boolean {
+    return this.#countOf(server).open >= this.#limits.maxPerServer
   }
 
   /** True if more stay open, of all or to this server, than may. */
@@ -194,12 +244,12 @@ export class ConnectionBudget {
     return this.#open - this.#closing > max || open - closing > maxPerServer
   }
 
-  #countClosing(server: string): void {
-    this.#countOf(server).closing += 1
-    this.#closing += 1
-  }
-
   #countOf(server: string): ServerCount {
     return this.#servers.get(server) ?? { open: 0, closing: 0 }
   }
+}
+
+/** Where shares differ by one only, to pass it round would cost more than it is worth. */
+function hasClaim(bidder: Bidder, holder: Bidder): boolean {
+  return bidder !== holder && (bidder.held === 0 || holder.held - bidder.held >= 2)
 }

@@ -63,7 +63,11 @@ export class PoolManager {
   constructor(options: PoolManagerOptions) {
     this.#options = options
     this.#breakers = new BreakerBook(options.log === undefined ? {} : { log: options.log })
-    this.#pools = new LeaseCache(options.maxPools, (pool) => this.#closePool(pool))
+    this.#pools = new LeaseCache(
+      options.maxPools,
+      (pool) => this.#closePool(pool),
+      (pool) => pool.retire(),
+    )
     this.budget = new ConnectionBudget({
       max: options.maxConnections,
       maxPerServer: options.maxConnectionsPerServer,

@@ -42,11 +42,15 @@ export class TenantPool implements Bidder {
   readonly #waiters: Waiter[] = []
   /** Connections on their way: not open yet, or open and not yet known to be to the right database. */
   readonly #attempts = new Map<GuardedClient, Attempt>()
+  /** When each connection was opened, in milliseconds of `performance.now()`; there is no entry once its end was heard. */
+  readonly #openSince = new WeakMap<pg.ClientBase, number>()
   readonly #wake = () => this.#pulse()
   #opening = 0
   #claimed = 0
   /** Permits counted for connections that pg-pool has not begun to open yet. */
   #permits = 0
+  /** Nobody else will come. */
+  #isRetired = false
   /** The last new connection led to another database. */
   #isMisled = false
   /** Connections in a row that were cut off before they were of use. */
@@ -103,6 +107,12 @@ export class TenantPool implements Bidder {
     for (const waiter of this.#waiters.splice(0)) this.#settle(waiter, new RouteChangedError())
   }
 
+  /** Keeps nothing idle from now on; who runs or waits here is served as before. */
+  retire(): void {
+    this.#isRetired = true
+    while (this.closeIdle()) this.#options.budget.countClosing(this.server)
+  }
+
   /** Ends all connections. Call only when nobody runs on the pool any more. */
   async close(): Promise<void> {
     this.#options.budget.forget(this)
@@ -110,8 +120,12 @@ export class TenantPool implements Bidder {
     await this.#pool.end()
   }
 
+  get held(): number {
+    return this.#pool.totalCount + this.#permits
+  }
+
   wanted(): number {
-    const needed = Math.min(this.#waiters.length - this.#opening, this.#vacant)
+    const needed = Math.min(this.#waiters.length - this.#opening, this.#options.limits.max - this.held)
     if (needed <= 0) return 0
     const { room } = this.#options.way
     if (room === 0) this.#awaitRoom()
@@ -209,11 +223,6 @@ export class TenantPool implements Bidder {
     return this.#pool.totalCount - this.#attempts.size
   }
 
-  /** How many connections more than there are the pool's size allows. */
-  get #vacant(): number {
-    return this.#options.limits.max - this.#pool.totalCount - this.#permits
-  }
-
   /**
    * A connection stays with its database, whatever becomes of the name; what a new one leads to has to be asked. The stamp
    * inside is not enough: a copy has it too.
@@ -243,7 +252,7 @@ export class TenantPool implements Bidder {
   }
 
   #giveBack(client: pg.PoolClient, broken: boolean): void {
-    if (broken || this.#options.budget.mustClose(this.server)) {
+    if (broken || this.#mustGo(client)) {
       client.release(true)
       this.#pulse()
     } else {
@@ -251,9 +260,17 @@ export class TenantPool implements Bidder {
     }
   }
 
+  /** True if nobody here may have it next: it has ended, or it takes room that is not ours (any more). */
+  #mustGo(client: pg.PoolClient): boolean {
+    const since = this.#openSince.get(client)
+    if (since === undefined || this.#options.budget.mustClose(this.server)) return true
+    return this.#waiters.length > 0 && this.#options.budget.mustYield(this, performance.now() - since)
+  }
+
   /** Nobody here needs it: it idles, unless another pool waits for the room it takes. */
   #rest(client: pg.PoolClient): void {
-    client.release(this.#options.budget.shouldClose(this.server))
+    if (this.#isRetired) this.#options.budget.countClosing(this.server)
+    client.release(this.#isRetired || this.#options.budget.shouldClose(this.server))
   }
 
   #expire(waiter: Waiter): void {
@@ -291,6 +308,7 @@ export class TenantPool implements Bidder {
     if (way.room === 0 || !this.#takePermit()) return false
     this.#attempts.set(client, way.begin())
     client.once('end', () => {
+      this.#openSince.delete(client)
       this.#arrive(client, new CutOffError('ended before it could be used'))
       budget.release(this.server)
       if (this.#waiters.length > 0) this.#pulse()
@@ -323,8 +341,9 @@ export class TenantPool implements Bidder {
   #countedClient(): typeof GuardedClient {
     const depart = (client: GuardedClient) => this.#depart(client)
     const report = (client: GuardedClient, error: Error | null) => {
-      if (error) this.#arrive(client, error)
-      else this.#attempts.get(client)?.connected()
+      if (error) return this.#arrive(client, error)
+      this.#openSince.set(client, performance.now())
+      this.#attempts.get(client)?.connected()
     }
     class CountedClient extends GuardedClient {
       override connect(callback?: unknown): never {

@@ -1,6 +1,7 @@
 import { drizzle } from 'drizzle-orm/node-postgres'
 import type pg from 'pg'
 import type { Route } from '../catalog/directory.ts'
+import { PublicError } from '../errors.ts'
 import { commit, UnsentError } from '../lib/outcome.ts'
 import { databaseError } from '../lib/pg.ts'
 import type { TenantDb } from '../tenant/session.ts'
@@ -52,7 +53,7 @@ export async function runStatement(
 
 /**
  *   idle ──first statement: BEGIN, enter, statement in one unit──▶ open ──COMMIT──▶ done
- *                                                                   └────ROLLBACK──▶ done
+ *     └──without any──▶ done                                        └────ROLLBACK──▶ done
  * Without an orderly answer it is `unknown`, for good. Before COMMIT that means that nothing was done: what is open on a
  * connection ends with it.
  */
@@ -88,6 +89,8 @@ export class Transaction {
 
   async #statement(statement: Statement): Promise<pg.QueryResult> {
     if (this.#mode === 'done') throw new Error('the transaction is over')
+    // Also to what `fn` has left running: behind COMMIT or ROLLBACK it would be in nobody's transaction.
+    if (this.#mode === 'unknown') throw new StatementFault(true, null)
     if (kindOf(statement.text) === 'transaction') throw new Error('transactions do not nest')
     const first = this.#mode === 'idle'
     if (first) this.#assertPresent()
@@ -115,17 +118,24 @@ export class Transaction {
   }
 
   async #commit(): Promise<void> {
-    if (this.isClean) return
+    if (this.#mode === 'idle') this.#mode = 'done'
+    if (this.#mode === 'done') return
     // Whoever caught the error of the statement that lost the connection has nothing to show for it all the same.
     if (this.#mode === 'unknown') throw new StatementFault(true, null)
     this.#mode = 'unknown'
-    await commit(this.#client).catch((error: unknown) => {
-      throw error instanceof UnsentError ? new StatementFault(true, error) : error
-    })
+    try {
+      await commit(this.#client)
+    } catch (error) {
+      if (error instanceof UnsentError) throw new StatementFault(true, error)
+      // Refused, or rolled back instead: either way it is over, and the connection is none the worse for it.
+      if (!(error instanceof PublicError)) this.#mode = 'done'
+      throw error
+    }
     this.#mode = 'done'
   }
 
   async #rollback(): Promise<void> {
+    if (this.#mode === 'idle') this.#mode = 'done'
     if (this.#mode !== 'open') return
     this.#mode = 'unknown'
     await this.#client.query('ROLLBACK')

@@ -40,4 +40,12 @@ describe('a server that says more than it was asked', () => {
     }
     await client.end()
   })
+
+  test('is heard for as long as each single refusal is', async () => {
+    server = await startFakeServer('grumbler')
+    const client = await connect()
+    for (let n = 0; n < 10; n += 1)
+      await expect(client.query('SELECT 1')).rejects.toMatchObject({ code: '42601' })
+    await client.end()
+  })
 })

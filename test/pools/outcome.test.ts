@@ -6,6 +6,7 @@ import { newId } from '../../src/lib/ids.ts'
 import { PoolManager } from '../../src/pools/pool-manager.ts'
 import { RoutedSession } from '../../src/pools/tenant-session.ts'
 import { places } from '../../src/tenant/schema.ts'
+import type { TenantDb } from '../../src/tenant/session.ts'
 import { dropAll, query, superuserUrl } from '../support/database.ts'
 import { routeSource } from '../support/route-source.ts'
 import { TcpProxy } from '../support/tcp-proxy.ts'
@@ -196,6 +197,48 @@ describe('what the database refuses at the commit', () => {
     })
     await expect(twins).rejects.toMatchObject({ code: '23505', constraint: 'late' })
     expect(await names()).toEqual([])
+  })
+
+  test('costs no connection', async () => {
+    const { session, insert } = await newTenant()
+    const pidIn = async (db: TenantDb) => (await db.execute(sql`select pg_backend_pid() as pid`)).rows[0]?.pid
+    const pids = new Set([await pidIn(session.db)])
+    const twins = session.transaction(async (db) => {
+      pids.add(await pidIn(db))
+      await insert('Twin', db)
+      await insert('Twin', db)
+    })
+    await expect(twins).rejects.toMatchObject({ code: '23505' })
+    const spoilt = session.transaction((db) => db.execute(sql`select 1 / 0`).catch(() => undefined))
+    await expect(spoilt).rejects.toThrow('rolled back')
+    expect(pids.add(await pidIn(session.db)).size).toBe(1)
+  })
+})
+
+describe('a transaction that is over', () => {
+  test('runs nothing of what it has left behind', async () => {
+    const { session } = await newTenant()
+    let ran = 0
+    let behind: Promise<unknown> | undefined
+    const failed = session.transaction(async (db) => {
+      await db.execute(sql`select 1`)
+      const goOn = async () => {
+        for (; ; ran += 1) await db.execute(sql`select 1`)
+      }
+      behind = goOn().catch(() => undefined)
+      throw new Error('changed my mind')
+    })
+    await expect(failed).rejects.toThrow('changed my mind')
+    await behind
+    // The one that was on its way before.
+    expect(ran).toBe(1)
+  })
+
+  test('cannot be begun, where it has done nothing', async () => {
+    const { session } = await newTenant()
+    const { inner } = await session.transaction(async (db) => ({ inner: db }))
+    const late = inner.execute(sql`select 1`)
+    await expect(late).rejects.toMatchObject({ cause: { message: 'the transaction is over' } })
   })
 })
 

@@ -6,7 +6,8 @@ import { setImmediate as nextTurn } from 'node:timers/promises'
  * hang: accepts and never says a word. mute: lets everybody in and answers no query. garbage: answers with random-looking bytes. clear-text: asks for the password
  * in clear text and records what it is told. liar: lets everybody in and answers queries with lies, among them its
  * version. flood: lets everybody in and answers the first query with rows without end. chatter: lets everybody in and,
- * asked or not, says without end that it is ready. rude-error: refuses with a message full of line breaks and terminal
+ * asked or not, says without end that it is ready. grumbler: lets everybody in and refuses each query with a message of
+ * 100 kB. rude-error: refuses with a message full of line breaks and terminal
  * escapes.
  */
 export type FakeBehaviour =
@@ -16,6 +17,7 @@ export type FakeBehaviour =
   | 'clear-text'
   | 'flood'
   | 'chatter'
+  | 'grumbler'
   | 'rude-error'
   | { kind: 'liar'; serverVersion: string; answer?: (sql: string) => string | null }
 
@@ -109,6 +111,7 @@ function answerMessage(
     statements.push(sql)
     if (behaviour === 'mute' || behaviour === 'chatter') return
     if (behaviour === 'flood') void flood(socket)
+    else if (behaviour === 'grumbler') socket.write(Buffer.concat([grumble(), ready()]))
     else if (type === 'Q') socket.write(Buffer.concat([...row(answersTo(sql, behaviour)), ready()]))
     else socket.write(message('1'))
   } else if (behaviour !== 'flood' && behaviour !== 'mute' && behaviour !== 'chatter')
@@ -252,11 +255,18 @@ function dataRow(...values: (string | null)[]): Buffer {
 }
 
 function rudeError(): Buffer {
-  const fields = [
+  return refusal([
     'SFATAL',
     'VFATAL',
     'C28000',
     'Mno\r\nlevel=30 msg="forged line"\u001b[2J\u001b]0;owned\u0007',
-  ]
+  ])
+}
+
+function grumble(): Buffer {
+  return refusal(['SERROR', 'VERROR', 'C42601', `M${'no, '.repeat(25_000)}`])
+}
+
+function refusal(fields: readonly string[]): Buffer {
   return message('E', ...fields.map(zeroEnded), Buffer.alloc(1))
 }

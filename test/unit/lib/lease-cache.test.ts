@@ -81,4 +81,21 @@ describe('a lease cache', () => {
     for (const key of ['a', 'b', 'c', 'a']) cache.acquire(key, () => key).release()
     expect([...cache.leastRecentlyUsed()]).toEqual(['b', 'c', 'a'])
   })
+
+  test('lists first what fell out while it is leased, until that is closed, and tells of it once', async () => {
+    const retired: string[] = []
+    const cache = new LeaseCache<string>(
+      1,
+      async () => undefined,
+      (value) => retired.push(value),
+    )
+    const lease = cache.acquire('a', () => 'a')
+    cache.acquire('b', () => 'b').release()
+    expect([...cache.leastRecentlyUsed()]).toEqual(['a', 'b'])
+    lease.release()
+    await new Promise(setImmediate)
+    expect([...cache.leastRecentlyUsed()]).toEqual(['b'])
+    await cache.evict('b')
+    expect(retired).toEqual(['a'])
+  })
 })

@@ -6,14 +6,22 @@ import { type Bidder, ConnectionBudget } from '../../../src/pools/budget.ts'
 class FakePool implements Bidder {
   readonly server: string
   readonly #budget: ConnectionBudget
+  readonly #now: () => number
+  #openedAt = 0
   wants = 0
   busy = 0
   idle = 0
   closing = 0
+  served = 0
+  opened = 0
 
-  constructor(server: string, budget: ConnectionBudget) {
+  constructor(server: string, budget: ConnectionBudget, now: () => number) {
     this.server = server
     this.#budget = budget
+    this.#now = now
+  }
+  get held() {
+    return this.busy + this.idle
   }
   wanted() {
     return this.wants
@@ -21,6 +29,8 @@ class FakePool implements Bidder {
   openOne() {
     this.wants -= 1
     this.busy += 1
+    this.opened += 1
+    this.#openedAt = this.#now()
   }
   closeIdle() {
     if (this.idle === 0) return false
@@ -28,11 +38,18 @@ class FakePool implements Bidder {
     this.closing += 1
     return true
   }
-  /** What is given back goes to the pool's own next waiter; only what none of them wants idles. */
+  /** What is given back goes to the pool's own next waiter, unless it is time for others; only what none of them wants idles. */
   rest() {
     if (this.busy === 0) return
+    this.served += 1
     if (this.wants > 0) {
-      this.wants -= 1
+      if (!this.#budget.mustYield(this, this.#now() - this.#openedAt)) {
+        this.wants -= 1
+        return
+      }
+      this.busy -= 1
+      this.closing += 1
+      this.#budget.enqueue(this)
       return
     }
     this.busy -= 1
@@ -49,9 +66,26 @@ class FakePool implements Bidder {
 
 function setUp(max: number, maxPerServer: number, servers: string[]) {
   const pools: FakePool[] = []
-  const budget = new ConnectionBudget({ max, maxPerServer, victims: () => pools })
-  for (const server of servers) pools.push(new FakePool(server, budget))
-  return { budget, pools }
+  let time = 0
+  const clock = { now: () => time, monotonic: () => time }
+  const budget = new ConnectionBudget({ max, maxPerServer, victims: () => pools, clock })
+  for (const server of servers) pools.push(new FakePool(server, budget, clock.now))
+  const pass = (ms: number) => {
+    time += ms
+  }
+  /** All of them always want more, and have a use for a connection for 10 ms. */
+  const work = (ms: number, workers: FakePool[]) => {
+    for (let spent = 0; spent < ms; spent += 10) {
+      pass(10)
+      for (const pool of workers) {
+        pool.wants = 100
+        budget.enqueue(pool)
+        for (let held = pool.busy; held > 0; held -= 1) pool.rest()
+      }
+      for (const pool of workers) pool.socketsClose()
+    }
+  }
+  return { budget, pools, pass, work }
 }
 
 describe('the connection budget', () => {
@@ -97,13 +131,58 @@ describe('the connection budget', () => {
     expect([other.closing, holder.closing]).toEqual([0, 1])
   })
 
+  test('gives pools without end to their work equal shares, by slices where there are fewer connections than pools', () => {
+    const { pools, work } = setUp(1, 1, ['s', 's', 's'])
+    work(6_000, pools)
+    const served = pools.map((pool) => pool.served)
+    expect(Math.min(...served)).toBeGreaterThan(Math.max(...served) * 0.8)
+    // Not a new connection for every request.
+    expect(pools.reduce((sum, pool) => sum + pool.opened, 0)).toBeLessThan(6_000 / 90)
+  })
+
+  test('shares that differ by no more than one are left as they are', () => {
+    const { pools, work } = setUp(10, 10, ['s', 's', 's'])
+    const [first, ...late] = pools as [FakePool, ...FakePool[]]
+    work(1_000, [first])
+    expect(first.busy).toBe(10)
+    work(2_000, [first, ...late])
+    expect(pools.map((pool) => pool.busy).toSorted()).toEqual([3, 3, 4])
+    const opened = pools.map((pool) => pool.opened)
+    work(2_000, pools)
+    expect(pools.map((pool) => pool.opened)).toEqual(opened)
+  })
+
+  test('lets in who needs one connection for once, between pools without end to their work', () => {
+    const { budget, pools, work } = setUp(4, 2, ['a', 'a', 'b', 'b'])
+    work(1_000, pools)
+    const once = new FakePool('b', budget, () => 0)
+    once.wants = 1
+    budget.enqueue(once)
+    work(80, pools)
+    expect(once.busy).toBe(0)
+    work(120, pools)
+    expect(once.busy).toBe(1)
+  })
+
+  test('a connection that has ended already is not counted as on its way out', () => {
+    const { budget, pools } = setUp(1, 1, ['s', 's'])
+    const [sleepy, needy] = pools as [FakePool, FakePool]
+    budget.countClosing('s')
+    sleepy.wants = 1
+    budget.enqueue(sleepy)
+    sleepy.rest()
+    needy.wants = 1
+    budget.enqueue(needy)
+    expect(sleepy.closing).toBe(1)
+  })
+
   test('never exceeds a limit, and starves nobody, whatever happens', () => {
     // More wanted than given back, so that the limits are met in every run.
     const kind = fc.constantFrom('want', 'want', 'want', 'rest', 'close', 'end')
     const step = fc.record({ pool: fc.nat(3), kind })
     fc.assert(
       fc.property(fc.array(step, { maxLength: 120, size: 'max' }), (steps) => {
-        const { budget, pools } = setUp(5, 3, ['a', 'a', 'b', 'b'])
+        const { budget, pools, pass } = setUp(5, 3, ['a', 'a', 'b', 'b'])
         const check = () => {
           const open = pools.reduce((sum, pool) => sum + pool.open, 0)
           expect(budget.open).toBe(open)
@@ -115,6 +194,7 @@ describe('the connection budget', () => {
         }
         for (const { pool: index, kind } of steps) {
           const pool = pools[index] as FakePool
+          pass(40)
           if (kind === 'want') {
             pool.wants += 1
             budget.enqueue(pool)
@@ -128,6 +208,7 @@ describe('the connection budget', () => {
         }
         for (let round = 0; round < 200 && pools.some((pool) => pool.wants > 0); round += 1) {
           for (const pool of pools) {
+            pass(10)
             pool.rest()
             pool.socketsClose()
             check()
