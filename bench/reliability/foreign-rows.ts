@@ -5,16 +5,16 @@ import { type BenchTenant, furnish, ownTenant, PLACES, type Stage, sharedTenant 
 const ANSWERS = 1_000_000
 const SHARED = 12
 const OWN = 8
-const ROWS = 10
+const ROWS = 5
 const CALLERS = 48
 const KILL_EVERY_MS = 1_000
 
 /**
  * Every answer is looked at: each row in it must carry the code of the tenant whose token was shown. Meanwhile pools are
- * evicted all the time (fewer than tenants) and connections killed.
+ * evicted (there are fewer than are wanted) and connections killed.
  */
 export async function foreignRows(stage: Stage): Promise<readonly string[]> {
-  const settings = { MAX_POOLS: '4', MAX_CONNECTIONS: '20', ACQUIRE_TIMEOUT_MS: '60000' }
+  const settings = { MAX_POOLS: '8', MAX_CONNECTIONS: '40', ACQUIRE_TIMEOUT_MS: '60000' }
   const houses = [await stage.open(settings), await stage.open(settings)]
   const [house] = houses as [(typeof houses)[number]]
   const tenants: BenchTenant[] = []
@@ -38,6 +38,7 @@ export async function foreignRows(stage: Stage): Promise<readonly string[]> {
     await killSome(stage)
     await sleep(KILL_EVERY_MS)
     load.answers.length = 0
+    process.stderr.write(`\r  ${tally.answers} answers, ${tally.rows} rows, ${tally.foreign} foreign `)
   }
   await load.stop()
   return [
