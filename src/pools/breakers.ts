@@ -1,5 +1,6 @@
 import { LRUCache } from 'lru-cache'
 import { causesOf } from '../lib/causes.ts'
+import { type Clock, systemClock } from '../lib/clock.ts'
 import { databaseError, errorCode } from '../lib/pg.ts'
 import { Approach, type Passage } from './approach.ts'
 
@@ -8,6 +9,7 @@ export interface BreakerBookOptions {
     info(fields: object, message: string): void
     warn(fields: object, message: string): void
   }
+  readonly clock?: Clock
 }
 
 /** Keeping a password from us is our own fault (the catalog's, a key's), and says nothing about the tenant's database. */
@@ -78,11 +80,14 @@ class DatabaseApproach extends Approach {
  */
 export class BreakerBook {
   readonly #options: BreakerBookOptions
+  readonly #now: () => number
   readonly #servers = new LRUCache<string, Approach>(KEPT)
   readonly #databases = new LRUCache<string, DatabaseApproach>(KEPT)
 
   constructor(options: BreakerBookOptions = {}) {
     this.#options = options
+    const { clock = systemClock } = options
+    this.#now = () => clock.monotonic()
   }
 
   /** The way to a database, by its server and its own key. */
@@ -122,6 +127,7 @@ export class BreakerBook {
     const { log } = this.#options
     const approach = new Approach({
       ...DELAYS,
+      now: this.#now,
       countedForMs: COUNTED_FOR_MS,
       parallel: (sinceAnswerMs) => (sinceAnswerMs < PROVEN_FOR_MS ? Number.POSITIVE_INFINITY : 1),
       onBreak: (err) => log?.warn({ server, err }, 'database server out of reach'),
@@ -134,7 +140,7 @@ export class BreakerBook {
   #openDatabase(database: string): DatabaseApproach {
     const known = this.#databases.get(database)
     if (known !== undefined) return known
-    const approach = new DatabaseApproach({ ...DELAYS, parallel: () => MAX_DENIALS })
+    const approach = new DatabaseApproach({ ...DELAYS, now: this.#now, parallel: () => MAX_DENIALS })
     this.#databases.set(database, approach)
     return approach
   }

@@ -198,6 +198,7 @@ export class TenantPool implements Bidder {
         this.#returnUnusedPermits()
         this.#arrive(client)
         this.#hand(client)
+        if (this.#waiters.length > 0) this.#pulse()
       },
       (error: unknown) => {
         this.#opening -= 1
@@ -286,10 +287,13 @@ export class TenantPool implements Bidder {
   }
 
   #returnUnusedPermits(): void {
-    while (this.#permits > this.#opening) {
-      this.#permits -= 1
-      this.#options.budget.release(this.server)
-    }
+    while (this.#permits > this.#opening) this.#returnPermit()
+  }
+
+  #returnPermit(): void {
+    if (this.#permits === 0) return
+    this.#permits -= 1
+    this.#options.budget.release(this.server)
   }
 
   /** True if a connection may be opened: a permit waits for it, or the budget has one left. */
@@ -305,7 +309,11 @@ export class TenantPool implements Bidder {
    */
   #depart(client: GuardedClient): boolean {
     const { way, budget } = this.#options
-    if (way.room === 0 || !this.#takePermit()) return false
+    if (way.room === 0) {
+      this.#returnPermit()
+      return false
+    }
+    if (!this.#takePermit()) return false
     this.#attempts.set(client, way.begin())
     client.once('end', () => {
       this.#openSince.delete(client)

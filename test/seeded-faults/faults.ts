@@ -152,6 +152,13 @@ const CONNECTIONS: readonly SeededFault[] = [
     tests: ['test/unit/pools/budget.test.ts'],
   },
   {
+    name: 'a permit is kept for a connection that may not be tried yet',
+    file: 'src/pools/tenant-pool.ts',
+    find: '      this.#returnPermit()\n      return false',
+    replace: '      return false',
+    tests: ['test/pools/tenant-pool.test.ts'],
+  },
+  {
     name: 'a permit comes back before its socket is closed',
     file: 'src/pools/tenant-pool.ts',
     find: "client.once('end', () => {",
