@@ -25,7 +25,7 @@ describe('If-Match', () => {
     const started = performance.now()
     expect(parseIfMatch(`${'""'.repeat(50_000)}x`)).toEqual([])
     expect(parseIfMatch(`"${'", "'.repeat(1000)}x`)).toEqual([])
-    expect(performance.now() - started).toBeLessThan(100)
+    expect(performance.now() - started).toBeLessThan(1_000)
   })
 })
 
