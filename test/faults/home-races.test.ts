@@ -97,6 +97,8 @@ describe('of two who move a tenant at the same time', () => {
 
   test('an entry that has become the home meanwhile is not taken out', async () => {
     const { id } = await gateway.createTenant()
+    // Whoever looks after the home when the validation has failed is not to be taken for the removal.
+    await obstruct(superuserUrl(databaseOf(stage.sharedUrl)), relocationLock(id))
     await gateway.registerDatabase(id, NOWHERE)
     // What a validation commits.
     const commit = await obstruct(
