@@ -6,6 +6,7 @@ import { matchesNone } from '../../data/etag.ts'
 import type { Tagged } from '../../data/model.ts'
 import type { ListQuery } from '../../data/query.ts'
 import { command } from '../command.ts'
+import { nextLink } from '../paging.ts'
 import { NoBody, PROBLEM_RESPONSES } from '../schemas.ts'
 
 /** What the routes need besides the request's tenant. */
@@ -33,7 +34,7 @@ function listRoute({ resource, cursors }: Registration): RouteOptions {
   return {
     method: 'GET',
     url: `/${resource.name}`,
-    config: { ...access(resource, 'read'), document: LIST },
+    config: { ...access(resource, 'read'), signsCursors: true },
     schema: {
       ...about(resource, 'list'),
       querystring: schemas.listQuery,
@@ -142,7 +143,6 @@ const SUMMARIES = {
 }
 
 /** What the document says of these routes besides their schemas. */
-const LIST = { headers: ['link'] } as const
 const FIND = { headers: ['etag'], asks: ['if-none-match'] } as const
 const CREATE = { headers: ['etag', 'location'], codes: ['REFERENCE_NOT_FOUND', 'CONFLICT'] } as const
 const UPDATE = {
@@ -167,11 +167,4 @@ function quoted(etag: string): string {
 
 function idOf(params: unknown): string {
   return (params as { id: string }).id
-}
-
-/** The same list from the next row on (RFC 8288); relative, because only the proxy knows the outside host. */
-function nextLink(url: string, cursor: string): string {
-  const { pathname, searchParams } = new URL(url, 'http://relative')
-  searchParams.set('cursor', cursor)
-  return `<${pathname}?${searchParams}>; rel="next"`
 }
