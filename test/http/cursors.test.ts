@@ -59,6 +59,11 @@ describe.each(['/users', '/roles', '/client-keys', '/audit-log'])('a page of %s'
     for (const answer of await Promise.all(strangers))
       expectProblem(answer, { status: 400, code: 'INVALID_CURSOR' })
   })
+
+  test.each(['0', '201', '1e400', '-1e400', 'x'])('has no limit of %s', async (limit) => {
+    const answer = await lists().shared(`${path}?limit=${limit}`)
+    expectProblem(answer, { status: 400, code: 'VALIDATION_FAILED', pointers: ['/limit'] })
+  })
 })
 
 test('an operator takes a cursor neither to another tenant’s list nor under another filter', async () => {
