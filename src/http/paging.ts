@@ -32,7 +32,7 @@ export function signCursors(server: FastifyInstance, cursors: CursorCodec): void
     ]
     route.preSerialization = (request, reply, payload, done) => {
       const page = payload as Listed
-      if (page.nextCursor == null) return done(null, payload)
+      if (page.nextCursor === null) return done(null, page)
       const nextCursor = cursors.encode(scopeOf(request), { value: BY_ID, id: page.nextCursor })
       reply.header('link', nextLink(request.url, nextCursor))
       done(null, { ...page, nextCursor })
