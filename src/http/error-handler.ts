@@ -46,16 +46,20 @@ function headersOf({ code, status, retryAfterSeconds }: PublicError): Record<str
 
 function bodyOf({ code, status, extra }: PublicError, { id, url }: { id: string; url: string }) {
   const { title } = ERROR_TABLE[code]
+  const detail = extra.detail ?? `${title}.`
+  // Where it is the request as a whole that is not valid, the fault is at its root.
+  const errors =
+    extra.errors ?? (code === 'VALIDATION_FAILED' ? [{ pointer: '', message: detail }] : undefined)
   return {
     type: `urn:freehold:error:${code.toLowerCase().replaceAll('_', '-')}`,
     title,
     status,
-    detail: extra.detail ?? `${title}.`,
+    detail,
     instance: pathOf(url),
     code,
     requestId: id,
     ...(extra.required !== undefined && { required: extra.required }),
-    ...(extra.errors !== undefined && { errors: extra.errors }),
+    ...(errors !== undefined && { errors }),
   }
 }
 

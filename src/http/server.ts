@@ -9,6 +9,7 @@ import type { HttpDeps, HttpSettings } from './deps.ts'
 import { answerClientError, answerErrorsAsProblems, sendProblem } from './error-handler.ts'
 import { acceptJsonBodies } from './json-body.ts'
 import { describeRoutes, publishRoutes } from './openapi/publish.ts'
+import { signCursors } from './paging.ts'
 import { guardRoutes } from './pipeline.ts'
 import { requestIdOf } from './request-headers.ts'
 import { observeRequests } from './request-log.ts'
@@ -103,6 +104,7 @@ export function createServer(deps: HttpDeps): FastifyInstance {
   observeRequests(server, deps)
   dismissClients(server, deps)
   guardRoutes(server, deps)
+  signCursors(server, deps.cursors)
   shedLoad(server, deps.settings)
   registerRoutes(server, deps)
   answerOptionsOfAll()

@@ -97,14 +97,21 @@ export function findUser(reader: Reader, userId: string): Promise<UserWithGrants
   return isUuid(userId) ? findOne(reader, eq(users.id, userId)) : Promise.resolve(null)
 }
 
-/** As `findUser`, by what a person types. Case does not matter. */
+/**
+ * As `findUser`, by what a person types. Case does not matter. A user name that nobody has may be an address: to most people
+ * the address is their user name.
+ */
 export function findForLogin(reader: Reader, name: LoginName): Promise<UserWithGrants | null> {
   // Folded here and not by the database: each knows other letters, and login counts attempts by our spelling.
   const wanted = loginNameText(name)
   // PostgreSQL has no text with this character: such a user cannot be, and asking would be an error.
   if (wanted.includes('\0')) return Promise.resolve(null)
-  const column = 'email' in name ? users.email : users.username
-  return findOne(reader, eq(sql`lower(${column})`, wanted))
+  const byEmail = eq(sql`lower(${users.email})`, wanted)
+  const byUsername = eq(sql`lower(${users.username})`, wanted)
+  if ('email' in name) return findOne(reader, byEmail)
+  if (!wanted.includes('@')) return findOne(reader, byUsername)
+  const taken = sql`(select 1 from users u where u.tenant_id = ${reader.tenantId} and lower(u.username) = ${wanted})`
+  return findOne(reader, sql`(${byUsername} or (${byEmail} and not exists ${taken}))`)
 }
 
 /** The one spelling of a login name. */

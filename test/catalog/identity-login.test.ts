@@ -262,7 +262,24 @@ describe('login', () => {
     await addUser({ username: 'Ana.S' })
     await expect(logIn({ username: 'ana.s' })).resolves.toBeDefined()
     await expect(logIn({ email: mail('ANA') })).resolves.toBeDefined()
+    await expect(logIn({ email: 'ana.s' })).rejects.toMatchObject({ code: 'INVALID_CREDENTIALS' })
+  })
+
+  test('takes the address as a user name too, unless it is that of somebody else', async () => {
+    await addUser()
+    const { accessToken } = await logIn({ username: mail('ANA') })
+    const ana = await tokens.verify(accessToken)
+    const ben = await addUser({
+      email: mail('ben'),
+      username: mail('ana'),
+      password: 'another long password',
+    })
     await expect(logIn({ username: mail('ana') })).rejects.toMatchObject({ code: 'INVALID_CREDENTIALS' })
+    const other = await logIn({ username: mail('ana'), password: 'another long password' })
+    expect(await tokens.verify(other.accessToken)).toMatchObject({ userId: ben.id })
+    expect(await tokens.verify((await logIn()).accessToken)).toMatchObject({
+      userId: (ana as UserPrincipal).userId,
+    })
   })
 
   test('refuses an unknown user, an inactive one, another tenant’s and a wrong password alike, at one cost', async () => {

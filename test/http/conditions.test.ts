@@ -80,6 +80,17 @@ describe.each(['shared', 'own'] as const)('a row of a tenant in a database that 
       expect((await send('GET')).body).toEqual(row)
     })
 
+    test.each(['PATCH', 'DELETE'])('%s of a version that If-None-Match names, or of any', async (method) => {
+      for (const header of [etag, `W/${etag}`, `"x", ${etag}`, '*']) {
+        const patch = method === 'PATCH' ? { name: 'Lost' } : undefined
+        const answer = await send(method, { 'if-none-match': header }, patch)
+        expectProblem(answer, { status: 412, code: 'PRECONDITION_FAILED' })
+      }
+      expect((await send('GET')).headers.get('etag')).toBe(etag)
+      const other = await send(method, { 'if-none-match': '"x"' }, method === 'PATCH' ? {} : undefined)
+      expect(other.status).toBe(method === 'PATCH' ? 200 : 204)
+    })
+
     test('also for a patch that is empty', async () => {
       expectProblem(await send('PATCH', { 'if-match': '"x"' }, {}), {
         status: 412,
@@ -102,7 +113,7 @@ describe.each(['shared', 'own'] as const)('a row of a tenant in a database that 
       for (const method of ['PATCH', 'DELETE']) {
         const answer = await send(
           method,
-          { 'if-match': etag },
+          { 'if-match': etag, 'if-none-match': '*' },
           method === 'PATCH' ? { name: 'x' } : undefined,
         )
         expectProblem(answer, { status: 404, code: 'NOT_FOUND' })

@@ -115,6 +115,7 @@ describe.each(['shared', 'own'] as const)('a list of a tenant in a database that
       ['limit=0', '/limit'],
       ['limit=201', '/limit'],
       ['limit=x', '/limit'],
+      ['limit=1e400', '/limit'],
       ['limit=1.5', '/limit'],
       ['limit=1&limit=2', '/limit'],
       ['cursor=', '/cursor'],

@@ -1,5 +1,6 @@
 import type { RouteOptions } from 'fastify'
 import { ERROR_TABLE, type ErrorCode } from '../../errors.ts'
+import { takesCursor } from '../paging.ts'
 import {
   type HeaderName,
   headerRefs,
@@ -84,10 +85,11 @@ function completeAnswers({ responses }: Operation, route: RouteOptions): void {
   const { access, document = {} } = route.config ?? {}
   for (const status of Object.keys(responses)) if (/^[45]XX$/.test(status)) delete responses[status]
   const counted: readonly HeaderName[] = isCounted(access) ? RATE_HEADERS : []
+  const paged = takesCursor(route) ? (['link'] as const) : []
   const replayed = takesKey(route) ? (['idempotency-replayed'] as const) : []
   for (const [status, response] of Object.entries(responses)) {
     const told = headersAt(status, document.headers ?? [])
-    response.headers = headerRefs(['x-request-id', ...told, ...replayed, ...counted])
+    response.headers = headerRefs(['x-request-id', ...told, ...paged, ...replayed, ...counted])
     if (response.description === 'Default Response')
       response.description = STATUS_TEXTS[status] ?? 'The answer.'
   }

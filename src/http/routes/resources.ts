@@ -1,11 +1,13 @@
-import type { FastifyInstance, FastifyReply, RouteOptions } from 'fastify'
+import type { FastifyInstance, FastifyReply, FastifyRequest, RouteOptions } from 'fastify'
 import type { Body } from '../../data/commands.ts'
 import type { CursorCodec } from '../../data/cursor.ts'
 import type { Resource } from '../../data/define-resource.ts'
 import { matchesNone } from '../../data/etag.ts'
 import type { Tagged } from '../../data/model.ts'
 import type { ListQuery } from '../../data/query.ts'
+import { fail } from '../../errors.ts'
 import { command } from '../command.ts'
+import { nextLink } from '../paging.ts'
 import { NoBody, PROBLEM_RESPONSES } from '../schemas.ts'
 
 /** What the routes need besides the request's tenant. */
@@ -33,7 +35,7 @@ function listRoute({ resource, cursors }: Registration): RouteOptions {
   return {
     method: 'GET',
     url: `/${resource.name}`,
-    config: { ...access(resource, 'read'), document: LIST },
+    config: { ...access(resource, 'read'), signsCursors: true },
     schema: {
       ...about(resource, 'list'),
       querystring: schemas.listQuery,
@@ -93,8 +95,9 @@ function updateRoute({ resource }: Registration): RouteOptions {
       response: answers(200, schemas.row),
     },
     handler: async (request, reply) => {
-      const { params, headers, body, tenant } = request
-      const patched = await resource.update(tenant.session, idOf(params), body as Body, headers['if-match'])
+      const { params, body, tenant } = request
+      const condition = await conditionOf(request, resource)
+      const patched = await resource.update(tenant.session, idOf(params), body as Body, condition)
       return answerTagged(reply, patched)
     },
   }
@@ -111,10 +114,23 @@ function removeRoute({ resource }: Registration): RouteOptions {
       response: answers(204, NoBody),
     },
     handler: async (request, reply) => {
-      await resource.remove(request.tenant.session, idOf(request.params), request.headers['if-match'])
+      const condition = await conditionOf(request, resource)
+      await resource.remove(request.tenant.session, idOf(request.params), condition)
       return reply.code(204).send()
     },
   }
+}
+
+/**
+ * The `If-Match` to write under. A write whose `If-None-Match` names the row fails (RFC 9110, section 13.1.2); where it does
+ * not, nothing but the version that was looked at may be written.
+ */
+async function conditionOf(request: FastifyRequest, resource: Resource): Promise<string | undefined> {
+  const { 'if-match': ifMatch, 'if-none-match': ifNoneMatch } = request.headers
+  if (ifNoneMatch === undefined) return ifMatch
+  const { etag } = await resource.find(request.tenant.session, idOf(request.params))
+  if (!matchesNone(ifNoneMatch, etag)) throw fail('PRECONDITION_FAILED')
+  return ifMatch ?? quoted(etag)
 }
 
 const WRITING_ROUTES = { create: createRoute, update: updateRoute, remove: removeRoute }
@@ -142,15 +158,14 @@ const SUMMARIES = {
 }
 
 /** What the document says of these routes besides their schemas. */
-const LIST = { headers: ['link'] } as const
 const FIND = { headers: ['etag'], asks: ['if-none-match'] } as const
 const CREATE = { headers: ['etag', 'location'], codes: ['REFERENCE_NOT_FOUND', 'CONFLICT'] } as const
 const UPDATE = {
   headers: ['etag'],
-  asks: ['if-match'],
+  asks: ['if-match', 'if-none-match'],
   codes: ['REFERENCE_NOT_FOUND', 'CONFLICT', 'PRECONDITION_FAILED'],
 } as const
-const REMOVE = { asks: ['if-match'], codes: ['CONFLICT', 'PRECONDITION_FAILED'] } as const
+const REMOVE = { asks: ['if-match', 'if-none-match'], codes: ['CONFLICT', 'PRECONDITION_FAILED'] } as const
 
 function answers<Schema>(status: number, schema: Schema) {
   return { [status]: schema, ...PROBLEM_RESPONSES }
@@ -167,11 +182,4 @@ function quoted(etag: string): string {
 
 function idOf(params: unknown): string {
   return (params as { id: string }).id
-}
-
-/** The same list from the next row on (RFC 8288); relative, because only the proxy knows the outside host. */
-function nextLink(url: string, cursor: string): string {
-  const { pathname, searchParams } = new URL(url, 'http://relative')
-  searchParams.set('cursor', cursor)
-  return `<${pathname}?${searchParams}>; rel="next"`
 }

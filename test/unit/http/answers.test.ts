@@ -31,6 +31,7 @@ describe('the table of errors', () => {
       type: `urn:freehold:error:${code.toLowerCase().replaceAll('_', '-')}`,
       ...{ title, status, code, detail: `${title}.`, instance: '/throw' },
       requestId: response.headers['x-request-id'],
+      ...(code === 'VALIDATION_FAILED' && { errors: [{ pointer: '', message: `${title}.` }] }),
     })
   })
 

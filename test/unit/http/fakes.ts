@@ -9,6 +9,7 @@ import type { UserPrincipal } from '../../../src/identity/principal.ts'
 import { RateLimiter } from '../../../src/lib/rate-limiter.ts'
 import { createLogger } from '../../../src/logger.ts'
 import { Metrics } from '../../../src/metrics.ts'
+import { makeCursors } from '../../support/cursors.ts'
 
 /** Tenants, people and keys that exist only here. What a test does not replace throws when it is reached. */
 export const ACME = '01900000-0000-7000-8000-00000000000a'
@@ -130,7 +131,7 @@ export function makeDeps(changes: Partial<HttpDeps> = {}): HttpDeps {
       countDatabases: async () => ({ pending_validation: 0, active: 2, failed: 1, inactive: 0 }),
       gauges: () => ({ activePools: 1, cachedConfigs: 2, connections: { open: 3, max: 100 } }),
     }),
-    cursors: only<HttpDeps['cursors']>({}),
+    cursors: makeCursors(),
     ...changes,
   }
 }

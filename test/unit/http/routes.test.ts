@@ -143,9 +143,12 @@ describe('/tenants', () => {
 
   it('lists with filters', async () => {
     const listTenants = vi.fn(async () => ({ data: [{ tenant, database: null }], nextCursor: 'abc' }))
-    const response = await operate({ listTenants })('GET', '/tenants?limit=1&q=ac&status=ACTIVE')
-    expect(response.json()).toMatchObject({ data: [{ id: ACME }], nextCursor: 'abc' })
+    const ask = operate({ listTenants })
+    const response = await ask('GET', '/tenants?limit=1&q=ac&status=ACTIVE')
+    expect(response.json()).toMatchObject({ data: [{ id: ACME }], nextCursor: expect.any(String) })
     expect(listTenants).toHaveBeenCalledWith({ limit: 1, q: 'ac', status: 'ACTIVE' })
+    await ask('GET', `/tenants?limit=1&q=ac&status=ACTIVE&cursor=${response.json().nextCursor}`)
+    expect(listTenants).toHaveBeenLastCalledWith({ limit: 1, q: 'ac', status: 'ACTIVE', cursor: 'abc' })
     expect(
       (await server.inject({ url: '/api/v1/tenants?limit=201', headers: bearer(TOKENS.viewer) })).statusCode,
     ).toBe(400)
