@@ -159,6 +159,35 @@ const CONNECTIONS: readonly SeededFault[] = [
     tests: ['test/pools/tenant-pool.test.ts'],
   },
   {
+    name: 'a connection that comes too late for whoever waited for it is forgotten',
+    file: 'src/pools/tenant-pool.ts',
+    find: '      else if (client !== undefined) this.#hand(client)\n',
+    replace: '',
+    tests: ['test/unit/pools/connections.test.ts'],
+  },
+  {
+    name: 'nobody asks again where a connection failed too late for whoever waited for it',
+    file: 'src/pools/tenant-pool.ts',
+    find: 'if (client === undefined) queueMicrotask',
+    replace: 'if (client === undefined && !isLate) queueMicrotask',
+    tests: ['test/unit/pools/connections.test.ts'],
+  },
+  {
+    name: 'a connection in the place of one that died counts as being opened while it is used',
+    file: 'src/pools/tenant-pool.ts',
+    find: 'if (client !== undefined) this.#arrive(client)',
+    replace: 'if (client !== undefined && this.#opening > 0) this.#arrive(client)',
+    tests: ['test/unit/pools/connections.test.ts'],
+  },
+  {
+    name: 'an idle connection counts as promised for a moment longer than it is',
+    file: 'src/pools/tenant-pool.ts',
+    find: '      this.#claimed -= 1\n      receive(client)',
+    replace:
+      '      void Promise.resolve().then(() => undefined).then(() => { this.#claimed -= 1 })\n      receive(client)',
+    tests: ['test/unit/pools/connections.test.ts'],
+  },
+  {
     name: 'a permit comes back before its socket is closed',
     file: 'src/pools/tenant-pool.ts',
     find: "client.once('end', () => {",
