@@ -159,6 +159,13 @@ const CONNECTIONS: readonly SeededFault[] = [
     tests: ['test/pools/tenant-pool.test.ts'],
   },
   {
+    name: 'a form is waited for whose sender has gone before anybody began to read it',
+    file: 'src/http/upload.ts',
+    find: 'if (request.raw.destroyed) throw',
+    replace: 'if (request.raw.readableEnded) throw',
+    tests: ['test/http/media.test.ts'],
+  },
+  {
     name: 'a connection that comes too late for whoever waited for it is forgotten',
     file: 'src/pools/tenant-pool.ts',
     find: '      else if (client !== undefined) this.#hand(client)\n',
