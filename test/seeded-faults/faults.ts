@@ -159,6 +159,13 @@ const CONNECTIONS: readonly SeededFault[] = [
     tests: ['test/pools/tenant-pool.test.ts'],
   },
   {
+    name: 'a health round asks again whom it has asked, and does not end',
+    file: 'src/health/monitor.ts',
+    find: 'Math.max(minAgeMs, Math.ceil(performance.now() - begunAt))',
+    replace: 'minAgeMs',
+    tests: ['test/catalog/health-monitor.test.ts'],
+  },
+  {
     name: 'a form is waited for whose sender has gone before anybody began to read it',
     file: 'src/http/upload.ts',
     find: 'if (request.raw.destroyed) throw',
