@@ -117,7 +117,9 @@ export class TenantPool implements Bidder {
   async close(): Promise<void> {
     this.#options.budget.forget(this)
     for (const waiter of this.#waiters.splice(0)) this.#settle(waiter, fail('SHUTTING_DOWN'))
-    await this.#pool.end()
+    const ended = this.#pool.end()
+    this.#giveUpAttempts()
+    await ended
   }
 
   get held(): number {
@@ -344,6 +346,15 @@ export class TenantPool implements Bidder {
     const isSound = !(error instanceof Error) || (isCutOff && this.#cutOffs <= MAX_CUT_OFFS)
     if (isSound) attempt.succeeded()
     else attempt.failed(error, client as GuardedClient)
+  }
+
+  /** A server that is silent would hold up the end of the pool for as long as a connection may take. */
+  #giveUpAttempts(): void {
+    for (const [client, attempt] of this.#attempts) {
+      attempt.abandoned()
+      client.destroy()
+    }
+    this.#attempts.clear()
   }
 
   async #askPassword(): Promise<string> {

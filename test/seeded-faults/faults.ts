@@ -159,6 +159,20 @@ const CONNECTIONS: readonly SeededFault[] = [
     tests: ['test/pools/tenant-pool.test.ts'],
   },
   {
+    name: 'a pool does not end before a silent server has had all its time',
+    file: 'src/pools/tenant-pool.ts',
+    find: '    this.#giveUpAttempts()\n',
+    replace: '',
+    tests: ['test/unit/pools/connections.test.ts'],
+  },
+  {
+    name: 'an attempt that was given up counts as a failed one',
+    file: 'src/pools/tenant-pool.ts',
+    find: '      attempt.abandoned()\n',
+    replace: '      attempt.failed(new Error(), client)\n',
+    tests: ['test/unit/pools/connections.test.ts'],
+  },
+  {
     name: 'a health round asks again whom it has asked, and does not end',
     file: 'src/health/monitor.ts',
     find: 'Math.max(minAgeMs, Math.ceil(performance.now() - begunAt))',

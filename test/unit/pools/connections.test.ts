@@ -159,6 +159,24 @@ describe('a connection', () => {
     await expectSound(world)
   })
 
+  test('that a silent server keeps waiting does not hold up the end of its pool, and is held against nobody', async () => {
+    const world = await PoolWorld.open({ maxPools: 1, warm: [1] })
+    const { manager, network } = world
+    const [first, second] = [world.ask(0), world.ask(0)]
+    await turn()
+    for (const caller of [first, second]) {
+      caller.end('ok')
+      await turn()
+    }
+    expect([network.lines.size, network.questions.length]).toEqual([2, 1])
+    // Another pool takes its place.
+    world.ask(1)
+    await turn()
+    expect([network.lines.size, manager.budget.open, manager.hasPools('t0')]).toEqual([1, 1, false])
+    expect(manager.broken).toEqual({ server: 0, database: 0 })
+    await expectSound(world)
+  })
+
   test('that is given back at the moment when another is taken serves the next', async () => {
     const world = await PoolWorld.open({ poolSize: 2, warm: [2] })
     const first = world.ask(0)
