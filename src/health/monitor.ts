@@ -73,19 +73,21 @@ export class HealthMonitor {
   }
 
   async #sweep(): Promise<void> {
-    const minAgeMs = this.#minAge()
+    const begunAt = performance.now()
+    const minAgeMs = this.#minAge(begunAt)
     const { registry, replicaId } = this.#options
     const round: Round = new Map()
     for (;;) {
-      const entries = await registry.claimDueHealthChecks(replicaId, minAgeMs, CONCURRENCY, LEASE_MS)
+      // However long it lasts, and also where there was none before: what was asked in a round is not due again in it.
+      const ageMs = Math.max(minAgeMs, Math.ceil(performance.now() - begunAt))
+      const entries = await registry.claimDueHealthChecks(replicaId, ageMs, CONCURRENCY, LEASE_MS)
       await Promise.all(entries.map((entry) => this.#check(entry, round)))
       if (entries.length < CONCURRENCY) return
     }
   }
 
   /** Half a round: whoever was asked in this round, by us or another replica, is not asked twice. Milliseconds. */
-  #minAge(): number {
-    const now = performance.now()
+  #minAge(now: number): number {
     const round = this.#lastSweepAt === null ? 0 : now - this.#lastSweepAt
     this.#lastSweepAt = now
     return Math.floor(round / 2)

@@ -23,6 +23,8 @@ export async function openUpload(request: FastifyRequest): Promise<IncomingFile>
   if (!request.isMultipart()) throw fail('UNSUPPORTED_MEDIA_TYPE')
   if (Number(request.headers['content-length'] ?? 0) > MAX_FILE_BYTES + FORM_BYTES)
     throw fail('PAYLOAD_TOO_LARGE')
+  // Of one that has gone already nothing will be heard any more, not even that: the form's reader would wait for ever.
+  if (request.raw.destroyed) throw unreadable(null)
   const parts = partsOf(request)
   const part = await parts.next()
   if (part.done || part.value.type !== 'file' || part.value.fieldname !== 'file') {

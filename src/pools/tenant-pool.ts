@@ -117,7 +117,9 @@ export class TenantPool implements Bidder {
   async close(): Promise<void> {
     this.#options.budget.forget(this)
     for (const waiter of this.#waiters.splice(0)) this.#settle(waiter, fail('SHUTTING_DOWN'))
-    await this.#pool.end()
+    const ended = this.#pool.end()
+    this.#giveUpAttempts()
+    await ended
   }
 
   get held(): number {
@@ -138,23 +140,14 @@ export class TenantPool implements Bidder {
   }
 
   closeIdle(): boolean {
-    if (this.#pool.idleCount <= this.#claimed) return false
-    this.#claimed += 1
-    void this.#pool.connect().then(
-      (client) => {
-        this.#claimed -= 1
-        client.release(true)
-      },
-      () => {
-        this.#claimed -= 1
-      },
-    )
+    if (!this.#hasIdle) return false
+    this.#claimIdle((client) => client?.release(true))
     return true
   }
 
   async #acquire(): Promise<pg.PoolClient> {
-    if (this.#pool.idleCount > this.#claimed && this.#waiters.length === 0) {
-      const client = await this.#takeIdle()
+    if (this.#hasIdle && this.#waiters.length === 0) {
+      const client = await new Promise<pg.PoolClient | null>((resolve) => this.#claimIdle(resolve))
       if (client !== null) return client
     }
     if (this.isDown) throw fail('TENANT_DATABASE_UNAVAILABLE')
@@ -166,16 +159,36 @@ export class TenantPool implements Bidder {
     })
   }
 
-  /** Null if the idle connection died between the look and the take. */
-  async #takeIdle(): Promise<pg.PoolClient | null> {
+  /** True if a connection idles that is not promised to anybody yet. */
+  get #hasIdle(): boolean {
+    return this.#pool.idleCount > this.#claimed
+  }
+
+  /** Brings an idle connection or, should it die on the way, a new one; null if that cannot be had either. */
+  #claimIdle(receive: (client: pg.PoolClient | null) => void): void {
     this.#claimed += 1
-    try {
-      return await this.#pool.connect()
-    } catch {
-      return null
-    } finally {
+    this.#connect((client) => {
       this.#claimed -= 1
-    }
+      receive(client)
+    })
+  }
+
+  /**
+   * Has pg-pool bring a connection, and tells once what came of it, at the very moment: what is counted here and what
+   * pg-pool holds must not differ for whoever comes between. Where pg-pool has given up waiting it still brings the
+   * connection when that is there at last; it would be nobody's, and never come back.
+   */
+  #connect(settle: (client: pg.PoolClient | null) => void): void {
+    let isSettled = false
+    this.#pool.connect((error, client) => {
+      const isLate = isSettled
+      isSettled = true
+      if (client !== undefined) this.#arrive(client)
+      if (!isLate) settle(client ?? null)
+      else if (client !== undefined) this.#hand(client)
+      // Only now is the room free that it took; and not in the middle of the work of whoever has just asked.
+      if (client === undefined) queueMicrotask(() => this.#pulse(error))
+    })
   }
 
   #pulse(cause?: unknown): void {
@@ -192,20 +205,18 @@ export class TenantPool implements Bidder {
 
   #open(): void {
     this.#opening += 1
-    this.#pool.connect().then(
-      (client) => {
-        this.#opening -= 1
-        this.#returnUnusedPermits()
-        this.#arrive(client)
-        this.#hand(client)
-        if (this.#waiters.length > 0) this.#pulse()
-      },
-      (error: unknown) => {
-        this.#opening -= 1
-        this.#returnUnusedPermits()
-        this.#pulse(error)
-      },
-    )
+    this.#connect((client) => {
+      if (client === null) queueMicrotask(() => this.#endOpening())
+      else this.#endOpening(client)
+    })
+  }
+
+  #endOpening(client?: pg.PoolClient): void {
+    this.#opening -= 1
+    this.#returnUnusedPermits()
+    if (client === undefined) return
+    this.#hand(client)
+    if (this.#waiters.length > 0) this.#pulse()
   }
 
   /** With no connection and an open breaker nothing will ever be given back. */
@@ -335,6 +346,15 @@ export class TenantPool implements Bidder {
     const isSound = !(error instanceof Error) || (isCutOff && this.#cutOffs <= MAX_CUT_OFFS)
     if (isSound) attempt.succeeded()
     else attempt.failed(error, client as GuardedClient)
+  }
+
+  /** A server that is silent would hold up the end of the pool for as long as a connection may take. */
+  #giveUpAttempts(): void {
+    for (const [client, attempt] of this.#attempts) {
+      attempt.abandoned()
+      client.destroy()
+    }
+    this.#attempts.clear()
   }
 
   async #askPassword(): Promise<string> {

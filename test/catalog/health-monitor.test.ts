@@ -1,13 +1,18 @@
 import { afterAll, expect, it } from 'vitest'
 import type { DatabaseEntry } from '../../src/catalog/database-entry.ts'
-import type { DatabaseRegistry } from '../../src/catalog/databases.ts'
+import { DatabaseRegistry } from '../../src/catalog/databases.ts'
+import { tenantDatabases } from '../../src/catalog/schema.ts'
 import { fail } from '../../src/errors.ts'
 import { HealthMonitor } from '../../src/health/monitor.ts'
 import { readIdentity } from '../../src/lib/database-identity.ts'
+import { newId } from '../../src/lib/ids.ts'
 import type { AddressBook } from '../../src/pools/addresses.ts'
 import { ConnectionBudget } from '../../src/pools/budget.ts'
 import { dropAll } from '../support/database.ts'
+import { startFakeServer } from '../support/fake-server.ts'
 import { addressOf, createTenantDatabase, moveIn, withClient } from '../support/tenant-database.ts'
+
+import { openCatalog } from './catalog.ts'
 
 afterAll(dropAll)
 
@@ -47,4 +52,41 @@ it('a catalog that takes no note of a round is not taken for a database that doe
     lines: ['health not recorded'],
     transitions: [],
   })
+})
+
+it('a round ends, also the first: whoever was asked in it is not asked again', async () => {
+  const catalog = await openCatalog()
+  await catalog.vault.init()
+  const DATABASES = 9
+  for (let n = 0; n < DATABASES; n += 1) await catalog.register((await catalog.addTenant(`t-${n}`)).id)
+  const found = { serverVersion: '18.4', schemaVersion: '1', systemIdentifier: '7', databaseOid: 5 }
+  for (const entry of await catalog.registry.claimDueValidations(newId(), DATABASES, 60_000)) {
+    await catalog.registry.finishValidation(entry, { ok: true, ...found, residence: 'became-home' })
+  }
+  const nobody = await startFakeServer('hang')
+  await nobody.close()
+  const { claimDueHealthChecks, recordHealth } = DatabaseRegistry.prototype
+  let claims = 0
+  const registry = {
+    claimDueHealthChecks: async (...request: Parameters<typeof claimDueHealthChecks>) => {
+      claims += 1
+      return claims > 10 ? [] : claimDueHealthChecks.apply(catalog.registry, request)
+    },
+    recordHealth: (...told: Parameters<typeof recordHealth>) => recordHealth.apply(catalog.registry, told),
+  }
+  const url = nobody.urlFor('u', 'p', 'd')
+  const monitor = new HealthMonitor({
+    registry: registry as unknown as DatabaseRegistry,
+    addresses: { addressOf: () => addressOf(url) } as unknown as AddressBook,
+    budget: new ConnectionBudget({ max: 8, maxPerServer: 8, victims: () => [] }),
+    ...{ replicaId: newId(), migrations: [], forbidden: [], log: { warn: () => undefined } },
+    ...{ onTransition: () => undefined, onAnswer: () => undefined, onMismatch: () => undefined },
+  })
+  await monitor.sweep()
+  const failures = await catalog.store.db
+    .select({ failures: tenantDatabases.consecutiveFailures })
+    .from(tenantDatabases)
+  await catalog.close()
+  expect(failures.map((row) => row.failures)).toEqual(Array(DATABASES).fill(1))
+  expect(claims).toBe(2)
 })

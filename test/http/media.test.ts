@@ -1,6 +1,7 @@
 import { createHash, randomBytes } from 'node:crypto'
 import { once } from 'node:events'
 import { connect } from 'node:net'
+import pg from 'pg'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { dropAll, query, superuserUrl } from '../support/database.ts'
 import type { TestTenant } from '../support/gateway.ts'
@@ -50,7 +51,7 @@ async function download(app: Application, id: string, headers: Record<string, st
 }
 
 /** Sends the head of an upload and the beginning of its form, and hands over the socket. */
-async function beginUpload(tenant: TestTenant, length: number) {
+async function beginUpload(tenant: TestTenant, length: number, more: readonly string[] = []) {
   const { hostname, port } = new URL(homes.gateway.url)
   const socket = connect(Number(port), hostname)
   await once(socket, 'connect')
@@ -64,6 +65,7 @@ async function beginUpload(tenant: TestTenant, length: number) {
       'Content-Type: multipart/form-data; boundary=cut',
       `Content-Length: ${length}`,
       'Connection: close',
+      ...more,
       '',
       `--cut\r\n${part}\r\n\r\n`,
     ].join('\r\n'),
@@ -234,6 +236,27 @@ describe.each(['shared', 'own'] as const)('a tenant in a database that is %s', (
       for (const socket of sockets) socket.destroy()
       await expect.poll(() => openTransactions(database), { timeout: 10_000 }).toBe(0)
       expect((await upload(app, randomBytes(10))).status).toBe(201)
+    })
+
+    test('holds nothing for a sender who has gone before it was its turn', async () => {
+      const database = await databaseOf(homes[home].id)
+      const count = async (condition: string) => {
+        const text = `SELECT FROM pg_stat_activity WHERE datname = '${database}' AND ${condition}`
+        return (await query(superuserUrl(database), text)).length
+      }
+      const aborted = () => homes.gateway.log().split('"aborted":true').length
+      const goneBefore = aborted()
+      const obstacle = new pg.Client(superuserUrl(database))
+      await obstacle.connect()
+      await obstacle.query('BEGIN; LOCK TABLE idempotency_keys IN SHARE MODE')
+      const socket = await beginUpload(homes[home], 4 * MIB, [`Idempotency-Key: ${home}-gone`])
+      await expect.poll(() => count("wait_event_type = 'Lock'"), { timeout: 10_000 }).toBe(1)
+      socket.destroy()
+      await expect.poll(aborted, { timeout: 10_000 }).toBe(goneBefore + 1)
+      await obstacle.end()
+      await expect
+        .poll(() => count("(wait_event_type = 'Lock' OR state = 'idle in transaction')"), { timeout: 10_000 })
+        .toBe(0)
     })
 
     test('leaves nothing of a form that ends before its end', async () => {

@@ -1,0 +1,208 @@
+import { Duplex } from 'node:stream'
+
+/** How a server answers one who knocks (`reject` with what SQLSTATE), or one who asks which database it is. */
+export type Answer =
+  | 'accept'
+  /** In one breath with its last words. */
+  | 'accept-and-shutdown'
+  | 'hang-up'
+  | 'reset'
+  | 'another-database'
+  | { readonly reject: string }
+
+/** What a server was asked and has not answered yet. */
+interface Question {
+  readonly line: Line
+  readonly kind: 'startup' | 'identity'
+}
+
+const OID = 5
+const CLUSTER = '7'
+/** What every database here says that it is, unless it lies. */
+export const IDENTITY = { databaseOid: OID, systemIdentifier: CLUSTER }
+
+/**
+ * Servers that are none: each socket of pg's ends here, and a test says what comes back, and when. Nothing takes time but
+ * what the test lets pass, so it decides about every turn of the event loop.
+ */
+export class FakeNetwork {
+  /** From the moment they are dialled until they are closed. */
+  readonly lines = new Set<Line>()
+  readonly questions: Question[] = []
+  /** True: whatever is asked is answered at once, and well. */
+  isPrompt = false
+  /** False: nobody listens. */
+  isUp = true
+  /** True: who says goodbye gets no answer. */
+  isDeaf = false
+
+  /** Stands for `net.Socket`. */
+  open(): Line {
+    return new Line(this)
+  }
+
+  dial(line: Line): void {
+    this.lines.add(line)
+    line.once('close', () => this.lines.delete(line))
+    process.nextTick(() => {
+      if (line.destroyed) return
+      if (this.isUp) line.emit('connect')
+      else line.destroy(Object.assign(new Error('refused'), { code: 'ECONNREFUSED' }))
+    })
+  }
+
+  ask(question: Question): void {
+    this.questions.push(question)
+    if (this.isPrompt) this.answer(question, 'accept')
+  }
+
+  answer(question: Question | undefined, answer: Answer): void {
+    if (question === undefined) return
+    this.questions.splice(this.questions.indexOf(question), 1)
+    if (!question.line.destroyed) question.line.say(question.kind, answer)
+  }
+
+  answerAll(): void {
+    for (const question of [...this.questions]) this.answer(question, 'accept')
+  }
+}
+
+/** A socket whose other end is the test. */
+export class Line extends Duplex {
+  readonly #network: FakeNetwork
+  #unread = Buffer.alloc(0)
+  #hasBegun = false
+  bytesRead = 0
+  port = 0
+
+  constructor(network: FakeNetwork) {
+    super({ allowHalfOpen: false })
+    this.#network = network
+  }
+
+  connect(port: number): this {
+    this.port = port
+    this.#network.dial(this)
+    return this
+  }
+
+  setNoDelay(): this {
+    return this
+  }
+
+  setKeepAlive(): this {
+    return this
+  }
+
+  ref(): this {
+    return this
+  }
+
+  unref(): this {
+    return this
+  }
+
+  /** The server goes: in order, with its last words, or as one that was cut off. */
+  die(how: 'end' | 'shutdown' | 'reset'): void {
+    if (this.destroyed) return
+    if (how === 'reset') {
+      this.destroy(Object.assign(new Error('reset'), { code: 'ECONNRESET' }))
+      return
+    }
+    if (how === 'shutdown') this.#send(refusal('57P01'))
+    if (!this.readableEnded) this.push(null)
+  }
+
+  say(kind: Question['kind'], answer: Answer): void {
+    if (answer === 'hang-up') this.die('end')
+    else if (answer === 'reset') this.die('reset')
+    else if (typeof answer === 'object') {
+      this.#send(refusal(answer.reject))
+      if (kind === 'startup') this.push(null)
+      else this.#send(READY)
+    } else {
+      const isOver = answer === 'accept-and-shutdown'
+      const told = kind === 'startup' ? WELCOME : identity(answer === 'another-database' ? OID + 1 : OID)
+      this.#send(isOver ? Buffer.concat([told, refusal('57P01')]) : told)
+      if (isOver) this.push(null)
+    }
+  }
+
+  override _read(): void {}
+
+  override _write(chunk: Buffer, _encoding: BufferEncoding, done: () => void): void {
+    this.#unread = Buffer.concat([this.#unread, chunk])
+    this.#hear()
+    done()
+  }
+
+  override _final(done: () => void): void {
+    done()
+    if (!this.#network.isDeaf && !this.readableEnded) this.push(null)
+  }
+
+  #send(bytes: Buffer): void {
+    this.bytesRead += bytes.length
+    this.push(bytes)
+  }
+
+  #hear(): void {
+    for (;;) {
+      const from = this.#hasBegun ? 1 : 0
+      if (this.#unread.length < from + 4) return
+      const size = from + this.#unread.readInt32BE(from)
+      if (this.#unread.length < size) return
+      const type = this.#hasBegun ? String.fromCharCode(this.#unread[0] ?? 0) : 'startup'
+      this.#unread = this.#unread.subarray(size)
+      this.#hasBegun = true
+      const kind = type === 'startup' ? 'startup' : type === 'Q' ? 'identity' : null
+      // Not before whoever writes is done with it: no server answers sooner.
+      if (kind !== null) process.nextTick(() => this.#network.ask({ line: this, kind }))
+    }
+  }
+}
+
+function identity(oid: number): Buffer {
+  const columns = ['oid', 'cluster'].map((name) =>
+    Buffer.concat([text(name), int32(0), int16(0), int32(25), int16(-1), int32(-1), int16(0)]),
+  )
+  const values = [String(oid), CLUSTER].map((value) =>
+    Buffer.concat([int32(value.length), Buffer.from(value)]),
+  )
+  return Buffer.concat([
+    message('T', int16(2), ...columns),
+    message('D', int16(2), ...values),
+    message('C', text('SELECT 1')),
+    READY,
+  ])
+}
+
+function refusal(sqlstate: string): Buffer {
+  const fields = { S: 'FATAL', V: 'FATAL', C: sqlstate, M: 'no' }
+  const parts = Object.entries(fields).map(([type, value]) => Buffer.concat([Buffer.from(type), text(value)]))
+  return message('E', ...parts, Buffer.from([0]))
+}
+
+function message(type: string, ...parts: Buffer[]): Buffer {
+  const body = Buffer.concat(parts)
+  return Buffer.concat([Buffer.from(type), int32(body.length + 4), body])
+}
+
+function text(value: string): Buffer {
+  return Buffer.from(`${value}\0`)
+}
+
+function int16(value: number): Buffer {
+  const bytes = Buffer.alloc(2)
+  bytes.writeInt16BE(value)
+  return bytes
+}
+
+function int32(value: number): Buffer {
+  const bytes = Buffer.alloc(4)
+  bytes.writeInt32BE(value)
+  return bytes
+}
+
+const READY = message('Z', Buffer.from('I'))
+const WELCOME = Buffer.concat([message('R', int32(0)), READY])

@@ -1,0 +1,226 @@
+import net from 'node:net'
+import { vi } from 'vitest'
+import type { Route } from '../../src/catalog/directory.ts'
+import { PublicError } from '../../src/errors.ts'
+import type { ServerAddress } from '../../src/lib/pg.ts'
+import { RouteChangedError } from '../../src/pools/heading.ts'
+import { PoolManager } from '../../src/pools/pool-manager.ts'
+import { FakeNetwork, IDENTITY } from './fake-network.ts'
+
+/** How large everything is. */
+export interface Layout {
+  readonly max: number
+  readonly maxPerServer: number
+  readonly maxPools: number
+  readonly poolSize: number
+  /** How many connections each tenant's pool has opened before it begins. */
+  readonly warm: readonly number[]
+}
+
+/** What becomes of a loan: it ends well, with nothing done since the route has changed, or with a broken connection. */
+export type Ending = 'ok' | 'changed' | 'broken'
+
+/** Somebody who asks for a connection and has it until the test ends that. */
+export interface Caller {
+  readonly tenant: number
+  readonly port: number
+  readonly askedAt: number
+  state: 'waiting' | 'holding' | 'done'
+  /** `ok`, or why not. */
+  outcome: string
+  isCutOff: () => boolean
+  readonly end: (how: Ending) => void
+}
+
+/** Of three tenants two share a server. */
+const PORTS = [1001, 1001, 1002] as const
+export const TENANTS = [...PORTS.keys()]
+/** Long enough that nobody gives up by himself while a test has a look. */
+const ACQUIRE_TIMEOUT_MS = 20_000
+const CONNECT_TIMEOUT_MS = 1_000
+const IDLE_TIMEOUT_MS = 10_000
+
+/** One turn of the event loop: everything that has begun has then come as far as it can by itself. */
+export function turn(): Promise<void> {
+  return new Promise((resolve) => setImmediate(resolve))
+}
+
+/** Lets time pass on the faked clock. What has begun is not overtaken by a timer. */
+export async function pass(ms: number): Promise<void> {
+  await turn()
+  for (let left = ms; left > 0; left -= 100) {
+    vi.advanceTimersByTime(Math.min(100, left))
+    await turn()
+  }
+}
+
+/**
+ * The pools of three tenants on a network of which the test is the other end: pg, pg-pool and all that is ours are the real
+ * ones. Needs faked timers.
+ */
+export class PoolWorld {
+  readonly network = new FakeNetwork()
+  readonly manager: PoolManager
+  readonly callers: Caller[] = []
+  readonly #layout: Layout
+  readonly #versions = TENANTS.map(() => 1)
+  #limits: { readonly max: number; readonly maxPerServer: number }
+  /** Whoever gets a connection gives it back at once. */
+  #isHurried = false
+
+  private constructor(layout: Layout) {
+    this.#layout = layout
+    this.#limits = layout
+    const { network } = this
+    vi.spyOn(net, 'Socket').mockImplementation(function open() {
+      return network.open() as never
+    } as never)
+    this.manager = new PoolManager({
+      ...{ maxPools: layout.maxPools, maxConnections: layout.max },
+      maxConnectionsPerServer: layout.maxPerServer,
+      acquireTimeoutMs: ACQUIRE_TIMEOUT_MS,
+      statementTimeoutMs: 5_000,
+      shared: addressOf(PORTS[0]),
+      sharedPoolSize: layout.poolSize,
+      addressOf: ({ port }) => addressOf(port),
+    })
+  }
+
+  static async open(layout: Partial<Layout>): Promise<PoolWorld> {
+    const usual = { max: 8, maxPerServer: 8, maxPools: 10, poolSize: 4, warm: [] }
+    const world = new PoolWorld({ ...usual, ...layout })
+    await world.#warmUp()
+    return world
+  }
+
+  /** Asks for a connection. */
+  ask(tenant: number): Caller {
+    const ending = Promise.withResolvers<Ending>()
+    const caller: Caller = {
+      ...{ tenant, port: portOf(tenant), askedAt: performance.now() },
+      ...{ state: 'waiting', outcome: '', isCutOff: () => false, end: ending.resolve },
+    }
+    this.callers.push(caller)
+    const hold = async (client: unknown) => {
+      const { stream } = (client as { connection: { stream: { destroyed: boolean } } }).connection
+      caller.state = 'holding'
+      caller.isCutOff = () => stream.destroyed
+      const how = this.#isHurried ? 'ok' : await ending.promise
+      if (how === 'changed') throw new RouteChangedError()
+      if (how === 'broken') throw new Error('broken')
+    }
+    const settle = (outcome: string) => Object.assign(caller, { state: 'done', outcome })
+    this.manager
+      .run(this.#routeOf(tenant), hold, (error) => error instanceof RouteChangedError)
+      .then(
+        () => settle('ok'),
+        (error: unknown) => settle(error instanceof PublicError ? error.code : String(error)),
+      )
+    return caller
+  }
+
+  resize(limits: { readonly max: number; readonly maxPerServer: number }): void {
+    this.#limits = limits
+    this.manager.budget.resize(limits)
+  }
+
+  /** The tenant's route is forgotten, and leads elsewhere if its entry was replaced. */
+  retire(tenant: number, isReplaced: boolean): void {
+    const version = this.#versions[tenant] ?? 1
+    if (isReplaced) this.#versions[tenant] = version + 1
+    void this.manager.retireAllBut(`t${tenant}`, this.#routeOf(tenant).database)
+  }
+
+  in(state: Caller['state']): Caller[] {
+    return this.callers.filter((caller) => caller.state === state)
+  }
+
+  /** How many connections the tenant can have at once when nobody else wants any. */
+  get capacity(): number {
+    return Math.min(this.#limits.max, this.#limits.maxPerServer, this.#layout.poolSize)
+  }
+
+  /** All servers answer from now on, and no breaker stands in the way. Nobody gives anything back. */
+  async calm(): Promise<void> {
+    Object.assign(this.network, { isUp: true, isPrompt: true, isDeaf: false })
+    this.network.answerAll()
+    for (let step = 0; step < 12; step += 1) {
+      await turn()
+      for (const tenant of TENANTS) this.#reach(tenant)
+      await pass(200)
+    }
+  }
+
+  /** Whoever has a connection, or gets one, gives it back. */
+  async rush(): Promise<void> {
+    this.#isHurried = true
+    for (let step = 0; step < 60 && this.callers.some(({ state }) => state !== 'done'); step += 1) {
+      for (const caller of this.in('holding')) caller.end('ok')
+      await pass(step % 3 === 2 ? 100 : 0)
+    }
+    this.#isHurried = false
+  }
+
+  /** Those who wait although pool, server and process have room, be it taken by connections that nobody uses. */
+  get stuck(): Caller[] {
+    const { max, maxPerServer } = this.#limits
+    const held = this.in('holding')
+    const open = held.filter((caller) => !caller.isCutOff())
+    return this.in('waiting').filter(
+      ({ tenant, port }) =>
+        open.length < max &&
+        open.filter((caller) => caller.port === port).length < maxPerServer &&
+        held.filter((caller) => caller.tenant === tenant).length < this.#layout.poolSize,
+    )
+  }
+
+  /** True if all pools are closed a moment from now, and every socket with them. */
+  async close(): Promise<boolean> {
+    let isClosed = false
+    void this.manager.close().then(() => {
+      isClosed = true
+    })
+    await pass(100)
+    return isClosed && this.network.lines.size === 0
+  }
+
+  async #warmUp(): Promise<void> {
+    this.network.isPrompt = true
+    for (const [tenant, connections] of this.#layout.warm.entries()) {
+      for (let n = 0; n < connections; n += 1) this.ask(tenant)
+    }
+    await turn()
+    for (const caller of this.in('holding')) caller.end('ok')
+    await turn()
+    this.network.isPrompt = false
+  }
+
+  #routeOf(tenant: number): Route {
+    const database = {
+      ...{ id: `d${tenant}`, version: this.#versions[tenant], status: 'active' },
+      ...{ host: '127.0.0.1', port: portOf(tenant), poolSize: this.#layout.poolSize },
+      ...{ idleTimeoutMs: IDLE_TIMEOUT_MS, connectTimeoutMs: CONNECT_TIMEOUT_MS, ...IDENTITY },
+    }
+    return { tenantId: `t${tenant}`, placement: 'dedicated', database } as unknown as Route
+  }
+
+  #reach(tenant: number): void {
+    const rowVersion = this.#versions[tenant] ?? 1
+    this.manager.answered({
+      ...{ id: `d${tenant}`, rowVersion, host: '127.0.0.1', port: portOf(tenant) },
+      ...IDENTITY,
+    })
+  }
+}
+
+function portOf(tenant: number): number {
+  return PORTS[tenant] ?? 0
+}
+
+function addressOf(port: number): ServerAddress {
+  return {
+    ...{ host: '127.0.0.1', port, database: 'd', user: 'u', password: async () => 'p' },
+    ...{ sslMode: 'disable', caCertificate: null, applicationName: 'test', lookup: null },
+    expected: () => IDENTITY,
+  }
+}

@@ -1,0 +1,208 @@
+import fc from 'fast-check'
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
+import type { Answer } from '../../support/fake-network.ts'
+import { type Ending, type Layout, PoolWorld, pass, TENANTS, turn } from '../../support/pool-world.ts'
+
+beforeEach(() => {
+  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'performance'] })
+})
+afterEach(() => {
+  vi.restoreAllMocks()
+  vi.useRealTimers()
+})
+
+/** What pools can do when nothing else is going on they can do after whatever has happened, and close in the end. */
+async function expectSound(world: PoolWorld): Promise<void> {
+  const { manager, network } = world
+  await world.calm()
+  expect(world.stuck, 'wait although there is room').toEqual([])
+  expect(manager.budget.open, 'permits').toBe(network.lines.size)
+  await world.rush()
+  expect([...world.in('waiting'), ...world.in('holding')], 'were never served').toEqual([])
+  for (const tenant of TENANTS) {
+    for (let n = 0; n < world.capacity; n += 1) world.ask(tenant)
+    await world.calm()
+    expect(world.in('holding').length, `of tenant ${tenant} run at once`).toBe(world.capacity)
+    await world.rush()
+  }
+  expect(await world.close(), 'closed').toBe(true)
+  expect(manager.budget.open).toBe(0)
+}
+
+type Step =
+  | { readonly kind: 'ask'; readonly tenant: number; readonly times: number }
+  | { readonly kind: 'end'; readonly nth: number; readonly how: Ending }
+  | { readonly kind: 'answer'; readonly nth: number; readonly answer: Answer }
+  | { readonly kind: 'die'; readonly nth: number; readonly how: 'end' | 'shutdown' | 'reset' }
+  | { readonly kind: 'pass'; readonly ms: number }
+  | { readonly kind: 'resize'; readonly max: number; readonly maxPerServer: number }
+  | { readonly kind: 'retire'; readonly tenant: number; readonly isReplaced: boolean }
+  | { readonly kind: 'network'; readonly isUp: boolean; readonly isPrompt: boolean; readonly isDeaf: boolean }
+
+const tenant = fc.constantFrom(...TENANTS)
+const nth = fc.nat({ max: 7 })
+const answer = fc.oneof(
+  { weight: 8, arbitrary: fc.constant<Answer>('accept') },
+  {
+    weight: 1,
+    arbitrary: fc.constantFrom<Answer>('hang-up', 'reset', 'another-database', 'accept-and-shutdown'),
+  },
+  { weight: 1, arbitrary: fc.constantFrom('53300', '28P01', '57P03').map((reject) => ({ reject })) },
+)
+const few = fc.integer({ min: 1, max: 5 })
+const how = <T extends string>(...ways: T[]) => fc.constantFrom(...ways)
+const kind = <K extends string, M>(
+  weight: number,
+  name: K,
+  more: { [P in keyof M]: fc.Arbitrary<M[P]> },
+) => ({
+  weight,
+  arbitrary: fc.record({ kind: fc.constant(name), ...more }),
+})
+const step = fc.oneof(
+  kind(8, 'ask', { tenant, times: fc.integer({ min: 1, max: 4 }) }),
+  kind(8, 'end', { nth, how: how('ok', 'ok', 'ok', 'changed', 'broken') }),
+  kind(10, 'answer', { nth, answer }),
+  kind(3, 'die', { nth, how: how('end', 'shutdown', 'reset') }),
+  kind(7, 'pass', { ms: fc.constantFrom(1, 110, 300, 300, 450, 610, 610, 2_000, 9_000) }),
+  kind(2, 'resize', { max: few, maxPerServer: few }),
+  kind(2, 'retire', { tenant, isReplaced: fc.boolean() }),
+  kind(2, 'network', { isUp: fc.boolean(), isPrompt: fc.boolean(), isDeaf: fc.boolean() }),
+) as fc.Arbitrary<Step>
+const layout: fc.Arbitrary<Layout> = fc.record({
+  ...{ max: few, maxPerServer: few, poolSize: fc.integer({ min: 1, max: 4 }) },
+  maxPools: fc.constantFrom(1, 2, 10, 10),
+  warm: fc.array(fc.nat({ max: 3 }), { minLength: TENANTS.length, maxLength: TENANTS.length }),
+})
+
+/** How far what a step has begun comes before the next. */
+const WAYS = {
+  nothing: () => undefined,
+  microtask: () => Promise.resolve(),
+  tick: () => new Promise<void>((resolve) => process.nextTick(resolve)),
+  turn,
+}
+const way = how('nothing', 'microtask', 'microtask', 'tick', 'turn', 'turn') as fc.Arbitrary<
+  keyof typeof WAYS
+>
+
+async function act(world: PoolWorld, next: Step): Promise<void> {
+  const { network } = world
+  if (next.kind === 'ask') for (let n = 0; n < next.times; n += 1) world.ask(next.tenant)
+  else if (next.kind === 'end') pick(world.in('holding'), next.nth)?.end(next.how)
+  else if (next.kind === 'answer') network.answer(pick(network.questions, next.nth), next.answer)
+  else if (next.kind === 'die') pick([...network.lines], next.nth)?.die(next.how)
+  else if (next.kind === 'pass') await pass(next.ms)
+  else if (next.kind === 'resize') world.resize(next)
+  else if (next.kind === 'retire') world.retire(next.tenant, next.isReplaced)
+  else {
+    const { isUp, isPrompt, isDeaf } = next
+    Object.assign(network, { isUp, isPrompt, isDeaf })
+    if (isPrompt) network.answerAll()
+  }
+}
+
+function pick<T>(all: readonly T[], which: number): T | undefined {
+  return all[which % Math.max(1, all.length)]
+}
+
+/** More of them, or the ones of an earlier run, by these variables. */
+const { POOL_STORIES = '150', POOL_SEED } = process.env
+
+test('whatever happens, nobody waits where there is room, nothing is lost, and all of it can be closed', async () => {
+  const story = fc.array(fc.tuple(step, way), { minLength: 5, maxLength: 40 })
+  const tell = async (size: Layout, steps: [Step, keyof typeof WAYS][]) => {
+    const world = await PoolWorld.open(size)
+    try {
+      for (const [next, goOn] of steps) {
+        await act(world, next)
+        await WAYS[goOn]()
+      }
+      await expectSound(world)
+    } finally {
+      vi.clearAllTimers()
+      vi.restoreAllMocks()
+    }
+  }
+  const seed = POOL_SEED === undefined ? {} : { seed: Number(POOL_SEED) }
+  await fc.assert(fc.asyncProperty(layout, story, tell), { numRuns: Number(POOL_STORIES), ...seed })
+}, 600_000)
+
+describe('a connection', () => {
+  test('that is there only when nobody waits for it any more is not lost', async () => {
+    const world = await PoolWorld.open({ warm: [1] })
+    const { network } = world
+    // The first has the idle one, and pg-pool puts the other in the queue for it.
+    world.ask(0)
+    const late = world.ask(0)
+    await pass(600)
+    // The server lets it in, and is slow to say which database it is: together it takes longer than pg-pool waits.
+    network.answerAll()
+    await pass(600)
+    expect(network.questions.map((question) => question.kind)).toEqual(['identity', 'startup'])
+    network.answerAll()
+    await turn()
+    expect(late.state).toBe('holding')
+    await expectSound(world)
+  })
+
+  test('that breaks when nobody waits for it any more makes room for another', async () => {
+    const world = await PoolWorld.open({ poolSize: 2, warm: [1] })
+    const { network } = world
+    const callers = [world.ask(0), world.ask(0), world.ask(0)]
+    await pass(600)
+    network.answerAll()
+    await pass(600)
+    for (const { kind, line } of network.questions) if (kind === 'identity') line.die('end')
+    await world.calm()
+    expect(callers.map(({ state }) => state)).toEqual(['holding', 'holding', 'waiting'])
+    await expectSound(world)
+  })
+
+  test('that a silent server keeps waiting does not hold up the end of its pool, and is held against nobody', async () => {
+    const world = await PoolWorld.open({ maxPools: 1, warm: [1] })
+    const { manager, network } = world
+    const [first, second] = [world.ask(0), world.ask(0)]
+    await turn()
+    for (const caller of [first, second]) {
+      caller.end('ok')
+      await turn()
+    }
+    expect([network.lines.size, network.questions.length]).toEqual([2, 1])
+    // Another pool takes its place.
+    world.ask(1)
+    await turn()
+    expect([network.lines.size, manager.budget.open, manager.hasPools('t0')]).toEqual([1, 1, false])
+    expect(manager.broken).toEqual({ server: 0, database: 0 })
+    await expectSound(world)
+  })
+
+  test('that is given back at the moment when another is taken serves the next', async () => {
+    const world = await PoolWorld.open({ poolSize: 2, warm: [2] })
+    const first = world.ask(0)
+    await turn()
+    world.ask(0)
+    first.end('ok')
+    let third = first
+    queueMicrotask(() => {
+      queueMicrotask(() => {
+        third = world.ask(0)
+      })
+    })
+    await turn()
+    expect(third.state).toBe('holding')
+    await expectSound(world)
+  })
+
+  test('that took the place of a dead one stands in no way as soon as it is used', async () => {
+    const world = await PoolWorld.open({ warm: [3] })
+    for (const line of world.network.lines) line.die('reset')
+    for (let n = 0; n < 3; n += 1) world.ask(0)
+    await world.calm()
+    expect(world.in('holding')).toHaveLength(3)
+    world.ask(0)
+    await pass(100)
+    expect(world.in('holding')).toHaveLength(4)
+    await expectSound(world)
+  })
+})
