@@ -219,12 +219,6 @@ export class Attempt {
     if (!this.#database.approach.isBroken) this.#database.approach.denials = 0
   }
 
-  /** Nobody wants it any more. */
-  abandoned(): void {
-    this.#server.passage.abandoned()
-    this.#database.passage.abandoned()
-  }
-
   /** Counts against whom the error and the signs point at. */
   failed(error: unknown, signs: Signs): void {
     const blame = blameFor(error, signs, performance.now() - this.#begunAt)

@@ -161,7 +161,9 @@ export class PoolManager {
 
   /** Ends all pools when their last lease is released; resolves when the last connection is closed. */
   async close(): Promise<void> {
-    await this.#pools.close()
+    const closed = this.#pools.close()
+    for (const pool of this.#pools.leastRecentlyUsed()) pool.giveUp()
+    await closed
     // A pool calls itself ended while its connections still say goodbye.
     await this.budget.emptied()
   }

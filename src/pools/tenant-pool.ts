@@ -117,9 +117,16 @@ export class TenantPool implements Bidder {
   async close(): Promise<void> {
     this.#options.budget.forget(this)
     for (const waiter of this.#waiters.splice(0)) this.#settle(waiter, fail('SHUTTING_DOWN'))
-    const ended = this.#pool.end()
-    this.#giveUpAttempts()
-    await ended
+    await this.#pool.end()
+  }
+
+  /**
+   * Cuts what is on its way to nobody: a server that is silent would hold up the end of the process. Whoever else ends a
+   * pool lets it come to its end, which tells of the server, and keeps others from knocking.
+   */
+  giveUp(): void {
+    if (this.#waiters.length > 0) return
+    for (const client of this.#attempts.keys()) client.destroy()
   }
 
   get held(): number {
@@ -346,15 +353,6 @@ export class TenantPool implements Bidder {
     const isSound = !(error instanceof Error) || (isCutOff && this.#cutOffs <= MAX_CUT_OFFS)
     if (isSound) attempt.succeeded()
     else attempt.failed(error, client as GuardedClient)
-  }
-
-  /** A server that is silent would hold up the end of the pool for as long as a connection may take. */
-  #giveUpAttempts(): void {
-    for (const [client, attempt] of this.#attempts) {
-      attempt.abandoned()
-      client.destroy()
-    }
-    this.#attempts.clear()
   }
 
   async #askPassword(): Promise<string> {

@@ -159,17 +159,10 @@ const CONNECTIONS: readonly SeededFault[] = [
     tests: ['test/pools/tenant-pool.test.ts'],
   },
   {
-    name: 'a pool does not end before a silent server has had all its time',
-    file: 'src/pools/tenant-pool.ts',
-    find: '    this.#giveUpAttempts()\n',
-    replace: '',
-    tests: ['test/unit/pools/connections.test.ts'],
-  },
-  {
-    name: 'an attempt that was given up counts as a failed one',
-    file: 'src/pools/tenant-pool.ts',
-    find: '      attempt.abandoned()\n',
-    replace: '      attempt.failed(new Error(), client)\n',
+    name: 'the pools do not end before a silent server has had all its time',
+    file: 'src/pools/pool-manager.ts',
+    find: 'pool.giveUp()',
+    replace: 'void pool',
     tests: ['test/unit/pools/connections.test.ts'],
   },
   {
