@@ -1,20 +1,14 @@
 import type pg from 'pg'
 import type Pool from 'pg-pool'
 import { fail } from '../errors.ts'
-import { assertIdentity, IdentityMismatchError } from '../lib/database-identity.ts'
-import { createPool, databaseError, GuardedClient, type PoolLimits, type ServerAddress } from '../lib/pg.ts'
-import { type Attempt, PasswordFault, type Way } from './breakers.ts'
+import { Arrivals, type ArrivalsOptions } from './arrivals.ts'
 import type { Bidder, ConnectionBudget } from './budget.ts'
 import { RouteChangedError } from './heading.ts'
 
-export interface TenantPoolOptions {
-  readonly address: ServerAddress
-  readonly limits: PoolLimits
+export interface TenantPoolOptions
+  extends Pick<ArrivalsOptions, 'address' | 'limits' | 'way' | 'onMismatch'> {
   readonly acquireTimeoutMs: number
   readonly budget: ConnectionBudget
-  readonly way: Way
-  /** Told of each new connection that led to another database; `isNews` is true for the first since one led to ours. */
-  readonly onMismatch?: (isNews: boolean) => void
 }
 
 interface Waiter {
@@ -22,13 +16,6 @@ interface Waiter {
   readonly reject: (error: Error) => void
   readonly timer: NodeJS.Timeout
 }
-
-/** A connection was there, and gone before it was of use. Says nothing of whether the next one can be had. */
-class CutOffError extends Error {}
-
-/** One after the other; with more of them the database counts as one that cannot be had. */
-const MAX_CUT_OFFS = 5
-const CONNECTION_ENDED = /^(?:57P0|08)/
 
 /**
  * The connections to one tenant database. pg-pool keeps them; this class decides who gets one: an idle one at once,
@@ -38,12 +25,9 @@ const CONNECTION_ENDED = /^(?:57P0|08)/
 export class TenantPool implements Bidder {
   readonly server: string
   readonly #options: TenantPoolOptions
+  readonly #arrivals: Arrivals
   readonly #pool: Pool<pg.Client>
   readonly #waiters: Waiter[] = []
-  /** Connections on their way: not open yet, or open and not yet known to be to the right database. */
-  readonly #attempts = new Map<GuardedClient, Attempt>()
-  /** When each connection was opened, in milliseconds of `performance.now()`; there is no entry once its end was heard. */
-  readonly #openSince = new WeakMap<pg.ClientBase, number>()
   readonly #wake = () => this.#pulse()
   #opening = 0
   #claimed = 0
@@ -51,25 +35,20 @@ export class TenantPool implements Bidder {
   #permits = 0
   /** Nobody else will come. */
   #isRetired = false
-  /** The last new connection led to another database. */
-  #isMisled = false
-  /** Connections in a row that were cut off before they were of use. */
-  #cutOffs = 0
 
   constructor(options: TenantPoolOptions) {
     this.#options = options
     this.server = `${options.address.host}:${options.address.port}`
-    const address = { ...options.address, password: () => this.#askPassword() }
-    this.#pool = createPool(address, options.limits, {
-      Client: this.#countedClient(),
-      ...(address.expected !== undefined && {
-        verify: (client) => this.#verify(client as GuardedClient),
-      }),
+    this.#arrivals = new Arrivals({
+      ...options,
+      takePermit: () => this.#takePermit(),
+      onHeldBack: () => this.#returnPermit(),
+      onClosed: () => {
+        options.budget.release(this.server)
+        if (this.#waiters.length > 0) this.#pulse()
+      },
     })
-    // Also of one that nobody waited for any more.
-    this.#pool.on('release', (error, client) => {
-      if (this.#attempts.size > 0) this.#arrive(client, error)
-    })
+    this.#pool = this.#arrivals.createPool()
   }
 
   /** Connections open or being opened, and requests waiting for one. */
@@ -126,7 +105,7 @@ export class TenantPool implements Bidder {
    */
   giveUp(): void {
     if (this.#waiters.length > 0) return
-    for (const client of this.#attempts.keys()) client.destroy()
+    this.#arrivals.giveUp()
   }
 
   get held(): number {
@@ -190,7 +169,7 @@ export class TenantPool implements Bidder {
     this.#pool.connect((error, client) => {
       const isLate = isSettled
       isSettled = true
-      if (client !== undefined) this.#arrive(client)
+      if (client !== undefined) this.#arrivals.settle(client)
       if (!isLate) settle(client ?? null)
       else if (client !== undefined) this.#hand(client)
       // Only now is the room free that it took; and not in the middle of the work of whoever has just asked.
@@ -239,25 +218,7 @@ export class TenantPool implements Bidder {
 
   /** Connections that serve, or could. */
   get #established(): number {
-    return this.#pool.totalCount - this.#attempts.size
-  }
-
-  /**
-   * A connection stays with its database, whatever becomes of the name; what a new one leads to has to be asked. The stamp
-   * inside is not enough: a copy has it too.
-   */
-  async #verify(client: GuardedClient): Promise<void> {
-    const { address, limits, onMismatch } = this.#options
-    try {
-      await assertIdentity(client, address.expected?.() ?? null, { timeoutMs: limits.connectTimeoutMs })
-      this.#isMisled = false
-    } catch (error) {
-      if (error instanceof IdentityMismatchError) {
-        onMismatch?.(!this.#isMisled)
-        this.#isMisled = true
-      }
-      throw wasCutOff(client, error) ? new CutOffError('cut off', { cause: error }) : error
-    }
+    return this.#pool.totalCount - this.#arrivals.size
   }
 
   #hand(client: pg.PoolClient): void {
@@ -281,7 +242,7 @@ export class TenantPool implements Bidder {
 
   /** True if nobody here may have it next: it has ended, or it takes room that is not ours (any more). */
   #mustGo(client: pg.PoolClient): boolean {
-    const since = this.#openSince.get(client)
+    const since = this.#arrivals.openSince(client)
     if (since === undefined || this.#options.budget.mustClose(this.server)) return true
     return this.#waiters.length > 0 && this.#options.budget.mustYield(this, performance.now() - since)
   }
@@ -320,78 +281,4 @@ export class TenantPool implements Bidder {
     this.#permits -= 1
     return true
   }
-
-  /**
-   * Every socket begins here, also one that pg-pool opens in a dead one's place. The permit belongs to the socket: taken
-   * before it connects, given back when it has closed. False if none may be opened now.
-   */
-  #depart(client: GuardedClient): boolean {
-    const { way, budget } = this.#options
-    if (way.room === 0) {
-      this.#returnPermit()
-      return false
-    }
-    if (!this.#takePermit()) return false
-    this.#attempts.set(client, way.begin())
-    client.once('end', () => {
-      this.#openSince.delete(client)
-      this.#arrive(client, new CutOffError('ended before it could be used'))
-      budget.release(this.server)
-      if (this.#waiters.length > 0) this.#pulse()
-    })
-    return true
-  }
-
-  /** The connection may be used, or there is something against it. */
-  #arrive(client: pg.ClientBase, error?: unknown): void {
-    const attempt = this.#attempts.get(client as GuardedClient)
-    if (attempt === undefined) return
-    this.#attempts.delete(client as GuardedClient)
-    const isCutOff = error instanceof CutOffError && attempt.isLetIn
-    this.#cutOffs = isCutOff ? this.#cutOffs + 1 : 0
-    // `true` is how a sound one is closed.
-    const isSound = !(error instanceof Error) || (isCutOff && this.#cutOffs <= MAX_CUT_OFFS)
-    if (isSound) attempt.succeeded()
-    else attempt.failed(error, client as GuardedClient)
-  }
-
-  async #askPassword(): Promise<string> {
-    this.#options.way.heard()
-    try {
-      return await this.#options.address.password()
-    } catch (error) {
-      throw new PasswordFault(error)
-    }
-  }
-
-  #countedClient(): typeof GuardedClient {
-    const depart = (client: GuardedClient) => this.#depart(client)
-    const report = (client: GuardedClient, error: Error | null) => {
-      if (error) return this.#arrive(client, error)
-      this.#openSince.set(client, performance.now())
-      this.#attempts.get(client)?.connected()
-    }
-    class CountedClient extends GuardedClient {
-      override connect(callback?: unknown): never {
-        const settle = callback as (error: Error | null) => void
-        if (!depart(this)) {
-          settle(Object.assign(new Error('no connection permit'), { code: 'NO_PERMIT' }))
-          return undefined as never
-        }
-        const connected = (error: Error | null) => {
-          report(this, error)
-          settle(error)
-        }
-        return super.connect(connected as never) as never
-      }
-    }
-    return CountedClient as unknown as typeof GuardedClient
-  }
-}
-
-/** False where the server said why it does not answer, and where it said nothing at all. */
-function wasCutOff(client: GuardedClient, error: unknown): boolean {
-  if (error instanceof IdentityMismatchError || client.isOwedAnAnswer) return false
-  const code = databaseError(error)?.code
-  return code === undefined || CONNECTION_ENDED.test(code)
 }

@@ -153,8 +153,8 @@ const CONNECTIONS: readonly SeededFault[] = [
   },
   {
     name: 'a permit is kept for a connection that may not be tried yet',
-    file: 'src/pools/tenant-pool.ts',
-    find: '      this.#returnPermit()\n      return false',
+    file: 'src/pools/arrivals.ts',
+    find: '      onHeldBack()\n      return false',
     replace: '      return false',
     tests: ['test/pools/tenant-pool.test.ts'],
   },
@@ -196,8 +196,8 @@ const CONNECTIONS: readonly SeededFault[] = [
   {
     name: 'a connection in the place of one that died counts as being opened while it is used',
     file: 'src/pools/tenant-pool.ts',
-    find: 'if (client !== undefined) this.#arrive(client)',
-    replace: 'if (client !== undefined && this.#opening > 0) this.#arrive(client)',
+    find: 'if (client !== undefined) this.#arrivals.settle(client)',
+    replace: 'if (client !== undefined && this.#opening > 0) this.#arrivals.settle(client)',
     tests: ['test/unit/pools/connections.test.ts'],
   },
   {
@@ -210,7 +210,7 @@ const CONNECTIONS: readonly SeededFault[] = [
   },
   {
     name: 'a permit comes back before its socket is closed',
-    file: 'src/pools/tenant-pool.ts',
+    file: 'src/pools/arrivals.ts',
     find: "client.once('end', () => {",
     replace: "client.once('connect', () => {",
     tests: ['test/faults/killed-backends.test.ts', 'test/faults/shared-budget.test.ts'],
@@ -293,7 +293,7 @@ const OUTCOMES: readonly SeededFault[] = [
 const PLACES: readonly SeededFault[] = [
   {
     name: 'a copy of a database is taken for the database',
-    file: 'src/pools/tenant-pool.ts',
+    file: 'src/pools/arrivals.ts',
     find: 'address.expected !== undefined &&',
     replace: 'address.expected === null &&',
     tests: ['test/faults/swapped-database.test.ts'],
