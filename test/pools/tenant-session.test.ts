@@ -12,9 +12,8 @@ import { addressOf, createTenantDatabase, moveIn } from '../support/tenant-datab
 let home: Awaited<ReturnType<typeof createTenantDatabase>>
 let pools: PoolManager
 
-beforeAll(async () => {
-  home = await createTenantDatabase()
-  pools = new PoolManager({
+function openPools(changes: { sharedPoolSize?: number; statementTimeoutMs?: number } = {}): PoolManager {
+  return new PoolManager({
     maxPools: 10,
     maxConnections: 8,
     maxConnectionsPerServer: 8,
@@ -25,7 +24,13 @@ beforeAll(async () => {
     addressOf: () => {
       throw new Error('no dedicated database in this test')
     },
+    ...changes,
   })
+}
+
+beforeAll(async () => {
+  home = await createTenantDatabase()
+  pools = openPools()
 })
 afterAll(async () => {
   await pools.close()
@@ -40,9 +45,10 @@ function sessionFor(
   route: Route,
   refresh?: (stale: Route) => Promise<Route | null>,
   routes = routeSource(route, refresh),
+  from = pools,
 ) {
   return new RoutedSession(route, {
-    pools,
+    pools: from,
     routes,
     fenceTimeoutMs: 300,
     onStuck: () => undefined,
@@ -240,6 +246,21 @@ function changeable(first: Route) {
     },
   })
 }
+
+test('a transaction that is given up on leaves its connection to nobody', async () => {
+  const hurried = openPools({ sharedPoolSize: 1, statementTimeoutMs: 100 })
+  const tenantId = await moveIn(home.url)
+  const session = sessionFor(routeOf(tenantId), undefined, undefined, hurried)
+  const endless = session.transaction(async (db) => {
+    // Ours is the only clock now, and the server goes on.
+    await db.execute(sql`set local statement_timeout = 0`)
+    await db.execute(sql`select pg_sleep(30)`)
+  })
+  await expect(endless).rejects.toMatchObject({ code: 'TENANT_DATABASE_UNAVAILABLE' })
+  await expect.poll(() => hurried.budget.open, { timeout: 10_000 }).toBe(0)
+  expect(await session.db.select().from(places)).toEqual([])
+  await hurried.close()
+})
 
 describe('a route that changes', () => {
   async function movedTenant() {

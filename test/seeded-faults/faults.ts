@@ -135,7 +135,7 @@ const CONNECTIONS: readonly SeededFault[] = [
     file: 'src/lib/pg.ts',
     find: "pool.on('error', () => undefined)",
     replace: '',
-    tests: ['test/faults/killed-backends.test.ts'],
+    tests: SESSION,
   },
   {
     name: 'a pool is closed under those who use it (no lease)',
