@@ -180,6 +180,27 @@ const CONNECTIONS: readonly SeededFault[] = [
     tests: ['test/catalog/health-monitor.test.ts'],
   },
   {
+    name: 'the rest of a form is not read once it is refused, so that its sender never hears why',
+    file: 'src/http/routes/media.ts',
+    find: 'if (!raw.readableEnded) raw.unpipe().resume()',
+    replace: 'if (raw.readableEnded) raw.unpipe().resume()',
+    tests: ['test/http/media.test.ts'],
+  },
+  {
+    name: "one tenant's slow uploads take every turn",
+    file: 'src/lib/turns.ts',
+    find: '(this.#takenOf.get(share) ?? 0) < maxOfShare',
+    replace: 'maxOfShare > 0',
+    tests: ['test/unit/lib/turns.test.ts', 'test/http/media.test.ts'],
+  },
+  {
+    name: 'a body of a hundred thousand faults is put into words',
+    file: 'src/http/json-body.ts',
+    find: 'if (this.#values > MAX_VALUES)',
+    replace: 'if (this.#values > MAX_VALUES * 1_000)',
+    tests: ['test/unit/http/json-body.test.ts'],
+  },
+  {
     name: 'a form is waited for whose sender has gone before anybody began to read it',
     file: 'src/http/upload.ts',
     find: 'if (request.raw.destroyed) throw',
