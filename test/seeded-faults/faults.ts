@@ -463,6 +463,14 @@ const IDENTITY: readonly SeededFault[] = [
     tests: ['test/unit/http/pipeline.test.ts', 'test/http/credentials.test.ts'],
   },
   {
+    name: 'a refresh token is used up by an exchange that fails',
+    file: 'src/identity/login.ts',
+    find: 'return user && issuePair(parts.tokens, tenant, user, rotation.token)\n  })\n  if (pair) return pair\n',
+    replace:
+      'return user && { user, token: rotation.token }\n  })\n  if (pair) return issuePair(parts.tokens, tenant, pair.user, pair.token)\n',
+    tests: ['test/catalog/identity-login.test.ts'],
+  },
+  {
     name: 'a route needs no permission',
     file: 'src/http/gates.ts',
     find: 'if (permission !== null && !principal.permissions.has(permission)) {',
