@@ -187,6 +187,13 @@ const CONNECTIONS: readonly SeededFault[] = [
     tests: ['test/http/media.test.ts'],
   },
   {
+    name: 'who does not read their answer keeps it open for ever',
+    file: 'src/http/server.ts',
+    find: 'connectionTimeout: stallTimeoutMs',
+    replace: 'connectionTimeout: 0',
+    tests: ['test/unit/http/stalled-reader.test.ts'],
+  },
+  {
     name: "one tenant's slow uploads take every turn",
     file: 'src/lib/turns.ts',
     find: '(this.#takenOf.get(share) ?? 0) < maxOfShare',
