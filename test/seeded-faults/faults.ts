@@ -488,6 +488,13 @@ const IDENTITY: readonly SeededFault[] = [
 
 const DATA: readonly SeededFault[] = [
   {
+    name: 'a text of any length is broken into lines, which keeps the process for as long',
+    file: 'src/data/leases/lease-pdf.ts',
+    find: 'return printable(text.slice(0, MAX_LINE_LENGTH))',
+    replace: 'return printable(text)',
+    tests: ['test/unit/data/lease-pdf.test.ts'],
+  },
+  {
     name: "a cursor is good for another tenant's list",
     file: 'src/data/cursor.ts',
     find: 'JSON.stringify([tenantId, resource, sort, filters])',
