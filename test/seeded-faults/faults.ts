@@ -470,6 +470,13 @@ const IDENTITY: readonly SeededFault[] = [
     tests: ['test/unit/http/pipeline.test.ts', 'test/http/credentials.test.ts'],
   },
   {
+    name: 'another port of the same caller is another caller',
+    file: 'src/http/gates.ts',
+    find: 'const address = bracketed ?? plain ?? given',
+    replace: 'const address = given',
+    tests: ['test/http/rate-limits.test.ts'],
+  },
+  {
     name: 'a refresh token is used up by an exchange that fails',
     file: 'src/identity/login.ts',
     find: 'return user && issuePair(parts.tokens, tenant, user, rotation.token)\n  })\n  if (pair) return pair\n',
