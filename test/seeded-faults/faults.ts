@@ -470,6 +470,13 @@ const IDENTITY: readonly SeededFault[] = [
     tests: ['test/unit/http/pipeline.test.ts', 'test/http/credentials.test.ts'],
   },
   {
+    name: 'a database decides how many permissions are sorted',
+    file: 'src/identity/permissions.ts',
+    find: '.slice(0, MAX_GRANTED)',
+    replace: '',
+    tests: ['test/unit/identity/permissions.test.ts'],
+  },
+  {
     name: 'another port of the same caller is another caller',
     file: 'src/http/gates.ts',
     find: 'const address = bracketed ?? plain ?? given',
