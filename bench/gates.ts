@@ -27,6 +27,7 @@ export async function measureGates(): Promise<GateCosts> {
   const tokens = new AccessTokens({
     keys: {
       find: () => key,
+      prepare: () => Promise.resolve(),
       sign: (claims) =>
         new SignJWT(claims).setProtectedHeader({ alg: 'EdDSA', kid: 'k', typ: 'at+jwt' }).sign(privateKey),
     } satisfies TokenKeys,

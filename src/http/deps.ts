@@ -69,6 +69,8 @@ export interface HttpSettings {
   readonly corsOrigins?: readonly string[]
   /** The whole of a request, its body included, must have arrived after this. */
   readonly requestTimeoutMs?: number
+  /** How long nothing may move on a connection whose answer is under way. */
+  readonly stallTimeoutMs?: number
   /** How long the event loop is watched before it is judged. */
   readonly overloadSampleMs?: number
   /** How late the event loop may be on average before requests are turned away. */

@@ -80,8 +80,13 @@ export function limitAddress(visit: Visit): void {
   assertAllowed(visit.allowance)
 }
 
+/** What some proxies write into X-Forwarded-For: the caller's port beside the address, which is another each time. */
+const WITH_PORT = /^\[([^\]]+)\](?::\d{1,5})?$|^([\d.]+):\d{1,5}$/
+
 /** Whoever has one IPv6 address has the other 2⁶⁴ of its network as well. */
-function networkOf(address: string): string {
+function networkOf(given: string): string {
+  const [, bracketed, plain] = WITH_PORT.exec(given) ?? []
+  const address = bracketed ?? plain ?? given
   if (!ipaddr.IPv6.isValid(address)) return address
   const parsed = ipaddr.IPv6.parse(address)
   return parsed.isIPv4MappedAddress() ? parsed.toIPv4Address().toString() : parsed.parts.slice(0, 4).join(':')

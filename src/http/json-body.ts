@@ -2,6 +2,8 @@ import type { FastifyInstance, FastifyRequest } from 'fastify'
 import { type FieldError, fail } from '../errors.ts'
 
 const MAX_DEPTH = 64
+/** No request has as many. Each may be a fault that its schema has to put into words, one after the other. */
+const MAX_VALUES = 10_000
 const JSON_TYPE = 'application/json'
 const MERGE_PATCH_TYPE = 'application/merge-patch+json'
 const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
@@ -42,7 +44,8 @@ function assertPlainJson({ method, headers }: FastifyRequest): void {
  * stand twice (the last would win here, the first elsewhere), names that reach for prototypes, bytes that are not
  * UTF-8, and characters that PostgreSQL cannot keep. Takes time linear in the length.
  *
- * @throws PublicError MALFORMED_JSON, or VALIDATION_FAILED with the place of a character that cannot be kept.
+ * @throws PublicError MALFORMED_JSON; PAYLOAD_TOO_LARGE for more values than any request has; VALIDATION_FAILED with the place
+ *   of a character that cannot be kept.
  */
 export function parseJson(bytes: Uint8Array): unknown {
   const text = decode(bytes)
@@ -96,10 +99,15 @@ function endOfString(text: string, start: number): number {
 /** Goes through a parsed value once, counting names and collecting what cannot be kept. */
 class Walk {
   names = 0
+  #values = 0
   readonly faults: FieldError[] = []
   readonly #path: (string | number)[] = []
 
   visit(value: unknown, depth: number): void {
+    this.#values++
+    if (this.#values > MAX_VALUES) {
+      throw fail('PAYLOAD_TOO_LARGE', { detail: `The body holds more than ${MAX_VALUES} values.` })
+    }
     if (typeof value === 'string') this.#text(value)
     if (typeof value !== 'object' || value === null) return
     if (depth >= MAX_DEPTH) throw malformed(`The body is nested more than ${MAX_DEPTH} deep.`)

@@ -40,6 +40,8 @@ const BODY_LIMIT_BYTES = 1024 * 1024
 const REQUEST_TIMEOUT_MS = 60_000
 const HEADERS_TIMEOUT_MS = 15_000
 const LATE_CHECK_MS = 5_000
+/** Longer than any answer takes to begin. Who reads slowly is waited for; who does not read at all holds what was read for them. */
+const STALL_TIMEOUT_MS = 300_000
 const KEEP_ALIVE_TIMEOUT_MS = 72_000
 const MAX_PARAM_LENGTH = 200
 const OVERLOAD_EVENT_LOOP_DELAY_MS = 2_000
@@ -69,7 +71,7 @@ const API_ROUTES = [
 
 /** Builds the server, ready to `listen`. A route without declared access throws here or at `ready()`. */
 export function createServer(deps: HttpDeps): FastifyInstance {
-  const { requestTimeoutMs = REQUEST_TIMEOUT_MS } = deps.settings
+  const { requestTimeoutMs = REQUEST_TIMEOUT_MS, stallTimeoutMs = STALL_TIMEOUT_MS } = deps.settings
   const server: FastifyInstance = fastify({
     loggerInstance: deps.log as FastifyBaseLogger,
     logController: new LogController({ disableRequestLogging: true, requestIdLogLabel: 'requestId' }),
@@ -82,7 +84,7 @@ export function createServer(deps: HttpDeps): FastifyInstance {
       connectionsCheckingInterval: Math.min(LATE_CHECK_MS, requestTimeoutMs),
       requireHostHeader: false,
     },
-    connectionTimeout: 0,
+    connectionTimeout: stallTimeoutMs,
     keepAliveTimeout: KEEP_ALIVE_TIMEOUT_MS,
     forceCloseConnections: 'idle',
     return503OnClosing: false,

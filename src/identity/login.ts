@@ -58,7 +58,7 @@ export interface OpenedTenant {
 }
 
 export interface SignInParts {
-  readonly tokens: Pick<AccessTokens, 'issue'>
+  readonly tokens: Pick<AccessTokens, 'issue' | 'prepare'>
   readonly hasher: PasswordHasher
   readonly turns: LoginTurns
   readonly announcements: Announcements
@@ -107,20 +107,24 @@ export async function login(
 /**
  * Exchanges a refresh token for new tokens, with the user's roles and permissions as they are now.
  *
- * @throws PublicError INVALID_CREDENTIALS, REFRESH_TOKEN_REUSED, TENANT_NOT_FOUND.
+ * @throws PublicError INVALID_CREDENTIALS, REFRESH_TOKEN_REUSED, TENANT_NOT_FOUND; CATALOG_UNAVAILABLE and CONFLICT, after
+ *   which the refresh token is as good as before.
  */
 export async function refresh(parts: SignInParts, refreshToken: string, origin: Origin): Promise<TokenPair> {
   const token = parseRefreshToken(refreshToken)
   if (!token) throw fail('INVALID_CREDENTIALS')
   const { tenant, session } = await openActive(parts, { id: token.tenantId })
-  // In one transaction: were the user's reading to fail after the rotation, the caller would be left with a used token.
-  const rotated = await session.transaction(async (db) => {
+  // Before the transaction, because a catalog that is away is not to be waited for with a connection in hand.
+  await parts.tokens.prepare(tenant.tenantId)
+  // In one transaction: were the reading or the signing to fail after the rotation, the caller would be left with a used
+  // token, and be signed out for trying it again.
+  const pair = await session.transaction(async (db) => {
     const reader = { tenantId: session.tenantId, db }
     const rotation = await rotateSession(reader, token, tenant.authConfig)
     const user = rotation && (await findUser(reader, rotation.userId))
-    return user && { user, token: rotation.token }
+    return user && issuePair(parts.tokens, tenant, user, rotation.token)
   })
-  if (rotated) return issuePair(parts.tokens, tenant, rotated.user, rotated.token)
+  if (pair) return pair
   const owner = await refuseToken(session, token)
   const actor = { type: 'user', id: owner, ...origin } as const
   parts.auditTrail.note({ actor, action: 'auth.refresh-reused', tenantId: tenant.tenantId })

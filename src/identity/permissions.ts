@@ -25,6 +25,8 @@ export const KNOWN_PERMISSIONS: readonly string[] = Object.freeze([
 /** `*`, `resource:*` or `resource:action`: the form for checks outside of this module (JSON Schema, SQL). */
 export const PERMISSION_PATTERN = '^(?:\\*|[a-z][a-z-]*:(?:[a-z-]+|\\*))$'
 const MAX_PERMISSION_LENGTH = 100
+/** More than all roles of anybody grant. A dedicated database may answer a million, which would take a second to sort. */
+const MAX_GRANTED = 20_000
 const FORM = new RegExp(PERMISSION_PATTERN)
 
 /** A permission in its parts. `*` is `{ resource: '*', action: '*' }`. */
@@ -52,7 +54,7 @@ export class PermissionSet {
   readonly #exact: ReadonlySet<string>
 
   constructor(granted: Iterable<string>) {
-    const known = [...new Set(granted)].flatMap((text) => {
+    const known = [...new Set(granted)].slice(0, MAX_GRANTED).flatMap((text) => {
       const parsed = parsePermission(text)
       return parsed ? [{ text, ...parsed }] : []
     })

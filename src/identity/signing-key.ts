@@ -33,6 +33,8 @@ export type PublicJwk = Readonly<Record<string, string>>
 export interface TokenKeys {
   /** Signs with the tenant's own key if it has one, else (and for nobody's tenant) with the service's. */
   sign(payload: JWTPayload, tenantId: string | null): Promise<string>
+  /** Has the tenant's key at hand, if it has one, so that `sign` need not wait for it. */
+  prepare(tenantId: string): Promise<void>
   find(kid: string): VerificationKey | undefined | Promise<VerificationKey | undefined>
 }
 

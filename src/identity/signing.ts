@@ -48,6 +48,11 @@ export class SigningKeys implements TokenKeys {
       .sign(key.privateKey)
   }
 
+  /** @throws PublicError CATALOG_UNAVAILABLE where it is not known whether the tenant has a key of its own. */
+  async prepare(tenantId: string): Promise<void> {
+    await this.tenants.current(tenantId)
+  }
+
   /** The service's public keys, for `/.well-known/jwks.json`. */
   jwks(): { keys: PublicJwk[] } {
     return this.service.jwks()

@@ -91,6 +91,15 @@ export class AccessTokens {
   }
 
   /**
+   * Has at hand what `issue` needs of the catalog: for those who must not have to undo what they did before it.
+   *
+   * @throws PublicError CATALOG_UNAVAILABLE
+   */
+  prepare(tenantId: string): Promise<void> {
+    return this.#options.keys.prepare(tenantId)
+  }
+
+  /**
    * A token of a tenant's user, signed with the tenant's own key where it has one.
    *
    * @throws PublicError CONFLICT when roles and permissions do not fit into a token.

@@ -83,6 +83,7 @@ beforeAll(async () => {
       new SignJWT(payload)
         .setProtectedHeader({ alg: 'EdDSA', kid: 'k', typ: 'at+jwt' })
         .sign(pair.privateKey),
+    prepare: () => Promise.resolve(),
   }
 })
 afterAll(async () => {
@@ -361,6 +362,16 @@ describe('refresh', () => {
     const principal = (await tokens.verify(second.accessToken)) as UserPrincipal
     expect(principal.permissions.list).toEqual([])
     await expect(refresh(parts, second.refreshToken)).resolves.toBeDefined()
+  })
+
+  test('that fails where the new token is signed leaves the old one as good as before', async () => {
+    await addUser()
+    const { refreshToken } = await logIn()
+    const issue = vi.fn(() => Promise.reject(fail('CATALOG_UNAVAILABLE')))
+    const lame = { ...parts, tokens: { issue, prepare: () => Promise.resolve() } }
+    await expect(refresh(lame, refreshToken)).rejects.toMatchObject({ code: 'CATALOG_UNAVAILABLE' })
+    expect(issue).toHaveBeenCalledOnce()
+    await expect(refresh(parts, refreshToken)).resolves.toBeDefined()
   })
 
   test('with a token used before ends the whole family, and no other', async () => {

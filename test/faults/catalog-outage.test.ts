@@ -81,6 +81,18 @@ async function warm(): Promise<void> {
   expect((await patient.call('GET', '/health')).body.databases.active).toBe(1)
 }
 
+const refresh = (refreshToken: string) =>
+  patient.call('POST', '/api/v1/auth/refresh', { body: { refreshToken } })
+
+/** The refresh token of a tenant that the patient gateway knows, but for which it has not signed anything yet. */
+async function signInElsewhere(): Promise<string> {
+  const tenant = await strict.createTenant()
+  const body = { tenantCode: tenant.code, ...tenant.admin }
+  const pair = await strict.call('POST', '/api/v1/auth/login', { body })
+  expect((await list(patient, tenant)).status).toBe(200)
+  return pair.body.refreshToken as string
+}
+
 /** Asks the strict gateway for a known tenant's rows until it finds what it knows too old. */
 async function askUntilRefused(tenant: TestTenant): Promise<Answer> {
   const deadline = performance.now() + SLOW / 2
@@ -112,9 +124,12 @@ async function lookAtHealth(): Promise<{ answer: Answer; quickestMs: number }> {
 describe.each(['refuse', 'black-hole'] as const)('while the catalog answers with %s', (mode) => {
   let unknown: Promise<Answer[]>
   let tooOld: Promise<Answer[]>
+  let refreshToken: string
+  let refused: Promise<Answer>
 
   beforeAll(async () => {
     await warm()
+    refreshToken = await signInElsewhere()
     await proxy.setMode(mode)
     if (mode === 'refuse') proxy.resetConnections()
     // Begun together: in a black hole each of them waits for its own deadline.
@@ -126,6 +141,7 @@ describe.each(['refuse', 'black-hole'] as const)('while the catalog answers with
       patient.operator('DELETE', `/tenants/${dedicated.id}/database`),
       patient.operator('POST', `/tenants/${shared.id}/client-keys`, { name: 'Late', permissions: [] }),
     ])
+    refused = refresh(refreshToken)
     tooOld = Promise.all([shared, dedicated].map(askUntilRefused))
   })
 
@@ -191,4 +207,10 @@ describe.each(['refuse', 'black-hole'] as const)('while the catalog answers with
     },
     SLOW,
   )
+
+  test('a refresh token that could not be exchanged is as good as before', async () => {
+    expectUnavailable(await refused, UNAVAILABLE)
+    const { status, text } = await refresh(refreshToken)
+    expect(status, text).toBe(200)
+  })
 })

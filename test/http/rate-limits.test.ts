@@ -83,6 +83,15 @@ describe('attempts at signing in from one address', () => {
     expect((await attempt('2001:db8:1:3::1', 'refresh', body)).status).toBe(401)
   })
 
+  test('are counted by address where a proxy writes the port beside it', async () => {
+    const body = { refreshToken: 'no-token' }
+    for (let i = 0; i < 6; i += 1) await attempt(`198.51.100.70:${50_000 + i}`, 'refresh', body)
+    expect((await attempt('198.51.100.70:50009', 'refresh', body)).status).toBe(429)
+    expect((await attempt('198.51.100.70', 'refresh', body)).status).toBe(429)
+    for (let i = 0; i < 6; i += 1) await attempt(`[2001:db8:1:7::${i}]:${50_000 + i}`, 'refresh', body)
+    expect((await attempt('[2001:db8:1:7:1::1]:50009', 'refresh', body)).status).toBe(429)
+  })
+
   test('are counted by the last address that a trusted proxy has seen', async () => {
     const body = { refreshToken: 'no-token' }
     for (let i = 0; i < 7; i += 1) await attempt(`203.0.113.${i}, 198.51.100.7`, 'refresh', body)

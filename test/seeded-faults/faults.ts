@@ -173,6 +173,34 @@ const CONNECTIONS: readonly SeededFault[] = [
     tests: ['test/catalog/health-monitor.test.ts'],
   },
   {
+    name: 'the rest of a form is not read once it is refused, so that its sender never hears why',
+    file: 'src/http/routes/media.ts',
+    find: 'if (!raw.readableEnded) raw.unpipe().resume()',
+    replace: 'if (raw.readableEnded) raw.unpipe().resume()',
+    tests: ['test/http/media.test.ts'],
+  },
+  {
+    name: 'who does not read their answer keeps it open for ever',
+    file: 'src/http/server.ts',
+    find: 'connectionTimeout: stallTimeoutMs',
+    replace: 'connectionTimeout: 0',
+    tests: ['test/unit/http/stalled-reader.test.ts'],
+  },
+  {
+    name: "one tenant's slow uploads take every turn",
+    file: 'src/lib/turns.ts',
+    find: '(this.#takenOf.get(share) ?? 0) < maxOfShare',
+    replace: 'maxOfShare > 0',
+    tests: ['test/unit/lib/turns.test.ts', 'test/http/media.test.ts'],
+  },
+  {
+    name: 'a body of a hundred thousand faults is put into words',
+    file: 'src/http/json-body.ts',
+    find: 'if (this.#values > MAX_VALUES)',
+    replace: 'if (this.#values > MAX_VALUES * 1_000)',
+    tests: ['test/unit/http/json-body.test.ts'],
+  },
+  {
     name: 'a form is waited for whose sender has gone before anybody began to read it',
     file: 'src/http/upload.ts',
     find: 'if (request.raw.destroyed) throw',
@@ -435,6 +463,28 @@ const IDENTITY: readonly SeededFault[] = [
     tests: ['test/unit/http/pipeline.test.ts', 'test/http/credentials.test.ts'],
   },
   {
+    name: 'a database decides how many permissions are sorted',
+    file: 'src/identity/permissions.ts',
+    find: '.slice(0, MAX_GRANTED)',
+    replace: '',
+    tests: ['test/unit/identity/permissions.test.ts'],
+  },
+  {
+    name: 'another port of the same caller is another caller',
+    file: 'src/http/gates.ts',
+    find: 'const address = bracketed ?? plain ?? given',
+    replace: 'const address = given',
+    tests: ['test/http/rate-limits.test.ts'],
+  },
+  {
+    name: 'a refresh token is used up by an exchange that fails',
+    file: 'src/identity/login.ts',
+    find: 'return user && issuePair(parts.tokens, tenant, user, rotation.token)\n  })\n  if (pair) return pair\n',
+    replace:
+      'return user && { user, token: rotation.token }\n  })\n  if (pair) return issuePair(parts.tokens, tenant, pair.user, pair.token)\n',
+    tests: ['test/catalog/identity-login.test.ts'],
+  },
+  {
     name: 'a route needs no permission',
     file: 'src/http/gates.ts',
     find: 'if (permission !== null && !principal.permissions.has(permission)) {',
@@ -444,6 +494,13 @@ const IDENTITY: readonly SeededFault[] = [
 ]
 
 const DATA: readonly SeededFault[] = [
+  {
+    name: 'a text of any length is broken into lines, which keeps the process for as long',
+    file: 'src/data/leases/lease-pdf.ts',
+    find: 'return printable(text.slice(0, MAX_LINE_LENGTH))',
+    replace: 'return printable(text)',
+    tests: ['test/unit/data/lease-pdf.test.ts'],
+  },
   {
     name: "a cursor is good for another tenant's list",
     file: 'src/data/cursor.ts',

@@ -11,6 +11,13 @@ export interface PrintableDocument {
 
 type Line = readonly [label: string, text: string]
 
+/**
+ * More than our tables hold. A dedicated database may answer anything else, and a line is broken in time that grows with the
+ * square of its length: a word of a hundred thousand letters would keep the process, and everybody, for half a minute.
+ */
+const MAX_LINE_LENGTH = 2_000
+const MAX_LINES = 20
+const MAX_DIGITS = 20
 const MARGIN = 64
 const LABEL_WIDTH = 130
 const FONTS = { regular: 'Helvetica', bold: 'Helvetica-Bold' } as const
@@ -28,7 +35,7 @@ export async function renderLease(document: PrintableDocument): Promise<Buffer> 
     margin: MARGIN,
     compress: true,
     info: {
-      Title: document.title,
+      Title: document.title.slice(0, MAX_LINE_LENGTH),
       Producer: 'Freehold',
       Creator: 'Freehold',
       CreationDate: made,
@@ -46,9 +53,13 @@ export async function renderLease(document: PrintableDocument): Promise<Buffer> 
 
 function print(pdf: PDFKit.PDFDocument, document: PrintableDocument): void {
   const { terms } = document
-  pdf.font(FONTS.bold).fontSize(20).text(printable(document.title)).moveDown()
+  pdf.font(FONTS.bold).fontSize(20).text(shownOf(document.title)).moveDown()
   printSection(pdf, 'Premises', premisesOf(terms))
-  printSection(pdf, terms.lessees.length === 1 ? 'Lessee' : 'Lessees', terms.lessees.map(lesseeLine))
+  printSection(
+    pdf,
+    terms.lessees.length === 1 ? 'Lessee' : 'Lessees',
+    terms.lessees.slice(0, MAX_LINES).map(lesseeLine),
+  )
   printSection(pdf, 'Terms', termLines(terms))
   printSection(pdf, 'Document', [
     ['Number', document.id],
@@ -60,8 +71,8 @@ function print(pdf: PDFKit.PDFDocument, document: PrintableDocument): void {
 function printSection(pdf: PDFKit.PDFDocument, heading: string, lines: readonly Line[]): void {
   pdf.font(FONTS.bold).fontSize(13).text(heading, MARGIN).moveDown(0.4)
   pdf.fontSize(10)
-  for (const [label, text] of lines) {
-    const shown = printable(text)
+  for (const [label, text] of lines.slice(0, MAX_LINES)) {
+    const shown = shownOf(text)
     const width = pdf.page.width - 2 * MARGIN - LABEL_WIDTH
     // Both halves of a line stand on one page, so room is made before the first.
     const height = pdf.font(FONTS.regular).heightOfString(shown, { width })
@@ -74,6 +85,10 @@ function printSection(pdf: PDFKit.PDFDocument, heading: string, lines: readonly 
       .moveDown(0.3)
   }
   pdf.moveDown()
+}
+
+function shownOf(text: string): string {
+  return printable(text.slice(0, MAX_LINE_LENGTH))
 }
 
 function premisesOf({ estate, place }: LeaseTerms): Line[] {
@@ -110,7 +125,7 @@ function given(lines: readonly (readonly [string, string | null])[]): Line[] {
 
 /** 123456 cents of EUR → `EUR 1,234.56`. */
 function amountOf(cents: number, currency: string): string {
-  const digits = String(cents).padStart(3, '0')
+  const digits = String(cents).slice(0, MAX_DIGITS).padStart(3, '0')
   const whole = digits.slice(0, -2).replace(/\B(?=(\d{3})+$)/g, ',')
   return `${currency} ${whole}.${digits.slice(-2)}`
 }

@@ -1,4 +1,5 @@
 import { createHash, hash } from 'node:crypto'
+import type { IncomingMessage } from 'node:http'
 import { Readable } from 'node:stream'
 import multipart from '@fastify/multipart'
 import type { FastifyInstance, FastifyReply, FastifyRequest, RouteOptions } from 'fastify'
@@ -19,6 +20,8 @@ const READ = { kind: 'tenant', permission: 'media:read' } as const
 const WRITE = { kind: 'tenant', permission: 'media:write' } as const
 /** An upload holds a connection for as long as its sender takes; most of them must be left for everybody else. */
 const MAX_UPLOADS = 16
+/** Of one tenant, so that its senders, however slow, leave turns to the others and connections to its own readers. */
+const MAX_UPLOADS_OF_TENANT = 8
 const UPLOAD_WAIT_MS = 2_000
 const BINARY = { type: 'string', format: 'binary' } as const
 /** What a browser would run, or show as if it came from us. */
@@ -45,7 +48,11 @@ function uploadRoute(path: string): RouteOptions {
     required: ['file'],
     additionalProperties: false,
   }
-  const turns = new Turns(MAX_UPLOADS, UPLOAD_WAIT_MS)
+  const turns = new Turns({
+    max: MAX_UPLOADS,
+    maxOfShare: MAX_UPLOADS_OF_TENANT,
+    waitMs: UPLOAD_WAIT_MS,
+  })
   const route = command({
     url: '/media',
     config: {
@@ -71,13 +78,22 @@ function uploadRoute(path: string): RouteOptions {
     ...route,
     // The form is read while it is stored; there is no body to look at before.
     validatorCompiler: (part) => (part.httpPart === 'body' ? () => true : compileValidator(part)),
-    preHandler: async (_request, reply) => {
-      const end = await turns.take()
+    preHandler: async ({ tenant }, reply) => {
+      const end = await turns.take(tenant.tenantId)
       // Comes however the request ends, also when its sender goes away.
       reply.raw.once('close', end)
       if (reply.raw.closed) end()
     },
+    onSend: async ({ raw }) => dropRest(raw),
   }
+}
+
+/**
+ * Once there is an answer nobody reads on in the form: the rest runs out, as that of a body which nobody began to read. Else
+ * who sends all of it before listening would never hear the answer.
+ */
+function dropRest(raw: IncomingMessage): void {
+  if (!raw.readableEnded) raw.unpipe().resume()
 }
 
 async function digestUpload(request: FastifyRequest): Promise<string> {

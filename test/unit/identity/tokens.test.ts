@@ -66,6 +66,7 @@ function setUp({ clock = { now: NOW * 1000 }, isVoid = () => false }: Partial<Se
       new SignJWT(payload)
         .setProtectedHeader({ alg: 'EdDSA', kid: 'service', typ: 'at+jwt' })
         .sign(entryOf('service').signer),
+    prepare: () => Promise.resolve(),
   }
   return { clock, tokens: new AccessTokens({ keys, isVoid, now: () => clock.now }) }
 }

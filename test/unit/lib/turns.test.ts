@@ -1,13 +1,15 @@
 import { describe, expect, it } from 'vitest'
 import { Turns } from '../../../src/lib/turns.ts'
 
+const turnsOf = (max: number, waitMs: number) => new Turns({ max, maxOfShare: max, waitMs })
+
 describe('turns', () => {
   it('go to so many at once, and then in the order of asking', async () => {
-    const turns = new Turns(2, 60_000)
-    const [first, second] = [await turns.take(), await turns.take()]
+    const turns = turnsOf(2, 60_000)
+    const [first, second] = [await turns.take('a'), await turns.take('a')]
     const called: string[] = []
     const come = async (name: string) => {
-      const end = await turns.take()
+      const end = await turns.take('a')
       called.push(name)
       return end
     }
@@ -24,19 +26,32 @@ describe('turns', () => {
   })
 
   it('end once, however often it is said', async () => {
-    const turns = new Turns(1, 1)
-    const end = await turns.take()
+    const turns = turnsOf(1, 1)
+    const end = await turns.take('a')
     end()
     end()
-    await turns.take()
-    await expect(turns.take()).rejects.toMatchObject({ code: 'NO_CONNECTION_AVAILABLE' })
+    await turns.take('a')
+    await expect(turns.take('a')).rejects.toMatchObject({ code: 'NO_CONNECTION_AVAILABLE' })
   })
 
   it('are not kept for those who were turned away', async () => {
-    const turns = new Turns(1, 1)
-    const end = await turns.take()
-    await expect(turns.take()).rejects.toMatchObject({ code: 'NO_CONNECTION_AVAILABLE' })
+    const turns = turnsOf(1, 1)
+    const end = await turns.take('a')
+    await expect(turns.take('a')).rejects.toMatchObject({ code: 'NO_CONNECTION_AVAILABLE' })
     end()
-    expect(await turns.take()).toBeTypeOf('function')
+    expect(await turns.take('a')).toBeTypeOf('function')
+  })
+
+  it("are left to the others by a share that wants them all, and its line is nobody else's", async () => {
+    const turns = new Turns({ max: 3, maxOfShare: 2, waitMs: 60_000 })
+    const [first] = [await turns.take('a'), await turns.take('a')]
+    const waiting = turns.take('a')
+    const ofOther = await turns.take('b')
+    const second = turns.take('b')
+    // The turn of `b` is free again, and not for `a`, which stands before it in the line and has all of its own.
+    ofOther()
+    await second
+    first()
+    await waiting
   })
 })

@@ -1,0 +1,45 @@
+import { once } from 'node:events'
+import { type AddressInfo, connect } from 'node:net'
+import { Readable } from 'node:stream'
+import { expect, test } from 'vitest'
+import { makeDeps, makeServer } from './fakes.ts'
+
+const OPEN = { config: { access: { kind: 'open' } as const } }
+
+test('who does not read their answer holds nothing for ever, and who reads it slowly gets it', async () => {
+  const streams: Readable[] = []
+  const settings = { ...makeDeps().settings, stallTimeoutMs: 500 }
+  const server = makeServer({ settings }, (app) => {
+    app.get('/endless', OPEN, (_request, reply) => {
+      const stream = Readable.from(endless(), { objectMode: false })
+      streams.push(stream)
+      return reply.send(stream)
+    })
+  })
+  await server.listen({ port: 0, host: '127.0.0.1' })
+  const { port } = server.server.address() as AddressInfo
+  const ask = async () => {
+    const socket = connect(port, '127.0.0.1')
+    socket.on('error', () => undefined)
+    await once(socket, 'connect')
+    socket.write('GET /endless HTTP/1.1\r\nHost: x\r\n\r\n')
+    return socket
+  }
+  const [deaf, slow] = [await ask(), await ask()]
+  // Takes what has come every now and then.
+  const reading = setInterval(() => slow.read(), 50)
+  deaf.pause()
+  try {
+    await expect
+      .poll(() => streams.map(({ destroyed }) => destroyed), { timeout: 10_000 })
+      .toEqual([true, false])
+  } finally {
+    clearInterval(reading)
+    for (const socket of [deaf, slow]) socket.destroy()
+    await server.close()
+  }
+})
+
+async function* endless() {
+  for (;;) yield Buffer.alloc(64 * 1024)
+}
