@@ -167,6 +167,7 @@ export class HealthMonitor {
           tenantId,
           migrations,
           applyMigrations: false,
+          validSchemaVersion: entry.schemaVersion,
           lockTimeoutMs: PING_TIMEOUT_MS,
           forbidden,
         }

@@ -1,4 +1,4 @@
-import { afterAll, expect, it } from 'vitest'
+import { afterAll, describe, expect, it } from 'vitest'
 import type { DatabaseEntry } from '../../src/catalog/database-entry.ts'
 import { DatabaseRegistry } from '../../src/catalog/databases.ts'
 import { tenantDatabases } from '../../src/catalog/schema.ts'
@@ -6,9 +6,11 @@ import { fail } from '../../src/errors.ts'
 import { HealthMonitor } from '../../src/health/monitor.ts'
 import { readIdentity } from '../../src/lib/database-identity.ts'
 import { newId } from '../../src/lib/ids.ts'
+import { applyMigrations } from '../../src/migrations/apply.ts'
+import { migrationsFolder, readMigrations } from '../../src/migrations/files.ts'
 import type { AddressBook } from '../../src/pools/addresses.ts'
 import { ConnectionBudget } from '../../src/pools/budget.ts'
-import { dropAll } from '../support/database.ts'
+import { createDatabase, createRole, dropAll, urlFor } from '../support/database.ts'
 import { startFakeServer } from '../support/fake-server.ts'
 import { addressOf, createTenantDatabase, moveIn, withClient } from '../support/tenant-database.ts'
 
@@ -89,4 +91,49 @@ it('a round ends, also the first: whoever was asked in it is not asked again', a
   await catalog.close()
   expect(failures.map((row) => row.failures)).toEqual(Array(DATABASES).fill(1))
   expect(claims).toBe(2)
+})
+
+describe('a database that was valid under an older release, and answers again', () => {
+  /** Migrated by a release that knew of fewer tables, with a tenant of its own. */
+  async function createOlderHome() {
+    const role = await createRole()
+    const url = urlFor({ role, database: await createDatabase({ owner: role.name }) })
+    const migrations = await readMigrations(migrationsFolder('tenant'))
+    const { version } = await withClient(url, (client) =>
+      applyMigrations(client, migrations.slice(0, 2), { lockTimeoutMs: 10_000 }),
+    )
+    return { url, migrations, version, tenantId: await moveIn(url) }
+  }
+
+  async function roundOver(schemaVersion: (version: string) => string | null) {
+    const { url, migrations, version, tenantId } = await createOlderHome()
+    const identity = await withClient(url, readIdentity)
+    const entry = {
+      ...{ id: 'd', tenantId, status: 'inactive', connectionTimeoutSeconds: 5, moveRequired: false },
+      ...{ ...identity, schemaVersion: schemaVersion(version) },
+    }
+    const results: unknown[] = []
+    const registry = {
+      claimDueHealthChecks: async () => [entry],
+      recordHealth: async (_claimed: DatabaseEntry, result: unknown) => void results.push(result),
+      reactivate: async () => void results.push('reactivated'),
+    }
+    const monitor = new HealthMonitor({
+      registry: registry as unknown as DatabaseRegistry,
+      addresses: { addressOf: () => addressOf(url) } as unknown as AddressBook,
+      budget: new ConnectionBudget({ max: 2, maxPerServer: 2, victims: () => [] }),
+      ...{ replicaId: newId(), migrations, forbidden: [], log: { warn: () => undefined } },
+      ...{ onTransition: () => undefined, onAnswer: () => undefined, onMismatch: () => undefined },
+    })
+    await monitor.sweep()
+    return results
+  }
+
+  it('serves again as it did before, without what that release did not know', async () => {
+    expect(await roundOver((version) => version)).toEqual(['reactivated'])
+  })
+
+  it('stays out of service where its schema is not the one that was valid', async () => {
+    expect(await roundOver(() => '0000_tenant')).toEqual([{ code: 'SCHEMA_OUT_OF_DATE' }])
+  })
 })
