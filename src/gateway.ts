@@ -192,9 +192,9 @@ export class Gateway {
 
   #startSchedule(): void {
     const { settings, log } = this.#options
-    const { registry, addresses, pools, replicaId, metrics, clientKeys, masterKeys } = this.#parts
+    const { registry, addresses, pools, metrics, clientKeys, masterKeys } = this.#parts
     const monitor = new HealthMonitor({
-      ...{ registry, addresses, budget: pools.budget, replicaId, log },
+      ...{ registry, addresses, budget: pools.budget, log },
       migrations: this.#tenantMigrations,
       forbidden: this.#ownIdentities,
       onTransition: (from, to) => metrics.countTransition(from, to),
@@ -218,7 +218,7 @@ export class Gateway {
 
   #createWorker(): Worker<Validation> {
     const { log } = this.#options
-    const { store, registry, addresses, shared, pools, replicaId, metrics } = this.#parts
+    const { store, registry, addresses, shared, pools, metrics } = this.#parts
     const depsFor = (entry: Validation) => ({
       ...{ store, registry, addresses, budget: pools.budget, shared: shared.address, log },
       migrations: this.#tenantMigrations,
@@ -230,7 +230,7 @@ export class Gateway {
       },
     })
     return new Worker({
-      claim: (limit) => registry.claimDueValidations(replicaId, limit, VALIDATION_LEASE_MS),
+      claim: (limit) => registry.claimDueValidations(limit, VALIDATION_LEASE_MS),
       run: (entry) => validateDatabase(depsFor(entry), entry),
       onError: (err) => log.error({ err }, 'validation interrupted'),
       concurrency: VALIDATION_CONCURRENCY,

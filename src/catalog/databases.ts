@@ -7,6 +7,7 @@ import { newId } from '../lib/ids.ts'
 import { type Actor, recordAudit } from './audit.ts'
 import { recordChange } from './changes.ts'
 import {
+  type CheckAge,
   type Claim,
   claimHealthChecks,
   claimValidations,
@@ -143,18 +144,13 @@ export class DatabaseRegistry {
   }
 
   /** Claims up to `limit` due validations for `leaseMs`. */
-  claimDueValidations(replicaId: string, limit: number, leaseMs: number): Promise<DatabaseEntry[]> {
-    return claimValidations(this.#store.db, { replicaId, limit, leaseMs })
+  claimDueValidations(limit: number, leaseMs: number): Promise<DatabaseEntry[]> {
+    return claimValidations(this.#store.db, { limit, leaseMs })
   }
 
-  /** Claims up to `limit` current, once validated entries that nobody has checked for `minAgeMs`. */
-  claimDueHealthChecks(
-    replicaId: string,
-    minAgeMs: number,
-    limit: number,
-    leaseMs: number,
-  ): Promise<DatabaseEntry[]> {
-    return claimHealthChecks(this.#store.db, minAgeMs, { replicaId, limit, leaseMs })
+  /** Claims up to `limit` once validated entries that are due for a check. */
+  claimDueHealthChecks(age: CheckAge, limit: number, leaseMs: number): Promise<DatabaseEntry[]> {
+    return claimHealthChecks(this.#store.db, age, { limit, leaseMs })
   }
 
   /** Has an entry validated again, soon. Null when there is no such entry. */

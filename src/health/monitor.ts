@@ -14,7 +14,6 @@ export interface MonitorOptions {
   readonly registry: DatabaseRegistry
   readonly addresses: AddressBook
   readonly budget: ConnectionBudget
-  readonly replicaId: string
   readonly migrations: readonly Migration[]
   readonly forbidden: readonly PhysicalIdentity[]
   readonly log: { warn(fields: object, message: string): void }
@@ -73,16 +72,20 @@ export class HealthMonitor {
   }
 
   async #sweep(): Promise<void> {
-    const begunAt = performance.now()
-    const minAgeMs = this.#minAge(begunAt)
-    const { registry, replicaId } = this.#options
+    const minAgeMs = this.#minAge(performance.now())
+    const { registry } = this.#options
     const round: Round = new Map()
+    const asked = new Set<string>()
+    let before: Date | null = null
     for (;;) {
+      const entries = await registry.claimDueHealthChecks({ minAgeMs, before }, CONCURRENCY, LEASE_MS)
       // However long it lasts, and also where there was none before: what was asked in a round is not due again in it.
-      const ageMs = Math.max(minAgeMs, Math.ceil(performance.now() - begunAt))
-      const entries = await registry.claimDueHealthChecks(replicaId, ageMs, CONCURRENCY, LEASE_MS)
+      before ??= claimedAt(entries)
       await Promise.all(entries.map((entry) => this.#check(entry, round)))
-      if (entries.length < CONCURRENCY) return
+      // Those for whom there was no connection come back when their claims have lapsed; they are the next round's.
+      const isOver = entries.every(({ id }) => asked.has(id))
+      if (isOver || entries.length < CONCURRENCY) return
+      for (const { id } of entries) asked.add(id)
     }
   }
 
@@ -184,6 +187,12 @@ export class HealthMonitor {
       throw wasHeard ? failure : blameServer(failure, connectTimeoutMs)
     }
   }
+}
+
+/** By the catalog's clock, which also writes down when each was checked. */
+function claimedAt([entry]: readonly DatabaseEntry[]): Date | null {
+  const until = entry?.claimedUntil ?? null
+  return until === null ? null : new Date(until.getTime() - LEASE_MS)
 }
 
 function connectTimeoutOf(entry: DatabaseEntry): number {

@@ -5,7 +5,6 @@ import { tenantDatabases } from '../../src/catalog/schema.ts'
 import { fail } from '../../src/errors.ts'
 import { HealthMonitor } from '../../src/health/monitor.ts'
 import { readIdentity } from '../../src/lib/database-identity.ts'
-import { newId } from '../../src/lib/ids.ts'
 import { applyMigrations } from '../../src/migrations/apply.ts'
 import { migrationsFolder, readMigrations } from '../../src/migrations/files.ts'
 import type { AddressBook } from '../../src/pools/addresses.ts'
@@ -40,7 +39,6 @@ it('a catalog that takes no note of a round is not taken for a database that doe
     registry: registry as unknown as DatabaseRegistry,
     addresses: { addressOf: () => addressOf(home.url) } as unknown as AddressBook,
     budget: new ConnectionBudget({ max: 2, maxPerServer: 2, victims: () => [] }),
-    replicaId: 'r',
     migrations: [],
     forbidden: [],
     log: { warn: (_fields, message) => lines.push(message) },
@@ -62,7 +60,7 @@ it('a round ends, also the first: whoever was asked in it is not asked again', a
   const DATABASES = 9
   for (let n = 0; n < DATABASES; n += 1) await catalog.register((await catalog.addTenant(`t-${n}`)).id)
   const found = { serverVersion: '18.4', schemaVersion: '1', systemIdentifier: '7', databaseOid: 5 }
-  for (const entry of await catalog.registry.claimDueValidations(newId(), DATABASES, 60_000)) {
+  for (const entry of await catalog.registry.claimDueValidations(DATABASES, 60_000)) {
     await catalog.registry.finishValidation(entry, { ok: true, ...found, residence: 'became-home' })
   }
   const nobody = await startFakeServer('hang')
@@ -81,7 +79,7 @@ it('a round ends, also the first: whoever was asked in it is not asked again', a
     registry: registry as unknown as DatabaseRegistry,
     addresses: { addressOf: () => addressOf(url) } as unknown as AddressBook,
     budget: new ConnectionBudget({ max: 8, maxPerServer: 8, victims: () => [] }),
-    ...{ replicaId: newId(), migrations: [], forbidden: [], log: { warn: () => undefined } },
+    ...{ migrations: [], forbidden: [], log: { warn: () => undefined } },
     ...{ onTransition: () => undefined, onAnswer: () => undefined, onMismatch: () => undefined },
   })
   await monitor.sweep()
@@ -91,6 +89,28 @@ it('a round ends, also the first: whoever was asked in it is not asked again', a
   await catalog.close()
   expect(failures.map((row) => row.failures)).toEqual(Array(DATABASES).fill(1))
   expect(claims).toBe(2)
+})
+
+it('a round ends that has no connections for more databases than it can pass over while a claim lasts', async () => {
+  const due = Array.from({ length: 24 }, (_, n) => ({ id: `d-${n}`, status: 'active' }))
+  let claims = 0
+  const registry = {
+    // Nobody is asked, so all are due again as soon as their claims have lapsed.
+    claimDueHealthChecks: async (_age: unknown, limit: number) => {
+      if (claims > 10) return []
+      claims += 1
+      return Array.from({ length: limit }, () => due.push(due.shift() as never) && due.at(-1))
+    },
+  }
+  const monitor = new HealthMonitor({
+    registry: registry as unknown as DatabaseRegistry,
+    addresses: { addressOf: () => addressOf('postgresql://u:p@127.0.0.1:1/none') } as unknown as AddressBook,
+    budget: { enqueue: () => undefined, forget: () => undefined } as unknown as ConnectionBudget,
+    ...{ migrations: [], forbidden: [], log: { warn: () => undefined } },
+    ...{ onTransition: () => undefined, onAnswer: () => undefined, onMismatch: () => undefined },
+  })
+  await monitor.sweep()
+  expect(claims).toBe(4)
 })
 
 describe('a database that was valid under an older release, and answers again', () => {
@@ -122,7 +142,7 @@ describe('a database that was valid under an older release, and answers again', 
       registry: registry as unknown as DatabaseRegistry,
       addresses: { addressOf: () => addressOf(url) } as unknown as AddressBook,
       budget: new ConnectionBudget({ max: 2, maxPerServer: 2, victims: () => [] }),
-      ...{ replicaId: newId(), migrations, forbidden: [], log: { warn: () => undefined } },
+      ...{ migrations, forbidden: [], log: { warn: () => undefined } },
       ...{ onTransition: () => undefined, onAnswer: () => undefined, onMismatch: () => undefined },
     })
     await monitor.sweep()

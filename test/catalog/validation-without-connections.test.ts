@@ -6,8 +6,6 @@ import { dropAll } from '../support/database.ts'
 import { addressOf } from '../support/tenant-database.ts'
 import { openCatalog, type TestCatalog } from './catalog.ts'
 
-const REPLICA = '00000000-0000-7000-8000-00000000000a'
-
 let catalog: TestCatalog
 beforeAll(async () => {
   catalog = await openCatalog()
@@ -32,7 +30,7 @@ it('a gateway that has no connection to spare says nothing of the database, and 
     log: { info: () => undefined, warn: () => undefined },
     onOutcome: (outcome) => outcomes.push(outcome),
   }
-  const [claimed] = await registry.claimDueValidations(REPLICA, 1, 60_000)
+  const [claimed] = await registry.claimDueValidations(1, 60_000)
   if (claimed === undefined) throw new Error('nothing was due')
   await expect(validateDatabase(deps, claimed)).rejects.toBeInstanceOf(NoAdmissionError)
   expect(outcomes).toEqual([])
@@ -40,5 +38,5 @@ it('a gateway that has no connection to spare says nothing of the database, and 
     ...{ status: 'pending_validation', lastErrorCode: null },
     ...{ claimedBy: null, validationRequested: true },
   })
-  expect(await registry.claimDueValidations(REPLICA, 1, 60_000)).toHaveLength(1)
+  expect(await registry.claimDueValidations(1, 60_000)).toHaveLength(1)
 })

@@ -46,7 +46,7 @@ async function sweep(entries: readonly DatabaseEntry[]): Promise<Map<string, str
   const recorded = new Map<string, string>()
   const due = [...entries]
   const registry = {
-    claimDueHealthChecks: async (_replica: string, _age: number, limit: number) => due.splice(0, limit),
+    claimDueHealthChecks: async (_age: number, limit: number) => due.splice(0, limit),
     recordHealth: async ({ id }: DatabaseEntry, result: 'ok' | { code: string }) => {
       recorded.set(id, result === 'ok' ? result : result.code)
       return 'active'
@@ -61,7 +61,7 @@ async function sweep(entries: readonly DatabaseEntry[]): Promise<Map<string, str
   const monitor = new HealthMonitor({
     ...({ registry, addresses } as unknown as Pick<MonitorOptions, 'registry' | 'addresses'>),
     budget: new ConnectionBudget({ max: 50, maxPerServer: 50, victims: () => [] }),
-    ...{ replicaId: 'r', migrations: [], forbidden: [], log: { warn: () => undefined } },
+    ...{ migrations: [], forbidden: [], log: { warn: () => undefined } },
     ...{ onTransition: () => undefined, onAnswer: () => undefined },
     onMismatch: () => undefined,
   })
