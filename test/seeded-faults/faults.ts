@@ -392,7 +392,7 @@ const COHERENCE: readonly SeededFault[] = [
     name: 'two claims by one process cannot be told apart',
     file: 'src/catalog/database-claims.ts',
     find: 'claimedBy: newId()',
-    replace: 'claimedBy: \'00000000-0000-7000-8000-000000000000\'',
+    replace: "claimedBy: '00000000-0000-7000-8000-000000000000'",
     tests: ['test/catalog/databases.test.ts'],
   },
   {
@@ -415,6 +415,20 @@ const COHERENCE: readonly SeededFault[] = [
     find: 'if (isOver || entries.length',
     replace: 'if (entries.length',
     tests: ['test/catalog/health-monitor.test.ts'],
+  },
+  {
+    name: 'nothing happens by the clock after it was set back',
+    file: 'src/jobs/schedule.ts',
+    find: 'setInterval(() => this.#look(), LOOK_MS)',
+    replace: 'setInterval(() => undefined, LOOK_MS)',
+    tests: ['test/unit/jobs/schedule.test.ts'],
+  },
+  {
+    name: 'a round is begun beside one that began before the clock was set',
+    file: 'src/jobs/schedule.ts',
+    find: 'if (before !== undefined) return before',
+    replace: '',
+    tests: ['test/unit/jobs/schedule.test.ts'],
   },
 ]
 
