@@ -178,12 +178,15 @@ export class DatabaseRegistry {
     return entry
   }
 
-  /** Takes an entry out that is nobody's home. False when there is no such entry. */
-  async remove(tx: CatalogTx, id: string, actor: Actor): Promise<boolean> {
-    const [entry] = await tx.delete(tenantDatabases).where(eq(tenantDatabases.id, id)).returning(entryColumns)
-    if (entry === undefined) return false
-    await record(tx, { action: 'tenant.database.delete', actor, entry })
-    return true
+  /** Takes entries out that are nobody's home. Answers how many of them there were. */
+  async remove(tx: CatalogTx, ids: readonly string[], actor: Actor): Promise<number> {
+    // All of them before the first record: who has its lock waits for no row that another holds who waits for that lock.
+    const gone = await tx
+      .delete(tenantDatabases)
+      .where(inArray(tenantDatabases.id, [...ids]))
+      .returning(entryColumns)
+    for (const entry of gone) await record(tx, { action: 'tenant.database.delete', actor, entry })
+    return gone.length
   }
 
   /** Ends a claimed validation. Answers the new status, or null when the claim no longer stands. */

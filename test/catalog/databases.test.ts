@@ -1,5 +1,6 @@
 import { eq, sql } from 'drizzle-orm'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { recordAudit } from '../../src/catalog/audit.ts'
 import type { DatabaseEntry } from '../../src/catalog/database-entry.ts'
 import { describeDatabase, type ValidationOutcome } from '../../src/catalog/databases.ts'
 import { loadRoute } from '../../src/catalog/directory.ts'
@@ -8,8 +9,9 @@ import { auditLog, catalogChanges, tenantDatabases, tenants } from '../../src/ca
 import { findTenant } from '../../src/catalog/tenants.ts'
 import { newId } from '../../src/lib/ids.ts'
 import { Secret } from '../../src/lib/secret.ts'
+import { type RemoveDatabaseDeps, removeDatabase } from '../../src/operations/remove-database.ts'
 import { dropAll } from '../support/database.ts'
-import { health, openCatalog, operator, registration, type TestCatalog } from './catalog.ts'
+import { addressOf, health, openCatalog, operator, registration, type TestCatalog } from './catalog.ts'
 
 const VALID = {
   ok: true,
@@ -546,9 +548,37 @@ describe('a home', () => {
 
   it('an entry that is none can be removed, with its record', async () => {
     const { id, tenantId } = await catalog.register((await newTenant()).id)
-    const remove = () => catalog.store.transaction((tx) => catalog.registry.remove(tx, id, health))
-    expect([await remove(), await remove()]).toEqual([true, false])
+    const remove = () => catalog.store.transaction((tx) => catalog.registry.remove(tx, [id], health))
+    expect([await remove(), await remove()]).toEqual([1, 0])
     expect((await actionsOf(tenantId)).at(-1)).toBe('tenant.database.delete')
+  })
+
+  it('entries are removed together while somebody ends the work on one of them', async () => {
+    const { tenantId } = await activeEntry()
+    const { id } = await catalog.register(tenantId)
+    const { store, registry } = catalog
+    const unused = null as unknown as RemoveDatabaseDeps['addresses'] & RemoveDatabaseDeps['budget']
+    const deps = {
+      store,
+      registry,
+      addresses: unused,
+      budget: unused,
+      shared: addressOf('postgresql://u:p@h/d'),
+    }
+    // As the end of a health check or a validation does: the row first, and then the record of it.
+    const removal = await store.transaction(async (tx) => {
+      await tx.execute(sql`select from tenant_databases where id = ${id} for update`)
+      const removing = removeDatabase(deps, tenantId, operator).catch((error: unknown) => error)
+      const waits = sql`select from pg_locks where not granted and pid <> pg_backend_pid()`
+      await expect.poll(async () => (await store.db.execute(waits)).rowCount, { timeout: 10_000 }).not.toBe(0)
+      await recordAudit(tx, { actor: health, action: 'tenant.database.status', tenantId })
+      return { removing }
+    })
+    expect(await removal.removing).toBeUndefined()
+    expect((await actionsOf(tenantId)).slice(-2)).toEqual([
+      'tenant.database.delete',
+      'tenant.database.delete',
+    ])
   })
 })
 

@@ -430,6 +430,13 @@ const COHERENCE: readonly SeededFault[] = [
     replace: '',
     tests: ['test/unit/jobs/schedule.test.ts'],
   },
+  {
+    name: 'entries are removed one by one, each with its record',
+    file: 'src/operations/remove-database.ts',
+    find: 'await deps.registry.remove(tx, ids, actor)',
+    replace: 'for (const id of ids) await deps.registry.remove(tx, [id], actor)',
+    tests: ['test/catalog/databases.test.ts'],
+  },
 ]
 
 const IDENTITY: readonly SeededFault[] = [
