@@ -437,6 +437,13 @@ const COHERENCE: readonly SeededFault[] = [
     replace: 'for (const id of ids) await deps.registry.remove(tx, [id], actor)',
     tests: ['test/catalog/databases.test.ts'],
   },
+  {
+    name: 'a change that is repeated is confirmed before it is in force',
+    file: 'src/operations/desk.ts',
+    find: '    ? effectiveOf(deps, tenantId, CONFIRMATION_TIMEOUT_MS)',
+    replace: '    ? deps.follower.confirmations(0, CONFIRMATION_TIMEOUT_MS)',
+    tests: ['test/http/tenant-routing.test.ts'],
+  },
 ]
 
 const IDENTITY: readonly SeededFault[] = [
