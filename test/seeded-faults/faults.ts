@@ -444,6 +444,13 @@ const COHERENCE: readonly SeededFault[] = [
     replace: '    ? deps.follower.confirmations(0, CONFIRMATION_TIMEOUT_MS)',
     tests: ['test/http/tenant-routing.test.ts'],
   },
+  {
+    name: "the catalog's own trouble is taken for a fault of the database that is validated",
+    file: 'src/catalog/store.ts',
+    find: ' || OUTAGES.has(said)',
+    replace: '',
+    tests: ['test/catalog/validation-without-catalog.test.ts'],
+  },
 ]
 
 const IDENTITY: readonly SeededFault[] = [
