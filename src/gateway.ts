@@ -202,7 +202,7 @@ export class Gateway {
       onMismatch: mismatchAlarm(metrics, log),
     })
     this.#schedule.start([
-      { name: 'health', cron: settings.healthCheckCron, run: () => monitor.sweep() },
+      { name: 'health', cron: settings.healthCheckCron, run: (signal) => monitor.sweep(signal) },
       { name: 'client-key-use', cron: FLUSH_CRON, run: () => clientKeys.flushLastUsed() },
       { name: 'audit-seal', cron: SEAL_CRON, run: () => this.#sealAudit() },
       { name: 'encryption-keys', cron: KEYS_CRON, run: () => masterKeys.check() },

@@ -63,15 +63,15 @@ export class HealthMonitor {
     this.#options = options
   }
 
-  /** Runs one round; a round that is still under way is not begun a second time. */
-  sweep(): Promise<void> {
-    this.#sweeping ??= this.#sweep().finally(() => {
+  /** Runs one round; a round that is still under way is not begun a second time. `signal` ends it early. */
+  sweep(signal?: AbortSignal): Promise<void> {
+    this.#sweeping ??= this.#sweep(signal).finally(() => {
       this.#sweeping = null
     })
     return this.#sweeping
   }
 
-  async #sweep(): Promise<void> {
+  async #sweep(signal?: AbortSignal): Promise<void> {
     const minAgeMs = this.#minAge(performance.now())
     const { registry } = this.#options
     const round: Round = new Map()
@@ -84,7 +84,7 @@ export class HealthMonitor {
       await Promise.all(entries.map((entry) => this.#check(entry, round)))
       // Those for whom there was no connection come back when their claims have lapsed; they are the next round's.
       const isOver = entries.every(({ id }) => asked.has(id))
-      if (isOver || entries.length < CONCURRENCY) return
+      if (isOver || entries.length < CONCURRENCY || signal?.aborted === true) return
       for (const { id } of entries) asked.add(id)
     }
   }

@@ -5,7 +5,8 @@ export interface ScheduledJob {
   readonly name: string
   /** In node-cron's form, seconds first; UTC, so that no change of clocks skips or repeats a round. */
   readonly cron: string
-  readonly run: () => Promise<void>
+  /** `signal` fires when nothing is to be begun any more: what can end early does. */
+  readonly run: (signal: AbortSignal) => Promise<void>
 }
 
 const LOOK_MS = 1_000
@@ -29,6 +30,7 @@ export class Schedule {
   #jobs: readonly ScheduledJob[] = []
   #watch: NodeJS.Timeout | null = null
   #setAt = 0
+  readonly #stopping = new AbortController()
 
   constructor(onError: (job: string, error: unknown) => void) {
     this.#onError = onError
@@ -42,6 +44,7 @@ export class Schedule {
 
   /** Begins no further round and resolves when those under way are over. */
   async stop(): Promise<void> {
+    this.#stopping.abort()
     if (this.#watch !== null) clearInterval(this.#watch)
     await this.#disarm()
     await Promise.all(this.#running.values())
@@ -70,7 +73,7 @@ export class Schedule {
     const before = this.#running.get(job)
     if (before !== undefined) return before
     const running = job
-      .run()
+      .run(this.#stopping.signal)
       .catch((error: unknown) => this.#onError(job.name, error))
       .finally(() => this.#running.delete(job))
     this.#running.set(job, running)

@@ -451,6 +451,13 @@ const COHERENCE: readonly SeededFault[] = [
     replace: '',
     tests: ['test/catalog/validation-without-catalog.test.ts'],
   },
+  {
+    name: 'a gateway that stops waits for the whole health round',
+    file: 'src/health/monitor.ts',
+    find: ' || signal?.aborted === true',
+    replace: '',
+    tests: ['test/unit/health/monitor.test.ts'],
+  },
 ]
 
 const IDENTITY: readonly SeededFault[] = [

@@ -59,4 +59,13 @@ describe('what happens by the clock', () => {
     under.resolve()
     await schedule.stop()
   })
+
+  it('is told when it is to come to an end', async () => {
+    const schedule = new Schedule(() => undefined)
+    const run = (signal: AbortSignal) =>
+      new Promise<void>((resolve) => signal.addEventListener('abort', () => resolve()))
+    schedule.start([{ name: 'long', cron: '* * * * * *', run }])
+    await vi.advanceTimersByTimeAsync(2_000)
+    await schedule.stop()
+  })
 })
