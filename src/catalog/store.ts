@@ -76,8 +76,9 @@ export async function catalogErrors<T>(work: PromiseLike<T>): Promise<T> {
 
 // Connection lost, no right or place to log in, out of resources, shut down or cancelled, system error.
 const OUTAGE_CLASSES = new Set(['08', '28', '3D', '53', '57', '58'])
-// No place to write any more, as after a failover; one of two that stood in each other's way, where nothing is wrong with either.
-const OUTAGES = new Set(['25006', '40001', '40P01'])
+// No place to write any more, as after a failover; given up by the server because we rested for too long; one of two that
+// stood in each other's way, where nothing is wrong with either.
+const OUTAGES = new Set(['25006', '25P03', '40001', '40P01'])
 const ERRNO = /^E[A-Z]+$/
 
 function isOutage(error: unknown): boolean {

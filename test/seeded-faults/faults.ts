@@ -465,6 +465,13 @@ const COHERENCE: readonly SeededFault[] = [
     replace: 'if (others.some(({ isAhead }) => isAhead && false))',
     tests: ['test/catalog/replicas.test.ts'],
   },
+  {
+    name: 'a gateway that freezes keeps the locks of the catalog for a minute',
+    file: 'src/parts.ts',
+    find: '  idleInTransactionMs: 4_000,\n',
+    replace: '',
+    tests: ['test/faults/frozen-gateway.test.ts'],
+  },
 ]
 
 const IDENTITY: readonly SeededFault[] = [
