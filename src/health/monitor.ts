@@ -28,6 +28,8 @@ const PING_TIMEOUT_MS = 3_000
 const ADMISSION_TIMEOUT_MS = 1_000
 const CONCURRENCY = 8
 const LEASE_MS = 15_000
+/** Gateways that start together begin their first rounds together, and one moment of a database is not to count for each. */
+const FIRST_AGE_MS = 2_000
 
 /** A server's databases all are, if one of them is: it refuses, is silent, or its name is not found. */
 class ServerOutOfReach extends CheckFailure {
@@ -91,9 +93,9 @@ export class HealthMonitor {
 
   /** Half a round: whoever was asked in this round, by us or another replica, is not asked twice. Milliseconds. */
   #minAge(now: number): number {
-    const round = this.#lastSweepAt === null ? 0 : now - this.#lastSweepAt
+    const ageMs = this.#lastSweepAt === null ? FIRST_AGE_MS : Math.floor((now - this.#lastSweepAt) / 2)
     this.#lastSweepAt = now
-    return Math.floor(round / 2)
+    return ageMs
   }
 
   async #check(entry: DatabaseEntry, round: Round): Promise<void> {

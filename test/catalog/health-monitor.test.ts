@@ -1,3 +1,4 @@
+import { sql } from 'drizzle-orm'
 import { afterAll, describe, expect, it } from 'vitest'
 import type { DatabaseEntry } from '../../src/catalog/database-entry.ts'
 import { DatabaseRegistry } from '../../src/catalog/databases.ts'
@@ -54,41 +55,59 @@ it('a catalog that takes no note of a round is not taken for a database that doe
   })
 })
 
-it('a round ends, also the first: whoever was asked in it is not asked again', async () => {
+/** Validated databases, not looked at since for a while, of a server that refuses; and a gateway's rounds over them. */
+async function refusedDatabases(count: number) {
   const catalog = await openCatalog()
   await catalog.vault.init()
-  const DATABASES = 9
-  for (let n = 0; n < DATABASES; n += 1) await catalog.register((await catalog.addTenant(`t-${n}`)).id)
+  for (let n = 0; n < count; n += 1) await catalog.register((await catalog.addTenant(`t-${n}`)).id)
   const found = { serverVersion: '18.4', schemaVersion: '1', systemIdentifier: '7', databaseOid: 5 }
-  for (const entry of await catalog.registry.claimDueValidations(DATABASES, 60_000)) {
+  for (const entry of await catalog.registry.claimDueValidations(count, 60_000)) {
     await catalog.registry.finishValidation(entry, { ok: true, ...found, residence: 'became-home' })
   }
+  const lastCheckedAt = sql`now() - interval '1 minute'`
+  await catalog.store.db.update(tenantDatabases).set({ lastCheckedAt })
   const nobody = await startFakeServer('hang')
   await nobody.close()
+  const url = nobody.urlFor('u', 'p', 'd')
+  const monitorWith = (registry: Partial<DatabaseRegistry>) =>
+    new HealthMonitor({
+      registry: registry as DatabaseRegistry,
+      addresses: { addressOf: () => addressOf(url) } as unknown as AddressBook,
+      budget: new ConnectionBudget({ max: 8, maxPerServer: 8, victims: () => [] }),
+      ...{ migrations: [], forbidden: [], log: { warn: () => undefined } },
+      ...{ onTransition: () => undefined, onAnswer: () => undefined, onMismatch: () => undefined },
+    })
+  const failures = async () => {
+    const { consecutiveFailures } = tenantDatabases
+    const rows = await catalog.store.db.select({ failures: consecutiveFailures }).from(tenantDatabases)
+    return rows.map((row) => row.failures)
+  }
+  return { catalog, monitorWith, failures }
+}
+
+it('a round ends, also the first: whoever was asked in it is not asked again', async () => {
+  const DATABASES = 9
+  const { catalog, monitorWith, failures } = await refusedDatabases(DATABASES)
   const { claimDueHealthChecks, recordHealth } = DatabaseRegistry.prototype
   let claims = 0
-  const registry = {
+  const monitor = monitorWith({
     claimDueHealthChecks: async (...request: Parameters<typeof claimDueHealthChecks>) => {
       claims += 1
       return claims > 10 ? [] : claimDueHealthChecks.apply(catalog.registry, request)
     },
     recordHealth: (...told: Parameters<typeof recordHealth>) => recordHealth.apply(catalog.registry, told),
-  }
-  const url = nobody.urlFor('u', 'p', 'd')
-  const monitor = new HealthMonitor({
-    registry: registry as unknown as DatabaseRegistry,
-    addresses: { addressOf: () => addressOf(url) } as unknown as AddressBook,
-    budget: new ConnectionBudget({ max: 8, maxPerServer: 8, victims: () => [] }),
-    ...{ migrations: [], forbidden: [], log: { warn: () => undefined } },
-    ...{ onTransition: () => undefined, onAnswer: () => undefined, onMismatch: () => undefined },
   })
   await monitor.sweep()
-  const failures = await catalog.store.db
-    .select({ failures: tenantDatabases.consecutiveFailures })
-    .from(tenantDatabases)
-  await catalog.close()
-  expect(failures.map((row) => row.failures)).toEqual(Array(DATABASES).fill(1))
+  expect(await failures()).toEqual(Array(DATABASES).fill(1))
   expect(claims).toBe(2)
+  await catalog.close()
+})
+
+it('gateways that are started together take a database to have failed once, however many they are', async () => {
+  const { catalog, monitorWith, failures } = await refusedDatabases(1)
+  for (let started = 0; started < 3; started += 1) await monitorWith(catalog.registry).sweep()
+  expect(await failures()).toEqual([1])
+  await catalog.close()
 })
 
 it('a round ends that has no connections for more databases than it can pass over while a claim lasts', async () => {

@@ -472,6 +472,13 @@ const COHERENCE: readonly SeededFault[] = [
     replace: '',
     tests: ['test/faults/frozen-gateway.test.ts'],
   },
+  {
+    name: 'gateways that start together each count the same failure',
+    file: 'src/health/monitor.ts',
+    find: '? FIRST_AGE_MS :',
+    replace: '? 0 :',
+    tests: ['test/catalog/health-monitor.test.ts'],
+  },
 ]
 
 const IDENTITY: readonly SeededFault[] = [
