@@ -192,9 +192,9 @@ export class Gateway {
 
   #startSchedule(): void {
     const { settings, log } = this.#options
-    const { registry, addresses, pools, replicaId, metrics, clientKeys, masterKeys } = this.#parts
+    const { registry, addresses, pools, metrics, clientKeys, masterKeys } = this.#parts
     const monitor = new HealthMonitor({
-      ...{ registry, addresses, budget: pools.budget, replicaId, log },
+      ...{ registry, addresses, budget: pools.budget, log },
       migrations: this.#tenantMigrations,
       forbidden: this.#ownIdentities,
       onTransition: (from, to) => metrics.countTransition(from, to),
@@ -202,7 +202,7 @@ export class Gateway {
       onMismatch: mismatchAlarm(metrics, log),
     })
     this.#schedule.start([
-      { name: 'health', cron: settings.healthCheckCron, run: () => monitor.sweep() },
+      { name: 'health', cron: settings.healthCheckCron, run: (signal) => monitor.sweep(signal) },
       { name: 'client-key-use', cron: FLUSH_CRON, run: () => clientKeys.flushLastUsed() },
       { name: 'audit-seal', cron: SEAL_CRON, run: () => this.#sealAudit() },
       { name: 'encryption-keys', cron: KEYS_CRON, run: () => masterKeys.check() },
@@ -218,7 +218,7 @@ export class Gateway {
 
   #createWorker(): Worker<Validation> {
     const { log } = this.#options
-    const { store, registry, addresses, shared, pools, replicaId, metrics } = this.#parts
+    const { store, registry, addresses, shared, pools, metrics } = this.#parts
     const depsFor = (entry: Validation) => ({
       ...{ store, registry, addresses, budget: pools.budget, shared: shared.address, log },
       migrations: this.#tenantMigrations,
@@ -230,7 +230,7 @@ export class Gateway {
       },
     })
     return new Worker({
-      claim: (limit) => registry.claimDueValidations(replicaId, limit, VALIDATION_LEASE_MS),
+      claim: (limit) => registry.claimDueValidations(limit, VALIDATION_LEASE_MS),
       run: (entry) => validateDatabase(depsFor(entry), entry),
       onError: (err) => log.error({ err }, 'validation interrupted'),
       concurrency: VALIDATION_CONCURRENCY,

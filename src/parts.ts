@@ -58,7 +58,12 @@ export interface GatewayOptions {
 
 const CATALOG_POOL_SIZE = 10
 const CATALOG_IDLE_TIMEOUT_MS = 30_000
-const CATALOG_LIMITS = { connectTimeoutMs: 3_000, statementTimeoutMs: 5_000 }
+const CATALOG_LIMITS = {
+  connectTimeoutMs: 3_000,
+  statementTimeoutMs: 5_000,
+  // All changes take the locks of the two logs: who freezes with them is gone before those who wait give up.
+  idleInTransactionMs: 4_000,
+}
 const NEGATIVE_ROUTE_TTL_MS = 5_000
 const LOOKUP_TIMEOUT_MS = 3_000
 /** Shorter than an operator waits for confirmations. */

@@ -1,4 +1,6 @@
-import { and, asc, eq, inArray, lt, or, type SQL, sql } from 'drizzle-orm'
+import { and, asc, eq, gt, inArray, lt, or, type SQL, sql } from 'drizzle-orm'
+import type { PgColumn } from 'drizzle-orm/pg-core'
+import { newId } from '../lib/ids.ts'
 import { recordAudit, systemActor } from './audit.ts'
 import { recordChange } from './changes.ts'
 import {
@@ -13,13 +15,15 @@ import {
 import { type DatabaseStatus, tenantDatabases } from './schema.ts'
 import { type CatalogDb, type CatalogTx, catalogErrors } from './store.ts'
 
-/** Who works on which version of an entry. A result counts only as long as all three still stand in the row. */
+/**
+ * One claim on one version of an entry: `claimedBy` is new with each, also where a process claims again what it is still at.
+ * A result counts only as long as all three still stand in the row.
+ */
 export type Claim = Pick<DatabaseEntry, 'id' | 'rowVersion' | 'claimedBy'>
 
 export interface ClaimRequest {
-  replicaId: string
   limit: number
-  /** How long nobody else may claim it. The database's clock counts. */
+  /** How long nobody may claim it again, a minute at most. The database's clock counts. */
   leaseMs: number
 }
 
@@ -41,21 +45,45 @@ export function fromNow(ms: number): SQL<Date> {
 }
 
 const table = tenantDatabases
-const unclaimed = or(sql`${table.claimedUntil} is null`, sql`${table.claimedUntil} < now()`)
+const LONGEST_LEASE_MS = 60_000
+const LONGEST_PAUSE_MS = 3_600_000
+/** Statements begin before those whose rows they see, though not by so much. */
+const SLACK_MS = 60_000
+/** What lies so far ahead was written before the catalog's clock was set back: nobody is to wait for it. */
+const tooFarAhead = (moment: PgColumn, mostMs: number) => gt(moment, fromNow(mostMs + SLACK_MS))
+const unclaimed = or(
+  sql`${table.claimedUntil} is null`,
+  sql`${table.claimedUntil} < now()`,
+  tooFarAhead(table.claimedUntil, LONGEST_LEASE_MS),
+)
+const itsTurn = or(sql`${table.nextAttemptAt} <= now()`, tooFarAhead(table.nextAttemptAt, LONGEST_PAUSE_MS))
 
 /** Claims entries whose validation is due, the longest due first. Two replicas never get the same. */
 export function claimValidations(db: CatalogDb, request: ClaimRequest): Promise<DatabaseEntry[]> {
-  const due = and(sql`${table.validationRequested}`, sql`${table.nextAttemptAt} <= now()`, unclaimed)
+  const due = and(sql`${table.validationRequested}`, itsTurn, unclaimed)
   return claim(db, { due, order: [asc(table.nextAttemptAt)], request })
 }
 
-/** Claims validated entries that were not checked for `minAgeMs`, the longest unchecked first. */
+/** Which health checks are due: of what was not checked for `minAgeMs`, nor since `before` (the catalog's clock). */
+export interface CheckAge {
+  readonly minAgeMs: number
+  readonly before: Date | null
+}
+
+/** Claims validated entries that are due for a check, the longest unchecked first. */
 export function claimHealthChecks(
   db: CatalogDb,
-  minAgeMs: number,
+  { minAgeMs, before }: CheckAge,
   request: ClaimRequest,
 ): Promise<DatabaseEntry[]> {
-  const old = or(sql`${table.lastCheckedAt} is null`, lt(table.lastCheckedAt, fromNow(-minAgeMs)))
+  const old = or(
+    sql`${table.lastCheckedAt} is null`,
+    and(
+      lt(table.lastCheckedAt, fromNow(-minAgeMs)),
+      before === null ? undefined : lt(table.lastCheckedAt, before),
+    ),
+    tooFarAhead(table.lastCheckedAt, 0),
+  )
   const validated = inArray(table.status, ['active', 'inactive'])
   const due = and(validated, old, unclaimed)
   return claim(db, { due, order: [sql`${table.lastCheckedAt} nulls first`], request })
@@ -108,9 +136,9 @@ export async function settleHealthy(db: CatalogDb, claimed: Claim): Promise<bool
   return done.length > 0
 }
 
-/** Lets a claim go, if it still stands; the work is as due as it was. */
+/** Lets a claim go, if it still stands; a validation is due at once, and behind all the others that are. */
 export async function releaseClaim(db: CatalogDb, claimed: Claim): Promise<void> {
-  const free = { claimedBy: null, claimedUntil: null }
+  const free = { claimedBy: null, claimedUntil: null, nextAttemptAt: fromNow(0) }
   await catalogErrors(db.update(table).set(free).where(stillClaimed(claimed)))
 }
 
@@ -121,7 +149,7 @@ async function claim(
   db: CatalogDb,
   { due, order, request }: { due: SQL | undefined; order: SQL[]; request: ClaimRequest },
 ): Promise<DatabaseEntry[]> {
-  const { replicaId, limit, leaseMs } = request
+  const { limit, leaseMs } = request
   // A CTE that locks is run once; as a subselect it could be run again, and claim more than was asked for.
   const free = db.$with('due').as(
     db
@@ -135,7 +163,7 @@ async function claim(
   const claimed = db
     .with(free)
     .update(table)
-    .set({ claimedBy: replicaId, claimedUntil: fromNow(leaseMs) })
+    .set({ claimedBy: newId(), claimedUntil: fromNow(leaseMs) })
     .where(inArray(table.id, db.select({ id: free.id }).from(free)))
     .returning(entryColumns)
   return catalogErrors(claimed)

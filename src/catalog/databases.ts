@@ -7,6 +7,7 @@ import { newId } from '../lib/ids.ts'
 import { type Actor, recordAudit } from './audit.ts'
 import { recordChange } from './changes.ts'
 import {
+  type CheckAge,
   type Claim,
   claimHealthChecks,
   claimValidations,
@@ -143,18 +144,13 @@ export class DatabaseRegistry {
   }
 
   /** Claims up to `limit` due validations for `leaseMs`. */
-  claimDueValidations(replicaId: string, limit: number, leaseMs: number): Promise<DatabaseEntry[]> {
-    return claimValidations(this.#store.db, { replicaId, limit, leaseMs })
+  claimDueValidations(limit: number, leaseMs: number): Promise<DatabaseEntry[]> {
+    return claimValidations(this.#store.db, { limit, leaseMs })
   }
 
-  /** Claims up to `limit` current, once validated entries that nobody has checked for `minAgeMs`. */
-  claimDueHealthChecks(
-    replicaId: string,
-    minAgeMs: number,
-    limit: number,
-    leaseMs: number,
-  ): Promise<DatabaseEntry[]> {
-    return claimHealthChecks(this.#store.db, minAgeMs, { replicaId, limit, leaseMs })
+  /** Claims up to `limit` once validated entries that are due for a check. */
+  claimDueHealthChecks(age: CheckAge, limit: number, leaseMs: number): Promise<DatabaseEntry[]> {
+    return claimHealthChecks(this.#store.db, age, { limit, leaseMs })
   }
 
   /** Has an entry validated again, soon. Null when there is no such entry. */
@@ -182,12 +178,15 @@ export class DatabaseRegistry {
     return entry
   }
 
-  /** Takes an entry out that is nobody's home. False when there is no such entry. */
-  async remove(tx: CatalogTx, id: string, actor: Actor): Promise<boolean> {
-    const [entry] = await tx.delete(tenantDatabases).where(eq(tenantDatabases.id, id)).returning(entryColumns)
-    if (entry === undefined) return false
-    await record(tx, { action: 'tenant.database.delete', actor, entry })
-    return true
+  /** Takes entries out that are nobody's home. Answers how many of them there were. */
+  async remove(tx: CatalogTx, ids: readonly string[], actor: Actor): Promise<number> {
+    // All of them before the first record: who has its lock waits for no row that another holds who waits for that lock.
+    const gone = await tx
+      .delete(tenantDatabases)
+      .where(inArray(tenantDatabases.id, [...ids]))
+      .returning(entryColumns)
+    for (const entry of gone) await record(tx, { action: 'tenant.database.delete', actor, entry })
+    return gone.length
   }
 
   /** Ends a claimed validation. Answers the new status, or null when the claim no longer stands. */

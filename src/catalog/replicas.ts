@@ -43,6 +43,8 @@ export interface Confirmations {
 /** Another replica, and what it says that it may still hold. */
 interface Other extends Connections {
   readonly id: string
+  /** Said to have been heard of in the future: the catalog's clock was set back since. */
+  readonly isAhead: boolean
 }
 
 const NOTHING: Connections = { max: 0, maxPerServer: 0 }
@@ -60,6 +62,8 @@ const hasLock = sql`exists (
 /** A catalog that was down has no locks to show, and for as long as it was nobody could show that they live. */
 const wasJustStarted = sql`pg_postmaster_start_time() > now() - interval '3 seconds'`
 
+/** No statement begins so long before another whose row it sees. */
+const IS_AHEAD = sql<boolean>`${replicas.heartbeatAt} > now() + interval '1 minute'`
 const LIVE_MS = 10_000
 /** Whose heartbeat is older does not count when a change is to be confirmed. */
 export const IS_LIVE = beatWithin(LIVE_MS)
@@ -142,7 +146,9 @@ export class ReplicaList {
 
   /** Shows that this replica lives, and settles its share. @throws PublicError CATALOG_UNAVAILABLE */
   async heartbeat(appliedSeq: number): Promise<void> {
-    this.#part = this.#partAmong(await this.#beat(appliedSeq))
+    const others = await this.#beat(appliedSeq)
+    if (others.some(({ isAhead }) => isAhead)) await this.#putBack()
+    this.#part = this.#partAmong(others)
     const kept = lesser(this.#part, this.#granted)
     if (!isSame(kept, this.#granted)) await this.#shrink(kept, appliedSeq)
     // That we get no more of them now is no reason not to follow the changes.
@@ -186,6 +192,12 @@ export class ReplicaList {
     this.#said = held
     this.#beatAt = this.#clock.monotonic()
     return others
+  }
+
+  /** Those who live say so again within a second; those who do not would be waited for until the clock has caught up. */
+  async #putBack(): Promise<void> {
+    const update = this.#options.store.db.update(replicas).set({ heartbeatAt: sql`now()` })
+    await catalogErrors(update.where(IS_AHEAD))
   }
 
   /** While we could not be heard of the others could not either: for a while those still count who did before. */
@@ -256,7 +268,10 @@ export class ReplicaList {
   }
 }
 
-const otherColumns = { id: replicas.id, max: replicas.connectionShare, maxPerServer: replicas.serverShare }
+const otherColumns = {
+  ...{ id: replicas.id, max: replicas.connectionShare, maxPerServer: replicas.serverShare },
+  isAhead: IS_AHEAD,
+}
 
 function columnsOf({ max, maxPerServer }: Connections) {
   return { connectionShare: max, serverShare: maxPerServer }

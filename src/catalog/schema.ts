@@ -62,6 +62,7 @@ export const tenants = pgTable(
  * At most one current and one candidate database a tenant. `sealed_connection_string` is bound to this row's id and
  * `row_version`; everything else that the string said, except the password, stands beside it in clear.
  * `claimed_until` is a lease on work (validation, health check): whoever dies with it loses it by the clock.
+ * `claimed_by` is new with each claim.
  */
 export const tenantDatabases = pgTable(
   'tenant_databases',

@@ -76,13 +76,16 @@ export async function catalogErrors<T>(work: PromiseLike<T>): Promise<T> {
 
 // Connection lost, no right or place to log in, out of resources, shut down or cancelled, system error.
 const OUTAGE_CLASSES = new Set(['08', '28', '3D', '53', '57', '58'])
+// No place to write any more, as after a failover; given up by the server because we rested for too long; one of two that
+// stood in each other's way, where nothing is wrong with either.
+const OUTAGES = new Set(['25006', '25P03', '40001', '40P01'])
 const ERRNO = /^E[A-Z]+$/
 
 function isOutage(error: unknown): boolean {
   if (error instanceof PublicError) return false
   if (error instanceof UnsentError) return true
   const said = databaseError(error)?.code
-  if (said !== undefined) return OUTAGE_CLASSES.has(said.slice(0, 2))
+  if (said !== undefined) return OUTAGE_CLASSES.has(said.slice(0, 2)) || OUTAGES.has(said)
   // What the driver itself says (terminated, timed out, not queryable) has no code. It is an outage too, unless
   // the driver could not make sense of our arguments.
   if (error instanceof DrizzleQueryError)

@@ -12,6 +12,11 @@ export interface CheckOptions {
   readonly migrations: readonly Migration[]
   /** False: an outdated schema is a failure, not something to mend. */
   readonly applyMigrations: boolean
+  /**
+   * The schema with which the database was found valid. At that it may stay, though migrations have been added since: it
+   * served with it, and nobody but a validation brings it further.
+   */
+  readonly validSchemaVersion?: string | null
   readonly lockTimeoutMs: number
   /** Databases that can never be a tenant's own: the catalog and the shared one. */
   readonly forbidden: readonly PhysicalIdentity[]
@@ -40,9 +45,9 @@ export async function checkDatabase(client: pg.ClientBase, options: CheckOptions
   const identity = await readIdentity(client)
   if (options.forbidden.some((other) => isSame(identity, other))) throw new CheckFailure('HOST_NOT_ALLOWED')
   await checkResidence(client, options.tenantId)
-  const schemaVersion = await checkSchema(client, options)
+  const { schemaVersion, isOlder } = await checkSchema(client, options)
   await checkIsolation(client)
-  await checkRights(client)
+  await checkRights(client, isOlder)
   const residence = await checkResidence(client, options.tenantId)
   return { identity, serverVersion, schemaVersion, residence }
 }
@@ -89,17 +94,22 @@ export async function checkResidence(
   return own === undefined ? null : { epoch: Number(own.epoch), state: own.state }
 }
 
-async function checkSchema(client: pg.ClientBase, options: CheckOptions): Promise<string> {
+async function checkSchema(
+  client: pg.ClientBase,
+  options: CheckOptions,
+): Promise<{ schemaVersion: string; isOlder: boolean }> {
   if (options.applyMigrations) {
     const { version } = await applyMigrations(client, options.migrations, {
       lockTimeoutMs: options.lockTimeoutMs,
     })
-    return version
+    return { schemaVersion: version, isOlder: false }
   }
-  const state = await schemaState(client, options.migrations)
-  if (driftOf(state) !== null) throw new CheckFailure('SCHEMA_DRIFTED')
-  if (state.pending.length > 0 || state.version === null) throw new CheckFailure('SCHEMA_OUT_OF_DATE')
-  return state.version
+  const { version, pending, ...state } = await schemaState(client, options.migrations)
+  if (driftOf({ version, pending, ...state }) !== null) throw new CheckFailure('SCHEMA_DRIFTED')
+  const isOlder = pending.length > 0
+  if (version === null || (isOlder && version !== options.validSchemaVersion))
+    throw new CheckFailure('SCHEMA_OUT_OF_DATE')
+  return { schemaVersion: version, isOlder }
 }
 
 async function checkIsolation(client: pg.ClientBase): Promise<void> {
@@ -108,12 +118,14 @@ async function checkIsolation(client: pg.ClientBase): Promise<void> {
     throw new CheckFailure('SCHEMA_DRIFTED', new Error(JSON.stringify(violations.slice(0, 5))))
 }
 
-async function checkRights(client: pg.ClientBase): Promise<void> {
+/** An older schema has no more than some of the tables. */
+async function checkRights(client: pg.ClientBase, isOlder: boolean): Promise<void> {
   const tables = [...TENANT_TABLES, 'residence'].map((name) => `public.${name}`)
   const { rows } = await client.query<{ missing: boolean }>(
     `SELECT pg_catalog.bool_or(NOT pg_catalog.has_table_privilege(t, r)) AS missing
-       FROM pg_catalog.unnest($1::text[]) AS t, pg_catalog.unnest('{SELECT,INSERT,UPDATE,DELETE}'::text[]) AS r`,
-    [tables],
+       FROM pg_catalog.unnest($1::text[]) AS t, pg_catalog.unnest('{SELECT,INSERT,UPDATE,DELETE}'::text[]) AS r
+      WHERE NOT $2 OR pg_catalog.to_regclass(t) IS NOT NULL`,
+    [tables, isOlder],
   )
   if (rows[0]?.missing !== false) throw new CheckFailure('PERMISSION_MISSING')
 }

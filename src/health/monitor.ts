@@ -14,7 +14,6 @@ export interface MonitorOptions {
   readonly registry: DatabaseRegistry
   readonly addresses: AddressBook
   readonly budget: ConnectionBudget
-  readonly replicaId: string
   readonly migrations: readonly Migration[]
   readonly forbidden: readonly PhysicalIdentity[]
   readonly log: { warn(fields: object, message: string): void }
@@ -29,6 +28,8 @@ const PING_TIMEOUT_MS = 3_000
 const ADMISSION_TIMEOUT_MS = 1_000
 const CONCURRENCY = 8
 const LEASE_MS = 15_000
+/** Gateways that start together begin their first rounds together, and one moment of a database is not to count for each. */
+const FIRST_AGE_MS = 2_000
 
 /** A server's databases all are, if one of them is: it refuses, is silent, or its name is not found. */
 class ServerOutOfReach extends CheckFailure {
@@ -64,33 +65,37 @@ export class HealthMonitor {
     this.#options = options
   }
 
-  /** Runs one round; a round that is still under way is not begun a second time. */
-  sweep(): Promise<void> {
-    this.#sweeping ??= this.#sweep().finally(() => {
+  /** Runs one round; a round that is still under way is not begun a second time. `signal` ends it early. */
+  sweep(signal?: AbortSignal): Promise<void> {
+    this.#sweeping ??= this.#sweep(signal).finally(() => {
       this.#sweeping = null
     })
     return this.#sweeping
   }
 
-  async #sweep(): Promise<void> {
-    const begunAt = performance.now()
-    const minAgeMs = this.#minAge(begunAt)
-    const { registry, replicaId } = this.#options
+  async #sweep(signal?: AbortSignal): Promise<void> {
+    const minAgeMs = this.#minAge(performance.now())
+    const { registry } = this.#options
     const round: Round = new Map()
+    const asked = new Set<string>()
+    let before: Date | null = null
     for (;;) {
+      const entries = await registry.claimDueHealthChecks({ minAgeMs, before }, CONCURRENCY, LEASE_MS)
       // However long it lasts, and also where there was none before: what was asked in a round is not due again in it.
-      const ageMs = Math.max(minAgeMs, Math.ceil(performance.now() - begunAt))
-      const entries = await registry.claimDueHealthChecks(replicaId, ageMs, CONCURRENCY, LEASE_MS)
+      before ??= claimedAt(entries)
       await Promise.all(entries.map((entry) => this.#check(entry, round)))
-      if (entries.length < CONCURRENCY) return
+      // Those for whom there was no connection come back when their claims have lapsed; they are the next round's.
+      const isOver = entries.every(({ id }) => asked.has(id))
+      if (isOver || entries.length < CONCURRENCY || signal?.aborted === true) return
+      for (const { id } of entries) asked.add(id)
     }
   }
 
   /** Half a round: whoever was asked in this round, by us or another replica, is not asked twice. Milliseconds. */
   #minAge(now: number): number {
-    const round = this.#lastSweepAt === null ? 0 : now - this.#lastSweepAt
+    const ageMs = this.#lastSweepAt === null ? FIRST_AGE_MS : Math.floor((now - this.#lastSweepAt) / 2)
     this.#lastSweepAt = now
-    return Math.floor(round / 2)
+    return ageMs
   }
 
   async #check(entry: DatabaseEntry, round: Round): Promise<void> {
@@ -167,6 +172,7 @@ export class HealthMonitor {
           tenantId,
           migrations,
           applyMigrations: false,
+          validSchemaVersion: entry.schemaVersion,
           lockTimeoutMs: PING_TIMEOUT_MS,
           forbidden,
         }
@@ -183,6 +189,12 @@ export class HealthMonitor {
       throw wasHeard ? failure : blameServer(failure, connectTimeoutMs)
     }
   }
+}
+
+/** By the catalog's clock, which also writes down when each was checked. */
+function claimedAt([entry]: readonly DatabaseEntry[]): Date | null {
+  const until = entry?.claimedUntil ?? null
+  return until === null ? null : new Date(until.getTime() - LEASE_MS)
 }
 
 function connectTimeoutOf(entry: DatabaseEntry): number {

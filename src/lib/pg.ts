@@ -32,6 +32,8 @@ export interface ConnectionLimits {
   readonly connectTimeoutMs: number
   /** 0 means none. Set on the server, so that it holds also when our side has gone. */
   readonly statementTimeoutMs: number
+  /** How long a transaction may rest between two statements before the server ends it. Absent: a minute. */
+  readonly idleInTransactionMs?: number
   /** A server that says more than this before it is ready for the next statement is cut off. Absent: no bound. */
   readonly maxAnswerBytes?: number
   /**
@@ -56,6 +58,7 @@ interface Wire extends NodeJS.EventEmitter {
 type AuthHandler = (this: pg.Client, message: unknown) => void
 const clearTextHandler = '_handleAuthCleartextPassword'
 const GOODBYE_TIMEOUT_MS = 2_000
+const IDLE_IN_TRANSACTION_MS = 60_000
 /**
  * Startup options win over ALTER DATABASE … SET, by which an owner could shadow pg_catalog (pg_temp is last for the same
  * reason), make writers miss a fence (another isolation level), or change how values are written.
@@ -194,7 +197,7 @@ export function clientConfig(address: ServerAddress, limits: ConnectionLimits): 
     client_encoding: 'UTF8',
     options: limits.plansOnce === true ? STARTUP_OPTIONS + PLAN_ONCE : STARTUP_OPTIONS,
     ...timeouts(limits.statementTimeoutMs),
-    idle_in_transaction_session_timeout: 60_000,
+    idle_in_transaction_session_timeout: limits.idleInTransactionMs ?? IDLE_IN_TRANSACTION_MS,
     connectionTimeoutMillis: limits.connectTimeoutMs,
     keepAlive: true,
     ...(limits.maxAnswerBytes === undefined ? {} : { maxAnswerBytes: limits.maxAnswerBytes }),

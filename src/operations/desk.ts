@@ -91,9 +91,15 @@ async function patch_(
   const { tenant, seq } = await patchTenant(deps.store, tenantId, patch, actor)
   deps.onChanged(tenantId)
   const routing = patch.status !== undefined || patch.parentId !== undefined
-  // Nothing changed is effective everywhere already; sequence 0 is confirmed by every live replica.
-  const effective = routing ? await deps.follower.confirmations(seq ?? 0, CONFIRMATION_TIMEOUT_MS) : null
+  const effective = routing ? await effectiveSince(deps, tenantId, seq) : null
   return { ...(await record(deps, tenant.id)), effective }
+}
+
+/** Where nothing has changed it may have a moment ago, and whoever repeats a change asks whether that one is in force. */
+async function effectiveSince(deps: DeskDeps, tenantId: string, seq: number | null): Promise<Effective> {
+  return seq === null
+    ? effectiveOf(deps, tenantId, CONFIRMATION_TIMEOUT_MS)
+    : deps.follower.confirmations(seq, CONFIRMATION_TIMEOUT_MS)
 }
 
 async function listChildren(deps: DeskDeps, tenantId: string) {

@@ -42,9 +42,8 @@ export async function removeDatabase(
     // Validated meanwhile, an entry is the tenant's home, and not one to take out.
     const now = await lockTenant(tx, tenantId)
     if (now?.epoch !== tenant.epoch || now.placement !== tenant.placement) throw fail('CONFLICT')
-    for (const entry of [current, candidate]) {
-      if (entry !== null) await deps.registry.remove(tx, entry.id, actor)
-    }
+    const ids = [current, candidate].flatMap((entry) => (entry === null ? [] : [entry.id]))
+    await deps.registry.remove(tx, ids, actor)
   })
 }
 

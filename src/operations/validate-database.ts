@@ -52,8 +52,8 @@ export async function validateDatabase(deps: ValidationDeps, entry: DatabaseEntr
     deps.onOutcome('ok')
     deps.log.info({ tenantId: entry.tenantId, databaseId: entry.id }, 'database validated')
   } catch (error) {
-    if (error instanceof NoAdmissionError) {
-      // Whoever has a connection to spare, be it we a little later, is not to wait for the claim to lapse.
+    if (error instanceof NoAdmissionError || isInProgress(error)) {
+      // Whoever has a connection to spare, or comes when the other is done, is not to wait for the claim to lapse.
       await deps.registry.releaseClaim(entry)
       throw error
     }
@@ -63,6 +63,11 @@ export async function validateDatabase(deps: ValidationDeps, entry: DatabaseEntr
       await reopenHome(deps, entry.tenantId)
     }
   }
+}
+
+/** Another validation is at work there, maybe one that an operator has overtaken by asking for this one. */
+function isInProgress(error: unknown): boolean {
+  return error instanceof PublicError && error.code === 'MOVE_IN_PROGRESS'
 }
 
 async function recordFailure(deps: ValidationDeps, entry: DatabaseEntry, error: unknown): Promise<void> {

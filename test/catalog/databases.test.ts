@@ -1,5 +1,6 @@
 import { eq, sql } from 'drizzle-orm'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { recordAudit } from '../../src/catalog/audit.ts'
 import type { DatabaseEntry } from '../../src/catalog/database-entry.ts'
 import { describeDatabase, type ValidationOutcome } from '../../src/catalog/databases.ts'
 import { loadRoute } from '../../src/catalog/directory.ts'
@@ -8,8 +9,9 @@ import { auditLog, catalogChanges, tenantDatabases, tenants } from '../../src/ca
 import { findTenant } from '../../src/catalog/tenants.ts'
 import { newId } from '../../src/lib/ids.ts'
 import { Secret } from '../../src/lib/secret.ts'
+import { type RemoveDatabaseDeps, removeDatabase } from '../../src/operations/remove-database.ts'
 import { dropAll } from '../support/database.ts'
-import { health, openCatalog, operator, registration, type TestCatalog } from './catalog.ts'
+import { addressOf, health, openCatalog, operator, registration, type TestCatalog } from './catalog.ts'
 
 const VALID = {
   ok: true,
@@ -44,11 +46,8 @@ const current = async (tenantId: string) => {
   return entry
 }
 /** Claims exactly this entry, whatever else is due. */
-async function claim(id: string, replicaId = newId()): Promise<DatabaseEntry> {
-  await catalog.store.db
-    .update(tenantDatabases)
-    .set({ claimedBy: replicaId })
-    .where(eq(tenantDatabases.id, id))
+async function claim(id: string): Promise<DatabaseEntry> {
+  await catalog.store.db.update(tenantDatabases).set({ claimedBy: newId() }).where(eq(tenantDatabases.id, id))
   const [row] = await catalog.store.db.select().from(tenantDatabases).where(eq(tenantDatabases.id, id))
   if (row === undefined) throw new Error('no entry')
   return row
@@ -196,16 +195,16 @@ describe('claims', () => {
     const mine = await openCatalog()
     for (let n = 0; n < 12; n++) await mine.register((await mine.addTenant(`claim-${n}`)).id)
     const claims = await Promise.all(
-      Array.from({ length: 5 }, () => mine.registry.claimDueValidations(newId(), 3, LEASE_MS)),
+      Array.from({ length: 5 }, () => mine.registry.claimDueValidations(3, LEASE_MS)),
     )
     const ids = claims.flat().map(({ id }) => id)
     expect(new Set(ids).size).toBe(ids.length)
     expect(Math.max(...claims.map((entries) => entries.length))).toBeLessThanOrEqual(3)
-    const rest = await mine.registry.claimDueValidations(newId(), 100, LEASE_MS)
+    const rest = await mine.registry.claimDueValidations(100, LEASE_MS)
     expect(rest.length + ids.length).toBe(12)
-    expect(await mine.registry.claimDueValidations(newId(), 100, LEASE_MS)).toEqual([])
+    expect(await mine.registry.claimDueValidations(100, LEASE_MS)).toEqual([])
     await mine.store.db.update(tenantDatabases).set({ claimedUntil: sql`now() - interval '1 second'` })
-    const [again] = await mine.registry.claimDueValidations(newId(), 1, LEASE_MS)
+    const [again] = await mine.registry.claimDueValidations(1, LEASE_MS)
     const old = claims.flat().find(({ id }) => id === again?.id)
     if (again && old) {
       expect(await mine.registry.finishValidation(old, VALID)).toBeNull()
@@ -221,7 +220,7 @@ describe('claims', () => {
     const entries = [await mine.register(busy.id), await mine.register(free.id)]
     await mine.store.transaction(async (tx) => {
       await tx.execute(sql`select 1 from tenant_databases where tenant_id = ${busy.id} for update`)
-      const claimed = await mine.registry.claimDueValidations(newId(), 10, LEASE_MS)
+      const claimed = await mine.registry.claimDueValidations(10, LEASE_MS)
       expect(claimed.map(({ id }) => id)).toEqual([entries[1]?.id])
     })
     await mine.close()
@@ -231,16 +230,20 @@ describe('claims', () => {
     const mine = await openCatalog()
     const pending = await mine.register((await mine.addTenant('pending')).id)
     const entry = await mine.register((await mine.addTenant('valid')).id)
-    const claimed = await mine.registry.claimDueValidations(newId(), 10, LEASE_MS)
+    const claimed = await mine.registry.claimDueValidations(10, LEASE_MS)
     const valid = claimed.find(({ id }) => id === entry.id)
     if (valid) await mine.registry.finishValidation(valid, VALID)
-    expect(await mine.registry.claimDueHealthChecks(newId(), 60_000, 10, LEASE_MS)).toEqual([])
+    expect(
+      await mine.registry.claimDueHealthChecks({ minAgeMs: 60_000, before: null }, 10, LEASE_MS),
+    ).toEqual([])
     await mine.store.db
       .update(tenantDatabases)
       .set({ lastCheckedAt: sql`now() - interval '61 seconds'`, claimedUntil: null })
-    const due = await mine.registry.claimDueHealthChecks(newId(), 60_000, 10, LEASE_MS)
+    const due = await mine.registry.claimDueHealthChecks({ minAgeMs: 60_000, before: null }, 10, LEASE_MS)
     expect(due.map(({ id }) => id)).toEqual([entry.id])
-    expect(await mine.registry.claimDueHealthChecks(newId(), 60_000, 10, LEASE_MS)).toEqual([])
+    expect(
+      await mine.registry.claimDueHealthChecks({ minAgeMs: 60_000, before: null }, 10, LEASE_MS),
+    ).toEqual([])
     expect(await mine.registry.countByStatus()).toEqual({
       pending_validation: 1,
       active: 1,
@@ -252,7 +255,61 @@ describe('claims', () => {
   })
 })
 
+describe('after the clock of the catalog was set back', () => {
+  const DAY = sql`interval '1 day'`
+
+  it('work is due, though all that is written of when it was done and is due lies in the future', async () => {
+    const mine = await openCatalog()
+    const [valid, asked] = await Promise.all(
+      ['valid', 'asked'].map(async (code) => mine.register((await mine.addTenant(code)).id)),
+    )
+    const [claimed] = (await mine.registry.claimDueValidations(10, LEASE_MS)).filter(
+      ({ id }) => id === valid?.id,
+    )
+    if (claimed) await mine.registry.finishValidation(claimed, VALID)
+    const { lastCheckedAt, claimedUntil, nextAttemptAt } = tenantDatabases
+    await mine.store.db.update(tenantDatabases).set({
+      lastCheckedAt: sql`${lastCheckedAt} + ${DAY}`,
+      claimedUntil: sql`${claimedUntil} + ${DAY}`,
+      nextAttemptAt: sql`${nextAttemptAt} + ${DAY}`,
+    })
+    const checks = await mine.registry.claimDueHealthChecks({ minAgeMs: 60_000, before: null }, 10, LEASE_MS)
+    expect(checks.map(({ id }) => id)).toEqual([valid?.id])
+    const validations = await mine.registry.claimDueValidations(10, LEASE_MS)
+    expect(validations.map(({ id }) => id)).toEqual([asked?.id])
+    await mine.close()
+  })
+})
+
 describe('a validation', () => {
+  it('that began before it was asked for again has no say, though one process makes both', async () => {
+    const mine = await openCatalog()
+    const { id, tenantId } = await mine.register((await mine.addTenant('asked-again')).id)
+    const [early] = await mine.registry.claimDueValidations(1, LEASE_MS)
+    await mine.store.transaction((tx) => mine.registry.requestValidation(tx, id, operator))
+    const [late] = await mine.registry.claimDueValidations(1, LEASE_MS)
+    if (early === undefined || late === undefined) throw new Error('nothing was due')
+    expect(await mine.registry.finishValidation(early, { ok: false, code: 'DNS_FAILED' })).toBeNull()
+    expect(await mine.registry.finishValidation(late, VALID)).toBe('active')
+    expect(await mine.registry.current(tenantId)).toMatchObject({ status: 'active' })
+    await mine.close()
+  })
+
+  it('that is given back untouched goes to the end of the line', async () => {
+    const mine = await openCatalog()
+    const first = await mine.register((await mine.addTenant('first')).id)
+    const second = await mine.register((await mine.addTenant('second')).id)
+    const ids: string[] = []
+    for (let turn = 0; turn < 3; turn += 1) {
+      const [claimed] = await mine.registry.claimDueValidations(1, LEASE_MS)
+      if (claimed === undefined) break
+      ids.push(claimed.id)
+      await mine.registry.releaseClaim(claimed)
+    }
+    expect(ids).toEqual([first.id, second.id, first.id])
+    await mine.close()
+  })
+
   it('that fails says why in our words and is tried again after a while', async () => {
     const { id: tenantId } = await newTenant()
     const { id } = await catalog.register(tenantId)
@@ -412,7 +469,7 @@ describe('a home', () => {
   it('is where the tenant lives from then on, at the new epoch', async () => {
     const tenant = await newTenant()
     const entry = await catalog.register(tenant.id)
-    const claimed = await claim(entry.id, newId())
+    const claimed = await claim(entry.id)
     expect(await homeOf(claimed)).toBe(true)
     expect(await tenantOf(tenant.id)).toMatchObject({ placement: 'dedicated', epoch: 2 })
     expect(await finish(entry.id, VALID)).toBe('active')
@@ -491,9 +548,37 @@ describe('a home', () => {
 
   it('an entry that is none can be removed, with its record', async () => {
     const { id, tenantId } = await catalog.register((await newTenant()).id)
-    const remove = () => catalog.store.transaction((tx) => catalog.registry.remove(tx, id, health))
-    expect([await remove(), await remove()]).toEqual([true, false])
+    const remove = () => catalog.store.transaction((tx) => catalog.registry.remove(tx, [id], health))
+    expect([await remove(), await remove()]).toEqual([1, 0])
     expect((await actionsOf(tenantId)).at(-1)).toBe('tenant.database.delete')
+  })
+
+  it('entries are removed together while somebody ends the work on one of them', async () => {
+    const { tenantId } = await activeEntry()
+    const { id } = await catalog.register(tenantId)
+    const { store, registry } = catalog
+    const unused = null as unknown as RemoveDatabaseDeps['addresses'] & RemoveDatabaseDeps['budget']
+    const deps = {
+      store,
+      registry,
+      addresses: unused,
+      budget: unused,
+      shared: addressOf('postgresql://u:p@h/d'),
+    }
+    // As the end of a health check or a validation does: the row first, and then the record of it.
+    const removal = await store.transaction(async (tx) => {
+      await tx.execute(sql`select from tenant_databases where id = ${id} for update`)
+      const removing = removeDatabase(deps, tenantId, operator).catch((error: unknown) => error)
+      const waits = sql`select from pg_locks where not granted and pid <> pg_backend_pid()`
+      await expect.poll(async () => (await store.db.execute(waits)).rowCount, { timeout: 10_000 }).not.toBe(0)
+      await recordAudit(tx, { actor: health, action: 'tenant.database.status', tenantId })
+      return { removing }
+    })
+    expect(await removal.removing).toBeUndefined()
+    expect((await actionsOf(tenantId)).slice(-2)).toEqual([
+      'tenant.database.delete',
+      'tenant.database.delete',
+    ])
   })
 })
 

@@ -1,14 +1,16 @@
-import { afterAll, expect, it } from 'vitest'
+import { sql } from 'drizzle-orm'
+import { afterAll, describe, expect, it } from 'vitest'
 import type { DatabaseEntry } from '../../src/catalog/database-entry.ts'
 import { DatabaseRegistry } from '../../src/catalog/databases.ts'
 import { tenantDatabases } from '../../src/catalog/schema.ts'
 import { fail } from '../../src/errors.ts'
 import { HealthMonitor } from '../../src/health/monitor.ts'
 import { readIdentity } from '../../src/lib/database-identity.ts'
-import { newId } from '../../src/lib/ids.ts'
+import { applyMigrations } from '../../src/migrations/apply.ts'
+import { migrationsFolder, readMigrations } from '../../src/migrations/files.ts'
 import type { AddressBook } from '../../src/pools/addresses.ts'
 import { ConnectionBudget } from '../../src/pools/budget.ts'
-import { dropAll } from '../support/database.ts'
+import { createDatabase, createRole, dropAll, urlFor } from '../support/database.ts'
 import { startFakeServer } from '../support/fake-server.ts'
 import { addressOf, createTenantDatabase, moveIn, withClient } from '../support/tenant-database.ts'
 
@@ -38,7 +40,6 @@ it('a catalog that takes no note of a round is not taken for a database that doe
     registry: registry as unknown as DatabaseRegistry,
     addresses: { addressOf: () => addressOf(home.url) } as unknown as AddressBook,
     budget: new ConnectionBudget({ max: 2, maxPerServer: 2, victims: () => [] }),
-    replicaId: 'r',
     migrations: [],
     forbidden: [],
     log: { warn: (_fields, message) => lines.push(message) },
@@ -54,39 +55,124 @@ it('a catalog that takes no note of a round is not taken for a database that doe
   })
 })
 
-it('a round ends, also the first: whoever was asked in it is not asked again', async () => {
+/** Validated databases, not looked at since for a while, of a server that refuses; and a gateway's rounds over them. */
+async function refusedDatabases(count: number) {
   const catalog = await openCatalog()
   await catalog.vault.init()
-  const DATABASES = 9
-  for (let n = 0; n < DATABASES; n += 1) await catalog.register((await catalog.addTenant(`t-${n}`)).id)
+  for (let n = 0; n < count; n += 1) await catalog.register((await catalog.addTenant(`t-${n}`)).id)
   const found = { serverVersion: '18.4', schemaVersion: '1', systemIdentifier: '7', databaseOid: 5 }
-  for (const entry of await catalog.registry.claimDueValidations(newId(), DATABASES, 60_000)) {
+  for (const entry of await catalog.registry.claimDueValidations(count, 60_000)) {
     await catalog.registry.finishValidation(entry, { ok: true, ...found, residence: 'became-home' })
   }
+  const lastCheckedAt = sql`now() - interval '1 minute'`
+  await catalog.store.db.update(tenantDatabases).set({ lastCheckedAt })
   const nobody = await startFakeServer('hang')
   await nobody.close()
+  const url = nobody.urlFor('u', 'p', 'd')
+  const monitorWith = (registry: Partial<DatabaseRegistry>) =>
+    new HealthMonitor({
+      registry: registry as DatabaseRegistry,
+      addresses: { addressOf: () => addressOf(url) } as unknown as AddressBook,
+      budget: new ConnectionBudget({ max: 8, maxPerServer: 8, victims: () => [] }),
+      ...{ migrations: [], forbidden: [], log: { warn: () => undefined } },
+      ...{ onTransition: () => undefined, onAnswer: () => undefined, onMismatch: () => undefined },
+    })
+  const failures = async () => {
+    const { consecutiveFailures } = tenantDatabases
+    const rows = await catalog.store.db.select({ failures: consecutiveFailures }).from(tenantDatabases)
+    return rows.map((row) => row.failures)
+  }
+  return { catalog, monitorWith, failures }
+}
+
+it('a round ends, also the first: whoever was asked in it is not asked again', async () => {
+  const DATABASES = 9
+  const { catalog, monitorWith, failures } = await refusedDatabases(DATABASES)
   const { claimDueHealthChecks, recordHealth } = DatabaseRegistry.prototype
   let claims = 0
-  const registry = {
+  const monitor = monitorWith({
     claimDueHealthChecks: async (...request: Parameters<typeof claimDueHealthChecks>) => {
       claims += 1
       return claims > 10 ? [] : claimDueHealthChecks.apply(catalog.registry, request)
     },
     recordHealth: (...told: Parameters<typeof recordHealth>) => recordHealth.apply(catalog.registry, told),
+  })
+  await monitor.sweep()
+  expect(await failures()).toEqual(Array(DATABASES).fill(1))
+  expect(claims).toBe(2)
+  await catalog.close()
+})
+
+it('gateways that are started together take a database to have failed once, however many they are', async () => {
+  const { catalog, monitorWith, failures } = await refusedDatabases(1)
+  for (let started = 0; started < 3; started += 1) await monitorWith(catalog.registry).sweep()
+  expect(await failures()).toEqual([1])
+  await catalog.close()
+})
+
+it('a round ends that has no connections for more databases than it can pass over while a claim lasts', async () => {
+  const due = Array.from({ length: 24 }, (_, n) => ({ id: `d-${n}`, status: 'active' }))
+  let claims = 0
+  const registry = {
+    // Nobody is asked, so all are due again as soon as their claims have lapsed.
+    claimDueHealthChecks: async (_age: unknown, limit: number) => {
+      if (claims > 10) return []
+      claims += 1
+      return Array.from({ length: limit }, () => due.push(due.shift() as never) && due.at(-1))
+    },
   }
-  const url = nobody.urlFor('u', 'p', 'd')
   const monitor = new HealthMonitor({
     registry: registry as unknown as DatabaseRegistry,
-    addresses: { addressOf: () => addressOf(url) } as unknown as AddressBook,
-    budget: new ConnectionBudget({ max: 8, maxPerServer: 8, victims: () => [] }),
-    ...{ replicaId: newId(), migrations: [], forbidden: [], log: { warn: () => undefined } },
+    addresses: { addressOf: () => addressOf('postgresql://u:p@127.0.0.1:1/none') } as unknown as AddressBook,
+    budget: { enqueue: () => undefined, forget: () => undefined } as unknown as ConnectionBudget,
+    ...{ migrations: [], forbidden: [], log: { warn: () => undefined } },
     ...{ onTransition: () => undefined, onAnswer: () => undefined, onMismatch: () => undefined },
   })
   await monitor.sweep()
-  const failures = await catalog.store.db
-    .select({ failures: tenantDatabases.consecutiveFailures })
-    .from(tenantDatabases)
-  await catalog.close()
-  expect(failures.map((row) => row.failures)).toEqual(Array(DATABASES).fill(1))
-  expect(claims).toBe(2)
+  expect(claims).toBe(4)
+})
+
+describe('a database that was valid under an older release, and answers again', () => {
+  /** Migrated by a release that knew of fewer tables, with a tenant of its own. */
+  async function createOlderHome() {
+    const role = await createRole()
+    const url = urlFor({ role, database: await createDatabase({ owner: role.name }) })
+    const migrations = await readMigrations(migrationsFolder('tenant'))
+    const { version } = await withClient(url, (client) =>
+      applyMigrations(client, migrations.slice(0, 2), { lockTimeoutMs: 10_000 }),
+    )
+    return { url, migrations, version, tenantId: await moveIn(url) }
+  }
+
+  async function roundOver(schemaVersion: (version: string) => string | null) {
+    const { url, migrations, version, tenantId } = await createOlderHome()
+    const identity = await withClient(url, readIdentity)
+    const entry = {
+      ...{ id: 'd', tenantId, status: 'inactive', connectionTimeoutSeconds: 5, moveRequired: false },
+      ...{ ...identity, schemaVersion: schemaVersion(version) },
+    }
+    const results: unknown[] = []
+    const registry = {
+      claimDueHealthChecks: async () => [entry],
+      recordHealth: async (_claimed: DatabaseEntry, result: unknown) => void results.push(result),
+      reactivate: async () => void results.push('reactivated'),
+    }
+    const monitor = new HealthMonitor({
+      registry: registry as unknown as DatabaseRegistry,
+      addresses: { addressOf: () => addressOf(url) } as unknown as AddressBook,
+      budget: new ConnectionBudget({ max: 2, maxPerServer: 2, victims: () => [] }),
+      ...{ migrations, forbidden: [], log: { warn: () => undefined } },
+      ...{ onTransition: () => undefined, onAnswer: () => undefined, onMismatch: () => undefined },
+    })
+    await monitor.sweep()
+    return results
+  }
+
+  it('serves again as it did before, without what that release did not know', async () => {
+    expect(await roundOver((version) => version)).toEqual(['reactivated'])
+  })
+
+  it('stays out of service where its schema is not the one that was valid', async () => {
+    expect(await roundOver(() => '0000_tenant')).toEqual([{ code: 'SCHEMA_OUT_OF_DATE' }])
+  })
 })

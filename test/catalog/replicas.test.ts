@@ -154,6 +154,19 @@ describe('the replicas together', () => {
     await fc.assert(play, { numRuns: 40 })
   })
 
+  it('do not wait for one that died before the clock of the catalog was set back, longer than for others', async () => {
+    const [one, dead] = [new Process(catalog.store), new Process(catalog.store)]
+    await dead.list.join(0)
+    await dead.wasHeard(-3_600)
+    await one.list.join(0)
+    expect((await one.list.count(0)).replicas).toBe(2)
+    const ahead = () => catalog.store.db.$count(replicas, sql`${replicas.heartbeatAt} > now()`)
+    expect(await ahead()).toBe(0)
+    await dead.wasHeard(4)
+    await one.list.heartbeat(0)
+    expect(one.granted).toEqual({ max: TOTAL, maxPerServer: AT_A_SERVER })
+  })
+
   it('wait, after the catalog was away, for those who have not been heard of since', async () => {
     const [one, two] = [new Process(catalog.store), new Process(catalog.store)]
     for (const process of [one, two, one, two]) await process.list.heartbeat(0)

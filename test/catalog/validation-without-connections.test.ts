@@ -1,12 +1,13 @@
 import { afterAll, beforeAll, expect, it } from 'vitest'
+import type { DatabaseEntry } from '../../src/catalog/database-entry.ts'
+import { migrationsFolder, readMigrations } from '../../src/migrations/files.ts'
+import { lockResidence } from '../../src/operations/relocate.ts'
 import { type ValidationDeps, validateDatabase } from '../../src/operations/validate-database.ts'
 import { NoAdmissionError } from '../../src/pools/admin-connection.ts'
 import { ConnectionBudget } from '../../src/pools/budget.ts'
 import { dropAll } from '../support/database.ts'
-import { addressOf } from '../support/tenant-database.ts'
+import { addressOf, createTenantDatabase, moveIn, withClient } from '../support/tenant-database.ts'
 import { openCatalog, type TestCatalog } from './catalog.ts'
-
-const REPLICA = '00000000-0000-7000-8000-00000000000a'
 
 let catalog: TestCatalog
 beforeAll(async () => {
@@ -32,7 +33,7 @@ it('a gateway that has no connection to spare says nothing of the database, and 
     log: { info: () => undefined, warn: () => undefined },
     onOutcome: (outcome) => outcomes.push(outcome),
   }
-  const [claimed] = await registry.claimDueValidations(REPLICA, 1, 60_000)
+  const [claimed] = await registry.claimDueValidations(1, 60_000)
   if (claimed === undefined) throw new Error('nothing was due')
   await expect(validateDatabase(deps, claimed)).rejects.toBeInstanceOf(NoAdmissionError)
   expect(outcomes).toEqual([])
@@ -40,5 +41,31 @@ it('a gateway that has no connection to spare says nothing of the database, and 
     ...{ status: 'pending_validation', lastErrorCode: null },
     ...{ claimedBy: null, validationRequested: true },
   })
-  expect(await registry.claimDueValidations(REPLICA, 1, 60_000)).toHaveLength(1)
+  expect(await registry.claimDueValidations(1, 60_000)).toHaveLength(1)
+})
+
+it('a database in which another validation is at work is validated as soon as that one is done, not when a claim has lapsed', async () => {
+  const home = await createTenantDatabase()
+  const { store } = catalog
+  const written: string[] = []
+  const address = addressOf(home.url)
+  const deps = {
+    store,
+    registry: {
+      finishValidation: async () => written.push('finished'),
+      releaseClaim: async () => void written.push('released'),
+    },
+    addresses: { addressOf: () => address, homeOf: () => address },
+    budget: new ConnectionBudget({ max: 4, maxPerServer: 4, victims: () => [] }),
+    ...{ shared: address, migrations: await readMigrations(migrationsFolder('tenant')), forbidden: [] },
+    ...{ timeoutMs: 8_000, log: { info: () => undefined, warn: () => undefined } },
+    onOutcome: (outcome: string) => written.push(outcome),
+  } as unknown as ValidationDeps
+  const tenantId = await moveIn(home.url)
+  const entry = { id: 'd', tenantId, connectionTimeoutSeconds: 5, applyMigrations: false } as DatabaseEntry
+  await withClient(home.url, async (other) => {
+    await lockResidence(other)
+    await expect(validateDatabase(deps, entry)).rejects.toMatchObject({ code: 'MOVE_IN_PROGRESS' })
+  })
+  expect(written).toEqual(['released'])
 })

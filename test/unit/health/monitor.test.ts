@@ -42,11 +42,11 @@ function entriesAt(ports: readonly number[], seconds: readonly number[] = []): D
 }
 
 /** One round over the entries; gives what was recorded of each, by id. */
-async function sweep(entries: readonly DatabaseEntry[]): Promise<Map<string, string>> {
+async function sweep(entries: readonly DatabaseEntry[], signal?: AbortSignal): Promise<Map<string, string>> {
   const recorded = new Map<string, string>()
   const due = [...entries]
   const registry = {
-    claimDueHealthChecks: async (_replica: string, _age: number, limit: number) => due.splice(0, limit),
+    claimDueHealthChecks: async (_age: number, limit: number) => due.splice(0, limit),
     recordHealth: async ({ id }: DatabaseEntry, result: 'ok' | { code: string }) => {
       recorded.set(id, result === 'ok' ? result : result.code)
       return 'active'
@@ -61,11 +61,11 @@ async function sweep(entries: readonly DatabaseEntry[]): Promise<Map<string, str
   const monitor = new HealthMonitor({
     ...({ registry, addresses } as unknown as Pick<MonitorOptions, 'registry' | 'addresses'>),
     budget: new ConnectionBudget({ max: 50, maxPerServer: 50, victims: () => [] }),
-    ...{ replicaId: 'r', migrations: [], forbidden: [], log: { warn: () => undefined } },
+    ...{ migrations: [], forbidden: [], log: { warn: () => undefined } },
     ...{ onTransition: () => undefined, onAnswer: () => undefined },
     onMismatch: () => undefined,
   })
-  await monitor.sweep()
+  await monitor.sweep(signal)
   return recorded
 }
 
@@ -94,5 +94,11 @@ describe('a health round', () => {
     const recorded = await sweep(entriesAt(Array(5).fill(port), [1, 1, 2, 2, 2]))
     expect([...recorded.values()]).toEqual(Array(5).fill('CONNECTION_TIMEOUT'))
     expect(accepted).toBe(2)
+  })
+
+  test('that is to end begins with no further databases: a gateway that stops does not wait for all of them', async () => {
+    const { port } = server.address() as AddressInfo
+    const recorded = await sweep(entriesAt(Array(20).fill(port)), AbortSignal.abort())
+    expect(recorded.size).toBe(8)
   })
 })
