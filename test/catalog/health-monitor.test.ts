@@ -1,3 +1,4 @@
+import { setTimeout as delay } from 'node:timers/promises'
 import { sql } from 'drizzle-orm'
 import { afterAll, describe, expect, it } from 'vitest'
 import type { DatabaseEntry } from '../../src/catalog/database-entry.ts'
@@ -64,8 +65,11 @@ async function refusedDatabases(count: number) {
   for (const entry of await catalog.registry.claimDueValidations(count, 60_000)) {
     await catalog.registry.finishValidation(entry, { ok: true, ...found, residence: 'became-home' })
   }
-  const lastCheckedAt = sql`now() - interval '1 minute'`
-  await catalog.store.db.update(tenantDatabases).set({ lastCheckedAt })
+  const forgetChecks = async () => {
+    const lastCheckedAt = sql`now() - interval '1 minute'`
+    await catalog.store.db.update(tenantDatabases).set({ lastCheckedAt })
+  }
+  await forgetChecks()
   const nobody = await startFakeServer('hang')
   await nobody.close()
   const url = nobody.urlFor('u', 'p', 'd')
@@ -82,17 +86,19 @@ async function refusedDatabases(count: number) {
     const rows = await catalog.store.db.select({ failures: consecutiveFailures }).from(tenantDatabases)
     return rows.map((row) => row.failures)
   }
-  return { catalog, monitorWith, failures }
+  return { catalog, monitorWith, failures, forgetChecks }
 }
 
-it('a round ends, also the first: whoever was asked in it is not asked again', async () => {
+it('a round ends, also the first, and one that takes long: whoever was asked in it is not asked again', async () => {
   const DATABASES = 9
-  const { catalog, monitorWith, failures } = await refusedDatabases(DATABASES)
+  const { catalog, monitorWith, failures, forgetChecks } = await refusedDatabases(DATABASES)
   const { claimDueHealthChecks, recordHealth } = DatabaseRegistry.prototype
   let claims = 0
+  let tookMs = 0
   const monitor = monitorWith({
     claimDueHealthChecks: async (...request: Parameters<typeof claimDueHealthChecks>) => {
       claims += 1
+      await delay(tookMs)
       return claims > 10 ? [] : claimDueHealthChecks.apply(catalog.registry, request)
     },
     recordHealth: (...told: Parameters<typeof recordHealth>) => recordHealth.apply(catalog.registry, told),
@@ -100,6 +106,11 @@ it('a round ends, also the first: whoever was asked in it is not asked again', a
   await monitor.sweep()
   expect(await failures()).toEqual(Array(DATABASES).fill(1))
   expect(claims).toBe(2)
+  // Longer than half the pause between two rounds, which is what they are apart where none is long.
+  tookMs = 400
+  await forgetChecks()
+  await monitor.sweep()
+  expect(await failures()).toEqual(Array(DATABASES).fill(2))
   await catalog.close()
 })
 
