@@ -1,5 +1,4 @@
-import { and, asc, eq, gt, inArray, lt, or, type SQL, sql } from 'drizzle-orm'
-import type { PgColumn } from 'drizzle-orm/pg-core'
+import { and, asc, eq, inArray, lt, or, type SQL, sql } from 'drizzle-orm'
 import { newId } from '../lib/ids.ts'
 import { recordAudit, systemActor } from './audit.ts'
 import { recordChange } from './changes.ts'
@@ -12,6 +11,7 @@ import {
   type Lifecycle,
   type LifecycleEvent,
 } from './database-entry.ts'
+import { fromNow, isTooFarAhead } from './moments.ts'
 import { type DatabaseStatus, tenantDatabases } from './schema.ts'
 import { type CatalogDb, type CatalogTx, catalogErrors } from './store.ts'
 
@@ -39,24 +39,15 @@ export interface Outcome {
   >
 }
 
-/** The database's clock, `ms` from now. */
-export function fromNow(ms: number): SQL<Date> {
-  return sql<Date>`now() + ${ms} * interval '1 millisecond'`
-}
-
 const table = tenantDatabases
 const LONGEST_LEASE_MS = 60_000
 const LONGEST_PAUSE_MS = 3_600_000
-/** Statements begin before those whose rows they see, though not by so much. */
-const SLACK_MS = 60_000
-/** What lies so far ahead was written before the catalog's clock was set back: nobody is to wait for it. */
-const tooFarAhead = (moment: PgColumn, mostMs: number) => gt(moment, fromNow(mostMs + SLACK_MS))
 const unclaimed = or(
   sql`${table.claimedUntil} is null`,
   sql`${table.claimedUntil} < now()`,
-  tooFarAhead(table.claimedUntil, LONGEST_LEASE_MS),
+  isTooFarAhead(table.claimedUntil, LONGEST_LEASE_MS),
 )
-const itsTurn = or(sql`${table.nextAttemptAt} <= now()`, tooFarAhead(table.nextAttemptAt, LONGEST_PAUSE_MS))
+const itsTurn = or(sql`${table.nextAttemptAt} <= now()`, isTooFarAhead(table.nextAttemptAt, LONGEST_PAUSE_MS))
 
 /** Claims entries whose validation is due, the longest due first. Two replicas never get the same. */
 export function claimValidations(db: CatalogDb, request: ClaimRequest): Promise<DatabaseEntry[]> {
@@ -82,7 +73,7 @@ export function claimHealthChecks(
       lt(table.lastCheckedAt, fromNow(-minAgeMs)),
       before === null ? undefined : lt(table.lastCheckedAt, before),
     ),
-    tooFarAhead(table.lastCheckedAt, 0),
+    isTooFarAhead(table.lastCheckedAt, 0),
   )
   const validated = inArray(table.status, ['active', 'inactive'])
   const due = and(validated, old, unclaimed)

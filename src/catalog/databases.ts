@@ -11,7 +11,6 @@ import {
   type Claim,
   claimHealthChecks,
   claimValidations,
-  fromNow,
   releaseClaim,
   settleClaim,
   settleHealthy,
@@ -24,6 +23,7 @@ import {
   type Lifecycle,
   summarize,
 } from './database-entry.ts'
+import { fromNow } from './moments.ts'
 import { type Registration, registeredColumns, unvalidated } from './registration.ts'
 import { type DatabaseStatus, type Placement, tenantDatabases } from './schema.ts'
 import { type CatalogStore, type CatalogTx, catalogErrors } from './store.ts'

@@ -1,8 +1,9 @@
 import { setTimeout as delay } from 'node:timers/promises'
-import { and, eq, lt, ne, or, type SQL, type SQLWrapper, sql } from 'drizzle-orm'
+import { and, eq, gt, lt, ne, or, type SQL, type SQLWrapper, sql } from 'drizzle-orm'
 import type pg from 'pg'
 import { type Clock, systemClock } from '../lib/clock.ts'
 import { CHANNEL } from './change-listener.ts'
+import { fromNow, isTooFarAhead } from './moments.ts'
 import { replicas } from './schema.ts'
 import { type CatalogStore, type CatalogTx, catalogErrors } from './store.ts'
 
@@ -53,7 +54,7 @@ const SHARES_LOCK = 0x66687368
 // As above: 'fhlv'. Each replica's lock under it goes with its process, at once, which no heartbeat tells so soon.
 const LIFE_LOCKS = 0x66686c76
 const lockOf = (id: SQLWrapper) => sql`hashtext(${id}::text)`
-const beatWithin = (ms: number) => sql`${replicas.heartbeatAt} > now() - ${ms} * interval '1 millisecond'`
+const beatWithin = (ms: number) => gt(replicas.heartbeatAt, fromNow(-ms))
 const hasLock = sql`exists (
   select from pg_locks
   where locktype = 'advisory' and objsubid = 2 and classid = ${LIFE_LOCKS}::bigint::oid
@@ -62,8 +63,7 @@ const hasLock = sql`exists (
 /** A catalog that was down has no locks to show, and for as long as it was nobody could show that they live. */
 const wasJustStarted = sql`pg_postmaster_start_time() > now() - interval '3 seconds'`
 
-/** No statement begins so long before another whose row it sees. */
-const IS_AHEAD = sql<boolean>`${replicas.heartbeatAt} > now() + interval '1 minute'`
+const IS_AHEAD = isTooFarAhead(replicas.heartbeatAt, 0)
 const LIVE_MS = 10_000
 /** Whose heartbeat is older does not count when a change is to be confirmed. */
 export const IS_LIVE = beatWithin(LIVE_MS)

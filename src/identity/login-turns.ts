@@ -1,4 +1,5 @@
 import { fail } from '../errors.ts'
+import { Headcount } from '../lib/headcount.ts'
 
 export interface LoginTurnsOptions {
   /** Logins under way in this process. */
@@ -13,33 +14,19 @@ export interface LoginTurnsOptions {
  * hangs, leaves room for the others.
  */
 export class LoginTurns {
-  readonly #max: number
-  readonly #maxOfTenant: number
-  readonly #underWay = new Map<string, number>()
-  #total = 0
+  readonly #underWay: Headcount
 
   constructor({ max = 128, maxOfTenant = 16 }: LoginTurnsOptions = {}) {
-    this.#max = max
-    this.#maxOfTenant = maxOfTenant
+    this.#underWay = new Headcount({ max, maxOfShare: maxOfTenant })
   }
 
   /** @throws PublicError RATE_LIMITED when too many are under way; else whatever `fn` throws. */
   async run<T>(tenantId: string, fn: () => Promise<T>): Promise<T> {
-    const ofTenant = this.#underWay.get(tenantId) ?? 0
-    if (this.#total >= this.#max || ofTenant >= this.#maxOfTenant) throw fail('RATE_LIMITED')
-    this.#total += 1
-    this.#underWay.set(tenantId, ofTenant + 1)
+    if (!this.#underWay.tryEnter(tenantId)) throw fail('RATE_LIMITED')
     try {
       return await fn()
     } finally {
-      this.#leave(tenantId)
+      this.#underWay.leave(tenantId)
     }
-  }
-
-  #leave(tenantId: string): void {
-    this.#total -= 1
-    const left = (this.#underWay.get(tenantId) ?? 1) - 1
-    if (left > 0) this.#underWay.set(tenantId, left)
-    else this.#underWay.delete(tenantId)
   }
 }

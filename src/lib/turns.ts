@@ -1,10 +1,7 @@
 import { fail } from '../errors.ts'
+import { Headcount, type HeadcountOptions } from './headcount.ts'
 
-export interface TurnsOptions {
-  /** Who may work at once. */
-  readonly max: number
-  /** Of one share. */
-  readonly maxOfShare: number
+export interface TurnsOptions extends HeadcountOptions {
   /** How long the others wait in line. */
   readonly waitMs: number
 }
@@ -19,14 +16,14 @@ interface Waiter {
  * Whoever waits for their own share holds up nobody of another.
  */
 export class Turns {
-  readonly #options: TurnsOptions
-  readonly #takenOf = new Map<string, number>()
+  readonly #waitMs: number
+  readonly #working: Headcount
   /** Nobody in it could work now. */
   readonly #line: Waiter[] = []
-  #taken = 0
 
-  constructor(options: TurnsOptions) {
-    this.#options = options
+  constructor({ waitMs, ...limits }: TurnsOptions) {
+    this.#waitMs = waitMs
+    this.#working = new Headcount(limits)
   }
 
   /**
@@ -34,8 +31,7 @@ export class Turns {
    * @throws PublicError NO_CONNECTION_AVAILABLE when none was free in time
    */
   async take(share: string): Promise<() => void> {
-    if (this.#isFree(share)) this.#begin(share)
-    else await this.#waitInLine(share)
+    if (!this.#working.tryEnter(share)) await this.#waitInLine(share)
     let ended = false
     return () => {
       if (!ended) this.#end(share)
@@ -43,27 +39,11 @@ export class Turns {
     }
   }
 
-  #isFree(share: string): boolean {
-    const { max, maxOfShare } = this.#options
-    return this.#taken < max && (this.#takenOf.get(share) ?? 0) < maxOfShare
-  }
-
-  #begin(share: string): void {
-    this.#taken += 1
-    this.#takenOf.set(share, (this.#takenOf.get(share) ?? 0) + 1)
-  }
-
   /** A turn goes from hand to hand, so nobody gets in between. */
   #end(share: string): void {
-    this.#taken -= 1
-    const left = (this.#takenOf.get(share) ?? 1) - 1
-    if (left > 0) this.#takenOf.set(share, left)
-    else this.#takenOf.delete(share)
-    const at = this.#line.findIndex((waiter) => this.#isFree(waiter.share))
-    const [next] = at < 0 ? [] : this.#line.splice(at, 1)
-    if (next === undefined) return
-    this.#begin(next.share)
-    next.call()
+    this.#working.leave(share)
+    const at = this.#line.findIndex((waiter) => this.#working.tryEnter(waiter.share))
+    if (at >= 0) this.#line.splice(at, 1)[0]?.call()
   }
 
   #waitInLine(share: string): Promise<void> {
@@ -71,7 +51,7 @@ export class Turns {
     const timer = setTimeout(() => {
       this.#line.splice(this.#line.indexOf(waiter), 1)
       reject(fail('NO_CONNECTION_AVAILABLE'))
-    }, this.#options.waitMs)
+    }, this.#waitMs)
     const call = () => {
       clearTimeout(timer)
       resolve()

@@ -188,9 +188,9 @@ const CONNECTIONS: readonly SeededFault[] = [
   },
   {
     name: "one tenant's slow uploads take every turn",
-    file: 'src/lib/turns.ts',
-    find: '(this.#takenOf.get(share) ?? 0) < maxOfShare',
-    replace: 'maxOfShare > 0',
+    file: 'src/lib/headcount.ts',
+    find: ' || ofShare >= maxOfShare',
+    replace: ' || maxOfShare < 0',
     tests: ['test/unit/lib/turns.test.ts', 'test/http/media.test.ts'],
   },
   {
@@ -418,7 +418,7 @@ const COHERENCE: readonly SeededFault[] = [
   },
   {
     name: 'work stands still after the clock of the catalog was set back',
-    file: 'src/catalog/database-claims.ts',
+    file: 'src/catalog/moments.ts',
     find: 'gt(moment, fromNow(mostMs + SLACK_MS))',
     replace: 'gt(moment, fromNow(1e12 + mostMs + SLACK_MS))',
     tests: ['test/catalog/databases.test.ts'],
