@@ -104,8 +104,9 @@ async function checkSchema(
     })
     return { schemaVersion: version, isOlder: false }
   }
-  const { version, pending, ...state } = await schemaState(client, options.migrations)
-  if (driftOf({ version, pending, ...state }) !== null) throw new CheckFailure('SCHEMA_DRIFTED')
+  const state = await schemaState(client, options.migrations)
+  if (driftOf(state) !== null) throw new CheckFailure('SCHEMA_DRIFTED')
+  const { version, pending } = state
   const isOlder = pending.length > 0
   if (version === null || (isOlder && version !== options.validSchemaVersion))
     throw new CheckFailure('SCHEMA_OUT_OF_DATE')

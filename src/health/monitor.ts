@@ -74,7 +74,7 @@ export class HealthMonitor {
   }
 
   async #sweep(signal?: AbortSignal): Promise<void> {
-    const minAgeMs = this.#minAge(performance.now())
+    const minAgeMs = this.#minAge()
     const { registry } = this.#options
     const round: Round = new Map()
     const asked = new Set<string>()
@@ -92,7 +92,8 @@ export class HealthMonitor {
   }
 
   /** Half a round: whoever was asked in this round, by us or another replica, is not asked twice. Milliseconds. */
-  #minAge(now: number): number {
+  #minAge(): number {
+    const now = performance.now()
     const ageMs = this.#lastSweepAt === null ? FIRST_AGE_MS : Math.floor((now - this.#lastSweepAt) / 2)
     this.#lastSweepAt = now
     return ageMs
