@@ -1,13 +1,12 @@
 import { afterAll, beforeAll, expect, it } from 'vitest'
-import type { DatabaseEntry } from '../../src/catalog/database-entry.ts'
-import { migrationsFolder, readMigrations } from '../../src/migrations/files.ts'
 import { lockResidence } from '../../src/operations/relocate.ts'
 import { type ValidationDeps, validateDatabase } from '../../src/operations/validate-database.ts'
 import { NoAdmissionError } from '../../src/pools/admin-connection.ts'
 import { ConnectionBudget } from '../../src/pools/budget.ts'
 import { dropAll } from '../support/database.ts'
-import { addressOf, createTenantDatabase, moveIn, withClient } from '../support/tenant-database.ts'
+import { addressOf, withClient } from '../support/tenant-database.ts'
 import { openCatalog, type TestCatalog } from './catalog.ts'
+import { validationOf } from './validation.ts'
 
 let catalog: TestCatalog
 beforeAll(async () => {
@@ -45,25 +44,14 @@ it('a gateway that has no connection to spare says nothing of the database, and 
 })
 
 it('a database in which another validation is at work is validated as soon as that one is done, not when a claim has lapsed', async () => {
-  const home = await createTenantDatabase()
-  const { store } = catalog
   const written: string[] = []
-  const address = addressOf(home.url)
-  const deps = {
-    store,
-    registry: {
-      finishValidation: async () => written.push('finished'),
-      releaseClaim: async () => void written.push('released'),
-    },
-    addresses: { addressOf: () => address, homeOf: () => address },
-    budget: new ConnectionBudget({ max: 4, maxPerServer: 4, victims: () => [] }),
-    ...{ shared: address, migrations: await readMigrations(migrationsFolder('tenant')), forbidden: [] },
-    ...{ timeoutMs: 8_000, log: { info: () => undefined, warn: () => undefined } },
-    onOutcome: (outcome: string) => written.push(outcome),
-  } as unknown as ValidationDeps
-  const tenantId = await moveIn(home.url)
-  const entry = { id: 'd', tenantId, connectionTimeoutSeconds: 5, applyMigrations: false } as DatabaseEntry
-  await withClient(home.url, async (other) => {
+  const registry = {
+    finishValidation: async () => written.push('finished'),
+    releaseClaim: async () => void written.push('released'),
+  }
+  const parts = { store: catalog.store, registry }
+  const { url, deps, entry } = await validationOf(parts, (outcome) => written.push(outcome))
+  await withClient(url, async (other) => {
     await lockResidence(other)
     await expect(validateDatabase(deps, entry)).rejects.toMatchObject({ code: 'MOVE_IN_PROGRESS' })
   })

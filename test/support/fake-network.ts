@@ -1,4 +1,5 @@
 import { Duplex } from 'node:stream'
+import { int32, message, ready, refusal, row } from './backend-messages.ts'
 
 /** How a server answers one who knocks (`reject` with what SQLSTATE), or one who asks which database it is. */
 export type Answer =
@@ -109,7 +110,7 @@ export class Line extends Duplex {
       this.destroy(Object.assign(new Error('reset'), { code: 'ECONNRESET' }))
       return
     }
-    if (how === 'shutdown') this.#send(refusal('57P01'))
+    if (how === 'shutdown') this.#send(refusal(['SFATAL', 'VFATAL', `C${'57P01'}`, 'Mno']))
     if (!this.readableEnded) this.push(null)
   }
 
@@ -117,13 +118,13 @@ export class Line extends Duplex {
     if (answer === 'hang-up') this.die('end')
     else if (answer === 'reset') this.die('reset')
     else if (typeof answer === 'object') {
-      this.#send(refusal(answer.reject))
+      this.#send(refusal(['SFATAL', 'VFATAL', `C${answer.reject}`, 'Mno']))
       if (kind === 'startup') this.push(null)
-      else this.#send(READY)
+      else this.#send(ready())
     } else {
       const isOver = answer === 'accept-and-shutdown'
       const told = kind === 'startup' ? WELCOME : identity(answer === 'another-database' ? OID + 1 : OID)
-      this.#send(isOver ? Buffer.concat([told, refusal('57P01')]) : told)
+      this.#send(isOver ? Buffer.concat([told, refusal(['SFATAL', 'VFATAL', `C${'57P01'}`, 'Mno'])]) : told)
       if (isOver) this.push(null)
     }
   }
@@ -163,46 +164,11 @@ export class Line extends Duplex {
 }
 
 function identity(oid: number): Buffer {
-  const columns = ['oid', 'cluster'].map((name) =>
-    Buffer.concat([text(name), int32(0), int16(0), int32(25), int16(-1), int32(-1), int16(0)]),
-  )
-  const values = [String(oid), CLUSTER].map((value) =>
-    Buffer.concat([int32(value.length), Buffer.from(value)]),
-  )
-  return Buffer.concat([
-    message('T', int16(2), ...columns),
-    message('D', int16(2), ...values),
-    message('C', text('SELECT 1')),
-    READY,
-  ])
+  const columns = [
+    { name: 'oid', value: String(oid) },
+    { name: 'cluster', value: CLUSTER },
+  ]
+  return Buffer.concat([...row(columns), ready()])
 }
 
-function refusal(sqlstate: string): Buffer {
-  const fields = { S: 'FATAL', V: 'FATAL', C: sqlstate, M: 'no' }
-  const parts = Object.entries(fields).map(([type, value]) => Buffer.concat([Buffer.from(type), text(value)]))
-  return message('E', ...parts, Buffer.from([0]))
-}
-
-function message(type: string, ...parts: Buffer[]): Buffer {
-  const body = Buffer.concat(parts)
-  return Buffer.concat([Buffer.from(type), int32(body.length + 4), body])
-}
-
-function text(value: string): Buffer {
-  return Buffer.from(`${value}\0`)
-}
-
-function int16(value: number): Buffer {
-  const bytes = Buffer.alloc(2)
-  bytes.writeInt16BE(value)
-  return bytes
-}
-
-function int32(value: number): Buffer {
-  const bytes = Buffer.alloc(4)
-  bytes.writeInt32BE(value)
-  return bytes
-}
-
-const READY = message('Z', Buffer.from('I'))
-const WELCOME = Buffer.concat([message('R', int32(0)), READY])
+const WELCOME = Buffer.concat([message('R', int32(0)), ready()])

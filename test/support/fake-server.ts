@@ -1,6 +1,7 @@
 import { once } from 'node:events'
 import { createServer, type Socket } from 'node:net'
 import { setImmediate as nextTurn } from 'node:timers/promises'
+import { type Column, dataRow, int32, message, ready, refusal, row, zeroEnded } from './backend-messages.ts'
 
 /**
  * hang: accepts and never says a word. mute: lets everybody in and answers no query. garbage: answers with random-looking bytes. clear-text: asks for the password
@@ -127,11 +128,6 @@ function answerExtended(socket: Socket, type: string, columns: readonly Column[]
   else if (type === 'X') socket.end()
 }
 
-interface Column {
-  readonly name: string
-  readonly value: string | null
-}
-
 /** A column for each `expression AS name`; without such, one that is called `value`. */
 function answersTo(sql: string, behaviour: FakeBehaviour): Column[] {
   const named = [...sql.matchAll(/([^,]*?)\sAS\s+(\w+)/gi)]
@@ -193,27 +189,6 @@ function isEncryptionRequest(body: Buffer): boolean {
   return body.length === 4 && [80877103, 80877104].includes(body.readInt32BE(0))
 }
 
-function message(type: string, ...parts: Buffer[]): Buffer {
-  const body = Buffer.concat(parts)
-  return Buffer.concat([Buffer.from(type), int32(body.length + 4), body])
-}
-
-function int32(value: number): Buffer {
-  const buffer = Buffer.alloc(4)
-  buffer.writeInt32BE(value)
-  return buffer
-}
-
-function int16(value: number): Buffer {
-  const buffer = Buffer.alloc(2)
-  buffer.writeInt16BE(value)
-  return buffer
-}
-
-function zeroEnded(value: string): Buffer {
-  return Buffer.from(`${value}\0`)
-}
-
 function text(body: Buffer): string {
   const end = body.indexOf(0)
   return body.subarray(0, end === -1 ? body.length : end).toString()
@@ -228,32 +203,6 @@ function welcome(): Buffer {
   return Buffer.concat([encoding, message('K', int32(4711), int32(815)), ready()])
 }
 
-function ready(): Buffer {
-  return message('Z', Buffer.from('I'))
-}
-
-/** A result of text columns and one row: description, row, completion. */
-function row(columns: readonly Column[]): Buffer[] {
-  const described = columns.map(({ name }) =>
-    Buffer.concat([zeroEnded(name), int32(0), int16(0), int32(25), int16(-1), int32(-1), int16(0)]),
-  )
-  const values = columns.map(({ value }) => value)
-  return [
-    message('T', int16(columns.length), ...described),
-    dataRow(...values),
-    message('C', zeroEnded('SELECT 1')),
-  ]
-}
-
-function dataRow(...values: (string | null)[]): Buffer {
-  const parts = values.flatMap((value) => {
-    if (value === null) return [int32(-1)]
-    const bytes = Buffer.from(value)
-    return [int32(bytes.length), bytes]
-  })
-  return message('D', int16(values.length), ...parts)
-}
-
 function rudeError(): Buffer {
   return refusal([
     'SFATAL',
@@ -265,8 +214,4 @@ function rudeError(): Buffer {
 
 function grumble(): Buffer {
   return refusal(['SERROR', 'VERROR', 'C42601', `M${'no, '.repeat(25_000)}`])
-}
-
-function refusal(fields: readonly string[]): Buffer {
-  return message('E', ...fields.map(zeroEnded), Buffer.alloc(1))
 }

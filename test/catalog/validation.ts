@@ -1,0 +1,25 @@
+import type { DatabaseEntry } from '../../src/catalog/database-entry.ts'
+import { migrationsFolder, readMigrations } from '../../src/migrations/files.ts'
+import type { ValidationDeps } from '../../src/operations/validate-database.ts'
+import { ConnectionBudget } from '../../src/pools/budget.ts'
+import { addressOf, createTenantDatabase, moveIn } from '../support/tenant-database.ts'
+
+/** A validation of a tenant's own home, with connections to spare, of which `store` and `registry` are the test's. */
+export async function validationOf(
+  parts: { store: unknown; registry: unknown },
+  onOutcome: (outcome: string) => void,
+): Promise<{ url: string; deps: ValidationDeps; entry: DatabaseEntry }> {
+  const { url } = await createTenantDatabase()
+  const address = addressOf(url)
+  const deps = {
+    ...parts,
+    addresses: { addressOf: () => address, homeOf: () => address },
+    budget: new ConnectionBudget({ max: 4, maxPerServer: 4, victims: () => [] }),
+    ...{ shared: address, migrations: await readMigrations(migrationsFolder('tenant')), forbidden: [] },
+    ...{ timeoutMs: 8_000, log: { info: () => undefined, warn: () => undefined } },
+    onOutcome,
+  } as unknown as ValidationDeps
+  const tenantId = await moveIn(url)
+  const entry = { id: 'd', tenantId, connectionTimeoutSeconds: 5, applyMigrations: false } as DatabaseEntry
+  return { url, deps, entry }
+}
