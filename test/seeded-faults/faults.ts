@@ -1,11 +1,4 @@
-/** One protection taken away: `find` stands exactly once in `file`, and one of `tests` must fail without it. */
-export interface SeededFault {
-  readonly name: string
-  readonly file: string
-  readonly find: string
-  readonly replace: string
-  readonly tests: readonly string[]
-}
+import type { SeededFault } from './seeded-fault.ts'
 
 const TENANT_RULES = 'tenant-migrations/0001_isolation.sql'
 const ISOLATION = ['test/guarantees/row-isolation.test.ts', 'test/migrations/isolation-audit.test.ts']

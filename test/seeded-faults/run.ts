@@ -5,7 +5,8 @@ import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
-import { SEEDED_FAULTS, type SeededFault } from './faults.ts'
+import { SEEDED_FAULTS } from './faults.ts'
+import type { SeededFault } from './seeded-fault.ts'
 
 const CHECKOUT = fileURLToPath(new URL('../..', import.meta.url))
 /** A fault may make a test wait for ever; that, too, is being noticed. */

@@ -1,0 +1,8 @@
+/** One protection taken away: `find` stands exactly once in `file`, and one of `tests` must fail without it. */
+export interface SeededFault {
+  readonly name: string
+  readonly file: string
+  readonly find: string
+  readonly replace: string
+  readonly tests: readonly string[]
+}
