@@ -191,7 +191,10 @@ export class DatabaseRegistry {
 
   /** Ends a claimed validation. Answers the new status, or null when the claim no longer stands. */
   finishValidation(claimed: Claim, outcome: ValidationOutcome): Promise<DatabaseStatus | null> {
-    if (!outcome.ok) return this.#settle(claimed, 'validation-failed', { errorCode: outcome.code })
+    if (!outcome.ok) {
+      const event = outcome.code === 'READ_ONLY' ? 'validation-read-only' : 'validation-failed'
+      return this.#settle(claimed, event, { errorCode: outcome.code })
+    }
     const { ok: _ok, residence, ...found } = outcome
     const facts = { ...found, moveRequired: residence === 'move-required' }
     return this.#settle(claimed, 'validation-succeeded', { facts })
@@ -202,12 +205,18 @@ export class DatabaseRegistry {
     await releaseClaim(this.#store.db, claimed)
   }
 
-  /** Ends a claimed health check. An inactive database that answers stays so until `reactivate`. Answers as above. */
+  /**
+   * Ends a claimed health check. An inactive database that answers stays so until `reactivate`; a read-only one serves what
+   * it can. Answers as above.
+   */
   async recordHealth(
     claimed: Claim,
     result: 'ok' | { code: DatabaseErrorCode },
   ): Promise<DatabaseStatus | null> {
-    if (result !== 'ok') return this.#settle(claimed, 'ping-failed', { errorCode: result.code })
+    if (result !== 'ok') {
+      const event = result.code === 'READ_ONLY' ? 'ping-read-only' : 'ping-failed'
+      return this.#settle(claimed, event, { errorCode: result.code })
+    }
     if (await settleHealthy(this.#store.db, claimed)) return 'active'
     return this.#settle(claimed, 'ping-succeeded')
   }

@@ -4,7 +4,7 @@ import type pg from 'pg'
 import { fail, isOutcomeUnknown, PublicError } from '../errors.ts'
 import { systemClock } from '../lib/clock.ts'
 import { commit, UnsentError } from '../lib/outcome.ts'
-import { databaseError, errorCode } from '../lib/pg.ts'
+import { databaseError, errorCode, type Ping, READS_ONLY } from '../lib/pg.ts'
 import * as schema from './schema.ts'
 
 export type CatalogDb = NodePgDatabase<typeof schema>
@@ -12,6 +12,7 @@ export type CatalogDb = NodePgDatabase<typeof schema>
 /** What runs inside a transaction. It has no `transaction` of its own: a change commits as a whole or not at all. */
 export type CatalogTx = Omit<CatalogDb, 'transaction' | '$client'>
 
+const READ_ONLY = '25006'
 const PING_TIMEOUT_MS = 1000
 
 /** The control database. The pool is handed in and stays its maker's to close. */
@@ -42,18 +43,21 @@ export class CatalogStore {
     } catch (error) {
       // A client that cannot roll back holds an open transaction: it must not reach the next borrower.
       usable = !isOutcomeUnknown(error) && (await succeeds(tx.execute(sql`rollback`)))
+      // Whether a connection may write by default is decided when it is opened, so the next one may be able to.
+      if (databaseError(error)?.code === READ_ONLY) usable = false
       throw error
     } finally {
       client.release(!usable)
     }
   }
 
-  /** One round trip within `timeoutMs`; answers how many milliseconds it took. */
-  async ping(timeoutMs = PING_TIMEOUT_MS): Promise<number> {
+  /** One round trip within `timeoutMs`. */
+  async ping(timeoutMs = PING_TIMEOUT_MS): Promise<Ping> {
     const begun = systemClock.monotonic()
-    const answer = catalogErrors(this.db.execute(sql`select 1`))
-    await within(answer, timeoutMs)
-    return systemClock.monotonic() - begun
+    const question = sql.raw(`select ${READS_ONLY} as "isReadOnly"`)
+    const answer = catalogErrors(this.db.execute<{ isReadOnly: boolean }>(question))
+    const { rows } = await within(answer, timeoutMs)
+    return { latencyMs: systemClock.monotonic() - begun, isReadOnly: rows[0]?.isReadOnly === true }
   }
 
   async #connect(): Promise<pg.PoolClient> {
@@ -78,7 +82,7 @@ export async function catalogErrors<T>(work: PromiseLike<T>): Promise<T> {
 const OUTAGE_CLASSES = new Set(['08', '28', '3D', '53', '57', '58'])
 // No place to write any more, as after a failover; given up by the server because we rested for too long; one of two that
 // stood in each other's way, where nothing is wrong with either.
-const OUTAGES = new Set(['25006', '25P03', '40001', '40P01'])
+const OUTAGES = new Set([READ_ONLY, '25P03', '40001', '40P01'])
 const ERRNO = /^E[A-Z]+$/
 
 function isOutage(error: unknown): boolean {

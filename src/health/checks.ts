@@ -1,6 +1,6 @@
 import type pg from 'pg'
 import { readIdentity } from '../lib/database-identity.ts'
-import type { PhysicalIdentity } from '../lib/pg.ts'
+import { type PhysicalIdentity, READS_ONLY } from '../lib/pg.ts'
 import { applyMigrations } from '../migrations/apply.ts'
 import { driftOf, schemaState } from '../migrations/drift.ts'
 import type { Migration } from '../migrations/files.ts'
@@ -18,6 +18,8 @@ export interface CheckOptions {
    */
   readonly validSchemaVersion?: string | null
   readonly lockTimeoutMs: number
+  /** True for a database that serves already: then it may be read-only for now. */
+  readonly mayBeReadOnly?: boolean
   /** Databases that can never be a tenant's own: the catalog and the shared one. */
   readonly forbidden: readonly PhysicalIdentity[]
 }
@@ -45,11 +47,18 @@ export async function checkDatabase(client: pg.ClientBase, options: CheckOptions
   const identity = await readIdentity(client)
   if (options.forbidden.some((other) => isSame(identity, other))) throw new CheckFailure('HOST_NOT_ALLOWED')
   await checkResidence(client, options.tenantId)
+  if (options.mayBeReadOnly !== true && (await readsOnly(client))) throw new CheckFailure('READ_ONLY')
   const { schemaVersion, isOlder } = await checkSchema(client, options)
   await checkIsolation(client)
   await checkRights(client, isOlder)
   const residence = await checkResidence(client, options.tenantId)
   return { identity, serverVersion, schemaVersion, residence }
+}
+
+/** True where nothing can be written now. */
+export async function readsOnly(client: pg.ClientBase): Promise<boolean> {
+  const { rows } = await client.query<{ readOnly: boolean }>(`SELECT ${READS_ONLY} AS "readOnly"`)
+  return rows[0]?.readOnly === true
 }
 
 async function checkVersion(client: pg.ClientBase): Promise<string> {

@@ -6,7 +6,7 @@ import type { Migration } from '../migrations/files.ts'
 import type { AddressBook } from '../pools/addresses.ts'
 import { NoAdmissionError, withAdminConnection } from '../pools/admin-connection.ts'
 import type { ConnectionBudget } from '../pools/budget.ts'
-import { CHECK_ANSWER_BYTES, checkDatabase, checkResidence } from './checks.ts'
+import { CHECK_ANSWER_BYTES, checkDatabase, checkResidence, readsOnly } from './checks.ts'
 import { CheckFailure, classify } from './failures.ts'
 import type { DatabaseErrorCode } from './states.ts'
 
@@ -103,8 +103,9 @@ export class HealthMonitor {
     const { tenantId, id: databaseId } = entry
     let code: DatabaseErrorCode | null = null
     try {
-      await this.#askInTurn(entry, round)
+      const { isReadOnly } = await this.#askInTurn(entry, round)
       this.#options.onAnswer(entry)
+      if (isReadOnly) code = this.#noteReadOnly(entry)
     } catch (err) {
       if (err instanceof NoAdmissionError) return
       code = classify(err)
@@ -114,6 +115,13 @@ export class HealthMonitor {
       }
     }
     await this.#record(entry, code)
+  }
+
+  #noteReadOnly({ tenantId, id: databaseId, lastErrorCode }: DatabaseEntry): DatabaseErrorCode {
+    const code = 'READ_ONLY'
+    if (lastErrorCode !== code)
+      this.#options.log.warn({ tenantId, databaseId, code }, 'database is read-only')
+    return code
   }
 
   async #record(entry: DatabaseEntry, code: DatabaseErrorCode | null): Promise<void> {
@@ -130,7 +138,7 @@ export class HealthMonitor {
   }
 
   /** Asks, unless who was asked first has found the server out of reach. */
-  async #askInTurn(entry: DatabaseEntry, round: Round): Promise<void> {
+  async #askInTurn(entry: DatabaseEntry, round: Round): Promise<{ isReadOnly: boolean }> {
     const server = `${entry.host}:${entry.port}`
     const patienceMs = connectTimeoutOf(entry)
     // Of those whom an answer leaves in doubt the first asks again, and the others wait once more.
@@ -149,7 +157,7 @@ export class HealthMonitor {
    * Resolves if the database answers and is still the one it was: by its stamp and its identity (a copy has the stamp), and
    * where it was inactive in every way.
    */
-  async #ask(entry: DatabaseEntry): Promise<void> {
+  async #ask(entry: DatabaseEntry): Promise<{ isReadOnly: boolean }> {
     const { addresses, budget, migrations, forbidden } = this.#options
     const connectTimeoutMs = connectTimeoutOf(entry)
     const { password, ...place } = addresses.addressOf(entry)
@@ -166,7 +174,7 @@ export class HealthMonitor {
       signal,
     }
     try {
-      await withAdminConnection({ ...place, password: askPassword }, options, async (client) => {
+      return await withAdminConnection({ ...place, password: askPassword }, options, async (client) => {
         wasHeard = true
         const { tenantId } = entry
         const options = {
@@ -176,6 +184,7 @@ export class HealthMonitor {
           validSchemaVersion: entry.schemaVersion,
           lockTimeoutMs: PING_TIMEOUT_MS,
           forbidden,
+          mayBeReadOnly: true,
         }
         // Before the identity: whose database it is says more than that it is another.
         const residence = await checkResidence(client, tenantId)
@@ -184,6 +193,7 @@ export class HealthMonitor {
         // A home has its tenant's stamp; what has none has lost its rows.
         const isHome = !entry.moveRequired
         if (isHome && residence === null) throw new CheckFailure('UNKNOWN', new Error('the stamp is gone'))
+        return { isReadOnly: await readsOnly(client) }
       })
     } catch (error) {
       const failure = signal.aborted ? new CheckFailure('CONNECTION_TIMEOUT', error) : error

@@ -15,6 +15,9 @@ export type { DatabaseErrorCode } from '../catalog/database-entry.ts'
  *        └── n-th ping-failed in a row, ──────────▶ inactive
  *            or validation-failed
  *
+ * A read-only database serves reads, so once it was valid it is `active` (`ping-read-only`, sent only after the checks that
+ * `reactivated` needs). One that never was fails its validation. Neither counts as a failed ping.
+ *
  * Everything else leaves the status as it is: a ping says nothing about a database that was never validated, and one that
  * succeeds does not reopen an inactive database, whose stamp and schema have to be looked at first (`reactivated`).
  */
@@ -34,6 +37,7 @@ export function createLifecycle({ failuresToInactive, random = Math.random }: Li
   return (state, event) => {
     if (event === 'validation-failed') return validationFailed(state, random())
     if (event === 'ping-failed') return { state: pingFailed(state, failuresToInactive), retryInMs: null }
+    if (event === 'validation-read-only') return validatedReadOnly(state, random())
     if (event === 'validation-requested') return { state: validationRequested(state), retryInMs: 0 }
     return { state: succeeded(state, event), retryInMs: null }
   }
@@ -62,6 +66,11 @@ function validationFailed(state: LifecycleState, random: number): LifecycleStep 
   return { state: { ...state, status: 'failed', validationRequested: true, validationAttempts }, retryInMs }
 }
 
+function validatedReadOnly(state: LifecycleState, random: number): LifecycleStep {
+  if (!wasValidated(state)) return validationFailed(state, random)
+  return { state: { ...state, validationRequested: false }, retryInMs: null }
+}
+
 function validationRequested(state: LifecycleState): LifecycleState {
   const status = wasValidated(state) ? state.status : 'pending_validation'
   return { ...state, status, validationRequested: true, validationAttempts: 0 }
@@ -78,6 +87,7 @@ function succeeded(state: LifecycleState, event: LifecycleEvent): LifecycleState
   if (event === 'validation-succeeded') {
     return { status: 'active', consecutiveFailures: 0, validationRequested: false, validationAttempts: 0 }
   }
-  const holds = state.status === 'active' || (state.status === 'inactive' && event === 'reactivated')
+  const isReopened = event === 'reactivated' || event === 'ping-read-only'
+  const holds = state.status === 'active' || (state.status === 'inactive' && isReopened)
   return holds ? { ...state, status: 'active', consecutiveFailures: 0 } : state
 }

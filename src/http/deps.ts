@@ -15,6 +15,7 @@ import type { ServiceKeys } from '../identity/service-keys.ts'
 import type { SigningKeys } from '../identity/signing.ts'
 import type { TenantKeys } from '../identity/tenant-keys.ts'
 import type { AccessTokens } from '../identity/tokens.ts'
+import type { Ping } from '../lib/pg.ts'
 import type { RateLimiter } from '../lib/rate-limiter.ts'
 import type { Logger } from '../logger.ts'
 import type { Metrics } from '../metrics.ts'
@@ -80,9 +81,9 @@ export interface HttpSettings {
 export interface Probes {
   /** `ready` once the catalog has been reached, the migrations match, and while every key is at hand that secrets need. */
   readiness(): 'ready' | 'starting' | 'key-missing' | 'connections-missing'
-  /** Milliseconds of one round trip; rejects when it fails. May hang: the caller sets the deadline. */
-  pingCatalog(): Promise<number>
-  pingShared(): Promise<number>
+  /** Rejects when it fails. May hang: the caller sets the deadline. */
+  pingCatalog(): Promise<Ping>
+  pingShared(): Promise<Ping>
   countDatabases(): Promise<Readonly<Record<DatabaseStatus, number>>>
   gauges(): ProbeGauges
 }

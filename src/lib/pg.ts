@@ -313,6 +313,15 @@ export function sendCommand(client: pg.ClientBase, text: string): Promise<SentCo
   })
 }
 
+/** What one round trip to a database tells: how long it took, and whether the database is read-only now. */
+export interface Ping {
+  readonly latencyMs: number
+  readonly isReadOnly: boolean
+}
+
+/** True on a standby, and where the server's or the database's default is a read-only transaction. */
+export const READS_ONLY = "pg_catalog.current_setting('transaction_read_only') = 'on'"
+
 const SQLSTATE = /^[0-9A-Z]{5}$/
 
 /** The SQLSTATE or errno-like code of an error or of what caused it, or null. Decisions are made on it, never on messages. */

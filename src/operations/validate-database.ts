@@ -5,11 +5,11 @@ import { DatabaseEntryChangedError, type DatabaseRegistry } from '../catalog/dat
 import { makeHome } from '../catalog/homes.ts'
 import type { CatalogStore } from '../catalog/store.ts'
 import { findTenant, type Tenant } from '../catalog/tenants.ts'
-import { PublicError } from '../errors.ts'
+import { fail, PublicError } from '../errors.ts'
 import { CHECK_ANSWER_BYTES, type CheckedDatabase, checkDatabase, checkResidence } from '../health/checks.ts'
 import { CheckFailure, classify } from '../health/failures.ts'
 import { IdentityMismatchError } from '../lib/database-identity.ts'
-import type { PhysicalIdentity, ServerAddress } from '../lib/pg.ts'
+import { databaseError, type PhysicalIdentity, type ServerAddress } from '../lib/pg.ts'
 import type { Migration } from '../migrations/files.ts'
 import type { AddressBook } from '../pools/addresses.ts'
 import { NoAdmissionError, withAdminConnection } from '../pools/admin-connection.ts'
@@ -112,13 +112,28 @@ async function checkAndSettle(deps: ValidationDeps, entry: DatabaseEntry): Promi
       await lockResidence(client)
       // Somebody may have moved in, another tenant or this one, before it was our turn.
       const latest = { ...checked, residence: await checkResidence(client, entry.tenantId) }
-      const residence = await settleIn(deps, { entry, checked: latest, client })
+      const residence = await homeCanBeLeft(settleIn(deps, { entry, checked: latest, client }))
       await deps.registry.finishValidation(entry, { ok: true, ...factsOf(checked), residence })
     })
   } catch (error) {
     throw deadline.signal.aborted ? new CheckFailure('CONNECTION_TIMEOUT', error) : error
   } finally {
     clearTimeout(timer)
+  }
+}
+
+/**
+ * Settles as `work` does. The database that was checked took writes a moment ago: what takes none is the tenant's home, which
+ * is no fault of this one. The claim lapses, and the validation is done again.
+ * @throws PublicError TENANT_DATABASE_UNAVAILABLE
+ */
+async function homeCanBeLeft<T>(work: Promise<T>): Promise<T> {
+  try {
+    return await work
+  } catch (error) {
+    throw databaseError(error)?.code === '25006'
+      ? fail('TENANT_DATABASE_UNAVAILABLE', { cause: error })
+      : error
   }
 }
 

@@ -2,7 +2,7 @@ import type pg from 'pg'
 import type { Route, RouteDatabase } from '../catalog/directory.ts'
 import { fail } from '../errors.ts'
 import { LeaseCache } from '../lib/lease-cache.ts'
-import type { ServerAddress } from '../lib/pg.ts'
+import { type Ping, READS_ONLY, type ServerAddress } from '../lib/pg.ts'
 import { BreakerBook, type BreakerBookOptions, type Way } from './breakers.ts'
 import { ConnectionBudget } from './budget.ts'
 import { TenantPool } from './tenant-pool.ts'
@@ -93,18 +93,21 @@ export class PoolManager {
     }
   }
 
-  /** Milliseconds of one round trip to the shared database. @throws as `run` */
-  async pingShared(): Promise<number> {
+  /** One round trip to the shared database. @throws as `run` */
+  async pingShared(): Promise<Ping> {
     // Before the start has found out which database it is, none is the right one; that is no failure of the server.
     if (this.#options.shared.expected?.() === null) throw fail('TENANT_DATABASE_UNAVAILABLE')
     const lease = this.#pools.acquire(SHARED_KEY, () => this.#createPool(null, ''))
     const begun = performance.now()
     try {
-      await lease.value.run(
-        (client) => client.query('SELECT 1'),
+      const { rows } = await lease.value.run(
+        (client) => client.query<{ isReadOnly: boolean }>(`SELECT ${READS_ONLY} AS "isReadOnly"`),
         () => false,
       )
-      return performance.now() - begun
+      const isReadOnly = rows[0]?.isReadOnly === true
+      // The connection may be from before the database could be written to again.
+      if (isReadOnly) lease.value.renew()
+      return { latencyMs: performance.now() - begun, isReadOnly }
     } finally {
       lease.release()
     }

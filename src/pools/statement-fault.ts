@@ -5,6 +5,8 @@ import { databaseError } from '../lib/pg.ts'
 /** SQLSTATEs of a connection that holds other statements than we believe. */
 const OUT_OF_STEP = new Set(['26000', '0A000'])
 
+const READ_ONLY = '25006'
+
 /** What the driver threw while a statement was under way, as apart from a mistake in the caller's code. */
 export class StatementFault extends Error {
   /** False where nothing went out of the statement, nor of what came before it in its transaction: it has not happened. */
@@ -20,6 +22,11 @@ export class StatementFault extends Error {
 export function isOrderly(error: unknown): boolean {
   if (faultIn(error) !== null) return false
   return isRefusal(error) && !OUT_OF_STEP.has(databaseError(error)?.code ?? '')
+}
+
+/** True if the database let nothing be written: a standby, or one whose default is a read-only transaction. */
+export function isReadOnly(error: unknown): boolean {
+  return databaseError(error)?.code === READ_ONLY
 }
 
 /** True if the error is one of the driver's, or of the connection. */

@@ -4,6 +4,7 @@ import { fail } from '../errors.ts'
 import { Arrivals, type ArrivalsOptions } from './arrivals.ts'
 import type { Bidder, ConnectionBudget } from './budget.ts'
 import { RouteChangedError } from './heading.ts'
+import { isReadOnly } from './statement-fault.ts'
 
 export interface TenantPoolOptions
   extends Pick<ArrivalsOptions, 'address' | 'limits' | 'way' | 'onMismatch'> {
@@ -16,6 +17,12 @@ interface Waiter {
   readonly reject: (error: Error) => void
   readonly timer: NodeJS.Timeout
 }
+
+/**
+ * Whether a connection may write by default is decided when it is opened. So one that may not says nothing of the next: all
+ * are opened anew, but no more often than this.
+ */
+const RENEWED_EVERY_MS = 5_000
 
 /**
  * The connections to one tenant database. pg-pool keeps them; this class decides who gets one: an idle one at once,
@@ -33,6 +40,8 @@ export class TenantPool implements Bidder {
   #claimed = 0
   /** Permits counted for connections that pg-pool has not begun to open yet. */
   #permits = 0
+  /** Connections that were opened before this moment serve nobody again. */
+  #renewedAt = Number.NEGATIVE_INFINITY
   /** Nobody else will come. */
   #isRetired = false
 
@@ -75,6 +84,7 @@ export class TenantPool implements Bidder {
       return result
     } catch (error) {
       broken = !keep(error)
+      if (isReadOnly(error)) this.renew()
       throw error
     } finally {
       this.#giveBack(client, broken)
@@ -89,6 +99,14 @@ export class TenantPool implements Bidder {
   /** Keeps nothing idle from now on; who runs or waits here is served as before. */
   retire(): void {
     this.#isRetired = true
+    while (this.closeIdle()) this.#options.budget.countClosing(this.server)
+  }
+
+  /** Has what idles now closed, and what is lent when it comes back. */
+  renew(): void {
+    const now = performance.now()
+    if (now - this.#renewedAt < RENEWED_EVERY_MS) return
+    this.#renewedAt = now
     while (this.closeIdle()) this.#options.budget.countClosing(this.server)
   }
 
@@ -243,7 +261,8 @@ export class TenantPool implements Bidder {
   /** True if nobody here may have it next: it has ended, or it takes room that is not ours (any more). */
   #mustGo(client: pg.PoolClient): boolean {
     const since = this.#arrivals.openSince(client)
-    if (since === undefined || this.#options.budget.mustClose(this.server)) return true
+    if (since === undefined || since < this.#renewedAt || this.#options.budget.mustClose(this.server))
+      return true
     return this.#waiters.length > 0 && this.#options.budget.mustYield(this, performance.now() - since)
   }
 

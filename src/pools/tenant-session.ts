@@ -6,7 +6,7 @@ import { databaseError } from '../lib/pg.ts'
 import type { TenantDb, TenantSession } from '../tenant/session.ts'
 import { Heading, RouteChangedError, type RouteSource } from './heading.ts'
 import type { PoolManager } from './pool-manager.ts'
-import { isDriverFault, isLost, isOrderly, isUnbegun } from './statement-fault.ts'
+import { isDriverFault, isLost, isOrderly, isReadOnly, isUnbegun } from './statement-fault.ts'
 import { kindOf, type StatementKind } from './statement-kind.ts'
 import { entranceOf, overClient, runStatement, Transaction } from './tenant-transaction.ts'
 import type { Statement, UnitOptions } from './tenant-unit.ts'
@@ -29,6 +29,7 @@ const ABOUT_VALUES = /^22/
 /** Broken constraints, which only writing can cause. */
 const ABOUT_CONSTRAINTS = /^23/
 const MAX_ATTEMPTS = 3
+const READ_ONLY = "The tenant's database is read-only at the moment: it serves reads, and takes no changes."
 
 /**
  * Runs the statements of one tenant along its route, as it stands when the statement begins: whatever was known of it when
@@ -96,7 +97,7 @@ export class RoutedSession implements TenantSession {
           if (performance.now() > deadline) throw fail('TENANT_DATABASE_UNAVAILABLE', { cause: error })
           continue
         }
-        const verdict = judge(error, kind)
+        const verdict = judge(error, { kind, attempts })
         if (verdict === 'fenced') {
           if (performance.now() > deadline) {
             this.#options.onStuck(this.tenantId)
@@ -145,13 +146,15 @@ function leavesInOrder(error: unknown): boolean {
   return error instanceof RouteChangedError || isOrderly(error)
 }
 
-function judge(error: unknown, kind: StatementKind): Verdict {
+function judge(error: unknown, { kind, attempts }: { kind: StatementKind; attempts: number }): Verdict {
   const code = databaseError(error)?.code
   if (code === 'FH001' || code === 'FH002') return 'stale'
   if (code === 'FH003') return 'fenced'
   if (error instanceof PublicError) return 'final'
   if (isUnbegun(error)) return 'again'
   const isRead = kind === 'read'
+  // Refused, so nothing was done; the connection may be from before the database could be written to again (`TenantPool`).
+  if (!isRead && isReadOnly(error)) return attempts === 1 ? 'again' : 'final'
   if (code !== undefined && REPEATABLE.has(code)) return isRead || code === '26000' ? 'again' : 'final'
   // A read whose connection was lost is worth a second try; a write may have happened.
   return isRead && (code === undefined || isLost(error)) ? 'again' : 'final'
@@ -168,6 +171,8 @@ function publicError(error: unknown, kind: StatementKind): unknown {
   if (isDriverFault(error)) return fail('TENANT_DATABASE_UNAVAILABLE', { cause: error })
   const code = databaseError(error)?.code
   if (code === undefined) return error
+  if (kind !== 'read' && isReadOnly(error))
+    return fail('TENANT_DATABASE_UNAVAILABLE', { detail: READ_ONLY, cause: error })
   if (code === '53300') return fail('NO_CONNECTION_AVAILABLE', { cause: error })
   const isInterpreted = ABOUT_VALUES.test(code) || (kind !== 'read' && ABOUT_CONSTRAINTS.test(code))
   return isInterpreted ? error : fail('TENANT_DATABASE_UNAVAILABLE', { cause: error })

@@ -80,7 +80,9 @@ describe('errors', () => {
 
 describe('ping', () => {
   it('answers its latency', async () => {
-    expect(await catalog.store.ping()).toBeLessThan(1000)
+    const { latencyMs, isReadOnly } = await catalog.store.ping()
+    expect(latencyMs).toBeLessThan(1000)
+    expect(isReadOnly).toBe(false)
   })
 
   it('gives up in time when nobody answers', async () => {

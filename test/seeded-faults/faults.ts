@@ -1,3 +1,4 @@
+import { CHECKS } from './checks.ts'
 import type { SeededFault } from './seeded-fault.ts'
 
 const TENANT_RULES = 'tenant-migrations/0001_isolation.sql'
@@ -647,4 +648,5 @@ export const SEEDED_FAULTS: readonly SeededFault[] = [
   ...COHERENCE,
   ...IDENTITY,
   ...DATA,
+  ...CHECKS,
 ]

@@ -1,4 +1,5 @@
 import { randomInt } from 'node:crypto'
+import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { type EmbeddedServer, startEmbeddedServer } from '../../src/embedded/server.ts'
 import { superuserUrlOf } from './postgres.ts'
@@ -13,6 +14,8 @@ export interface OwnServer {
   stop(): Promise<void>
   /** Starts it again on the same port with the same data. */
   start(): Promise<void>
+  /** The same, in recovery: a hot standby that gets no further changes, until it is promoted. */
+  startAsStandby(): Promise<void>
   /** Stops it for good and deletes its data. */
   dispose(): Promise<void>
 }
@@ -31,16 +34,21 @@ export async function startOwnServer(
   // Below the range the system gives to outgoing connections, so that nobody takes it while the server is down.
   let server: EmbeddedServer = await start(randomInt(20_000, 32_000))
   const { host, port } = server
+  const restart = async () => {
+    server = await start(port)
+    if (server.port === port) return
+    await server.stop()
+    throw new Error(`Port ${port} was taken while the server was down.`)
+  }
   return {
     host,
     port,
     superuserUrl: superuserUrlOf(server),
     stop: () => server.stop(),
-    start: async () => {
-      server = await start(port)
-      if (server.port === port) return
-      await server.stop()
-      throw new Error(`Port ${port} was taken while the server was down.`)
+    start: restart,
+    startAsStandby: async () => {
+      await writeFile(join(directory, 'postgres', 'standby.signal'), '', { mode: 0o644 })
+      await restart()
     },
     dispose: async () => {
       await server.stop()

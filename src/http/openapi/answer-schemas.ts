@@ -28,7 +28,7 @@ export const Readiness = named('Readiness', {
   status: choice('ready', 'starting', 'key-missing', 'connections-missing', 'draining'),
 })
 
-const partHealth = () => part({ status: choice('ok', 'down'), latencyMs: orNull(Type.Number()) })
+const partHealth = () => part({ status: choice('ok', 'read-only', 'down'), latencyMs: orNull(Type.Number()) })
 
 export const Health = named('Health', {
   status: choice('ok', 'degraded', 'unavailable'),

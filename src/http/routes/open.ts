@@ -2,6 +2,7 @@ import type { FastifyInstance } from 'fastify'
 import type { Route } from '../../catalog/directory.ts'
 import type { DatabaseStatus } from '../../catalog/schema.ts'
 import { fail } from '../../errors.ts'
+import type { Ping } from '../../lib/pg.ts'
 import type { HttpDeps, Probes } from '../deps.ts'
 
 const OPEN = { access: { kind: 'open' } } as const
@@ -45,7 +46,7 @@ async function activeTenant({ directory }: HttpDeps, code: string): Promise<Rout
 }
 
 interface PartHealth {
-  readonly status: 'ok' | 'down'
+  readonly status: 'ok' | 'read-only' | 'down'
   readonly latencyMs: number | null
 }
 
@@ -120,12 +121,14 @@ function statusOf(parts: {
 }): HealthReport['status'] {
   const down = [parts.catalog, parts.shared].filter(({ status }) => status === 'down').length
   if (!parts.serving || down === 2) return 'unavailable'
-  return down > 0 || parts.inactive > 0 ? 'degraded' : 'ok'
+  const isWhole = parts.catalog.status === 'ok' && parts.shared.status === 'ok'
+  return !isWhole || parts.inactive > 0 ? 'degraded' : 'ok'
 }
 
-async function ping(measure: () => Promise<number>): Promise<PartHealth> {
+async function ping(measure: () => Promise<Ping>): Promise<PartHealth> {
   try {
-    return { status: 'ok', latencyMs: Math.round((await within(measure)) * 100) / 100 }
+    const { latencyMs, isReadOnly } = await within(measure)
+    return { status: isReadOnly ? 'read-only' : 'ok', latencyMs: Math.round(latencyMs * 100) / 100 }
   } catch {
     return { status: 'down', latencyMs: null }
   }

@@ -126,8 +126,8 @@ export function makeDeps(changes: Partial<HttpDeps> = {}): HttpDeps {
     operations: only<HttpDeps['operations']>({}),
     probes: only<HttpDeps['probes']>({
       readiness: () => 'ready',
-      pingCatalog: async () => 1,
-      pingShared: async () => 1.234,
+      pingCatalog: async () => ({ latencyMs: 1, isReadOnly: false }),
+      pingShared: async () => ({ latencyMs: 1.234, isReadOnly: false }),
       countDatabases: async () => ({ pending_validation: 0, active: 2, failed: 1, inactive: 0 }),
       gauges: () => ({ activePools: 1, cachedConfigs: 2, connections: { open: 3, max: 100 } }),
     }),

@@ -14,6 +14,7 @@ function withProbes(changes: Partial<HttpDeps['probes']>) {
 }
 
 const never = () => new Promise<never>(() => undefined)
+const readOnly = async () => ({ latencyMs: 1, isReadOnly: true })
 const broken = async () => {
   throw new Error('connect ECONNREFUSED 10.1.2.3')
 }
@@ -39,6 +40,9 @@ describe('/health', () => {
     ['the catalog is down', { pingCatalog: broken, countDatabases: broken }, 200, 'degraded'],
     ['the shared database is down', { pingShared: broken }, 200, 'degraded'],
     ['both are down', { pingCatalog: broken, pingShared: broken }, 503, 'unavailable'],
+    ['the catalog is read-only', { pingCatalog: readOnly }, 200, 'degraded'],
+    ['the shared database is read-only', { pingShared: readOnly }, 200, 'degraded'],
+    ['both are read-only', { pingCatalog: readOnly, pingShared: readOnly }, 200, 'degraded'],
     ['it starts', { readiness: () => 'starting' }, 503, 'unavailable'],
   ])('when %s', async (...[, changes, statusCode, status]) => {
     const response = await withProbes(changes).inject('/health')
@@ -60,7 +64,7 @@ describe('/health', () => {
   })
 
   it('looks once a second, however often it is asked', async () => {
-    const pingCatalog = vi.fn(async () => 1)
+    const pingCatalog = vi.fn(async () => ({ latencyMs: 1, isReadOnly: false }))
     withProbes({ pingCatalog })
     await Promise.all(Array.from({ length: 20 }, () => server.inject('/health')))
     expect(pingCatalog).toHaveBeenCalledTimes(1)

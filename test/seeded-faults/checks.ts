@@ -1,0 +1,42 @@
+import type { SeededFault } from './seeded-fault.ts'
+
+const READ_ONLY = ['test/faults/read-only.test.ts']
+
+/** What validation, health rounds and sessions make of databases that are not as they should be. */
+export const CHECKS: readonly SeededFault[] = [
+  {
+    name: 'a read-only database is registered',
+    file: 'src/health/checks.ts',
+    find: "if (options.mayBeReadOnly !== true && (await readsOnly(client))) throw new CheckFailure('READ_ONLY')",
+    replace: '',
+    tests: READ_ONLY,
+  },
+  {
+    name: 'a health round does not see that a database is read-only',
+    file: 'src/health/monitor.ts',
+    find: 'if (isReadOnly) code = this.#noteReadOnly(entry)',
+    replace: '',
+    tests: READ_ONLY,
+  },
+  {
+    name: 'a read-only database counts as one that does not answer',
+    file: 'src/catalog/databases.ts',
+    find: "result.code === 'READ_ONLY' ? 'ping-read-only' : 'ping-failed'",
+    replace: "'ping-failed'",
+    tests: READ_ONLY,
+  },
+  {
+    name: 'connections that were opened as read-only ones are kept',
+    file: 'src/pools/tenant-pool.ts',
+    find: 'if (isReadOnly(error)) this.renew()',
+    replace: '',
+    tests: READ_ONLY,
+  },
+  {
+    name: 'a validation blames a database for the home that cannot be left',
+    file: 'src/operations/validate-database.ts',
+    find: "throw databaseError(error)?.code === '25006'",
+    replace: "throw databaseError(error)?.code === 'none'",
+    tests: READ_ONLY,
+  },
+]
