@@ -270,7 +270,7 @@ function watchGauges({ metrics, pools, directory }: Pick<Parts, 'metrics' | 'poo
 
 /** Has the caches follow the catalog's log of changes; `onWork` is called when there may be something to validate. */
 export function followChanges(parts: Parts, log: Logger, onWork: () => void): void {
-  const { follower, directory, routeKeeper, clientKeys, operators } = parts
+  const { follower, directory, routeKeeper, clientKeys, operators, vault } = parts
   const { signingKeys, revocations, tokens, roleBook } = parts
   const serviceKeys = new Refresher(
     () => signingKeys.reload().then(() => tokens.clear()),
@@ -285,7 +285,7 @@ export function followChanges(parts: Parts, log: Logger, onWork: () => void): vo
     if (kind === 'database') onWork()
     if (kind === 'client-key' && subjectId !== null) clientKeys.invalidate(subjectId)
     if (kind === 'operator' && subjectId !== null) operators.invalidate(subjectId)
-    if (kind === 'signing-key' && tenantId === null) serviceKeys.request()
+    if (kind === 'signing-key' && tenantId === null) return serviceKeys.request()
     if (kind === 'signing-key' && tenantId !== null) signingKeys.tenants.invalidate(tenantId)
     if (kind === 'tokens') revocations.apply(change)
     if (kind === 'role' && tenantId !== null) roleBook.invalidate(tenantId)
@@ -297,8 +297,8 @@ export function followChanges(parts: Parts, log: Logger, onWork: () => void): vo
     for (const unread of [serviceKeys, calledBack]) unread.retry()
   })
   follower.onGap(() => {
-    for (const cache of [directory, clientKeys, operators, tokens, roleBook]) cache.clear()
-    signingKeys.tenants.clear()
-    for (const unread of [serviceKeys, calledBack]) unread.request()
+    for (const cache of [vault, clientKeys, operators, tokens, roleBook, signingKeys.tenants]) cache.clear()
+    onWork()
+    return Promise.all([routeKeeper.forgetAll(), serviceKeys.request(), calledBack.request()])
   })
 }

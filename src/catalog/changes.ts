@@ -1,18 +1,20 @@
-import { asc, gt, max, sql } from 'drizzle-orm'
+import { sql } from 'drizzle-orm'
 import type pg from 'pg'
 import { systemClock } from '../lib/clock.ts'
 import { CHANNEL, ChangeListener, type ChangeLog } from './change-listener.ts'
+import {
+  BEGINNING,
+  type CatalogChange,
+  changesAfter,
+  endOfLog,
+  type LoggedChange,
+  type Position,
+} from './history.ts'
 import type { Confirmations, ReplicaList } from './replicas.ts'
-import { type ChangeKind, catalogChanges } from './schema.ts'
-import { type CatalogStore, type CatalogTx, catalogErrors } from './store.ts'
+import type { ChangeKind } from './schema.ts'
+import type { CatalogStore, CatalogTx } from './store.ts'
 
-/** One row of the change log: something of this kind is not what it was. */
-export interface CatalogChange {
-  readonly seq: number
-  readonly kind: ChangeKind
-  readonly tenantId: string | null
-  readonly subjectId: string | null
-}
+export type { CatalogChange } from './history.ts'
 
 export interface FollowerOptions {
   store: CatalogStore
@@ -68,22 +70,31 @@ export async function recordChanges(
   return numbers
 }
 
+/** What was applied to all that begins from now on, while something that began before is still under way. */
+interface Settling {
+  /** How far this replica had come before it. */
+  readonly before: Position
+}
+
 /**
  * Reads the change log in order, tells what it read, and writes down how far it came.
  *
  *   stopped ──start──▶ following: (wait for a wake or the poll) → read to the end → heartbeat → …  ──stop──▶ stopped
  *
- * Notifications only wake it: what counts is what stands in the table after the last number applied.
+ * Notifications only wake it: what counts is what stands in the table after the last change applied. Each reading begins
+ * with that change: where it is gone, or another one, the log is not the one that was followed, and all was missed.
  */
 export class ChangeFollower {
   readonly #options: FollowerOptions
   readonly #listener: ChangeListener
   readonly #onChange: ((change: CatalogChange) => unknown)[] = []
-  /** Changes that are applied to whatever begins now, while what began before them is still under way. */
-  readonly #settling = new Set<CatalogChange>()
-  readonly #onGap: (() => void)[] = []
+  /** In the order in which they began. */
+  readonly #settling = new Set<Settling>()
+  readonly #onGap: (() => unknown)[] = []
   readonly #onReached: (() => void)[] = []
-  #appliedSeq = 0
+  #applied = BEGINNING
+  /** How many times another log was found in the place of the one that was followed. */
+  #gaps = 0
   #lastReachedAt = 0
   #stopping = false
   #woken = Promise.withResolvers<void>()
@@ -103,8 +114,11 @@ export class ChangeFollower {
     this.#onChange.push(fn)
   }
 
-  /** Called when changes were missed for good (a log cut short, a catalog restored): forget everything cached. */
-  onGap(fn: () => void): void {
+  /**
+   * Called when changes were missed for good (the log is not the one that was followed): forget everything cached. Must
+   * neither throw nor reject; a promise is waited for as in `onChange`.
+   */
+  onGap(fn: () => unknown): void {
     this.#onGap.push(fn)
   }
 
@@ -115,7 +129,7 @@ export class ChangeFollower {
 
   /** The last change that was applied here. */
   get appliedSeq(): number {
-    return this.#appliedSeq
+    return this.#applied.seq
   }
 
   /** When the end of the log was last reached, in milliseconds since 1970; 0 before that. */
@@ -139,8 +153,8 @@ export class ChangeFollower {
     // LISTEN first: what is committed between it and the read wakes us again.
     await this.#listener.start()
     try {
-      this.#appliedSeq = await this.#lastSeq()
-      await this.#options.replicas.join(this.#appliedSeq)
+      this.#applied = await endOfLog(this.#options.store)
+      await this.#options.replicas.join(this.#applied)
     } catch (error) {
       await this.#listener.stop()
       throw error
@@ -159,13 +173,18 @@ export class ChangeFollower {
     await replicas.leave().catch((err: unknown) => log.warn({ err }, 'could not leave the list of replicas'))
   }
 
-  /** Waits until every live replica has applied `seq`, at most `timeoutMs`; answers how many of how many have. */
+  /**
+   * Waits until every live replica has applied `seq`, at most `timeoutMs`; answers how many of how many have. None, if the
+   * log was replaced meanwhile: the change of that number may be lost.
+   */
   async confirmations(seq: number, timeoutMs: number): Promise<Confirmations> {
     const deadline = systemClock.monotonic() + timeoutMs
+    const gaps = this.#gaps
     this.#woken.resolve()
     for (;;) {
       const { replicas } = this.#options
       const counted = await replicas.count(seq)
+      if (gaps !== this.#gaps) return { ...counted, confirmed: 0 }
       const isAll = counted.confirmed === counted.replicas && counted.replicas > 0
       // After an outage those who live have to be heard of first.
       if ((isAll && replicas.isSteady) || systemClock.monotonic() >= deadline) return counted
@@ -179,7 +198,7 @@ export class ChangeFollower {
       if (this.#stopping) return
       try {
         await this.#catchUp()
-        await this.#options.replicas.heartbeat(this.#confirmedSeq)
+        await this.#options.replicas.heartbeat(this.#confirmed)
         this.#reached()
       } catch (err) {
         this.#options.log.warn({ err }, 'could not read the catalog changes')
@@ -199,34 +218,34 @@ export class ChangeFollower {
 
   async #catchUp(): Promise<void> {
     for (;;) {
-      const changes = await this.#readBatch()
-      const first = changes[0]
-      if (first === undefined) return this.#checkNotRestored()
-      if (first.seq !== this.#appliedSeq + 1) this.#gap()
+      const changes = await changesAfter(this.#options.store, this.#applied, BATCH)
+      if (changes === null) return this.#beginAnew()
       for (const change of changes) this.#apply(change)
       if (changes.length < BATCH) return
-      await this.#options.replicas.heartbeat(this.#confirmedSeq)
+      await this.#options.replicas.heartbeat(this.#confirmed)
     }
   }
 
-  /** A log that ends before what we applied is not the one we followed. */
-  async #checkNotRestored(): Promise<void> {
-    const last = await this.#lastSeq()
-    if (last >= this.#appliedSeq) return
-    this.#gap()
-    this.#appliedSeq = last
+  /** Nothing is known of what led to the present end of the log: forgets everything, and goes on from there. */
+  async #beginAnew(): Promise<void> {
+    // Read before the caches are emptied: what they read again is then never older than this end.
+    const end = await endOfLog(this.#options.store)
+    const { seq: appliedSeq } = this.#applied
+    this.#options.log.warn({ appliedSeq, lastSeq: end.seq }, 'catalog changes were missed')
+    for (const tell of this.#onGap) this.#holdBack(tell())
+    this.#applied = end
+    this.#gaps += 1
   }
 
-  #apply(change: CatalogChange): void {
-    for (const tell of this.#onChange) {
-      const settled = tell(change)
-      if (settled instanceof Promise) this.#holdBack(change, settled)
-    }
-    this.#appliedSeq = change.seq
+  #apply(change: LoggedChange): void {
+    for (const tell of this.#onChange) this.#holdBack(tell(change))
+    this.#applied = { seq: change.seq, id: change.id }
   }
 
-  #holdBack(change: CatalogChange, settled: Promise<unknown>): void {
-    const held = { ...change }
+  /** What has come so far is not confirmed beyond the present position before `settled` resolves. */
+  #holdBack(settled: unknown): void {
+    if (!(settled instanceof Promise)) return
+    const held = { before: this.#applied }
     this.#settling.add(held)
     void settled.then(() => {
       this.#settling.delete(held)
@@ -234,32 +253,15 @@ export class ChangeFollower {
     })
   }
 
-  /** The last change up to which this replica is done with all. */
-  get #confirmedSeq(): number {
-    const held = [...this.#settling].map(({ seq }) => seq - 1)
-    return Math.min(this.#appliedSeq, ...held)
-  }
-
-  #gap(): void {
-    this.#options.log.warn({ appliedSeq: this.#appliedSeq }, 'catalog changes were missed')
-    for (const tell of this.#onGap) tell()
+  /** The last change up to which this replica is done with all: what began first and is not settled decides. */
+  get #confirmed(): Position {
+    for (const { before } of this.#settling) return before
+    return this.#applied
   }
 
   #reached(): void {
     this.#lastReachedAt = systemClock.now()
     for (const tell of this.#onReached) tell()
-  }
-
-  async #readBatch(): Promise<CatalogChange[]> {
-    const { seq, kind, tenantId, subjectId } = catalogChanges
-    const query = this.#options.store.db.select({ seq, kind, tenantId, subjectId }).from(catalogChanges)
-    return catalogErrors(query.where(gt(seq, this.#appliedSeq)).orderBy(asc(seq)).limit(BATCH))
-  }
-
-  async #lastSeq(): Promise<number> {
-    const query = this.#options.store.db.select({ last: max(catalogChanges.seq) }).from(catalogChanges)
-    const [row] = await catalogErrors(query)
-    return row?.last ?? 0
   }
 }
 

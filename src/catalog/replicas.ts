@@ -3,8 +3,9 @@ import { and, eq, gt, lt, ne, or, type SQL, type SQLWrapper, sql } from 'drizzle
 import type pg from 'pg'
 import { type Clock, systemClock } from '../lib/clock.ts'
 import { CHANNEL } from './change-listener.ts'
+import type { Position } from './history.ts'
 import { fromNow, isTooFarAhead } from './moments.ts'
-import { replicas } from './schema.ts'
+import { catalogChanges, replicas } from './schema.ts'
 import { type CatalogStore, type CatalogTx, catalogErrors } from './store.ts'
 
 /** So many connections: of a process, or of all; and to each database server. */
@@ -34,6 +35,14 @@ export interface ReplicaListOptions {
   readonly closingMs?: number
   readonly clock?: Clock
 }
+
+/**
+ * True for a replica whose last change stands in the log as it knows it. Another follows a log that a failover or a restore
+ * has replaced, or is of a release that tells the number only: its number means nothing.
+ */
+const FOLLOWS_PRESENT_LOG = sql`(${replicas.appliedSeq} = 0 or exists (
+  select from ${catalogChanges}
+  where ${catalogChanges.seq} = ${replicas.appliedSeq} and ${catalogChanges.id} = ${replicas.appliedId}))`
 
 /** How many of the live replicas apply a change. */
 export interface Confirmations {
@@ -136,8 +145,8 @@ export class ReplicaList {
   }
 
   /** Puts this replica on the list, and takes those off that died without a word long ago. @throws PublicError CATALOG_UNAVAILABLE */
-  async join(appliedSeq: number): Promise<void> {
-    await this.heartbeat(appliedSeq)
+  async join(applied: Position): Promise<void> {
+    await this.heartbeat(applied)
     // The others let go of our part when they see us.
     await this.#wakeOthers()
     const dead = lt(replicas.heartbeatAt, sql`now() - interval '1 day'`)
@@ -145,12 +154,12 @@ export class ReplicaList {
   }
 
   /** Shows that this replica lives, and settles its share. @throws PublicError CATALOG_UNAVAILABLE */
-  async heartbeat(appliedSeq: number): Promise<void> {
-    const others = await this.#beat(appliedSeq)
+  async heartbeat(applied: Position): Promise<void> {
+    const others = await this.#beat(applied)
     if (others.some(({ isAhead }) => isAhead)) await this.#putBack()
     this.#part = this.#partAmong(others)
     const kept = lesser(this.#part, this.#granted)
-    if (!isSame(kept, this.#granted)) await this.#shrink(kept, appliedSeq)
+    if (!isSame(kept, this.#granted)) await this.#shrink(kept, applied)
     // That we get no more of them now is no reason not to follow the changes.
     if (this.isShort) await this.#grow().catch(() => undefined)
   }
@@ -166,18 +175,19 @@ export class ReplicaList {
   async count(seq: number): Promise<Confirmations> {
     const counts = {
       replicas: sql<number>`count(*)::int`,
-      confirmed: sql<number>`(count(*) filter (where ${replicas.appliedSeq} >= ${seq}))::int`,
+      confirmed: sql<number>`(count(*) filter (where ${replicas.appliedSeq} >= ${seq} and ${FOLLOWS_PRESENT_LOG}))::int`,
     }
     const [row] = await catalogErrors(this.#options.store.db.select(counts).from(replicas).where(IS_LIVE))
     return row ?? { replicas: 0, confirmed: 0 }
   }
 
   /** One statement: our row is written, the others' are read. */
-  async #beat(appliedSeq: number): Promise<Other[]> {
+  async #beat(applied: Position): Promise<Other[]> {
     const { store, replicaId, primaryKeyId = null, share } = this.#options
     // What is open beyond the share is still held, and nobody else may have it yet.
     const held = share.isWithin() ? this.#granted : greater(this.#said, this.#granted)
-    const row = { heartbeatAt: sql`now()`, ...{ appliedSeq, primaryKeyId }, ...columnsOf(held) }
+    const came = { appliedSeq: applied.seq, appliedId: applied.id }
+    const row = { heartbeatAt: sql`now()`, ...came, primaryKeyId, ...columnsOf(held) }
     const ours = store.db.$with('ours').as(
       store.db
         .insert(replicas)
@@ -216,12 +226,12 @@ export class ReplicaList {
   }
 
   /** Lets go of what is beyond our part, and tells those who wait for it. */
-  async #shrink(kept: Connections, appliedSeq: number): Promise<void> {
+  async #shrink(kept: Connections, applied: Position): Promise<void> {
     const { share, closingMs = CLOSING_MS } = this.#options
     this.#grant(kept)
     const deadline = this.#clock.monotonic() + closingMs
     while (!share.isWithin() && this.#clock.monotonic() < deadline) await delay(CLOSING_POLL_MS)
-    await this.#beat(appliedSeq)
+    await this.#beat(applied)
     await this.#wakeOthers()
   }
 

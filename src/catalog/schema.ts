@@ -309,11 +309,16 @@ export const auditSeals = pgTable('audit_seals', {
   at: moment('at').notNull().defaultNow(),
 })
 
-/** Append-only, gap-free: `seq` is given under an advisory lock, so a reader at n has seen all of 1…n. */
+/**
+ * Append-only, gap-free: `seq` is given under an advisory lock, so a reader at n has seen all of 1…n. After a failover that
+ * lost changes, or a restore, another change may have the same number; it never has the same `id`.
+ */
 export const catalogChanges = pgTable(
   'catalog_changes',
   {
     seq: bigint('seq', { mode: 'number' }).primaryKey(),
+    /** Has a default because releases that do not know this column write here, too, while replicas are replaced. */
+    id: uuid('id').notNull().default(sql`gen_random_uuid()`),
     kind: text('kind').$type<ChangeKind>().notNull(),
     tenantId: uuid('tenant_id'),
     subjectId: text('subject_id'),
@@ -348,6 +353,8 @@ export const replicas = pgTable('replicas', {
   startedAt: moment('started_at').notNull().defaultNow(),
   heartbeatAt: moment('heartbeat_at').notNull().defaultNow(),
   appliedSeq: bigint('applied_seq', { mode: 'number' }).notNull().default(0),
+  /** The `id` of the change `applied_seq`; null before the first change, and for a release that does not tell it. */
+  appliedId: uuid('applied_id'),
   connectionShare: integer('connection_share').notNull().default(0),
   serverShare: integer('server_share').notNull().default(0),
   /** Fingerprint of the master key under which it seals; null for one that is older than this column. */

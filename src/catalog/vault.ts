@@ -42,7 +42,9 @@ export class Vault {
   readonly #store: CatalogStore
   readonly #keyring: Keyring
   readonly #opened: LRUCache<string, DataKey>
-  readonly #opening = new SingleFlight<DataKey>()
+  #opening = new SingleFlight<DataKey>()
+  /** Counts up when keys are forgotten: one whose reading began before is not kept. */
+  #generation = 0
   #service: DataKey | null = null
 
   /** `max`: how many tenants' data keys are kept open. */
@@ -99,11 +101,22 @@ export class Vault {
     if (tenantId === null) return this.service
     const known = this.#opened.get(tenantId)
     if (known) return known
+    const generation = this.#generation
     return this.#opening.run(tenantId, async () => {
       const key = await this.#load(tenantId)
-      this.#opened.set(tenantId, key)
+      if (generation === this.#generation) this.#opened.set(tenantId, key)
       return key
     })
+  }
+
+  /**
+   * Forgets tenants' keys, when changes were missed: the catalog may have lost some that were made. A value sealed with one
+   * of those could never be opened again.
+   */
+  clear(): void {
+    this.#generation += 1
+    this.#opened.clear()
+    this.#opening = new SingleFlight()
   }
 
   /** Fingerprint of the master key that wraps the tenant's data key; null while there is none. */

@@ -96,7 +96,7 @@ export class MasterKeys {
   }
 
   #look(): void {
-    this.#watch.request()
+    void this.#watch.request()
     this.#worker.wake()
   }
 

@@ -113,6 +113,11 @@ export class PoolManager {
     }
   }
 
+  /** The tenants that have a pool of their own here, be it one that closes. */
+  get owners(): string[] {
+    return [...this.#own.keys()]
+  }
+
   /** True if the tenant has a pool of its own here, be it one that closes. */
   hasPools(tenantId: string): boolean {
     return this.#own.has(tenantId)

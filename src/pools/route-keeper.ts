@@ -3,8 +3,8 @@ import type { RouteDirectory } from '../catalog/directory.ts'
 import type { PoolManager } from './pool-manager.ts'
 
 export interface RouteKeeperOptions {
-  readonly directory: Pick<RouteDirectory, 'byId' | 'invalidate'>
-  readonly pools: Pick<PoolManager, 'hasPools' | 'retireAllBut'>
+  readonly directory: Pick<RouteDirectory, 'byId' | 'invalidate' | 'clear'>
+  readonly pools: Pick<PoolManager, 'owners' | 'hasPools' | 'retireAllBut'>
   /** How long `forget` waits for what was begun along the old route. */
   readonly drainTimeoutMs: number
 }
@@ -26,11 +26,25 @@ export class RouteKeeper {
    * Resolves when nobody uses the pool that was left, after seconds in any case; null where there is nothing to wait for.
    */
   forget(tenantId: string): Promise<void> | null {
-    const { directory, pools, drainTimeoutMs } = this.#options
+    const { directory, pools } = this.#options
     directory.invalidate(tenantId)
-    const before = this.#draining.get(tenantId)
-    if (!pools.hasPools(tenantId)) return before ?? null
-    const drained = Promise.all([before, this.#retire(tenantId)])
+    if (!pools.hasPools(tenantId)) return this.#draining.get(tenantId) ?? null
+    return this.#drain(tenantId, this.#retire(tenantId))
+  }
+
+  /**
+   * The same for all tenants, when changes were missed. No pool stays: what an entry of the catalog and its version named
+   * before may be another database now.
+   */
+  async forgetAll(): Promise<void> {
+    const { directory, pools } = this.#options
+    directory.clear()
+    await Promise.all(pools.owners.map((id) => this.#drain(id, pools.retireAllBut(id, null))))
+  }
+
+  #drain(tenantId: string, retired: Promise<void>): Promise<void> {
+    const { drainTimeoutMs } = this.#options
+    const drained = Promise.all([this.#draining.get(tenantId), retired])
     const timeout = new AbortController()
     const late = delay(drainTimeoutMs, undefined, { signal: timeout.signal, ref: false }).catch(
       () => undefined,

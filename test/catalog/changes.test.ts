@@ -1,4 +1,4 @@
-import { eq, sql } from 'drizzle-orm'
+import { eq, type SQL, sql } from 'drizzle-orm'
 import { afterAll, afterEach, beforeEach, describe, expect, it } from 'vitest'
 import {
   type CatalogChange,
@@ -8,8 +8,11 @@ import {
   recordChanges,
 } from '../../src/catalog/changes.ts'
 import { catalogChanges, replicas } from '../../src/catalog/schema.ts'
-import { newId } from '../../src/lib/ids.ts'
-import { dropAll, terminateBackends } from '../support/database.ts'
+import { isUuid, newId } from '../../src/lib/ids.ts'
+import { applyMigrations } from '../../src/migrations/apply.ts'
+import { migrationsFolder, readMigrations } from '../../src/migrations/files.ts'
+import { createDatabase, dropAll, superuserUrl, terminateBackends } from '../support/database.ts'
+import { withClient } from '../support/tenant-database.ts'
 import { openCatalog, replicaWithoutPools, type TestCatalog } from './catalog.ts'
 
 let catalog: TestCatalog
@@ -51,6 +54,13 @@ async function startFollower(options: Partial<FollowerOptions> = {}) {
 
 const record = (subjectId: string) =>
   catalog.store.transaction((tx) => recordChange(tx, { kind: 'operator', tenantId: null, subjectId }))
+/** As a restore or a failover does it: all at once. */
+const rewrite = (change: SQL) =>
+  catalog.store.transaction(async (tx) => {
+    await tx.execute(sql`alter table catalog_changes disable trigger append_only`)
+    await tx.execute(change)
+    await tx.execute(sql`alter table catalog_changes enable always trigger append_only`)
+  })
 const until = (condition: () => boolean, timeout = 5000) =>
   expect.poll(condition, { timeout, interval: 10 }).toBe(true)
 
@@ -69,6 +79,28 @@ describe('the change log', () => {
       .from(catalogChanges)
       .orderBy(catalogChanges.seq)
     expect(rows.map(({ seq }) => seq)).toEqual(Array.from({ length: 40 }, (_, n) => n + 1))
+  })
+})
+
+describe('the changes of before they had identities', () => {
+  it('get one each, and so do those that an older release adds', async () => {
+    const migrations = await readMigrations(migrationsFolder('catalog'))
+    const index = migrations.findIndex(({ id }) => id.endsWith('change-identities'))
+    const url = superuserUrl(await createDatabase())
+    await withClient(url, async (client) => {
+      await applyMigrations(client, migrations.slice(0, index), { lockTimeoutMs: 5000 })
+      const add = (from: number, to: number) =>
+        client.query(
+          "insert into catalog_changes (seq, kind) select n, 'tenant' from generate_series($1::int, $2::int) n",
+          [from, to],
+        )
+      await add(1, 5)
+      await applyMigrations(client, migrations, { lockTimeoutMs: 5000 })
+      await add(6, 8)
+      const { rows } = await client.query('select id from catalog_changes')
+      expect(new Set(rows.map(({ id }) => id)).size).toBe(8)
+      expect(rows.every(({ id }) => isUuid(id))).toBe(true)
+    })
   })
 })
 
@@ -144,17 +176,69 @@ describe('a follower', () => {
   it('says so when changes were missed for good', async () => {
     const { seen, gaps, follower } = await startFollower()
     await catalog.store.db.execute(sql`insert into catalog_changes (seq, kind) values (10, 'tenant')`)
+    await until(() => follower.appliedSeq === 10)
     await record('x')
     await until(() => follower.appliedSeq === 11)
     expect(gaps).toEqual([0])
-    expect(seen.map(({ seq }) => seq)).toEqual([10, 11])
+    expect(seen.map(({ seq }) => seq)).toEqual([11])
+  })
+
+  it('says so when others stand in the place of the changes it knows, and goes on from the end of those', async () => {
+    for (const subject of ['1', '2', '3']) await record(subject)
+    const { gaps, follower, seen } = await startFollower({ pollMs: 50 })
+    await rewrite(sql`update catalog_changes set id = gen_random_uuid() where seq >= 2`)
+    await until(() => gaps.length === 1)
+    expect(gaps).toEqual([3])
+    await record('4')
+    await until(() => seen.length === 1)
+    // Longer than what was known, with the last known number taken by another.
+    await rewrite(sql`
+      update catalog_changes set id = gen_random_uuid() where seq >= 3;
+      insert into catalog_changes (seq, kind) values (5, 'tenant'), (6, 'tenant')`)
+    await until(() => follower.appliedSeq === 6)
+    expect(gaps).toEqual([3, 4])
+    await record('7')
+    await until(() => seen.length === 2)
+    expect(seen.map(({ subjectId }) => subjectId)).toEqual(['4', '7'])
+  })
+
+  it('does not confirm anything after changes were missed before all that was begun has ended', async () => {
+    await record('1')
+    const { gaps, follower } = await startFollower({ pollMs: 50 })
+    const settled = Promise.withResolvers<void>()
+    follower.onGap(() => settled.promise)
+    await rewrite(sql`update catalog_changes set id = gen_random_uuid()`)
+    await until(() => gaps.length === 1)
+    expect(await follower.confirmations(1, 100)).toEqual({ replicas: 1, confirmed: 0 })
+    const seq = await record('2')
+    await until(() => follower.appliedSeq === seq)
+    expect(await follower.confirmations(seq, 100)).toEqual({ replicas: 1, confirmed: 0 })
+    settled.resolve()
+    expect(await follower.confirmations(seq, 5000)).toEqual({ replicas: 1, confirmed: 1 })
+  })
+
+  it('does not confirm a change that was lost while it was waited for', async () => {
+    const { follower, gaps } = await startFollower({ pollMs: 50 })
+    // Lives, and does not follow.
+    await catalog.store.db.insert(replicas).values({ id: newId() })
+    const confirmations = follower.confirmations(await record('1'), 5000)
+    await until(() => follower.appliedSeq === 1)
+    await rewrite(sql`update catalog_changes set id = gen_random_uuid()`)
+    await until(() => gaps.length === 1)
+    expect(await confirmations).toEqual({ replicas: 2, confirmed: 0 })
+  })
+
+  it('misses nothing while the log goes on as it was', async () => {
+    const { gaps, follower } = await startFollower({ pollMs: 10 })
+    for (let n = 1; n <= 20; n += 1) await record(String(n))
+    await until(() => follower.appliedSeq === 20)
+    expect(gaps).toEqual([])
   })
 
   it('says so when the catalog was put back to an earlier state', async () => {
     for (const subject of ['1', '2', '3']) await record(subject)
     const { gaps, follower, seen } = await startFollower({ pollMs: 50 })
-    await catalog.store.db.execute(sql`alter table catalog_changes disable trigger append_only`)
-    await catalog.store.db.delete(catalogChanges).where(eq(catalogChanges.seq, 3))
+    await rewrite(sql`delete from catalog_changes where seq = 3`)
     await until(() => follower.appliedSeq === 2)
     expect(gaps).toEqual([3])
     await record('again')

@@ -1,8 +1,9 @@
 import { sql } from 'drizzle-orm'
 import fc from 'fast-check'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { BEGINNING } from '../../src/catalog/history.ts'
 import { type Connections, partOf, ReplicaList } from '../../src/catalog/replicas.ts'
-import { replicas } from '../../src/catalog/schema.ts'
+import { catalogChanges, replicas } from '../../src/catalog/schema.ts'
 import type { CatalogStore } from '../../src/catalog/store.ts'
 import { newId } from '../../src/lib/ids.ts'
 import { dropAll, query, superuserUrl } from '../support/database.ts'
@@ -71,6 +72,30 @@ function expectWithinTotals(processes: Iterable<Process>): void {
   expect(all.reduce((sum, { openAtServer }) => sum + openAtServer, 0)).toBeLessThanOrEqual(AT_A_SERVER)
 }
 
+describe('a change', () => {
+  it('is confirmed by those whose last change stands in the log as they know it, and by no number alone', async () => {
+    const { store } = catalog
+    await store.db.insert(catalogChanges).values([1, 2, 3].map((seq) => ({ seq, kind: 'tenant' as const })))
+    const log = await store.db.select().from(catalogChanges).orderBy(catalogChanges.seq)
+    const idOf = (seq: number) => log[seq - 1]?.id ?? null
+    const [up, behind, elsewhere, beyond, older] = Array.from({ length: 5 }, newId) as string[]
+    await store.db.insert(replicas).values([
+      { id: up as string, appliedSeq: 3, appliedId: idOf(3) },
+      { id: behind as string, appliedSeq: 2, appliedId: idOf(2) },
+      // Of a log that a failover has replaced: with the same number, and with one that the present log has not reached.
+      { id: elsewhere as string, appliedSeq: 3, appliedId: newId() },
+      { id: beyond as string, appliedSeq: 4, appliedId: newId() },
+      // Of a release that tells the number only.
+      { id: older as string, appliedSeq: 3 },
+    ])
+    const { list } = new Process(store)
+    expect(await list.count(3)).toEqual({ replicas: 5, confirmed: 1 })
+    expect(await list.count(2)).toEqual({ replicas: 5, confirmed: 2 })
+    await store.db.insert(replicas).values({ id: newId() })
+    expect(await list.count(0)).toEqual({ replicas: 6, confirmed: 3 })
+  })
+})
+
 describe('the part of a replica', () => {
   it('is whole, differs by one at most, and all parts add up to the total', () => {
     const ids = fc.uniqueArray(fc.uuid(), { minLength: 1, maxLength: 40 })
@@ -87,31 +112,31 @@ describe('the part of a replica', () => {
 describe('the replicas together', () => {
   it('hold all connections when there is one, and share them out when there are more', async () => {
     const [one, two, three] = [1, 2, 3].map(() => new Process(catalog.store)) as [Process, Process, Process]
-    await one.list.join(0)
+    await one.list.join(BEGINNING)
     expect(one.granted).toEqual({ max: TOTAL, maxPerServer: AT_A_SERVER })
-    await two.list.join(0)
+    await two.list.join(BEGINNING)
     expect(two.granted).toEqual({ max: 0, maxPerServer: 0 })
-    for (const process of [one, two]) await process.list.heartbeat(0)
+    for (const process of [one, two]) await process.list.heartbeat(BEGINNING)
     expect([one.open, two.open].toSorted()).toEqual([3, 4])
     expect([one.openAtServer, two.openAtServer].toSorted()).toEqual([2, 3])
-    await three.list.join(0)
-    for (const process of [one, two, three]) await process.list.heartbeat(0)
+    await three.list.join(BEGINNING)
+    for (const process of [one, two, three]) await process.list.heartbeat(BEGINNING)
     expect([one, two, three].map(({ open }) => open).toSorted()).toEqual([2, 2, 3])
     expect([one, two, three].map(({ openAtServer }) => openAtServer).toSorted()).toEqual([1, 2, 2])
     await two.list.leave()
-    for (const process of [one, three]) await process.list.heartbeat(0)
+    for (const process of [one, three]) await process.list.heartbeat(BEGINNING)
     expect([one.open, three.open].toSorted()).toEqual([3, 4])
   })
 
   it('wait for connections in use before another may have their part', async () => {
     const [one, two] = [new Process(catalog.store), new Process(catalog.store)]
-    await one.list.join(0)
+    await one.list.join(BEGINNING)
     one.work()
-    await two.list.join(0)
-    for (const process of [one, two]) await process.list.heartbeat(0)
+    await two.list.join(BEGINNING)
+    for (const process of [one, two]) await process.list.heartbeat(BEGINNING)
     expect([one.open, two.open]).toEqual([TOTAL, 0])
     one.rest()
-    for (const process of [one, two]) await process.list.heartbeat(0)
+    for (const process of [one, two]) await process.list.heartbeat(BEGINNING)
     expect(one.open + two.open).toBe(TOTAL)
     expect(two.open).toBeGreaterThan(2)
   })
@@ -129,7 +154,7 @@ describe('the replicas together', () => {
         const process = alive.get(index) ?? new Process(catalog.store)
         if (kind === 'beat') {
           alive.set(index, process)
-          await process.list.heartbeat(0)
+          await process.list.heartbeat(BEGINNING)
         } else if (alive.delete(index)) {
           if (kind === 'leave') await process.list.leave()
           else if (kind === 'die') await process.wasHeard(4)
@@ -144,7 +169,7 @@ describe('the replicas together', () => {
       for (const process of all) process.rest()
       for (let round = 0; round < 3; round += 1) {
         for (const process of all) {
-          await process.list.heartbeat(0)
+          await process.list.heartbeat(BEGINNING)
           check()
         }
       }
@@ -156,20 +181,20 @@ describe('the replicas together', () => {
 
   it('do not wait for one that died before the clock of the catalog was set back, longer than for others', async () => {
     const [one, dead] = [new Process(catalog.store), new Process(catalog.store)]
-    await dead.list.join(0)
+    await dead.list.join(BEGINNING)
     await dead.wasHeard(-3_600)
-    await one.list.join(0)
+    await one.list.join(BEGINNING)
     expect((await one.list.count(0)).replicas).toBe(2)
     const ahead = () => catalog.store.db.$count(replicas, sql`${replicas.heartbeatAt} > now()`)
     expect(await ahead()).toBe(0)
     await dead.wasHeard(4)
-    await one.list.heartbeat(0)
+    await one.list.heartbeat(BEGINNING)
     expect(one.granted).toEqual({ max: TOTAL, maxPerServer: AT_A_SERVER })
   })
 
   it('wait, after the catalog was away, for those who have not been heard of since', async () => {
     const [one, two] = [new Process(catalog.store), new Process(catalog.store)]
-    for (const process of [one, two, one, two]) await process.list.heartbeat(0)
+    for (const process of [one, two, one, two]) await process.list.heartbeat(BEGINNING)
     expectWithinTotals([one, two])
     const before = [one.granted, two.granted]
     for (const process of [one, two]) {
@@ -177,16 +202,16 @@ describe('the replicas together', () => {
       await process.wasHeard(60)
     }
     // Nobody could be heard of: the other may live, and hold what it held.
-    await one.list.heartbeat(0)
+    await one.list.heartbeat(BEGINNING)
     expect([one.granted, two.granted]).toEqual(before)
     expect(one.list.isSteady).toBe(false)
-    await two.list.heartbeat(0)
+    await two.list.heartbeat(BEGINNING)
     expectWithinTotals([one, two])
     // Here it did not come back.
     await two.wasHeard(64)
     for (let second = 0; second < 4; second += 1) {
       one.age += 1_000
-      await one.list.heartbeat(0)
+      await one.list.heartbeat(BEGINNING)
     }
     expect(one.granted).toEqual({ max: TOTAL, maxPerServer: AT_A_SERVER })
   })

@@ -65,6 +65,17 @@ describe("a tenant's key", () => {
     expect(rows).toHaveLength(1)
   })
 
+  it('is read again once it was forgotten, also where it is being read right then', async () => {
+    const [one, two] = [await catalog.addTenant('vault-five'), await catalog.addTenant('vault-six')]
+    const vault = openVault()
+    const before = await vault.dataKey(one.id)
+    expect(await vault.dataKey(one.id)).toBe(before)
+    const reading = vault.dataKey(two.id)
+    vault.clear()
+    expect(await vault.dataKey(one.id)).not.toBe(before)
+    expect(await vault.dataKey(two.id)).not.toBe(await reading)
+  })
+
   it('does not open when its row was given to another tenant', async () => {
     const [one, two] = [await catalog.addTenant('vault-three'), await catalog.addTenant('vault-four')]
     await openVault().dataKey(one.id)

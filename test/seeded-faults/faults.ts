@@ -1,4 +1,5 @@
 import { CHECKS } from './checks.ts'
+import { COHERENCE } from './coherence.ts'
 import type { SeededFault } from './seeded-fault.ts'
 
 const TENANT_RULES = 'tenant-migrations/0001_isolation.sql'
@@ -353,7 +354,7 @@ const ROTATION: readonly SeededFault[] = [
   },
 ]
 
-const COHERENCE: readonly SeededFault[] = [
+const CHANGES: readonly SeededFault[] = [
   {
     name: 'a route that was overtaken while it was read is kept (no generation)',
     file: 'src/catalog/directory.ts',
@@ -645,6 +646,7 @@ export const SEEDED_FAULTS: readonly SeededFault[] = [
   ...OUTCOMES,
   ...PLACES,
   ...ROTATION,
+  ...CHANGES,
   ...COHERENCE,
   ...IDENTITY,
   ...DATA,

@@ -25,7 +25,7 @@ const READY_LENGTH = READY.length + 1
 /** Stands between a client and a server on the loopback address and spoils what passes. */
 export class TcpProxy {
   readonly host = '127.0.0.1'
-  readonly #target: { host: string; port: number }
+  #target: { host: string; port: number }
   readonly #links = new Set<Link>()
   #listener: Server | null = null
   #port = 0
@@ -63,6 +63,11 @@ export class TcpProxy {
     if (mode === 'refuse') await this.#unlisten()
     else await this.#listen()
     for (const link of this.#links) link.apply(mode)
+  }
+
+  /** Connections that come from now on are led there; those that exist stay where they are. */
+  leadTo({ host = '127.0.0.1', port }: { host?: string; port: number }): void {
+    this.#target = { host, port }
   }
 
   /**

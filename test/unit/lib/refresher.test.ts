@@ -19,7 +19,7 @@ describe('Refresher', () => {
     const { readings, failures, refresher } = setUp()
     refresher.retry()
     expect(readings).toHaveLength(0)
-    refresher.request()
+    void refresher.request()
     readings[0]?.reject(new Error('away'))
     await settled()
     expect(failures).toHaveLength(1)
@@ -32,12 +32,28 @@ describe('Refresher', () => {
 
   test('does not take a reading for the answer to what was asked while it ran', async () => {
     const { readings, refresher } = setUp()
-    refresher.request()
-    refresher.request()
+    void refresher.request()
+    void refresher.request()
     readings[1]?.reject(new Error('away'))
     readings[0]?.resolve()
     await settled()
     refresher.retry()
     expect(readings).toHaveLength(3)
+  })
+
+  test('says when what was asked for has been read: by a reading that began later, and worked', async () => {
+    const { readings, refresher } = setUp()
+    const answered: string[] = []
+    const first = refresher.request().then(() => answered.push('first'))
+    const second = refresher.request().then(() => answered.push('second'))
+    readings[1]?.reject(new Error('away'))
+    readings[0]?.resolve()
+    await first
+    await settled()
+    expect(answered).toEqual(['first'])
+    refresher.retry()
+    readings[2]?.resolve()
+    await second
+    expect(answered).toEqual(['first', 'second'])
   })
 })

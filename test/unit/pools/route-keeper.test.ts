@@ -22,8 +22,12 @@ function keeperOf(after: Route | null, { drainTimeoutMs = 60_000, hasPools = tru
       invalidate: () => {
         known = undefined
       },
+      clear: () => {
+        known = undefined
+      },
     },
     pools: {
+      owners: hasPools ? ['t', 'u'] : [],
       hasPools: () => hasPools,
       retireAllBut: (_tenantId, serving) => {
         kept.push(serving)
@@ -70,6 +74,21 @@ describe('a route that is forgotten', () => {
     drained.resolve()
     await keeper.forget('t')
     expect(kept).toEqual([SERVING])
+  })
+
+  test('with all others, because changes were missed, gives up all pools, whatever the catalog says now', async () => {
+    const { keeper, kept, drained, known } = keeperOf(routeWith({}))
+    let isSettled = false
+    const forgotten = keeper.forgetAll().then(() => {
+      isSettled = true
+    })
+    expect(known()).toBeUndefined()
+    expect(kept).toEqual([null, null])
+    await null
+    expect(isSettled).toBe(false)
+    drained.resolve()
+    await forgotten
+    await keeperOf(null, { hasPools: false }).keeper.forgetAll()
   })
 
   test('is not waited for beyond the limit', async () => {
