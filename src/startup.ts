@@ -1,5 +1,6 @@
 import type pg from 'pg'
 import { CatalogSealedWithOtherKeyError } from './catalog/vault.ts'
+import { isUtf8 } from './health/checks.ts'
 import { readIdentity } from './lib/database-identity.ts'
 import {
   type ConnectionLimits,
@@ -88,6 +89,11 @@ function prepare(plan: SchemaPlan): Promise<PhysicalIdentity> {
     ? [plan.owner ?? plan.serving, MIGRATION_LIMITS]
     : [plan.serving, LIMITS]
   const prepared = async (client: pg.Client) => {
+    if (!(await isUtf8(client)))
+      throw new StartRefusedError(
+        'ENCODING_UNSUPPORTED',
+        'its encoding is not UTF8, so it cannot keep every text',
+      )
     if (plan.migrate) {
       const { applied } = await applyMigrations(client, plan.migrations, {
         lockTimeoutMs: LOCK_TIMEOUT_MS,

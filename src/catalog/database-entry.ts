@@ -20,6 +20,7 @@ export const DATABASE_ERRORS = {
   SCHEMA_OUT_OF_DATE: 'The schema is not up to date, and migrations may not be applied',
   SCHEMA_DRIFTED: 'The schema is not what the applied migrations make',
   MIGRATION_FAILED: 'A migration failed',
+  ENCODING_UNSUPPORTED: 'The encoding of the database is not UTF8; make one with ENCODING UTF8',
   READ_ONLY: 'The database is read-only: a standby, or one that its server lets nobody write to',
   TOO_MANY_CONNECTIONS: 'The server has no connection left for this user or database',
   UNKNOWN: 'The check failed for a reason that has no code',

@@ -8,7 +8,7 @@ import { fail } from '../errors.ts'
 export type Verb = 'read' | 'write' | 'remove'
 
 /** SQLSTATEs of values that no schema could refuse beforehand: checks, ranges, dates, characters. */
-const BAD_VALUE = new Set(['22001', '22003', '22007', '22008', '22021', '22P02', '23502', '23514'])
+const BAD_VALUE = new Set(['22001', '22003', '22007', '22008', '22021', '22P02', '22P05', '23502', '23514'])
 const NOT_FOUND_HERE = 'names a resource that does not exist'
 
 interface ServerError {

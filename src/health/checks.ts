@@ -18,8 +18,8 @@ export interface CheckOptions {
    */
   readonly validSchemaVersion?: string | null
   readonly lockTimeoutMs: number
-  /** True for a database that serves already: then it may be read-only for now. */
-  readonly mayBeReadOnly?: boolean
+  /** True for a database that was valid once: it may be read-only for now, and keeps its encoding. */
+  readonly wasValid?: boolean
   /** Databases that can never be a tenant's own: the catalog and the shared one. */
   readonly forbidden: readonly PhysicalIdentity[]
 }
@@ -43,16 +43,25 @@ export const CHECK_ANSWER_BYTES = 1024 * 1024
  */
 export async function checkDatabase(client: pg.ClientBase, options: CheckOptions): Promise<CheckedDatabase> {
   const serverVersion = await checkVersion(client)
+  if (options.wasValid !== true && !(await isUtf8(client))) throw new CheckFailure('ENCODING_UNSUPPORTED')
   if ((await findRoleViolations(client)).length > 0) throw new CheckFailure('ROLE_BYPASSES_RLS')
   const identity = await readIdentity(client)
   if (options.forbidden.some((other) => isSame(identity, other))) throw new CheckFailure('HOST_NOT_ALLOWED')
   await checkResidence(client, options.tenantId)
-  if (options.mayBeReadOnly !== true && (await readsOnly(client))) throw new CheckFailure('READ_ONLY')
+  if (options.wasValid !== true && (await readsOnly(client))) throw new CheckFailure('READ_ONLY')
   const { schemaVersion, isOlder } = await checkSchema(client, options)
   await checkIsolation(client)
   await checkRights(client, isOlder)
   const residence = await checkResidence(client, options.tenantId)
   return { identity, serverVersion, schemaVersion, residence }
+}
+
+/** In any other encoding the database lacks characters that a caller may send, or (SQL_ASCII) checks none of them. */
+export async function isUtf8(client: pg.ClientBase): Promise<boolean> {
+  const { rows } = await client.query<{ encoding: string }>(
+    "SELECT pg_catalog.current_setting('server_encoding') AS encoding",
+  )
+  return rows[0]?.encoding === 'UTF8'
 }
 
 /** True where nothing can be written now. */

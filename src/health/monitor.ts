@@ -184,7 +184,7 @@ export class HealthMonitor {
           validSchemaVersion: entry.schemaVersion,
           lockTimeoutMs: PING_TIMEOUT_MS,
           forbidden,
-          mayBeReadOnly: true,
+          wasValid: true,
         }
         // Before the identity: whose database it is says more than that it is another.
         const residence = await checkResidence(client, tenantId)

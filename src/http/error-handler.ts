@@ -2,6 +2,7 @@ import type { Socket } from 'node:net'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { ERROR_TABLE, type ErrorCode, type FieldError, fail, PublicError } from '../errors.ts'
 import { causesOf } from '../lib/causes.ts'
+import { databaseError } from '../lib/pg.ts'
 import { escapePointer } from './json-body.ts'
 import { STANDING_HEADERS } from './request-headers.ts'
 
@@ -94,12 +95,18 @@ const FASTIFY_CODES: Readonly<Record<string, ErrorCode>> = {
 /** Their messages repeat the whole URL, which may hold a token and is not to be logged. */
 const QUOTING_URL = new Set(['FST_ERR_BAD_URL', 'FST_ERR_MAX_PARAM_LENGTH'])
 
+/** A text holds U+0000, no UTF-8, or a character that a database in another encoding does not have. */
+const CANNOT_BE_KEPT = new Set(['22021', '22P05'])
+
 /** The public error that stands for any error. Decides on codes, never on messages. */
 export function toPublicError(error: unknown): PublicError {
   const told = publicErrorIn(error)
   if (told !== null) return told
   if (!(error instanceof Error)) return fail('INTERNAL_ERROR', { cause: error })
   if (isValidationError(error)) return validationProblem(error)
+  // Without the cause: what the server says quotes the caller's text.
+  if (CANNOT_BE_KEPT.has(databaseError(error)?.code ?? ''))
+    return fail('VALIDATION_FAILED', { detail: 'A text holds a character that cannot be kept.' })
   const code = 'code' in error && 'statusCode' in error ? String(error.code) : ''
   return fail(FASTIFY_CODES[code] ?? 'INTERNAL_ERROR', QUOTING_URL.has(code) ? {} : { cause: error })
 }

@@ -119,6 +119,15 @@ describe('databases that are not to be served from', PATIENCE, () => {
       'SHARED_DATABASE_URL.*ROLE_BYPASSES_RLS',
       role({ bypassrls: true }),
     ],
+    ...['CATALOG_DATABASE_URL', 'SHARED_DATABASE_URL'].map((setting): (typeof cases)[number] => [
+      `a ${setting} that is not UTF8`,
+      `${setting}.*ENCODING_UNSUPPORTED`,
+      async () => {
+        const owner = await createRole()
+        const database = await createDatabase({ owner: owner.name, encoding: 'LATIN1' })
+        return { [setting]: urlFor({ role: owner, database }) }
+      },
+    ]),
     [
       'a wrong password',
       'CATALOG_DATABASE_URL.*28P01',

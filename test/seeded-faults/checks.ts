@@ -1,13 +1,14 @@
 import type { SeededFault } from './seeded-fault.ts'
 
 const READ_ONLY = ['test/faults/read-only.test.ts']
+const ENCODING = ['test/faults/encoding.test.ts']
 
 /** What validation, health rounds and sessions make of databases that are not as they should be. */
 export const CHECKS: readonly SeededFault[] = [
   {
     name: 'a read-only database is registered',
     file: 'src/health/checks.ts',
-    find: "if (options.mayBeReadOnly !== true && (await readsOnly(client))) throw new CheckFailure('READ_ONLY')",
+    find: "if (options.wasValid !== true && (await readsOnly(client))) throw new CheckFailure('READ_ONLY')",
     replace: '',
     tests: READ_ONLY,
   },
@@ -38,5 +39,19 @@ export const CHECKS: readonly SeededFault[] = [
     find: "throw databaseError(error)?.code === '25006'",
     replace: "throw databaseError(error)?.code === 'none'",
     tests: READ_ONLY,
+  },
+  {
+    name: 'a database in another encoding than UTF8 is registered',
+    file: 'src/health/checks.ts',
+    find: "return rows[0]?.encoding === 'UTF8'",
+    replace: 'return rows.length === 1',
+    tests: ENCODING,
+  },
+  {
+    name: 'a character that cannot be kept is a fault of ours',
+    file: 'src/http/error-handler.ts',
+    find: "if (CANNOT_BE_KEPT.has(databaseError(error)?.code ?? ''))",
+    replace: "if (CANNOT_BE_KEPT.has(''))",
+    tests: ENCODING,
   },
 ]

@@ -40,10 +40,14 @@ export function uniqueName(label = ''): string {
 }
 
 /** Makes an empty database, or a copy of `template`, and gives its name. */
-export async function createDatabase(options: { owner?: string; template?: string } = {}): Promise<string> {
+export async function createDatabase(
+  options: { owner?: string; template?: string; encoding?: string } = {},
+): Promise<string> {
   const name = uniqueName()
   const owner = options.owner === undefined ? '' : ` OWNER ${quote(options.owner)}`
-  await admin(`CREATE DATABASE ${quote(name)}${owner} TEMPLATE ${quote(options.template ?? 'template0')}`)
+  const encoding = options.encoding === undefined ? '' : ` ENCODING '${options.encoding}' LOCALE 'C'`
+  const template = ` TEMPLATE ${quote(options.template ?? 'template0')}`
+  await admin(`CREATE DATABASE ${quote(name)}${owner}${template}${encoding}`)
   databases.add(name)
   return name
 }
