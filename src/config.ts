@@ -69,6 +69,8 @@ export interface Settings {
   /** Origins whose scripts may call the API from a browser. */
   readonly corsOrigins: readonly string[]
   readonly shutdownGraceMs: number
+  /** How long requests are still served after the signal; counts within the grace, at most half of it. */
+  readonly shutdownDelayMs: number
 }
 
 export interface SettingProblem {
@@ -87,10 +89,18 @@ export class SettingsError extends Error {
   }
 }
 
+export interface SettingsOptions {
+  /** False: without CATALOG_DATABASE_URL the settings that are missing are listed. */
+  readonly mayEmbed?: boolean
+}
+
 /** Reads and checks the environment. Throws SettingsError; the answer is frozen. */
-export function readSettings(env: NodeJS.ProcessEnv = process.env): Settings {
+export function readSettings(
+  env: NodeJS.ProcessEnv = process.env,
+  { mayEmbed = true }: SettingsOptions = {},
+): Settings {
   const reader = new Reader(env)
-  const embedded = reader.text('CATALOG_DATABASE_URL') === null
+  const embedded = mayEmbed && reader.text('CATALOG_DATABASE_URL') === null
   const settings: Settings = {
     embedded,
     databases: embedded ? refuseStrayDatabases(reader) : readDatabases(reader),
@@ -104,7 +114,7 @@ export function readSettings(env: NodeJS.ProcessEnv = process.env): Settings {
 }
 
 function readDatabases(reader: Reader): DatabaseTargets | null {
-  const catalog = reader.parsed('CATALOG_DATABASE_URL', parseConnectionString)
+  const catalog = reader.required('CATALOG_DATABASE_URL', parseConnectionString)
   const shared = reader.required('SHARED_DATABASE_URL', parseConnectionString)
   const catalogMigration = reader.parsed('CATALOG_MIGRATION_DATABASE_URL', parseConnectionString)
   const sharedMigration = reader.parsed('SHARED_MIGRATION_DATABASE_URL', parseConnectionString)
@@ -170,6 +180,7 @@ function readServing(reader: Reader) {
     loginRateLimitPerMinute: reader.whole('LOGIN_RATE_LIMIT_PER_MINUTE', 300, 1, 1_000_000_000),
     corsOrigins: Object.freeze(reader.parsed('CORS_ORIGINS', parseOrigins) ?? []),
     shutdownGraceMs: reader.whole('SHUTDOWN_GRACE_SECONDS', 20, 0, 3600) * 1000,
+    shutdownDelayMs: reader.whole('SHUTDOWN_DELAY_SECONDS', 0, 0, 3600) * 1000,
   }
 }
 
@@ -299,7 +310,7 @@ class Reader {
   }
 
   required<T>(name: string, parse: (text: string) => T): T | null {
-    if (this.text(name) === null) this.refuse(name, 'is required when CATALOG_DATABASE_URL is given')
+    if (this.text(name) === null) this.refuse(name, 'is required where no PostgreSQL is embedded')
     return this.parsed(name, parse)
   }
 

@@ -22,7 +22,7 @@ import { prepareCatalog, prepareShared, refusalIn } from './startup.ts'
 import type { TenantSession } from './tenant/session.ts'
 import { VERSION } from './version.ts'
 
-type Phase = 'starting' | 'ready' | 'draining'
+type Phase = 'starting' | 'ready' | 'leaving' | 'draining'
 type Validation = Parameters<typeof validateDatabase>[1]
 
 const VALIDATION_TIMEOUT_MS = 8_000
@@ -42,7 +42,8 @@ const MINUTE_MS = 60_000
 /**
  * The composition root: has the parts built, opens what they need in order, closes it all in reverse.
  *
- *   starting ──catalog and shared database prepared──▶ ready ──close()──▶ draining
+ *   starting ──catalog and shared database prepared──▶ ready ──close()──▶ leaving ──delay over──▶ draining
+ *      └──────────────────────────────────close()───────────────────────────────────────────────▲
  */
 export class Gateway {
   readonly operations: Operations
@@ -107,24 +108,34 @@ export class Gateway {
   }
 
   /**
-   * Lets requests under way finish and closes everything in reverse order, within the grace period: shortly before its
-   * end whoever still talks to us is cut off, and what hangs even then (a statement behind a lock) is left to the server.
+   * Serves on for `SHUTDOWN_DELAY_SECONDS` while `/readyz` already answers 503, then lets requests under way finish and
+   * closes everything in reverse order, all within the grace period: shortly before its end the connections that are left
+   * are cut off, and what hangs even then (a statement behind a lock) is left to the server.
    */
   async close(): Promise<void> {
-    if (this.#phase === 'draining') return
-    this.#phase = 'draining'
+    if (this.#phase === 'leaving' || this.#phase === 'draining') return
+    const wasReady = this.#phase === 'ready'
+    this.#phase = wasReady ? 'leaving' : 'draining'
     const { shutdownGraceMs } = this.#options.settings
     const cutAfterMs = shutdownGraceMs - Math.min(CLOSING_TIME_MS, shutdownGraceMs / 4)
     const cut = setTimeout(() => this.#server.server.closeAllConnections(), cutAfterMs)
     const late = Promise.withResolvers<'late'>()
     const deadline = setTimeout(() => late.resolve('late'), shutdownGraceMs)
     try {
-      const outcome = await Promise.race([this.#closeParts(), late.promise])
+      const closed = this.#leave(wasReady).then(() => this.#closeParts())
+      const outcome = await Promise.race([closed, late.promise])
       if (outcome === 'late') this.#options.log.warn('left behind what did not end within the grace period')
     } finally {
       clearTimeout(cut)
       clearTimeout(deadline)
     }
+  }
+
+  /** A proxy goes on sending requests until it has asked for readiness again. */
+  async #leave(wasReady: boolean): Promise<void> {
+    const { shutdownDelayMs, shutdownGraceMs } = this.#options.settings
+    if (wasReady) await delay(Math.min(shutdownDelayMs, shutdownGraceMs / 2))
+    this.#phase = 'draining'
   }
 
   async #closeParts(): Promise<void> {
@@ -270,6 +281,7 @@ export class Gateway {
       },
       lifecycle: {
         isStarting: () => this.#phase === 'starting',
+        isLeaving: () => this.#phase === 'leaving' || this.#phase === 'draining',
         isDraining: () => this.#phase === 'draining',
       },
       signIn: {

@@ -51,7 +51,8 @@ async function serve(settings: Settings, shutdown: Shutdown, log: Logger): Promi
 
 function readSettingsOrExit(): Settings {
   try {
-    return readSettings()
+    // `start` is for where databases are given: an image that embedded a server would keep its data in a container.
+    return readSettings(undefined, { mayEmbed: process.argv[2] !== 'start' })
   } catch (error) {
     if (!(error instanceof SettingsError)) throw error
     for (const { name, message } of error.problems) process.stderr.write(`${name} ${message}\n`)

@@ -26,7 +26,8 @@ export interface HttpDeps {
   readonly settings: HttpSettings
   readonly log: Logger
   readonly metrics: Metrics
-  readonly lifecycle: { isStarting(): boolean; isDraining(): boolean }
+  /** `isLeaving`: told to end; proxies are to send nothing new. `isDraining`: nothing new is taken either. */
+  readonly lifecycle: { isStarting(): boolean; isLeaving(): boolean; isDraining(): boolean }
   readonly directory: Pick<RouteDirectory, 'peekById' | 'byId' | 'peekByCode' | 'byCode'>
   readonly tokens: Pick<AccessTokens, 'peek' | 'verify'>
   readonly clientKeys: Pick<ClientKeys, 'authenticate' | 'create' | 'list' | 'find' | 'revoke'>

@@ -129,7 +129,7 @@ function answerUnusual({ server }: FastifyInstance): void {
 /** A connection kept alive after the answer to what was under way would hold up a process that is to end. */
 function dismissClients(server: FastifyInstance, { lifecycle }: HttpDeps): void {
   server.addHook('onSend', (_request, reply, payload, done) => {
-    if (lifecycle.isDraining()) reply.header('connection', 'close')
+    if (lifecycle.isLeaving()) reply.header('connection', 'close')
     done(null, payload)
   })
 }

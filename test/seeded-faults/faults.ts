@@ -1,5 +1,6 @@
 import { CHECKS } from './checks.ts'
 import { COHERENCE } from './coherence.ts'
+import { ROLLING_STOP } from './rolling-stop.ts'
 import type { SeededFault } from './seeded-fault.ts'
 
 const TENANT_RULES = 'tenant-migrations/0001_isolation.sql'
@@ -651,4 +652,5 @@ export const SEEDED_FAULTS: readonly SeededFault[] = [
   ...IDENTITY,
   ...DATA,
   ...CHECKS,
+  ...ROLLING_STOP,
 ]

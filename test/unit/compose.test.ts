@@ -21,7 +21,7 @@ interface Service {
 
 interface Compose {
   services: Record<string, Service>
-  networks: Record<string, { internal?: boolean }>
+  networks: Record<string, { internal?: boolean; ipam?: { config: { subnet: string }[] } }>
   volumes: Record<string, object>
 }
 
@@ -119,6 +119,7 @@ describe('what the gateway is given', () => {
       ([, name]) => name,
     )
     expect(known).toContain('CATALOG_DATABASE_URL')
+    expect(environment.TRUSTED_PROXIES).toBe(compose.networks.front?.ipam?.config[0]?.subnet)
     expect(Object.keys(environment).filter((name) => !known.includes(name))).toEqual([])
     const inImage = [...read('deploy/Dockerfile').matchAll(/^ENV (.*)$/gm)].flatMap(([, line = '']) =>
       line.split(' '),
@@ -157,6 +158,7 @@ describe('what the gateway is given', () => {
   test('is stopped later than it drains', () => {
     const grace = /stop_grace_period: (\d+)s/.exec(read('docker-compose.yml'))?.[1]
     expect(Number(grace)).toBeGreaterThan(Number(environment.SHUTDOWN_GRACE_SECONDS))
+    expect(Number(environment.SHUTDOWN_DELAY_SECONDS)).toBeGreaterThan(2)
   })
 })
 
@@ -213,8 +215,15 @@ describe('the image', () => {
 
   test('runs the entry point as an ordinary user', () => {
     expect(dockerfile).toMatch(/^USER node$/m)
-    expect(dockerfile.trimEnd().split('\n').at(-1)).toBe('CMD ["node", "src/main.ts"]')
-    expect(dockerfile).toContain('/livez')
+    expect(dockerfile.trimEnd().split('\n').slice(-2)).toEqual([
+      'ENTRYPOINT ["tini", "--"]',
+      'CMD ["node", "src/main.ts", "start"]',
+    ])
+    expect(read('deploy/healthcheck.sh')).toContain('/livez')
+  })
+
+  test('asks for nothing that engines of some years ago refuse', () => {
+    expect(dockerfile).not.toMatch(/^HEALTHCHECK.*--start-interval/m)
   })
 
   test('copies what exists and what .dockerignore lets through', () => {

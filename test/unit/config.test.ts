@@ -45,6 +45,7 @@ describe('readSettings', () => {
       migrateOnStart: true,
       actForHeader: 'x-account-id',
       shutdownGraceMs: 20_000,
+      shutdownDelayMs: 0,
     })
   })
 

@@ -16,7 +16,7 @@ export function openRoutes(server: FastifyInstance, deps: HttpDeps): void {
   const health = new HealthReporter(deps)
   server.get('/livez', { config: PROBE }, async () => ({ status: 'ok' }))
   server.get('/readyz', { config: PROBE }, async (_request, reply) => {
-    const status = deps.lifecycle.isDraining() ? 'draining' : deps.probes.readiness()
+    const status = deps.lifecycle.isLeaving() ? 'draining' : deps.probes.readiness()
     return reply.code(status === 'ready' ? 200 : 503).send({ status })
   })
   server.get('/health', { config: PROBE }, async (_request, reply) => {

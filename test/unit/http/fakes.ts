@@ -85,7 +85,7 @@ export function makeDeps(changes: Partial<HttpDeps> = {}): HttpDeps {
     auditTrail: { note: () => undefined },
     log: createLogger('silent'),
     metrics: new Metrics(),
-    lifecycle: { isStarting: () => false, isDraining: () => false },
+    lifecycle: { isStarting: () => false, isLeaving: () => false, isDraining: () => false },
     directory: {
       peekById: (id) => (id === ACME ? ROUTES[0] : undefined),
       peekByCode: () => undefined,

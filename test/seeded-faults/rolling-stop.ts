@@ -1,0 +1,18 @@
+import type { SeededFault } from './seeded-fault.ts'
+
+export const ROLLING_STOP: readonly SeededFault[] = [
+  {
+    name: 'a gateway that is told to end refuses requests at once',
+    file: 'src/gateway.ts',
+    find: 'if (wasReady) await delay(',
+    replace: 'if (!wasReady) await delay(',
+    tests: ['test/faults/rolling-stop.test.ts'],
+  },
+  {
+    name: 'a gateway that is told to end still says that it is ready',
+    file: 'src/http/routes/open.ts',
+    find: "deps.lifecycle.isLeaving() ? 'draining'",
+    replace: "deps.lifecycle.isDraining() ? 'draining'",
+    tests: ['test/faults/rolling-stop.test.ts'],
+  },
+]
