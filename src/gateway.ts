@@ -14,7 +14,7 @@ import { Worker } from './jobs/worker.ts'
 import type { PhysicalIdentity } from './lib/pg.ts'
 import { RateLimiter } from './lib/rate-limiter.ts'
 import { type Migration, migrationsFolder, readMigrations } from './migrations/files.ts'
-import { createOperations } from './operations/desk.ts'
+import { CONFIRMATION_TIMEOUT_MS, createOperations } from './operations/desk.ts'
 import type { Operations } from './operations/operations.ts'
 import { validateDatabase } from './operations/validate-database.ts'
 import { createParts, followChanges, type GatewayOptions, mismatchAlarm, type Parts } from './parts.ts'
@@ -296,6 +296,7 @@ export class Gateway {
       accountSignIn: { ...parts, limiter: new LoginLimiter(), turns: new LoginTurns({ maxOfTenant: 32 }) },
       homeIsDown: (route) => parts.pools.isDown(route),
       operations: this.operations,
+      confirmations: (seq) => parts.follower.confirmations(seq, CONFIRMATION_TIMEOUT_MS),
       probes: this.#probes(),
       cursors: new CursorCodec((message) => vault.service.mac('cursor', message)),
     }

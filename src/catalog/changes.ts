@@ -34,6 +34,8 @@ const HEARTBEAT_MS = 1000
 const SHORT_OF_CONNECTIONS_MS = 200
 const BATCH = 500
 const CONFIRMATION_POLL_MS = 25
+/** A replica that does not follow is not asked for more often, however many revocations wait for it. */
+const CONFIRMATION_POLL_MAX_MS = 200
 
 /**
  * Adds a row to the change log and wakes the followers when the transaction commits. Answers its number. It holds the
@@ -174,21 +176,22 @@ export class ChangeFollower {
   }
 
   /**
-   * Waits until every live replica has applied `seq`, at most `timeoutMs`; answers how many of how many have. None, if the
-   * log was replaced meanwhile: the change of that number may be lost.
+   * Waits until every live replica has applied `seq` (null: all that is in the log now), at most `timeoutMs`; answers how
+   * many of how many have. None, if the log was replaced meanwhile: the change of that number may be lost.
    */
-  async confirmations(seq: number, timeoutMs: number): Promise<Confirmations> {
+  async confirmations(seq: number | null, timeoutMs: number): Promise<Confirmations> {
     const deadline = systemClock.monotonic() + timeoutMs
     const gaps = this.#gaps
     this.#woken.resolve()
-    for (;;) {
+    const awaited = seq ?? (await endOfLog(this.#options.store)).seq
+    for (let pauseMs = CONFIRMATION_POLL_MS; ; pauseMs = Math.min(pauseMs * 2, CONFIRMATION_POLL_MAX_MS)) {
       const { replicas } = this.#options
-      const counted = await replicas.count(seq)
+      const counted = await replicas.count(awaited)
       if (gaps !== this.#gaps) return { ...counted, confirmed: 0 }
       const isAll = counted.confirmed === counted.replicas && counted.replicas > 0
       // After an outage those who live have to be heard of first.
       if ((isAll && replicas.isSteady) || systemClock.monotonic() >= deadline) return counted
-      await pause(CONFIRMATION_POLL_MS)
+      await pause(pauseMs)
     }
   }
 

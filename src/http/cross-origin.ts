@@ -8,6 +8,7 @@ const PREFLIGHT_SECONDS = 600
 /** What scripts of another origin may read besides the body. */
 const EXPOSED = [
   ...['ETag', 'Location', 'Link', 'Retry-After', 'X-Request-Id', 'Idempotency-Replayed'],
+  'Freehold-Effective',
   ...['RateLimit-Limit', 'RateLimit-Remaining', 'RateLimit-Reset', 'Content-Disposition', 'Content-Range'],
 ]
 const ALLOWED = [

@@ -1,6 +1,7 @@
 /** What the HTTP layer asks of the rest of the house. Built in the composition root. */
 import type { AuditTrail } from '../catalog/audit-trail.ts'
 import type { Route, RouteDirectory } from '../catalog/directory.ts'
+import type { Confirmations } from '../catalog/replicas.ts'
 import type { DatabaseStatus } from '../catalog/schema.ts'
 import type { CursorCodec } from '../data/cursor.ts'
 import type { AccountSignInParts } from '../identity/account-login.ts'
@@ -49,6 +50,8 @@ export interface HttpDeps {
   /** Whether the tenant's own database is known not to answer, so that only the catalog's part can be served. */
   homeIsDown(route: Route): boolean
   readonly operations: Operations
+  /** Waits until every live replica applies the change (null: all up to now), for seconds at most. */
+  confirmations(seq: number | null): Promise<Confirmations>
   readonly probes: Probes
   readonly cursors: CursorCodec
   readonly rates: Rates

@@ -16,6 +16,7 @@ import {
   putMembership,
   recordMemberships,
 } from './account-memberships.ts'
+import type { Changed } from './changed.ts'
 import type { PageRequest } from './client-keys.ts'
 import { ACCOUNTS_SHARE, type PasswordHasher } from './passwords.ts'
 import { type Revocations, subjectIdOf, voidTokens } from './revocations.ts'
@@ -61,7 +62,7 @@ export interface AccountsParts {
 }
 
 export type AccountRow = typeof accounts.$inferSelect
-type Changed = Partial<Pick<AccountRow, 'email' | 'name' | 'status' | 'roles' | 'passwordHash'>>
+type Columns = Partial<Pick<AccountRow, 'email' | 'name' | 'status' | 'roles' | 'passwordHash'>>
 
 const UNIQUE_VIOLATION = '23505'
 
@@ -134,7 +135,7 @@ export class Accounts {
   }
 
   /** @throws PublicError NOT_FOUND, VALIDATION_FAILED, CONFLICT, RATE_LIMITED */
-  async patch(id: string, patch: AccountPatch, actor: Actor): Promise<Account> {
+  async patch(id: string, patch: AccountPatch, actor: Actor): Promise<Changed<Account>> {
     assertAccount(patch, DEFAULT_AUTH_CONFIG.passwordPolicy)
     const { password } = patch
     const passwordHash =
@@ -152,8 +153,8 @@ export class Accounts {
   }
 
   /** @throws PublicError NOT_FOUND */
-  async remove(id: string, actor: Actor): Promise<void> {
-    return this.#change(id, async (tx, before) => {
+  async remove(id: string, actor: Actor): Promise<number | null> {
+    const { seq } = await this.#change(id, async (tx, before) => {
       const { memberships } = await shown(tx, before)
       for (const { tenantId } of memberships) await deleteMembership(tx, { account: before, tenantId, actor })
       await tx.delete(accounts).where(eq(accounts.id, id))
@@ -161,6 +162,7 @@ export class Accounts {
       await recordAudit(tx, record)
       return { result: undefined, takesAway: true }
     })
+    return seq
   }
 
   /**
@@ -168,7 +170,11 @@ export class Accounts {
    *
    * @throws PublicError NOT_FOUND, TENANT_NOT_FOUND, VALIDATION_FAILED, CONFLICT
    */
-  async setMembership(id: string, { tenantId, roles }: NewMembership, actor: Actor): Promise<Membership> {
+  async setMembership(
+    id: string,
+    { tenantId, roles }: NewMembership,
+    actor: Actor,
+  ): Promise<Changed<Membership>> {
     assertAccount({ roles }, DEFAULT_AUTH_CONFIG.passwordPolicy)
     return this.#change(id, async (tx, account) => {
       const { membership, takesAway: lost } = await putMembership(tx, { account, tenantId, roles, actor })
@@ -178,12 +184,13 @@ export class Accounts {
   }
 
   /** @throws PublicError NOT_FOUND also where the account is no member. */
-  async removeMembership(id: string, tenantId: string, actor: Actor): Promise<void> {
-    return this.#change(id, async (tx, account) => {
+  async removeMembership(id: string, tenantId: string, actor: Actor): Promise<number | null> {
+    const { seq } = await this.#change(id, async (tx, account) => {
       const wasMember = await deleteMembership(tx, { account, tenantId, actor })
       if (!wasMember) throw fail('NOT_FOUND')
       return { result: undefined, takesAway: true }
     })
+    return seq
   }
 
   /**
@@ -193,7 +200,7 @@ export class Accounts {
   async #change<T>(
     id: string,
     fn: (tx: CatalogTx, account: AccountRow) => Promise<{ result: T; takesAway: boolean }>,
-  ): Promise<T> {
+  ): Promise<Changed<T>> {
     const { result, change } = await this.#store.transaction(async (tx) => {
       const before = await lockAccount(tx, id)
       const { result, takesAway } = await fn(tx, before).catch(conflictOnDuplicate)
@@ -205,7 +212,7 @@ export class Accounts {
     })
     // This process need not wait for its own news.
     if (change !== null) this.#revocations.apply({ kind: 'tokens', ...change })
-    return result
+    return { result, seq: change?.seq ?? null }
   }
 
   async #findRow(id: string): Promise<AccountRow | null> {
@@ -227,15 +234,15 @@ async function lockAccount(tx: CatalogTx, id: string): Promise<AccountRow> {
   return row
 }
 
-async function update(tx: CatalogTx, before: AccountRow, changed: Changed): Promise<AccountRow> {
+async function update(tx: CatalogTx, before: AccountRow, changed: Columns): Promise<AccountRow> {
   const set = { ...changed, updatedAt: sql`now()` }
   const [row] = await tx.update(accounts).set(set).where(eq(accounts.id, before.id)).returning()
   if (row === undefined) throw fail('NOT_FOUND')
   return row
 }
 
-function changesOf(before: AccountRow, { email, name, status, roles }: AccountPatch): Changed {
-  const changed: Changed = {}
+function changesOf(before: AccountRow, { email, name, status, roles }: AccountPatch): Columns {
+  const changed: Columns = {}
   const folded = email?.toLowerCase()
   if (folded !== undefined && folded !== before.email) changed.email = folded
   if (name !== undefined && name !== before.name) changed.name = name
@@ -245,13 +252,13 @@ function changesOf(before: AccountRow, { email, name, status, roles }: AccountPa
   return changed
 }
 
-function takesAway(before: AccountRow, { passwordHash, status, roles }: Changed): boolean {
+function takesAway(before: AccountRow, { passwordHash, status, roles }: Columns): boolean {
   const kept = new Set(roles ?? before.roles)
   return passwordHash !== undefined || status === 'INACTIVE' || before.roles.some((role) => !kept.has(role))
 }
 
 /** The columns that a change touches, for the audit log: of a password that it changed, and no more. */
-function picked(row: AccountRow, changed: Changed): Record<string, unknown> {
+function picked(row: AccountRow, changed: Columns): Record<string, unknown> {
   const { passwordHash, ...rest } = changed
   const columns = Object.keys(rest).map((name) => [name, row[name as keyof typeof rest]])
   return {

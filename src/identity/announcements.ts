@@ -37,14 +37,18 @@ export class Announcements {
     this.#options = options
   }
 
-  /** @throws PublicError CATALOG_UNAVAILABLE */
-  async publish(announcement: Announcement): Promise<void> {
+  /**
+   * @returns the number of the last change that others have to apply, to wait for; null where there is none.
+   * @throws PublicError CATALOG_UNAVAILABLE
+   */
+  async publish(announcement: Announcement): Promise<number | null> {
     const changes = await this.#record(announcement).catch((error: unknown) => {
       // Written twice where the first record may be there all the same: better than not at all.
       this.#options.auditTrail.note(unannounced(announcement))
       throw standing(error)
     })
     for (const change of changes) this.#options.apply(change)
+    return changes.at(-1)?.seq ?? null
   }
 
   #record({ voided = [], rolesChanged = false, ...record }: Announcement): Promise<CatalogChange[]> {

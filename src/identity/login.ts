@@ -138,28 +138,32 @@ export interface Logout {
   readonly origin: Origin
 }
 
-/** Ends the refresh token's family, or all of its user's. Whatever is no token of a living tenant is ended already. */
+/**
+ * Ends the refresh token's family, or all of its user's. Whatever is no token of a living tenant is ended already.
+ *
+ * @returns the number of the change that calls access tokens back, to wait for; null where none is called back.
+ */
 export async function logout(
   parts: Pick<SignInParts, 'openTenant' | 'announcements' | 'auditTrail'>,
   refreshToken: string,
   { everywhere, origin }: Logout,
-): Promise<void> {
+): Promise<number | null> {
   const token = parseRefreshToken(refreshToken)
   const opened = token && (await parts.openTenant({ id: token.tenantId }))
-  if (!token || opened?.tenant.status !== 'ACTIVE') return
+  if (!token || opened?.tenant.status !== 'ACTIVE') return null
   const session = await opened.session()
   const { tenantId } = session
   if (!everywhere) {
     const owner = await endSession(session, token)
     const actor = { type: 'user', id: owner ?? UNKNOWN, ...origin } as const
     if (owner !== null) parts.auditTrail.note({ actor, action: 'auth.logout', tenantId })
-    return
+    return null
   }
   const userId = await ownerOf(session, token)
-  if (userId === null) return
+  if (userId === null) return null
   const generation = await session.transaction((db) => shutOut({ tenantId, db }, userId))
-  if (generation === null) return
-  await parts.announcements.publish({
+  if (generation === null) return null
+  return parts.announcements.publish({
     ...{ actor: { type: 'user', id: userId, ...origin }, action: 'user.logout-everywhere', tenantId },
     voided: [{ id: userId, generation }],
   })

@@ -29,13 +29,14 @@ export interface OwnPasswordParts {
  *
  * @throws PublicError VALIDATION_FAILED, INVALID_CREDENTIALS, ACCOUNT_LOCKED, RATE_LIMITED; PERMISSION_DENIED where there is
  *   no such user, as for tokens that a tenant signs for people of its own; CATALOG_UNAVAILABLE.
+ * @returns the number of the change, to wait for.
  */
 export async function changePassword(
   parts: OwnPasswordParts,
   home: Home,
   change: PasswordChange,
   actor: Actor,
-): Promise<void> {
+): Promise<number | null> {
   assertPasswords(change, home.route.authConfig.passwordPolicy)
   const user = await findUser(home.session, actor.id)
   if (user?.status !== 'ACTIVE')
@@ -47,7 +48,7 @@ export async function changePassword(
   const generation = await replace(home, user, passwordHash)
   const record = { actor, action: 'user.password-change', tenantId: home.route.tenantId }
   const after = { userId: user.id }
-  await parts.announcements.publish({ ...record, after, voided: [{ id: user.id, generation }] })
+  return parts.announcements.publish({ ...record, after, voided: [{ id: user.id, generation }] })
 }
 
 async function provePresent(

@@ -5,6 +5,7 @@ import type { TenantSession } from '../tenant/session.ts'
 import { changePeople } from './admins.ts'
 import type { Announcements } from './announcements.ts'
 import { assertHolds, type Caller } from './authority.ts'
+import type { Changed } from './changed.ts'
 import { clearAttempts, subjectOf } from './login-attempts.ts'
 import type { PasswordHasher } from './passwords.ts'
 import { assignRoles, findRoles, type Role, replaceRoles } from './roles.ts'
@@ -88,7 +89,7 @@ export class People {
     userId: string,
     patch: UserPatch,
     caller: Caller,
-  ): Promise<PublicUser> {
+  ): Promise<Changed<PublicUser>> {
     assertUser(patch, route.authConfig.passwordPolicy)
     const { password } = patch
     const passwordHash =
@@ -98,21 +99,22 @@ export class People {
       await applyChange(reader, before, { patch, passwordHash, caller })
       return { before, after: existing(await findUser(reader, userId)) }
     }).catch(conflictOnDuplicate)
-    await this.#announcements.publish({
+    const seq = await this.#announcements.publish({
       ...{ actor: caller.actor, action: 'user.update', tenantId: route.tenantId },
       ...{ before: inAudit(before, patch), after: inAudit(after, patch) },
       voided: after.generation === before.generation ? [] : [after],
     })
-    return publicUser(after)
+    return { result: publicUser(after), seq }
   }
 
   /**
    * In two steps, so that it can be repeated: until the catalog has been told, the user is there and can do nothing.
    *
+   * @returns the number of the change, to wait for.
    * @throws PublicError NOT_FOUND, PERMISSION_DENIED, CONFLICT for the last administrator and for a user whom somebody else
    *   changed meanwhile, CATALOG_UNAVAILABLE.
    */
-  async remove({ route, session }: Home, userId: string, caller: Caller): Promise<void> {
+  async remove({ route, session }: Home, userId: string, caller: Caller): Promise<number | null> {
     const user = await changePeople(session, async (reader) => {
       const before = existing(await findUser(reader, userId))
       assertHolds(caller, before.permissions)
@@ -121,9 +123,10 @@ export class People {
       return { ...before, generation: before.generation + 1 }
     })
     const record = { actor: caller.actor, action: 'user.delete', tenantId: route.tenantId }
-    await this.#announcements.publish({ ...record, before: inAudit(user), voided: [user] })
+    const seq = await this.#announcements.publish({ ...record, before: inAudit(user), voided: [user] })
     const deleted = await changePeople(session, (reader) => deleteUser(reader, user))
     if (!deleted && (await findUser(session, userId)) !== null) throw fail('CONFLICT')
+    return seq
   }
 }
 

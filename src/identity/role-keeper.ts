@@ -6,6 +6,7 @@ import { roles } from '../tenant/schema.ts'
 import { changePeople } from './admins.ts'
 import type { Announcements } from './announcements.ts'
 import { assertHolds, type Caller } from './authority.ts'
+import type { Changed } from './changed.ts'
 import type { Home } from './people.ts'
 import { PermissionSet } from './permissions.ts'
 import {
@@ -60,7 +61,12 @@ export class RoleKeeper {
    *
    * @throws PublicError as `create`, NOT_FOUND, CONFLICT where nobody would be left to administer the tenant.
    */
-  async change({ route, session }: Home, roleId: string, patch: RolePatch, caller: Caller): Promise<Role> {
+  async change(
+    { route, session }: Home,
+    roleId: string,
+    patch: RolePatch,
+    caller: Caller,
+  ): Promise<Changed<Role>> {
     assertRole(patch)
     assertHolds(caller, patch.permissions ?? [])
     const { before, after, voided } = await changePeople(session, async (reader) => {
@@ -74,15 +80,18 @@ export class RoleKeeper {
         voided: patch.permissions === undefined ? [] : await voidTokensOfHolders(reader, roleId),
       }
     }).catch(conflictOf)
-    await this.#announcements.publish({
+    const seq = await this.#announcements.publish({
       ...{ actor: caller.actor, action: 'role.update', tenantId: route.tenantId },
       ...{ before: inAudit(before), after: inAudit(after), rolesChanged: true, voided },
     })
-    return after
+    return { result: after, seq }
   }
 
-  /** @throws PublicError NOT_FOUND, PERMISSION_DENIED, CONFLICT for a role that somebody has. */
-  async remove({ route, session }: Home, roleId: string, caller: Caller): Promise<void> {
+  /**
+   * @returns the number of the change, to wait for.
+   * @throws PublicError NOT_FOUND, PERMISSION_DENIED, CONFLICT for a role that somebody has.
+   */
+  async remove({ route, session }: Home, roleId: string, caller: Caller): Promise<number | null> {
     const { tenantId } = route
     const role = await changePeople(session, async ({ db }) => {
       const role = existing(await findRole({ tenantId, db }, roleId))
@@ -91,7 +100,7 @@ export class RoleKeeper {
       return role
     }).catch(conflictOf)
     const record = { actor: caller.actor, action: 'role.delete', tenantId }
-    await this.#announcements.publish({ ...record, before: inAudit(role), rolesChanged: true })
+    return this.#announcements.publish({ ...record, before: inAudit(role), rolesChanged: true })
   }
 }
 

@@ -7,6 +7,7 @@ import { type CatalogStore, type CatalogTx, catalogErrors } from '../catalog/sto
 import type { DataKey } from '../crypto/keyring.ts'
 import { fail } from '../errors.ts'
 import { SingleFlight } from '../lib/single-flight.ts'
+import type { Changed } from './changed.ts'
 import { makeKid, ownerOfKid } from './key-ids.ts'
 import { type KeyRow, makeKeyRow, openKeyRow, publicKeysOf, recordOf } from './key-material.ts'
 import type { KeyRecord, PublicJwk, SigningKey, VerificationKey } from './signing-key.ts'
@@ -73,8 +74,8 @@ export class ServiceKeys {
   }
 
   /** A new key signs from now on; the one before verifies what it signed until that has ended. */
-  async rotate(actor: Actor): Promise<KeyRecord> {
-    const made = await this.#parts.store.transaction(async (tx) => {
+  async rotate(actor: Actor): Promise<Changed<KeyRecord>> {
+    const { row, seq } = await this.#parts.store.transaction(async (tx) => {
       await lockKeys(tx)
       await tx.delete(signingKeys).where(and(OURS, lte(signingKeys.verifyUntil, sql`now()`)))
       const before = await selectKeys(tx)
@@ -89,11 +90,10 @@ export class ServiceKeys {
       const was = before.find(({ verifyUntil: end }) => end === null)
       const record = { actor, action: 'signing-key.rotate', tenantId: null, after: { kid, algorithm } }
       await recordAudit(tx, { ...record, ...(was && { before: { kid: was.kid, algorithm: was.algorithm } }) })
-      await recordChange(tx, { kind: 'signing-key', tenantId: null, subjectId: kid })
-      return row
+      return { row, seq: await recordChange(tx, { kind: 'signing-key', tenantId: null, subjectId: kid }) }
     })
     await this.reload()
-    return recordOf(made)
+    return { result: recordOf(row), seq }
   }
 
   /** Another replica may have made it a moment ago, and signed with it before we heard of it. */

@@ -8,6 +8,7 @@ import { lockTenant, type Tenant } from '../catalog/tenants.ts'
 import type { Vault } from '../catalog/vault.ts'
 import type { DataKey } from '../crypto/keyring.ts'
 import { fail } from '../errors.ts'
+import type { Changed } from './changed.ts'
 import { makeKid, ownerOfKid } from './key-ids.ts'
 import { type KeyRow, makeKeyRow, openKeyRow, publicKeysOf, recordOf } from './key-material.ts'
 import { LookupCache } from './lookup-cache.ts'
@@ -37,7 +38,7 @@ interface KeySet {
   readonly current: SigningKey | null
 }
 
-interface Change {
+interface KeyChange {
   readonly tenantId: string
   readonly actor: Actor
   readonly action: string
@@ -109,14 +110,14 @@ export class TenantKeys {
    *
    * @throws PublicError VALIDATION_FAILED for a secret that is none; TENANT_NOT_FOUND.
    */
-  async replace(tenantId: string, input: NewTenantKey, actor: Actor): Promise<KeyRecord> {
+  async replace(tenantId: string, input: NewTenantKey, actor: Actor): Promise<Changed<KeyRecord>> {
     const secret = readSecret(input)
     const change = { tenantId, actor, action: 'signing-key.replace' }
-    const made = await this.#change(change, async (tx, was) => {
+    const { result, seq } = await this.#change(change, async (tx, was) => {
       await tx.delete(signingKeys).where(ofTenant(tenantId))
       return this.#insert(tx, was, { algorithm: input.algorithm, secret })
     })
-    return recordOf(made)
+    return { result: recordOf(result), seq }
   }
 
   /**
@@ -125,9 +126,9 @@ export class TenantKeys {
    * @throws PublicError VALIDATION_FAILED for a secret that is none; TENANT_NOT_FOUND; NOT_FOUND where the tenant has no key
    *   of its own; CONFLICT.
    */
-  async rotate(tenantId: string, { secret }: Rotation, actor: Actor): Promise<KeyRecord> {
+  async rotate(tenantId: string, { secret }: Rotation, actor: Actor): Promise<Changed<KeyRecord>> {
     const change = { tenantId, actor, action: 'signing-key.rotate' }
-    const made = await this.#change(change, async (tx, was) => {
+    const { result, seq } = await this.#change(change, async (tx, was) => {
       const { tenant, current, living } = was
       if (current === null) throw fail('NOT_FOUND')
       if (living >= MAX_KEYS) throw fail('CONFLICT', { detail: 'The key was rotated too often.' })
@@ -138,20 +139,23 @@ export class TenantKeys {
       const { algorithm } = current
       return this.#insert(tx, was, { algorithm, secret: readSecret({ algorithm, secret }) })
     })
-    return recordOf(made)
+    return { result: recordOf(result), seq }
   }
 
   /**
    * Ends all keys of the tenant. The service signs for it again.
    *
+   * @returns the number of the change, to wait for.
    * @throws PublicError TENANT_NOT_FOUND; NOT_FOUND where the tenant has no key of its own.
    */
-  async remove(tenantId: string, actor: Actor): Promise<void> {
-    await this.#change({ tenantId, actor, action: 'signing-key.delete' }, async (tx, { current }) => {
+  async remove(tenantId: string, actor: Actor): Promise<number | null> {
+    const change = { tenantId, actor, action: 'signing-key.delete' }
+    const { seq } = await this.#change(change, async (tx, { current }) => {
       if (current === null) throw fail('NOT_FOUND')
       await tx.delete(signingKeys).where(ofTenant(tenantId))
       return null
     })
+    return seq
   }
 
   /** Forgets the tenant's keys: for each change of kind `signing-key` with its id. */
@@ -177,13 +181,13 @@ export class TenantKeys {
 
   /** One change at a time a tenant, with its audit row and its news. */
   async #change<Made extends KeyRow | null>(
-    { tenantId, actor, action }: Change,
+    { tenantId, actor, action }: KeyChange,
     apply: (tx: CatalogTx, was: Was) => Promise<Made>,
-  ): Promise<Made> {
+  ): Promise<Changed<Made>> {
     if ((await this.#sets.find(tenantId)) === null) throw fail('TENANT_NOT_FOUND')
     // Before the transaction, because the first time it takes a connection of its own.
     const dataKey = await this.#parts.vault.dataKey(tenantId)
-    const made = await this.#parts.store.transaction(async (tx) => {
+    const changed = await this.#parts.store.transaction(async (tx) => {
       const tenant = await lockTenant(tx, tenantId)
       if (tenant === null) throw fail('TENANT_NOT_FOUND')
       const rows = await tx
@@ -196,11 +200,10 @@ export class TenantKeys {
       const after = row && { kid: row.kid, algorithm: row.algorithm }
       const told = { actor, action, tenantId, ...(before && { before }), ...(after && { after }) }
       await recordAudit(tx, told)
-      await recordChange(tx, { kind: 'signing-key', tenantId })
-      return row
+      return { result: row, seq: await recordChange(tx, { kind: 'signing-key', tenantId }) }
     })
     this.invalidate(tenantId)
-    return made
+    return changed
   }
 
   async #insert(tx: CatalogTx, { tenant, dataKey }: Was, key: NewKey): Promise<KeyRow> {

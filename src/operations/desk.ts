@@ -27,7 +27,8 @@ export type DeskDeps = CreateTenantDeps &
     readonly onChanged: (tenantId: string) => void
   }
 
-const CONFIRMATION_TIMEOUT_MS = 5_000
+/** How long an answer waits for the replicas. */
+export const CONFIRMATION_TIMEOUT_MS = 5_000
 
 /** The verbs of operators, as the HTTP layer calls them. Each is a short story; the long ones have files of their own. */
 export function createOperations(deps: DeskDeps): Operations {

@@ -120,7 +120,7 @@ describe('a signing key that another replica made a moment ago', () => {
 
   test("is found by its name before the news of it: the service's", async () => {
     const { signer, verifier } = await replicas()
-    const made = await signer.service.rotate(actor)
+    const { result: made } = await signer.service.rotate(actor)
     expect(verifier.jwks().keys.map(({ kid }) => kid)).not.toContain(made.kid)
     const { token } = await new AccessTokens({ keys: signer }).issue({
       ...request,
@@ -144,7 +144,8 @@ describe('a signing key that another replica made a moment ago', () => {
 
   test('is looked for by no name that we did not give, and once in seconds by one that is gone', async () => {
     const { signer, verifier } = await replicas()
-    const { kid } = await signer.tenants.replace(acme, { algorithm: 'ES256' }, actor)
+    const { result } = await signer.tenants.replace(acme, { algorithm: 'ES256' }, actor)
+    const { kid } = result
     await signer.tenants.remove(acme, actor)
     const select = vi.spyOn(store.db, 'select')
     try {

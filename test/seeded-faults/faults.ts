@@ -1,6 +1,7 @@
 import { CHECKS } from './checks.ts'
 import { COHERENCE } from './coherence.ts'
 import { ROLLING_STOP } from './rolling-stop.ts'
+import { REVOKING } from './revoking.ts'
 import type { SeededFault } from './seeded-fault.ts'
 
 const TENANT_RULES = 'tenant-migrations/0001_isolation.sql'
@@ -653,4 +654,5 @@ export const SEEDED_FAULTS: readonly SeededFault[] = [
   ...DATA,
   ...CHECKS,
   ...ROLLING_STOP,
+  ...REVOKING,
 ]

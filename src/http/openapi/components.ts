@@ -86,6 +86,12 @@ const HEADERS = {
   'accept-ranges': header('Ranges are served by bytes.', text, 'bytes'),
   'content-range': header('The part that is sent, of how much.', text, 'bytes 0-1023/4096'),
   'freehold-degraded': header("Set while the tenant's database is down.", text, 'tenant-database'),
+  'freehold-effective': header(
+    'How many of the live gateways apply the change: it is answered when all do, or after 5 seconds. Absent where nothing ' +
+      'was taken away, and where it could not be counted.',
+    text,
+    'confirmed=2, replicas=2',
+  ),
   'idempotency-replayed': header('Set when the answer is that of an earlier request.', text, 'true'),
   'cache-control': header('How long the keys may be kept.', text, 'public, max-age=300'),
   'www-authenticate': header(

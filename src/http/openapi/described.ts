@@ -38,9 +38,11 @@ export function homeCodes() {
 export const MADE: RouteDocument = { headers: ['location'] }
 /** For roles that are not there, and for names that somebody has. */
 export const NEW_USER: RouteDocument = { ...MADE, ...changed('REFERENCE_NOT_FOUND') }
-export const CHANGED_USER: RouteDocument = changed('REFERENCE_NOT_FOUND')
+/** What takes something away tells how far that has come. */
+export const REVOKING: RouteDocument = { headers: ['freehold-effective'] }
+export const CHANGED_USER: RouteDocument = { ...REVOKING, ...changed('REFERENCE_NOT_FOUND') }
 /** The last administrator, and what somebody else changed meanwhile, remain. */
-export const REMOVED_USER: RouteDocument = changed()
+export const REMOVED_USER: RouteDocument = { ...REVOKING, ...changed() }
 
 function changed(...more: readonly 'REFERENCE_NOT_FOUND'[]): RouteDocument {
   return { codes: [...more, 'CONFLICT', ...homeCodes()] }

@@ -10,6 +10,7 @@ import {
   NEW_USER,
   type Operations,
   REMOVED_USER,
+  REVOKING,
 } from './described.ts'
 import type { RouteDocument } from './route-document.ts'
 
@@ -92,6 +93,7 @@ const TENANTS: Operations = {
     ['operators: tenants', 'revokeTenantClientKey', "Revoke a key of a tenant's program"],
     204,
     NoBody,
+    REVOKING,
   ),
 }
 
@@ -145,6 +147,7 @@ const SIGNING_KEYS: Operations = {
     ],
     200,
     Answers.SigningKey,
+    REVOKING,
   ),
   [`POST ${API}/tenants/:id/signing-key/rotate`]: described(
     [
@@ -154,7 +157,7 @@ const SIGNING_KEYS: Operations = {
     ],
     200,
     Answers.SigningKey,
-    { codes: ['NOT_FOUND', 'CONFLICT'] },
+    { ...REVOKING, codes: ['NOT_FOUND', 'CONFLICT'] },
   ),
   [`DELETE ${API}/tenants/:id/signing-key`]: described(
     [
@@ -164,7 +167,7 @@ const SIGNING_KEYS: Operations = {
     ],
     204,
     NoBody,
-    { codes: ['NOT_FOUND'] },
+    { ...REVOKING, codes: ['NOT_FOUND'] },
   ),
 }
 
@@ -189,23 +192,25 @@ const ACCOUNTS: Operations = {
     ['operators: accounts', 'updateAccount', 'Change an account; what takes something away voids its tokens'],
     200,
     Answers.Account,
-    { codes: ['CONFLICT'] },
+    { ...REVOKING, codes: ['CONFLICT'] },
   ),
   [`DELETE ${API}/accounts/:id`]: described(
     ['operators: accounts', 'removeAccount', 'Remove an account, with its memberships and tokens'],
     204,
     NoBody,
+    REVOKING,
   ),
   [`PUT ${API}/accounts/:id/memberships/:tenantId`]: described(
     ['operators: accounts', 'setMembership', 'Make an account a member of a tenant, with just these roles'],
     200,
     Answers.Membership,
-    { codes: ['TENANT_NOT_FOUND', 'CONFLICT'] },
+    { ...REVOKING, codes: ['TENANT_NOT_FOUND', 'CONFLICT'] },
   ),
   [`DELETE ${API}/accounts/:id/memberships/:tenantId`]: described(
     ['operators: accounts', 'removeMembership', 'End a membership; the tokens of the account are void'],
     204,
     NoBody,
+    REVOKING,
   ),
 }
 
@@ -224,6 +229,7 @@ const OPERATORS: Operations = {
     ['operators', 'revokeOperator', 'Revoke an operator, at once'],
     204,
     NoBody,
+    REVOKING,
   ),
   [`GET ${API}/encryption`]: described(
     ['operators', 'readEncryption', 'Which keys secrets are sealed under, and how the latest rotation goes'],
@@ -240,7 +246,7 @@ const OPERATORS: Operations = {
     ['operators', 'rotateSigningKey', 'Make a new key of the service; the one before verifies for a while'],
     200,
     Answers.SigningKey,
-    { codes: ['CONFLICT'] },
+    { ...REVOKING, codes: ['CONFLICT'] },
   ),
   [`GET ${API}/audit-log/verify`]: described(
     ['audit', 'verifyAuditLog', 'Prove that the audit log is what was written, and seal it'],

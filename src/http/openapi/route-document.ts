@@ -8,6 +8,7 @@ export type AnswerHeader =
   | 'accept-ranges'
   | 'content-range'
   | 'freehold-degraded'
+  | 'freehold-effective'
   | 'cache-control'
 
 /** Headers that a request may carry besides those of its access. */

@@ -10,6 +10,7 @@ import {
   NEW_USER,
   type Operations,
   REMOVED_USER,
+  REVOKING,
 } from './described.ts'
 
 /** CONFLICT is for more roles and permissions than a token can carry. */
@@ -34,13 +35,13 @@ const AUTH: Operations = {
     ['auth', 'logout', 'End a sign-in, or all of them: the refresh tokens work no more'],
     204,
     NoBody,
-    { codes: [...homeCodes(), 'OUTCOME_UNKNOWN'] },
+    { ...REVOKING, codes: [...homeCodes(), 'OUTCOME_UNKNOWN'] },
   ),
   [`POST ${API}/auth/password`]: described(
     ['auth', 'changePassword', 'Change the own password; ends every session and voids every access token'],
     204,
     NoBody,
-    { codes: ['ACCOUNT_LOCKED'] },
+    { ...REVOKING, codes: ['ACCOUNT_LOCKED'] },
   ),
   [`POST ${API}/auth/accounts/login`]: described(
     ['auth', 'loginAccount', 'Sign in to an account, for all of its tenants at once'],
@@ -97,6 +98,7 @@ const TENANT: Operations = {
     ['client-keys', 'revokeClientKey', 'Revoke a key, at once'],
     204,
     NoBody,
+    REVOKING,
   ),
   [`GET ${API}/audit-log`]: described(
     ['audit', 'listAuditLog', 'Who did what; operators see all of it, others what concerns their tenant'],
@@ -125,13 +127,13 @@ const ROLES: Operations = {
     ['roles', 'updateRole', 'Change a role; access tokens of those who lose a permission by it are void'],
     200,
     Answers.Role,
-    { codes: ['CONFLICT'] },
+    { ...REVOKING, codes: ['CONFLICT'] },
   ),
   [`DELETE ${API}/roles/:id`]: described(
     ['roles', 'removeRole', 'Remove a role that nobody has'],
     204,
     NoBody,
-    { codes: ['CONFLICT'] },
+    { ...REVOKING, codes: ['CONFLICT'] },
   ),
 }
 

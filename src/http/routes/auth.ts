@@ -7,6 +7,7 @@ import { changePassword } from '../../identity/own-password.ts'
 import { findUser, publicUser } from '../../identity/users.ts'
 import { CLOSED, Password } from '../bodies.ts'
 import type { HttpDeps } from '../deps.ts'
+import { whenEffective } from '../effective.ts'
 import { actorOf, type TenantContext } from '../pipeline.ts'
 
 const OPEN = { access: { kind: 'open' } } as const
@@ -57,7 +58,8 @@ export function authRoutes(api: FastifyInstance, deps: HttpDeps): void {
   })
   api.post('/auth/logout', { config: OPEN, schema: { body: LogoutBody } }, async (request, reply) => {
     const { refreshToken, everywhere } = request.body as Static<typeof LogoutBody>
-    await logout(deps.signIn, refreshToken, { everywhere, origin: originOf(request) })
+    const seq = await logout(deps.signIn, refreshToken, { everywhere, origin: originOf(request) })
+    if (seq !== null) await whenEffective(deps, reply, seq)
     return reply.code(204).send()
   })
   api.post('/auth/password', { config: ANYBODY, schema: { body: PasswordBody } }, async (request, reply) => {
@@ -67,7 +69,8 @@ export function authRoutes(api: FastifyInstance, deps: HttpDeps): void {
     const change = request.body as Static<typeof PasswordBody>
     const actor = actorOf(request)
     try {
-      await changePassword(deps.signIn, { route: home, session: homeSession }, change, actor)
+      const place = { route: home, session: homeSession }
+      await whenEffective(deps, reply, await changePassword(deps.signIn, place, change, actor))
     } catch (error) {
       const isWrong = error instanceof PublicError && error.code === 'INVALID_CREDENTIALS'
       if (isWrong) deps.auditTrail.note({ actor, action: 'auth.password-failed', tenantId: home.tenantId })

@@ -4,13 +4,15 @@ import type { NewClientKey, PageRequest } from '../../identity/client-keys.ts'
 import { idOf, NewClientKeyBody, PageQuery } from '../bodies.ts'
 import { callerOf } from '../caller.ts'
 import type { HttpDeps } from '../deps.ts'
+import { whenEffective } from '../effective.ts'
 import { actorOf } from '../pipeline.ts'
 
 const READ = { access: { kind: 'tenant', permission: 'client-keys:read' } } as const
 const WRITE = { access: { kind: 'tenant', permission: 'client-keys:write' } } as const
 
 /** Keys of the tenant's programs. A key is shown once, in the answer that makes it. */
-export function clientKeyRoutes(api: FastifyInstance, { clientKeys }: HttpDeps): void {
+export function clientKeyRoutes(api: FastifyInstance, deps: HttpDeps): void {
+  const { clientKeys } = deps
   api.get('/client-keys', { config: READ, schema: { querystring: PageQuery } }, async ({ tenant, query }) =>
     clientKeys.list(tenant.tenantId, query as PageRequest),
   )
@@ -28,7 +30,7 @@ export function clientKeyRoutes(api: FastifyInstance, { clientKeys }: HttpDeps):
     const { id, permissions } = await clientKeys.find(tenantId, idOf(request.params))
     // Who may not make such a key may not end it either.
     assertHolds(callerOf(request), permissions)
-    await clientKeys.revoke(tenantId, id, actorOf(request))
+    await whenEffective(deps, reply, await clientKeys.revoke(tenantId, id, actorOf(request)))
     return reply.code(204).send()
   })
 }

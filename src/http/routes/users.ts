@@ -8,6 +8,7 @@ import { listUsers, publicUser } from '../../identity/users.ts'
 import { CLOSED, idOf, NewUserBody, PageQuery, Password, pageView, RoleNames } from '../bodies.ts'
 import { callerOf } from '../caller.ts'
 import type { HttpDeps } from '../deps.ts'
+import { takesAway, whenEffective } from '../effective.ts'
 import type { Access } from '../gates.ts'
 
 const UserPatchBody = Type.Object(
@@ -44,7 +45,8 @@ export function userRoutes(api: FastifyInstance, deps: HttpDeps): void {
 }
 
 /** Registers the five routes of a tenant's people. */
-export function registerUsers(api: FastifyInstance, { people }: HttpDeps, users: UserCollection): void {
+export function registerUsers(api: FastifyInstance, deps: HttpDeps, users: UserCollection): void {
+  const { people } = deps
   const { path, id, homeOf } = users
   const row = `${path}/:${id}`
   const read = { config: { access: users.read } }
@@ -61,12 +63,16 @@ export function registerUsers(api: FastifyInstance, { people }: HttpDeps, users:
       .send(user)
   })
   api.get(row, read, async (request) => people.find(await homeOf(request), idOf(request.params, id)))
-  api.patch(row, { ...write, schema: { body: UserPatchBody } }, async (request) => {
-    const { params, body } = request
-    return people.change(await homeOf(request), idOf(params, id), body as UserPatch, callerOf(request))
+  api.patch(row, { ...write, schema: { body: UserPatchBody } }, async (request, reply) => {
+    const patch = request.body as UserPatch
+    const home = await homeOf(request)
+    const { result, seq } = await people.change(home, idOf(request.params, id), patch, callerOf(request))
+    if (takesAway(patch)) await whenEffective(deps, reply, seq)
+    return result
   })
   api.delete(row, write, async (request, reply) => {
-    await people.remove(await homeOf(request), idOf(request.params, id), callerOf(request))
+    const seq = await people.remove(await homeOf(request), idOf(request.params, id), callerOf(request))
+    await whenEffective(deps, reply, seq)
     return reply.code(204).send()
   })
 }

@@ -83,6 +83,7 @@ export function makeDeps(changes: Partial<HttpDeps> = {}): HttpDeps {
     settings: { actForHeader: 'x-account-id', version: '1.2.3', trustedProxies: [] },
     rates: { principals: unlimited, addresses: unlimited },
     auditTrail: { note: () => undefined },
+    confirmations: async () => ({ replicas: 1, confirmed: 1 }),
     log: createLogger('silent'),
     metrics: new Metrics(),
     lifecycle: { isStarting: () => false, isLeaving: () => false, isDraining: () => false },

@@ -4,6 +4,7 @@ import { choice, nullable, text, uuid } from '../../../data/fields.ts'
 import type { AccountPatch, AccountQuery, NewAccount } from '../../../identity/accounts.ts'
 import { CLOSED, idOf, PAGE_FIELDS, Password } from '../../bodies.ts'
 import type { HttpDeps } from '../../deps.ts'
+import { takesAway, whenEffective } from '../../effective.ts'
 import { actorOf } from '../../pipeline.ts'
 
 const READ = { access: { kind: 'operator', write: false } } as const
@@ -41,7 +42,8 @@ const AccountPatchBody = Type.Object(
 const AccountListQuery = Type.Object({ ...PAGE_FIELDS, q: Type.Optional(text(200)) }, CLOSED)
 
 /** People who belong to several tenants, and what they are in each. */
-export function operatorAccountRoutes(api: FastifyInstance, { accounts }: HttpDeps): void {
+export function operatorAccountRoutes(api: FastifyInstance, deps: HttpDeps): void {
+  const { accounts } = deps
   api.get('/accounts', { config: READ, schema: { querystring: AccountListQuery } }, async ({ query }) =>
     accounts.list(query as AccountQuery),
   )
@@ -50,26 +52,34 @@ export function operatorAccountRoutes(api: FastifyInstance, { accounts }: HttpDe
     return reply.code(201).header('location', `${api.prefix}/accounts/${made.id}`).send(made)
   })
   api.get(ROW, { config: READ }, async ({ params }) => accounts.find(idOf(params)))
-  api.patch(ROW, { config: WRITE, schema: { body: AccountPatchBody } }, async (request) =>
-    accounts.patch(idOf(request.params), request.body as AccountPatch, actorOf(request)),
-  )
+  api.patch(ROW, { config: WRITE, schema: { body: AccountPatchBody } }, async (request, reply) => {
+    const patch = request.body as AccountPatch
+    const { result, seq } = await accounts.patch(idOf(request.params), patch, actorOf(request))
+    if (takesAway(patch)) await whenEffective(deps, reply, seq)
+    return result
+  })
   api.delete(ROW, { config: WRITE }, async (request, reply) => {
-    await accounts.remove(idOf(request.params), actorOf(request))
+    await whenEffective(deps, reply, await accounts.remove(idOf(request.params), actorOf(request)))
     return reply.code(204).send()
   })
-  membershipRoutes(api, accounts)
+  membershipRoutes(api, deps)
 }
 
-function membershipRoutes(api: FastifyInstance, accounts: HttpDeps['accounts']): void {
-  api.put(MEMBERSHIP, { config: WRITE, schema: { body: MembershipBody } }, async (request) => {
+function membershipRoutes(api: FastifyInstance, deps: HttpDeps): void {
+  const { accounts } = deps
+  api.put(MEMBERSHIP, { config: WRITE, schema: { body: MembershipBody } }, async (request, reply) => {
     const { params, body } = request
     const { roles } = body as Static<typeof MembershipBody>
     const membership = { tenantId: idOf(params, 'tenantId'), roles }
-    return accounts.setMembership(idOf(params), membership, actorOf(request))
+    const { result, seq } = await accounts.setMembership(idOf(params), membership, actorOf(request))
+    await whenEffective(deps, reply, seq)
+    return result
   })
   api.delete(MEMBERSHIP, { config: WRITE }, async (request, reply) => {
     const { params } = request
-    await accounts.removeMembership(idOf(params), idOf(params, 'tenantId'), actorOf(request))
+    const tenantId = idOf(params, 'tenantId')
+    const seq = await accounts.removeMembership(idOf(params), tenantId, actorOf(request))
+    await whenEffective(deps, reply, seq)
     return reply.code(204).send()
   })
 }

@@ -2,6 +2,7 @@ import type { FastifyInstance } from 'fastify'
 import type { NewClientKey, PageRequest } from '../../../identity/client-keys.ts'
 import { homeOf, idOf, NewClientKeyBody, PageQuery, tenantIdOf } from '../../bodies.ts'
 import type { HttpDeps } from '../../deps.ts'
+import { whenEffective } from '../../effective.ts'
 import { actorOf } from '../../pipeline.ts'
 
 const READ = { access: { kind: 'operator', write: false } } as const
@@ -27,7 +28,8 @@ export function operatorClientKeyRoutes(api: FastifyInstance, deps: HttpDeps): v
   )
   api.delete(ROW, { config: WRITE }, async (request, reply) => {
     const { params } = request
-    await clientKeys.revoke(await existing(params), idOf(params, 'keyId'), actorOf(request))
+    const seq = await clientKeys.revoke(await existing(params), idOf(params, 'keyId'), actorOf(request))
+    await whenEffective(deps, reply, seq)
     return reply.code(204).send()
   })
 }

@@ -4,6 +4,7 @@ import { choice, text } from '../../../data/fields.ts'
 import type { PageRequest } from '../../../identity/client-keys.ts'
 import { CLOSED, idOf, PageQuery } from '../../bodies.ts'
 import type { HttpDeps } from '../../deps.ts'
+import { whenEffective } from '../../effective.ts'
 import { actorOf } from '../../pipeline.ts'
 
 const READ = { access: { kind: 'operator', write: false } } as const
@@ -15,7 +16,8 @@ const NewOperatorBody = Type.Object(
 )
 
 /** Operators themselves, and the keys under which secrets are sealed. A token is shown once. */
-export function operatorRoutes(api: FastifyInstance, { operators, operations }: HttpDeps): void {
+export function operatorRoutes(api: FastifyInstance, deps: HttpDeps): void {
+  const { operators, operations } = deps
   api.get('/operators', { config: READ, schema: { querystring: PageQuery } }, async ({ query }) =>
     operators.list(query as PageRequest),
   )
@@ -24,7 +26,7 @@ export function operatorRoutes(api: FastifyInstance, { operators, operations }: 
     return reply.code(201).send(made)
   })
   api.delete('/operators/:id', { config: WRITE }, async (request, reply) => {
-    await operators.revoke(idOf(request.params), actorOf(request))
+    await whenEffective(deps, reply, await operators.revoke(idOf(request.params), actorOf(request)))
     return reply.code(204).send()
   })
   api.get('/encryption', { config: READ }, async () => operations.describeEncryption())

@@ -1,9 +1,12 @@
-import type { FastifyInstance } from 'fastify'
+import type { FastifyInstance, FastifyReply } from 'fastify'
 import { Type } from 'typebox'
 import { choice, nullable } from '../../../data/fields.ts'
+import type { Changed } from '../../../identity/changed.ts'
+import type { KeyRecord } from '../../../identity/signing-key.ts'
 import type { NewTenantKey, Rotation } from '../../../identity/tenant-keys.ts'
 import { CLOSED, tenantIdOf } from '../../bodies.ts'
 import type { HttpDeps } from '../../deps.ts'
+import { whenEffective } from '../../effective.ts'
 import { actorOf } from '../../pipeline.ts'
 
 const READ = { access: { kind: 'operator', write: false } } as const
@@ -24,23 +27,29 @@ const SigningKeyBody = Type.Object(
 const RotationBody = nullable(Type.Object({ secret: Secret }, { ...CLOSED, title: 'KeyRotation' }))
 
 /** Keys that sign access tokens: a tenant's own, and the service's. Of a key's secret nothing is ever answered. */
-export function operatorSigningKeyRoutes(api: FastifyInstance, { signingKeys }: HttpDeps): void {
+export function operatorSigningKeyRoutes(api: FastifyInstance, deps: HttpDeps): void {
+  const { signingKeys } = deps
+  const answer = async (reply: FastifyReply, { result, seq }: Changed<KeyRecord>) => {
+    await whenEffective(deps, reply, seq)
+    return result
+  }
   api.get(PATH, { config: READ }, async ({ params }) => signingKeys.tenants.describe(tenantIdOf(params)))
-  api.put(PATH, { config: WRITE, schema: { body: SigningKeyBody } }, async (request) =>
-    signingKeys.tenants.replace(tenantIdOf(request.params), request.body as NewTenantKey, actorOf(request)),
-  )
-  api.post(`${PATH}/rotate`, { config: WRITE, schema: { body: RotationBody } }, async (request) =>
-    signingKeys.tenants.rotate(
-      tenantIdOf(request.params),
-      (request.body ?? {}) as Rotation,
-      actorOf(request),
-    ),
-  )
+  api.put(PATH, { config: WRITE, schema: { body: SigningKeyBody } }, async (request, reply) => {
+    const { params, body } = request
+    const key = body as NewTenantKey
+    return answer(reply, await signingKeys.tenants.replace(tenantIdOf(params), key, actorOf(request)))
+  })
+  api.post(`${PATH}/rotate`, { config: WRITE, schema: { body: RotationBody } }, async (request, reply) => {
+    const { params, body } = request
+    const rotation = (body ?? {}) as Rotation
+    return answer(reply, await signingKeys.tenants.rotate(tenantIdOf(params), rotation, actorOf(request)))
+  })
   api.delete(PATH, { config: WRITE }, async (request, reply) => {
-    await signingKeys.tenants.remove(tenantIdOf(request.params), actorOf(request))
+    const seq = await signingKeys.tenants.remove(tenantIdOf(request.params), actorOf(request))
+    await whenEffective(deps, reply, seq)
     return reply.code(204).send()
   })
-  api.post('/signing-key/rotate', { config: WRITE }, async (request) =>
-    signingKeys.service.rotate(actorOf(request)),
+  api.post('/signing-key/rotate', { config: WRITE }, async (request, reply) =>
+    answer(reply, await signingKeys.service.rotate(actorOf(request))),
   )
 }
