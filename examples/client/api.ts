@@ -694,7 +694,7 @@ export interface Health {
   cachedConfigs: number;
   catalog: {
     latencyMs: number | null;
-    status: "ok" | "down";
+    status: "ok" | "read-only" | "down";
   };
   connections: {
     max: number;
@@ -708,7 +708,7 @@ export interface Health {
   };
   shared: {
     latencyMs: number | null;
-    status: "ok" | "down";
+    status: "ok" | "read-only" | "down";
   };
   status: "ok" | "degraded" | "unavailable";
   uptimeSeconds: number;

@@ -1,7 +1,7 @@
 import { CHECKS } from './checks.ts'
 import { COHERENCE } from './coherence.ts'
-import { ROLLING_STOP } from './rolling-stop.ts'
 import { REVOKING } from './revoking.ts'
+import { ROLLING_STOP } from './rolling-stop.ts'
 import type { SeededFault } from './seeded-fault.ts'
 
 const TENANT_RULES = 'tenant-migrations/0001_isolation.sql'
