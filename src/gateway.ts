@@ -11,14 +11,15 @@ import { LoginLimiter } from './identity/login-limiter.ts'
 import { LoginTurns } from './identity/login-turns.ts'
 import { Schedule } from './jobs/schedule.ts'
 import { Worker } from './jobs/worker.ts'
+import type { OwnDatabase } from './lib/database-identity.ts'
 import type { PhysicalIdentity } from './lib/pg.ts'
 import { RateLimiter } from './lib/rate-limiter.ts'
 import { type Migration, migrationsFolder, readMigrations } from './migrations/files.ts'
 import { CONFIRMATION_TIMEOUT_MS, createOperations } from './operations/desk.ts'
 import type { Operations } from './operations/operations.ts'
-import { validateDatabase } from './operations/validate-database.ts'
+import { validateDatabase, withHome } from './operations/validate-database.ts'
 import { createParts, followChanges, type GatewayOptions, mismatchAlarm, type Parts } from './parts.ts'
-import { prepareCatalog, prepareShared, refusalIn } from './startup.ts'
+import { prepareCatalog, prepareShared, refusalIn, withClient } from './startup.ts'
 import type { TenantSession } from './tenant/session.ts'
 import { VERSION } from './version.ts'
 
@@ -53,7 +54,7 @@ export class Gateway {
   readonly #validations: Worker<Validation>
   readonly #server: FastifyInstance
   /** Filled by the start: databases that can be no tenant's own. */
-  readonly #ownIdentities: PhysicalIdentity[] = []
+  readonly #ownDatabases: OwnDatabase[] = []
   #tenantMigrations: readonly Migration[] = []
   #phase: Phase = 'starting'
 
@@ -188,7 +189,7 @@ export class Gateway {
       owner: databases.sharedOwner,
       migrations: this.#tenantMigrations,
     })
-    this.#ownIdentities.splice(0, Number.POSITIVE_INFINITY, catalog, shared)
+    this.#learnOwn({ catalog, shared })
     this.#parts.shared.learn(shared)
     const { vault, signingKeys, revocations, follower, masterKeys } = this.#parts
     await vault.init()
@@ -201,13 +202,24 @@ export class Gateway {
     this.#startSchedule()
   }
 
+  #learnOwn({ catalog, shared }: Record<'catalog' | 'shared', PhysicalIdentity>): void {
+    const { addresses, pools } = this.#parts
+    const home = { addresses, budget: pools.budget, shared: this.#parts.shared.address }
+    this.#ownDatabases.splice(
+      0,
+      Number.POSITIVE_INFINITY,
+      { ...catalog, lend: (fn) => withClient(this.#options.databases.catalog, fn) },
+      { ...shared, lend: (fn) => withHome(home, null, fn) },
+    )
+  }
+
   #startSchedule(): void {
     const { settings, log } = this.#options
     const { registry, addresses, pools, metrics, clientKeys, masterKeys } = this.#parts
     const monitor = new HealthMonitor({
       ...{ registry, addresses, budget: pools.budget, log },
       migrations: this.#tenantMigrations,
-      forbidden: this.#ownIdentities,
+      forbidden: this.#ownDatabases,
       onTransition: (from, to) => metrics.countTransition(from, to),
       onAnswer: (entry) => pools.answered(entry),
       onMismatch: mismatchAlarm(metrics, log),
@@ -233,7 +245,7 @@ export class Gateway {
     const depsFor = (entry: Validation) => ({
       ...{ store, registry, addresses, budget: pools.budget, shared: shared.address, log },
       migrations: this.#tenantMigrations,
-      forbidden: this.#ownIdentities,
+      forbidden: this.#ownDatabases,
       timeoutMs: VALIDATION_TIMEOUT_MS,
       onOutcome: (outcome: string) => {
         metrics.countValidation(outcome)

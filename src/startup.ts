@@ -132,7 +132,8 @@ async function assertIsolation(address: ServerAddress): Promise<void> {
   }
 }
 
-async function withClient<T>(
+/** Lends a connection for a moment, outside of any pool. */
+export async function withClient<T>(
   address: ServerAddress,
   fn: (client: pg.Client) => Promise<T>,
   limits = LIMITS,

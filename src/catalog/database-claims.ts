@@ -31,6 +31,8 @@ export interface ClaimRequest {
 export interface Outcome {
   event: LifecycleEvent
   errorCode?: DatabaseErrorCode
+  /** In place of the code's own text. */
+  errorWords?: string | null
   facts?: Partial<
     Pick<
       DatabaseEntry,
@@ -165,9 +167,10 @@ function stillClaimed({ id, rowVersion, claimedBy }: Claim): SQL | undefined {
   return and(eq(table.id, id), eq(table.rowVersion, rowVersion), owner)
 }
 
-function errorColumns({ errorCode }: Outcome, status: DatabaseStatus) {
+function errorColumns({ errorCode, errorWords }: Outcome, status: DatabaseStatus) {
   if (errorCode !== undefined) {
-    return { lastErrorCode: errorCode, lastErrorMessage: DATABASE_ERRORS[errorCode], lastErrorAt: sql`now()` }
+    const lastErrorMessage = errorWords ?? DATABASE_ERRORS[errorCode]
+    return { lastErrorCode: errorCode, lastErrorMessage, lastErrorAt: sql`now()` }
   }
   // An inactive database that answers keeps its error until it has been reactivated.
   return status === 'active' ? noError : {}

@@ -43,7 +43,7 @@ export type ValidationOutcome =
       databaseOid: number
       residence: 'became-home' | 'move-required'
     }
-  | { ok: false; code: DatabaseErrorCode }
+  | { ok: false; code: DatabaseErrorCode; words?: string | null }
 
 /** The entry was replaced or removed since the caller learnt of it: its route is to be read again. */
 export class DatabaseEntryChangedError extends Error {
@@ -193,7 +193,7 @@ export class DatabaseRegistry {
   finishValidation(claimed: Claim, outcome: ValidationOutcome): Promise<DatabaseStatus | null> {
     if (!outcome.ok) {
       const event = outcome.code === 'READ_ONLY' ? 'validation-read-only' : 'validation-failed'
-      return this.#settle(claimed, event, { errorCode: outcome.code })
+      return this.#settle(claimed, event, { errorCode: outcome.code, errorWords: outcome.words ?? null })
     }
     const { ok: _ok, residence, ...found } = outcome
     const facts = { ...found, moveRequired: residence === 'move-required' }

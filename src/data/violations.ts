@@ -9,11 +9,14 @@ export type Verb = 'read' | 'write' | 'remove'
 
 /** SQLSTATEs of values that no schema could refuse beforehand: checks, ranges, dates, characters. */
 const BAD_VALUE = new Set(['22001', '22003', '22007', '22008', '22021', '22P02', '22P05', '23502', '23514'])
+const RULE_OF_ITS_OWN = 'A rule of the database refuses this change'
 const NOT_FOUND_HERE = 'names a resource that does not exist'
 
 interface ServerError {
   readonly code: string
   readonly constraint: string | undefined
+  /** False for what a trigger has raised by itself: PostgreSQL names the constraint, or the column that may not be null. */
+  readonly isNamed: boolean
 }
 
 /** What a broken constraint means, where its name and SQLSTATE alone would say too little. */
@@ -75,16 +78,17 @@ function namesOf(columns: readonly unknown[]): string[] {
 /** Finds the server's own error below those that wrapped it. Decided by SQLSTATE, never by a message. */
 function serverErrorOf(error: unknown): ServerError | null {
   for (let at: unknown = error; at instanceof Error; at = at.cause) {
-    const { code, constraint } = at as { code?: unknown; constraint?: unknown }
+    const { code, constraint, column } = at as { code?: unknown; constraint?: unknown; column?: unknown }
     if (typeof code === 'string' && /^[0-9A-Z]{5}$/.test(code)) {
-      return { code, constraint: typeof constraint === 'string' ? constraint : undefined }
+      const isNamed = constraint !== undefined || column !== undefined
+      return { code, constraint: typeof constraint === 'string' ? constraint : undefined, isNamed }
     }
   }
   return null
 }
 
 function publicErrorOf(
-  { code: state, constraint }: ServerError,
+  { code: state, constraint, isNamed }: ServerError,
   verb: Verb,
   known: ReadonlyMap<string, Meaning>,
 ): PublicError | null {
@@ -94,6 +98,7 @@ function publicErrorOf(
     const pointer = meaning === undefined ? elsewhere : `/${meaning.field}`
     return fail(meaning?.code ?? code, withPointer(pointer, meaning?.message ?? message))
   }
+  if (state.startsWith('23') && !isNamed) return fail('CONFLICT', { detail: RULE_OF_ITS_OWN })
   if (state === '23503' && verb === 'write') return told('REFERENCE_NOT_FOUND', NOT_FOUND_HERE)
   if (state === '23503' || state === '23001') {
     return fail('CONFLICT', { detail: 'Other resources still refer to this one' })

@@ -1,10 +1,15 @@
 import type pg from 'pg'
-import { readIdentity } from '../lib/database-identity.ts'
-import { type PhysicalIdentity, READS_ONLY } from '../lib/pg.ts'
+import { isAlike, isSameDatabase, type OwnDatabase, readIdentity } from '../lib/database-identity.ts'
+import { databaseError, type PhysicalIdentity, READS_ONLY } from '../lib/pg.ts'
 import { applyMigrations } from '../migrations/apply.ts'
 import { driftOf, schemaState } from '../migrations/drift.ts'
 import type { Migration } from '../migrations/files.ts'
-import { findIsolationViolations, findRoleViolations, TENANT_TABLES } from '../tenant/isolation.ts'
+import {
+  findIsolationViolations,
+  findRoleViolations,
+  TENANT_TABLES,
+  type Violation,
+} from '../tenant/isolation.ts'
 import { CheckFailure } from './failures.ts'
 
 export interface CheckOptions {
@@ -21,7 +26,7 @@ export interface CheckOptions {
   /** True for a database that was valid once: it may be read-only for now, and keeps its encoding. */
   readonly wasValid?: boolean
   /** Databases that can never be a tenant's own: the catalog and the shared one. */
-  readonly forbidden: readonly PhysicalIdentity[]
+  readonly forbidden: readonly OwnDatabase[]
 }
 
 /** What a database that passed all checks is. `residence` is the tenant's row in it, or null. */
@@ -32,6 +37,11 @@ export interface CheckedDatabase {
   readonly residence: { readonly epoch: number; readonly state: string } | null
 }
 
+/** SQLSTATEs of a table with other columns, or columns of other types. */
+const NOT_OURS = new Set(['42703', '42883', '42804', '22P02'])
+const OUR_OWN =
+  'This is the catalog or the shared database under another name; register one of its own for the tenant'
+const PLAIN_NAME = /^[\w.]{1,127}$/
 const OLDEST_VERSION_NUM = 140_000
 /** More than any answer to a check can have; see `ConnectionLimits`. */
 export const CHECK_ANSWER_BYTES = 1024 * 1024
@@ -46,12 +56,11 @@ export async function checkDatabase(client: pg.ClientBase, options: CheckOptions
   if (options.wasValid !== true && !(await isUtf8(client))) throw new CheckFailure('ENCODING_UNSUPPORTED')
   if ((await findRoleViolations(client)).length > 0) throw new CheckFailure('ROLE_BYPASSES_RLS')
   const identity = await readIdentity(client)
-  if (options.forbidden.some((other) => isSame(identity, other))) throw new CheckFailure('HOST_NOT_ALLOWED')
+  await checkNotOurs(client, identity, options.forbidden)
   await checkResidence(client, options.tenantId)
   if (options.wasValid !== true && (await readsOnly(client))) throw new CheckFailure('READ_ONLY')
   const { schemaVersion, isOlder } = await checkSchema(client, options)
-  await checkIsolation(client)
-  await checkRights(client, isOlder)
+  await checkTables(client, isOlder)
   const residence = await checkResidence(client, options.tenantId)
   return { identity, serverVersion, schemaVersion, residence }
 }
@@ -83,12 +92,16 @@ async function checkVersion(client: pg.ClientBase): Promise<string> {
     .slice(0, 60)
 }
 
-function isSame(one: PhysicalIdentity, other: PhysicalIdentity): boolean {
-  return (
-    one.systemIdentifier !== null &&
-    one.systemIdentifier === other.systemIdentifier &&
-    one.databaseOid === other.databaseOid
-  )
+/** Two machines made from one image have one identity, so what looks like our own database is asked whether it is. */
+async function checkNotOurs(
+  client: pg.ClientBase,
+  identity: PhysicalIdentity,
+  forbidden: readonly OwnDatabase[],
+): Promise<void> {
+  for (const { lend } of forbidden.filter((own) => isAlike(identity, own))) {
+    if (lend === undefined || (await isSameDatabase(client, lend)))
+      throw new CheckFailure('HOST_NOT_ALLOWED', undefined, OUR_OWN)
+  }
 }
 
 /**
@@ -103,10 +116,16 @@ export async function checkResidence(
     "SELECT pg_catalog.to_regclass('public.residence') IS NOT NULL AS present",
   )
   if (present[0]?.present !== true) return null
-  const { rows } = await client.query<{ tenant_id: string; epoch: string; state: string }>(
-    `SELECT tenant_id::text, epoch::text, state FROM public.residence ORDER BY tenant_id <> $1 LIMIT 2`,
-    [tenantId],
-  )
+  const { rows } = await client
+    .query<{ tenant_id: string; epoch: string; state: string }>(
+      `SELECT tenant_id::text, epoch::text, state FROM public.residence ORDER BY tenant_id <> $1 LIMIT 2`,
+      [tenantId],
+    )
+    .catch((error: unknown) => {
+      if (!NOT_OURS.has(databaseError(error)?.code ?? '')) throw error
+      const words = 'The database has a table "public.residence" that is not the one of the migrations'
+      throw new CheckFailure('SCHEMA_DRIFTED', error, words)
+    })
   if (rows.some((row) => row.tenant_id !== tenantId)) throw new CheckFailure('BELONGS_TO_ANOTHER_TENANT')
   const own = rows[0]
   return own === undefined ? null : { epoch: Number(own.epoch), state: own.state }
@@ -119,6 +138,8 @@ async function checkSchema(
   if (options.applyMigrations) {
     const { version } = await applyMigrations(client, options.migrations, {
       lockTimeoutMs: options.lockTimeoutMs,
+      // A database that is refused for what it has of its own is left as it was.
+      prove: () => checkTables(client, false),
     })
     return { schemaVersion: version, isOlder: false }
   }
@@ -131,10 +152,22 @@ async function checkSchema(
   return { schemaVersion: version, isOlder }
 }
 
+async function checkTables(client: pg.ClientBase, isOlder: boolean): Promise<void> {
+  await checkIsolation(client)
+  await checkRights(client, isOlder)
+}
+
 async function checkIsolation(client: pg.ClientBase): Promise<void> {
   const violations = await findIsolationViolations(client)
-  if (violations.length > 0)
-    throw new CheckFailure('SCHEMA_DRIFTED', new Error(JSON.stringify(violations.slice(0, 5))))
+  const [first] = violations
+  if (first === undefined) return
+  const cause = new Error(JSON.stringify(violations.slice(0, 5)))
+  throw new CheckFailure('SCHEMA_DRIFTED', cause, violationWords(first))
+}
+
+/** Names an object that is the owner's own only where its name is plain. */
+function violationWords({ object, rule }: Violation): string | null {
+  return PLAIN_NAME.test(object) ? `What keeps tenants apart does not hold for "${object}" (${rule})` : null
 }
 
 /** An older schema has no more than some of the tables. */

@@ -1,14 +1,19 @@
-import { errorCode } from '../lib/pg.ts'
+import { causesOf } from '../lib/causes.ts'
+import { databaseError, errorCode } from '../lib/pg.ts'
+import { MigrationError } from '../migrations/drift.ts'
 import type { DatabaseErrorCode } from './states.ts'
 
 /** A check that found something wrong. What was found in detail is the `cause`, for the log. */
 export class CheckFailure extends Error {
   readonly code: DatabaseErrorCode
+  /** What an operator is told, where the code alone says too little. Ours, and never the server's own words. */
+  readonly words: string | null
 
-  constructor(code: DatabaseErrorCode, cause?: unknown) {
+  constructor(code: DatabaseErrorCode, cause?: unknown, words: string | null = null) {
     super(code, cause === undefined ? undefined : { cause })
     this.name = 'CheckFailure'
     this.code = code
+    this.words = words
   }
 }
 
@@ -44,12 +49,29 @@ const BY_CODE: Readonly<Record<string, DatabaseErrorCode>> = {
   IDENTITY_MISMATCH: 'IDENTITY_MISMATCH',
 }
 
+/** SQLSTATE 3F000, invalid_schema_name. */
+const NO_SCHEMA = '3F000'
+
 const TLS_CODE =
   /^(?:ERR_TLS_|ERR_SSL_|CERT_|UNABLE_TO_|SELF_SIGNED_|DEPTH_ZERO_|HOSTNAME_MISMATCH|INVALID_CA|ERR_OSSL)/
+
+/** What is said of an error besides its code, as `lastError.message`; null where the code's own text will do. */
+export function wordsFor(error: unknown): string | null {
+  for (const e of causesOf(error)) {
+    if (e instanceof CheckFailure) return e.words
+    if (e instanceof MigrationError && e.clash !== null) return clashWords(e.clash)
+  }
+  return databaseError(error)?.code === NO_SCHEMA ? 'The database has no schema "public"; make one' : null
+}
+
+function clashWords({ kind, name }: NonNullable<MigrationError['clash']>): string {
+  return `The database has a ${kind} "public.${name}" of its own, and a migration makes one of that name; rename it, or register another database`
+}
 
 /** Which of the contract's codes an error of connecting or checking stands for; decided on codes, never on messages. */
 export function classify(error: unknown): DatabaseErrorCode {
   if (error instanceof CheckFailure) return error.code
+  if (databaseError(error)?.code === NO_SCHEMA) return 'SCHEMA_DRIFTED'
   const code = errorCode(error)
   if (code === null) return 'UNKNOWN'
   if (TLS_CODE.test(code)) return 'TLS_FAILED'

@@ -1,7 +1,7 @@
 import { type DatabaseEntry, identityOf } from '../catalog/database-entry.ts'
 import type { DatabaseRegistry } from '../catalog/databases.ts'
-import { assertIdentity } from '../lib/database-identity.ts'
-import { databaseError, type PhysicalIdentity } from '../lib/pg.ts'
+import { assertIdentity, type OwnDatabase } from '../lib/database-identity.ts'
+import { databaseError } from '../lib/pg.ts'
 import type { Migration } from '../migrations/files.ts'
 import type { AddressBook } from '../pools/addresses.ts'
 import { NoAdmissionError, withAdminConnection } from '../pools/admin-connection.ts'
@@ -15,7 +15,7 @@ export interface MonitorOptions {
   readonly addresses: AddressBook
   readonly budget: ConnectionBudget
   readonly migrations: readonly Migration[]
-  readonly forbidden: readonly PhysicalIdentity[]
+  readonly forbidden: readonly OwnDatabase[]
   readonly log: { warn(fields: object, message: string): void }
   readonly onTransition: (from: string, to: string) => void
   /** Told of each database that answers and is what it should be. */

@@ -98,6 +98,9 @@ const QUOTING_URL = new Set(['FST_ERR_BAD_URL', 'FST_ERR_MAX_PARAM_LENGTH'])
 /** A text holds U+0000, no UTF-8, or a character that a database in another encoding does not have. */
 const CANNOT_BE_KEPT = new Set(['22021', '22P05'])
 
+/** A constraint or trigger that no handler knows of: the owner of a database may add some. */
+const RULE = /^23/
+
 /** The public error that stands for any error. Decides on codes, never on messages. */
 export function toPublicError(error: unknown): PublicError {
   const told = publicErrorIn(error)
@@ -105,8 +108,10 @@ export function toPublicError(error: unknown): PublicError {
   if (!(error instanceof Error)) return fail('INTERNAL_ERROR', { cause: error })
   if (isValidationError(error)) return validationProblem(error)
   // Without the cause: what the server says quotes the caller's text.
-  if (CANNOT_BE_KEPT.has(databaseError(error)?.code ?? ''))
+  const state = databaseError(error)?.code ?? ''
+  if (CANNOT_BE_KEPT.has(state))
     return fail('VALIDATION_FAILED', { detail: 'A text holds a character that cannot be kept.' })
+  if (RULE.test(state)) return fail('CONFLICT', { detail: 'A rule of the database refuses this change.' })
   const code = 'code' in error && 'statusCode' in error ? String(error.code) : ''
   return fail(FASTIFY_CODES[code] ?? 'INTERNAL_ERROR', QUOTING_URL.has(code) ? {} : { cause: error })
 }

@@ -39,6 +39,7 @@ const REASONS = {
   HOSTS_SEVERAL: 'must name exactly one host',
   PORT_INVALID: 'must have a port between 1 and 65535',
   DATABASE_MISSING: 'must name a database',
+  NAME_TOO_LONG: 'must name a user and a database of at most 63 bytes; PostgreSQL cuts longer names short',
   PATH_INVALID: 'must have nothing but the database name in its path',
   PARAMETER_UNKNOWN: 'may have no parameters but sslmode and application_name, as name=value',
   PARAMETER_REPEATED: 'must give each parameter at most once',
@@ -60,6 +61,8 @@ export class ConnectionStringError extends Error {
 }
 
 const MAX_BYTES = 2048
+/** NAMEDATALEN of a server, less the zero that ends a name. */
+const MAX_NAME_BYTES = 63
 const DEFAULT_PORT = 5432
 
 /**
@@ -74,7 +77,7 @@ export function parseConnectionString(text: string): ConnectionTarget {
   if (hostAndPort === null || hostAndPort.includes('@')) refuse('CREDENTIALS_INVALID')
   const [user, password] = splitOnce(credentials, ':')
   return {
-    user: readPart(user, 'USER_MISSING'),
+    user: readName(user, 'USER_MISSING'),
     password: new Secret(readPart(password, 'PASSWORD_MISSING')),
     ...readHostAndPort(hostAndPort),
     database: readDatabase(path),
@@ -93,6 +96,12 @@ function afterScheme(text: string): string {
     if (text.startsWith(scheme)) return text.slice(scheme.length)
   }
   return refuse('SCHEME_INVALID')
+}
+
+/** A name that PostgreSQL does not cut short: what is left of it may be another's. */
+function readName(raw: string | null, missing: ConnectionStringReason): string {
+  const name = readPart(raw, missing)
+  return Buffer.byteLength(name) > MAX_NAME_BYTES ? refuse('NAME_TOO_LONG') : name
 }
 
 /** Percent-decodes one part, after refusing the characters over which URL parsers disagree. */
@@ -115,7 +124,7 @@ function decode(raw: string): string {
 
 function readDatabase(path: string | null): string {
   if (path?.includes('/')) refuse('PATH_INVALID')
-  return readPart(path, 'DATABASE_MISSING')
+  return readName(path, 'DATABASE_MISSING')
 }
 
 function readHostAndPort(text: string): { host: string; port: number } {

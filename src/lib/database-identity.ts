@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto'
 import type pg from 'pg'
 import { databaseError, type PhysicalIdentity } from './pg.ts'
 
@@ -64,4 +65,58 @@ export async function assertIdentity(
 ): Promise<void> {
   const found = await readIdentity(client, options)
   if (expected === null || !isExpected(found, expected)) throw new IdentityMismatchError()
+}
+
+/** A database of the gateway's own, which can be no tenant's. */
+export interface OwnDatabase extends PhysicalIdentity {
+  /** Lends a connection to it. Absent where none can be had: then the identity alone decides. */
+  readonly lend?: <T>(fn: (client: pg.ClientBase) => Promise<T>) => Promise<T>
+}
+
+/** True if both describe one database, or one and its clone: who copies a machine copies its cluster's identifier too. */
+export function isAlike(one: PhysicalIdentity, other: PhysicalIdentity): boolean {
+  return (
+    one.systemIdentifier !== null &&
+    one.systemIdentifier === other.systemIdentifier &&
+    one.databaseOid === other.databaseOid
+  )
+}
+
+/**
+ * True unless it is proven that two connections lead to different databases, whatever these say of themselves: a lock of a
+ * random name that is taken in one is seen in the other if they are the same.
+ */
+export async function isSameDatabase(
+  client: pg.ClientBase,
+  lend: NonNullable<OwnDatabase['lend']>,
+): Promise<boolean> {
+  const key = randomBytes(8).readBigInt64BE().toString()
+  try {
+    return await lend((other) => whileLocked(other, key, () => seesLock(client, key)))
+  } catch {
+    return true
+  }
+}
+
+/** In a transaction, so that it also holds behind a pooler that shares its connections out. */
+async function whileLocked<T>(client: pg.ClientBase, key: string, fn: () => Promise<T>): Promise<T> {
+  await client.query('BEGIN')
+  try {
+    await client.query('SELECT pg_catalog.pg_advisory_xact_lock_shared($1::bigint)', [key])
+    return await fn()
+  } finally {
+    await client.query('ROLLBACK')
+  }
+}
+
+async function seesLock(client: pg.ClientBase, key: string): Promise<boolean> {
+  const { rows } = await client.query<{ seen: boolean }>(
+    `SELECT EXISTS (
+       SELECT FROM pg_catalog.pg_locks l JOIN pg_catalog.pg_database d ON d.oid = l.database
+        WHERE d.datname = pg_catalog.current_database() AND l.locktype = 'advisory' AND l.objsubid = 1
+          AND l.classid = (($1::bigint >> 32) & 4294967295)::pg_catalog.oid
+          AND l.objid = ($1::bigint & 4294967295)::pg_catalog.oid) AS seen`,
+    [key],
+  )
+  return rows[0]?.seen !== false
 }

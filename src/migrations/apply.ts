@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises'
+import { findClash } from './clash.ts'
 import {
   driftOf,
   isPermissionError,
@@ -7,6 +8,7 @@ import {
   readJournal,
   type SchemaState,
   schemaState,
+  sqlState,
 } from './drift.ts'
 import type { Migration } from './files.ts'
 
@@ -14,6 +16,11 @@ export interface ApplyOptions {
   /** How long to wait for another runner, and for each lock that a statement needs. Milliseconds. */
   readonly lockTimeoutMs: number
   readonly log?: { info(fields: object, message: string): void }
+  /**
+   * Asked in a database without any migration before the first ones are committed: where it throws, they are not, and
+   * nothing of ours is left there. Not asked where a migration commits by itself.
+   */
+  readonly prove?: () => Promise<void>
 }
 
 export interface ApplyResult {
@@ -49,14 +56,33 @@ export async function applyMigrations(
   await lock(client, options.lockTimeoutMs)
   try {
     // Read again: whoever held the lock has probably done the work.
-    const { pending } = await soundState(client, migrations)
-    const todo = migrations.filter((migration) => pending.includes(migration.id))
-    if (todo.length > 0) await createJournal(client)
-    for (const migration of todo) await applyOne(client, migration, options)
-    return result(await soundState(client, migrations), pending)
+    const state = await soundState(client, migrations)
+    const todo = migrations.filter((migration) => state.pending.includes(migration.id))
+    if (todo.length === 0) return result(state, [])
+    const isTogether = state.version === null && todo.every(({ transactional }) => transactional)
+    const prove = isTogether ? options.prove : undefined
+    if (prove !== undefined) await applyTogether(client, todo, { ...options, prove })
+    else await applyEach(client, todo, options)
+    return result(await soundState(client, migrations), state.pending)
+  } catch (error) {
+    throw await withClash(client, migrations, error)
   } finally {
     await unlock(client)
   }
+}
+
+/** Names what was in the way, now that the transaction is over in which it was. */
+async function withClash(
+  client: MigrationClient,
+  migrations: readonly Migration[],
+  error: unknown,
+): Promise<unknown> {
+  if (!(error instanceof MigrationError)) return error
+  const { code, message, migrationId, cause } = error
+  const failed = migrations.find(({ id }) => id === migrationId)
+  if (failed === undefined) return error
+  const clash = await findClash(client, failed, sqlState(cause)).catch(() => null)
+  return clash === null ? error : new MigrationError(code, message, { migrationId: failed.id, clash, cause })
 }
 
 /**
@@ -107,6 +133,37 @@ async function unlock(client: MigrationClient): Promise<void> {
   await client.query(`SELECT pg_catalog.pg_advisory_unlock(${LOCK})`).catch(() => undefined)
 }
 
+/** Each commits by itself, so that what was done is not lost to one behind it. */
+async function applyEach(
+  client: MigrationClient,
+  migrations: readonly Migration[],
+  options: ApplyOptions,
+): Promise<void> {
+  await createJournal(client)
+  for (const migration of migrations) {
+    const work = () =>
+      migration.transactional
+        ? inTransaction(client, () => run(client, migration))
+        : runAlone(client, migration)
+    await applyOne(migration, { ...options, work })
+  }
+}
+
+/** All commit together, or none. */
+async function applyTogether(
+  client: MigrationClient,
+  migrations: readonly Migration[],
+  options: ApplyOptions & { prove: () => Promise<void> },
+): Promise<void> {
+  await inTransaction(client, async () => {
+    await createJournal(client)
+    for (const migration of migrations) {
+      await applyOne(migration, { ...options, work: () => run(client, migration) })
+    }
+    await options.prove()
+  })
+}
+
 async function createJournal(client: MigrationClient): Promise<void> {
   if ((await readJournal(client)) !== null) return
   const text = `CREATE TABLE public.freehold_migrations (
@@ -119,22 +176,25 @@ async function createJournal(client: MigrationClient): Promise<void> {
   })
 }
 
-async function applyOne(client: MigrationClient, migration: Migration, options: ApplyOptions): Promise<void> {
+async function applyOne(
+  migration: Migration,
+  { log, work }: ApplyOptions & { work: () => Promise<void> },
+): Promise<void> {
   const startedAt = performance.now()
   try {
-    await (migration.transactional ? runInTransaction : run)(client, migration)
+    await work()
   } catch (cause) {
     throw failure(migration, cause)
   }
   const durationMs = Math.round(performance.now() - startedAt)
-  options.log?.info({ migration: migration.id, durationMs }, 'migration applied')
+  log?.info({ migration: migration.id, durationMs }, 'migration applied')
 }
 
-async function runInTransaction(client: MigrationClient, migration: Migration): Promise<void> {
+async function inTransaction(client: MigrationClient, work: () => Promise<void>): Promise<void> {
   // The level is said, for a database may default to another. Whether it defaults to read only is left to its owner.
   await client.query('BEGIN ISOLATION LEVEL READ COMMITTED')
   try {
-    await run(client, migration)
+    await work()
     await client.query('COMMIT')
   } catch (error) {
     await client.query('ROLLBACK').catch(() => undefined)
@@ -142,12 +202,22 @@ async function runInTransaction(client: MigrationClient, migration: Migration): 
   }
 }
 
-async function run(client: MigrationClient, migration: Migration): Promise<void> {
-  for (const statement of migration.statements) await client.query(statement)
-  await client.query('INSERT INTO public.freehold_migrations (id, hash) VALUES ($1, $2)', [
-    migration.id,
-    migration.hash,
-  ])
+/**
+ * All statements of a migration in one message: a server that is far away would else take a round trip for each. Only inside a
+ * transaction, for PostgreSQL runs such a message as one.
+ */
+async function run(client: MigrationClient, { id, hash, statements }: Migration): Promise<void> {
+  // A statement may end with a comment, or with its semicolon.
+  await client.query([...statements, noteOf(id, hash)].join('\n;\n'))
+}
+
+async function runAlone(client: MigrationClient, { id, hash, statements }: Migration): Promise<void> {
+  for (const statement of [...statements, noteOf(id, hash)]) await client.query(statement)
+}
+
+function noteOf(id: string, hash: string): string {
+  const [idText, hashText] = [id, hash].map((text) => `'${text.replaceAll("'", "''")}'`)
+  return `INSERT INTO public.freehold_migrations (id, hash) VALUES (${idText}, ${hashText})`
 }
 
 function failure({ id }: Migration, cause: unknown): MigrationError {

@@ -6,21 +6,30 @@ export type MigrationClient = Pick<ClientBase, 'query'>
 
 export type MigrationErrorCode = 'SCHEMA_DRIFTED' | 'MIGRATION_FAILED' | 'PERMISSION_MISSING'
 
+/** Something in `public` that is not ours. The name is one of ours, so it may be shown. */
+export interface Clash {
+  readonly kind: 'table' | 'view' | 'index' | 'sequence' | 'type' | 'function'
+  readonly name: string
+}
+
 /** Why a schema was not brought up to date. The message names migrations only; what PostgreSQL said is the `cause`. */
 export class MigrationError extends Error {
   readonly code: MigrationErrorCode
   /** The migration at fault, or null when none is. */
   readonly migrationId: string | null
+  /** What stands in the way of the migration under a name that it gives to something of ours. */
+  readonly clash: Clash | null
 
   constructor(
     code: MigrationErrorCode,
     message: string,
-    about: { migrationId?: string; cause?: unknown } = {},
+    about: { migrationId?: string; clash?: Clash | null; cause?: unknown } = {},
   ) {
     super(message, about.cause === undefined ? undefined : { cause: about.cause })
     this.name = 'MigrationError'
     this.code = code
     this.migrationId = about.migrationId ?? null
+    this.clash = about.clash ?? null
   }
 }
 
@@ -62,6 +71,8 @@ export async function readJournal(client: MigrationClient): Promise<JournalRow[]
     if (present.rows[0]?.present !== true) return null
     return (await client.query<JournalRow>('SELECT id, hash FROM public.freehold_migrations')).rows
   } catch (cause) {
+    if (sqlState(cause) === '42703')
+      throw new MigrationError('SCHEMA_DRIFTED', 'The journal of migrations is not ours', { cause })
     if (!isPermissionError(cause)) throw cause
     throw new MigrationError('PERMISSION_MISSING', 'The role may not read the journal of migrations', {
       cause,
@@ -107,7 +118,7 @@ export function isPermissionError(error: unknown): boolean {
   return sqlState(error) === '42501'
 }
 
-function sqlState(error: unknown): unknown {
+export function sqlState(error: unknown): unknown {
   return typeof error === 'object' && error !== null && 'code' in error ? error.code : undefined
 }
 

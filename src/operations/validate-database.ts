@@ -7,9 +7,9 @@ import type { CatalogStore } from '../catalog/store.ts'
 import { findTenant, type Tenant } from '../catalog/tenants.ts'
 import { fail, PublicError } from '../errors.ts'
 import { CHECK_ANSWER_BYTES, type CheckedDatabase, checkDatabase, checkResidence } from '../health/checks.ts'
-import { CheckFailure, classify } from '../health/failures.ts'
-import { IdentityMismatchError } from '../lib/database-identity.ts'
-import { databaseError, type PhysicalIdentity, type ServerAddress } from '../lib/pg.ts'
+import { CheckFailure, classify, wordsFor } from '../health/failures.ts'
+import { IdentityMismatchError, isSameDatabase, type OwnDatabase } from '../lib/database-identity.ts'
+import { databaseError, type ServerAddress } from '../lib/pg.ts'
 import type { Migration } from '../migrations/files.ts'
 import type { AddressBook } from '../pools/addresses.ts'
 import { NoAdmissionError, withAdminConnection } from '../pools/admin-connection.ts'
@@ -23,7 +23,7 @@ export interface ValidationDeps {
   readonly budget: ConnectionBudget
   readonly shared: ServerAddress
   readonly migrations: readonly Migration[]
-  readonly forbidden: readonly PhysicalIdentity[]
+  readonly forbidden: readonly OwnDatabase[]
   /** For the checks of one database together. */
   readonly timeoutMs: number
   readonly log: {
@@ -77,7 +77,7 @@ async function recordFailure(deps: ValidationDeps, entry: DatabaseEntry, error: 
   const code = classify(error)
   deps.onOutcome(code)
   deps.log.warn({ tenantId: entry.tenantId, databaseId: entry.id, code, err: error }, 'database not valid')
-  await deps.registry.finishValidation(entry, { ok: false, code })
+  await deps.registry.finishValidation(entry, { ok: false, code, words: wordsFor(error) })
 }
 
 async function checkAndSettle(deps: ValidationDeps, entry: DatabaseEntry): Promise<void> {
@@ -175,7 +175,8 @@ async function stayIn(
   if (entry.slot === 'candidate') {
     const current = await deps.registry.current(tenant.id)
     // A copy carries the stamp of its original. While that serves, going over to the copy would lose what is written since.
-    if (current?.status === 'active' && !isSamePlace(current, checked.identity)) return 'move-required'
+    if (current?.status === 'active' && !(await isSamePlace(deps, current, { checked, client })))
+      return 'move-required'
   }
   if (checked.residence?.state === 'fenced') await openDoor(deps, client, tenant.id)
   if (entry.slot === 'candidate' || entry.status === 'pending_validation' || entry.status === 'failed') {
@@ -192,10 +193,15 @@ function clearShared(deps: ValidationDeps, shared: pg.ClientBase, tenantId: stri
   })
 }
 
-function isSamePlace(current: DatabaseEntry, identity: PhysicalIdentity): boolean {
-  return (
+/** What a clone says of itself is what the original says; where the original can be asked, it is. */
+async function isSamePlace(
+  deps: ValidationDeps,
+  current: DatabaseEntry,
+  { checked: { identity }, client }: Pick<Candidate, 'checked' | 'client'>,
+): Promise<boolean> {
+  const isAlike =
     current.systemIdentifier === identity.systemIdentifier && current.databaseOid === identity.databaseOid
-  )
+  return isAlike && isSameDatabase(client, (fn) => withHome(deps, current, fn))
 }
 
 async function moveInto(

@@ -2,8 +2,10 @@ import { causesOf } from '../lib/causes.ts'
 import { isRefusal } from '../lib/outcome.ts'
 import { databaseError } from '../lib/pg.ts'
 
+/** `cached plan must not change result type`: the table was changed after the statement was prepared. */
+const CACHED_PLAN = '0A000'
 /** SQLSTATEs of a connection that holds other statements than we believe. */
-const OUT_OF_STEP = new Set(['26000', '0A000'])
+const OUT_OF_STEP = new Set(['26000', CACHED_PLAN])
 
 const READ_ONLY = '25006'
 
@@ -22,6 +24,11 @@ export class StatementFault extends Error {
 export function isOrderly(error: unknown): boolean {
   if (faultIn(error) !== null) return false
   return isRefusal(error) && !OUT_OF_STEP.has(databaseError(error)?.code ?? '')
+}
+
+/** True if other connections of the pool are likely to say the same, and new ones are not: they are from before a change. */
+export function isOutdated(error: unknown): boolean {
+  return isReadOnly(error) || databaseError(error)?.code === CACHED_PLAN
 }
 
 /** True if the database let nothing be written: a standby, or one whose default is a read-only transaction. */

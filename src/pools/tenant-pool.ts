@@ -4,7 +4,7 @@ import { fail } from '../errors.ts'
 import { Arrivals, type ArrivalsOptions } from './arrivals.ts'
 import type { Bidder, ConnectionBudget } from './budget.ts'
 import { RouteChangedError } from './heading.ts'
-import { isReadOnly } from './statement-fault.ts'
+import { isOutdated } from './statement-fault.ts'
 
 export interface TenantPoolOptions
   extends Pick<ArrivalsOptions, 'address' | 'limits' | 'way' | 'onMismatch'> {
@@ -19,8 +19,8 @@ interface Waiter {
 }
 
 /**
- * Whether a connection may write by default is decided when it is opened. So one that may not says nothing of the next: all
- * are opened anew, but no more often than this.
+ * Whether a connection may write by default is decided when it is opened, and what its statements return when they are
+ * prepared. So one that is outdated says nothing of a new one: all are opened anew, but no more often than this.
  */
 const RENEWED_EVERY_MS = 5_000
 
@@ -84,7 +84,7 @@ export class TenantPool implements Bidder {
       return result
     } catch (error) {
       broken = !keep(error)
-      if (isReadOnly(error)) this.renew()
+      if (isOutdated(error)) this.renew()
       throw error
     } finally {
       this.#giveBack(client, broken)

@@ -24,6 +24,11 @@ type Verdict = 'stale' | 'fenced' | 'again' | 'final'
 const FENCE_POLL_MS = 25
 /** SQLSTATEs after which the server has certainly undone or never begun the unit. */
 const REPEATABLE = new Set(['26000', '0A000', '40001', '40P01'])
+/** Those of the connection, not of what others do: another connection does it. */
+const OF_THE_CONNECTION = new Set(['26000', '0A000'])
+/** RAISE and ASSERT of a trigger that the database's owner has made. */
+const RAISED = /^P0/
+const RULE_OF_ITS_OWN = 'A rule of the database refuses this change.'
 /** Data exceptions, which a caller's values may cause. */
 const ABOUT_VALUES = /^22/
 /** Broken constraints, which only writing can cause. */
@@ -155,7 +160,8 @@ function judge(error: unknown, { kind, attempts }: { kind: StatementKind; attemp
   const isRead = kind === 'read'
   // Refused, so nothing was done; the connection may be from before the database could be written to again (`TenantPool`).
   if (!isRead && isReadOnly(error)) return attempts === 1 ? 'again' : 'final'
-  if (code !== undefined && REPEATABLE.has(code)) return isRead || code === '26000' ? 'again' : 'final'
+  if (code !== undefined && REPEATABLE.has(code))
+    return isRead || OF_THE_CONNECTION.has(code) ? 'again' : 'final'
   // A read whose connection was lost is worth a second try; a write may have happened.
   return isRead && (code === undefined || isLost(error)) ? 'again' : 'final'
 }
@@ -173,6 +179,7 @@ function publicError(error: unknown, kind: StatementKind): unknown {
   if (code === undefined) return error
   if (kind !== 'read' && isReadOnly(error))
     return fail('TENANT_DATABASE_UNAVAILABLE', { detail: READ_ONLY, cause: error })
+  if (kind !== 'read' && RAISED.test(code)) return fail('CONFLICT', { detail: RULE_OF_ITS_OWN, cause: error })
   if (code === '53300') return fail('NO_CONNECTION_AVAILABLE', { cause: error })
   const isInterpreted = ABOUT_VALUES.test(code) || (kind !== 'read' && ABOUT_CONSTRAINTS.test(code))
   return isInterpreted ? error : fail('TENANT_DATABASE_UNAVAILABLE', { cause: error })

@@ -1,6 +1,7 @@
 import type { SeededFault } from './seeded-fault.ts'
 
 const READ_ONLY = ['test/faults/read-only.test.ts']
+const FOREIGN = ['test/faults/foreign-databases.test.ts']
 const ENCODING = ['test/faults/encoding.test.ts']
 
 /** What validation, health rounds and sessions make of databases that are not as they should be. */
@@ -29,7 +30,7 @@ export const CHECKS: readonly SeededFault[] = [
   {
     name: 'connections that were opened as read-only ones are kept',
     file: 'src/pools/tenant-pool.ts',
-    find: 'if (isReadOnly(error)) this.renew()',
+    find: 'if (isOutdated(error)) this.renew()',
     replace: '',
     tests: READ_ONLY,
   },
@@ -50,8 +51,57 @@ export const CHECKS: readonly SeededFault[] = [
   {
     name: 'a character that cannot be kept is a fault of ours',
     file: 'src/http/error-handler.ts',
-    find: "if (CANNOT_BE_KEPT.has(databaseError(error)?.code ?? ''))",
-    replace: "if (CANNOT_BE_KEPT.has(''))",
+    find: 'if (CANNOT_BE_KEPT.has(state))',
+    replace: 'if (state === null)',
     tests: ENCODING,
+  },
+  {
+    name: 'a refused database keeps what the migrations have made',
+    file: 'src/health/checks.ts',
+    find: 'prove: () => checkTables(client, false),',
+    replace: '',
+    tests: FOREIGN,
+  },
+  {
+    name: 'a table in the way of a migration is not named',
+    file: 'src/migrations/apply.ts',
+    find: 'throw await withClash(client, migrations, error)',
+    replace: 'throw error',
+    tests: FOREIGN,
+  },
+  {
+    name: 'the clone of a machine is taken for the machine',
+    file: 'src/lib/database-identity.ts',
+    find: 'return rows[0]?.seen !== false',
+    replace: 'return rows.length === 1',
+    tests: FOREIGN,
+  },
+  {
+    name: 'our own database is taken for a clone',
+    file: 'src/lib/database-identity.ts',
+    find: "l.locktype = 'advisory'",
+    replace: "l.locktype = 'none'",
+    tests: FOREIGN,
+  },
+  {
+    name: 'a write on an outdated plan is not done again',
+    file: 'src/pools/tenant-session.ts',
+    find: "const OF_THE_CONNECTION = new Set(['26000', '0A000'])",
+    replace: "const OF_THE_CONNECTION = new Set(['26000'])",
+    tests: FOREIGN,
+  },
+  {
+    name: 'what a trigger raises is the trouble of the database',
+    file: 'src/pools/tenant-session.ts',
+    find: 'RAISED.test(code)',
+    replace: 'code === null',
+    tests: FOREIGN,
+  },
+  {
+    name: 'a name longer than PostgreSQL keeps is taken',
+    file: 'src/lib/connection-string.ts',
+    find: "Buffer.byteLength(name) > MAX_NAME_BYTES ? refuse('NAME_TOO_LONG') : name",
+    replace: 'name',
+    tests: ['test/unit/lib/connection-string.test.ts'],
   },
 ]

@@ -106,8 +106,8 @@ const ISOLATION_FAULTS: readonly SeededFault[] = [
   {
     name: "the catalog's own database is accepted as a tenant's",
     file: 'src/health/checks.ts',
-    find: 'if (options.forbidden.some((other) => isSame(identity, other)))',
-    replace: 'if (options.forbidden.length > 1_000)',
+    find: 'if (lend === undefined || (await isSameDatabase(client, lend)))',
+    replace: 'if (forbidden.length > 1_000)',
     tests: ['test/faults/registration.test.ts'],
   },
 ]

@@ -1,9 +1,14 @@
+import { execFile } from 'node:child_process'
 import { randomInt } from 'node:crypto'
-import { writeFile } from 'node:fs/promises'
+import { chmod, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { promisify } from 'node:util'
 import { type EmbeddedServer, startEmbeddedServer } from '../../src/embedded/server.ts'
 import { superuserUrlOf } from './postgres.ts'
 import { makeThrowawayDirectory, removeThrowaway, throwawaySettings } from './throwaway.ts'
+
+/** Owners and modes stay as they are. */
+const copyDirectory = promisify(execFile)
 
 /** A PostgreSQL for one test file alone, which may stop it and start it again in the same place. */
 export interface OwnServer {
@@ -12,6 +17,8 @@ export interface OwnServer {
   readonly superuserUrl: string
   /** Fast shutdown: sessions are cut off, connecting is refused. */
   stop(): Promise<void>
+  /** A server made from a copy of this one's data, as from the image of a machine. This one is stopped meanwhile. */
+  clone(): Promise<OwnServer>
   /** Starts it again on the same port with the same data. */
   start(): Promise<void>
   /** The same, in recovery: a hot standby that gets no further changes, until it is promoted. */
@@ -24,7 +31,13 @@ export interface OwnServer {
 export async function startOwnServer(
   options: { settings?: Record<string, string> } = {},
 ): Promise<OwnServer> {
-  const directory = await makeThrowawayDirectory()
+  return startIn(await makeThrowawayDirectory(), options)
+}
+
+async function startIn(
+  directory: string,
+  options: { settings?: Record<string, string> },
+): Promise<OwnServer> {
   const start = (port: number) =>
     startEmbeddedServer({
       dataDir: join(directory, 'postgres'),
@@ -45,6 +58,14 @@ export async function startOwnServer(
     port,
     superuserUrl: superuserUrlOf(server),
     stop: () => server.stop(),
+    clone: async () => {
+      const image = await makeThrowawayDirectory()
+      await server.stop()
+      await copyDirectory('cp', ['-a', `${directory}/.`, image])
+      await chmod(image, 0o711)
+      await restart()
+      return startIn(image, options)
+    },
     start: restart,
     startAsStandby: async () => {
       await writeFile(join(directory, 'postgres', 'standby.signal'), '', { mode: 0o644 })

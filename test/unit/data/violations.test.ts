@@ -40,10 +40,23 @@ describe('what the server refuses', () => {
     expect(await onUpdate(error)).toEqual(withPointer('CONFLICT', '/reference'))
   })
 
-  it.each(['23514', '22003', '22P02', '22008', '22021', '23502'])(
-    'is VALIDATION_FAILED for %s',
+  it.each(['22003', '22P02', '22008', '22021', '22P05'])('is VALIDATION_FAILED for %s', async (code) => {
+    expect(await onCreate(serverError(code))).toMatchObject({ code: 'VALIDATION_FAILED' })
+  })
+
+  it('is VALIDATION_FAILED for a check, and for a column that may not be null', async () => {
+    const named = [
+      serverError('23514', 'some_check'),
+      Object.assign(serverError('23502'), { column: 'name' }),
+    ]
+    for (const error of named) expect(await onCreate(error)).toMatchObject({ code: 'VALIDATION_FAILED' })
+  })
+
+  it.each(['23000', '23502', '23503', '23505', '23514', '23P01'])(
+    'is CONFLICT where a trigger has raised %s, which names no constraint',
     async (code) => {
-      expect(await onCreate(serverError(code))).toMatchObject({ code: 'VALIDATION_FAILED' })
+      expect(await onCreate(serverError(code))).toMatchObject({ code: 'CONFLICT' })
+      expect(await onRemove(serverError(code))).toMatchObject({ code: 'CONFLICT' })
     },
   )
 

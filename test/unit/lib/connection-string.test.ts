@@ -77,6 +77,14 @@ describe('parseConnectionString accepts', () => {
 })
 
 describe('parseConnectionString refuses', () => {
+  it.each(['n'.repeat(64), 'é'.repeat(32)])('a name that PostgreSQL would cut short: %s', (long) => {
+    const fits = long.slice(0, -1)
+    expect(reasonOf(`postgres://u:p@h/${encodeURIComponent(fits)}`)).toBe('accepted')
+    expect(reasonOf(`postgres://${encodeURIComponent(fits)}:p@h/d`)).toBe('accepted')
+    expect(reasonOf(`postgres://u:p@h/${encodeURIComponent(long)}`)).toBe('NAME_TOO_LONG')
+    expect(reasonOf(`postgres://${encodeURIComponent(long)}:p@h/d`)).toBe('NAME_TOO_LONG')
+  })
+
   it.each<[string, ConnectionStringReason]>([
     // schemes
     ['', 'SCHEME_INVALID'],
@@ -333,11 +341,12 @@ describe('a target written out', () => {
   const part = fc
     .string({ minLength: 1, maxLength: 30, unit: 'grapheme' })
     .filter((text) => !/[\p{Cc}\u2028\u2029]/u.test(text))
+  const shortPart = part.filter((text) => Buffer.byteLength(text) <= 63)
   const target = fc.record({
     host,
     port: fc.integer({ min: 1, max: 65535 }),
-    database: part,
-    user: part,
+    database: shortPart,
+    user: shortPart,
     password: part,
     sslMode: fc.constantFrom(null, 'disable', 'require', 'verify-ca', 'verify-full'),
     applicationName: fc.option(fc.stringMatching(/^[ -~]{1,63}$/)),
