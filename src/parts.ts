@@ -1,3 +1,4 @@
+import { LRUCache } from 'lru-cache'
 import { AuditTrail } from './catalog/audit-trail.ts'
 import { type CatalogChange, ChangeFollower } from './catalog/changes.ts'
 import { DatabaseRegistry } from './catalog/databases.ts'
@@ -35,7 +36,7 @@ import { MasterKeys } from './operations/master-keys.ts'
 import { reopenHome } from './operations/validate-database.ts'
 import { AddressBook } from './pools/addresses.ts'
 import type { ConnectionBudget } from './pools/budget.ts'
-import { type Mismatch, PoolManager } from './pools/pool-manager.ts'
+import { type Mismatch, PoolManager, type Violation } from './pools/pool-manager.ts'
 import { RouteKeeper } from './pools/route-keeper.ts'
 import { TenantSessions } from './pools/tenant-sessions.ts'
 
@@ -66,6 +67,8 @@ const CATALOG_LIMITS = {
 }
 const NEGATIVE_ROUTE_TTL_MS = 5_000
 const LOOKUP_TIMEOUT_MS = 3_000
+/** Between two notes of one database whose server breaks the protocol. */
+const VIOLATION_PAUSE_MS = 5_000
 /** Shorter than an operator waits for confirmations. */
 const DRAIN_TIMEOUT_MS = 2_000
 
@@ -85,7 +88,8 @@ export function createParts(options: GatewayOptions) {
     applicationName: 'freehold',
   })
   const shared = new KnownDatabase(databases.shared)
-  const pools = createPools(options, { addresses, shared: shared.address, metrics })
+  const onViolation = violationAlarm(catalog.registry, options.log)
+  const pools = createPools(options, { addresses, shared: shared.address, metrics, onViolation })
   const { directory } = catalog
   const { store, registry } = catalog
   const homes = {
@@ -195,9 +199,32 @@ export function mismatchAlarm(metrics: Metrics, log: Logger): (mismatch: Mismatc
   }
 }
 
+/** Writes down which servers break the protocol: now and then for each, however many connections are lost by it. */
+function violationAlarm(registry: DatabaseRegistry, log: Logger): (violation: Violation) => void {
+  const toldOf = new LRUCache<string, true>({ max: 1_000, ttl: VIOLATION_PAUSE_MS })
+  return ({ tenantId, databaseId, error }) => {
+    const key = databaseId ?? ''
+    if (toldOf.has(key)) return
+    toldOf.set(key, true)
+    const code = 'PROTOCOL_VIOLATION'
+    log.error({ tenantId, databaseId, code, err: error }, 'a database server broke the protocol')
+    if (databaseId === null) return
+    registry
+      .noteError(databaseId, code)
+      .catch((err: unknown) => log.warn({ tenantId, databaseId, err }, 'health not recorded'))
+  }
+}
+
+interface PoolParts {
+  readonly addresses: AddressBook
+  readonly shared: ServerAddress
+  readonly metrics: Metrics
+  readonly onViolation: (violation: Violation) => void
+}
+
 function createPools(
   { settings, log }: GatewayOptions,
-  { addresses, shared, metrics }: { addresses: AddressBook; shared: ServerAddress; metrics: Metrics },
+  { addresses, shared, metrics, onViolation }: PoolParts,
 ): PoolManager {
   return new PoolManager({
     maxPools: settings.maxPools,
@@ -210,6 +237,7 @@ function createPools(
     addressOf: (database, tenantId) =>
       addresses.homeOf({ ...database, tenantId, rowVersion: database.version }),
     onMismatch: mismatchAlarm(metrics, log),
+    onViolation,
     log,
   })
 }

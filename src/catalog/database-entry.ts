@@ -23,6 +23,7 @@ export const DATABASE_ERRORS = {
   ENCODING_UNSUPPORTED: 'The encoding of the database is not UTF8; make one with ENCODING UTF8',
   READ_ONLY: 'The database is read-only: a standby, or one that its server lets nobody write to',
   TOO_MANY_CONNECTIONS: 'The server has no connection left for this user or database',
+  PROTOCOL_VIOLATION: "The server does not speak PostgreSQL's protocol as it should",
   UNKNOWN: 'The check failed for a reason that has no code',
 } as const
 

@@ -16,6 +16,7 @@ import {
   settleHealthy,
 } from './database-claims.ts'
 import {
+  DATABASE_ERRORS,
   type DatabaseEntry,
   type DatabaseErrorCode,
   type DatabaseView,
@@ -224,6 +225,13 @@ export class DatabaseRegistry {
   /** Ends a claimed health check of an inactive database that answers, and whose stamp and schema hold. Answers as above. */
   reactivate(claimed: Claim): Promise<DatabaseStatus | null> {
     return this.#settle(claimed, 'reactivated')
+  }
+
+  /** Writes down what requests have found wrong with an active database; the next health round has the last word. */
+  async noteError(id: string, code: DatabaseErrorCode): Promise<void> {
+    const found = { lastErrorCode: code, lastErrorMessage: DATABASE_ERRORS[code], lastErrorAt: sql`now()` }
+    const active = and(eq(tenantDatabases.id, id), eq(tenantDatabases.status, 'active'))
+    await catalogErrors(this.#store.db.update(tenantDatabases).set(found).where(active))
   }
 
   /** How many registered databases, candidates included, have each status. */

@@ -94,7 +94,8 @@ function isOutage(error: unknown): boolean {
   // the driver could not make sense of our arguments.
   if (error instanceof DrizzleQueryError)
     return !(error.cause instanceof TypeError || error.cause instanceof RangeError)
-  return ERRNO.test(errorCode(error) ?? '')
+  const code = errorCode(error) ?? ''
+  return code === 'PROTOCOL_VIOLATION' || ERRNO.test(code)
 }
 
 async function succeeds(work: Promise<unknown>): Promise<boolean> {

@@ -47,6 +47,9 @@ const BY_CODE: Readonly<Record<string, DatabaseErrorCode>> = {
   MIGRATION_FAILED: 'MIGRATION_FAILED',
   TLS_REFUSED: 'TLS_FAILED',
   IDENTITY_MISMATCH: 'IDENTITY_MISMATCH',
+  PROTOCOL_VIOLATION: 'PROTOCOL_VIOLATION',
+  // No answer to a check is long.
+  ANSWER_TOO_LARGE: 'PROTOCOL_VIOLATION',
 }
 
 /** SQLSTATE 3F000, invalid_schema_name. */

@@ -31,8 +31,9 @@ export class UnsentError extends Error {}
 export async function commit(client: pg.ClientBase): Promise<void> {
   const { command, wasSent, error } = await sendCommand(client, 'COMMIT')
   if (error === undefined) {
-    if (command !== 'COMMIT') throw new Error('the transaction had failed and was rolled back')
-    return
+    if (command === 'COMMIT') return
+    if (command === 'ROLLBACK') throw new Error('the transaction had failed and was rolled back')
+    throw fail('OUTCOME_UNKNOWN', { cause: new Error('COMMIT was answered with something else') })
   }
   if (!wasSent) throw new UnsentError('COMMIT was not sent', { cause: error })
   // A cancel that comes during a commit takes effect after it, where the server looks for one as above.

@@ -3,6 +3,7 @@ import { type ConnectionOptions, checkServerIdentity, TLSSocket } from 'node:tls
 import pg from 'pg'
 import Pool from 'pg-pool'
 import { causesOf } from './causes.ts'
+import { checkWire, type Wire } from './checked-wire.ts'
 import type { SslMode } from './connection-string.ts'
 
 /** Tells two databases apart whatever they are called: the cluster's identifier and the database's oid in it. */
@@ -48,13 +49,6 @@ interface GuardedConfig extends pg.ClientConfig {
   readonly maxAnswerBytes?: number
 }
 
-/** What we need of pg's connection; its typings do not show it. */
-interface Wire extends NodeJS.EventEmitter {
-  readonly stream: Socket
-  /** Called for the bare socket and, instead, for the encrypted one once there is one. */
-  attachListeners(stream: Socket): void
-}
-
 type AuthHandler = (this: pg.Client, message: unknown) => void
 const clearTextHandler = '_handleAuthCleartextPassword'
 const GOODBYE_TIMEOUT_MS = 2_000
@@ -77,7 +71,7 @@ const PLAN_ONCE = ' -c plan_cache_mode=force_generic_plan'
 /**
  * pg's client with habits of ours: it never dies of an unheard 'error' event (whoever waits for an answer gets the
  * error through the query), it does not say the password in clear to a server that has not proven who it is, it listens
- * to no endless answer, and it leaves no socket open when connecting has failed.
+ * to no endless answer and to no server that breaks the protocol, and it leaves no socket open when connecting has failed.
  */
 export class GuardedClient extends pg.Client {
   constructor(config: GuardedConfig) {
@@ -86,9 +80,7 @@ export class GuardedClient extends pg.Client {
     if (config.trustsServer !== true) {
       Object.defineProperty(this, clearTextHandler, { value: refuseClearText satisfies AuthHandler })
     }
-    if (config.maxAnswerBytes !== undefined) {
-      boundAnswers(this.#wire, { maxBytes: config.maxAnswerBytes, isAnswering: () => this.isOwedAnAnswer })
-    }
+    checkWire(this.#wire, config.maxAnswerBytes)
   }
 
   /** pg gives up without hanging up where the fault is on our side: no password to give, or one not to be given. */
@@ -145,33 +137,6 @@ export class GuardedClient extends pg.Client {
 
   get #wire(): Wire {
     return (this as unknown as { connection: Wire }).connection
-  }
-}
-
-/** What a server says without having been asked adds up: also when it claims, again and again, to be ready. */
-function boundAnswers(
-  wire: Wire,
-  { maxBytes, isAnswering }: { maxBytes: number; isAnswering: () => boolean },
-): void {
-  const attach = wire.attachListeners.bind(wire)
-  let received = 0
-  let hasRefused = false
-  // Heard before pg's own listeners, which are attached when connecting: the query that an answer ends is still there. Where
-  // that is an error, pg has let go of the query when the server says that it is ready.
-  wire.on('errorMessage', () => {
-    hasRefused ||= isAnswering()
-  })
-  wire.on('readyForQuery', () => {
-    if (isAnswering() || hasRefused) received = 0
-    hasRefused = false
-  })
-  wire.attachListeners = (stream) => {
-    stream.on('data', (chunk: Buffer) => {
-      received += chunk.length
-      if (received <= maxBytes) return
-      stream.destroy(Object.assign(new Error('the answer has no end'), { code: 'ANSWER_TOO_LARGE' }))
-    })
-    attach(stream)
   }
 }
 

@@ -1,7 +1,14 @@
 import type pg from 'pg'
 import type Pool from 'pg-pool'
 import { assertIdentity, IdentityMismatchError } from '../lib/database-identity.ts'
-import { createPool, databaseError, GuardedClient, type PoolLimits, type ServerAddress } from '../lib/pg.ts'
+import {
+  createPool,
+  databaseError,
+  errorCode,
+  GuardedClient,
+  type PoolLimits,
+  type ServerAddress,
+} from '../lib/pg.ts'
 import { type Attempt, PasswordFault, type Way } from './breakers.ts'
 
 export interface ArrivalsOptions {
@@ -10,6 +17,8 @@ export interface ArrivalsOptions {
   readonly way: Way
   /** Told of each new connection that led to another database; `isNews` is true for the first since one led to ours. */
   readonly onMismatch?: (isNews: boolean) => void
+  /** Told of each connection whose server broke the protocol, with what it was; the connection is gone. */
+  readonly onViolation?: (error: unknown) => void
   /** Asked before each socket; one for which it says false is not opened. */
   readonly takePermit: () => boolean
   /** Told of a socket that may not be tried yet, whatever permits there are. */
@@ -144,9 +153,14 @@ export class Arrivals {
     }
   }
 
+  #failed(error: Error): void {
+    if (errorCode(error) === 'PROTOCOL_VIOLATION') this.#options.onViolation?.(error)
+  }
+
   #countedClient(): typeof GuardedClient {
     const depart = (client: GuardedClient) => this.#depart(client)
     const connected = (client: GuardedClient, error: Error | null) => this.#connected(client, error)
+    const failed = (error: Error) => this.#failed(error)
     class CountedClient extends GuardedClient {
       override connect(callback?: unknown): never {
         const settle = callback as (error: Error | null) => void
@@ -154,7 +168,9 @@ export class Arrivals {
           settle(Object.assign(new Error('no connection permit'), { code: 'NO_PERMIT' }))
           return undefined as never
         }
+        this.on('error', failed)
         const told = (error: Error | null) => {
+          if (error) failed(error)
           connected(this, error)
           settle(error)
         }

@@ -18,8 +18,17 @@ export interface PoolManagerOptions {
   /** The address of a dedicated database; the password is opened from the catalog when the first connection asks for it. */
   readonly addressOf: (database: RouteDatabase, tenantId: string) => ServerAddress
   readonly onMismatch?: (mismatch: Mismatch) => void
+  readonly onViolation?: (violation: Violation) => void
   /** Told when a database server goes out of reach, and when it is back. */
   readonly log?: NonNullable<BreakerBookOptions['log']>
+}
+
+/** A server broke the protocol, and lost the connection by it. */
+export interface Violation {
+  /** Both null for the shared database. */
+  readonly tenantId: string | null
+  readonly databaseId: string | null
+  readonly error: unknown
 }
 
 /** A new connection led to another database than the one that was validated, and was destroyed unused. */
@@ -179,6 +188,7 @@ export class PoolManager {
   /** `database` is null for the shared one. */
   #createPool(database: RouteDatabase | null, tenantId: string): TenantPool {
     const { acquireTimeoutMs, statementTimeoutMs } = this.#options
+    const whose = { tenantId: database === null ? null : tenantId, databaseId: database?.id ?? null }
     const limits =
       database === null
         ? {
@@ -198,10 +208,8 @@ export class PoolManager {
       acquireTimeoutMs,
       budget: this.budget,
       way: this.#wayTo(database),
-      onMismatch: (isNews) => {
-        const whose = database === null ? null : tenantId
-        this.#options.onMismatch?.({ tenantId: whose, databaseId: database?.id ?? null, isNews })
-      },
+      onMismatch: (isNews) => this.#options.onMismatch?.({ ...whose, isNews }),
+      onViolation: (error) => this.#options.onViolation?.({ ...whose, error }),
     })
     if (database !== null) this.#keep(tenantId, pool, keyOf(database))
     return pool

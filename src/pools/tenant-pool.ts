@@ -7,7 +7,7 @@ import { RouteChangedError } from './heading.ts'
 import { isOutdated } from './statement-fault.ts'
 
 export interface TenantPoolOptions
-  extends Pick<ArrivalsOptions, 'address' | 'limits' | 'way' | 'onMismatch'> {
+  extends Pick<ArrivalsOptions, 'address' | 'limits' | 'way' | 'onMismatch' | 'onViolation'> {
   readonly acquireTimeoutMs: number
   readonly budget: ConnectionBudget
 }

@@ -98,9 +98,9 @@ const impatient = { connectionTimeoutSeconds: 2 }
 const BAD: Record<string, BadDatabase> = {
   'a server that accepts and hangs': { code: 'CONNECTION_TIMEOUT', url: fakeUrl('hang'), more: impatient },
   'a server that lets in and hangs': { code: 'CONNECTION_TIMEOUT', url: fakeUrl('mute') },
-  'a server that talks garbage': { code: 'CONNECTION_TIMEOUT', url: fakeUrl('garbage'), more: impatient },
-  'a server that floods with rows': { code: 'UNKNOWN', url: fakeUrl('flood') },
-  'a server that is ready, ready, ready': { code: 'UNKNOWN', url: fakeUrl('chatter') },
+  'a server that talks garbage': { code: 'PROTOCOL_VIOLATION', url: fakeUrl('garbage') },
+  'a server that floods with rows': { code: 'PROTOCOL_VIOLATION', url: fakeUrl('flood') },
+  'a server that is ready, ready, ready': { code: 'PROTOCOL_VIOLATION', url: fakeUrl('chatter') },
   'a port where nobody listens': {
     code: 'CONNECTION_REFUSED',
     url: () => `postgresql://u:p@127.0.0.1:${refusedPort}/db`,

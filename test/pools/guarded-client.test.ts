@@ -1,15 +1,25 @@
+import { execFileSync } from 'node:child_process'
+import { once } from 'node:events'
+import { readFileSync } from 'node:fs'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { createServer, type Socket } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { TLSSocket } from 'node:tls'
+import type pg from 'pg'
 import { afterEach, describe, expect, test } from 'vitest'
 import { clientConfig, GuardedClient } from '../../src/lib/pg.ts'
+import { int32, message, ready } from '../support/backend-messages.ts'
 import { type FakeServer, startFakeServer } from '../support/fake-server.ts'
 import { addressOf } from '../support/tenant-database.ts'
 
 const MAX_ANSWER_BYTES = 256 * 1024
 
-let server: FakeServer
-afterEach(() => server.close())
+let server: FakeServer | undefined
+afterEach(() => server?.close())
 
 async function connect(): Promise<GuardedClient> {
-  const address = addressOf(server.urlFor('someone', 'secret', 'db'))
+  const address = addressOf((server as FakeServer).urlFor('someone', 'secret', 'db'))
   const limits = { connectTimeoutMs: 5_000, statementTimeoutMs: 5_000, maxAnswerBytes: MAX_ANSWER_BYTES }
   const client = new GuardedClient(clientConfig(address, limits))
   await client.connect()
@@ -26,9 +36,12 @@ describe('a server that says more than it was asked', () => {
 
   test('is cut off when nothing was asked, however often it says that it is ready', async () => {
     server = await startFakeServer('chatter')
-    const client = await connect()
-    await new Promise<void>((resolve) => client.once('end', () => resolve()))
-    await expect(client.query('SELECT 1')).rejects.toThrow()
+    const answered = connect().then(async (client) => {
+      await new Promise<void>((resolve) => client.once('end', () => resolve()))
+      return client.query('SELECT 1')
+    })
+    // In which of its words the first that is too many arrives is a matter of time.
+    await expect(answered).rejects.toThrow()
   })
 
   test('is heard for as long as each single answer is within bounds', async () => {
@@ -49,3 +62,66 @@ describe('a server that says more than it was asked', () => {
     await client.end()
   })
 })
+
+/** Answers the question for TLS, and what comes after it, with bytes of the test's own. */
+async function connectToTls(answer: (socket: Socket) => void): Promise<unknown> {
+  const listener = createServer((socket) => {
+    socket.on('error', () => undefined)
+    socket.once('data', () => answer(socket))
+  })
+  await once(listener.listen(0, '127.0.0.1'), 'listening')
+  const { port } = listener.address() as { port: number }
+  const address = addressOf(`postgresql://someone:secret@127.0.0.1:${port}/db`, { sslMode: 'require' })
+  const client = new GuardedClient(
+    clientConfig(address, { connectTimeoutMs: 5_000, statementTimeoutMs: 5_000 }),
+  )
+  const outcome = await (client as pg.Client).connect().then(
+    () => client.query('SELECT 1').catch((error: unknown) => error),
+    (error: unknown) => error,
+  )
+  client.destroy()
+  listener.close()
+  return outcome
+}
+
+const LET_IN = Buffer.concat([message('R', int32(0)), message('K', int32(1), int32(2)), ready()])
+const VIOLATION = { code: 'PROTOCOL_VIOLATION' }
+
+describe('a server that is asked for TLS', () => {
+  test.each([
+    ['that it has it, with words that would be taken for said inside', [Buffer.from('S'), LET_IN]],
+    ['that it has it not, and more', [Buffer.from('N'), LET_IN]],
+    ['with what is no answer', [Buffer.from('X')]],
+    ['as if it had not been asked', [LET_IN]],
+  ])('is not heard where it says %s', async (_, said) => {
+    expect(await connectToTls((socket) => socket.write(Buffer.concat(said)))).toMatchObject(VIOLATION)
+  })
+
+  test.each([
+    ['an authentication that there is not', [message('R', int32(7))]],
+    ['an error without its end', [message('E', Buffer.from('SERROR'))]],
+    ['a row, once in', [LET_IN, message('D', Buffer.from([0, 9]))]],
+  ])('is checked inside it as well: %s', async (_, said) => {
+    const { key, cert } = await certificate()
+    const outcome = await connectToTls((socket) => {
+      socket.write('S')
+      const secured = new TLSSocket(socket, { isServer: true, key, cert })
+      secured.on('error', () => undefined)
+      secured.once('data', () => secured.write(Buffer.concat(said)))
+    })
+    expect(outcome).toMatchObject(VIOLATION)
+  })
+})
+
+/** Signed by itself, made by the tool of that name. */
+async function certificate(): Promise<{ key: Buffer; cert: Buffer }> {
+  const directory = await mkdtemp(join(tmpdir(), 'certificate-'))
+  const [key, cert] = [join(directory, 'key.pem'), join(directory, 'cert.pem')]
+  const kind = ['-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes', '-days', '2']
+  execFileSync('openssl', ['req', ...kind, '-subj', '/CN=localhost', '-keyout', key, '-out', cert], {
+    stdio: 'ignore',
+  })
+  const made = { key: readFileSync(key), cert: readFileSync(cert) }
+  await rm(directory, { recursive: true })
+  return made
+}

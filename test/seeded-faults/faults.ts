@@ -1,5 +1,6 @@
 import { CHECKS } from './checks.ts'
 import { COHERENCE } from './coherence.ts'
+import { PROTOCOL } from './protocol.ts'
 import { REVOKING } from './revoking.ts'
 import { ROLLING_STOP } from './rolling-stop.ts'
 import type { SeededFault } from './seeded-fault.ts'
@@ -263,9 +264,9 @@ const CONNECTIONS: readonly SeededFault[] = [
   },
   {
     name: 'an answer without end is listened to',
-    file: 'src/lib/pg.ts',
-    find: 'if (received <= maxBytes) return',
-    replace: 'return',
+    file: 'src/lib/backend-frames.ts',
+    find: 'if (this.#answerBytes + announced > this.#maxAnswerBytes)',
+    replace: 'if (announced === Infinity)',
     tests: ['test/pools/guarded-client.test.ts'],
   },
 ]
@@ -645,6 +646,7 @@ export const SEEDED_FAULTS: readonly SeededFault[] = [
   ...SECRETS,
   ...ISOLATION_FAULTS,
   ...CONNECTIONS,
+  ...PROTOCOL,
   ...OUTCOMES,
   ...PLACES,
   ...ROTATION,

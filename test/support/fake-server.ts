@@ -1,5 +1,6 @@
 import { once } from 'node:events'
 import { createServer, type Socket } from 'node:net'
+import type { Duplex } from 'node:stream'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { type Column, dataRow, int32, message, ready, refusal, row, zeroEnded } from './backend-messages.ts'
 
@@ -161,8 +162,8 @@ async function repeat(socket: Socket, bytes: Buffer): Promise<void> {
   }
 }
 
-/** Cuts the stream into messages; the first has no type byte, and an SSL or GSS request may come before it. */
-function readMessages(socket: Socket, onMessage: (type: string, body: Buffer) => void): void {
+/** Cuts what a client says into messages; the first has no type byte, and an SSL or GSS request may come before it. */
+export function readMessages(socket: Duplex, onMessage: (type: string, body: Buffer) => void): void {
   let buffer: Buffer = Buffer.alloc(0)
   let started = false
   socket.on('data', (chunk) => {

@@ -1,0 +1,226 @@
+/**
+ * The bodies of the messages that a PostgreSQL server sends, checked before pg's parser reads them: it believes every
+ * length and looks for every terminator, and throws, or never ends, where one is not there.
+ * https://www.postgresql.org/docs/current/protocol-message-formats.html
+ */
+
+/** The server does not speak PostgreSQL's protocol as it should. The message is in our words, never in the server's. */
+export class ProtocolViolation extends Error {
+  readonly code = 'PROTOCOL_VIOLATION'
+
+  constructor(what: string, cause?: unknown) {
+    super(what, cause === undefined ? undefined : { cause })
+    this.name = 'ProtocolViolation'
+  }
+}
+
+/** A body is `bytes` from `start` to `end`, which is behind its last byte. */
+type BodyCheck = (bytes: Buffer, start: number, end: number) => void
+
+/** The kinds of message by their type byte. */
+export const Kind = {
+  authentication: 0x52,
+  backendKeyData: 0x4b,
+  bindComplete: 0x32,
+  closeComplete: 0x33,
+  commandComplete: 0x43,
+  copyData: 0x64,
+  copyDone: 0x63,
+  copyIn: 0x47,
+  copyOut: 0x48,
+  dataRow: 0x44,
+  emptyQuery: 0x49,
+  error: 0x45,
+  noData: 0x6e,
+  notice: 0x4e,
+  notification: 0x41,
+  parameterDescription: 0x74,
+  parameterStatus: 0x53,
+  parseComplete: 0x31,
+  readyForQuery: 0x5a,
+  rowDescription: 0x54,
+} as const
+
+/** The lengths that a message may have: with its four bytes of length, without its type. */
+interface Bounds {
+  readonly least: number
+  readonly most: number
+}
+
+const KIB = 1_024
+const MIB = 1_024 * KIB
+/** PostgreSQL's own bound of one message. */
+const MOST_OF_A_ROW = 1_024 * MIB
+/** A statement stands in the fields of an error about it, and a function may raise a long one. */
+const MOST_OF_AN_ERROR = 16 * MIB
+/** 1,664 columns are the most that PostgreSQL has in one row. */
+const MOST_OF_A_DESCRIPTION = MIB
+/** Until the client is let in nothing long is said. */
+export const MOST_OF_A_START = 64 * KIB
+
+const exactly = (length: number): Bounds => ({ least: length, most: length })
+const EMPTY = exactly(4)
+
+const BOUNDS: Readonly<Record<number, Bounds>> = {
+  [Kind.authentication]: { least: 8, most: MOST_OF_A_START },
+  // Keys have four bytes in the version of the protocol that pg asks for, and up to 256 in a later one.
+  [Kind.backendKeyData]: { least: 12, most: 264 },
+  [Kind.bindComplete]: EMPTY,
+  [Kind.closeComplete]: EMPTY,
+  [Kind.commandComplete]: { least: 5, most: KIB },
+  [Kind.copyData]: { least: 4, most: MOST_OF_A_ROW },
+  [Kind.copyDone]: EMPTY,
+  [Kind.copyIn]: { least: 7, most: 4 * KIB },
+  [Kind.copyOut]: { least: 7, most: 4 * KIB },
+  [Kind.dataRow]: { least: 6, most: MOST_OF_A_ROW },
+  [Kind.emptyQuery]: EMPTY,
+  [Kind.error]: { least: 5, most: MOST_OF_AN_ERROR },
+  [Kind.noData]: EMPTY,
+  [Kind.notice]: { least: 5, most: MOST_OF_AN_ERROR },
+  [Kind.notification]: { least: 10, most: MOST_OF_A_START },
+  [Kind.parameterDescription]: { least: 6, most: 4 * 65_535 + 6 },
+  [Kind.parameterStatus]: { least: 6, most: MOST_OF_A_START },
+  [Kind.parseComplete]: EMPTY,
+  [Kind.readyForQuery]: exactly(5),
+  [Kind.rowDescription]: { least: 6, most: MOST_OF_A_DESCRIPTION },
+}
+const BOUNDS_BY_TYPE = Array.from({ length: 256 }, (_, type) => BOUNDS[type])
+
+/** @throws ProtocolViolation for a type that Freehold never asks for, and for a length that the type cannot have */
+export function checkHeader(type: number, length: number): void {
+  const bounds = BOUNDS_BY_TYPE[type]
+  if (bounds === undefined) throw new ProtocolViolation('a message of a kind that was not asked for')
+  if (length < bounds.least || length > bounds.most)
+    throw new ProtocolViolation('a message of a length that its kind cannot have')
+}
+
+const CHECKS: Readonly<Record<number, BodyCheck>> = {
+  [Kind.commandComplete]: (bytes, start, end) => checkTexts(bytes, { start, end, count: 1 }),
+  [Kind.copyIn]: checkCopyResponse,
+  [Kind.copyOut]: checkCopyResponse,
+  [Kind.error]: checkFields,
+  [Kind.notice]: checkFields,
+  [Kind.notification]: (bytes, start, end) => checkTexts(bytes, { start: start + 4, end, count: 2 }),
+  [Kind.parameterDescription]: checkParameters,
+  [Kind.parameterStatus]: (bytes, start, end) => checkTexts(bytes, { start, end, count: 2 }),
+  [Kind.readyForQuery]: checkStatus,
+  [Kind.rowDescription]: checkRowDescription,
+}
+/** The checks of what stands inside, by type byte. Not among them: `checkDataRow` and `authenticationCode`. */
+export const BODY_CHECKS = Array.from({ length: 256 }, (_, type) => CHECKS[type])
+
+/**
+ * Checks that a row has as many values as it declares and as were described, and that their lengths add up to its own.
+ * `columns` is negative where the statement was not described.
+ */
+export function checkDataRow(bytes: Buffer, start: number, end: number, columns: number): void {
+  const count = bytes.readInt16BE(start)
+  if (count < 0 || (columns >= 0 && count !== columns))
+    throw new ProtocolViolation('a row of another number of columns than was described')
+  let at = start + 2
+  for (let n = 0; n < count; n += 1) {
+    if (at + 4 > end) throw new ProtocolViolation('a row that is shorter than its columns')
+    const size = bytes.readInt32BE(at)
+    if (size < -1) throw new ProtocolViolation('a value of negative length')
+    at += size === -1 ? 4 : 4 + size
+  }
+  if (at !== end) throw new ProtocolViolation('a row that is not as long as its columns')
+}
+
+/** The kinds of Authentication that pg can answer. */
+export const Authentication = {
+  ok: 0,
+  clearText: 3,
+  md5: 5,
+  sasl: 10,
+  saslContinue: 11,
+  saslFinal: 12,
+} as const
+
+/** The code of an Authentication message whose body is what the code asks for. */
+export function authenticationCode(bytes: Buffer, start: number, end: number): number {
+  const code = bytes.readInt32BE(start)
+  if (!isAuthentication(code, bytes, { start: start + 4, end }))
+    throw new ProtocolViolation('an authentication that the client does not know')
+  return code
+}
+
+const SCRAM_CHALLENGE = /^r=[\x21-\x2b\x2d-\x7e]+,s=[A-Za-z0-9+/]+=*,i=[1-9]\d{0,9}(?:,|$)/
+const SCRAM_OUTCOME = /^[ev]=[\x20-\x7e]+$/
+
+function isAuthentication(code: number, bytes: Buffer, { start, end }: Span): boolean {
+  const text = () => bytes.toString('latin1', start, end)
+  switch (code) {
+    case Authentication.ok:
+    case Authentication.clearText:
+      return end === start
+    case Authentication.md5:
+      return end === start + 4
+    case Authentication.sasl:
+      return isListOfTexts(bytes, start, end)
+    case Authentication.saslContinue:
+      return SCRAM_CHALLENGE.test(text())
+    case Authentication.saslFinal:
+      return SCRAM_OUTCOME.test(text())
+    default:
+      return false
+  }
+}
+
+interface Span {
+  readonly start: number
+  readonly end: number
+}
+
+/** The place behind the text that begins at `at`; behind `end` where its terminator is not before that. */
+function afterText(bytes: Buffer, at: number, end: number): number {
+  const zero = at < end ? bytes.indexOf(0, at) : -1
+  return zero === -1 || zero >= end ? end + 1 : zero + 1
+}
+
+function checkTexts(bytes: Buffer, { start, end, count }: Span & { count: number }): void {
+  let at = start
+  for (let n = 0; n < count; n += 1) at = afterText(bytes, at, end)
+  if (at !== end) throw new ProtocolViolation('a text that does not end with its message')
+}
+
+/** Texts that are not empty, and an empty one behind them. */
+function isListOfTexts(bytes: Buffer, start: number, end: number): boolean {
+  let at = start
+  while (at < end && bytes[at] !== 0) at = afterText(bytes, at, end)
+  return at === end - 1
+}
+
+/** Of an error or a notice: each field is a byte and a text, and a zero byte follows the last. */
+function checkFields(bytes: Buffer, start: number, end: number): void {
+  let at = start
+  while (at < end && bytes[at] !== 0) at = afterText(bytes, at + 1, end)
+  if (at !== end - 1) throw new ProtocolViolation('an error or a notice without its end')
+}
+
+const FIELD_BYTES = 18
+
+function checkRowDescription(bytes: Buffer, start: number, end: number): void {
+  const count = bytes.readInt16BE(start)
+  let at = start + 2
+  for (let n = 0; n < count && at <= end; n += 1) at = afterText(bytes, at, end) + FIELD_BYTES
+  if (count < 0 || at !== end) throw new ProtocolViolation('a description that is not as long as its columns')
+}
+
+function checkParameters(bytes: Buffer, start: number, end: number): void {
+  if (bytes.readUInt16BE(start) * 4 !== end - start - 2)
+    throw new ProtocolViolation('a list of parameters of another length than it declares')
+}
+
+function checkCopyResponse(bytes: Buffer, start: number, end: number): void {
+  const count = bytes.readInt16BE(start + 1)
+  if (count < 0 || count * 2 !== end - start - 3)
+    throw new ProtocolViolation('a list of columns of another length than it declares')
+}
+
+/** Idle, in a transaction, in a failed one. */
+const STATUSES = new Set([...'ITE'].map((status) => status.charCodeAt(0)))
+
+function checkStatus(bytes: Buffer, start: number): void {
+  if (!STATUSES.has(bytes[start] ?? 0)) throw new ProtocolViolation('ready in a state that there is not')
+}

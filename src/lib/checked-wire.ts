@@ -1,0 +1,104 @@
+import type { Socket } from 'node:net'
+import { ProtocolViolation } from './backend-bodies.ts'
+import { AnswerTooLarge, BackendFrames, Step } from './backend-frames.ts'
+
+type Send = (...parts: never[]) => void
+
+/** What we need of pg's connection; its typings do not show it. */
+export interface Wire extends NodeJS.EventEmitter {
+  readonly stream: Socket
+  readonly ssl: unknown
+  readonly sslNegotiation: string
+  connect(port: number, host: string): void
+  /** Called for the bare socket or, instead, for the encrypted one once there is one. */
+  attachListeners(stream: Socket): void
+}
+
+/** What pg sends, and how the server has to answer it. */
+const ANSWERED: Readonly<Record<string, readonly Step[]>> = {
+  startup: [Step.ready],
+  query: [Step.query, Step.ready],
+  parse: [Step.parse],
+  bind: [Step.bind],
+  execute: [Step.execute],
+  close: [Step.close],
+  sync: [Step.ready],
+}
+const STATEMENT_DESCRIBED = [Step.parameters, Step.describe]
+const PORTAL_DESCRIBED = [Step.describe]
+const SCRAM = ['sendSASLInitialResponseMessage', 'sendSCRAMClientFinalMessage']
+
+const SSL_YES = 0x53
+const SSL_NO = 0x4e
+const ERROR = 0x45
+
+/**
+ * Has everything that a server sends checked before pg reads it. What is wrong, and whatever pg throws in spite of that,
+ * ends this one connection: its error is told to whoever waits for an answer, and to nobody else.
+ */
+export function checkWire(wire: Wire, maxAnswerBytes?: number): void {
+  const frames = new BackendFrames(maxAnswerBytes)
+  watchSent(wire as unknown as Record<string, Send>, frames)
+  checkTlsAnswer(wire)
+  const attach = wire.attachListeners.bind(wire)
+  wire.attachListeners = (stream) => attach(checkedStream(stream, frames) as Socket)
+}
+
+function watchSent(wire: Record<string, Send>, frames: BackendFrames): void {
+  for (const [method, steps] of Object.entries(ANSWERED)) after(wire, method, () => expectAll(frames, steps))
+  for (const method of SCRAM) after(wire, method, () => frames.saidScram())
+  after(wire, 'describe', ({ type }: { type: string }) =>
+    expectAll(frames, type === 'S' ? STATEMENT_DESCRIBED : PORTAL_DESCRIBED),
+  )
+}
+
+function expectAll(frames: BackendFrames, steps: readonly Step[]): void {
+  for (const step of steps) frames.expect(step)
+}
+
+/** Calls `note` when `method` has sent something: not where a value could not be encoded. */
+function after(wire: Record<string, Send>, method: string, note: (message: never) => void): void {
+  const send = wire[method]?.bind(wire) as (one?: unknown, other?: unknown) => void
+  wire[method] = (one?: unknown, other?: unknown) => {
+    send(one, other)
+    note(one as never)
+  }
+}
+
+/** The part of a stream that pg's parser knows. */
+function checkedStream(stream: Socket, frames: BackendFrames): Pick<Socket, 'on'> {
+  const on = (event: string, listener: (...heard: unknown[]) => void) =>
+    stream.on(event, event === 'data' ? checked(stream, frames, listener) : listener)
+  return { on } as Pick<Socket, 'on'>
+}
+
+function checked(stream: Socket, frames: BackendFrames, parse: (messages: Buffer) => void) {
+  return (chunk: Buffer): void => {
+    try {
+      const messages = frames.accept(chunk)
+      if (messages !== null) parse(messages)
+    } catch (error) {
+      const isKnown = error instanceof ProtocolViolation || error instanceof AnswerTooLarge
+      stream.destroy(isKnown ? error : new ProtocolViolation('a message that cannot be read', error))
+    }
+  }
+}
+
+/**
+ * The answer to the question for TLS is one byte, and nothing may come with it: what an attacker puts behind it would be
+ * taken for something that was said inside TLS. An error message is pg's to refuse.
+ */
+function checkTlsAnswer(wire: Wire): void {
+  const connect = wire.connect.bind(wire)
+  wire.connect = (port, host) => {
+    connect(port, host)
+    if (!wire.ssl || wire.sslNegotiation === 'direct') return
+    const { stream } = wire
+    stream.prependOnceListener('data', (answer: Buffer) => {
+      const [byte] = answer
+      if (byte === ERROR || (answer.length === 1 && (byte === SSL_YES || byte === SSL_NO))) return
+      wire.emit('error', new ProtocolViolation('the question for TLS was answered with something else'))
+      stream.destroy()
+    })
+  }
+}

@@ -1,0 +1,53 @@
+import type { SeededFault } from './seeded-fault.ts'
+
+const WIRE = 'src/lib/checked-wire.ts'
+const BODIES = 'src/lib/backend-bodies.ts'
+const FRAMES = 'src/lib/backend-frames.ts'
+const UNIT = ['test/unit/lib/backend-frames.test.ts']
+const CLIENT = ['test/pools/guarded-client.test.ts']
+
+/** What keeps a server that breaks PostgreSQL's protocol from doing harm beyond its own connection. */
+export const PROTOCOL: readonly SeededFault[] = [
+  {
+    name: "a server's messages reach pg's parser unchecked",
+    file: WIRE,
+    find: 'const messages = frames.accept(chunk)',
+    replace: 'const messages: Buffer | null = chunk',
+    tests: ['test/guarantees/protocol-fuzz.test.ts'],
+  },
+  {
+    name: 'what is said before TLS is taken for said inside it',
+    file: WIRE,
+    find: 'if (byte === ERROR || (answer.length === 1 && (byte === SSL_YES || byte === SSL_NO))) return',
+    replace: 'if (byte !== undefined) return',
+    tests: CLIENT,
+  },
+  {
+    name: 'an error or a notice may lack its end',
+    file: BODIES,
+    find: 'if (at !== end - 1) throw',
+    replace: 'if (at < 0) throw',
+    tests: UNIT,
+  },
+  {
+    name: 'a row may have fewer values than it declares',
+    file: BODIES,
+    find: "if (at + 4 > end) throw new ProtocolViolation('a row that is shorter than its columns')",
+    replace: 'if (at + 4 > end) return',
+    tests: UNIT,
+  },
+  {
+    name: 'a server may say what it was not asked for',
+    file: FRAMES,
+    find: 'if (!isDue) throw',
+    replace: 'if (isDue === null) throw',
+    tests: UNIT,
+  },
+  {
+    name: 'a request that meets a broken protocol does not mark the database',
+    file: 'src/pools/arrivals.ts',
+    find: "if (errorCode(error) === 'PROTOCOL_VIOLATION')",
+    replace: "if (errorCode(error) === 'NEVER')",
+    tests: ['test/faults/protocol-violation.test.ts'],
+  },
+]
