@@ -6,7 +6,7 @@ if (kind !== 'catalog' && kind !== 'tenant') throw new Error('FREEHOLD_SCHEMA mu
 /** drizzle-kit only writes SQL here; `src/migrations/apply.ts` applies it. Hence no credentials. */
 export default defineConfig({
   dialect: 'postgresql',
-  schema: `./src/${kind}/schema.ts`,
+  schema: `./src/${kind}/*schema.ts`,
   out: `./${kind}-migrations`,
   breakpoints: true,
 })

@@ -1,7 +1,9 @@
 import type { AddressInfo } from 'node:net'
 import { setTimeout as delay } from 'node:timers/promises'
 import type { FastifyInstance } from 'fastify'
+import { sealAnchor } from './catalog/audit-anchor.ts'
 import { sealAudit } from './catalog/audit-chain.ts'
+import { sealFormerPersons } from './catalog/audit-persons.ts'
 import type { Route } from './catalog/directory.ts'
 import { CursorCodec } from './data/cursor.ts'
 import { HealthMonitor } from './health/monitor.ts'
@@ -194,6 +196,7 @@ export class Gateway {
     const { vault, signingKeys, revocations, follower, masterKeys } = this.#parts
     await vault.init()
     await signingKeys.init()
+    await this.#sealFormerAudit()
     await follower.start()
     // What changed before the changes were followed, and after what we had read.
     await Promise.all([signingKeys.reload(), revocations.init(), masterKeys.check()])
@@ -230,6 +233,18 @@ export class Gateway {
       { name: 'audit-seal', cron: SEAL_CRON, run: () => this.#sealAudit() },
       { name: 'encryption-keys', cron: KEYS_CRON, run: () => masterKeys.check() },
     ])
+  }
+
+  /** Once after the release that keeps people apart in the audit log: its migration has no keys. */
+  async #sealFormerAudit(): Promise<void> {
+    const { store, vault } = this.#parts
+    const { log } = this.#options
+    const persons = await sealFormerPersons(store, vault)
+    const anchor = await sealAnchor(store, vault.service)
+    if (anchor === null) return
+    await this.#sealAudit()
+    if (anchor.firstBreak === null) log.info({ ...anchor, persons }, 'audit log chained anew')
+    else log.error({ ...anchor, persons }, 'audit log chained anew: it had been changed before')
   }
 
   /** The line in the log is an anchor that whoever rewrites the whole database does not reach. */

@@ -137,7 +137,7 @@ function createCatalog({ settings, databases, log }: GatewayOptions, keyring: Ke
     negativeTtlMs: NEGATIVE_ROUTE_TTL_MS,
     maxStalenessMs: settings.catalogMaxStalenessMs,
   })
-  const auditTrail = new AuditTrail({ store, log })
+  const auditTrail = new AuditTrail({ store, vault, log })
   return { catalogPool, store, vault, registry, directory, auditTrail }
 }
 
@@ -256,26 +256,28 @@ function createIdentity(options: GatewayOptions, catalog: ReturnType<typeof crea
     isVoid: (identity) => revocations.isVoid(identity),
   })
   const hasher = new PasswordHasher()
-  const accounts = new Accounts({ store, hasher, revocations })
+  const accounts = new Accounts({ store, hasher, revocations, vault })
   return { clientKeys, operators, signingKeys, revocations, tokens, hasher, accounts }
 }
 
 /** Those who change what stands in tenants' own databases and tell the catalog: people and their roles. */
 function createKeepers({
   store,
+  vault,
   auditTrail,
   hasher,
   revocations,
   roleBook,
 }: {
   store: CatalogStore
+  vault: Vault
   auditTrail: AuditTrail
   hasher: PasswordHasher
   revocations: Revocations
   roleBook: RoleBook
 }) {
   const announcements = new Announcements({
-    ...{ store, auditTrail },
+    ...{ store, vault, auditTrail },
     apply: (change) => {
       revocations.apply(change)
       if (change.kind === 'role' && change.tenantId !== null) roleBook.invalidate(change.tenantId)

@@ -1,15 +1,11 @@
 import { createHash, timingSafeEqual } from 'node:crypto'
 import { asc, desc, sql } from 'drizzle-orm'
 import type { DataKey } from '../crypto/keyring.ts'
-import { auditLog, auditSeals } from './schema.ts'
+import { type AuditBreak, anchorBreak } from './audit-anchor.ts'
+import { firstForgedPerson } from './audit-persons.ts'
+import { auditLog, auditSeals } from './audit-schema.ts'
 import { type CatalogStore, catalogErrors } from './store.ts'
-
-/** The first place where the audit log is not what was written. */
-export interface AuditBreak {
-  readonly seq: number
-  /** missing: rows are gone from here on. changed: the row is not the one that was chained. resealed: the chain was made anew. */
-  readonly reason: 'missing' | 'changed' | 'resealed'
-}
+import type { Vault } from './vault.ts'
 
 export interface AuditVerdict {
   readonly ok: boolean
@@ -29,7 +25,8 @@ const CHUNK = 2_000
 
 // Written out, not called: the function that the trigger uses could have been changed together with the rows.
 const CONTENT = sql`jsonb_build_array(seq, id, (extract(epoch from at) * 1000000)::bigint, actor_type, actor_id,
-  tenant_id, acted_for_tenant_id, action, request_id, address, before, after)::text`
+  tenant_id, acted_for_tenant_id, action, request_id, address, before, after,
+  encode(commitment, 'hex'))::text`
 
 /**
  * Seals the end of the audit log, if it has grown: a MAC under the service's own key over number and hash.
@@ -49,8 +46,24 @@ export async function sealAudit(
   return (await catalogErrors(made)).length > 0 ? { seq: last.seq, hash: last.hash.toString('hex') } : null
 }
 
-/** Reads the whole audit log and proves, row by row, that it is what was written. @throws PublicError CATALOG_UNAVAILABLE */
-export async function verifyAudit(store: CatalogStore, key: DataKey): Promise<AuditVerdict> {
+/**
+ * Reads the whole audit log and proves, row by row, that it is what was written: the chain, its seals, the anchor behind
+ * which older rows were chained anew, and what is kept apart of people and still there.
+ * @throws PublicError CATALOG_UNAVAILABLE
+ */
+export async function verifyAudit(
+  store: CatalogStore,
+  vault: Pick<Vault, 'service' | 'dataKey'>,
+): Promise<AuditVerdict> {
+  const chain = await verifyChain(store, vault.service)
+  if (chain.firstBreak !== null) return chain
+  const broken = await anchorBreak(store, vault.service)
+  if (broken !== null) return { ...chain, ok: false, firstBreak: broken }
+  const forged = await firstForgedPerson(store, vault, chain.rows)
+  return forged === null ? chain : { ...chain, ok: false, firstBreak: { seq: forged, reason: 'changed' } }
+}
+
+async function verifyChain(store: CatalogStore, key: DataKey): Promise<AuditVerdict> {
   const seals = await readSeals(store)
   let previous: Buffer = Buffer.alloc(0)
   let seq = 0

@@ -1,18 +1,20 @@
+import type { DataKey } from '../crypto/keyring.ts'
 import { PublicError } from '../errors.ts'
-import { type AuditRecord, auditValues, systemActor } from './audit.ts'
-import { auditLog } from './schema.ts'
-import { type CatalogStore, catalogErrors } from './store.ts'
+import { type AuditEntry, type AuditRecord, auditEntry, insertAudit, systemActor } from './audit.ts'
+import { isAboutPeople, personKeyOwner } from './audit-persons.ts'
+import type { CatalogStore } from './store.ts'
+import type { Vault } from './vault.ts'
 
 export interface AuditTrailOptions {
   readonly store: CatalogStore
+  /** Seals what is kept apart of records about people. */
+  readonly vault: Pick<Vault, 'dataKey'>
   readonly log: { warn(fields: object, message: string): void }
   /** How long events are gathered before they are written. Milliseconds. */
   readonly gatherMs?: number
   /** Different events kept while the catalog cannot be reached; what comes beyond is only counted. */
   readonly max?: number
 }
-
-type AuditInsert = typeof auditLog.$inferInsert
 
 interface Gathered {
   readonly record: AuditRecord
@@ -71,12 +73,12 @@ export class AuditTrail {
     // What is noted from here on begins anew, so that a count is never changed after it was written.
     this.#gathered = new Map()
     this.#dropped = 0
-    const rows = [...noted.map(rowOf), ...(dropped > 0 ? [droppedRow(dropped)] : [])]
-    for (let from = 0; from < rows.length; from += BATCH) {
+    const waiting = [...noted, ...(dropped > 0 ? [droppedNote(dropped)] : [])]
+    for (let from = 0; from < waiting.length; from += BATCH) {
       try {
-        await this.#insert(rows.slice(from, from + BATCH))
+        await this.#insert(await this.#entriesOf(waiting.slice(from, from + BATCH)))
       } catch (err) {
-        this.#options.log.warn({ err, waiting: rows.length - from }, 'audit events wait for the catalog')
+        this.#options.log.warn({ err, waiting: waiting.length - from }, 'audit events wait for the catalog')
         this.#keep(noted.slice(from), dropped)
         return
       }
@@ -84,23 +86,42 @@ export class AuditTrail {
   }
 
   /** What the catalog does not take for itself must not keep the others from it: it is told in the log, and counted. */
-  async #insert(rows: AuditInsert[]): Promise<void> {
+  async #insert(entries: AuditEntry[]): Promise<void> {
+    const [first] = entries
+    if (first === undefined) return
     try {
-      await catalogErrors(this.#options.store.db.insert(auditLog).values(rows))
+      await this.#options.store.transaction((tx) => insertAudit(tx, entries))
     } catch (err) {
       if (err instanceof PublicError) throw err
-      const [row] = rows
-      if (rows.length !== 1 || row === undefined) {
-        const middle = Math.ceil(rows.length / 2)
-        await this.#insert(rows.slice(0, middle))
-        await this.#insert(rows.slice(middle))
-        return
-      }
-      const { action, tenantId } = row
-      this.#options.log.warn({ err, action, tenantId }, 'an audit event was not taken')
-      this.#dropped += 1
-      this.#schedule(this.#options.gatherMs)
+      if (entries.length === 1) return this.#drop(first.row, err)
+      const middle = Math.ceil(entries.length / 2)
+      await this.#insert(entries.slice(0, middle))
+      await this.#insert(entries.slice(middle))
     }
+  }
+
+  #drop({ action, tenantId }: Pick<AuditEntry['row'], 'action' | 'tenantId'>, err: unknown): void {
+    this.#options.log.warn({ err, action, tenantId }, 'an audit event was not taken')
+    this.#dropped += 1
+    this.#schedule(this.#options.gatherMs)
+  }
+
+  /** @throws PublicError CATALOG_UNAVAILABLE where a key has to be read and cannot be */
+  async #entriesOf(noted: readonly Gathered[]): Promise<AuditEntry[]> {
+    const entries: AuditEntry[] = []
+    for (const note of noted) {
+      try {
+        entries.push(entryOf(note, await this.#keyFor(note.record)))
+      } catch (err) {
+        if (err instanceof PublicError) throw err
+        this.#drop(note.record, err)
+      }
+    }
+    return entries
+  }
+
+  async #keyFor(record: AuditRecord): Promise<DataKey | undefined> {
+    return isAboutPeople(record.action) ? this.#options.vault.dataKey(personKeyOwner(record)) : undefined
   }
 
   #keep(noted: readonly Gathered[], dropped: number): void {
@@ -115,14 +136,14 @@ export class AuditTrail {
   }
 }
 
-function rowOf({ record, at, count }: Gathered) {
-  const values = auditValues(record)
-  return { ...values, at, after: count === 1 ? values.after : { ...values.after, count } }
+function entryOf({ record, at, count }: Gathered, key: DataKey | undefined): AuditEntry {
+  const { row, parted } = auditEntry(record, key)
+  return { row: { ...row, at, after: count === 1 ? row.after : { ...row.after, count } }, parted }
 }
 
-function droppedRow(count: number) {
+function droppedNote(count: number): Gathered {
   const record = { actor: systemActor('audit'), action: 'audit.dropped', tenantId: null, after: { count } }
-  return { ...auditValues(record), at: new Date() }
+  return { record, at: new Date(), count: 1 }
 }
 
 /** Request ids differ and do not count: the first is kept. */

@@ -1,7 +1,9 @@
 import { and, desc, eq, gte, lt, ne, notLike, or } from 'drizzle-orm'
+import type { DataKey } from '../crypto/keyring.ts'
 import { newId } from '../lib/ids.ts'
+import { keepPersons, type PartedRecord, partPersons } from './audit-persons.ts'
+import { auditLog } from './audit-schema.ts'
 import { idFromCursor, type Page, pageOf } from './pages.ts'
-import { auditLog } from './schema.ts'
 import { type CatalogStore, type CatalogTx, catalogErrors } from './store.ts'
 
 /** Who did it, in which request, from which address. */
@@ -44,25 +46,45 @@ export function systemActor(part: string): Actor {
   return { type: 'system', id: part, requestId: null, address: null }
 }
 
-/** Writes one row of the audit log, in the transaction of the change it tells of. */
-export async function recordAudit(tx: CatalogTx, record: AuditRecord): Promise<void> {
-  await tx.insert(auditLog).values(auditValues(record))
+/**
+ * Writes one row of the audit log, in the transaction of the change it tells of. Records about people need the key under which
+ * their names and addresses are kept apart (`personKeyOwner` tells whose).
+ */
+export async function recordAudit(tx: CatalogTx, record: AuditRecord, key?: DataKey): Promise<void> {
+  await insertAudit(tx, [auditEntry(record, key)])
 }
 
-/** A record as a row. Who acts for another tenant stands there with both. */
-export function auditValues({ actor, action, tenantId, before, after }: AuditRecord) {
-  const { type, id, requestId, address, homeTenantId } = actor
+/** A row of the audit log, and what is kept apart of it. */
+export interface AuditEntry {
+  readonly row: typeof auditLog.$inferInsert
+  readonly parted: PartedRecord
+}
+
+export async function insertAudit(tx: CatalogTx, entries: readonly AuditEntry[]): Promise<void> {
+  await tx.insert(auditLog).values(entries.map(({ row }) => row))
+  await keepPersons(
+    tx,
+    entries.map(({ parted }) => parted),
+  )
+}
+
+/** A record as a row. Where the actor acts for another tenant, both stand there. */
+export function auditEntry(record: AuditRecord, key?: DataKey): AuditEntry {
+  const { actor, action, tenantId } = record
+  const { type, id: actorId, requestId, address, homeTenantId } = actor
   const acts = homeTenantId !== undefined && homeTenantId !== tenantId
-  return {
-    id: newId(),
-    ...CHAINED_BY_TRIGGER,
+  const id = newId()
+  const parted = partPersons(record, id, key)
+  const row = {
+    ...{ id, ...CHAINED_BY_TRIGGER },
     // An index holds it, and a tenant's own database may have given it.
-    ...{ actorType: type, actorId: id.slice(0, MAX_ACTOR_LENGTH), requestId, address, action },
+    ...{ actorType: type, actorId: actorId.slice(0, MAX_ACTOR_LENGTH), requestId, address, action },
     tenantId: acts ? homeTenantId : tenantId,
     actedForTenantId: acts ? tenantId : null,
-    before: before ?? null,
-    after: after ?? null,
+    ...{ before: parted.before ?? null, after: parted.after ?? null },
+    commitment: parted.person?.commitment ?? null,
   }
+  return { row, parted }
 }
 
 /**

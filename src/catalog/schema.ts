@@ -4,20 +4,17 @@ import {
   bigint,
   boolean,
   check,
-  customType,
   index,
   integer,
   jsonb,
   pgTable,
   primaryKey,
   text,
-  timestamp,
   uniqueIndex,
   uuid,
 } from 'drizzle-orm/pg-core'
+import { bytea, moment } from './columns.ts'
 
-const bytea = customType<{ data: Buffer; driverData: Buffer }>({ dataType: () => 'bytea' })
-const moment = (name: string) => timestamp(name, { withTimezone: true, mode: 'date' })
 const createdAt = () => moment('created_at').notNull().defaultNow()
 const updatedAt = () => moment('updated_at').notNull().defaultNow()
 
@@ -270,44 +267,6 @@ export const accountMemberships = pgTable(
     index('account_memberships_tenant_idx').on(t.tenantId, t.accountId),
   ],
 )
-
-/**
- * Append-only: triggers refuse UPDATE, DELETE and TRUNCATE. Written in the transaction of the change it records. A trigger
- * gives each row its number, without gaps, and the hash that chains it to the row before.
- */
-export const auditLog = pgTable(
-  'audit_log',
-  {
-    id: uuid('id').primaryKey(),
-    seq: bigint('seq', { mode: 'number' }).notNull(),
-    hash: bytea('hash').notNull(),
-    at: moment('at').notNull().defaultNow(),
-    actorType: text('actor_type').notNull(),
-    actorId: text('actor_id').notNull(),
-    tenantId: uuid('tenant_id'),
-    actedForTenantId: uuid('acted_for_tenant_id'),
-    action: text('action').notNull(),
-    requestId: text('request_id'),
-    address: text('address'),
-    before: jsonb('before').$type<Record<string, unknown>>(),
-    after: jsonb('after').$type<Record<string, unknown>>(),
-  },
-  (t) => [
-    uniqueIndex('audit_log_seq_key').on(t.seq),
-    index('audit_log_tenant_idx').on(t.tenantId, t.id),
-    index('audit_log_acted_for_idx').on(t.actedForTenantId, t.id),
-    index('audit_log_actor_idx').on(t.actorId, t.id),
-    index('audit_log_action_idx').on(t.action, t.id),
-  ],
-)
-
-/** Append-only. The chain's hash at some rows, proved by a key that the database does not have: who rewrites the whole chain cannot make these. */
-export const auditSeals = pgTable('audit_seals', {
-  seq: bigint('seq', { mode: 'number' }).primaryKey(),
-  hash: bytea('hash').notNull(),
-  mac: bytea('mac').notNull(),
-  at: moment('at').notNull().defaultNow(),
-})
 
 /**
  * Append-only, gap-free: `seq` is given under an advisory lock, so a reader at n has seen all of 1…n. After a failover that

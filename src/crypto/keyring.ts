@@ -19,6 +19,7 @@ export type Purpose =
   | 'cursor'
   | 'refresh-token-hash'
   | 'audit-seal'
+  | 'audit-person'
 
 const DATA_KEY_BYTES = 32
 const WRAP_LABEL = 'freehold/master-key/wrap-data-key/v1'

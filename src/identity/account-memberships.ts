@@ -2,6 +2,7 @@ import { and, asc, eq, inArray, sql } from 'drizzle-orm'
 import { type Actor, recordAudit } from '../catalog/audit.ts'
 import { accountMemberships, tenants } from '../catalog/schema.ts'
 import type { CatalogTx } from '../catalog/store.ts'
+import type { DataKey } from '../crypto/keyring.ts'
 import { fail } from '../errors.ts'
 import type { NewMembership } from './account-form.ts'
 
@@ -16,6 +17,8 @@ export interface Membership {
 interface Change {
   readonly account: { readonly id: string; readonly email: string }
   readonly actor: Actor
+  /** The service's data key, which seals the account's address in the audit log. */
+  readonly key: DataKey
 }
 
 /** The memberships of each of these accounts, in the order of the tenants' codes. */
@@ -63,11 +66,11 @@ export async function insertMemberships(
 /** One row a tenant: its own auditors read these, and learn of no other. */
 export async function recordMemberships(
   tx: CatalogTx,
-  { account, memberships, actor }: Change & { memberships: readonly NewMembership[] },
+  { account, memberships, actor, key }: Change & { memberships: readonly NewMembership[] },
 ): Promise<void> {
   for (const { tenantId, roles } of memberships) {
     const after = { ...named(account), roles }
-    await recordAudit(tx, { actor, action: 'membership.set', tenantId, after })
+    await recordAudit(tx, { actor, action: 'membership.set', tenantId, after }, key)
   }
 }
 
@@ -78,7 +81,7 @@ export async function recordMemberships(
  */
 export async function putMembership(
   tx: CatalogTx,
-  { account, tenantId, roles, actor }: Change & NewMembership,
+  { account, tenantId, roles, actor, key }: Change & NewMembership,
 ): Promise<{ membership: Membership; takesAway: boolean }> {
   const [tenant] = await tx.select({ code: tenants.code }).from(tenants).where(eq(tenants.id, tenantId))
   if (tenant === undefined) throw fail('TENANT_NOT_FOUND')
@@ -95,14 +98,15 @@ export async function putMembership(
     .values({ accountId: account.id, tenantId, roles: wanted })
     .onConflictDoUpdate({ target: [accountId, column], set })
   const record = { actor, action: 'membership.set', tenantId, after: { ...named(account), roles: wanted } }
-  await recordAudit(tx, { ...record, ...(before && { before: { ...named(account), roles: before } }) })
+  const was = before && { before: { ...named(account), roles: before } }
+  await recordAudit(tx, { ...record, ...was }, key)
   return { membership, takesAway: before?.some((role) => !wanted.includes(role)) ?? false }
 }
 
 /** Answers whether there was one. */
 export async function deleteMembership(
   tx: CatalogTx,
-  { account, tenantId, actor }: Change & { tenantId: string },
+  { account, tenantId, actor, key }: Change & { tenantId: string },
 ): Promise<boolean> {
   const [gone] = await tx
     .delete(accountMemberships)
@@ -110,7 +114,7 @@ export async function deleteMembership(
     .returning({ roles: accountMemberships.roles })
   if (gone === undefined) return false
   const before = { ...named(account), roles: gone.roles }
-  await recordAudit(tx, { actor, action: 'membership.remove', tenantId, before })
+  await recordAudit(tx, { actor, action: 'membership.remove', tenantId, before }, key)
   return true
 }
 

@@ -4,6 +4,7 @@ import { idFromCursor, type Page, pageOf } from '../catalog/pages.ts'
 import { accounts } from '../catalog/schema.ts'
 import { type CatalogStore, type CatalogTx, catalogErrors } from '../catalog/store.ts'
 import { containing, DEFAULT_AUTH_CONFIG } from '../catalog/tenants.ts'
+import type { Vault } from '../catalog/vault.ts'
 import { fail } from '../errors.ts'
 import { isUuid, newId } from '../lib/ids.ts'
 import { errorCode } from '../lib/pg.ts'
@@ -59,6 +60,8 @@ export interface AccountsParts {
   readonly store: CatalogStore
   readonly hasher: PasswordHasher
   readonly revocations: Pick<Revocations, 'apply'>
+  /** Its service key seals what the audit log keeps apart of accounts, which belong to no tenant. */
+  readonly vault: Pick<Vault, 'service'>
 }
 
 export type AccountRow = typeof accounts.$inferSelect
@@ -74,11 +77,13 @@ export class Accounts {
   readonly #store: CatalogStore
   readonly #hasher: PasswordHasher
   readonly #revocations: Pick<Revocations, 'apply'>
+  readonly #vault: Pick<Vault, 'service'>
 
-  constructor({ store, hasher, revocations }: AccountsParts) {
+  constructor({ store, hasher, revocations, vault }: AccountsParts) {
     this.#store = store
     this.#hasher = hasher
     this.#revocations = revocations
+    this.#vault = vault
   }
 
   /**
@@ -96,8 +101,9 @@ export class Accounts {
       const [row] = await tx.insert(accounts).values(values).onConflictDoNothing().returning()
       if (row === undefined) throw emailTaken()
       await insertMemberships(tx, row.id, memberships)
-      await recordAudit(tx, { actor, action: 'account.create', tenantId: null, after: shownInAudit(row) })
-      await recordMemberships(tx, { account: row, memberships, actor })
+      const record = { actor, action: 'account.create', tenantId: null, after: shownInAudit(row) }
+      await recordAudit(tx, record, this.#vault.service)
+      await recordMemberships(tx, { account: row, memberships, actor, key: this.#vault.service })
       return shown(tx, row)
     })
   }
@@ -147,7 +153,8 @@ export class Accounts {
       const result = await shown(tx, row)
       assertCarriable(row.roles, result.memberships)
       const record = { actor, action: 'account.update', tenantId: null }
-      await recordAudit(tx, { ...record, before: picked(before, changed), after: picked(row, changed) })
+      const change = { before: picked(before, changed), after: picked(row, changed) }
+      await recordAudit(tx, { ...record, ...change }, this.#vault.service)
       return { result, takesAway: takesAway(before, changed) }
     })
   }
@@ -156,7 +163,8 @@ export class Accounts {
   async remove(id: string, actor: Actor): Promise<number | null> {
     const { seq } = await this.#change(id, async (tx, before) => {
       const { memberships } = await shown(tx, before)
-      for (const { tenantId } of memberships) await deleteMembership(tx, { account: before, tenantId, actor })
+      for (const { tenantId } of memberships)
+        await deleteMembership(tx, { account: before, tenantId, actor, key: this.#vault.service })
       await tx.delete(accounts).where(eq(accounts.id, id))
       const record = { actor, action: 'account.delete', tenantId: null, before: shownInAudit(before) }
       await recordAudit(tx, record)
@@ -177,7 +185,13 @@ export class Accounts {
   ): Promise<Changed<Membership>> {
     assertAccount({ roles }, DEFAULT_AUTH_CONFIG.passwordPolicy)
     return this.#change(id, async (tx, account) => {
-      const { membership, takesAway: lost } = await putMembership(tx, { account, tenantId, roles, actor })
+      const { membership, takesAway: lost } = await putMembership(tx, {
+        account,
+        tenantId,
+        roles,
+        actor,
+        key: this.#vault.service,
+      })
       assertCarriable(account.roles, (await shown(tx, account)).memberships)
       return { result: membership, takesAway: lost }
     })
@@ -186,7 +200,7 @@ export class Accounts {
   /** @throws PublicError NOT_FOUND also where the account is no member. */
   async removeMembership(id: string, tenantId: string, actor: Actor): Promise<number | null> {
     const { seq } = await this.#change(id, async (tx, account) => {
-      const wasMember = await deleteMembership(tx, { account, tenantId, actor })
+      const wasMember = await deleteMembership(tx, { account, tenantId, actor, key: this.#vault.service })
       if (!wasMember) throw fail('NOT_FOUND')
       return { result: undefined, takesAway: true }
     })

@@ -1,7 +1,9 @@
 import { type AuditRecord, recordAudit } from '../catalog/audit.ts'
+import { isAboutPeople } from '../catalog/audit-persons.ts'
 import type { AuditTrail } from '../catalog/audit-trail.ts'
 import { type CatalogChange, recordChange, recordChanges } from '../catalog/changes.ts'
 import type { CatalogStore } from '../catalog/store.ts'
+import type { Vault } from '../catalog/vault.ts'
 import { fail, isOutcomeUnknown, PublicError } from '../errors.ts'
 import { subjectIdOf } from './revocations.ts'
 
@@ -16,6 +18,8 @@ export interface Announcement extends AuditRecord {
 
 export interface AnnouncementsOptions {
   readonly store: CatalogStore
+  /** Seals what the audit log keeps apart of people. */
+  readonly vault: Pick<Vault, 'dataKey'>
   /** Where a record waits that could not be written with its announcement. */
   readonly auditTrail: Pick<AuditTrail, 'note'>
   /** Called with the changes just made, so that this process need not wait for its own news. */
@@ -51,10 +55,13 @@ export class Announcements {
     return changes.at(-1)?.seq ?? null
   }
 
-  #record({ voided = [], rolesChanged = false, ...record }: Announcement): Promise<CatalogChange[]> {
+  async #record({ voided = [], rolesChanged = false, ...record }: Announcement): Promise<CatalogChange[]> {
     const { tenantId } = record
-    return this.#options.store.transaction(async (tx) => {
-      await recordAudit(tx, record)
+    const { store, vault } = this.#options
+    // Before the transaction: the first use of a key takes a connection of its own.
+    const key = isAboutPeople(record.action) ? await vault.dataKey(tenantId) : undefined
+    return store.transaction(async (tx) => {
+      await recordAudit(tx, record, key)
       const made: CatalogChange[] = []
       if (rolesChanged) {
         made.push({

@@ -1,6 +1,7 @@
 import { eq } from 'drizzle-orm'
 import { type Actor, listAudit } from '../catalog/audit.ts'
 import { type AuditVerdict, sealAudit, verifyAudit } from '../catalog/audit-chain.ts'
+import { showPersons } from '../catalog/audit-persons.ts'
 import type { ChangeFollower } from '../catalog/changes.ts'
 import { findTenantDatabases, type TenantDatabases } from '../catalog/database-state.ts'
 import { lastRouteChange } from '../catalog/route-changes.ts'
@@ -54,7 +55,10 @@ export function createOperations(deps: DeskDeps): Operations {
       // It is done: that we cannot see how far the news has come makes nothing of it undone.
       await effectiveOf(deps, tenantId, CONFIRMATION_TIMEOUT_MS).catch(() => null)
     },
-    listAudit: (filter, page) => listAudit(deps.store, filter, page),
+    listAudit: async (filter, page) => {
+      const { data, nextCursor } = await listAudit(deps.store, filter, page)
+      return { data: await showPersons(deps.store, deps.vault, data), nextCursor }
+    },
     verifyAudit: () => proveAudit(deps),
     describeEncryption: () => describeEncryption(deps),
     rotateEncryption: (actor) => rotateKeys(deps, actor),
@@ -147,7 +151,7 @@ async function requestValidation(deps: DeskDeps, tenantId: string, actor: Actor)
 
 /** A log that was found whole is sealed on the spot: from here on that much is proved. */
 async function proveAudit({ store, vault }: DeskDeps): Promise<AuditVerdict> {
-  const verdict = await verifyAudit(store, vault.service)
+  const verdict = await verifyAudit(store, vault)
   if (verdict.ok) await sealAudit(store, vault.service)
   return verdict
 }

@@ -22,7 +22,7 @@ const written = async (action: string) => (await listAudit(catalog.store, { acti
 
 describe('events that are noted', () => {
   test('are written, those that say the same as one with a count', async () => {
-    const trail = new AuditTrail({ store: catalog.store, log: quiet })
+    const trail = new AuditTrail({ store: catalog.store, vault: catalog.vault, log: quiet })
     for (let i = 0; i < 5; i += 1) trail.note(event('test.same'))
     trail.note(event('test.other', { after: { code: 'x' } }))
     await trail.flush()
@@ -31,7 +31,7 @@ describe('events that are noted', () => {
   })
 
   test('are not kept from the log by one that the catalog does not take', async () => {
-    const trail = new AuditTrail({ store: catalog.store, log: quiet })
+    const trail = new AuditTrail({ store: catalog.store, vault: catalog.vault, log: quiet })
     for (let i = 0; i < 40; i += 1) {
       trail.note(event('test.good', { after: { i } }))
       if (i === 20) trail.note(event('test.bad', { after: { text: 'no text has a \0' } }))
@@ -44,7 +44,7 @@ describe('events that are noted', () => {
   })
 
   test('fit into an index, whoever the actor says to be', async () => {
-    const trail = new AuditTrail({ store: catalog.store, log: quiet })
+    const trail = new AuditTrail({ store: catalog.store, vault: catalog.vault, log: quiet })
     trail.note(event('test.long', { actor: { ...operator, id: 'x'.repeat(20_000) } }))
     await trail.flush()
     expect((await written('test.long')).map(({ actorId }) => actorId.length)).toEqual([512])

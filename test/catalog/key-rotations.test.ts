@@ -1,5 +1,6 @@
 import { asc, eq, isNull, sql } from 'drizzle-orm'
 import { afterAll, afterEach, beforeEach, describe, expect, it, onTestFinished } from 'vitest'
+import { auditLog } from '../../src/catalog/audit-schema.ts'
 import {
   type BrokenKey,
   latestRotation,
@@ -8,7 +9,7 @@ import {
   startRotation,
   storeRewrapped,
 } from '../../src/catalog/key-rotations.ts'
-import { auditLog, catalogChanges, dataKeys, replicas } from '../../src/catalog/schema.ts'
+import { catalogChanges, dataKeys, replicas } from '../../src/catalog/schema.ts'
 import { Vault } from '../../src/catalog/vault.ts'
 import { generateMasterKey, type MasterKey, parseMasterKey } from '../../src/crypto/key-source.ts'
 import { Keyring } from '../../src/crypto/keyring.ts'

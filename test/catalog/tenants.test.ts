@@ -1,7 +1,8 @@
 import { eq } from 'drizzle-orm'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { listAudit } from '../../src/catalog/audit.ts'
-import { auditLog, catalogChanges, type TenantStatus } from '../../src/catalog/schema.ts'
+import { auditLog } from '../../src/catalog/audit-schema.ts'
+import { catalogChanges, type TenantStatus } from '../../src/catalog/schema.ts'
 import {
   completeAuthConfig,
   DEFAULT_AUTH_CONFIG,

@@ -1,3 +1,4 @@
+import { AUDIT_PERSONS } from './audit-persons.ts'
 import { CHECKS } from './checks.ts'
 import { COHERENCE } from './coherence.ts'
 import { PROTOCOL } from './protocol.ts'
@@ -654,6 +655,7 @@ export const SEEDED_FAULTS: readonly SeededFault[] = [
   ...COHERENCE,
   ...IDENTITY,
   ...DATA,
+  ...AUDIT_PERSONS,
   ...CHECKS,
   ...ROLLING_STOP,
   ...REVOKING,

@@ -1,0 +1,4 @@
+import { customType, timestamp } from 'drizzle-orm/pg-core'
+
+export const bytea = customType<{ data: Buffer; driverData: Buffer }>({ dataType: () => 'bytea' })
+export const moment = (name: string) => timestamp(name, { withTimezone: true, mode: 'date' })
