@@ -5,7 +5,7 @@ import { databaseError } from '../lib/pg.ts'
 /** `cached plan must not change result type`: the table was changed after the statement was prepared. */
 const CACHED_PLAN = '0A000'
 /** SQLSTATEs of a connection that holds other statements than we believe. */
-const OUT_OF_STEP = new Set(['26000', CACHED_PLAN])
+const OUT_OF_STEP = new Set(['26000', '42P05', CACHED_PLAN])
 
 const READ_ONLY = '25006'
 

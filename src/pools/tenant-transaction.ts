@@ -8,7 +8,14 @@ import type { TenantDb } from '../tenant/session.ts'
 import type { Heading, RouteChangedError } from './heading.ts'
 import { isOrderly, isUnbegun, StatementFault } from './statement-fault.ts'
 import { kindOf } from './statement-kind.ts'
-import { type Entrance, runUnit, type Statement, TenantUnit, type UnitOptions } from './tenant-unit.ts'
+import {
+  type Entrance,
+  isOutOfStep,
+  runUnit,
+  type Statement,
+  TenantUnit,
+  type UnitOptions,
+} from './tenant-unit.ts'
 
 interface QueryInput {
   readonly text: string
@@ -35,8 +42,35 @@ export function entranceOf(route: Route): Entrance {
   return { tenantId: route.tenantId, epoch: route.epoch }
 }
 
-/** @throws StatementFault, or what the database said */
+/**
+ * Runs a statement, once more where it begins a transaction (its own, or a block) on a connection that holds other prepared
+ * statements than we believed: it has not run then.
+ * @throws StatementFault, or what the database said
+ */
 export async function runStatement(
+  client: pg.ClientBase,
+  statement: Statement,
+  options: UnitOptions,
+): Promise<pg.QueryResult> {
+  try {
+    return await runOnce(client, statement, options)
+  } catch (error) {
+    if (options.entrance === null || !isOutOfStep(error)) throw error
+    if (options.begin) await leaveFailedBlock(client)
+    return runOnce(client, statement, options)
+  }
+}
+
+/** @throws StatementFault where that is not possible: still nothing has happened. */
+async function leaveFailedBlock(client: pg.ClientBase): Promise<void> {
+  try {
+    await client.query('ROLLBACK')
+  } catch (error) {
+    throw new StatementFault(false, error)
+  }
+}
+
+async function runOnce(
   client: pg.ClientBase,
   statement: Statement,
   options: UnitOptions,

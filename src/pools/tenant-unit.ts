@@ -1,4 +1,6 @@
+import { createHash } from 'node:crypto'
 import pg from 'pg'
+import { databaseError } from '../lib/pg.ts'
 
 /** What a statement needs to enter its tenant. */
 export interface Entrance {
@@ -34,21 +36,30 @@ interface Wire {
   sync(): void
 }
 
-/** Statements that a connection is known to hold, and those of which an error left it unknown. */
+/** Which statements a connection holds. */
 interface Prepared {
   readonly known: Set<string>
+  /** Those of which an error left it unknown. */
   readonly doubtful: Set<string>
+  /** The connection was found to hold others than we believed: each name is closed before it is given out again. */
+  isDistrusted: boolean
 }
 const preparedOn = new WeakMap<object, Prepared>()
 
-/** One name for one text, for the life of the process; beyond the bound a statement stays unnamed. */
+/** SQLSTATEs of a connection that holds other statements than we believe: there is none of this name, or there is one. */
+const OUT_OF_STEP = new Set(['26000', '42P05'])
+
+/**
+ * The name is a hash of the text, so that one name stands for one statement whichever process gave it out: behind a pooler
+ * many processes share a server's connection. Beyond the bound a statement stays unnamed.
+ */
 const names = new Map<string, string>()
 const MAX_NAMES = 2_000
 function nameOf(text: string): string {
   const known = names.get(text)
   if (known !== undefined) return known
   if (names.size >= MAX_NAMES) return ''
-  const name = `fh${names.size}`
+  const name = `fh_${createHash('sha256').update(text).digest('base64url')}`
   names.set(text, name)
   return name
 }
@@ -127,9 +138,7 @@ export class TenantUnit extends pg.Query {
   }
 
   #write(wire: Wire): void {
-    const prepared = preparedOn.get(wire) ?? { known: new Set<string>(), doubtful: new Set<string>() }
-    preparedOn.set(wire, prepared)
-    this.#prepared = prepared
+    this.#prepared = preparedOf(wire)
     wire.stream.cork()
     try {
       for (const { text, values } of this.#preamble)
@@ -151,7 +160,7 @@ export class TenantUnit extends pg.Query {
     const name = nameOf(text)
     const prepared = this.#prepared as Prepared
     if (name === '' || !prepared.known.has(name)) {
-      if (prepared.doubtful.has(name)) wire.close({ type: 'S', name })
+      if (prepared.isDistrusted || prepared.doubtful.has(name)) wire.close({ type: 'S', name })
       wire.parse({ name, text, types: [] })
       if (name !== '') this.#written.push(name)
     }
@@ -177,6 +186,7 @@ export class TenantUnit extends pg.Query {
 
   handleError(error: Error, connection: unknown): void {
     for (const name of this.#written) this.#prepared?.doubtful.add(name)
+    if (this.#prepared !== null && isOutOfStep(error)) distrust(this.#prepared)
     messages.handleError.call(this, error, connection)
   }
 
@@ -184,6 +194,27 @@ export class TenantUnit extends pg.Query {
     this.#prepared?.known.add(name)
     this.#prepared?.doubtful.delete(name)
   }
+}
+
+/**
+ * True if the connection holds other statements than we believed. The statement has certainly not run; it may be repeated
+ * on the same connection, whose names are given out anew from then on.
+ */
+export function isOutOfStep(error: unknown): boolean {
+  return OUT_OF_STEP.has(databaseError(error)?.code ?? '')
+}
+
+function preparedOf(wire: object): Prepared {
+  const known = preparedOn.get(wire)
+  if (known !== undefined) return known
+  const prepared = { known: new Set<string>(), doubtful: new Set<string>(), isDistrusted: false }
+  preparedOn.set(wire, prepared)
+  return prepared
+}
+
+function distrust(prepared: Prepared): void {
+  prepared.isDistrusted = true
+  prepared.known.clear()
 }
 
 /** Runs a unit and gives its result; rows are arrays or objects as the statement asks. */

@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto'
 import { sql } from 'drizzle-orm'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import type { Route } from '../../src/catalog/directory.ts'
@@ -17,7 +18,8 @@ function openPools(changes: { sharedPoolSize?: number; statementTimeoutMs?: numb
     maxPools: 10,
     maxConnections: 8,
     maxConnectionsPerServer: 8,
-    acquireTimeoutMs: 2_000,
+    // Thousands of statements at once, on a machine that may be busy with other tests.
+    acquireTimeoutMs: 20_000,
     statementTimeoutMs: 5_000,
     shared: addressOf(home.url),
     sharedPoolSize: 4,
@@ -340,6 +342,52 @@ describe('a route that changes', () => {
     const session = sessionFor(inactive('Before'), undefined, source)
     source.change(inactive('After'))
     expect(await session.db.select().from(places)).toEqual([])
+  })
+})
+
+describe('a connection that holds other prepared statements than we believe', () => {
+  const text = 'select name, pg_backend_pid() as pid from places'
+  const name = `fh_${createHash('sha256').update(text).digest('base64url')}`
+  const read = async ({ db }: Pick<RoutedSession, 'db'>) => (await db.execute(sql.raw(text))).rows[0]
+
+  async function alone() {
+    const only = openPools({ sharedPoolSize: 1 })
+    const tenantId = await moveIn(home.url)
+    const session = sessionFor(routeOf(tenantId), undefined, undefined, only)
+    await session.db.insert(places).values(placeOf(tenantId, 'Hall'))
+    const say = (words: string) => session.db.execute(sql.raw(words))
+    const { rows } = await session.db.execute<{ pid: number }>(sql`select pg_backend_pid() as pid`)
+    return { session, say, pid: rows[0]?.pid, close: () => only.close() }
+  }
+
+  const troubles = [
+    ['another under our name', `prepare "${name}" as select 'Foreign' as name, 0 as pid`],
+    ['none of ours any more', 'deallocate all'],
+  ] as const
+
+  test.each(troubles)('%s: each statement is prepared anew there, and runs', async (_, trouble) => {
+    const { session, say, pid, close } = await alone()
+    if (trouble === 'deallocate all') await read(session)
+    await say(trouble)
+    expect(await read(session)).toEqual({ name: 'Hall', pid })
+    await say('deallocate all')
+    expect(await session.transaction(async (db) => read({ db }))).toEqual({ name: 'Hall', pid })
+    await close()
+  })
+
+  test.each(troubles)('%s: a transaction in the middle of its work begins anew', async (_, trouble) => {
+    const { session, say, close } = await alone()
+    if (trouble === 'deallocate all') await read(session)
+    let calls = 0
+    const found = await session.transaction(async (db) => {
+      calls += 1
+      await db.execute(sql`select ${calls}::int`)
+      if (calls === 1) await db.execute(sql.raw(trouble))
+      return (await read({ db }))?.name
+    })
+    expect([found, calls]).toEqual(['Hall', 2])
+    await say('select 1')
+    await close()
   })
 })
 

@@ -1,0 +1,40 @@
+import { createHash } from 'node:crypto'
+import fc from 'fast-check'
+import { expect, test } from 'vitest'
+import { TenantUnit } from '../../../src/pools/tenant-unit.ts'
+
+interface Parsed {
+  readonly name: string
+  readonly text: string
+}
+
+/** The statements that a unit has a new connection prepare. */
+function prepare(text: string): Parsed[] {
+  const parsed: Parsed[] = []
+  const nothing = () => undefined
+  const wire = {
+    ...{ stream: { cork: nothing, uncork: nothing }, bind: nothing, describe: nothing, execute: nothing },
+    ...{ close: nothing, sync: nothing },
+    parse: ({ name, text }: Parsed) => parsed.push({ name, text }),
+  }
+  const entrance = { tenantId: 'a', epoch: 1 }
+  const statement = { text, values: [], rowMode: 'object' } as const
+  const unit = new TenantUnit(statement, { entrance, begin: true, writes: false })
+  unit.submit(wire as never)
+  return parsed
+}
+
+test('a statement’s name is a hash of its text, which any process gives it', () => {
+  fc.assert(
+    fc.property(fc.string({ minLength: 1, maxLength: 400 }), (text) => {
+      const all = prepare(text)
+      expect(all).toHaveLength(3)
+      expect(all.at(-1)?.text).toBe(text)
+      for (const { name, text } of all) {
+        expect(name).toBe(`fh_${createHash('sha256').update(text).digest('base64url')}`)
+        // PostgreSQL cuts longer ones off.
+        expect(Buffer.byteLength(name)).toBeLessThan(63)
+      }
+    }),
+  )
+})
