@@ -1,6 +1,7 @@
 import { AUDIT_PERSONS } from './audit-persons.ts'
 import { CHECKS } from './checks.ts'
 import { COHERENCE } from './coherence.ts'
+import { POOLERS } from './poolers.ts'
 import { PROTOCOL } from './protocol.ts'
 import { REVOKING } from './revoking.ts'
 import { ROLLING_STOP } from './rolling-stop.ts'
@@ -655,6 +656,7 @@ export const SEEDED_FAULTS: readonly SeededFault[] = [
   ...COHERENCE,
   ...IDENTITY,
   ...DATA,
+  ...POOLERS,
   ...AUDIT_PERSONS,
   ...CHECKS,
   ...ROLLING_STOP,
