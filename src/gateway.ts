@@ -7,6 +7,7 @@ import { sealFormerPersons } from './catalog/audit-persons.ts'
 import type { Route } from './catalog/directory.ts'
 import { CursorCodec } from './data/cursor.ts'
 import { HealthMonitor } from './health/monitor.ts'
+import { type ConnectionLimit, connectionLimit } from './http/connection-limit.ts'
 import type { HttpDeps } from './http/deps.ts'
 import { createServer } from './http/server.ts'
 import { LoginLimiter } from './identity/login-limiter.ts'
@@ -14,6 +15,7 @@ import { LoginTurns } from './identity/login-turns.ts'
 import { Schedule } from './jobs/schedule.ts'
 import { Worker } from './jobs/worker.ts'
 import type { OwnDatabase } from './lib/database-identity.ts'
+import { descriptorLimit } from './lib/descriptors.ts'
 import type { PhysicalIdentity } from './lib/pg.ts'
 import { RateLimiter } from './lib/rate-limiter.ts'
 import { type Migration, migrationsFolder, readMigrations } from './migrations/files.ts'
@@ -58,11 +60,15 @@ export class Gateway {
   /** Filled by the start: databases that can be no tenant's own. */
   readonly #ownDatabases: OwnDatabase[] = []
   #tenantMigrations: readonly Migration[] = []
+  readonly #connections: ConnectionLimit | null
   #phase: Phase = 'starting'
 
   constructor(options: GatewayOptions) {
     const { log } = options
     this.#options = options
+    const descriptors = descriptorLimit()
+    this.#connections =
+      descriptors === null ? null : connectionLimit(descriptors, options.settings.maxConnections)
     this.#parts = createParts(options)
     this.#schedule = new Schedule((job, err) => log.error({ job, err }, 'scheduled job failed'))
     this.#validations = this.#createWorker()
@@ -97,6 +103,8 @@ export class Gateway {
     const { host, port } = this.#options.settings
     await this.#server.listen({ host, port })
     const address = this.#server.server.address() as AddressInfo
+    if (this.#connections !== null)
+      this.#options.log.info({ ...this.#connections }, 'HTTP connections limited')
     this.#options.log.info({ address: address.address, port: address.port, host }, 'listening')
     return address
   }
@@ -301,6 +309,7 @@ export class Gateway {
       settings: {
         ...{ actForHeader: settings.actForHeader, trustedProxies: settings.trustedProxies },
         ...{ corsOrigins: settings.corsOrigins, version: VERSION },
+        ...(this.#connections !== null && { connections: this.#connections }),
       },
       rates: {
         principals: new RateLimiter({ limit: settings.rateLimitPerMinute, windowMs: MINUTE_MS }),

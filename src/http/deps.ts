@@ -22,6 +22,7 @@ import type { Logger } from '../logger.ts'
 import type { Metrics } from '../metrics.ts'
 import type { Operations } from '../operations/operations.ts'
 import type { TenantSession } from '../tenant/session.ts'
+import type { ConnectionLimit } from './connection-limit.ts'
 
 export interface HttpDeps {
   readonly settings: HttpSettings
@@ -76,6 +77,8 @@ export interface HttpSettings {
   readonly requestTimeoutMs?: number
   /** How long nothing may move on a connection whose answer is under way. */
   readonly stallTimeoutMs?: number
+  /** How many callers may be connected; as many as come where it is absent. */
+  readonly connections?: ConnectionLimit
   /** How long the event loop is watched before it is judged. */
   readonly overloadSampleMs?: number
   /** How late the event loop may be on average before requests are turned away. */

@@ -1,13 +1,13 @@
 import type { Socket } from 'node:net'
-import underPressure from '@fastify/under-pressure'
 import { type FastifyBaseLogger, type FastifyInstance, fastify, LogController } from 'fastify'
 import { RESOURCES } from '../data/resources.ts'
-import { fail } from '../errors.ts'
 import { compressAnswers } from './compression.ts'
+import { limitConnections } from './connection-limit.ts'
 import { answerOptions, answerOrigins } from './cross-origin.ts'
-import type { HttpDeps, HttpSettings } from './deps.ts'
+import type { HttpDeps } from './deps.ts'
 import { answerClientError, answerErrorsAsProblems, sendProblem } from './error-handler.ts'
 import { acceptJsonBodies } from './json-body.ts'
+import { shedLoad } from './load.ts'
 import { describeRoutes, publishRoutes } from './openapi/publish.ts'
 import { signCursors } from './paging.ts'
 import { guardRoutes } from './pipeline.ts'
@@ -44,10 +44,6 @@ const LATE_CHECK_MS = 5_000
 const STALL_TIMEOUT_MS = 300_000
 const KEEP_ALIVE_TIMEOUT_MS = 72_000
 const MAX_PARAM_LENGTH = 200
-const OVERLOAD_EVENT_LOOP_DELAY_MS = 2_000
-/** Long enough that one stall, however long, is averaged away by what comes around it. */
-const OVERLOAD_SAMPLE_MS = 5_000
-
 const API_ROUTES = [
   authRoutes,
   accountRoutes,
@@ -107,6 +103,7 @@ export function createServer(deps: HttpDeps): FastifyInstance {
   dismissClients(server, deps)
   guardRoutes(server, deps)
   signCursors(server, deps.cursors)
+  if (deps.settings.connections !== undefined) limitConnections(server, deps.settings.connections)
   shedLoad(server, deps.settings)
   registerRoutes(server, deps)
   answerOptionsOfAll()
@@ -131,28 +128,6 @@ function dismissClients(server: FastifyInstance, { lifecycle }: HttpDeps): void 
   server.addHook('onSend', (_request, reply, payload, done) => {
     if (lifecycle.isLeaving()) reply.header('connection', 'close')
     done(null, payload)
-  })
-}
-
-/** A process that is late by seconds again and again helps nobody by taking on more. */
-function shedLoad(server: FastifyInstance, settings: HttpSettings): void {
-  const { overloadSampleMs = OVERLOAD_SAMPLE_MS, overloadDelayMs = OVERLOAD_EVENT_LOOP_DELAY_MS } = settings
-  let judgedFrom = Number.POSITIVE_INFINITY
-  server.addHook('onReady', (done) => {
-    // Schemas are compiled in one go while the process starts, and the sample under way (and the one behind it) tells of
-    // that: on a slow machine the first requests would be turned away for it.
-    judgedFrom = performance.now() + 2 * overloadSampleMs
-    done()
-  })
-  void server.register(underPressure, {
-    maxEventLoopDelay: overloadDelayMs,
-    sampleInterval: overloadSampleMs,
-    // Probes must answer most of all when the process is late.
-    pressureHandler: async (request) => {
-      if (request.routeOptions.config.access?.kind === 'open') return
-      if (performance.now() < judgedFrom) return
-      throw fail('NO_CONNECTION_AVAILABLE', { detail: 'The service is overloaded.' })
-    },
   })
 }
 

@@ -2,6 +2,7 @@ import { AUDIT_PERSONS } from './audit-persons.ts'
 import { CHECKS } from './checks.ts'
 import { COHERENCE } from './coherence.ts'
 import { POOLERS } from './poolers.ts'
+import { PROCESS } from './process.ts'
 import { PROTOCOL } from './protocol.ts'
 import { REVOKING } from './revoking.ts'
 import { ROLLING_STOP } from './rolling-stop.ts'
@@ -649,6 +650,7 @@ export const SEEDED_FAULTS: readonly SeededFault[] = [
   ...ISOLATION_FAULTS,
   ...CONNECTIONS,
   ...PROTOCOL,
+  ...PROCESS,
   ...OUTCOMES,
   ...PLACES,
   ...ROTATION,
