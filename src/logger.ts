@@ -29,6 +29,9 @@ const MAX_FRAMES = 12
  */
 const OUTPUT = { dest: 1, sync: false, minLength: 4_096, periodicFlush: 50, maxLength: 16 * 1024 * 1024 }
 
+/** For the last lines of a process, whose reader may be slow, or gone. */
+const LAST_FLUSH_MS = 1_000
+
 const SENSITIVE_NAME =
   /(?:authorization|cookie|passw(?:or)?d|secret|token|connection-?_?string|database_?url|api-?_?key|client-?_?key|private-?_?key|encryption-?_?key|credentials?|params|parameters|values)$/i
 
@@ -51,7 +54,26 @@ const CHILD_SECRETS = [
 export function createLogger(level: LogLevel, stream?: DestinationStream): Logger {
   if (stream !== undefined) return pino(options(level), stream)
   const watched = process.stdout.isTTY === true
-  return pino(options(level), watched ? pretty({ sync: true }) : destination(OUTPUT))
+  return pino(options(level), watched ? pretty({ sync: true }) : boundedOutput())
+}
+
+/**
+ * At the end of a process its last lines are written in a loop that waits for the reader: for ever, if that has stopped
+ * reading. What it does not take within the bound is lost.
+ */
+function boundedOutput(): DestinationStream {
+  let endsAt = Number.POSITIVE_INFINITY
+  const output = destination({ ...OUTPUT, retryEAGAIN: () => performance.now() < endsAt })
+  const flush = output.flushSync.bind(output)
+  output.flushSync = () => {
+    endsAt = Math.min(endsAt, performance.now() + LAST_FLUSH_MS)
+    try {
+      flush()
+    } catch {
+      // There is nowhere left to say so.
+    }
+  }
+  return output
 }
 
 function options(level: LogLevel): LoggerOptions {

@@ -18,4 +18,11 @@ export const PROCESS: readonly SeededFault[] = [
     replace: 'if (open >= 0) return',
     tests: DESCRIPTORS,
   },
+  {
+    name: 'the end of a process waits for a reader that has stopped',
+    file: 'src/logger.ts',
+    find: 'endsAt = Math.min(endsAt, performance.now() + LAST_FLUSH_MS)',
+    replace: '',
+    tests: ['test/faults/stdout-unread.test.ts'],
+  },
 ]

@@ -5,7 +5,8 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { removeEmbeddedServer } from '../../src/embedded/server.ts'
 
-const main = fileURLToPath(new URL('../../src/main.ts', import.meta.url))
+/** What Node is given to run a gateway. */
+export const mainFile = fileURLToPath(new URL('../../src/main.ts', import.meta.url))
 
 /** The root of this checkout. */
 export const checkout = fileURLToPath(new URL('../..', import.meta.url))
@@ -30,7 +31,7 @@ export class GatewayProcess {
   stderr = ''
 
   constructor({ env = {}, cwd = checkout, user, command }: ProcessOptions = {}) {
-    const [file, ...args] = command ?? [process.execPath, main]
+    const [file, ...args] = command ?? [process.execPath, mainFile]
     const { PATH = '', HOME = '/' } = process.env
     this.child = spawn(file, args, {
       cwd,

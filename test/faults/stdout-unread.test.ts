@@ -1,0 +1,88 @@
+import { type ChildProcess, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { connect } from 'node:net'
+import { setTimeout as delay } from 'node:timers/promises'
+import { afterEach, beforeAll, expect, test } from 'vitest'
+import { createStage, environmentOf, type Stage } from '../support/gateway.ts'
+import { checkout, mainFile } from '../support/gateway-process.ts'
+
+/** More than a pipe and its reader hold before the writer has to wait. */
+const LINES = 2_500
+const AT_ONCE = 20
+/** The last flush takes a second; the rest is for a machine that is busy with other tests. */
+const SOON_MS = 5_000
+const PATIENCE = 90_000
+
+let stage: Stage
+let child: ChildProcess
+
+beforeAll(async () => {
+  stage = await createStage()
+})
+afterEach(() => {
+  child.kill('SIGKILL')
+})
+
+/** Starts a gateway whose stdout is read until it listens, and from then on by nobody, though it stays open. */
+async function startUnread(graceSeconds: number): Promise<string> {
+  const { PATH = '', HOME = '/' } = process.env
+  const env = { PATH, HOME, ...environmentOf(stage, { SHUTDOWN_GRACE_SECONDS: String(graceSeconds) }) }
+  child = spawn(process.execPath, [mainFile], { cwd: checkout, env, stdio: ['ignore', 'pipe', 'ignore'] })
+  let said = ''
+  const listening = /"port":(\d+),"host":"[^"]*","msg":"listening"/
+  for await (const chunk of child.stdout?.iterator({ destroyOnReturn: false }) ?? []) {
+    said += chunk
+    if (listening.test(said) && said.includes('"msg":"ready"')) break
+  }
+  child.stdout?.pause()
+  return `http://127.0.0.1:${listening.exec(said)?.[1]}`
+}
+
+async function fillStdout(url: string): Promise<void> {
+  const turns = Array.from({ length: LINES }, (_, n) => n).values()
+  const ask = async () => {
+    for (const _ of turns) await fetch(`${url}/nothing-is-here`).then((answer) => answer.text())
+  }
+  await Promise.all(Array.from({ length: AT_ONCE }, ask))
+}
+
+/** How the process ended, or null if it has not within the time. */
+function endWithin(ms: number): Promise<number | string | null> {
+  const ended = once(child, 'exit').then(([code, signal]) => code ?? signal)
+  return Promise.race([ended, delay(ms, null)])
+}
+
+test(
+  'a process whose stdout nobody reads serves on, and ends when it is told to',
+  async () => {
+    const url = await startUnread(1)
+    await fillStdout(url)
+    expect((await fetch(`${url}/readyz`)).status).toBe(200)
+    const ended = endWithin(1_000 + SOON_MS)
+    child.kill('SIGTERM')
+    expect(await ended).toBe(0)
+  },
+  PATIENCE,
+)
+
+test(
+  'a second signal ends it at once, whatever is still under way',
+  async () => {
+    const url = await startUnread(60)
+    await fillStdout(url)
+    const { hostname, port } = new URL(url)
+    const unfinished = connect(Number(port), hostname).on('error', () => undefined)
+    unfinished.write(
+      'POST /api/v1/auth/login HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 99\r\n\r\n{',
+    )
+    await fetch(`${url}/readyz`)
+    child.kill('SIGTERM')
+    // One that follows at once is taken for the same one, passed on by npm.
+    expect(await endWithin(1_500)).toBe(null)
+    const ended = endWithin(SOON_MS)
+    child.kill('SIGTERM')
+    expect(await ended).toBe(1)
+    unfinished.destroy()
+  },
+  PATIENCE,
+)
