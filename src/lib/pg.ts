@@ -81,6 +81,8 @@ export class GuardedClient extends pg.Client {
       Object.defineProperty(this, clearTextHandler, { value: refuseClearText satisfies AuthHandler })
     }
     checkWire(this.#wire, config.maxAnswerBytes)
+    this.#wire.once('authenticationOk', () => this.#forgetPassword())
+    this.#wire.once('end', () => this.#forgetPassword())
   }
 
   /** pg gives up without hanging up where the fault is on our side: no password to give, or one not to be given. */
@@ -129,6 +131,16 @@ export class GuardedClient extends pg.Client {
   /** True while a query waits for its answer, also one that was given up. */
   get isOwedAnAnswer(): boolean {
     return (this as unknown as { _getActiveQuery(): unknown })._getActiveQuery() != null
+  }
+
+  /** pg keeps it in clear for as long as the connection lives, and a connection is made once. */
+  #forgetPassword(): void {
+    const kept = this as unknown as Record<'password' | 'saslSession', unknown> & {
+      readonly connectionParameters: { password: unknown }
+    }
+    kept.password = null
+    kept.saslSession = null
+    kept.connectionParameters.password = null
   }
 
   get #socket(): Socket {

@@ -17,12 +17,18 @@ export interface Migration {
   readonly transactional: boolean
 }
 
-/** A file that is no migration, of our own release: nothing but another release mends it. */
+/** A file that is no migration, or a folder without any, of our own release: only another installation mends it. */
 export class MigrationFileError extends Error {
   override readonly name = 'MigrationFileError'
-  readonly code = 'MIGRATION_MALFORMED'
+  readonly code: 'MIGRATION_MALFORMED' | 'MIGRATIONS_MISSING'
+
+  constructor(message: string, code: MigrationFileError['code'] = 'MIGRATION_MALFORMED') {
+    super(message)
+    this.code = code
+  }
 }
 
+const LASTING = new Set(['ENOENT', 'ENOTDIR', 'EACCES', 'EPERM'])
 const BREAKPOINT = /-->\s*statement-breakpoint/
 const DIRECTIVE = /^-- freehold:(.*)$/gm
 
@@ -33,13 +39,24 @@ export function migrationsFolder(schema: 'catalog' | 'tenant'): string {
 
 /**
  * Reads a folder as drizzle-kit writes it, in order.
- * @throws MigrationFileError at an unknown `-- freehold:` directive and at a file without SQL
+ * @throws MigrationFileError at an unknown `-- freehold:` directive, at a file without SQL, and without any file
  */
 export async function readMigrations(folder: string): Promise<Migration[]> {
-  const names = (await readdir(folder)).filter((name) => name.endsWith('.sql')).sort()
+  const names = (await namesIn(folder)).filter((name) => name.endsWith('.sql')).sort()
+  if (names.length === 0) throw new MigrationFileError(`no migrations in ${folder}`, 'MIGRATIONS_MISSING')
   return Promise.all(
     names.map(async (name) => parseMigration(name, await readFile(join(folder, name), 'utf8'))),
   )
+}
+
+async function namesIn(folder: string): Promise<string[]> {
+  try {
+    return await readdir(folder)
+  } catch (error) {
+    // What is short for a moment, as descriptors may be, comes back; the folder does not.
+    if (!LASTING.has((error as NodeJS.ErrnoException).code ?? '')) throw error
+    return []
+  }
 }
 
 /** The id that a database has when all of these are applied; empty without any. */

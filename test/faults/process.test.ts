@@ -1,7 +1,10 @@
 import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
+import { cp, mkdtemp, rm, symlink } from 'node:fs/promises'
 import { Agent, request } from 'node:http'
 import { createServer } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { Client } from 'pg'
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
@@ -14,7 +17,7 @@ import {
   startGateway,
   type TestTenant,
 } from '../support/gateway.ts'
-import { GatewayProcess } from '../support/gateway-process.ts'
+import { checkout, GatewayProcess } from '../support/gateway-process.ts'
 
 /** sysexits.h: EX_CONFIG. */
 const REFUSED = 78
@@ -94,6 +97,33 @@ describe('settings that are wrong', PATIENCE, () => {
     expect([code, lines.length, lines[0]?.split(' ')[0]]).toEqual([REFUSED, 1, 'ENCRYPTION_KEY'])
     if (key !== '') expect(said).not.toContain(key)
   })
+})
+
+describe('an installation without its migrations', PATIENCE, () => {
+  test('ends the process with 78', async () => {
+    const directory = await mkdtemp(join(tmpdir(), 'incomplete-'))
+    onTestFinished(() => rm(directory, { recursive: true, force: true }))
+    await cp(join(checkout, 'src'), join(directory, 'src'), { recursive: true })
+    await cp(join(checkout, 'package.json'), join(directory, 'package.json'))
+    await symlink(join(checkout, 'node_modules'), join(directory, 'node_modules'))
+    const main = join(directory, 'src', 'main.ts')
+    const gateway = new GatewayProcess({ env: environmentOf(stage), command: [process.execPath, main] })
+    running.push(gateway)
+    expect([await gateway.ended, gateway.stderr]).toEqual([
+      REFUSED,
+      expect.stringMatching(/catalog-migrations.*MIGRATIONS_MISSING/),
+    ])
+  })
+})
+
+test('npm start passes on the signal that ends it', PATIENCE, async () => {
+  const npm = new GatewayProcess({ env: environmentOf(stage), command: ['npm', 'start'] })
+  running.push(npm)
+  await npm.url()
+  await npm.end('SIGTERM')
+  expect(npm.stdout).toContain('"msg":"stopped"')
+  // Nobody is left behind in its group.
+  expect(() => process.kill(-npm.pid, 0)).toThrow(expect.objectContaining({ code: 'ESRCH' }))
 })
 
 describe('databases that are not to be served from', PATIENCE, () => {

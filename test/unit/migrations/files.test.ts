@@ -10,6 +10,15 @@ import {
 } from '../../../src/migrations/files.ts'
 
 describe('a migrations folder', () => {
+  test('is refused where it is missing, or has no migrations', async () => {
+    const folder = await mkdtemp(join(tmpdir(), 'migrations-'))
+    const missing = expect.objectContaining({ code: 'MIGRATIONS_MISSING' })
+    await writeFile(join(folder, 'README.md'), 'not SQL')
+    await expect(readMigrations(folder)).rejects.toThrow(missing)
+    await rm(folder, { recursive: true })
+    await expect(readMigrations(folder)).rejects.toThrow(missing)
+  })
+
   test.each(['catalog', 'tenant'] as const)('of the %s schema is found and read in order', async (schema) => {
     const migrations = await readMigrations(migrationsFolder(schema))
     const ids = migrations.map((migration) => migration.id)
