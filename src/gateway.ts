@@ -264,9 +264,9 @@ export class Gateway {
 
   #createWorker(): Worker<Validation> {
     const { log } = this.#options
-    const { store, registry, addresses, shared, pools, metrics } = this.#parts
+    const { store, registry, addresses, announcements, shared, pools, metrics } = this.#parts
     const depsFor = (entry: Validation) => ({
-      ...{ store, registry, addresses, budget: pools.budget, shared: shared.address, log },
+      ...{ store, registry, addresses, announcements, budget: pools.budget, shared: shared.address, log },
       migrations: this.#tenantMigrations,
       forbidden: this.#ownDatabases,
       timeoutMs: VALIDATION_TIMEOUT_MS,

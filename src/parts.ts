@@ -277,7 +277,7 @@ function createKeepers({
   roleBook: RoleBook
 }) {
   const announcements = new Announcements({
-    ...{ store, vault, auditTrail },
+    ...{ store, vault, auditTrail, announced: revocations },
     apply: (change) => {
       revocations.apply(change)
       if (change.kind === 'role' && change.tenantId !== null) roleBook.invalidate(change.tenantId)

@@ -5,7 +5,7 @@ import { type CatalogChange, recordChange, recordChanges } from '../catalog/chan
 import type { CatalogStore } from '../catalog/store.ts'
 import type { Vault } from '../catalog/vault.ts'
 import { fail, isOutcomeUnknown, PublicError } from '../errors.ts'
-import { subjectIdOf } from './revocations.ts'
+import { type Revocations, subjectIdOf } from './revocations.ts'
 
 /** What the catalog is to know of a change in a tenant's own database. */
 export interface Announcement extends AuditRecord {
@@ -22,6 +22,8 @@ export interface AnnouncementsOptions {
   readonly vault: Pick<Vault, 'dataKey'>
   /** Where a record waits that could not be written with its announcement. */
   readonly auditTrail: Pick<AuditTrail, 'note'>
+  /** What was announced, by whatever process. */
+  readonly announced: Pick<Revocations, 'lowestOf' | 'lowestOfTenant'>
   /** Called with the changes just made, so that this process need not wait for its own news. */
   readonly apply: (change: CatalogChange) => void
 }
@@ -53,6 +55,19 @@ export class Announcements {
     })
     for (const change of changes) this.#options.apply(change)
     return changes.at(-1)?.seq ?? null
+  }
+
+  /**
+   * The first generation of a user whose tokens hold, as it was announced. The user's row says the same or more, unless the
+   * database has lost changes: then new generations have to begin above this one.
+   */
+  lowestOf(tenantId: string, userId: string): number {
+    return this.#options.announced.lowestOf(tenantId, userId)
+  }
+
+  /** As `lowestOf`, for every user of the tenant of whom one was announced. */
+  lowestOfTenant(tenantId: string): ReadonlyMap<string, number> {
+    return this.#options.announced.lowestOfTenant(tenantId)
   }
 
   async #record({ voided = [], rolesChanged = false, ...record }: Announcement): Promise<CatalogChange[]> {

@@ -4,6 +4,7 @@ import type { AuthConfig, TenantStatus } from '../catalog/schema.ts'
 import { type ErrorCode, fail, PublicError } from '../errors.ts'
 import type { TenantSession } from '../tenant/session.ts'
 import type { Announcements } from './announcements.ts'
+import { catchUp } from './generations.ts'
 import { subjectOf, tryPassword } from './login-attempts.ts'
 import type { LoginTurns } from './login-turns.ts'
 import { MAX_PASSWORD_BYTES, type PasswordHasher, passwordTooLong } from './passwords.ts'
@@ -122,8 +123,13 @@ export async function refresh(parts: SignInParts, refreshToken: string, origin: 
     const reader = { tenantId: session.tenantId, db }
     const rotation = await rotateSession(reader, token, tenant.authConfig)
     const user = rotation && (await findUser(reader, rotation.userId))
+    if (user && isBehind(parts, tenant, user)) return { lost: user.id }
     return user && issuePair(parts.tokens, tenant, user, rotation.token)
   })
+  if (pair && 'lost' in pair) {
+    await catchUp(session, pair.lost, parts.announcements.lowestOf(tenant.tenantId, pair.lost))
+    throw fail('INVALID_CREDENTIALS')
+  }
   if (pair) return pair
   const owner = await refuseToken(session, token)
   const actor = { type: 'user', id: owner, ...origin } as const
@@ -161,7 +167,8 @@ export async function logout(
   }
   const userId = await ownerOf(session, token)
   if (userId === null) return null
-  const generation = await session.transaction((db) => shutOut({ tenantId, db }, userId))
+  const lowest = parts.announcements.lowestOf(tenantId, userId)
+  const generation = await session.transaction((db) => shutOut({ tenantId, db }, userId, lowest))
   if (generation === null) return null
   return parts.announcements.publish({
     ...{ actor: { type: 'user', id: userId, ...origin }, action: 'user.logout-everywhere', tenantId },
@@ -198,17 +205,34 @@ interface Trial {
   userId: string | null
 }
 
+/** Whether the database has forgotten that tokens of this user were called back. */
+function isBehind({ announcements }: SignInParts, { tenantId }: SignInTenant, user: UserWithGrants): boolean {
+  return user.generation < announcements.lowestOf(tenantId, user.id)
+}
+
 async function signIn(
-  { hasher, tokens }: SignInParts,
+  parts: SignInParts,
   { tenant, session }: { tenant: SignInTenant; session: TenantSession },
   trial: Trial,
 ): Promise<TokenPair> {
+  const { hasher, tokens } = parts
   const attempt = { subject: subjectOf(loginNameText(trial.name)), policy: tenant.authConfig.lockout }
   const proved = await tryPassword(session, attempt, () => provePassword(hasher, session, trial))
-  const { user, token } = await enter(session, proved, tenant.authConfig)
+  const current = isBehind(parts, tenant, proved) ? await broughtUp(parts, session, proved) : proved
+  const { user, token } = await enter(session, current, tenant.authConfig)
   await pruneSessions(session, user.id)
   await strengthenHash(hasher, session, { user, password: trial.password })
   return issuePair(tokens, tenant, user, token)
+}
+
+async function broughtUp(
+  { announcements }: SignInParts,
+  session: TenantSession,
+  user: UserWithGrants,
+): Promise<UserWithGrants> {
+  const lowest = announcements.lowestOf(session.tenantId, user.id)
+  await catchUp(session, user.id, lowest)
+  return { ...user, generation: lowest }
 }
 
 async function provePassword(

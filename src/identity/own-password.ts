@@ -45,7 +45,8 @@ export async function changePassword(
     await provePresent(parts.hasher, home, user, change.currentPassword)
     return parts.hasher.hash(change.newPassword, home.route.tenantId)
   })
-  const generation = await replace(home, user, passwordHash)
+  const lowest = parts.announcements.lowestOf(home.route.tenantId, user.id)
+  const generation = await replace(home, user, { passwordHash, lowest })
   const record = { actor, action: 'user.password-change', tenantId: home.route.tenantId }
   const after = { userId: user.id }
   return parts.announcements.publish({ ...record, after, voided: [{ id: user.id, generation }] })
@@ -65,11 +66,15 @@ async function provePresent(
 }
 
 /** The password that was proved must still be the user's: an administrator may have replaced it meanwhile. */
-async function replace({ session }: Home, user: UserWithGrants, passwordHash: string): Promise<number> {
+async function replace(
+  { session }: Home,
+  user: UserWithGrants,
+  change: { readonly passwordHash: string; readonly lowest: number },
+): Promise<number> {
   return session.transaction(async (db) => {
     const reader = { tenantId: session.tenantId, db }
-    const generation = await setPassword(reader, user, passwordHash)
-    if (generation !== user.generation + 1) throw fail('INVALID_CREDENTIALS')
+    const generation = await setPassword(reader, user, change)
+    if (generation !== Math.max(user.generation, change.lowest) + 1) throw fail('INVALID_CREDENTIALS')
     return generation
   })
 }

@@ -39,6 +39,8 @@ export interface PeopleParts {
 
 /** A patch with the password's hash in the password's place, and who wants it. */
 interface Change {
+  /** The user's lowest generation whose tokens hold, as announced. */
+  readonly lowest: number
   readonly patch: UserPatch
   readonly passwordHash: string | undefined
   readonly caller: Caller
@@ -96,7 +98,8 @@ export class People {
       password === undefined ? undefined : await this.#hasher.hash(password, route.tenantId)
     const { before, after } = await changePeople(session, async (reader) => {
       const before = existing(await findUser(reader, userId))
-      await applyChange(reader, before, { patch, passwordHash, caller })
+      const lowest = this.#announcements.lowestOf(route.tenantId, before.id)
+      await applyChange(reader, before, { lowest, patch, passwordHash, caller })
       return { before, after: existing(await findUser(reader, userId)) }
     }).catch(conflictOnDuplicate)
     const seq = await this.#announcements.publish({
@@ -119,8 +122,12 @@ export class People {
       const before = existing(await findUser(reader, userId))
       assertHolds(caller, before.permissions)
       await updateUser(reader, userId, { status: 'INACTIVE' })
-      await shutOut(reader, userId)
-      return { ...before, generation: before.generation + 1 }
+      const generation = await shutOut(
+        reader,
+        userId,
+        this.#announcements.lowestOf(route.tenantId, before.id),
+      )
+      return { ...before, generation: generation ?? before.generation }
     })
     const record = { actor: caller.actor, action: 'user.delete', tenantId: route.tenantId }
     const seq = await this.#announcements.publish({ ...record, before: inAudit(user), voided: [user] })
@@ -134,25 +141,28 @@ export class People {
 export async function setPassword(
   reader: Reader,
   { id, email, username }: PublicUser,
-  passwordHash: string,
+  { passwordHash, lowest }: { readonly passwordHash: string; readonly lowest: number },
 ): Promise<number | null> {
   await updateUser(reader, id, { passwordHash })
   const names = username === null ? [email] : [email, username]
   const subjects = names.map((name) => subjectOf(name.toLowerCase()))
   await clearAttempts(reader, subjects)
-  return shutOut(reader, id)
+  return shutOut(reader, id, lowest)
 }
 
-/** Ends every session of a user and begins a new generation, whose number it gives; null if there is no such user. */
-export async function shutOut(reader: Reader, userId: string): Promise<number | null> {
+/**
+ * Ends every session of a user and begins a new generation, above the `lowest` that was announced; gives its number, null if
+ * there is no such user.
+ */
+export async function shutOut(reader: Reader, userId: string, lowest: number): Promise<number | null> {
   // First the user's row: what adds sessions holds it too.
-  const generation = await raiseGeneration(reader, userId)
+  const generation = await raiseGeneration(reader, userId, lowest)
   await revokeSessionsOf(reader, userId)
   return generation
 }
 
 async function applyChange(reader: Reader, before: UserWithGrants, change: Change): Promise<void> {
-  const { patch, passwordHash, caller } = change
+  const { lowest, patch, passwordHash, caller } = change
   const { email, username, name, taxNumber, status, roles } = patch
   if (isPower(patch)) assertHolds(caller, before.permissions)
   const changes: UserChanges = {
@@ -166,9 +176,9 @@ async function applyChange(reader: Reader, before: UserWithGrants, change: Chang
   if (roles !== undefined) {
     await replaceRoles(reader, before.id, idsOf(await findGrantable(reader, roles, caller)))
   }
-  if (passwordHash !== undefined) await setPassword(reader, before, passwordHash)
-  else if (status === 'INACTIVE') await shutOut(reader, before.id)
-  else if (roles !== undefined) await raiseGeneration(reader, before.id)
+  if (passwordHash !== undefined) await setPassword(reader, before, { passwordHash, lowest })
+  else if (status === 'INACTIVE') await shutOut(reader, before.id, lowest)
+  else if (roles !== undefined) await raiseGeneration(reader, before.id, lowest)
 }
 
 /** Whether a patch gives or takes power: over what the user may do, or over who can sign in as the user. */

@@ -25,6 +25,8 @@ const SUBJECT = /^(.{1,255}):(\d{1,15})$/s
 /** Clocks differ, and changes take a moment to arrive. */
 const REMEMBERED_SECONDS = MAX_LIFETIME_SECONDS + 300
 const PRUNE_EVERY = 1_000
+/** Some room is left for those that begin after it. */
+export const MAX_GENERATION = 2_147_000_000
 
 /**
  * Calls back the tokens that were given out to the subject before this generation, on every replica that follows the
@@ -88,12 +90,32 @@ export class Revocations {
     return lowest !== undefined && identity.generation < lowest.generation
   }
 
+  /** The first generation of a user whose tokens hold, as far as one was announced within the life of a token; else 0. */
+  lowestOf(tenantId: string, userId: string): number {
+    return asColumn(this.#lowest.get(keyOf(tenantId, userId))?.generation ?? 0)
+  }
+
+  /** As `lowestOf`, for every user of a tenant of whom one was announced. */
+  lowestOfTenant(tenantId: string): ReadonlyMap<string, number> {
+    const prefix = keyOf(tenantId, '')
+    const found = new Map<string, number>()
+    for (const [key, { generation }] of this.#lowest) {
+      if (key.startsWith(prefix)) found.set(key.slice(prefix.length), asColumn(generation))
+    }
+    return found
+  }
+
   #prune(): void {
     const now = this.#now()
     for (const [key, { until }] of this.#lowest) {
       if (until <= now) this.#lowest.delete(key)
     }
   }
+}
+
+/** A tenant's database is its owner's: what was announced of it may be more than its column can hold. */
+function asColumn(generation: number): number {
+  return Math.min(generation, MAX_GENERATION)
 }
 
 function keyOf(tenantId: string | null, id: string): string {

@@ -69,6 +69,7 @@ export class RoleKeeper {
   ): Promise<Changed<Role>> {
     assertRole(patch)
     assertHolds(caller, patch.permissions ?? [])
+    const lowest = this.#announcements.lowestOfTenant(route.tenantId)
     const { before, after, voided } = await changePeople(session, async (reader) => {
       const before = existing(await findRole(reader, roleId))
       assertHolds(caller, before.permissions)
@@ -77,7 +78,7 @@ export class RoleKeeper {
       return {
         before,
         after,
-        voided: patch.permissions === undefined ? [] : await voidTokensOfHolders(reader, roleId),
+        voided: patch.permissions === undefined ? [] : await voidTokensOfHolders(reader, roleId, lowest),
       }
     }).catch(conflictOf)
     const seq = await this.#announcements.publish({

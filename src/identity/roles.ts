@@ -112,10 +112,17 @@ export async function replacePermissions(
   await db.insert(rolePermissions).values(rows)
 }
 
-/** Starts a new generation for everybody who has the role; answers who that is. */
-export async function voidTokensOfHolders({ tenantId, db }: Reader, roleId: string) {
+/** Starts a new generation for everybody who has the role, as `raiseGeneration`; answers who that is. */
+export async function voidTokensOfHolders(
+  { tenantId, db }: Reader,
+  roleId: string,
+  lowest: ReadonlyMap<string, number>,
+) {
   const { rows } = await db.execute<{ id: string; generation: number }>(sql`
-    update users u set generation = u.generation + 1
+    update users u set generation = 1 + greatest(u.generation, (
+      select max(known.lowest)
+      from unnest(${sql.param([...lowest.keys()])}::text[], ${sql.param([...lowest.values()])}::int[]) as known (id, lowest)
+      where known.id = u.id::text))
     where u.tenant_id = ${tenantId} and u.id in (
       select ur.user_id from user_roles ur where ur.tenant_id = ${tenantId} and ur.role_id = ${roleId})
     returning u.id, u.generation`)

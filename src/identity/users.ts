@@ -151,11 +151,18 @@ export async function replaceHash(
     .where(and(eq(users.tenantId, tenantId), unchanged))
 }
 
-/** Begins a new generation: the tokens given out before can be told from later ones. Locks the row as `updateUser`. */
-export async function raiseGeneration({ tenantId, db }: Reader, userId: string): Promise<number | null> {
+/**
+ * Begins a new generation: the tokens given out before can be told from later ones. It is above `lowest`, which was
+ * announced: a database that was restored may have forgotten it. Locks the row as `updateUser`.
+ */
+export async function raiseGeneration(
+  { tenantId, db }: Reader,
+  userId: string,
+  lowest: number,
+): Promise<number | null> {
   const [row] = await db
     .update(users)
-    .set({ generation: sql`${users.generation} + 1` })
+    .set({ generation: sql`greatest(${users.generation}, ${lowest}::int) + 1` })
     .where(and(eq(users.tenantId, tenantId), eq(users.id, userId)))
     .returning({ generation: users.generation })
   return row?.generation ?? null

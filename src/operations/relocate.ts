@@ -136,7 +136,7 @@ function settledTenant(store: CatalogStore, tenantId: string): Promise<Tenant | 
 }
 
 /** Runs `fn` in a transaction that may see the tenant's rows, open or fenced, whatever its epoch. */
-async function inTenant<T>(client: pg.ClientBase, tenantId: string, fn: () => Promise<T>): Promise<T> {
+export async function inTenant<T>(client: pg.ClientBase, tenantId: string, fn: () => Promise<T>): Promise<T> {
   await client.query('BEGIN')
   try {
     await client.query("SELECT pg_catalog.set_config('app.tenant_id', $1, true)", [tenantId])

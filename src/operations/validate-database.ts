@@ -14,6 +14,7 @@ import type { Migration } from '../migrations/files.ts'
 import type { AddressBook } from '../pools/addresses.ts'
 import { NoAdmissionError, withAdminConnection } from '../pools/admin-connection.ts'
 import type { ConnectionBudget } from '../pools/budget.ts'
+import { type RaiseDeps, raiseGenerations } from './raise-generations.ts'
 import { clearOldHome, lockResidence, relocate, unfence, whileAtRest } from './relocate.ts'
 
 export interface ValidationDeps {
@@ -21,6 +22,7 @@ export interface ValidationDeps {
   readonly registry: DatabaseRegistry
   readonly addresses: AddressBook
   readonly budget: ConnectionBudget
+  readonly announcements: RaiseDeps['announcements']
   readonly shared: ServerAddress
   readonly migrations: readonly Migration[]
   readonly forbidden: readonly OwnDatabase[]
@@ -113,6 +115,7 @@ async function checkAndSettle(deps: ValidationDeps, entry: DatabaseEntry): Promi
       // Somebody may have moved in, another tenant or this one, before it was our turn.
       const latest = { ...checked, residence: await checkResidence(client, entry.tenantId) }
       const residence = await homeCanBeLeft(settleIn(deps, { entry, checked: latest, client }))
+      if (residence === 'became-home') await raiseGenerations(deps, client, entry.tenantId)
       await deps.registry.finishValidation(entry, { ok: true, ...factsOf(checked), residence })
     })
   } catch (error) {

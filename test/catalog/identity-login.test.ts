@@ -34,7 +34,11 @@ const caller = {
   permissions: new PermissionSet(['*']),
 } as const
 /** There is no catalog here to be told. */
-const announcements = { publish: async () => undefined } as unknown as Announcements
+const nothingAnnounced = { lowestOf: () => 0 }
+const announcements = {
+  publish: async () => null,
+  ...nothingAnnounced,
+} as unknown as Announcements
 const login = (with_: SignInParts, credentials: Credentials) => loginFrom(with_, credentials, origin)
 const refresh = (with_: SignInParts, token: string) => refreshFrom(with_, token, origin)
 const logout = (with_: SignInParts, token: string) => logoutFrom(with_, token, { everywhere: false, origin })
@@ -212,13 +216,19 @@ describe('users', () => {
     const { id } = await addUser()
     const { refreshToken } = await logIn()
     const away = vi.fn(async () => Promise.reject(fail('CATALOG_UNAVAILABLE')))
-    const people = new People({ hasher, announcements: { publish: away } as unknown as Announcements })
+    const people = new People({
+      hasher,
+      announcements: { publish: away, ...nothingAnnounced } as unknown as Announcements,
+    })
     const home = { route: acme.tenant, session: acme.session }
     await expect(people.remove(home, id, caller)).rejects.toMatchObject({ code: 'CATALOG_UNAVAILABLE' })
     expect(await people.find(home, id)).toMatchObject({ status: 'INACTIVE' })
     await expect(refresh(parts, refreshToken)).rejects.toMatchObject({ code: 'INVALID_CREDENTIALS' })
     const publish = vi.fn(async () => undefined)
-    const told = new People({ hasher, announcements: { publish } as unknown as Announcements })
+    const told = new People({
+      hasher,
+      announcements: { publish, ...nothingAnnounced } as unknown as Announcements,
+    })
     await told.remove(home, id, caller)
     expect(publish).toHaveBeenCalledWith(
       expect.objectContaining({

@@ -25,6 +25,7 @@ it('a gateway that has no connection to spare says nothing of the database, and 
   const address = addressOf('postgresql://u:p@127.0.0.1:1/none')
   const deps: ValidationDeps = {
     ...{ store, registry, shared: address, migrations: [], forbidden: [] },
+    announcements: { lowestOfTenant: () => new Map(), publish: async () => null },
     addresses: { addressOf: () => address, homeOf: () => address } as unknown as ValidationDeps['addresses'],
     budget: new ConnectionBudget({ max: 0, maxPerServer: 0, victims: () => [] }),
     // Over before there is a connection: the time is for the checks.

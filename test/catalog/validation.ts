@@ -17,6 +17,7 @@ export async function validationOf(
     budget: new ConnectionBudget({ max: 4, maxPerServer: 4, victims: () => [] }),
     ...{ shared: address, migrations: await readMigrations(migrationsFolder('tenant')), forbidden: [] },
     ...{ timeoutMs: 8_000, log: { info: () => undefined, warn: () => undefined } },
+    announcements: { lowestOfTenant: () => new Map() },
     onOutcome,
   } as unknown as ValidationDeps
   const tenantId = await moveIn(url)

@@ -585,9 +585,9 @@ const IDENTITY: readonly SeededFault[] = [
   {
     name: 'a refresh token is used up by an exchange that fails',
     file: 'src/identity/login.ts',
-    find: 'return user && issuePair(parts.tokens, tenant, user, rotation.token)\n  })\n  if (pair) return pair\n',
+    find: 'return user && issuePair(parts.tokens, tenant, user, rotation.token)\n  })\n',
     replace:
-      'return user && { user, token: rotation.token }\n  })\n  if (pair) return issuePair(parts.tokens, tenant, pair.user, pair.token)\n',
+      'return user && { user, token: rotation.token }\n  }).then((made) => (made?.user ? issuePair(parts.tokens, tenant, made.user, made.token) : made))\n',
     tests: ['test/catalog/identity-login.test.ts'],
   },
   {

@@ -1,5 +1,6 @@
 import type { SeededFault } from './seeded-fault.ts'
 
+const RESTORED = ['test/faults/restored-people.test.ts']
 const EVERYWHERE = ['test/faults/revoked-everywhere.test.ts']
 
 export const REVOKING: readonly SeededFault[] = [
@@ -23,5 +24,47 @@ export const REVOKING: readonly SeededFault[] = [
     find: 'return serviceKeys.request()',
     replace: 'void serviceKeys.request()',
     tests: EVERYWHERE,
+  },
+  {
+    name: 'a restored database is accepted with the generations it has',
+    file: 'src/operations/raise-generations.ts',
+    find: 'if (behind.length === 0) return',
+    replace: 'if (behind.length >= 0) return',
+    tests: RESTORED,
+  },
+  {
+    name: 'generations are raised to what was announced, and not above it',
+    file: 'src/operations/raise-generations.ts',
+    find: 'const MARGIN = 1_000_000',
+    replace: 'const MARGIN = 0',
+    tests: RESTORED,
+  },
+  {
+    name: 'who signs in to a database that went back is not brought up',
+    file: 'src/identity/login.ts',
+    find: 'const current = isBehind(parts, tenant, proved) ?',
+    replace: 'const current = isBehind(parts, tenant, proved) && tenant === null ?',
+    tests: RESTORED,
+  },
+  {
+    name: 'sessions that a restored database brings back live on',
+    file: 'src/identity/generations.ts',
+    find: 'await revokeSessionsOf({ tenantId, db }, userId)',
+    replace: '',
+    tests: RESTORED,
+  },
+  {
+    name: 'a new generation of a user begins where the database thinks it was',
+    file: 'src/identity/users.ts',
+    find: '{ generation: sql`greatest(',
+    replace: '{ generation: sql`least(',
+    tests: RESTORED,
+  },
+  {
+    name: "a new generation of a role's holders begins where the database thinks it was",
+    file: 'src/identity/roles.ts',
+    find: 'where known.id = u.id::text))',
+    replace: "where known.id = ''))",
+    tests: RESTORED,
   },
 ]

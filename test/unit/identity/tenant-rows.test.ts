@@ -64,6 +64,6 @@ describe('what a database answers that is not ours', () => {
       { id: LONG, generation: 2 },
       { id: newId(), generation: LONG },
     ]
-    expect(await voidTokensOfHolders(answering(...rows), newId())).toEqual([rows[0]])
+    expect(await voidTokensOfHolders(answering(...rows), newId(), new Map())).toEqual([rows[0]])
   })
 })
