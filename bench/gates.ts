@@ -53,6 +53,7 @@ async function makeVisit(
   const at = new Date()
   const route = Object.freeze({
     ...{ tenantId: tenant.id, code: tenant.code, name: 'Bench', status: 'ACTIVE', parentId: null },
+    externalIds: [],
     ...{ placement: 'shared', epoch: 1, authConfig: DEFAULT_AUTH_CONFIG, createdAt: at, updatedAt: at },
     database: null,
   } satisfies Route)

@@ -23,6 +23,7 @@ const TABLE = {
   NOT_FOUND: { status: 404, title: 'There is no such resource' },
   REFERENCE_NOT_FOUND: { status: 404, title: 'The body refers to a resource that does not exist' },
   TENANT_CODE_TAKEN: { status: 409, title: 'The tenant code is taken' },
+  EXTERNAL_ID_TAKEN: { status: 409, title: 'The external id belongs to another tenant' },
   CONFLICT: { status: 409, title: 'The request conflicts with what exists' },
   DATABASE_IN_USE: { status: 409, title: "The tenant's data is in this database" },
   MOVE_IN_PROGRESS: { status: 409, title: 'The tenant is being moved' },

@@ -243,7 +243,7 @@ function createPools(
 }
 
 function createIdentity(options: GatewayOptions, catalog: ReturnType<typeof createCatalog>) {
-  const { store, vault } = catalog
+  const { store, vault, directory } = catalog
   const known = { store, vault, maxStalenessMs: options.settings.catalogMaxStalenessMs }
   const clientKeys = new ClientKeys(known)
   const operators = new Operators({ ...known, bootstrapToken: options.operatorToken })
@@ -252,7 +252,11 @@ function createIdentity(options: GatewayOptions, catalog: ReturnType<typeof crea
   const signingKeys = new SigningKeys({ ...known, onWithdrawn })
   const tokens = new AccessTokens({
     keys: signingKeys,
-    issuers: new ExternalIssuers({ issuers: options.settings.trustedIssuers, log: options.log }),
+    issuers: new ExternalIssuers({
+      issuers: options.settings.trustedIssuers,
+      isListed: async (issuer, id) => (await directory.byExternalId({ issuer, id })) !== null,
+      log: options.log,
+    }),
     isVoid: (identity) => revocations.isVoid(identity),
   })
   const hasher = new PasswordHasher()

@@ -4,6 +4,7 @@ import { PublicError } from '../errors.ts'
 import { type Clock, systemClock } from '../lib/clock.ts'
 import { isUuid } from '../lib/ids.ts'
 import { SingleFlight } from '../lib/single-flight.ts'
+import { type ExternalId, externalIdsColumn, hasExternalId } from './external-ids.ts'
 import {
   type AuthConfig,
   type DatabaseStatus,
@@ -21,6 +22,7 @@ export interface Route {
   readonly name: string
   readonly status: TenantStatus
   readonly parentId: string | null
+  readonly externalIds: readonly ExternalId[]
   readonly placement: Placement
   readonly epoch: number
   readonly authConfig: Readonly<AuthConfig>
@@ -50,7 +52,10 @@ export interface RouteDatabase {
   readonly databaseOid: number | null
 }
 
-export type RouteKey = { readonly id: string } | { readonly code: string }
+export type RouteKey =
+  | { readonly id: string }
+  | { readonly code: string }
+  | { readonly externalId: ExternalId }
 export type RouteLoader = (by: RouteKey) => Promise<Route | null>
 
 export interface DirectoryOptions {
@@ -89,7 +94,8 @@ export class RouteDirectory {
   readonly #options: Required<DirectoryOptions>
   readonly #entries: LRUCache<string, Entry>
   readonly #idByCode = new Map<string, string>()
-  /** Keys (`id:…`, `code:…`) that name nobody, and since when. */
+  readonly #idByExternalId = new Map<string, string>()
+  /** Keys (`id:…`, `code:…`, `external:…`) that name no tenant, and since when. */
   readonly #absent: LRUCache<string, number>
   readonly #flights = new Set<Flight>()
   readonly #loads = new SingleFlight<Route | null>()
@@ -118,6 +124,11 @@ export class RouteDirectory {
     return CODE.test(code) ? this.#find(`code:${code}`, { code }) : null
   }
 
+  /** As `byId`, by what a trusted issuer calls the tenant. */
+  async byExternalId(externalId: ExternalId): Promise<Route | null> {
+    return this.#find(`external:${keyOf(externalId)}`, { externalId })
+  }
+
   /** The route, if it is at hand and may be used without asking: for the warm path. */
   peekById(id: string): Route | undefined {
     const entry = this.#entries.get(id)
@@ -127,6 +138,12 @@ export class RouteDirectory {
   /** As `peekById`, by the tenant's code. */
   peekByCode(code: string): Route | undefined {
     const id = this.#idByCode.get(code)
+    return id === undefined ? undefined : this.peekById(id)
+  }
+
+  /** As `peekById`, by what a trusted issuer calls the tenant. */
+  peekByExternalId(externalId: ExternalId): Route | undefined {
+    const id = this.#idByExternalId.get(keyOf(externalId))
     return id === undefined ? undefined : this.peekById(id)
   }
 
@@ -146,10 +163,10 @@ export class RouteDirectory {
   /** Forgets the tenant's route, also where it is being read right now. */
   invalidate(tenantId: string): void {
     this.#entries.delete(tenantId)
-    // A tenant just made may have been asked for by its code, which we cannot tell from here.
+    // A tenant just made may have been asked for by another name, which we cannot tell from here.
     this.#absent.clear()
     for (const flight of this.#flights) {
-      if (flight.key !== `id:${tenantId}` && !flight.key.startsWith('code:')) continue
+      if (flight.key !== `id:${tenantId}` && flight.key.startsWith('id:')) continue
       flight.invalidated.add(tenantId)
       this.#loads.forget(flight.key)
     }
@@ -176,7 +193,8 @@ export class RouteDirectory {
   }
 
   async #find(key: string, by: RouteKey): Promise<Route | null> {
-    const fresh = 'id' in by ? this.peekById(by.id) : this.peekByCode(by.code)
+    const id = this.#knownId(by)
+    const fresh = id === undefined ? undefined : this.peekById(id)
     if (fresh) return fresh
     if (this.#isKnownAbsent(key)) return null
     const stale = this.#staleEntry(by)
@@ -215,12 +233,21 @@ export class RouteDirectory {
     }
     this.#entries.set(route.tenantId, { route, loadedAt: this.#now() })
     this.#idByCode.set(route.code, route.tenantId)
+    for (const one of route.externalIds) this.#idByExternalId.set(keyOf(one), route.tenantId)
     this.#absent.delete(key)
+  }
+
+  #knownId(by: RouteKey): string | undefined {
+    if ('id' in by) return by.id
+    return 'code' in by ? this.#idByCode.get(by.code) : this.#idByExternalId.get(keyOf(by.externalId))
   }
 
   #unlink(entry: Entry, id: string): void {
     this.#generation += 1
     if (this.#idByCode.get(entry.route.code) === id) this.#idByCode.delete(entry.route.code)
+    for (const one of entry.route.externalIds) {
+      if (this.#idByExternalId.get(keyOf(one)) === id) this.#idByExternalId.delete(keyOf(one))
+    }
   }
 
   #isFresh(entry: Entry): boolean {
@@ -233,7 +260,7 @@ export class RouteDirectory {
   }
 
   #staleEntry(by: RouteKey): Entry | undefined {
-    const id = 'id' in by ? by.id : this.#idByCode.get(by.code)
+    const id = this.#knownId(by)
     const entry = id === undefined ? undefined : this.#entries.get(id)
     return entry && this.#isWithinStaleness(entry, this.#now()) ? entry : undefined
   }
@@ -252,16 +279,26 @@ export class RouteDirectory {
 export function loadRoute(store: CatalogStore): RouteLoader {
   return async (by) => {
     const query = store.db
-      .select({ tenant: tenants, database: routeColumns })
+      .select({ tenant: tenants, database: routeColumns, externalIds: externalIdsColumn })
       .from(tenants)
       .leftJoin(
         tenantDatabases,
         and(eq(tenantDatabases.tenantId, tenants.id), eq(tenantDatabases.slot, 'current')),
       )
-      .where('id' in by ? eq(tenants.id, by.id) : eq(tenants.code, by.code))
+      .where(conditionOf(by))
     const [row] = await catalogErrors(query)
-    return row === undefined ? null : freezeRoute(row.tenant, row.database)
+    return row === undefined ? null : freezeRoute(row)
   }
+}
+
+function conditionOf(by: RouteKey) {
+  if ('id' in by) return eq(tenants.id, by.id)
+  return 'code' in by ? eq(tenants.code, by.code) : hasExternalId(by.externalId)
+}
+
+/** A settings' issuer has no line end, so the first one is ours. */
+function keyOf({ issuer, id }: ExternalId): string {
+  return `${issuer}\n${id}`
 }
 
 const routeColumns = {
@@ -288,12 +325,22 @@ type DatabaseColumns = Omit<RouteDatabase, 'idleTimeoutMs' | 'connectTimeoutMs'>
   connectionTimeoutSeconds: number
 }
 
-function freezeRoute(tenant: typeof tenants.$inferSelect, database: DatabaseColumns | null): Route {
+interface RouteRow {
+  readonly tenant: typeof tenants.$inferSelect
+  readonly database: DatabaseColumns | null
+  readonly externalIds: readonly ExternalId[]
+}
+
+function freezeRoute({ tenant, database, externalIds }: RouteRow): Route {
   const { id, authConfig, ...rest } = tenant
   Object.freeze(authConfig.passwordPolicy)
   Object.freeze(authConfig.lockout)
-  const frozen = { authConfig: Object.freeze(authConfig), database: database && freezeDatabase(database) }
-  return Object.freeze({ tenantId: id, ...rest, ...frozen })
+  for (const one of externalIds) Object.freeze(one)
+  return Object.freeze({
+    ...{ tenantId: id, ...rest, authConfig: Object.freeze(authConfig) },
+    externalIds: Object.freeze(externalIds),
+    database: database && freezeDatabase(database),
+  })
 }
 
 function freezeDatabase({

@@ -55,6 +55,23 @@ export const tenants = pgTable(
   ],
 )
 
+/** How trusted issuers name tenants, each in its own way. Whoever is named by one issuer is not by another. */
+export const externalIds = pgTable(
+  'external_ids',
+  {
+    issuer: text('issuer').notNull(),
+    externalId: text('external_id').notNull(),
+    tenantId: uuid('tenant_id')
+      .notNull()
+      .references(() => tenants.id),
+    createdAt: createdAt(),
+  },
+  (t) => [
+    primaryKey({ name: 'external_ids_pkey', columns: [t.issuer, t.externalId] }),
+    index('external_ids_tenant_idx').on(t.tenantId),
+  ],
+)
+
 /**
  * At most one current and one candidate database a tenant. `sealed_connection_string` is bound to this row's id and
  * `row_version`; everything else that the string said, except the password, stands beside it in clear.

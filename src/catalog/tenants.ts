@@ -3,6 +3,7 @@ import { fail } from '../errors.ts'
 import { isUuid, newId } from '../lib/ids.ts'
 import { type Actor, recordAudit } from './audit.ts'
 import { recordChange } from './changes.ts'
+import { type ExternalId, replaceExternalIds } from './external-ids.ts'
 import { idFromCursor, type Page, pageOf } from './pages.ts'
 import { type AuthConfig, type Placement, type TenantStatus, tenants } from './schema.ts'
 import { type CatalogStore, type CatalogTx, catalogErrors } from './store.ts'
@@ -22,6 +23,7 @@ export interface NewTenant {
   name: string
   parentId?: string | null
   authConfig?: PartialAuthConfig
+  externalIds?: readonly ExternalId[]
 }
 
 export interface TenantPatch {
@@ -29,6 +31,7 @@ export interface TenantPatch {
   status?: TenantStatus
   parentId?: string | null
   authConfig?: PartialAuthConfig
+  externalIds?: readonly ExternalId[]
 }
 
 export interface TenantQuery {
@@ -91,7 +94,7 @@ export async function listTenants(store: CatalogStore, query: TenantQuery): Prom
 /**
  * Adds a tenant to the catalog, with audit and change rows. It lives in the shared database, at epoch 1.
  *
- * @throws PublicError TENANT_CODE_TAKEN, or REFERENCE_NOT_FOUND for an unknown parent.
+ * @throws PublicError TENANT_CODE_TAKEN, EXTERNAL_ID_TAKEN, or REFERENCE_NOT_FOUND for an unknown parent.
  */
 export async function insertTenant(tx: CatalogTx, tenant: NewTenant, actor: Actor): Promise<Tenant> {
   const { id = newId(), code, name, parentId = null } = tenant
@@ -105,7 +108,11 @@ export async function insertTenant(tx: CatalogTx, tenant: NewTenant, actor: Acto
   }
   const [row] = await tx.insert(tenants).values(values).onConflictDoNothing().returning()
   if (row === undefined) throw fail('TENANT_CODE_TAKEN')
-  const after = { code, name, parentId, authConfig: row.authConfig }
+  const listed = await replaceExternalIds(tx, row.id, tenant.externalIds ?? [])
+  const after = {
+    ...{ code, name, parentId, authConfig: row.authConfig },
+    ...(listed && { externalIds: listed.after }),
+  }
   await recordAudit(tx, { actor, action: 'tenant.create', tenantId: row.id, after })
   await recordChange(tx, { kind: 'tenant', tenantId: row.id })
   return row
@@ -114,7 +121,8 @@ export async function insertTenant(tx: CatalogTx, tenant: NewTenant, actor: Acto
 /**
  * Changes a tenant. `seq` is the number of the change to wait for, or null when nothing was different.
  *
- * @throws PublicError TENANT_NOT_FOUND; REFERENCE_NOT_FOUND for an unknown parent; VALIDATION_FAILED for a circle.
+ * @throws PublicError TENANT_NOT_FOUND; REFERENCE_NOT_FOUND for an unknown parent; VALIDATION_FAILED for a circle;
+ *   EXTERNAL_ID_TAKEN.
  */
 export async function patchTenant(
   store: CatalogStore,
@@ -128,8 +136,9 @@ export async function patchTenant(
     if (before === null) throw fail('TENANT_NOT_FOUND')
     if (patch.parentId && patch.parentId !== before.parentId) await assertNoCircle(tx, id, patch.parentId)
     const changed = changesOf(before, patch)
-    if (Object.keys(changed).length === 0) return { tenant: before, seq: null }
-    return applyPatch(tx, { before, changed, actor })
+    const listed = patch.externalIds ? await replaceExternalIds(tx, id, patch.externalIds) : null
+    if (Object.keys(changed).length === 0 && listed === null) return { tenant: before, seq: null }
+    return applyPatch(tx, { before, changed, listed, actor })
   })
 }
 
@@ -141,14 +150,24 @@ export async function lockTenant(tx: CatalogTx, id: string): Promise<Tenant | nu
 
 type Changed = Partial<Pick<Tenant, 'name' | 'status' | 'parentId' | 'authConfig'>>
 
-async function applyPatch(tx: CatalogTx, change: { before: Tenant; changed: Changed; actor: Actor }) {
-  const { before, changed, actor } = change
+interface Change {
+  readonly before: Tenant
+  readonly changed: Changed
+  /** The external ids, where these are others now. */
+  readonly listed: Awaited<ReturnType<typeof replaceExternalIds>>
+  readonly actor: Actor
+}
+
+async function applyPatch(tx: CatalogTx, { before, changed, listed, actor }: Change) {
   const set = { ...changed, updatedAt: sql`now()` }
   const [tenant] = await tx.update(tenants).set(set).where(eq(tenants.id, before.id)).returning()
   if (tenant === undefined) throw fail('TENANT_NOT_FOUND')
   const was = Object.fromEntries(Object.keys(changed).map((key) => [key, before[key as keyof Changed]]))
-  const record = { actor, action: 'tenant.update', tenantId: before.id, before: was, after: { ...changed } }
-  await recordAudit(tx, record)
+  await recordAudit(tx, {
+    ...{ actor, action: 'tenant.update', tenantId: before.id },
+    before: { ...was, ...(listed && { externalIds: listed.before }) },
+    after: { ...changed, ...(listed && { externalIds: listed.after }) },
+  })
   return { tenant, seq: await recordChange(tx, { kind: 'tenant', tenantId: before.id }) }
 }
 

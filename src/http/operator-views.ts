@@ -4,12 +4,13 @@ import { fail } from '../errors.ts'
 import type { DatabaseState, TenantRecord } from '../operations/operations.ts'
 
 /** A tenant as operators see it. Columns are picked by name: one that is added does not appear by itself. */
-export function tenantView({ tenant, database, encryptionKeyId = null }: TenantRecord) {
+export function tenantView({ tenant, externalIds, database, encryptionKeyId = null }: TenantRecord) {
   const { id, code, name, status, parentId, placement, authConfig, createdAt, updatedAt } = tenant
   return {
     id,
     code,
     name,
+    externalIds,
     status,
     parentId,
     placement,

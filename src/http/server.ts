@@ -39,6 +39,8 @@ const API_PREFIX = '/api/v1'
 const BODY_LIMIT_BYTES = 1024 * 1024
 const REQUEST_TIMEOUT_MS = 60_000
 const HEADERS_TIMEOUT_MS = 15_000
+/** All headers of a request together. Node's own limit is 16 KiB, which a token alone may have. */
+const MAX_HEADERS_BYTES = 32 * 1024
 const LATE_CHECK_MS = 5_000
 /** Longer than any answer takes to begin. Who reads slowly is waited for; who does not read at all holds what was read for them. */
 const STALL_TIMEOUT_MS = 300_000
@@ -78,6 +80,7 @@ export function createServer(deps: HttpDeps): FastifyInstance {
     http: {
       headersTimeout: Math.min(HEADERS_TIMEOUT_MS, requestTimeoutMs),
       connectionsCheckingInterval: Math.min(LATE_CHECK_MS, requestTimeoutMs),
+      maxHeaderSize: MAX_HEADERS_BYTES,
       requireHostHeader: false,
     },
     connectionTimeout: stallTimeoutMs,

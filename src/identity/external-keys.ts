@@ -1,6 +1,7 @@
-import { type CryptoKey, createLocalJWKSet, errors, type JSONWebKeySet } from 'jose'
+import { type CryptoKey, createLocalJWKSet, errors, type JSONWebKeySet, type JWK } from 'jose'
 import { type Clock, systemClock } from '../lib/clock.ts'
 import { SingleFlight } from '../lib/single-flight.ts'
+import { canonicalAlgorithm } from './external-settings.ts'
 import { isObject, parseStrictObject } from './strict-json.ts'
 
 export interface ExternalKeysOptions {
@@ -19,10 +20,11 @@ export interface ExternalKeysOptions {
   readonly maxStalenessMs?: number
 }
 
-/** What a token's header says about its key. */
+/** What a token's header says about its key; and whose key it has to be, where one list serves many directories. */
 export interface KeyWanted {
   readonly alg: string
   readonly kid?: string
+  readonly directory?: { readonly tid: string; readonly iss: string }
 }
 
 type Reason = 'old' | 'unknown'
@@ -50,6 +52,7 @@ export class ExternalKeys {
   readonly #options: Required<ExternalKeysOptions>
   readonly #reading = new SingleFlight<void>()
   #set: KeySet | null = null
+  #keys: readonly JWK[] = []
   #readAt = Number.NEGATIVE_INFINITY
   /** When we last asked for each reason: an invented name of a key does not put off the reading of old ones. */
   readonly #triedAt = new Map<Reason, number>()
@@ -68,10 +71,12 @@ export class ExternalKeys {
     return this.#pick(wanted)
   }
 
-  async #pick({ alg, kid }: KeyWanted): Promise<CryptoKey | undefined> {
+  async #pick(wanted: KeyWanted): Promise<CryptoKey | undefined> {
+    const { alg, kid } = wanted
     if (this.#set === null || this.#ageMs() >= this.#options.maxStalenessMs) return undefined
+    if (!this.#keys.every((key) => mayServe(key, wanted))) return undefined
     try {
-      return await this.#set({ alg, ...(kid !== undefined && { kid }) })
+      return await this.#set({ alg: canonicalAlgorithm(alg), ...(kid !== undefined && { kid }) })
     } catch (error) {
       // None fits, several do, or the one that does is no usable key.
       if (error instanceof errors.JOSEError || error instanceof TypeError || error instanceof DOMException)
@@ -99,7 +104,9 @@ export class ExternalKeys {
   async #readAnew(): Promise<void> {
     const { jwksUri, log, clock } = this.#options
     try {
-      this.#set = createLocalJWKSet(await this.#fetch())
+      const read = await this.#fetch()
+      this.#set = createLocalJWKSet(read)
+      this.#keys = read.keys
       this.#readAt = clock.monotonic()
     } catch (error) {
       const reason = error instanceof Error ? error.message : 'unknown'
@@ -140,5 +147,16 @@ async function readBytes(response: Response, maxBytes: number): Promise<Buffer> 
 function readKeySet(bytes: Buffer): JSONWebKeySet {
   const { keys } = parseStrictObject(bytes)
   if (!Array.isArray(keys) || keys.length > MAX_KEYS) throw new Error('is no list of keys')
-  return { keys: keys.filter((key) => isObject(key) && PUBLIC_KINDS.includes(key.kty)) }
+  const usable = keys.filter((key): key is JWK => isObject(key) && PUBLIC_KINDS.includes(key.kty))
+  return { keys: usable.map((key) => ({ ...key, ...(key.alg && { alg: canonicalAlgorithm(key.alg) }) })) }
+}
+
+/**
+ * In a list for many directories Entra writes beside a key whose tokens it signs: `issuer`, with `{tenantid}` in the place of
+ * the directory's id where it signs for all. Keys with another name do not matter here.
+ */
+function mayServe(key: JWK & { issuer?: unknown }, { kid, directory }: KeyWanted): boolean {
+  if (directory === undefined || typeof key.issuer !== 'string') return true
+  if (kid !== undefined && key.kid !== kid) return true
+  return key.issuer.replaceAll('{tenantid}', directory.tid) === directory.iss
 }

@@ -1,15 +1,20 @@
+import { doOverlap, isSoundTemplate, isTemplate } from './issuer-template.ts'
+import type { TenantBy } from './principal.ts'
 import { isObject, parseStrictObject } from './strict-json.ts'
 
 /** Whose tokens are accepted besides our own, and how to read them. */
 export interface TrustedIssuer {
-  /** Exactly as in the claim `iss`. */
+  /** Exactly as in the claim `iss`, or a template with `{tid}` in the place of a directory's id. */
   readonly issuer: string
+  /** May have the same `{tid}` where `issuer` has it. */
   readonly jwksUri: string
   /** Any of them will do. */
   readonly audience: readonly string[]
+  readonly audienceClaim: string
   readonly algorithms: readonly string[]
-  /** Where the tenant's id or code stands: the first that is present counts. */
+  /** Where the tenant is named: the first that is present counts. */
   readonly tenantClaims: readonly string[]
+  readonly tenantBy: TenantBy
   readonly subjectClaim: string
   readonly permissionsClaim: string | null
   readonly rolesClaim: string | null
@@ -27,8 +32,8 @@ export class TrustedIssuersError extends Error {
 }
 
 const FIELDS = [
-  ...['issuer', 'jwksUri', 'audience', 'algorithms'],
-  ...['tenantClaim', 'subjectClaim', 'permissionsClaim', 'rolesClaim'],
+  ...['issuer', 'jwksUri', 'audience', 'audienceClaim', 'algorithms'],
+  ...['tenantClaim', 'tenantBy', 'subjectClaim', 'permissionsClaim', 'rolesClaim'],
 ]
 const DEFAULT_ALGORITHMS = ['RS256', 'PS256', 'ES256', 'EdDSA']
 /** With a public key nobody can sign; what is verified with a shared secret, we could have signed ourselves. */
@@ -36,10 +41,19 @@ const ASYMMETRIC = [
   ...['RS256', 'RS384', 'RS512', 'PS256', 'PS384', 'PS512'],
   ...['ES256', 'ES384', 'ES512', 'EdDSA', 'Ed25519'],
 ]
+/** RFC 9864 gave the one algorithm that everybody had used under `EdDSA` a name of its own. */
+const SYNONYMS: ReadonlyMap<string, string> = new Map([['Ed25519', 'EdDSA']])
 const LOOPBACK = /^(?:localhost|127(?:\.\d{1,3}){3}|\[::1\])$/
+const URL_TEXT = /^[\x21-\x7e]{1,1000}$/
 const CLAIM = /^[\x21-\x7e]{1,200}$/
+const TENANT_BY_RULE = 'must be code or externalId'
 const MAX_ISSUERS = 50
 const MAX_ITEMS = 20
+
+/** The one name of an algorithm that has two. */
+export function canonicalAlgorithm(name: string): string {
+  return SYNONYMS.get(name) ?? name
+}
 
 /**
  * Reads the setting: one issuer as a JSON object, or several in a list.
@@ -54,8 +68,14 @@ export function parseTrustedIssuers(text: string): readonly TrustedIssuer[] {
   })
   const names = new Set(issuers.map(({ issuer }) => issuer))
   if (faults.length === 0 && names.size < issuers.length) faults.push('names an issuer twice')
+  if (faults.length === 0 && haveOverlap(issuers)) faults.push('has two templates that one issuer could fit')
   if (faults.length > 0) throw new TrustedIssuersError(faults)
   return Object.freeze(issuers)
+}
+
+function haveOverlap(issuers: readonly TrustedIssuer[]): boolean {
+  const templates = issuers.map(({ issuer }) => issuer).filter(isTemplate)
+  return templates.some((one, i) => templates.slice(i + 1).some((other) => doOverlap(one, other)))
 }
 
 type Fault = (field: string, message: string) => void
@@ -78,12 +98,17 @@ function readItems(text: string): readonly Record<string, unknown>[] {
 function readIssuer(item: Record<string, unknown>, fault: Fault): TrustedIssuer {
   if (Object.keys(item).some((name) => !FIELDS.includes(name)))
     fault('', `has a field that is none of ${FIELDS.join(', ')}`)
+  const issuer = readUrl(item, 'issuer', fault)
+  const jwksUri = readUrl(item, 'jwksUri', fault)
+  assertTemplates({ issuer, jwksUri }, fault)
   return Object.freeze({
-    issuer: readUrl(item, 'issuer', fault),
-    jwksUri: readUrl(item, 'jwksUri', fault),
+    issuer,
+    jwksUri,
     audience: readTexts(item, { field: 'audience', form: /^[^\p{C}]{1,255}$/u }, fault),
+    audienceClaim: readClaim(item, 'audienceClaim', fault) ?? 'aud',
     algorithms: readAlgorithms(item, fault),
-    tenantClaims: readTexts(item, { field: 'tenantClaim', form: CLAIM, fallback: ['tenant_id'] }, fault),
+    tenantClaims: readTenantClaims(item, issuer, fault),
+    tenantBy: readTenantBy(item, issuer, fault),
     subjectClaim: readClaim(item, 'subjectClaim', fault) ?? 'sub',
     permissionsClaim: readClaim(item, 'permissionsClaim', fault),
     rolesClaim: readClaim(item, 'rolesClaim', fault),
@@ -92,7 +117,7 @@ function readIssuer(item: Record<string, unknown>, fault: Fault): TrustedIssuer 
 
 function readUrl(item: Record<string, unknown>, field: string, fault: Fault): string {
   const text = item[field]
-  const url = typeof text === 'string' && text.length <= 1000 ? URL.parse(text) : null
+  const url = isText(text, URL_TEXT) ? URL.parse(text) : null
   if (typeof text !== 'string' || url === null) {
     fault(field, 'must be a URL')
     return ''
@@ -104,12 +129,39 @@ function readUrl(item: Record<string, unknown>, field: string, fault: Fault): st
   return text
 }
 
+function assertTemplates({ issuer, jwksUri }: Pick<TrustedIssuer, 'issuer' | 'jwksUri'>, fault: Fault): void {
+  if (isTemplate(issuer) && !isSoundTemplate(issuer))
+    fault('issuer', 'must have {tid} once, as a whole part of its path')
+  if (!isTemplate(jwksUri)) return
+  if (!isSoundTemplate(jwksUri)) fault('jwksUri', 'must have {tid} once, as a whole part of its path')
+  else if (!isTemplate(issuer)) fault('jwksUri', 'may have {tid} only where issuer has it')
+}
+
+/**
+ * Who has a directory of their own decides what its tokens say, and anybody may have one. Of such a token only the
+ * directory's id is proved, so nothing else may name the tenant.
+ */
+function readTenantClaims(item: Record<string, unknown>, issuer: string, fault: Fault): readonly string[] {
+  const fallback = [isTemplate(issuer) ? 'tid' : 'tenant_id']
+  const claims = readTexts(item, { field: 'tenantClaim', form: CLAIM, fallback }, fault)
+  if (isTemplate(issuer) && claims.some((claim) => claim !== 'tid'))
+    fault('tenantClaim', 'must be tid where issuer has {tid}')
+  return claims
+}
+
+function readTenantBy(item: Record<string, unknown>, issuer: string, fault: Fault): TenantBy {
+  const { tenantBy = isTemplate(issuer) ? 'externalId' : 'code' } = item
+  if (tenantBy === 'externalId' || (tenantBy === 'code' && !isTemplate(issuer))) return tenantBy
+  fault('tenantBy', isTemplate(issuer) ? 'must be externalId where issuer has {tid}' : TENANT_BY_RULE)
+  return 'externalId'
+}
+
 function readAlgorithms(item: Record<string, unknown>, fault: Fault): readonly string[] {
   const rule = { field: 'algorithms', form: /^[A-Za-z0-9]{1,20}$/, fallback: DEFAULT_ALGORITHMS }
   const algorithms = readTexts(item, rule, fault)
   if (!algorithms.every((name) => ASYMMETRIC.includes(name)))
     fault('algorithms', `must be some of ${ASYMMETRIC.join(', ')}`)
-  return algorithms
+  return Object.freeze([...new Set(algorithms.map(canonicalAlgorithm))])
 }
 
 function readTexts(

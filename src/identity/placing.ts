@@ -20,7 +20,10 @@ export interface Place {
 }
 
 export interface PlacingParts {
-  readonly directory: Pick<RouteDirectory, 'peekById' | 'byId' | 'peekByCode' | 'byCode'>
+  readonly directory: Pick<
+    RouteDirectory,
+    'peekById' | 'byId' | 'peekByCode' | 'byCode' | 'peekByExternalId' | 'byExternalId'
+  >
   readonly roleBook: Pick<RoleBook, 'peek' | 'find'>
 }
 
@@ -32,7 +35,8 @@ const NO_ROLES: RolesOfTenant = new Map()
 
 /**
  * Places those who are known but not yet in a tenant. `code` is what X-Tenant-Code says: it picks among an account's own
- * tenants, and confirms the one that a trusted issuer named. What their roles permit is that tenant's definition.
+ * tenants and among several that a trusted issuer named, and confirms a single one. What their roles permit is that tenant's
+ * definition.
  */
 export class Placing {
   readonly #parts: PlacingParts
@@ -49,7 +53,7 @@ export class Placing {
    * @throws PublicError TENANT_AMBIGUOUS, CROSS_TENANT_ACCESS, TENANT_NOT_FOUND
    */
   place(identity: Unplaced, code: string | undefined): Place | Promise<Place> {
-    const found = identity.kind === 'account-token' ? this.#pick(identity, code) : this.#named(identity)
+    const found = identity.kind === 'account-token' ? this.#pick(identity, code) : this.#named(identity, code)
     if (found instanceof Promise) return found.then((route) => this.#enter(identity, code, route))
     return this.#enter(identity, code, found)
   }
@@ -63,12 +67,28 @@ export class Placing {
     throw fail('TENANT_AMBIGUOUS', { detail: "X-Tenant-Code must pick one of the account's tenants." })
   }
 
-  #named({ tenant }: ExternalIdentity): Route | Promise<Route | null> {
+  #named(identity: ExternalIdentity, code: string | undefined): Route | Promise<Route | null> {
+    const { tenants, tenantBy, entry } = identity
     const { directory } = this.#parts
-    if (!isUuid(tenant)) return directory.peekByCode(tenant) ?? directory.byCode(tenant)
-    // A code may be written like an id; whoever has the id comes first.
-    const known = directory.peekById(tenant.toLowerCase())
-    return known ?? directory.byId(tenant).then((route) => route ?? directory.byCode(tenant))
+    const [name = '', ...others] = tenants
+    if (others.length > 0) return this.#picked(code)
+    if (tenantBy === 'code') return this.#byName(name)
+    const externalId = { issuer: entry, id: name }
+    return directory.peekByExternalId(externalId) ?? directory.byExternalId(externalId)
+  }
+
+  #picked(code: string | undefined): Route | Promise<Route | null> {
+    const { directory } = this.#parts
+    if (code !== undefined) return directory.peekByCode(code) ?? directory.byCode(code)
+    throw fail('TENANT_AMBIGUOUS', { detail: 'X-Tenant-Code must pick one of the tenants in the token.' })
+  }
+
+  #byName(name: string): Route | Promise<Route | null> {
+    const { directory } = this.#parts
+    if (!isUuid(name)) return directory.peekByCode(name) ?? directory.byCode(name)
+    // A code may be written like an id; the tenant that has the id comes first.
+    const known = directory.peekById(name.toLowerCase())
+    return known ?? directory.byId(name).then((route) => route ?? directory.byCode(name))
   }
 
   #enter(identity: Unplaced, code: string | undefined, route: Route | null): Place | Promise<Place> {
@@ -89,19 +109,29 @@ export class Placing {
   }
 }
 
-/** One answer for a tenant that is not the account's and for one that does not exist. */
+/** One answer for a tenant that is not among those to pick from and for one that does not exist. */
 function admitted(identity: Unplaced, code: string | undefined, route: Route | null): Route {
-  const isAccount = identity.kind === 'account-token'
-  const isStranger = route === null || !isMember(identity, route)
-  if (isStranger) throw fail(isAccount && code !== undefined ? 'CROSS_TENANT_ACCESS' : 'TENANT_NOT_FOUND')
+  if (route === null || !isMember(identity, route)) {
+    const wasPicked = code !== undefined && (identity.kind === 'account-token' || identity.tenants.length > 1)
+    throw fail(wasPicked ? 'CROSS_TENANT_ACCESS' : 'TENANT_NOT_FOUND')
+  }
   if (route.status !== 'ACTIVE') throw fail('TENANT_NOT_FOUND')
   if (code !== undefined && code !== route.code) throw fail('CROSS_TENANT_ACCESS')
   return route
 }
 
-/** The issuer is trusted to name the tenant of its people. */
-function isMember(identity: Unplaced, { tenantId }: Route): boolean {
-  return identity.kind === 'external-token' || identity.authorization.has(tenantId)
+/** The issuer is trusted to name the tenants of its people. A single one led to the route; of several this must be one. */
+function isMember(identity: Unplaced, route: Route): boolean {
+  if (identity.kind === 'account-token') return identity.authorization.has(route.tenantId)
+  const { tenants, tenantBy, entry } = identity
+  if (tenants.length === 1) return true
+  if (tenantBy === 'code') return tenants.some((name) => isNameOf(name, route))
+  return route.externalIds.some(({ issuer, id }) => issuer === entry && tenants.includes(id))
+}
+
+/** What is written like an id is one here: whether another tenant has that id could only be told by looking for it. */
+function isNameOf(name: string, { tenantId, code }: Route): boolean {
+  return isUuid(name) ? name.toLowerCase() === tenantId : name === code
 }
 
 function hasRoles(identity: Unplaced, tenantId: string): boolean {

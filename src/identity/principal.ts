@@ -65,13 +65,20 @@ export interface AccountIdentity {
   readonly generation: number
 }
 
+/** What the names of tenants in an issuer's tokens are: ids and codes of ours, or ids of its own that tenants have listed. */
+export type TenantBy = 'code' | 'externalId'
+
 /** What the token of a trusted issuer says. */
 export interface ExternalIdentity {
   readonly kind: 'external-token'
+  /** The claim `iss`. */
   readonly issuer: string
+  /** The entry of the settings that the issuer fits: the same text, or a template. External ids are listed under it. */
+  readonly entry: string
   readonly subject: string
-  /** Id or code of a tenant, as the token has it. */
-  readonly tenant: string
+  /** At least one, as the token has them. */
+  readonly tenants: readonly string[]
+  readonly tenantBy: TenantBy
   /** Permissions that the token carries itself; besides those that the roles mean in the tenant. */
   readonly permissions: PermissionSet
   readonly roles: readonly string[]

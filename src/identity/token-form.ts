@@ -3,7 +3,9 @@ import { type KeyOwner, TOKEN_TYPE } from './signing-key.ts'
 import { isObject, parseStrictObject } from './strict-json.ts'
 
 /** Bytes; a token is ASCII. Longer ones are refused before anything is computed over them. */
-export const MAX_TOKEN_BYTES = 8192
+export const MAX_TOKEN_BYTES = 16_384
+/** Of those that we give out: they have to pass proxies whose limits we do not know. */
+export const MAX_ISSUED_BYTES = 8_192
 export const CLOCK_TOLERANCE_SECONDS = 5
 /** Longer than any token that we give out. What voids tokens is remembered for as long. */
 export const MAX_LIFETIME_SECONDS = 86_400
@@ -23,7 +25,7 @@ export interface TokenParts {
   readonly claims: Readonly<Record<string, unknown>>
 }
 
-/** The header we write, and the only one we read of tokens signed with our keys. */
+/** The header we write, and what we read of the header of a token signed with our keys. */
 export interface TokenHeader {
   readonly alg: string
   readonly kid: string
@@ -53,13 +55,18 @@ export interface AccountClaims {
   readonly gen: number
 }
 
-const JWS = /^([A-Za-z0-9_-]{1,1024})\.([A-Za-z0-9_-]+)\.([A-Za-z0-9_-]+)$/
+const JWS = /^([A-Za-z0-9_-]+)\.([A-Za-z0-9_-]+)\.([A-Za-z0-9_-]+)$/
 const UUID = /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/
 const TENANT_CODE = /^[a-z0-9][a-z0-9-]{0,61}[a-z0-9]$/
 const TOKEN_ID = /^[\x21-\x7e]{1,128}$/
 /** Anything a person can see, without control, format or unassigned characters and line ends. */
 export const PRINTABLE = /^[^\p{C}\p{Zl}\p{Zp}]{1,255}$/u
 const HEADER_NAMES: ReadonlySet<string> = new Set(['alg', 'kid', 'typ'])
+/** What RFC 7515, 7516, 7519 and 7797 give a meaning that our keys' tokens have no use for. */
+const REFUSED_HEADER_NAMES: ReadonlySet<string> = new Set([
+  ...['crit', 'jku', 'jwk', 'x5u', 'x5c', 'cty'],
+  ...['b64', 'enc', 'zip', 'epk', 'apu', 'apv'],
+])
 /** A tenant's key signs nothing but access tokens, so there is nothing that these could be taken for. */
 const TENANT_TOKEN_TYPES: ReadonlySet<string | undefined> = new Set([undefined, 'JWT', TOKEN_TYPE])
 const NOT_FOR_ACCOUNTS = ['tenantId', 'tenantCode', 'permissions']
@@ -78,22 +85,25 @@ export function readToken(token: string): TokenParts {
 }
 
 /**
- * Reads the header of a token signed with one of our keys. Only `alg`, `kid` and `typ` may stand there: `crit`, `jwk`,
- * `jku`, `x5u`, `x5c`, `b64` and what is yet to be invented change what a signature means, or who vouches for the key.
+ * Reads the header of a token signed with one of our keys. In those that the service signs only `alg`, `kid` and `typ` stand.
+ * A tenant that signs its own may add names without a meaning, which are ignored; what changes what a signature means, or
+ * who vouches for the key, is refused also there.
  *
  * @throws TokenFault
  */
-export function readHeader(header: TokenParts['header']): TokenHeader {
-  assertHeaderNames(header, HEADER_NAMES)
-  const { alg, kid, typ } = header
-  if (typeof alg !== 'string' || typeof kid !== 'string') throw new TokenFault('alg or kid is missing')
+export function readHeader(header: TokenParts['header'], owner: KeyOwner | null): TokenHeader {
+  const isStrange = (name: string) =>
+    owner === null ? !HEADER_NAMES.has(name) : REFUSED_HEADER_NAMES.has(name)
+  if (Object.keys(header).some(isStrange)) throw new TokenFault('unknown header')
+  const { typ } = header
   if (typ !== undefined && typeof typ !== 'string') throw new TokenFault('typ is no text')
-  return { alg, kid, typ }
+  return { ...readKeyName(header), typ }
 }
 
-/** @throws TokenFault when another name stands in the header. */
-export function assertHeaderNames(header: TokenParts['header'], allowed: ReadonlySet<string>): void {
-  if (Object.keys(header).some((name) => !allowed.has(name))) throw new TokenFault('unknown header')
+/** Which key a token says it was signed with, and how. @throws TokenFault */
+export function readKeyName({ alg, kid }: TokenParts['header']): Omit<TokenHeader, 'typ'> {
+  if (typeof alg !== 'string' || typeof kid !== 'string') throw new TokenFault('alg or kid is missing')
+  return { alg, kid }
 }
 
 /** @throws TokenFault for a `typ` that tokens of such a key do not have. */
@@ -141,19 +151,38 @@ export function readAccountClaims(claims: TokenParts['claims']): AccountClaims {
   }
 }
 
-/** @throws TokenFault for times that are missing, no whole number, infinite, or before their time. */
-export function assertTimes(
-  claims: TokenParts['claims'],
-  nowSeconds: number,
-  toleranceSeconds: number,
-): void {
+export interface TimeRules {
+  readonly nowSeconds: number
+  /** By how much clocks may differ on a beginning. */
+  readonly toleranceSeconds: number
+  /** As other issuers print them: with a fraction (NumericDate of RFC 7519), and without `iat`. */
+  readonly isForeign?: boolean
+}
+
+/**
+ * Reads times in seconds since 1970.
+ *
+ * @throws TokenFault for times that are missing, no whole number, infinite, or before their time.
+ */
+export function assertTimes(claims: TokenParts['claims'], rules: TimeRules): void {
   const { iat, exp, nbf } = claims
-  // 1e999 is JSON, and Infinity once parsed.
-  if (!Number.isSafeInteger(exp)) throw new TokenFault('exp is not a whole number')
-  for (const [name, time] of Object.entries({ iat, nbf: nbf === undefined ? iat : nbf })) {
-    if (!Number.isSafeInteger(time)) throw new TokenFault(`${name} is not a whole number`)
-    if (Number(time) > nowSeconds + toleranceSeconds) throw new TokenFault(`${name} is in the future`)
+  const isTime = rules.isForeign === true ? isBounded : isWhole
+  if (!isTime(exp)) throw new TokenFault('exp is not a time')
+  const isLacking = iat === undefined && rules.isForeign === true
+  const beginnings = { ...(!isLacking && { iat }), ...(nbf !== undefined && { nbf }) }
+  for (const [name, time] of Object.entries(beginnings)) {
+    if (!isTime(time)) throw new TokenFault(`${name} is not a time`)
+    if (time > rules.nowSeconds + rules.toleranceSeconds) throw new TokenFault(`${name} is in the future`)
   }
+}
+
+/** 1e999 is JSON, and Infinity once parsed. */
+function isBounded(value: unknown): value is number {
+  return typeof value === 'number' && Math.abs(value) <= Number.MAX_SAFE_INTEGER
+}
+
+function isWhole(value: unknown): value is number {
+  return Number.isSafeInteger(value)
 }
 
 export function text(name: string, value: unknown, form: RegExp): string {

@@ -11,9 +11,11 @@ import {
   assertTimes,
   assertType,
   CLOCK_TOLERANCE_SECONDS,
+  MAX_ISSUED_BYTES,
   MAX_TOKEN_BYTES,
   readAccountClaims,
   readHeader,
+  readKeyName,
   readToken,
   readUserClaims,
   TokenFault,
@@ -175,7 +177,8 @@ export class AccessTokens {
     const standing = { iss: this.#issuer, aud: this.#audience, sub: subject.id, gen: subject.generation }
     const claims = { ...standing, ...request.claims, iat, exp: iat + lifetimeSeconds, jti: tokenId }
     const token = await this.#options.keys.sign(claims, request.tenantId)
-    if (request.fits && token.length <= MAX_TOKEN_BYTES) return { token, tokenId, expiresIn: lifetimeSeconds }
+    if (request.fits && token.length <= MAX_ISSUED_BYTES)
+      return { token, tokenId, expiresIn: lifetimeSeconds }
     throw fail('CONFLICT', { detail: 'The account holds more roles and permissions than a token can carry.' })
   }
 
@@ -203,9 +206,9 @@ export class AccessTokens {
     const key = await this.#keyFor(parts)
     const { header, claims } = parts
     const { owner } = key
-    assertType(readHeader(header).typ, owner)
+    assertType(readHeader(header, owner).typ, owner)
     // Before the signature, because jose takes an infinite end for one in the past, which is told only of good tokens.
-    assertTimes(claims, this.#now() / 1000, CLOCK_TOLERANCE_SECONDS)
+    assertTimes(claims, { nowSeconds: this.#now() / 1000, toleranceSeconds: CLOCK_TOLERANCE_SECONDS })
     await this.#assertSigned(parts, key)
     const isAccount = owner === null && 'authorization' in claims
     const identity = isAccount
@@ -219,7 +222,7 @@ export class AccessTokens {
 
   /** The key named by the header. The algorithm is the key's: the header must only agree. */
   async #keyFor(parts: TokenParts): Promise<VerificationKey> {
-    const { kid, alg } = readHeader(parts.header)
+    const { kid, alg } = readKeyName(parts.header)
     const key = await this.#options.keys.find(kid)
     if (!key) throw new TokenFault('unknown key')
     if (key.algorithm !== alg) throw new TokenFault('wrong algorithm')

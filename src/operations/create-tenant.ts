@@ -1,5 +1,6 @@
 import type { Actor } from '../catalog/audit.ts'
 import type { Route } from '../catalog/directory.ts'
+import type { ExternalId } from '../catalog/external-ids.ts'
 import type { CatalogStore } from '../catalog/store.ts'
 import {
   completeAuthConfig,
@@ -26,6 +27,7 @@ export interface NewTenantInput {
   readonly name: string
   readonly parentId?: string
   readonly authConfig?: PartialAuthConfig
+  readonly externalIds?: readonly ExternalId[]
   readonly admin?: NewAdmin
 }
 
@@ -42,8 +44,8 @@ const FIRST_EPOCH = 1
 /**
  * Makes a tenant that lives in the shared database. Its place there (stamp, first administrator) is made before the catalog
  * knows of it: a crash in between leaves rows that no route leads to, and never a tenant without a home.
- * @throws PublicError TENANT_CODE_TAKEN, REFERENCE_NOT_FOUND, VALIDATION_FAILED, TENANT_DATABASE_UNAVAILABLE,
- *   CATALOG_UNAVAILABLE: there is no such tenant; OUTCOME_UNKNOWN where the catalog did not say whether there is
+ * @throws PublicError TENANT_CODE_TAKEN, EXTERNAL_ID_TAKEN, REFERENCE_NOT_FOUND, VALIDATION_FAILED,
+ *   TENANT_DATABASE_UNAVAILABLE, CATALOG_UNAVAILABLE: there is no such tenant; OUTCOME_UNKNOWN where the catalog did not say whether there is
  */
 export async function createTenant(
   deps: CreateTenantDeps,
@@ -109,6 +111,7 @@ function provisionalRoute(input: NewTenantInput): Route {
     name: input.name,
     status: 'ACTIVE',
     parentId: input.parentId ?? null,
+    externalIds: [],
     placement: 'shared',
     epoch: FIRST_EPOCH,
     authConfig: completeAuthConfig(input.authConfig ?? {}),

@@ -4,6 +4,7 @@ import { type AuditVerdict, sealAudit, verifyAudit } from '../catalog/audit-chai
 import { showPersons } from '../catalog/audit-persons.ts'
 import type { ChangeFollower } from '../catalog/changes.ts'
 import { findTenantDatabases, type TenantDatabases } from '../catalog/database-state.ts'
+import { findExternalIds, inOneOrder } from '../catalog/external-ids.ts'
 import { lastRouteChange } from '../catalog/route-changes.ts'
 import { tenants } from '../catalog/schema.ts'
 import { catalogErrors } from '../catalog/store.ts'
@@ -37,7 +38,7 @@ export function createOperations(deps: DeskDeps): Operations {
     createTenant: async (input, actor) => {
       const tenant = await createTenant(deps, input, actor)
       deps.onChanged(tenant.id)
-      return { tenant, database: null }
+      return { tenant, externalIds: inOneOrder(input.externalIds ?? []), database: null }
     },
     findTenant: (tenantId) => record(deps, tenantId),
     listTenants: async (query) => {
@@ -73,16 +74,20 @@ async function findOrFail(deps: DeskDeps, tenantId: string): Promise<TenantDatab
 
 async function record(deps: DeskDeps, tenantId: string): Promise<TenantRecord> {
   const { tenant, current } = await findOrFail(deps, tenantId)
-  return { tenant, database: current, encryptionKeyId: await deps.vault.masterKeyIdOf(tenantId) }
+  const encryptionKeyId = await deps.vault.masterKeyIdOf(tenantId)
+  const externalIds = (await findExternalIds(deps.store, [tenantId])).get(tenantId) ?? []
+  return { tenant, externalIds, database: current, encryptionKeyId }
 }
 
-/** Tenants with their databases; two statements, however many there are. */
+/** Tenants with their databases; three statements, however many there are. */
 async function recordsOf(deps: DeskDeps, page: readonly Tenant[]): Promise<TenantRecord[]> {
   const ids = page.map(({ id }) => id)
   const databases = await deps.registry.currentOf(ids)
   const keyIds = await deps.vault.masterKeyIdsOf(ids)
+  const externalIds = await findExternalIds(deps.store, ids)
   return page.map((tenant) => ({
     tenant,
+    externalIds: externalIds.get(tenant.id) ?? [],
     database: databases.get(tenant.id) ?? null,
     encryptionKeyId: keyIds.get(tenant.id) ?? null,
   }))
@@ -95,7 +100,7 @@ async function patch_(
   if (patch.name !== undefined) assertName(patch.name)
   const { tenant, seq } = await patchTenant(deps.store, tenantId, patch, actor)
   deps.onChanged(tenantId)
-  const routing = patch.status !== undefined || patch.parentId !== undefined
+  const routing = [patch.status, patch.parentId, patch.externalIds].some((given) => given !== undefined)
   const effective = routing ? await effectiveSince(deps, tenantId, seq) : null
   return { ...(await record(deps, tenant.id)), effective }
 }

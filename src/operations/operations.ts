@@ -2,6 +2,7 @@
 import type { Actor, AuditFilter, AuditRow } from '../catalog/audit.ts'
 import type { AuditVerdict } from '../catalog/audit-chain.ts'
 import type { DatabaseEntry } from '../catalog/database-entry.ts'
+import type { ExternalId } from '../catalog/external-ids.ts'
 import type { KeyRotation } from '../catalog/key-rotations.ts'
 import type { Page } from '../catalog/pages.ts'
 import type { Tenant, TenantPatch, TenantQuery } from '../catalog/tenants.ts'
@@ -11,6 +12,7 @@ import type { DatabaseRegistration } from './register-database.ts'
 
 export interface TenantRecord {
   readonly tenant: Tenant
+  readonly externalIds: readonly ExternalId[]
   readonly database: DatabaseEntry | null
   /** As in `DatabaseState`; only where there is a database. */
   readonly encryptionKeyId?: string | null

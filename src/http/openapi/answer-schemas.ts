@@ -205,6 +205,9 @@ const tenantFields = {
   id: uuid(),
   code: text(),
   name: text(),
+  externalIds: Type.Array(part({ issuer: text(), id: text() }), {
+    examples: [[{ issuer: 'https://login.acme-corp.example/', id: 'org_9ybsU1dN2dKfDkBi' }]],
+  }),
   status: choice('ACTIVE', 'INACTIVE'),
   parentId: orNull(uuid()),
   placement: choice('shared', 'dedicated'),

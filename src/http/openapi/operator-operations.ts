@@ -26,7 +26,10 @@ const TENANTS: Operations = {
     ['operators: tenants', 'createTenant', 'Make a tenant, and its first administrator'],
     201,
     Answers.Tenant,
-    { ...MADE, codes: ['TENANT_CODE_TAKEN', 'REFERENCE_NOT_FOUND', 'CONFLICT', ...homeCodes()] },
+    {
+      ...MADE,
+      codes: ['TENANT_CODE_TAKEN', 'EXTERNAL_ID_TAKEN', 'REFERENCE_NOT_FOUND', 'CONFLICT', ...homeCodes()],
+    },
   ),
   [`GET ${API}/tenants/:id`]: described(
     ['operators: tenants', 'findTenant', 'One tenant'],
@@ -37,7 +40,7 @@ const TENANTS: Operations = {
     ['operators: tenants', 'updateTenant', 'Rename, suspend, or move a tenant in the hierarchy'],
     200,
     Answers.PatchedTenant,
-    { codes: ['REFERENCE_NOT_FOUND', 'CONFLICT', 'MOVE_IN_PROGRESS'] },
+    { codes: ['REFERENCE_NOT_FOUND', 'EXTERNAL_ID_TAKEN', 'CONFLICT', 'MOVE_IN_PROGRESS'] },
   ),
   [`GET ${API}/tenants/:id/users`]: described(
     ['operators: tenants', 'listTenantUsers', "A tenant's people"],

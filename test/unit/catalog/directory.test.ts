@@ -14,6 +14,7 @@ const route = (code: string, more: Partial<Route> = {}): Route => ({
   name: code,
   status: 'ACTIVE',
   parentId: null,
+  externalIds: [],
   placement: 'shared',
   epoch: 1,
   authConfig: {
@@ -28,6 +29,13 @@ const route = (code: string, more: Partial<Route> = {}): Route => ({
   ...more,
 })
 
+function isNamed(row: Route, by: RouteKey): boolean {
+  if ('id' in by) return row.tenantId === by.id
+  if ('code' in by) return row.code === by.code
+  const { issuer, id } = by.externalId
+  return row.externalIds.some((one) => one.issuer === issuer && one.id === id)
+}
+
 /** A catalog in memory: counts reads, can be down, can be held back so that a test decides what happens meanwhile. */
 class Catalog {
   rows: Route[] = []
@@ -38,8 +46,7 @@ class Catalog {
 
   load = async (by: RouteKey): Promise<Route | null> => {
     this.loads.push(by)
-    const found =
-      this.rows.find((row) => ('id' in by ? row.tenantId === by.id : row.code === by.code)) ?? null
+    const found = this.rows.find((row) => isNamed(row, by)) ?? null
     const wasDown = this.down
     if (this.gate !== null) await this.gate
     if (wasDown) throw fail('CATALOG_UNAVAILABLE')
@@ -119,6 +126,61 @@ describe('what is kept', () => {
     }
     expect(await directory.byId('acme')).toBeNull()
     expect(catalog.loads).toHaveLength(0)
+  })
+})
+
+describe('what trusted issuers call a tenant', () => {
+  const ISSUER = 'https://login.example/'
+  const named = (id: string, issuer = ISSUER) => ({ issuer, id })
+
+  it('leads to it, warm without a read, and by that issuer only', async () => {
+    const { catalog, acme, directory } = setUp()
+    const listed = catalog.replace(acme, { externalIds: [named('org_1'), named('org_2')] })
+    expect(directory.peekByExternalId(named('org_1'))).toBeUndefined()
+    expect(await directory.byExternalId(named('org_1'))).toBe(listed)
+    expect(directory.peekByExternalId(named('org_1'))).toBe(listed)
+    expect(directory.peekByExternalId(named('org_2'))).toBe(listed)
+    expect(await directory.byExternalId(named('org_2'))).toBe(listed)
+    expect(catalog.loads).toHaveLength(1)
+    for (const other of [named('org_1', 'https://other.example/'), named('acme'), named(acme.tenantId)]) {
+      expect(directory.peekByExternalId(other)).toBeUndefined()
+      expect(await directory.byExternalId(other)).toBeNull()
+    }
+    expect(await directory.byCode('org_1')).toBeNull()
+  })
+
+  it('no longer does once it was taken away, also where it was being read', async () => {
+    const { catalog, acme, directory } = setUp()
+    const listed = catalog.replace(acme, { externalIds: [named('org_1')] })
+    await directory.byExternalId(named('org_1'))
+    catalog.replace(listed, { externalIds: [] })
+    directory.invalidate(acme.tenantId)
+    expect(directory.peekByExternalId(named('org_1'))).toBeUndefined()
+    expect(await directory.byExternalId(named('org_1'))).toBeNull()
+
+    const again = catalog.replace(acme, { externalIds: [named('org_1')] })
+    directory.invalidate(acme.tenantId)
+    const release = catalog.hold()
+    const asked = directory.byExternalId(named('org_1'))
+    catalog.replace(again, { externalIds: [] })
+    directory.invalidate(acme.tenantId)
+    release()
+    expect(await asked).toBeNull()
+    expect(directory.peekByExternalId(named('org_1'))).toBeUndefined()
+  })
+
+  it('leads to the tenant that has it now', async () => {
+    const { catalog, acme, directory } = setUp()
+    const before = catalog.replace(acme, { externalIds: [named('org_1')] })
+    await directory.byExternalId(named('org_1'))
+    catalog.replace(before, { externalIds: [] })
+    directory.invalidate(acme.tenantId)
+    const heir = route('heir', { externalIds: [named('org_1')] })
+    catalog.rows.push(heir)
+    directory.invalidate(heir.tenantId)
+    expect(await directory.byExternalId(named('org_1'))).toBe(heir)
+    await directory.byId(acme.tenantId)
+    expect(directory.peekByExternalId(named('org_1'))).toBe(heir)
   })
 })
 

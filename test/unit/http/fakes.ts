@@ -39,7 +39,7 @@ export function routeOf(tenantId: string, code: string, status: Route['status'] 
   const at = new Date('2026-01-01T00:00:00Z')
   return Object.freeze({
     ...{ tenantId, code, status, name: code.toUpperCase(), parentId: null, placement: 'shared', epoch: 1 },
-    ...{ authConfig: AUTH_CONFIG, createdAt: at, updatedAt: at, database: null },
+    ...{ authConfig: AUTH_CONFIG, createdAt: at, updatedAt: at, database: null, externalIds: [] },
   } as Route)
 }
 

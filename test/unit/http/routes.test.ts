@@ -85,7 +85,7 @@ function operate(operations: Partial<Operations>, changes: Partial<HttpDeps> = {
 
 describe('/tenants', () => {
   it('makes one, and says where it is', async () => {
-    const createTenant = vi.fn(async () => ({ tenant, database: null }))
+    const createTenant = vi.fn(async () => ({ tenant, externalIds: [], database: null }))
     const ask = operate({ createTenant })
     const body = { code: 'acme-corp', name: 'Acme', admin: { email: 'a@b.c', password: 'x' } }
     const response = await ask('POST', '/tenants', body)
@@ -135,14 +135,17 @@ describe('/tenants', () => {
 
   it('tells how far a change has got', async () => {
     const effective = { replicas: 2, confirmed: 2 }
-    const ask = operate({ patchTenant: async () => ({ tenant, database: null, effective }) })
+    const ask = operate({ patchTenant: async () => ({ tenant, externalIds: [], database: null, effective }) })
     expect((await ask('PATCH', `/tenants/${ACME}`, { status: 'INACTIVE' })).json()).toMatchObject({
       effective,
     })
   })
 
   it('lists with filters', async () => {
-    const listTenants = vi.fn(async () => ({ data: [{ tenant, database: null }], nextCursor: 'abc' }))
+    const listTenants = vi.fn(async () => ({
+      data: [{ tenant, externalIds: [], database: null }],
+      nextCursor: 'abc',
+    }))
     const ask = operate({ listTenants })
     const response = await ask('GET', '/tenants?limit=1&q=ac&status=ACTIVE')
     expect(response.json()).toMatchObject({ data: [{ id: ACME }], nextCursor: expect.any(String) })

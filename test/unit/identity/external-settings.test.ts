@@ -7,6 +7,12 @@ const GOOD = {
   audience: 'freehold-api',
 }
 
+const MANY = {
+  ...GOOD,
+  issuer: 'https://login.example/{tid}/v2.0',
+  jwksUri: 'https://login.example/common/keys',
+}
+
 function faultsOf(value: unknown): readonly string[] {
   try {
     parseTrustedIssuers(typeof value === 'string' ? value : JSON.stringify(value))
@@ -23,8 +29,10 @@ describe('TRUSTED_ISSUERS', () => {
       {
         ...GOOD,
         audience: ['freehold-api'],
+        audienceClaim: 'aud',
         algorithms: ['RS256', 'PS256', 'ES256', 'EdDSA'],
         tenantClaims: ['tenant_id'],
+        tenantBy: 'code',
         subjectClaim: 'sub',
         permissionsClaim: null,
         rolesClaim: null,
@@ -36,6 +44,8 @@ describe('TRUSTED_ISSUERS', () => {
     const full = {
       ...GOOD,
       audience: ['a', 'b'],
+      audienceClaim: 'client_id',
+      tenantBy: 'externalId',
       algorithms: ['ES512'],
       tenantClaim: ['org.id', 'https://example.com/company_id'],
       subjectClaim: 'oid',
@@ -51,7 +61,57 @@ describe('TRUSTED_ISSUERS', () => {
     expect(Object.isFrozen(second) && Object.isFrozen(second?.audience)).toBe(true)
   })
 
+  test('takes one entry for many directories, whose own id alone names the tenant', () => {
+    const [entry] = parseTrustedIssuers(JSON.stringify(MANY))
+    expect(entry).toMatchObject({ issuer: MANY.issuer, tenantClaims: ['tid'], tenantBy: 'externalId' })
+    const jwksUri = 'https://login.example/{tid}/keys'
+    expect(parseTrustedIssuers(JSON.stringify({ ...MANY, jwksUri, tenantClaim: 'tid' }))).toHaveLength(1)
+    expect(faultsOf([MANY, { ...GOOD, issuer: 'https://login.example/one/v2.0' }])).toEqual([])
+  })
+
+  test('takes the two names of an algorithm for one', () => {
+    const [entry] = parseTrustedIssuers(
+      JSON.stringify({ ...GOOD, algorithms: ['Ed25519', 'EdDSA', 'ES256'] }),
+    )
+    expect(entry?.algorithms).toEqual(['EdDSA', 'ES256'])
+  })
+
   test.each<[string, unknown, RegExp]>([
+    [
+      'a directory in a part of a path',
+      { ...MANY, issuer: 'https://a.example/x{tid}' },
+      /^\[0\]\.issuer must have/,
+    ],
+    ['a directory twice', { ...MANY, issuer: 'https://a.example/{tid}/{tid}' }, /^\[0\]\.issuer must have/],
+    ['a directory in a query', { ...MANY, issuer: 'https://a.example/?t={tid}' }, /^\[0\]\.issuer must have/],
+    ['a directory as a host', { ...MANY, issuer: 'https://{tid}.example/x' }, /^\[0\]\.issuer must/],
+    [
+      'keys of a directory as a host',
+      { ...MANY, jwksUri: 'https://{tid}.example/x' },
+      /^\[0\]\.jwksUri must/,
+    ],
+    [
+      'keys of a directory for one issuer',
+      { ...GOOD, jwksUri: 'https://a.example/{tid}' },
+      /^\[0\]\.jwksUri may/,
+    ],
+    ['another claim than the directory', { ...MANY, tenantClaim: 'org' }, /^\[0\]\.tenantClaim must be tid/],
+    ['codes from strangers', { ...MANY, tenantBy: 'code' }, /^\[0\]\.tenantBy must be externalId/],
+    [
+      'a way to name tenants that is unknown',
+      { ...GOOD, tenantBy: 'id' },
+      /^\[0\]\.tenantBy must be code or/,
+    ],
+    ['an audience claim that is no text', { ...GOOD, audienceClaim: 1 }, /^\[0\]\.audienceClaim/],
+    ['an issuer with a space', { ...GOOD, issuer: 'https://a.example/ b' }, /^\[0\]\.issuer must be a URL/],
+    [
+      'two templates that one issuer fits',
+      [
+        { ...MANY, issuer: 'https://a.example/{tid}/x' },
+        { ...MANY, issuer: 'https://a.example/b/{tid}' },
+      ],
+      /^has two templates/,
+    ],
     ['no JSON', 'https://login.example.com', /^must be a JSON object/],
     ['a text', '"x"', /^must be a JSON object/],
     ['an empty list', [], /^must be a JSON object/],

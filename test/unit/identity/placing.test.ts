@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import type { Route } from '../../../src/catalog/directory.ts'
+import type { ExternalId } from '../../../src/catalog/external-ids.ts'
 import { PermissionSet } from '../../../src/identity/permissions.ts'
 import { type Place, Placing, type Unplaced } from '../../../src/identity/placing.ts'
 import type { AccountIdentity, ExternalIdentity } from '../../../src/identity/principal.ts'
@@ -9,9 +10,14 @@ import { ACME, GONE, OTHER, routeOf } from '../http/fakes.ts'
 const NOBODY = '01900000-0000-7000-8000-0000000000ff'
 /** Its code is written as an id, and as that of `OTHER`. */
 const IMPOSTOR = '01900000-0000-7000-8000-00000000000d'
+/** What the issuer calls a tenant: nothing of ours, or what looks like another tenant's name. */
+const ORG = 'org_9ybsU1dN2dKfDkBi'
+const ISSUER = 'https://i.example'
+const listed = (route: Route, ...ids: string[]): Route =>
+  Object.freeze({ ...route, externalIds: ids.map((id) => ({ issuer: ISSUER, id })) })
 const ROUTES = [
-  routeOf(ACME, 'acme'),
-  routeOf(OTHER, 'other'),
+  listed(routeOf(ACME, 'acme'), ORG, 'other', OTHER),
+  listed(routeOf(OTHER, 'other'), 'org_other'),
   routeOf(GONE, 'gone', 'INACTIVE'),
   routeOf(IMPOSTOR, OTHER),
 ]
@@ -28,20 +34,27 @@ function account(memberships: Record<string, string[]>, roles: string[] = []): A
   return { kind: 'account-token', accountId: 'a', authorization, roles, tokenId: 'j', generation: 0 }
 }
 
-function external(tenant: string, roles: string[] = [], permissions: string[] = []): ExternalIdentity {
-  const carried = new PermissionSet(permissions)
+function external(
+  tenant: string | string[],
+  roles: string[] = [],
+  permissions: string[] = [],
+): ExternalIdentity {
   return {
-    kind: 'external-token',
-    issuer: 'https://i.example',
-    subject: 's',
-    tenant,
-    roles,
-    permissions: carried,
+    ...{ kind: 'external-token', issuer: ISSUER, entry: ISSUER, subject: 's' },
+    ...{ tenants: [tenant].flat(), tenantBy: 'code', roles },
+    permissions: new PermissionSet(permissions),
   }
 }
 
+const listedAs = (tenant: string | string[], entry = ISSUER): ExternalIdentity => ({
+  ...external(tenant, ['clerk']),
+  ...{ tenantBy: 'externalId', entry },
+})
+
 const byId = (id: string) => ROUTES.find((route) => route.tenantId === id)
 const byCode = (code: string) => ROUTES.find((route) => route.code === code)
+const byExternalId = ({ issuer, id }: ExternalId) =>
+  ROUTES.find(({ externalIds }) => externalIds.some((one) => one.issuer === issuer && one.id === id))
 
 /** Warm: everything is at hand. Cold: nothing is, and every look-up waits. */
 function placing({ warm }: { warm: boolean }, roles = ROLES) {
@@ -51,8 +64,10 @@ function placing({ warm }: { warm: boolean }, roles = ROLES) {
     directory: {
       peekById: (id) => at(byId(id)),
       peekByCode: (code) => at(byCode(code)),
+      peekByExternalId: (externalId) => at(byExternalId(externalId)),
       byId: async (id) => byId(id.toLowerCase()) ?? null,
       byCode: async (code) => byCode(code) ?? null,
+      byExternalId: async (externalId) => byExternalId(externalId) ?? null,
     },
     roleBook: {
       peek: (route) => (warm ? rolesOf(route) : undefined),
@@ -110,6 +125,53 @@ const cases: [string, Unplaced, string | undefined, string][] = [
     undefined,
     'acme: leases:read,media:read',
   ],
+  [
+    'an external person of several who does not pick',
+    external(['acme', 'other']),
+    undefined,
+    'TENANT_AMBIGUOUS',
+  ],
+  ['an external person of several who picks', external(['acme', 'other'], ['clerk']), 'other', 'other: *'],
+  [
+    'an external person of several, by ids',
+    external([ACME, OTHER.toUpperCase()], ['clerk']),
+    'other',
+    'other: *',
+  ],
+  ['an external person of several at a stranger', external(['acme', 'gone']), 'other', 'CROSS_TENANT_ACCESS'],
+  ['an external person of several at nobody', external(['acme', 'gone']), 'nobody', 'CROSS_TENANT_ACCESS'],
+  ['an external person of several in a sleeping one', external(['acme', 'gone']), 'gone', 'TENANT_NOT_FOUND'],
+  [
+    'an external person of several who picks by id',
+    external(['acme', 'other']),
+    OTHER,
+    'CROSS_TENANT_ACCESS',
+  ],
+  [
+    'an external person of one whose id is the code of the picked one',
+    external(['acme', OTHER]),
+    OTHER,
+    'CROSS_TENANT_ACCESS',
+  ],
+  ['an external id', listedAs(ORG), undefined, 'acme: leases:read'],
+  ['an external id that is confirmed', listedAs(ORG), 'acme', 'acme: leases:read'],
+  ['an external id that is contradicted', listedAs(ORG), 'other', 'CROSS_TENANT_ACCESS'],
+  ['an external id in capitals', listedAs(ORG.toUpperCase()), undefined, 'TENANT_NOT_FOUND'],
+  ['an external id of another issuer', listedAs(ORG, 'https://j.example'), undefined, 'TENANT_NOT_FOUND'],
+  ['an external id that looks like a code', listedAs('other'), undefined, 'acme: leases:read'],
+  ['an external id that looks like an id', listedAs(OTHER), undefined, 'acme: leases:read'],
+  ['a code where external ids are meant', listedAs('acme'), undefined, 'TENANT_NOT_FOUND'],
+  ['an id where external ids are meant', listedAs(ACME), undefined, 'TENANT_NOT_FOUND'],
+  ['an external id where codes are meant', external(ORG), undefined, 'TENANT_NOT_FOUND'],
+  ['several external ids', listedAs([ORG, 'org_other']), 'other', 'other: *'],
+  ['several external ids, one of a stranger', listedAs(['org_other', 'x']), 'acme', 'CROSS_TENANT_ACCESS'],
+  [
+    'several external ids of another issuer',
+    listedAs([ORG, 'x'], 'https://j.example'),
+    'acme',
+    'CROSS_TENANT_ACCESS',
+  ],
+  ['several codes where external ids are meant', listedAs(['acme', 'gone']), 'acme', 'CROSS_TENANT_ACCESS'],
 ]
 
 describe.each([true, false])('with all at hand: %s,', (warm) => {
@@ -142,7 +204,10 @@ describe('a warm request', () => {
   it('asks nothing of a tenant whose roles do not matter', () => {
     const deaf = { peek: () => expect.unreachable(), find: () => expect.unreachable() }
     const place = new Placing({
-      directory: { peekById: byId, peekByCode: byCode, byId: deaf.find, byCode: deaf.find },
+      directory: {
+        ...{ peekById: byId, peekByCode: byCode, peekByExternalId: byExternalId },
+        ...{ byId: deaf.find, byCode: deaf.find, byExternalId: deaf.find },
+      },
       roleBook: deaf,
     })
     const { principal } = place.place(external('acme', [], ['media:read']), undefined) as Place

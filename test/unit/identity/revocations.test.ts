@@ -21,7 +21,8 @@ const account = (generation: number): AccountIdentity => ({
   generation,
 })
 const external: ExternalIdentity = {
-  ...{ kind: 'external-token', issuer: 'i', subject: ANNA, tenant: ACME, roles: [] },
+  ...{ kind: 'external-token', issuer: 'i', entry: 'i', subject: ANNA, tenants: [ACME] },
+  ...{ tenantBy: 'code', roles: [] },
   permissions: new PermissionSet([]),
 }
 const change = (subjectId: string | null, tenantId: string | null = ACME) => ({

@@ -41,12 +41,27 @@ const AuthConfigBody = Type.Object(
   CLOSED,
 )
 
+/** How trusted issuers name the tenant. Compared as they are, so nothing is allowed that looks like nothing. */
+const ExternalIds = Type.Optional(
+  Type.Array(
+    Type.Object(
+      {
+        issuer: Type.String({ pattern: '^[!-~]{1,1000}$' }),
+        id: Type.String({ minLength: 1, maxLength: 255, pattern: '^[^\\p{C}\\p{Zl}\\p{Zp}]+$' }),
+      },
+      CLOSED,
+    ),
+    { maxItems: 50, uniqueItems: true },
+  ),
+)
+
 const NewTenantBody = Type.Object(
   {
     code: Type.String({ pattern: '^[a-z0-9][a-z0-9-]{0,61}[a-z0-9]$' }),
     name: text(200),
     parentId: Type.Optional(nullable(uuid())),
     authConfig: Type.Optional(AuthConfigBody),
+    externalIds: ExternalIds,
     admin: Type.Optional(
       Type.Object({ email: text(254), password: Password, name: Type.Optional(text(200)) }, CLOSED),
     ),
@@ -60,6 +75,7 @@ const TenantPatchBody = Type.Object(
     status: Type.Optional(choice('ACTIVE', 'INACTIVE')),
     parentId: Type.Optional(nullable(uuid())),
     authConfig: Type.Optional(AuthConfigBody),
+    externalIds: ExternalIds,
   },
   { ...CLOSED, title: 'TenantPatch' },
 )
