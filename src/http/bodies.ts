@@ -21,6 +21,12 @@ export const Password = Type.String({ minLength: 1, maxLength: 1024 })
 
 export const RoleNames = Type.Array(text(100), { maxItems: 50, uniqueItems: true })
 
+export const ROLE_FIELDS = {
+  name: text(100),
+  description: Type.Optional(nullable(text(200))),
+  permissions: Type.Array(text(100), { maxItems: 100, uniqueItems: true }),
+}
+
 export const NewUserBody = Type.Object(
   {
     email: text(254),

@@ -25,6 +25,7 @@ import { operatorAuditRoutes } from './routes/operator/audit.ts'
 import { operatorClientKeyRoutes } from './routes/operator/client-keys.ts'
 import { operatorDatabaseRoutes } from './routes/operator/databases.ts'
 import { operatorRoutes } from './routes/operator/operators.ts'
+import { operatorRoleRoutes } from './routes/operator/roles.ts'
 import { operatorSigningKeyRoutes } from './routes/operator/signing-keys.ts'
 import { operatorTenantRoutes } from './routes/operator/tenants.ts'
 import { operatorUserRoutes } from './routes/operator/users.ts'
@@ -56,6 +57,7 @@ const API_ROUTES = [
   operatorTenantRoutes,
   operatorDatabaseRoutes,
   operatorUserRoutes,
+  operatorRoleRoutes,
   operatorClientKeyRoutes,
   operatorSigningKeyRoutes,
   operatorRoutes,

@@ -21,6 +21,9 @@ export interface PasswordRules {
   readonly policy: PasswordPolicy
 }
 
+/** The role of a tenant's first administrator, who may do everything. */
+export const ADMIN_ROLE = 'admin'
+
 /** Any number but 0, under which the same text is locked by those who enter and move tenants. */
 const PEOPLE_LOCK = 0x6668_7065
 
@@ -91,9 +94,9 @@ async function ensureAdminRole(reader: Reader): Promise<string> {
   const { tenantId, db } = reader
   await db
     .insert(roles)
-    .values({ tenantId, id: newId(), name: 'admin', description: 'May do everything' })
+    .values({ tenantId, id: newId(), name: ADMIN_ROLE, description: 'May do everything' })
     .onConflictDoNothing()
-  const [role] = await findRoles(reader, ['admin'])
+  const [role] = await findRoles(reader, [ADMIN_ROLE])
   if (!role) throw new Error('the role admin was not stored')
   const everything = { tenantId, roleId: role.id, permission: '*' }
   await db.insert(rolePermissions).values(everything).onConflictDoNothing()

@@ -130,7 +130,13 @@ export async function voidTokensOfHolders(
 }
 
 /** @throws PublicError VALIDATION_FAILED */
-export function assertRole({ name, description, permissions = [] }: RolePatch): void {
+export function assertRole(role: RolePatch): void {
+  const errors = checkRole(role)
+  if (errors.length > 0) throw fail('VALIDATION_FAILED', { errors })
+}
+
+/** What is wrong with a role, place by place. */
+export function checkRole({ name, description, permissions = [] }: RolePatch): readonly FieldError[] {
   const errors: FieldError[] = []
   const fault = (pointer: string, message: string) => errors.push({ pointer, message })
   if (name !== undefined && (!isName(name) || name.length > MAX_NAME_LENGTH)) {
@@ -145,5 +151,5 @@ export function assertRole({ name, description, permissions = [] }: RolePatch): 
       fault(`/permissions/${i}`, 'must be resource:action, resource:* or *')
     }
   })
-  if (errors.length > 0) throw fail('VALIDATION_FAILED', { errors })
+  return errors
 }

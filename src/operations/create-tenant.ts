@@ -11,8 +11,10 @@ import {
 } from '../catalog/tenants.ts'
 import { fail, isOutcomeUnknown, PublicError } from '../errors.ts'
 import { createAdmin } from '../identity/admins.ts'
+import { checkFirstRoles, createFirstRoles } from '../identity/first-roles.ts'
 import { isName, NAME_RULE } from '../identity/names.ts'
 import type { PasswordHasher } from '../identity/passwords.ts'
+import type { NewRole } from '../identity/roles.ts'
 import { checkUser } from '../identity/user-form.ts'
 import { newId } from '../lib/ids.ts'
 import type { PoolManager } from '../pools/pool-manager.ts'
@@ -29,6 +31,7 @@ export interface NewTenantInput {
   readonly authConfig?: PartialAuthConfig
   readonly externalIds?: readonly ExternalId[]
   readonly admin?: NewAdmin
+  readonly roles?: readonly NewRole[]
 }
 
 export interface CreateTenantDeps {
@@ -42,8 +45,8 @@ export interface CreateTenantDeps {
 const FIRST_EPOCH = 1
 
 /**
- * Makes a tenant that lives in the shared database. Its place there (stamp, first administrator) is made before the catalog
- * knows of it: a crash in between leaves rows that no route leads to, and never a tenant without a home.
+ * Makes a tenant that lives in the shared database. Its place there (stamp, roles, first administrator) is made before the
+ * catalog knows of it: a crash in between leaves rows that no route leads to, and never a tenant without a home.
  * @throws PublicError TENANT_CODE_TAKEN, EXTERNAL_ID_TAKEN, REFERENCE_NOT_FOUND, VALIDATION_FAILED,
  *   TENANT_DATABASE_UNAVAILABLE, CATALOG_UNAVAILABLE: there is no such tenant; OUTCOME_UNKNOWN where the catalog did not say whether there is
  */
@@ -54,11 +57,11 @@ export async function createTenant(
 ): Promise<Tenant> {
   assertName(input.name)
   const route = provisionalRoute(input)
-  assertAdmin(input, route.authConfig)
+  assertPeople(input, route.authConfig)
   if ((await findTenantByCode(deps.store, input.code)) !== null) throw fail('TENANT_CODE_TAKEN')
   await inHome(deps, route, stamp)
   try {
-    if (input.admin !== undefined) await makeAdmin(deps, route, input.admin)
+    await makePeople(deps, route, input)
     return await deps.store.transaction((tx) => insertTenant(tx, { ...input, id: route.tenantId }, actor))
   } catch (error) {
     // What may be a tenant's home by now stays as it is.
@@ -75,10 +78,13 @@ async function inHome(deps: CreateTenantDeps, route: Route, fn: typeof stamp | t
   }
 }
 
-/** Whether or not there is an administrator now: there is no tenant, and that is what the caller has asked for. */
-async function makeAdmin({ hasher, sessionFor }: CreateTenantDeps, route: Route, admin: NewAdmin) {
+/** Whatever of it is there now where that is not known: there is no tenant, and that is what the caller has asked for. */
+async function makePeople(deps: CreateTenantDeps, route: Route, { admin, roles }: NewTenantInput) {
+  const { hasher, sessionFor } = deps
+  const rules = { hasher, policy: route.authConfig.passwordPolicy }
   try {
-    await createAdmin(sessionFor(route), { hasher, policy: route.authConfig.passwordPolicy }, admin)
+    if (roles !== undefined && roles.length > 0) await createFirstRoles(sessionFor(route), roles)
+    if (admin !== undefined) await createAdmin(sessionFor(route), rules, admin)
   } catch (cause) {
     throw isOutcomeUnknown(cause) ? fail('TENANT_DATABASE_UNAVAILABLE', { cause }) : cause
   }
@@ -89,13 +95,14 @@ export function assertName(name: string): void {
   if (!isName(name)) throw fail('VALIDATION_FAILED', { errors: [{ pointer: '/name', message: NAME_RULE }] })
 }
 
-/** Before anything is made of it: what is wrong with the administrator is wrong with the tenant. */
-function assertAdmin({ admin }: NewTenantInput, { passwordPolicy }: Route['authConfig']): void {
-  if (admin === undefined) return
-  const faults = checkUser(admin, passwordPolicy)
-  if (faults.length === 0) return
-  const errors = faults.map(({ pointer, message }) => ({ pointer: `/admin${pointer}`, message }))
-  throw fail('VALIDATION_FAILED', { errors })
+/** Before anything is made of it: what is wrong with the administrator or a role is wrong with the tenant. */
+function assertPeople({ admin, roles = [] }: NewTenantInput, { passwordPolicy }: Route['authConfig']): void {
+  const faults = admin === undefined ? [] : checkUser(admin, passwordPolicy)
+  const errors = [
+    ...faults.map(({ pointer, message }) => ({ pointer: `/admin${pointer}`, message })),
+    ...checkFirstRoles(roles, admin !== undefined),
+  ]
+  if (errors.length > 0) throw fail('VALIDATION_FAILED', { errors })
 }
 
 async function findTenantByCode(store: CatalogStore, code: string): Promise<Tenant | null> {

@@ -3,6 +3,8 @@ import { createServer, type Server, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { type CryptoKey, exportJWK, generateKeyPair, type JWK, SignJWT } from 'jose'
 
+export type Json = Readonly<Record<string, unknown>>
+type Header = object & { readonly crit?: string[] }
 type Answer = (response: ServerResponse) => void
 
 /** An identity provider as small as can be: it publishes keys on a loopback port, or misbehaves as it is told. */
@@ -45,7 +47,7 @@ export class KeyServer {
   }
 
   /** A token with these claims as they are. */
-  sign(claims: object, { kid, header = {} }: { kid: string; header?: object }): Promise<string> {
+  sign(claims: object, { kid, header = {} }: { kid: string; header?: Header }): Promise<string> {
     const signer = this.#signers.get(kid)
     if (signer === undefined) throw new Error(`there is no key ${kid}`)
     const signing = new SignJWT({ ...claims }).setProtectedHeader({
@@ -54,7 +56,8 @@ export class KeyServer {
       typ: 'JWT',
       ...header,
     })
-    return signing.sign(signer.key)
+    const crit = Object.fromEntries((header.crit ?? []).map((name) => [name, true]))
+    return signing.sign(signer.key, { crit })
   }
 
   async close(): Promise<void> {

@@ -16,6 +16,9 @@ import type { RouteDocument } from './route-document.ts'
 
 const DATABASE: RouteDocument = { codes: ['NOT_FOUND'] }
 
+/** Names that are taken, roles that users have. */
+const ROLE: RouteDocument = { codes: ['CONFLICT', ...homeCodes()] }
+
 const TENANTS: Operations = {
   [`GET ${API}/tenants`]: described(
     ['operators: tenants', 'listTenants', 'Tenants'],
@@ -23,7 +26,7 @@ const TENANTS: Operations = {
     Answers.pageOf('TenantList', Answers.Tenant),
   ),
   [`POST ${API}/tenants`]: described(
-    ['operators: tenants', 'createTenant', 'Make a tenant, and its first administrator'],
+    ['operators: tenants', 'createTenant', 'Make a tenant, its roles and its first administrator'],
     201,
     Answers.Tenant,
     {
@@ -71,6 +74,36 @@ const TENANTS: Operations = {
     204,
     NoBody,
     REMOVED_USER,
+  ),
+  [`GET ${API}/tenants/:id/roles`]: described(
+    ['operators: tenants', 'listTenantRoles', "A tenant's roles"],
+    200,
+    Answers.pageOf('RoleList', Answers.Role),
+    { codes: homeCodes() },
+  ),
+  [`POST ${API}/tenants/:id/roles`]: described(
+    ['operators: tenants', 'createTenantRole', 'Give a tenant a role'],
+    201,
+    Answers.Role,
+    { ...MADE, ...ROLE },
+  ),
+  [`GET ${API}/tenants/:id/roles/:roleId`]: described(
+    ['operators: tenants', 'findTenantRole', 'One role of a tenant'],
+    200,
+    Answers.Role,
+    { codes: homeCodes() },
+  ),
+  [`PATCH ${API}/tenants/:id/roles/:roleId`]: described(
+    ['operators: tenants', 'updateTenantRole', 'Change a role of a tenant'],
+    200,
+    Answers.Role,
+    ROLE,
+  ),
+  [`DELETE ${API}/tenants/:id/roles/:roleId`]: described(
+    ['operators: tenants', 'removeTenantRole', 'Remove a role of a tenant that no user has'],
+    204,
+    NoBody,
+    ROLE,
   ),
   [`GET ${API}/tenants/:id/client-keys`]: described(
     ['operators: tenants', 'listTenantClientKeys', "Keys of a tenant's programs"],

@@ -1,51 +1,77 @@
-import type { FastifyInstance } from 'fastify'
+import type { FastifyInstance, FastifyRequest } from 'fastify'
 import { Type } from 'typebox'
-import { nullable, text } from '../../data/fields.ts'
 import type { PageRequest } from '../../identity/client-keys.ts'
+import type { Home } from '../../identity/people.ts'
 import { KNOWN_PERMISSIONS } from '../../identity/permissions.ts'
 import { listRoles, type NewRole, type RolePatch } from '../../identity/roles.ts'
-import { CLOSED, idOf, PageQuery } from '../bodies.ts'
+import { CLOSED, idOf, PageQuery, ROLE_FIELDS } from '../bodies.ts'
 import { callerOf } from '../caller.ts'
 import type { HttpDeps } from '../deps.ts'
 import { whenEffective } from '../effective.ts'
+import type { Access } from '../gates.ts'
 
-const READ = { access: { kind: 'tenant', permission: 'roles:read' } } as const
-const WRITE = { access: { kind: 'tenant', permission: 'roles:write' } } as const
+const READ = { kind: 'tenant', permission: 'roles:read' } as const
+const WRITE = { kind: 'tenant', permission: 'roles:write' } as const
 
-const name = text(100)
-const description = Type.Optional(nullable(text(200)))
-const permissions = Type.Array(text(100), { maxItems: 100, uniqueItems: true })
-
-const NewRoleBody = Type.Object({ name, description, permissions }, { ...CLOSED, title: 'NewRole' })
+const NewRoleBody = Type.Object({ ...ROLE_FIELDS }, { ...CLOSED, title: 'NewRole' })
 
 const RolePatchBody = Type.Object(
-  { name: Type.Optional(name), description, permissions: Type.Optional(permissions) },
+  {
+    ...ROLE_FIELDS,
+    ...{ name: Type.Optional(ROLE_FIELDS.name), permissions: Type.Optional(ROLE_FIELDS.permissions) },
+  },
   { ...CLOSED, title: 'RolePatch' },
 )
 
+/** The same collection as operators and the tenant itself reach it. */
+export interface RoleCollection {
+  readonly path: string
+  /** The name of the path's part that is the role's id. */
+  readonly id: string
+  readonly read: Access
+  readonly write: Access
+  readonly homeOf: (request: FastifyRequest) => Home | Promise<Home>
+}
+
 /** What people of the tenant may do. Permissions `roles:read` and `roles:write`. */
 export function roleRoutes(api: FastifyInstance, deps: HttpDeps): void {
-  const { roles } = deps
-  api.get('/permissions', { config: READ }, async () => ({ data: KNOWN_PERMISSIONS }))
-  api.get('/roles', { config: READ, schema: { querystring: PageQuery } }, async ({ tenant, query }) =>
-    listRoles(tenant.session, query as PageRequest),
-  )
-  api.post('/roles', { config: WRITE, schema: { body: NewRoleBody } }, async (request, reply) => {
-    const role = await roles.create(request.tenant, request.body as NewRole, callerOf(request))
-    return reply.code(201).header('location', `${api.prefix}/roles/${role.id}`).send(role)
+  api.get('/permissions', { config: { access: READ } }, async () => ({ data: KNOWN_PERMISSIONS }))
+  registerRoles(api, deps, {
+    ...{ path: '/roles', id: 'id', read: READ, write: WRITE },
+    homeOf: ({ tenant }) => tenant,
   })
-  api.get('/roles/:id', { config: READ }, async ({ tenant, params }) => roles.find(tenant, idOf(params)))
-  api.patch('/roles/:id', { config: WRITE, schema: { body: RolePatchBody } }, async (request, reply) => {
-    const { tenant, params, body } = request
-    const patch = body as RolePatch
-    const { result, seq } = await roles.change(tenant, idOf(params), patch, callerOf(request))
+}
+
+/** Registers the five routes of a tenant's roles. */
+export function registerRoles(api: FastifyInstance, deps: HttpDeps, collection: RoleCollection): void {
+  const { roles } = deps
+  const { path, id, homeOf } = collection
+  const row = `${path}/:${id}`
+  const read = { config: { access: collection.read } }
+  const write = { config: { access: collection.write } }
+  api.get(path, { ...read, schema: { querystring: PageQuery } }, async (request) => {
+    const { session } = await homeOf(request)
+    return listRoles(session, request.query as PageRequest)
+  })
+  api.post(path, { ...write, schema: { body: NewRoleBody } }, async (request, reply) => {
+    const role = await roles.create(await homeOf(request), request.body as NewRole, callerOf(request))
+    return reply
+      .code(201)
+      .header('location', `${request.url.split('?')[0]}/${role.id}`)
+      .send(role)
+  })
+  api.get(row, read, async (request) => roles.find(await homeOf(request), idOf(request.params, id)))
+  api.patch(row, { ...write, schema: { body: RolePatchBody } }, async (request, reply) => {
+    const patch = request.body as RolePatch
+    const roleId = idOf(request.params, id)
+    const { result, seq } = await roles.change(await homeOf(request), roleId, patch, callerOf(request))
     // Another name takes something away as well: from those whose tokens carry the old one.
     const isTaking = patch.permissions !== undefined || patch.name !== undefined
     if (isTaking) await whenEffective(deps, reply, seq)
     return result
   })
-  api.delete('/roles/:id', { config: WRITE }, async (request, reply) => {
-    const seq = await roles.remove(request.tenant, idOf(request.params), callerOf(request))
+  api.delete(row, write, async (request, reply) => {
+    const seq = await roles.remove(await homeOf(request), idOf(request.params, id), callerOf(request))
     await whenEffective(deps, reply, seq)
     return reply.code(204).send()
   })

@@ -3,7 +3,7 @@ import { Type } from 'typebox'
 import type { TenantPatch, TenantQuery } from '../../../catalog/tenants.ts'
 import { choice, nullable, text, uuid } from '../../../data/fields.ts'
 import type { NewTenantInput } from '../../../operations/create-tenant.ts'
-import { CLOSED, PAGE_FIELDS, Password, pageView, tenantIdOf } from '../../bodies.ts'
+import { CLOSED, PAGE_FIELDS, Password, pageView, ROLE_FIELDS, tenantIdOf } from '../../bodies.ts'
 import type { HttpDeps } from '../../deps.ts'
 import { tenantView } from '../../operator-views.ts'
 import { actorOf } from '../../pipeline.ts'
@@ -46,8 +46,16 @@ const ExternalIds = Type.Optional(
   Type.Array(
     Type.Object(
       {
-        issuer: Type.String({ pattern: '^[!-~]{1,1000}$' }),
-        id: Type.String({ minLength: 1, maxLength: 255, pattern: '^[^\\p{C}\\p{Zl}\\p{Zp}]+$' }),
+        issuer: Type.String({
+          maxLength: 1000,
+          pattern: '^[!-~]+$',
+          examples: ['https://login.acme-corp.example/'],
+        }),
+        id: Type.String({
+          maxLength: 255,
+          pattern: '^[^\\p{C}\\p{Zl}\\p{Zp}]+$',
+          examples: ['org_9ybsU1dN2dKfDkBi'],
+        }),
       },
       CLOSED,
     ),
@@ -64,6 +72,12 @@ const NewTenantBody = Type.Object(
     externalIds: ExternalIds,
     admin: Type.Optional(
       Type.Object({ email: text(254), password: Password, name: Type.Optional(text(200)) }, CLOSED),
+    ),
+    roles: Type.Optional(
+      Type.Array(Type.Object({ ...ROLE_FIELDS }, CLOSED), {
+        maxItems: 50,
+        examples: [[{ name: 'clerk', permissions: ['leases:read'] }]],
+      }),
     ),
   },
   { ...CLOSED, title: 'NewTenant' },
