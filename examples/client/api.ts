@@ -1511,6 +1511,22 @@ export interface NewTenant {
   /** @pattern ^[a-z0-9][a-z0-9-]{0,61}[a-z0-9]$ */
   code: string;
   /**
+   * @maxItems 50
+   * @uniqueItems true
+   */
+  externalIds?: {
+    /**
+     * @maxLength 255
+     * @pattern ^[^\p{C}\p{Zl}\p{Zp}]+$
+     */
+    id: string;
+    /**
+     * @maxLength 1000
+     * @pattern ^[!-~]+$
+     */
+    issuer: string;
+  }[];
+  /**
    * @minLength 1
    * @maxLength 200
    * @pattern ^[^\u0000]*$
@@ -1521,6 +1537,26 @@ export interface NewTenant {
    * @pattern ^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$
    */
   parentId?: string | null;
+  /** @maxItems 50 */
+  roles?: {
+    /**
+     * @minLength 1
+     * @maxLength 200
+     * @pattern ^[^\u0000]*$
+     */
+    description?: string | null;
+    /**
+     * @minLength 1
+     * @maxLength 100
+     * @pattern ^[^\u0000]*$
+     */
+    name: string;
+    /**
+     * @maxItems 100
+     * @uniqueItems true
+     */
+    permissions: string[];
+  }[];
 }
 
 /** NewUser */
@@ -1732,6 +1768,10 @@ export interface PatchedTenant {
     confirmed: number;
     replicas: number;
   };
+  externalIds: {
+    id: string;
+    issuer: string;
+  }[];
   /**
    * @format uuid
    * @pattern ^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$
@@ -1922,6 +1962,7 @@ export interface Problem {
     | "NOT_FOUND"
     | "REFERENCE_NOT_FOUND"
     | "TENANT_CODE_TAKEN"
+    | "EXTERNAL_ID_TAKEN"
     | "CONFLICT"
     | "DATABASE_IN_USE"
     | "MOVE_IN_PROGRESS"
@@ -2249,6 +2290,10 @@ export interface Tenant {
     /** @format date-time */
     validatedAt: string | null;
   };
+  externalIds: {
+    id: string;
+    issuer: string;
+  }[];
   /**
    * @format uuid
    * @pattern ^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$
@@ -2306,6 +2351,22 @@ export interface TenantPatch {
      */
     refreshTokenSeconds?: number;
   };
+  /**
+   * @maxItems 50
+   * @uniqueItems true
+   */
+  externalIds?: {
+    /**
+     * @maxLength 255
+     * @pattern ^[^\p{C}\p{Zl}\p{Zp}]+$
+     */
+    id: string;
+    /**
+     * @maxLength 1000
+     * @pattern ^[!-~]+$
+     */
+    issuer: string;
+  }[];
   /**
    * @minLength 1
    * @maxLength 200
@@ -3236,7 +3297,7 @@ export class Api<
      *
      * @tags operators: tenants
      * @name CreateTenant
-     * @summary Make a tenant, and its first administrator
+     * @summary Make a tenant, its roles and its first administrator
      * @request POST:/api/v1/tenants
      * @secure
      */
@@ -3267,6 +3328,26 @@ export class Api<
     ) =>
       this.request<CreatedClientKey, Problem>({
         path: `/api/v1/tenants/${id}/client-keys`,
+        method: "POST",
+        body: data,
+        secure: true,
+        type: "application/json",
+        format: "json",
+        ...params,
+      }),
+
+    /**
+     * No description
+     *
+     * @tags operators: tenants
+     * @name CreateTenantRole
+     * @summary Give a tenant a role
+     * @request POST:/api/v1/tenants/{id}/roles
+     * @secure
+     */
+    createTenantRole: (id: string, data: NewRole, params: RequestParams = {}) =>
+      this.request<Role, Problem>({
+        path: `/api/v1/tenants/${id}/roles`,
         method: "POST",
         body: data,
         secure: true,
@@ -3339,6 +3420,24 @@ export class Api<
      * No description
      *
      * @tags operators: tenants
+     * @name FindTenantRole
+     * @summary One role of a tenant
+     * @request GET:/api/v1/tenants/{id}/roles/{roleId}
+     * @secure
+     */
+    findTenantRole: (id: string, roleId: string, params: RequestParams = {}) =>
+      this.request<Role, Problem>({
+        path: `/api/v1/tenants/${id}/roles/${roleId}`,
+        method: "GET",
+        secure: true,
+        format: "json",
+        ...params,
+      }),
+
+    /**
+     * No description
+     *
+     * @tags operators: tenants
      * @name FindTenantUser
      * @summary One person of a tenant
      * @request GET:/api/v1/tenants/{id}/users/{userId}
@@ -3381,6 +3480,41 @@ export class Api<
     ) =>
       this.request<ClientKeyList, Problem>({
         path: `/api/v1/tenants/${id}/client-keys`,
+        method: "GET",
+        query: query,
+        secure: true,
+        format: "json",
+        ...params,
+      }),
+
+    /**
+     * No description
+     *
+     * @tags operators: tenants
+     * @name ListTenantRoles
+     * @summary A tenant's roles
+     * @request GET:/api/v1/tenants/{id}/roles
+     * @secure
+     */
+    listTenantRoles: (
+      id: string,
+      query: {
+        /**
+         * @minLength 1
+         * @maxLength 512
+         */
+        cursor?: string;
+        /**
+         * @min 1
+         * @max 200
+         * @default 50
+         */
+        limit: number;
+      },
+      params: RequestParams = {},
+    ) =>
+      this.request<RoleList, Problem>({
+        path: `/api/v1/tenants/${id}/roles`,
         method: "GET",
         query: query,
         secure: true,
@@ -3474,6 +3608,27 @@ export class Api<
      * No description
      *
      * @tags operators: tenants
+     * @name RemoveTenantRole
+     * @summary Remove a role of a tenant that no user has
+     * @request DELETE:/api/v1/tenants/{id}/roles/{roleId}
+     * @secure
+     */
+    removeTenantRole: (
+      id: string,
+      roleId: string,
+      params: RequestParams = {},
+    ) =>
+      this.request<void, Problem>({
+        path: `/api/v1/tenants/${id}/roles/${roleId}`,
+        method: "DELETE",
+        secure: true,
+        ...params,
+      }),
+
+    /**
+     * No description
+     *
+     * @tags operators: tenants
      * @name RemoveTenantUser
      * @summary Remove a person of a tenant
      * @request DELETE:/api/v1/tenants/{id}/users/{userId}
@@ -3524,6 +3679,31 @@ export class Api<
     updateTenant: (id: string, data: TenantPatch, params: RequestParams = {}) =>
       this.request<PatchedTenant, Problem>({
         path: `/api/v1/tenants/${id}`,
+        method: "PATCH",
+        body: data,
+        secure: true,
+        type: "application/json",
+        format: "json",
+        ...params,
+      }),
+
+    /**
+     * No description
+     *
+     * @tags operators: tenants
+     * @name UpdateTenantRole
+     * @summary Change a role of a tenant
+     * @request PATCH:/api/v1/tenants/{id}/roles/{roleId}
+     * @secure
+     */
+    updateTenantRole: (
+      id: string,
+      roleId: string,
+      data: RolePatch,
+      params: RequestParams = {},
+    ) =>
+      this.request<Role, Problem>({
+        path: `/api/v1/tenants/${id}/roles/${roleId}`,
         method: "PATCH",
         body: data,
         secure: true,

@@ -51,7 +51,15 @@ export const ISSUER_SHAPES: readonly IssuerShape[] = [
     about: 'an authorization server for each customer, groups, a user id beside the name',
     header: { kid: 'k1', alg: 'RS256' },
     claims: {
-      ...{ ver: 1, jti: 'AT.x', iss: OKTA, aud: 'api://default', cid: '0oa1', uid: '00u1', sub: 'ada@acme.example' },
+      ...{
+        ver: 1,
+        jti: 'AT.x',
+        iss: OKTA,
+        aud: 'api://default',
+        cid: '0oa1',
+        uid: '00u1',
+        sub: 'ada@acme.example',
+      },
       ...{ scp: ['openid', 'profile'], groups: ['Everyone', 'clerk'] },
     },
     times: { auth_time: -10 },
@@ -135,7 +143,12 @@ export const ISSUER_SHAPES: readonly IssuerShape[] = [
     about: 'an ID token of Workspace: a domain with dots, no roles',
     header: JWT_RS256,
     claims: {
-      ...{ iss: 'https://accounts.google.example', azp: '1-a.apps.example', aud: '1-a.apps.example', sub: '1059' },
+      ...{
+        iss: 'https://accounts.google.example',
+        azp: '1-a.apps.example',
+        aud: '1-a.apps.example',
+        sub: '1059',
+      },
       ...{ hd: 'eu.acme.example', email: 'ada@eu.acme.example', email_verified: true, at_hash: 'x' },
     },
     entry: {
@@ -150,7 +163,13 @@ export const ISSUER_SHAPES: readonly IssuerShape[] = [
     about: 'a session token: an organization in an object, an authorized party and no audience',
     header: { alg: 'RS256', cat: 'cl_B7d4PD111AAA', kid: 'k1', typ: 'JWT' },
     claims: {
-      ...{ azp: 'https://app.example.com', iss: 'https://clerk.example.com', jti: 'j', sid: 'sess_1', sub: 'user_1' },
+      ...{
+        azp: 'https://app.example.com',
+        iss: 'https://clerk.example.com',
+        jti: 'j',
+        sid: 'sess_1',
+        sub: 'user_1',
+      },
       ...{ v: 2, o: { id: 'org_1', rol: 'clerk', slg: 'acme-corp' } },
     },
     times: { nbf: -10 },
@@ -166,7 +185,12 @@ export const ISSUER_SHAPES: readonly IssuerShape[] = [
     about: 'what only the server writes about a user, and nothing that users write',
     header: { alg: 'ES256', kid: 'k2', typ: 'JWT' },
     claims: {
-      ...{ iss: 'https://abc.supabase.example/auth/v1', sub: 'b2f0', aud: 'authenticated', role: 'authenticated' },
+      ...{
+        iss: 'https://abc.supabase.example/auth/v1',
+        sub: 'b2f0',
+        aud: 'authenticated',
+        role: 'authenticated',
+      },
       ...{ email: 'ada@acme.example', phone: '', aal: 'aal1', session_id: 's', is_anonymous: false },
       app_metadata: { provider: 'email', providers: ['email'], tenant: 'acme-corp', roles: ['clerk'] },
       user_metadata: { tenant: 'globex', roles: ['admin'] },

@@ -1,6 +1,7 @@
 import { AUDIT_PERSONS } from './audit-persons.ts'
 import { CHECKS } from './checks.ts'
 import { COHERENCE } from './coherence.ts'
+import { ISSUERS } from './issuers.ts'
 import { POOLERS } from './poolers.ts'
 import { PROCESS } from './process.ts'
 import { PROTOCOL } from './protocol.ts'
@@ -663,4 +664,5 @@ export const SEEDED_FAULTS: readonly SeededFault[] = [
   ...CHECKS,
   ...ROLLING_STOP,
   ...REVOKING,
+  ...ISSUERS,
 ]

@@ -4,7 +4,7 @@ import type { AddressInfo } from 'node:net'
 import { type CryptoKey, exportJWK, generateKeyPair, type JWK, SignJWT } from 'jose'
 
 export type Json = Readonly<Record<string, unknown>>
-type Header = object & { readonly crit?: string[] }
+type Header = { readonly crit?: string[]; readonly [name: string]: unknown }
 type Answer = (response: ServerResponse) => void
 
 /** An identity provider as small as can be: it publishes keys on a loopback port, or misbehaves as it is told. */
@@ -40,7 +40,7 @@ export class KeyServer {
   }
 
   /** Publishes one more key. */
-  async addKey(kid: string, alg = 'ES256', more: Partial<JWK> = {}): Promise<void> {
+  async addKey(kid: string, alg = 'ES256', more: Json = {}): Promise<void> {
     const { publicKey, privateKey } = await generateKeyPair(alg, { extractable: true })
     this.#signers.set(kid, { alg, key: privateKey })
     this.keys.push({ ...(await exportJWK(publicKey)), kid, alg, use: 'sig', ...more })

@@ -6,6 +6,7 @@ import type { Method } from '../../src/data/define-resource.ts'
 import { RESOURCES } from '../../src/data/resources.ts'
 import { ERROR_TABLE } from '../../src/errors.ts'
 import { parseTrustedIssuers } from '../../src/identity/external-settings.ts'
+import { ISSUER_SHAPES } from '../http/issuer-shapes.ts'
 import { makeServer } from './http/fakes.ts'
 
 /** What the reference says is read beside what the code says, so that neither changes alone. */
@@ -19,8 +20,8 @@ const found = (text: string, pattern: RegExp) =>
   [...new Set([...text.matchAll(pattern)].map(([, name = '']) => name))].toSorted()
 
 /** The rows of a page's tables, cell by cell, without the marks of code. */
-function rowsOf(page: string): string[][] {
-  const lines = read(`docs/reference/${page}.md`)
+function rowsOf(page: string, folder = 'reference'): string[][] {
+  const lines = read(`docs/${folder}/${page}.md`)
     .split('\n')
     .filter((line) => line.startsWith('| '))
   return lines.map((line) =>
@@ -77,8 +78,26 @@ describe('docs/reference/settings.md', () => {
   })
 })
 
+describe('docs/how-to/use-an-identity-provider.md', () => {
+  const [head = [], ...rows] = rowsOf('use-an-identity-provider', 'how-to')
+  const DEFAULTS: Record<string, string> = { audienceClaim: 'aud', tenantBy: 'code', subjectClaim: 'sub' }
+
+  test('has a row for each provider whose tokens are tested, and no other', () => {
+    const tested = ISSUER_SHAPES.flatMap(({ provider }) => provider ?? [])
+    expect(rows.map(([provider]) => provider).toSorted()).toEqual([...new Set(tested)].toSorted())
+  })
+
+  test.each(rows)('says of %s what its tested entry says', (provider, ...cells) => {
+    const entry = ISSUER_SHAPES.find((shape) => shape.provider === provider)?.entry
+    const fields = head.slice(1, -1)
+    const tested = fields.map((field) => entry?.[field] ?? DEFAULTS[field] ?? '–')
+    expect(cells.slice(0, fields.length)).toEqual(tested)
+  })
+})
+
 describe('the examples of TRUSTED_ISSUERS', () => {
-  test.each(['docs/reference/settings.md', 'docs/how-to/name-a-tenant.md'])('of %s are taken', (page) => {
+  const pages = ['reference/settings', 'how-to/name-a-tenant', 'how-to/use-an-identity-provider']
+  test.each(pages.map((page) => `docs/${page}.md`))('of %s are taken', (page) => {
     const [, example = ''] = /```json\n(\[\{\s*"issuer"[\s\S]*?)```/.exec(read(page)) ?? []
     expect(parseTrustedIssuers(example)).toHaveLength(1)
   })

@@ -157,6 +157,8 @@ describe('what trusted issuers call a tenant', () => {
     directory.invalidate(acme.tenantId)
     expect(directory.peekByExternalId(named('org_1'))).toBeUndefined()
     expect(await directory.byExternalId(named('org_1'))).toBeNull()
+    expect(await directory.byCode('acme')).toMatchObject({ externalIds: [] })
+    expect(directory.peekByExternalId(named('org_1'))).toBeUndefined()
 
     const again = catalog.replace(acme, { externalIds: [named('org_1')] })
     directory.invalidate(acme.tenantId)

@@ -1,0 +1,91 @@
+import type { SeededFault } from './seeded-fault.ts'
+
+const TOKENS = ['test/http/issuer-tokens.test.ts']
+const EXTERNAL_IDS = ['test/http/external-ids.test.ts']
+
+export const ISSUERS: readonly SeededFault[] = [
+  {
+    name: 'a directory may say that it is another one',
+    file: 'src/identity/external-issuers.ts',
+    find: 'tid === null || claims.tid !== tid',
+    replace: 'tid === null',
+    tests: TOKENS,
+  },
+  {
+    name: "any claim of a stranger's directory may name the tenant",
+    file: 'src/identity/external-settings.ts',
+    find: "claims.some((claim) => claim !== 'tid')",
+    replace: 'claims.length === 0',
+    tests: ['test/unit/identity/external-settings.test.ts'],
+  },
+  {
+    name: 'a key of one directory signs for all of them',
+    file: 'src/identity/external-keys.ts',
+    find: "return key.issuer.replaceAll('{tenantid}', directory.tid) === directory.iss",
+    replace: 'return true',
+    tests: TOKENS,
+  },
+  {
+    name: 'the keys of any directory are asked for',
+    file: 'src/identity/external-issuers.ts',
+    find: 'if (isOfOne && !(await this.#options.isListed(issuer, tid)))',
+    replace: 'if (tid !== null && tid.length > 999)',
+    tests: TOKENS,
+  },
+  {
+    name: 'something critical that is not understood is passed over',
+    file: 'src/identity/external-issuers.ts',
+    find: "if (Object.hasOwn(header, 'crit')) throw new TokenFault('something critical that is not understood')",
+    replace: '',
+    tests: ['test/http/external-issuers.test.ts'],
+  },
+  {
+    name: 'a logout token is an access token',
+    file: 'src/identity/external-issuers.ts',
+    find: "return kind.endsWith('+jwt') && kind !== 'at+jwt'",
+    replace: 'return false',
+    tests: TOKENS,
+  },
+  {
+    name: 'an external id that no tenant has listed is tried as a code',
+    file: 'src/identity/placing.ts',
+    find: "if (tenantBy === 'code') return this.#byName(name)",
+    replace: "if (tenantBy === 'code' || name.length < 20) return this.#byName(name)",
+    tests: ['test/unit/identity/placing.test.ts', ...TOKENS],
+  },
+  {
+    name: 'of several tenants any other may be picked',
+    file: 'src/identity/placing.ts',
+    find: "if (tenantBy === 'code') return tenants.some((name) => isNameOf(name, route))",
+    replace: "if (tenantBy === 'code') return true",
+    tests: ['test/unit/identity/placing.test.ts'],
+  },
+  {
+    name: "an external id leads to its tenant by another issuer's tokens",
+    file: 'src/catalog/directory.ts',
+    find: '  return `${issuer}\\n${id}`',
+    replace: '  return `${issuer.length * 0}\\n${id}`',
+    tests: ['test/unit/catalog/directory.test.ts'],
+  },
+  {
+    name: 'an external id that was taken away leads on',
+    file: 'src/catalog/directory.ts',
+    find: 'if (this.#idByExternalId.get(keyOf(one)) === id) this.#idByExternalId.delete(keyOf(one))',
+    replace: '',
+    tests: ['test/unit/catalog/directory.test.ts'],
+  },
+  {
+    name: 'a claim is found on the prototype',
+    file: 'src/identity/claims.ts',
+    find: 'if (Object.hasOwn(object, name)) return name',
+    replace: 'if (name in object) return name',
+    tests: ['test/unit/identity/claims.test.ts'],
+  },
+  {
+    name: 'a change of external ids is answered before all gateways know it',
+    file: 'src/operations/desk.ts',
+    find: '[patch.status, patch.parentId, patch.externalIds]',
+    replace: '[patch.status, patch.parentId]',
+    tests: EXTERNAL_IDS,
+  },
+]
