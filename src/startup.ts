@@ -1,6 +1,6 @@
 import type pg from 'pg'
 import { CatalogSealedWithOtherKeyError } from './catalog/vault.ts'
-import { isUtf8 } from './health/checks.ts'
+import { lookAt } from './health/checks.ts'
 import { readIdentity } from './lib/database-identity.ts'
 import {
   type ConnectionLimits,
@@ -89,7 +89,7 @@ function prepare(plan: SchemaPlan): Promise<PhysicalIdentity> {
     ? [plan.owner ?? plan.serving, MIGRATION_LIMITS]
     : [plan.serving, LIMITS]
   const prepared = async (client: pg.Client) => {
-    if (!(await isUtf8(client)))
+    if ((await lookAt(client)).encoding !== 'UTF8')
       throw new StartRefusedError(
         'ENCODING_UNSUPPORTED',
         'its encoding is not UTF8, so it cannot keep every text',

@@ -52,42 +52,50 @@ export const CHECK_ANSWER_BYTES = 1024 * 1024
  * @throws CheckFailure, or what the connection throws (see `classify`)
  */
 export async function checkDatabase(client: pg.ClientBase, options: CheckOptions): Promise<CheckedDatabase> {
-  const serverVersion = await checkVersion(client)
-  if (options.wasValid !== true && !(await isUtf8(client))) throw new CheckFailure('ENCODING_UNSUPPORTED')
+  const facts = await lookAt(client)
+  const serverVersion = versionIn(facts)
+  if (options.wasValid !== true && facts.encoding !== 'UTF8') throw new CheckFailure('ENCODING_UNSUPPORTED')
   if ((await findRoleViolations(client)).length > 0) throw new CheckFailure('ROLE_BYPASSES_RLS')
   const identity = await readIdentity(client)
   await checkNotOurs(client, identity, options.forbidden)
-  await checkResidence(client, options.tenantId)
-  if (options.wasValid !== true && (await readsOnly(client))) throw new CheckFailure('READ_ONLY')
-  const { schemaVersion, isOlder } = await checkSchema(client, options)
-  await checkTables(client, isOlder)
-  const residence = await checkResidence(client, options.tenantId)
+  if (facts.hasResidence) await readResidence(client, options.tenantId)
+  if (options.wasValid !== true && facts.isReadOnly) throw new CheckFailure('READ_ONLY')
+  const { schemaVersion, isOlder, isProven } = await checkSchema(client, options)
+  if (!isProven) await checkTables(client, isOlder)
+  const residence = await readResidence(client, options.tenantId)
   return { identity, serverVersion, schemaVersion, residence }
 }
 
-/** In any other encoding the database lacks characters that a caller may send, or (SQL_ASCII) checks none of them. */
-export async function isUtf8(client: pg.ClientBase): Promise<boolean> {
-  const { rows } = await client.query<{ encoding: string }>(
-    "SELECT pg_catalog.current_setting('server_encoding') AS encoding",
-  )
-  return rows[0]?.encoding === 'UTF8'
+/** What one question tells of a database, of any version of PostgreSQL. */
+export interface Facts {
+  readonly num: string
+  readonly version: string
+  /** In any but UTF8 the database lacks characters that a caller may send, or (SQL_ASCII) checks none of them. */
+  readonly encoding: string
+  /** Nothing can be written now. */
+  readonly isReadOnly: boolean
+  readonly hasResidence: boolean
 }
 
-/** True where nothing can be written now. */
-export async function readsOnly(client: pg.ClientBase): Promise<boolean> {
-  const { rows } = await client.query<{ readOnly: boolean }>(`SELECT ${READS_ONLY} AS "readOnly"`)
-  return rows[0]?.readOnly === true
-}
-
-async function checkVersion(client: pg.ClientBase): Promise<string> {
-  const { rows } = await client.query<{ num: string; version: string }>(
+/** One round trip. @throws CheckFailure UNKNOWN for what is no answer */
+export async function lookAt(client: pg.ClientBase): Promise<Facts> {
+  const { rows } = await client.query<Facts & pg.QueryResultRow>(
     `SELECT pg_catalog.current_setting('server_version_num') AS num,
-            pg_catalog.current_setting('server_version') AS version`,
+            pg_catalog.current_setting('server_version') AS version,
+            pg_catalog.current_setting('server_encoding') AS encoding,
+            ${READS_ONLY} AS "isReadOnly",
+            pg_catalog.to_regclass('public.residence') IS NOT NULL AS "hasResidence"`,
   )
-  const num = Number(rows[0]?.num)
+  if (rows[0] === undefined) throw new CheckFailure('UNKNOWN')
+  return rows[0]
+}
+
+/** @throws CheckFailure SERVER_VERSION_UNSUPPORTED, UNKNOWN */
+function versionIn({ num: versionNum, version }: Facts): string {
+  const num = Number(versionNum)
   if (!Number.isSafeInteger(num)) throw new CheckFailure('UNKNOWN')
   if (num < OLDEST_VERSION_NUM) throw new CheckFailure('SERVER_VERSION_UNSUPPORTED')
-  return String(rows[0]?.version)
+  return String(version)
     .replace(/[^0-9A-Za-z.() +~-]/g, '')
     .slice(0, 60)
 }
@@ -115,7 +123,14 @@ export async function checkResidence(
   const { rows: present } = await client.query<{ present: boolean }>(
     "SELECT pg_catalog.to_regclass('public.residence') IS NOT NULL AS present",
   )
-  if (present[0]?.present !== true) return null
+  return present[0]?.present === true ? readResidence(client, tenantId) : null
+}
+
+/** The same, where it is known that there is a table of residences. */
+export async function readResidence(
+  client: pg.ClientBase,
+  tenantId: string,
+): Promise<CheckedDatabase['residence']> {
   const { rows } = await client
     .query<{ tenant_id: string; epoch: string; state: string }>(
       `SELECT tenant_id::text, epoch::text, state FROM public.residence ORDER BY tenant_id <> $1 LIMIT 2`,
@@ -134,14 +149,18 @@ export async function checkResidence(
 async function checkSchema(
   client: pg.ClientBase,
   options: CheckOptions,
-): Promise<{ schemaVersion: string; isOlder: boolean }> {
+): Promise<{ schemaVersion: string; isOlder: boolean; isProven: boolean }> {
   if (options.applyMigrations) {
+    let isProven = false
     const { version } = await applyMigrations(client, options.migrations, {
       lockTimeoutMs: options.lockTimeoutMs,
       // A database that is refused for what it has of its own is left as it was.
-      prove: () => checkTables(client, false),
+      prove: async () => {
+        await checkTables(client, false)
+        isProven = true
+      },
     })
-    return { schemaVersion: version, isOlder: false }
+    return { schemaVersion: version, isOlder: false, isProven }
   }
   const state = await schemaState(client, options.migrations)
   if (driftOf(state) !== null) throw new CheckFailure('SCHEMA_DRIFTED')
@@ -149,7 +168,7 @@ async function checkSchema(
   const isOlder = pending.length > 0
   if (version === null || (isOlder && version !== options.validSchemaVersion))
     throw new CheckFailure('SCHEMA_OUT_OF_DATE')
-  return { schemaVersion: version, isOlder }
+  return { schemaVersion: version, isOlder, isProven: false }
 }
 
 async function checkTables(client: pg.ClientBase, isOlder: boolean): Promise<void> {

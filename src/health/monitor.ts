@@ -1,12 +1,13 @@
 import { type DatabaseEntry, identityOf } from '../catalog/database-entry.ts'
 import type { DatabaseRegistry } from '../catalog/databases.ts'
 import { assertIdentity, type OwnDatabase } from '../lib/database-identity.ts'
+import { startPatience } from '../lib/patience.ts'
 import { databaseError } from '../lib/pg.ts'
 import type { Migration } from '../migrations/files.ts'
 import type { AddressBook } from '../pools/addresses.ts'
 import { NoAdmissionError, withAdminConnection } from '../pools/admin-connection.ts'
 import type { ConnectionBudget } from '../pools/budget.ts'
-import { CHECK_ANSWER_BYTES, checkDatabase, checkResidence, readsOnly } from './checks.ts'
+import { CHECK_ANSWER_BYTES, checkDatabase, lookAt, readResidence } from './checks.ts'
 import { CheckFailure, classify } from './failures.ts'
 import type { DatabaseErrorCode } from './states.ts'
 
@@ -166,7 +167,9 @@ export class HealthMonitor {
       wasHeard = true
       return password()
     }
-    const signal = AbortSignal.timeout(PING_TIMEOUT_MS * 2)
+    const deadline = new AbortController()
+    const patience = startPatience(() => deadline.abort(), PING_TIMEOUT_MS * 2)
+    const { signal } = deadline
     const options = {
       budget,
       limits: { connectTimeoutMs, statementTimeoutMs: PING_TIMEOUT_MS, maxAnswerBytes: CHECK_ANSWER_BYTES },
@@ -187,17 +190,20 @@ export class HealthMonitor {
           wasValid: true,
         }
         // Before the identity: whose database it is says more than that it is another.
-        const residence = await checkResidence(client, tenantId)
+        const { hasResidence, isReadOnly } = await lookAt(client)
+        const residence = hasResidence ? await readResidence(client, tenantId) : null
         await assertIdentity(client, identityOf(entry))
         if (entry.status !== 'active') await checkDatabase(client, options)
         // A home has its tenant's stamp; what has none has lost its rows.
         const isHome = !entry.moveRequired
         if (isHome && residence === null) throw new CheckFailure('UNKNOWN', new Error('the stamp is gone'))
-        return { isReadOnly: await readsOnly(client) }
+        return { isReadOnly }
       })
     } catch (error) {
       const failure = signal.aborted ? new CheckFailure('CONNECTION_TIMEOUT', error) : error
       throw wasHeard ? failure : blameServer(failure, connectTimeoutMs)
+    } finally {
+      patience.clear()
     }
   }
 }

@@ -25,18 +25,10 @@ interface IdentityRow {
 
 /**
  * The identity of the database at the other end. The cluster's identifier is null where the server does not tell it.
- * `timeoutMs` bounds each of its one or two statements; without it the connection's own limit does.
  * @throws what the connection throws
  */
-export async function readIdentity(
-  client: pg.ClientBase,
-  options: { readonly timeoutMs?: number } = {},
-): Promise<PhysicalIdentity> {
-  const ask = async (text: string) => {
-    // pg knows a limit for a single query; its typings do not.
-    const limit = options.timeoutMs === undefined ? {} : { query_timeout: options.timeoutMs }
-    return (await client.query<IdentityRow & pg.QueryResultRow>({ text, ...limit })).rows[0]
-  }
+export async function readIdentity(client: pg.ClientBase): Promise<PhysicalIdentity> {
+  const ask = async (text: string) => (await client.query<IdentityRow & pg.QueryResultRow>(text)).rows[0]
   const row = await ask(OWN_OID_AND_CLUSTER).catch((error: unknown) => {
     // Some hosted services take the right to this function away; then the oid, and the stamp inside, must do.
     if (databaseError(error)?.code === '42501') return ask(OWN_OID)
@@ -61,9 +53,8 @@ export function isExpected(found: PhysicalIdentity, expected: PhysicalIdentity):
 export async function assertIdentity(
   client: pg.ClientBase,
   expected: PhysicalIdentity | null,
-  options: { readonly timeoutMs?: number } = {},
 ): Promise<void> {
-  const found = await readIdentity(client, options)
+  const found = await readIdentity(client)
   if (expected === null || !isExpected(found, expected)) throw new IdentityMismatchError()
 }
 

@@ -5,6 +5,7 @@ import Pool from 'pg-pool'
 import { causesOf } from './causes.ts'
 import { checkWire, type Wire } from './checked-wire.ts'
 import type { SslMode } from './connection-string.ts'
+import { type Patience, startPatience } from './patience.ts'
 
 /** Tells two databases apart whatever they are called: the cluster's identifier and the database's oid in it. */
 export interface PhysicalIdentity {
@@ -47,6 +48,8 @@ export interface ConnectionLimits {
 interface GuardedConfig extends pg.ClientConfig {
   readonly trustsServer?: boolean
   readonly maxAnswerBytes?: number
+  /** In place of pg's own, whose timer cannot tell a silent server from a busy event loop. */
+  readonly connectTimeoutMs?: number
 }
 
 type AuthHandler = (this: pg.Client, message: unknown) => void
@@ -74,8 +77,13 @@ const PLAN_ONCE = ' -c plan_cache_mode=force_generic_plan'
  * to no endless answer and to no server that breaks the protocol, and it leaves no socket open when connecting has failed.
  */
 export class GuardedClient extends pg.Client {
+  readonly #connectTimeoutMs: number
+  #patience: Patience | null = null
+  #hasTimedOut = false
+
   constructor(config: GuardedConfig) {
     super(config)
+    this.#connectTimeoutMs = config.connectTimeoutMs ?? 0
     this.on('error', () => undefined)
     if (config.trustsServer !== true) {
       Object.defineProperty(this, clearTextHandler, { value: refuseClearText satisfies AuthHandler })
@@ -88,16 +96,42 @@ export class GuardedClient extends pg.Client {
   /** pg gives up without hanging up where the fault is on our side: no password to give, or one not to be given. */
   override connect(callback?: unknown): never {
     const settle = callback as ((error: Error | null) => void) | undefined
+    this.#startPatience()
     if (settle !== undefined) {
       const closing = (error: Error | null) => {
+        this.#patience?.clear()
         if (error) this.destroy()
         settle(error)
       }
       return super.connect(closing as never) as never
     }
     const connected = super.connect() as Promise<unknown>
-    connected.catch(() => this.destroy())
+    connected.then(
+      () => this.#patience?.clear(),
+      () => {
+        this.#patience?.clear()
+        this.destroy()
+      },
+    )
     return connected as never
+  }
+
+  #startPatience(): void {
+    if (this.#connectTimeoutMs === 0) return
+    this.#patience = startPatience(() => {
+      this.#hasTimedOut = true
+      this.#socket.destroy(new Error('timeout expired'))
+    }, this.#connectTimeoutMs)
+  }
+
+  /** True if connecting took longer than it may. */
+  get hasTimedOut(): boolean {
+    return this.#hasTimedOut
+  }
+
+  /** How long the other side was waited for until the connection was open; what we were busy meanwhile does not count. */
+  get waitedMs(): number {
+    return this.#patience?.spentMs ?? 0
   }
 
   /** Says goodbye, and closes the socket soon also when nobody answers any more. */
@@ -175,7 +209,7 @@ export function clientConfig(address: ServerAddress, limits: ConnectionLimits): 
     options: limits.plansOnce === true ? STARTUP_OPTIONS + PLAN_ONCE : STARTUP_OPTIONS,
     ...timeouts(limits.statementTimeoutMs),
     idle_in_transaction_session_timeout: limits.idleInTransactionMs ?? IDLE_IN_TRANSACTION_MS,
-    connectionTimeoutMillis: limits.connectTimeoutMs,
+    connectTimeoutMs: limits.connectTimeoutMs,
     keepAlive: true,
     ...(limits.maxAnswerBytes === undefined ? {} : { maxAnswerBytes: limits.maxAnswerBytes }),
     ...checkedStream(address.lookup),
@@ -241,6 +275,29 @@ export interface PoolHooks {
   readonly verify?: (client: pg.ClientBase) => Promise<void>
 }
 
+interface PoolInternals {
+  options: { connectionTimeoutMillis: number }
+  newClient(pending: unknown): void
+}
+const internals = Pool.prototype as unknown as PoolInternals
+
+/**
+ * pg-pool has one limit for two waits: for a connection that is open, and until a new one is. The second is the client's own
+ * affair, whose patience does not count what we were busy.
+ */
+class PatientPool<C extends pg.Client> extends Pool<C> {
+  newClient(pending: unknown): void {
+    const { options } = this as unknown as PoolInternals
+    const { connectionTimeoutMillis } = options
+    options.connectionTimeoutMillis = 0
+    try {
+      internals.newClient.call(this, pending)
+    } finally {
+      options.connectionTimeoutMillis = connectionTimeoutMillis
+    }
+  }
+}
+
 /** Makes a pool. */
 export function createPool(
   address: ServerAddress,
@@ -250,9 +307,10 @@ export function createPool(
   const config = {
     ...clientConfig(address, limits),
     ...{ max: limits.max, idleTimeoutMillis: limits.idleTimeoutMs },
+    connectionTimeoutMillis: limits.connectTimeoutMs,
     ...(verify !== undefined && { verify: verifyHook(verify) }),
   }
-  const pool = new Pool<pg.Client>(config, Client as never)
+  const pool = new PatientPool<pg.Client>(config, Client as never)
   // A backend that dies while its connection is idle is no news to anyone: the pool drops it.
   pool.on('error', () => undefined)
   return pool

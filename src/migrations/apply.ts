@@ -1,13 +1,14 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { findClash } from './clash.ts'
 import {
+  compareJournal,
   driftOf,
+  HAS_JOURNAL,
   isPermissionError,
   type MigrationClient,
   MigrationError,
-  readJournal,
+  readPresentJournal,
   type SchemaState,
-  schemaState,
   sqlState,
 } from './drift.ts'
 import type { Migration } from './files.ts'
@@ -34,6 +35,8 @@ export interface ApplyResult {
 
 const LOCK = "pg_catalog.hashtextextended('freehold:migrations', 0)"
 const POLL_MS = 50
+/** The level is said, for a database may default to another. Whether it defaults to read only is left to its owner. */
+const BEGIN = 'BEGIN ISOLATION LEVEL READ COMMITTED;\n'
 
 /**
  * Brings the schema up to date, on a connection of its own: it keeps a session-level lock, and leaves a safe
@@ -50,20 +53,22 @@ export async function applyMigrations(
   migrations: readonly Migration[],
   options: ApplyOptions,
 ): Promise<ApplyResult> {
-  await pinSession(client, options.lockTimeoutMs)
-  const before = await soundState(client, migrations)
+  const hadJournal = await pinSession(client, options.lockTimeoutMs)
+  const before = await soundState(client, migrations, hadJournal)
   if (before.pending.length === 0) return result(before, [])
-  await lock(client, options.lockTimeoutMs)
+  const hasJournal = await lock(client, options.lockTimeoutMs)
   try {
     // Read again: whoever held the lock has probably done the work.
-    const state = await soundState(client, migrations)
+    const state = await soundState(client, migrations, hasJournal)
     const todo = migrations.filter((migration) => state.pending.includes(migration.id))
     if (todo.length === 0) return result(state, [])
-    const isTogether = state.version === null && todo.every(({ transactional }) => transactional)
+    const isFirst = state.version === null
+    const isTogether = isFirst && todo.every(({ transactional }) => transactional)
     const prove = isTogether ? options.prove : undefined
     if (prove !== undefined) await applyTogether(client, todo, { ...options, prove })
-    else await applyEach(client, todo, options)
-    return result(await soundState(client, migrations), state.pending)
+    else await applyEach(client, todo, { ...options, isFirst })
+    // Nothing that was applied sorts behind what is pending, or it would have been drift.
+    return result({ ...state, version: todo.at(-1)?.id ?? state.version }, state.pending)
   } catch (error) {
     throw await withClash(client, migrations, error)
   } finally {
@@ -88,15 +93,24 @@ async function withClash(
 /**
  * Unqualified names that drizzle-kit writes must land in `public`, whatever the database's own settings: `public` is
  * the first schema named, so it is where things are created, while pg_catalog, not named, is searched before it.
+ * Answers whether there is a journal.
  */
-async function pinSession(client: MigrationClient, lockTimeoutMs: number): Promise<void> {
-  await client.query(
-    `SET search_path = public, pg_temp; SET lock_timeout = ${Math.max(1, Math.trunc(lockTimeoutMs))}`,
+async function pinSession(client: MigrationClient, lockTimeoutMs: number): Promise<boolean> {
+  const results: unknown = await client.query(
+    `SET search_path = public, pg_temp; SET lock_timeout = ${Math.max(1, Math.trunc(lockTimeoutMs))};
+     SELECT ${HAS_JOURNAL} AS "hasJournal"`,
   )
+  // Of several statements in one text pg gives a result each; its typings do not know that.
+  const [, , last] = results as { rows: { hasJournal: boolean }[] }[]
+  return last?.rows[0]?.hasJournal === true
 }
 
-async function soundState(client: MigrationClient, migrations: readonly Migration[]): Promise<SchemaState> {
-  const state = await schemaState(client, migrations)
+async function soundState(
+  client: MigrationClient,
+  migrations: readonly Migration[],
+  hasJournal: boolean,
+): Promise<SchemaState> {
+  const state = compareJournal(migrations, hasJournal ? await readPresentJournal(client) : [])
   const drift = driftOf(state)
   if (drift !== null)
     throw new MigrationError('SCHEMA_DRIFTED', drift.reason, { migrationId: drift.migrationId })
@@ -109,11 +123,13 @@ function result(state: SchemaState, applied: string[]): ApplyResult {
 
 /**
  * Polls instead of waiting inside PostgreSQL: a statement that waits holds a snapshot, and CREATE INDEX CONCURRENTLY in
- * the runner that holds the lock would wait for that snapshot, a deadlock.
+ * the runner that holds the lock would wait for that snapshot, a deadlock. Answers whether there is a journal then.
  */
-async function lock(client: MigrationClient, timeoutMs: number): Promise<void> {
+async function lock(client: MigrationClient, timeoutMs: number): Promise<boolean> {
   const deadline = performance.now() + timeoutMs
-  while (!(await tryLock(client))) {
+  for (;;) {
+    const { isLocked, hasJournal } = await tryLock(client)
+    if (isLocked) return hasJournal
     if (performance.now() + POLL_MS > deadline) {
       throw new MigrationError('MIGRATION_FAILED', 'Another runner is still applying migrations')
     }
@@ -121,11 +137,16 @@ async function lock(client: MigrationClient, timeoutMs: number): Promise<void> {
   }
 }
 
-async function tryLock(client: MigrationClient): Promise<boolean> {
-  const answer = await client.query<{ locked: boolean }>(
-    `SELECT pg_catalog.pg_try_advisory_lock(${LOCK}) AS locked`,
+interface LockAnswer {
+  readonly isLocked: boolean
+  readonly hasJournal: boolean
+}
+
+async function tryLock(client: MigrationClient): Promise<LockAnswer> {
+  const { rows } = await client.query<LockAnswer>(
+    `SELECT pg_catalog.pg_try_advisory_lock(${LOCK}) AS "isLocked", ${HAS_JOURNAL} AS "hasJournal"`,
   )
-  return answer.rows[0]?.locked === true
+  return rows[0] ?? { isLocked: false, hasJournal: false }
 }
 
 /** On a connection that broke there is nothing to unlock, and its error must not hide the one that matters. */
@@ -137,13 +158,13 @@ async function unlock(client: MigrationClient): Promise<void> {
 async function applyEach(
   client: MigrationClient,
   migrations: readonly Migration[],
-  options: ApplyOptions,
+  options: ApplyOptions & { isFirst: boolean },
 ): Promise<void> {
-  await createJournal(client)
+  if (options.isFirst) await createJournal(client, '')
   for (const migration of migrations) {
     const work = () =>
       migration.transactional
-        ? inTransaction(client, () => run(client, migration))
+        ? undoing(client, () => run(client, migration, { before: BEGIN, after: ';\nCOMMIT' }))
         : runAlone(client, migration)
     await applyOne(migration, { ...options, work })
   }
@@ -155,21 +176,21 @@ async function applyTogether(
   migrations: readonly Migration[],
   options: ApplyOptions & { prove: () => Promise<void> },
 ): Promise<void> {
-  await inTransaction(client, async () => {
-    await createJournal(client)
+  await undoing(client, async () => {
+    await createJournal(client, BEGIN)
     for (const migration of migrations) {
       await applyOne(migration, { ...options, work: () => run(client, migration) })
     }
     await options.prove()
+    await client.query('COMMIT')
   })
 }
 
-async function createJournal(client: MigrationClient): Promise<void> {
-  if ((await readJournal(client)) !== null) return
-  const text = `CREATE TABLE public.freehold_migrations (
+async function createJournal(client: MigrationClient, before: string): Promise<void> {
+  const text = `CREATE TABLE IF NOT EXISTS public.freehold_migrations (
     id text PRIMARY KEY, hash text NOT NULL, applied_at timestamp with time zone NOT NULL DEFAULT pg_catalog.now()
   )`
-  await client.query(text).catch((cause: unknown) => {
+  await client.query(`${before}${text}`).catch((cause: unknown) => {
     throw isPermissionError(cause)
       ? new MigrationError('PERMISSION_MISSING', 'The role may not create tables', { cause })
       : new MigrationError('MIGRATION_FAILED', 'The journal of migrations could not be made', { cause })
@@ -190,12 +211,10 @@ async function applyOne(
   log?.info({ migration: migration.id, durationMs }, 'migration applied')
 }
 
-async function inTransaction(client: MigrationClient, work: () => Promise<void>): Promise<void> {
-  // The level is said, for a database may default to another. Whether it defaults to read only is left to its owner.
-  await client.query('BEGIN ISOLATION LEVEL READ COMMITTED')
+/** Rolls back what `work` has begun and not committed. */
+async function undoing(client: MigrationClient, work: () => Promise<void>): Promise<void> {
   try {
     await work()
-    await client.query('COMMIT')
   } catch (error) {
     await client.query('ROLLBACK').catch(() => undefined)
     throw error
@@ -206,9 +225,13 @@ async function inTransaction(client: MigrationClient, work: () => Promise<void>)
  * All statements of a migration in one message: a server that is far away would else take a round trip for each. Only inside a
  * transaction, for PostgreSQL runs such a message as one.
  */
-async function run(client: MigrationClient, { id, hash, statements }: Migration): Promise<void> {
+async function run(
+  client: MigrationClient,
+  { id, hash, statements }: Migration,
+  { before, after } = { before: '', after: '' },
+): Promise<void> {
   // A statement may end with a comment, or with its semicolon.
-  await client.query([...statements, noteOf(id, hash)].join('\n;\n'))
+  await client.query(`${before}${[...statements, noteOf(id, hash)].join('\n;\n')}${after}`)
 }
 
 async function runAlone(client: MigrationClient, { id, hash, statements }: Migration): Promise<void> {

@@ -62,13 +62,18 @@ export async function schemaState(
   return compareJournal(migrations, (await readJournal(client)) ?? [])
 }
 
+/** True where there is a journal. */
+export const HAS_JOURNAL = "pg_catalog.to_regclass('public.freehold_migrations') IS NOT NULL"
+
 /** The journal's rows, or null when there is no journal yet. */
 export async function readJournal(client: MigrationClient): Promise<JournalRow[] | null> {
+  const { rows } = await client.query<{ present: boolean }>(`SELECT ${HAS_JOURNAL} AS present`)
+  return rows[0]?.present === true ? readPresentJournal(client) : null
+}
+
+/** The same, where it is known that there is one. @throws MigrationError PERMISSION_MISSING, SCHEMA_DRIFTED */
+export async function readPresentJournal(client: MigrationClient): Promise<JournalRow[]> {
   try {
-    const present = await client.query<{ present: boolean }>(
-      "SELECT pg_catalog.to_regclass('public.freehold_migrations') IS NOT NULL AS present",
-    )
-    if (present.rows[0]?.present !== true) return null
     return (await client.query<JournalRow>('SELECT id, hash FROM public.freehold_migrations')).rows
   } catch (cause) {
     if (sqlState(cause) === '42703')

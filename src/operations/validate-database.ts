@@ -9,6 +9,7 @@ import { fail, PublicError } from '../errors.ts'
 import { CHECK_ANSWER_BYTES, type CheckedDatabase, checkDatabase, checkResidence } from '../health/checks.ts'
 import { CheckFailure, classify, wordsFor } from '../health/failures.ts'
 import { IdentityMismatchError, isSameDatabase, type OwnDatabase } from '../lib/database-identity.ts'
+import { type Patience, startPatience } from '../lib/patience.ts'
 import { databaseError, type ServerAddress } from '../lib/pg.ts'
 import type { Migration } from '../migrations/files.ts'
 import type { AddressBook } from '../pools/addresses.ts'
@@ -26,7 +27,7 @@ export interface ValidationDeps {
   readonly shared: ServerAddress
   readonly migrations: readonly Migration[]
   readonly forbidden: readonly OwnDatabase[]
-  /** For the checks of one database together. */
+  /** For the checks of one database together, once the connection is open. */
   readonly timeoutMs: number
   readonly log: {
     info(fields: object, message: string): void
@@ -42,6 +43,8 @@ export type HomeDeps = Pick<ValidationDeps, 'store' | 'registry' | 'addresses' |
 
 const ADMISSION_TIMEOUT_MS = 3_000
 const STATEMENT_TIMEOUT_MS = 5_000
+/** With what comes before and after it less than a claim lasts. */
+const CONNECT_TIMEOUT_MS = 20_000
 
 /**
  * Validates a claimed entry and, where nothing speaks against it, makes it the tenant's home. Ends with a status in the
@@ -90,19 +93,17 @@ async function checkAndSettle(deps: ValidationDeps, entry: DatabaseEntry): Promi
     maxAnswerBytes: CHECK_ANSWER_BYTES,
   }
   const deadline = new AbortController()
-  let timer: NodeJS.Timeout | undefined
+  let patience: Patience | undefined
   const options = {
     budget: deps.budget,
     limits,
     admissionTimeoutMs: ADMISSION_TIMEOUT_MS,
-    // Not before: that we have no connection to spare is not the database's fault.
-    onAdmitted: () => {
-      timer = setTimeout(() => deadline.abort(), deps.timeoutMs)
-    },
     signal: deadline.signal,
   }
   try {
     await withAdminConnection(address, options, async (client) => {
+      // Not before: connecting has a limit of its own, and that we have no connection to spare is not the database's fault.
+      patience = startPatience(() => deadline.abort(), deps.timeoutMs)
       const checked = await checkDatabase(client, {
         tenantId: entry.tenantId,
         migrations: deps.migrations,
@@ -110,7 +111,7 @@ async function checkAndSettle(deps: ValidationDeps, entry: DatabaseEntry): Promi
         lockTimeoutMs: STATEMENT_TIMEOUT_MS,
         forbidden: deps.forbidden,
       })
-      clearTimeout(timer)
+      patience.clear()
       await lockResidence(client)
       // Somebody may have moved in, another tenant or this one, before it was our turn.
       const latest = { ...checked, residence: await checkResidence(client, entry.tenantId) }
@@ -121,7 +122,7 @@ async function checkAndSettle(deps: ValidationDeps, entry: DatabaseEntry): Promi
   } catch (error) {
     throw deadline.signal.aborted ? new CheckFailure('CONNECTION_TIMEOUT', error) : error
   } finally {
-    clearTimeout(timer)
+    patience?.clear()
   }
 }
 
@@ -144,7 +145,7 @@ function connectionTo(
   deps: ValidationDeps,
   entry: DatabaseEntry,
 ): { address: ServerAddress; connect: number } {
-  const connect = Math.min(entry.connectionTimeoutSeconds * 1_000, deps.timeoutMs)
+  const connect = Math.min(entry.connectionTimeoutSeconds * 1_000, CONNECT_TIMEOUT_MS)
   return { address: deps.addresses.addressOf(entry), connect }
 }
 

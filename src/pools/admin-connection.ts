@@ -14,8 +14,6 @@ export interface AdminConnectionOptions {
   readonly limits: ConnectionLimits
   /** How long to wait until the budget allows one more connection. */
   readonly admissionTimeoutMs: number
-  /** Called when the budget has allowed it, before connecting. */
-  readonly onAdmitted?: () => void
   /** Cuts the connection when it fires, whatever it is waiting for. */
   readonly signal?: AbortSignal
 }
@@ -36,7 +34,6 @@ export async function withAdminConnection<T>(
 ): Promise<T> {
   const server = `${address.host}:${address.port}`
   await admission(options.budget, server, options.admissionTimeoutMs)
-  options.onAdmitted?.()
   if (options.signal?.aborted === true) {
     options.budget.release(server)
     throw Object.assign(new Error('out of time before connecting'), { code: 'ETIMEDOUT' })
@@ -46,7 +43,7 @@ export async function withAdminConnection<T>(
   const cut = () => client.destroy()
   options.signal?.addEventListener('abort', cut, { once: true })
   try {
-    await connect(client, address, options.limits.connectTimeoutMs)
+    await connect(client, address)
     if (address.expected !== undefined) await assertIdentity(client, address.expected())
     return await fn(client)
   } catch (cause) {
@@ -60,21 +57,20 @@ export async function withAdminConnection<T>(
 }
 
 /** Connects; gives the faults for which pg has no code one that can be decided on. */
-async function connect(client: GuardedClient, address: ServerAddress, timeoutMs: number): Promise<void> {
-  let timedOut = false
-  // As long as pg's own and begun before it, so it ends before it; a clock read afterwards may be milliseconds short.
-  const timer = setTimeout(() => {
-    timedOut = true
-  }, timeoutMs)
+async function connect(client: GuardedClient, address: ServerAddress): Promise<void> {
   try {
     await client.connect()
   } catch (cause) {
     if (errorCode(cause) !== null) throw cause
     const inClear = address.sslMode !== 'disable' && !client.isEncrypted
-    const code = timedOut ? 'ETIMEDOUT' : inClear ? 'TLS_REFUSED' : client.wasHungUp ? 'ECONNRESET' : null
+    const code = client.hasTimedOut
+      ? 'ETIMEDOUT'
+      : inClear
+        ? 'TLS_REFUSED'
+        : client.wasHungUp
+          ? 'ECONNRESET'
+          : null
     throw code === null ? cause : Object.assign(new Error('could not connect', { cause }), { code })
-  } finally {
-    clearTimeout(timer)
   }
 }
 

@@ -1,6 +1,7 @@
 import type pg from 'pg'
 import type Pool from 'pg-pool'
 import { assertIdentity, IdentityMismatchError } from '../lib/database-identity.ts'
+import { startPatience } from '../lib/patience.ts'
 import {
   createPool,
   databaseError,
@@ -133,7 +134,7 @@ export class Arrivals {
   async #verify(client: GuardedClient): Promise<void> {
     const { address, limits, onMismatch } = this.#options
     try {
-      await assertIdentity(client, address.expected?.() ?? null, { timeoutMs: limits.connectTimeoutMs })
+      await withPatience(assertIdentity(client, address.expected?.() ?? null), limits.connectTimeoutMs)
       this.#isMisled = false
     } catch (error) {
       if (error instanceof IdentityMismatchError) {
@@ -178,6 +179,19 @@ export class Arrivals {
       }
     }
     return CountedClient as unknown as typeof GuardedClient
+  }
+}
+
+/** Settles as `work` does, unless that takes longer than it may. What we were busy meanwhile does not count. */
+async function withPatience<T>(work: Promise<T>, ms: number): Promise<T> {
+  const { promise: expired, reject } = Promise.withResolvers<never>()
+  const patience = startPatience(() => reject(new Error('no answer in time')), ms)
+  // The losing promise may still reject; catch it so that Node does not report an unhandled rejection.
+  work.catch(() => undefined)
+  try {
+    return await Promise.race([work, expired])
+  } finally {
+    patience.clear()
   }
 }
 

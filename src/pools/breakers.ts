@@ -49,6 +49,8 @@ export interface Signs {
   readonly wasHeard: boolean
   /** It has ended the conversation. */
   readonly wasHungUp: boolean
+  /** How long it was waited for, without what we were busy meanwhile. Absent: since the attempt began. */
+  readonly waitedMs?: number
 }
 
 /**
@@ -221,7 +223,7 @@ export class Attempt {
 
   /** Counts against whom the error and the signs point at. */
   failed(error: unknown, signs: Signs): void {
-    const blame = blameFor(error, signs, performance.now() - this.#begunAt)
+    const blame = blameFor(error, signs, signs.waitedMs ?? performance.now() - this.#begunAt)
     if (blame === 'server') {
       this.#server.passage.failed(error)
       this.#database.passage.abandoned()

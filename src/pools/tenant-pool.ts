@@ -1,6 +1,7 @@
 import type pg from 'pg'
 import type Pool from 'pg-pool'
 import { fail } from '../errors.ts'
+import { type Patience, startPatience } from '../lib/patience.ts'
 import { Arrivals, type ArrivalsOptions } from './arrivals.ts'
 import type { Bidder, ConnectionBudget } from './budget.ts'
 import { RouteChangedError } from './heading.ts'
@@ -15,7 +16,7 @@ export interface TenantPoolOptions
 interface Waiter {
   readonly resolve: (client: pg.PoolClient) => void
   readonly reject: (error: Error) => void
-  readonly timer: NodeJS.Timeout
+  readonly patience: Patience
 }
 
 /**
@@ -156,8 +157,8 @@ export class TenantPool implements Bidder {
     }
     if (this.isDown) throw fail('TENANT_DATABASE_UNAVAILABLE')
     return new Promise((resolve, reject) => {
-      const timer = setTimeout(() => this.#expire(waiter), this.#options.acquireTimeoutMs)
-      const waiter: Waiter = { resolve, reject, timer }
+      const patience = startPatience(() => this.#expire(waiter), this.#options.acquireTimeoutMs)
+      const waiter: Waiter = { resolve, reject, patience }
       this.#waiters.push(waiter)
       this.#pulse()
     })
@@ -244,7 +245,7 @@ export class TenantPool implements Bidder {
     if (waiter === undefined) {
       this.#rest(client)
     } else {
-      clearTimeout(waiter.timer)
+      waiter.patience.clear()
       waiter.resolve(client)
     }
   }
@@ -280,7 +281,7 @@ export class TenantPool implements Bidder {
   }
 
   #settle(waiter: Waiter, error: Error): void {
-    clearTimeout(waiter.timer)
+    waiter.patience.clear()
     waiter.reject(error)
   }
 

@@ -2,9 +2,9 @@ import { is } from 'drizzle-orm'
 import { getTableConfig, PgTable } from 'drizzle-orm/pg-core'
 import * as schema from './schema.ts'
 
-/** One connection, not a pool: the audit sets this session's search_path while it runs. */
+/** Anything that runs SQL. Of several statements in one text it gives a result each. */
 export interface AuditClient {
-  query(text: string): Promise<{ rows: unknown[] }>
+  query(text: string): Promise<{ rows: unknown[] } | { rows: unknown[] }[]>
 }
 
 export type IsolationRule =
@@ -170,15 +170,15 @@ export async function findRoleViolations(client: AuditClient): Promise<Violation
   return withPinnedPath(client, ROLE_AUDIT)
 }
 
-/** Names are qualified, but operators are not, and an owner's search_path could put other ones before the built-in. */
+const set = (name: string, value: string) => `pg_catalog.set_config('${name}', ${value}, true)`
+const PIN_PATH = `SELECT ${set('freehold.path', "pg_catalog.current_setting('search_path')")}, ${set('search_path', "'pg_catalog, pg_temp'")}`
+const PUT_PATH_BACK = `SELECT ${set('search_path', "pg_catalog.current_setting('freehold.path')")}`
+
+/**
+ * Names are qualified, but operators are not, and an owner's search_path could put other ones before the built-in. One message
+ * is one transaction and one round trip; inside of a transaction the path is put back behind the audit.
+ */
 async function withPinnedPath<Row>(client: AuditClient, text: string): Promise<Row[]> {
-  const setPath = (path: string) => `SELECT pg_catalog.set_config('search_path', ${path}, false)`
-  const before = await client.query("SELECT pg_catalog.current_setting('search_path') AS path")
-  const [{ path }] = before.rows as [{ path: string }]
-  await client.query(setPath("'pg_catalog, pg_temp'"))
-  try {
-    return (await client.query(text)).rows as Row[]
-  } finally {
-    await client.query(setPath(`'${path.replaceAll("'", "''")}'`)).catch(() => undefined)
-  }
+  const results = [await client.query(`${PIN_PATH};\n${text};\n${PUT_PATH_BACK}`)].flat()
+  return (results.at(-2)?.rows ?? []) as Row[]
 }

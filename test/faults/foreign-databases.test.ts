@@ -32,6 +32,9 @@ async function contentsOf(url: string): Promise<unknown> {
   const parts = {
     relations: `SELECT oid, relname, relnamespace, relkind, relowner, relacl, relrowsecurity, relforcerowsecurity
                   FROM pg_class WHERE relkind <> 't'`,
+    // One for all databases of the server.
+    settings: `SELECT s.* FROM pg_db_role_setting s JOIN pg_database d ON d.oid = s.setdatabase
+                WHERE d.datname = current_database()`,
     columns: 'SELECT attrelid, attname, atttypid, attnum, attisdropped FROM pg_attribute',
     ...Object.fromEntries(
       [
@@ -49,7 +52,7 @@ async function contentsOf(url: string): Promise<unknown> {
         'event_trigger',
         'publication',
         'largeobject_metadata',
-        'db_role_setting',
+
         'language',
       ].map((name) => [name, `SELECT * FROM pg_${name}`]),
     ),

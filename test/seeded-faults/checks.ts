@@ -1,6 +1,7 @@
 import type { SeededFault } from './seeded-fault.ts'
 
 const READ_ONLY = ['test/faults/read-only.test.ts']
+const FAR = ['test/faults/far-servers.test.ts']
 const FOREIGN = ['test/faults/foreign-databases.test.ts']
 const ENCODING = ['test/faults/encoding.test.ts']
 
@@ -9,7 +10,7 @@ export const CHECKS: readonly SeededFault[] = [
   {
     name: 'a read-only database is registered',
     file: 'src/health/checks.ts',
-    find: "if (options.wasValid !== true && (await readsOnly(client))) throw new CheckFailure('READ_ONLY')",
+    find: "if (options.wasValid !== true && facts.isReadOnly) throw new CheckFailure('READ_ONLY')",
     replace: '',
     tests: READ_ONLY,
   },
@@ -44,8 +45,8 @@ export const CHECKS: readonly SeededFault[] = [
   {
     name: 'a database in another encoding than UTF8 is registered',
     file: 'src/health/checks.ts',
-    find: "return rows[0]?.encoding === 'UTF8'",
-    replace: 'return rows.length === 1',
+    find: "facts.encoding !== 'UTF8'",
+    replace: "facts.encoding === ''",
     tests: ENCODING,
   },
   {
@@ -57,9 +58,9 @@ export const CHECKS: readonly SeededFault[] = [
   },
   {
     name: 'a refused database keeps what the migrations have made',
-    file: 'src/health/checks.ts',
-    find: 'prove: () => checkTables(client, false),',
-    replace: '',
+    file: 'src/migrations/apply.ts',
+    find: 'const isTogether = isFirst &&',
+    replace: 'const isTogether = !isFirst &&',
     tests: FOREIGN,
   },
   {
@@ -103,5 +104,34 @@ export const CHECKS: readonly SeededFault[] = [
     find: "Buffer.byteLength(name) > MAX_NAME_BYTES ? refuse('NAME_TOO_LONG') : name",
     replace: 'name',
     tests: ['test/unit/lib/connection-string.test.ts'],
+  },
+  {
+    name: 'each statement of a migration is a round trip',
+    file: 'src/migrations/apply.ts',
+    find: "await client.query(`${before}${[...statements, noteOf(id, hash)].join('\\n;\\n')}${after}`)",
+    replace: 'for (const text of [before, ...statements, noteOf(id, hash), after]) await client.query(text)',
+    tests: FAR,
+  },
+  {
+    name: 'a validation counts the time until the connection is open',
+    file: 'src/operations/validate-database.ts',
+    find: 'const deadline = new AbortController()',
+    replace:
+      'const deadline = new AbortController()\n  setTimeout(() => deadline.abort(), deps.timeoutMs).unref()',
+    tests: FAR,
+  },
+  {
+    name: 'a late event loop is taken for a server that is gone',
+    file: 'src/lib/patience.ts',
+    find: 'const isOver = leftMs <= 0 && now - dueAt <= LATE_MS',
+    replace: 'const isOver = now - begunAt >= ms',
+    tests: ['test/pools/late-loop.test.ts'],
+  },
+  {
+    name: 'a server that says nothing is waited for as long as we are busy',
+    file: 'src/lib/patience.ts',
+    find: 'if (isOver || now - begunAt >= ms * MOST) expire()',
+    replace: 'if (isOver) expire()',
+    tests: ['test/pools/late-loop.test.ts'],
   },
 ]
