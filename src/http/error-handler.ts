@@ -153,10 +153,12 @@ function fieldErrors(faults: readonly SchemaFault[]): FieldError[] {
   )
   const byPointer = new Map<string, FieldError>()
   for (const fault of telling.length > 0 ? telling : faults) {
+    // A body can hold thousands, and to put each into words takes longer than everything else about it.
+    if (byPointer.size === MAX_FIELD_ERRORS) break
     const pointer = pointerOf(fault).slice(0, MAX_POINTER_LENGTH)
     if (!byPointer.has(pointer)) byPointer.set(pointer, { pointer, message: messageOf(fault) })
   }
-  return [...byPointer.values()].slice(0, MAX_FIELD_ERRORS)
+  return [...byPointer.values()]
 }
 
 function pointerOf({ instancePath, params }: SchemaFault): string {

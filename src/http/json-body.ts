@@ -48,12 +48,12 @@ function assertPlainJson({ method, headers }: FastifyRequest): void {
  *   of a character that cannot be kept.
  */
 export function parseJson(bytes: Uint8Array): unknown {
-  const text = decode(bytes)
-  const value = parse(text)
+  const names = scan(bytes)
+  const value = parse(decode(bytes))
   const walk = new Walk()
   walk.visit(value, 0)
   // JSON.parse folds names that stand twice into one, so the text then has more of them than the value.
-  if (walk.names !== countNames(text)) throw malformed('A name stands twice in one object.')
+  if (walk.names !== names) throw malformed('A name stands twice in one object.')
   if (walk.faults.length > 0) throw fail('VALIDATION_FAILED', { errors: walk.faults })
   return value
 }
@@ -79,21 +79,41 @@ function malformed(detail: string) {
   return fail('MALFORMED_JSON', { detail })
 }
 
-/** Colons outside of strings: in a text that is known to be JSON, each follows a name. */
-function countNames(text: string): number {
-  let count = 0
-  for (let i = 0; i < text.length; i++) {
-    const unit = text.charCodeAt(i)
-    if (unit === 0x3a) count++
-    else if (unit === 0x22) i = endOfString(text, i)
+const QUOTE = 0x22
+const BACKSLASH = 0x5c
+
+/**
+ * Refuses what is too much before it is read: to build half a million values takes a tenth of a second in which nobody is
+ * served. Answers the number of colons outside of strings: in a text that turns out to be JSON, each follows a name.
+ */
+function scan(bytes: Uint8Array): number {
+  let [names, commas, depth] = [0, 0, 0]
+  for (let at = 0; at < bytes.length; at++) {
+    const byte = bytes[at]
+    if (byte === QUOTE) at = endOfString(bytes, at)
+    else if (byte === 0x3a) names++
+    else if (byte === 0x2c) commas++
+    else if (byte === 0x5b || byte === 0x7b) depth++
+    else if (byte === 0x5d || byte === 0x7d) depth--
+    if (commas > MAX_VALUES) throw tooMany()
+    if (depth > MAX_DEPTH) throw tooDeep()
   }
-  return count
+  return names
 }
 
-function endOfString(text: string, start: number): number {
-  let i = start + 1
-  while (text.charCodeAt(i) !== 0x22) i += text.charCodeAt(i) === 0x5c ? 2 : 1
-  return i
+/** The place of the closing quote; the end of a text that has none. */
+function endOfString(bytes: Uint8Array, start: number): number {
+  let at = start + 1
+  while (at < bytes.length && bytes[at] !== QUOTE) at += bytes[at] === BACKSLASH ? 2 : 1
+  return at
+}
+
+function tooMany() {
+  return fail('PAYLOAD_TOO_LARGE', { detail: `The body holds more than ${MAX_VALUES} values.` })
+}
+
+function tooDeep() {
+  return malformed(`The body is nested more than ${MAX_DEPTH} deep.`)
 }
 
 /** Goes through a parsed value once, counting names and collecting what cannot be kept. */
@@ -105,12 +125,10 @@ class Walk {
 
   visit(value: unknown, depth: number): void {
     this.#values++
-    if (this.#values > MAX_VALUES) {
-      throw fail('PAYLOAD_TOO_LARGE', { detail: `The body holds more than ${MAX_VALUES} values.` })
-    }
+    if (this.#values > MAX_VALUES) throw tooMany()
     if (typeof value === 'string') this.#text(value)
     if (typeof value !== 'object' || value === null) return
-    if (depth >= MAX_DEPTH) throw malformed(`The body is nested more than ${MAX_DEPTH} deep.`)
+    if (depth >= MAX_DEPTH) throw tooDeep()
     if (Array.isArray(value)) {
       for (let i = 0; i < value.length; i++) this.#enter(i, value[i], depth)
       return

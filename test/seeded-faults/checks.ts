@@ -134,4 +134,18 @@ export const CHECKS: readonly SeededFault[] = [
     replace: 'if (isOver) expire()',
     tests: ['test/pools/late-loop.test.ts'],
   },
+  {
+    name: 'each of ten thousand faults is put into words',
+    file: 'src/http/error-handler.ts',
+    find: 'if (byPointer.size === MAX_FIELD_ERRORS) break',
+    replace: '',
+    tests: ['test/guarantees/loop-lag.test.ts'],
+  },
+  {
+    name: 'a body is built before it is found to hold too much',
+    file: 'src/http/json-body.ts',
+    find: 'if (commas > MAX_VALUES) throw tooMany()',
+    replace: '',
+    tests: ['test/unit/http/json-body.test.ts'],
+  },
 ]

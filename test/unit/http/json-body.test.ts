@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import type { FastifyInstance } from 'fastify'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
 import { PublicError } from '../../../src/errors.ts'
 import { parseJson } from '../../../src/http/json-body.ts'
 import { makeServer } from './fakes.ts'
@@ -45,6 +45,18 @@ describe('parseJson', () => {
     expect(codeOf(of(10_001))).toBe('PAYLOAD_TOO_LARGE')
     const names = Array.from({ length: 10_000 }, (_, i) => [`k${i}`, 1] as const)
     expect(codeOf(JSON.stringify(Object.fromEntries(names)))).toBe('PAYLOAD_TOO_LARGE')
+  })
+
+  it('builds nothing of what it refuses for holding too much, and reads no further', () => {
+    const parse = vi.spyOn(JSON, 'parse')
+    expect(codeOf(`[${'[],'.repeat(300_000)}[]]`)).toBe('PAYLOAD_TOO_LARGE')
+    expect(codeOf(`{"a":[${'1,'.repeat(300_000)}`)).toBe('PAYLOAD_TOO_LARGE')
+    expect(codeOf('['.repeat(300_000))).toBe('MALFORMED_JSON')
+    expect(parse).not.toHaveBeenCalled()
+    // What only looks like it, inside of a text, does not count.
+    expect(codeOf(`"${'[,:'.repeat(100_000)}"`)).toBe('read')
+    expect(codeOf(`"${'\\\\'.repeat(100_000)}`)).toBe('MALFORMED_JSON')
+    parse.mockRestore()
   })
 
   it.each([
