@@ -206,7 +206,10 @@ async function keyOf(vault: Pick<Vault, 'dataKey'>, tenantId: string | null): Pr
 }
 
 /** Writes what was kept apart of rows, and removes what is kept of people who are deleted. In the rows' transaction. */
-export async function keepPersons(tx: CatalogTx, parted: readonly PartedRecord[]): Promise<void> {
+export async function keepPersons(
+  tx: Pick<CatalogTx, 'insert' | 'delete'>,
+  parted: readonly PartedRecord[],
+): Promise<void> {
   const stored = parted.flatMap(({ person }) => (person === null ? [] : [person.stored]))
   const gone = parted.flatMap((record) => (record.gone === null ? [] : [record.gone]))
   if (stored.length > 0) await tx.insert(auditPersons).values(stored)

@@ -2,7 +2,7 @@ import type { DataKey } from '../crypto/keyring.ts'
 import { PublicError } from '../errors.ts'
 import { type AuditEntry, type AuditRecord, auditEntry, insertAudit, systemActor } from './audit.ts'
 import { isAboutPeople, personKeyOwner } from './audit-persons.ts'
-import type { CatalogStore } from './store.ts'
+import { type CatalogStore, catalogErrors } from './store.ts'
 import type { Vault } from './vault.ts'
 
 export interface AuditTrailOptions {
@@ -90,7 +90,7 @@ export class AuditTrail {
     const [first] = entries
     if (first === undefined) return
     try {
-      await this.#options.store.transaction((tx) => insertAudit(tx, entries))
+      await this.#put(entries)
     } catch (err) {
       if (err instanceof PublicError) throw err
       if (entries.length === 1) return this.#drop(first.row, err)
@@ -98,6 +98,15 @@ export class AuditTrail {
       await this.#insert(entries.slice(0, middle))
       await this.#insert(entries.slice(middle))
     }
+  }
+
+  /** One statement, unless something of people has to be kept or removed together with the rows. */
+  #put(entries: readonly AuditEntry[]): Promise<void> {
+    const { store } = this.#options
+    const isAlone = entries.every(({ parted }) => parted.person === null && parted.gone === null)
+    return isAlone
+      ? catalogErrors(insertAudit(store.db, entries))
+      : store.transaction((tx) => insertAudit(tx, entries))
   }
 
   #drop({ action, tenantId }: Pick<AuditEntry['row'], 'action' | 'tenantId'>, err: unknown): void {

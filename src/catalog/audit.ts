@@ -60,7 +60,10 @@ export interface AuditEntry {
   readonly parted: PartedRecord
 }
 
-export async function insertAudit(tx: CatalogTx, entries: readonly AuditEntry[]): Promise<void> {
+export async function insertAudit(
+  tx: Pick<CatalogTx, 'insert' | 'delete'>,
+  entries: readonly AuditEntry[],
+): Promise<void> {
   await tx.insert(auditLog).values(entries.map(({ row }) => row))
   await keepPersons(
     tx,
