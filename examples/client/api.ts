@@ -3789,10 +3789,20 @@ export class Api<
      * @request DELETE:/api/v1/tenants/{id}/database
      * @secure
      */
-    removeDatabase: (id: string, params: RequestParams = {}) =>
+    removeDatabase: (
+      id: string,
+      query: {
+        /** @maxLength 63 */
+        confirm?: string;
+        /** @default false */
+        force: boolean;
+      },
+      params: RequestParams = {},
+    ) =>
       this.request<void, Problem>({
         path: `/api/v1/tenants/${id}/database`,
         method: "DELETE",
+        query: query,
         secure: true,
         ...params,
       }),

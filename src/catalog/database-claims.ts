@@ -1,4 +1,5 @@
 import { and, asc, eq, inArray, lt, or, type SQL, sql } from 'drizzle-orm'
+import type { AnyPgColumn } from 'drizzle-orm/pg-core'
 import { newId } from '../lib/ids.ts'
 import { recordAudit, systemActor } from './audit.ts'
 import { recordChange } from './changes.ts'
@@ -119,7 +120,7 @@ export async function settleClaim(
 export async function settleHealthy(db: CatalogDb, claimed: Claim): Promise<boolean> {
   const healthy = {
     consecutiveFailures: 0,
-    ...noError,
+    ...noErrorButAmbiguity,
     lastCheckedAt: sql`now()`,
     claimedBy: null,
     claimedUntil: null,
@@ -137,6 +138,15 @@ export async function releaseClaim(db: CatalogDb, claimed: Claim): Promise<void>
 
 /** The columns of an entry with which nothing is wrong. */
 export const noError = { lastErrorCode: null, lastErrorMessage: null, lastErrorAt: null }
+
+/** That it is a copy is not undone by its being in good health. */
+const unlessAmbiguous = (column: AnyPgColumn) =>
+  sql`case when ${table.lastErrorCode} = 'IDENTITY_AMBIGUOUS' then ${column} end`
+const noErrorButAmbiguity = {
+  lastErrorCode: unlessAmbiguous(table.lastErrorCode),
+  lastErrorMessage: unlessAmbiguous(table.lastErrorMessage),
+  lastErrorAt: unlessAmbiguous(table.lastErrorAt),
+}
 
 async function claim(
   db: CatalogDb,

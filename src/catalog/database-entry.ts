@@ -17,6 +17,7 @@ export const DATABASE_ERRORS = {
   PERMISSION_MISSING: 'The user lacks a right that is needed in this database',
   BELONGS_TO_ANOTHER_TENANT: "The database holds another tenant's data",
   IDENTITY_MISMATCH: 'The database is not the one that was validated',
+  IDENTITY_AMBIGUOUS: 'The catalog and the databases contradict each other about where the tenant lives',
   SCHEMA_OUT_OF_DATE: 'The schema is not up to date, and migrations may not be applied',
   SCHEMA_DRIFTED: 'The schema is not what the applied migrations make',
   MIGRATION_FAILED: 'A migration failed',

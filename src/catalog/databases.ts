@@ -34,7 +34,7 @@ import type { Vault } from './vault.ts'
 /** Names one version of one entry. */
 export type EntryRef = Pick<DatabaseEntry, 'id' | 'tenantId' | 'rowVersion'>
 
-/** `residence` says what a valid database is to the tenant: its home, or a place it would have to move to first. */
+/** `residence` says what a valid database is to the tenant: its home, a place it would have to move to first, or a copy of its home. */
 export type ValidationOutcome =
   | {
       ok: true
@@ -42,7 +42,7 @@ export type ValidationOutcome =
       schemaVersion: string
       systemIdentifier: string | null
       databaseOid: number
-      residence: 'became-home' | 'move-required'
+      residence: 'became-home' | 'move-required' | 'copy'
     }
   | { ok: false; code: DatabaseErrorCode; words?: string | null }
 
@@ -60,6 +60,12 @@ interface SealedEntry {
   sealed: Buffer
   sslMode: SslMode
 }
+
+const IS_COPY = {
+  errorCode: 'IDENTITY_AMBIGUOUS',
+  errorWords:
+    'It is a copy of the database that serves the tenant: what was written there since would be lost',
+} as const
 
 const SEALED_MAX = 10_000
 
@@ -197,8 +203,8 @@ export class DatabaseRegistry {
       return this.#settle(claimed, event, { errorCode: outcome.code, errorWords: outcome.words ?? null })
     }
     const { ok: _ok, residence, ...found } = outcome
-    const facts = { ...found, moveRequired: residence === 'move-required' }
-    return this.#settle(claimed, 'validation-succeeded', { facts })
+    const facts = { ...found, moveRequired: residence !== 'became-home' }
+    return this.#settle(claimed, 'validation-succeeded', { facts, ...(residence === 'copy' && IS_COPY) })
   }
 
   /** Gives a claim back with nothing done: whoever looks next may have it. */

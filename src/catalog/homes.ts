@@ -2,7 +2,7 @@ import { and, eq, sql } from 'drizzle-orm'
 import { type Actor, recordAudit, systemActor } from './audit.ts'
 import { recordChange } from './changes.ts'
 import { noError } from './database-claims.ts'
-import type { DatabaseFacts } from './database-entry.ts'
+import { type DatabaseEntry, type DatabaseFacts, entryColumns } from './database-entry.ts'
 import { type Placement, tenantDatabases, tenants } from './schema.ts'
 import type { CatalogTx } from './store.ts'
 import { lockTenant, type Tenant } from './tenants.ts'
@@ -18,7 +18,20 @@ export interface NewHome {
   newEpoch: number
   /** What validation found, so that nobody sees an active database of which nothing is known. */
   facts: DatabaseFacts
+  /** Its people and roles need not be those of the home before. */
+  isOther?: boolean
   actor?: Actor
+}
+
+export interface LeftHome {
+  tenantId: string
+  entryId: string
+  /** The epoch the decision was made at, and the one that the residence row in the shared database carries. */
+  epoch: number
+  newEpoch: number
+  actor: Actor
+  /** The database is given up with what it holds. */
+  isLost?: boolean
 }
 
 /**
@@ -52,27 +65,36 @@ export async function makeHome(tx: CatalogTx, home: NewHome): Promise<boolean> {
     })
     .where(eq(tenantDatabases.id, entryId))
   const actor = home.actor ?? systemActor('validation')
+  if (home.isOther === true) await recordChange(tx, { kind: 'role', tenantId })
   await settle(tx, tenant, { placement: 'dedicated', epoch: newEpoch, databaseId: entryId, actor })
   return true
 }
 
 /**
- * Brings the tenant back to the shared database and removes its own ones from the catalog; the epoch counts up by one.
+ * Brings the tenant back to the shared database and removes its own ones from the catalog.
  *
  * Answers false, with nothing written, when the tenant is not at `epoch` any more or another entry became its home.
  */
-export async function leaveHome(
-  tx: CatalogTx,
-  { tenantId, entryId, epoch, actor }: { tenantId: string; entryId: string; epoch: number; actor: Actor },
-): Promise<boolean> {
+export async function leaveHome(tx: CatalogTx, left: LeftHome): Promise<boolean> {
+  const { tenantId, entryId, epoch, newEpoch, actor, isLost = false } = left
   const tenant = await lockTenant(tx, tenantId)
   if (tenant?.epoch !== epoch) return false
-  const home = await tx.select({ id: tenantDatabases.id }).from(tenantDatabases).where(currentOf(tenantId))
-  // A copy that stands in for a lost home keeps its epoch.
-  if (home[0]?.id !== entryId) return false
+  const [home] = await tx.select(entryColumns).from(tenantDatabases).where(currentOf(tenantId))
+  // A copy that stands in for a lost home has another entry.
+  if (home?.id !== entryId) return false
   await tx.delete(tenantDatabases).where(eq(tenantDatabases.tenantId, tenantId))
-  await settle(tx, tenant, { placement: 'shared', epoch: epoch + 1, databaseId: null, actor })
+  if (isLost) await recordLoss(tx, home, actor)
+  await settle(tx, tenant, { placement: 'shared', epoch: newEpoch, databaseId: null, actor })
   return true
+}
+
+async function recordLoss(tx: CatalogTx, home: DatabaseEntry, actor: Actor): Promise<void> {
+  const { id: databaseId, tenantId, databaseName, host, port, slot, status, schemaVersion } = home
+  const lastCheckedAt = home.lastCheckedAt?.toISOString() ?? null
+  const before = { databaseId, slot, status, host, port, databaseName }
+  const after = { lost: { database: databaseName, schemaVersion, lastCheckedAt } }
+  await recordAudit(tx, { actor, action: 'tenant.database.delete', tenantId, before, after })
+  await recordChange(tx, { kind: 'role', tenantId })
 }
 
 async function settle(

@@ -1,3 +1,4 @@
+import type pg from 'pg'
 import type { Actor } from '../catalog/audit.ts'
 import type { Route } from '../catalog/directory.ts'
 import type { ExternalId } from '../catalog/external-ids.ts'
@@ -20,7 +21,7 @@ import { newId } from '../lib/ids.ts'
 import type { PoolManager } from '../pools/pool-manager.ts'
 import { isOrderly } from '../pools/statement-fault.ts'
 import type { TenantSession } from '../tenant/session.ts'
-import { clearOldHome, stamp } from './relocate.ts'
+import { clearOldHome, stamp } from './residence.ts'
 
 type NewAdmin = Readonly<{ email: string; password: string; name?: string }>
 
@@ -70,7 +71,11 @@ export async function createTenant(
   }
 }
 
-async function inHome(deps: CreateTenantDeps, route: Route, fn: typeof stamp | typeof clearOldHome) {
+async function inHome(
+  deps: CreateTenantDeps,
+  route: Route,
+  fn: (client: pg.ClientBase, tenantId: string, epoch: number) => Promise<void>,
+) {
   try {
     await deps.pools.run(route, (client) => fn(client, route.tenantId, FIRST_EPOCH), isOrderly)
   } catch (cause) {

@@ -50,8 +50,8 @@ export function createOperations(deps: DeskDeps): Operations {
     registerDatabase: (tenantId, body, actor) => register(deps, { tenantId, body, actor }),
     describeDatabase: (tenantId) => databaseState(deps, tenantId),
     requestValidation: (tenantId, actor) => requestValidation(deps, tenantId, actor),
-    removeDatabase: async (tenantId, actor) => {
-      await removeDatabase(deps, tenantId, actor)
+    removeDatabase: async (tenantId, removal, actor) => {
+      await removeDatabase(deps, tenantId, removal, actor)
       deps.onChanged(tenantId)
       // It is done: that we cannot see how far the news has come makes nothing of it undone.
       await effectiveOf(deps, tenantId, CONFIRMATION_TIMEOUT_MS).catch(() => null)

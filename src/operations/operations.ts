@@ -9,6 +9,7 @@ import type { Tenant, TenantPatch, TenantQuery } from '../catalog/tenants.ts'
 import type { PageRequest } from '../identity/client-keys.ts'
 import type { NewTenantInput } from './create-tenant.ts'
 import type { DatabaseRegistration } from './register-database.ts'
+import type { Removal } from './remove-database.ts'
 
 export interface TenantRecord {
   readonly tenant: Tenant
@@ -62,7 +63,7 @@ export interface Operations {
   describeDatabase(tenantId: string): Promise<DatabaseState>
   requestValidation(tenantId: string, actor: Actor): Promise<DatabaseState>
   /** Resolves when every live replica applies it, or after seconds. */
-  removeDatabase(tenantId: string, actor: Actor): Promise<void>
+  removeDatabase(tenantId: string, removal: Removal, actor: Actor): Promise<void>
   listAudit(filter: AuditFilter, page: PageRequest): Promise<Page<AuditRow>>
   /** Proves the audit log from its first row to its last. */
   verifyAudit(): Promise<AuditVerdict>

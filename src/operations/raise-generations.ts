@@ -3,7 +3,7 @@ import { systemActor } from '../catalog/audit.ts'
 import type { Announcements } from '../identity/announcements.ts'
 import { MAX_GENERATION } from '../identity/revocations.ts'
 import { isId } from '../identity/tenant-rows.ts'
-import { inTenant } from './relocate.ts'
+import { inTenant } from './residence.ts'
 
 export interface RaiseDeps {
   readonly announcements: Pick<Announcements, 'publish' | 'lowestOfTenant'>

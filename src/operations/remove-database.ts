@@ -9,8 +9,9 @@ import { fail, PublicError } from '../errors.ts'
 import type { ServerAddress } from '../lib/pg.ts'
 import type { AddressBook } from '../pools/addresses.ts'
 import type { ConnectionBudget } from '../pools/budget.ts'
+import { giveUpDatabase, isHomeGone } from './give-up-database.ts'
+import { withHome } from './home-connection.ts'
 import { relocate } from './relocate.ts'
-import { withHome } from './validate-database.ts'
 
 export interface RemoveDatabaseDeps {
   readonly store: CatalogStore
@@ -20,22 +21,34 @@ export interface RemoveDatabaseDeps {
   readonly shared: ServerAddress
 }
 
+/** `force`: gives up a database that cannot be reached, and what it holds; `confirm` is the tenant's code then. */
+export interface Removal {
+  readonly force: boolean
+  readonly confirm?: string
+}
+
 /**
  * Takes a tenant's database out of the catalog; a candidate goes with it. A tenant that lives there and owns nothing but its
- * people goes back to the shared database with them; one that owns more, or whose database cannot be asked, stays.
- * @throws PublicError TENANT_NOT_FOUND, NOT_FOUND, DATABASE_IN_USE; CONFLICT, MOVE_IN_PROGRESS if it is moved just then
+ * people goes back to the shared database with them; one that owns more stays, and one whose database cannot be asked
+ * stays as well unless it is forced.
+ * @throws PublicError TENANT_NOT_FOUND, NOT_FOUND, DATABASE_IN_USE; VALIDATION_FAILED for a wrong confirmation; CONFLICT,
+ *   MOVE_IN_PROGRESS if it is moved just then; TENANT_DATABASE_UNAVAILABLE if forced without the shared database
  */
 export async function removeDatabase(
   deps: RemoveDatabaseDeps,
   tenantId: string,
+  removal: Removal,
   actor: Actor,
 ): Promise<void> {
   const found = await findTenantDatabases(deps.store, tenantId)
   if (found === null) throw fail('TENANT_NOT_FOUND')
   const { tenant, current, candidate } = found
+  assertConfirmed(removal, tenant)
   if (current === null && candidate === null) throw fail('NOT_FOUND')
   if (tenant.placement === 'dedicated' && current !== null) {
-    await moveBack(deps, { tenant, current, actor })
+    const isGone = removal.force && (await isHomeGone(deps, { tenant, current }))
+    if (isGone) await giveUpDatabase(deps, { tenant, current, actor })
+    else await moveBack(deps, { tenant, current, actor })
     return
   }
   await deps.store.transaction(async (tx) => {
@@ -47,13 +60,21 @@ export async function removeDatabase(
   })
 }
 
+/** @throws PublicError VALIDATION_FAILED */
+function assertConfirmed({ force, confirm }: Removal, { code }: Tenant): void {
+  if (!force || confirm === code) return
+  throw fail('VALIDATION_FAILED', {
+    errors: [{ pointer: '/confirm', message: "must be the tenant's code, with force" }],
+  })
+}
+
 async function moveBack(
   deps: RemoveDatabaseDeps,
   { tenant, current, actor }: { tenant: Tenant; current: DatabaseEntry; actor: Actor },
 ): Promise<void> {
   const { id: tenantId, epoch } = tenant
   const commit = async () => {
-    const left = { tenantId, entryId: current.id, epoch, actor }
+    const left = { tenantId, entryId: current.id, epoch, newEpoch: epoch + 1, actor }
     const done = await deps.store.transaction((tx) => leaveHome(tx, left))
     if (!done) throw fail('CONFLICT')
   }

@@ -537,7 +537,9 @@ describe('a home', () => {
       .where(eq(tenants.id, tenantId))
     await catalog.register(tenantId)
     const leave = (epoch: number, entryId = id) =>
-      catalog.store.transaction((tx) => leaveHome(tx, { tenantId, entryId, epoch, actor: operator }))
+      catalog.store.transaction((tx) =>
+        leaveHome(tx, { tenantId, entryId, epoch, newEpoch: 6, actor: operator }),
+      )
     expect(await leave(4)).toBe(false)
     expect(await leave(5, newId())).toBe(false)
     expect(await current(tenantId)).toMatchObject({ id })
@@ -569,7 +571,9 @@ describe('a home', () => {
     // As the end of a health check or a validation does: the row first, and then the record of it.
     const removal = await store.transaction(async (tx) => {
       await tx.execute(sql`select from tenant_databases where id = ${id} for update`)
-      const removing = removeDatabase(deps, tenantId, operator).catch((error: unknown) => error)
+      const removing = removeDatabase(deps, tenantId, { force: false }, operator).catch(
+        (error: unknown) => error,
+      )
       const waits = sql`select from pg_locks where not granted and pid <> pg_backend_pid()`
       await expect.poll(async () => (await store.db.execute(waits)).rowCount, { timeout: 10_000 }).not.toBe(0)
       await recordAudit(tx, { actor: health, action: 'tenant.database.status', tenantId })

@@ -14,6 +14,7 @@ export function databaseCalls(at: () => TestGateway) {
     get: (tenantId: string) => at().operator('GET', path(tenantId)),
     validate: (tenantId: string) => at().operator('POST', `${path(tenantId)}/validate`),
     remove: (tenantId: string) => at().operator('DELETE', path(tenantId)),
+    giveUp: (tenantId: string, query: string) => at().operator('DELETE', `${path(tenantId)}?${query}`),
     tenantOf: async (tenantId: string) => (await at().operator('GET', `/tenants/${tenantId}`)).body,
     places: ({ token }: TestTenant) => at().call('GET', `${API}/places`, { token }),
     addPlace: async ({ token }: TestTenant) => {

@@ -1,6 +1,7 @@
 import { AUDIT_PERSONS } from './audit-persons.ts'
 import { CHECKS } from './checks.ts'
 import { COHERENCE } from './coherence.ts'
+import { DISASTERS } from './disasters.ts'
 import { ISSUERS } from './issuers.ts'
 import { POOLERS } from './poolers.ts'
 import { PROCESS } from './process.ts'
@@ -665,4 +666,5 @@ export const SEEDED_FAULTS: readonly SeededFault[] = [
   ...ROLLING_STOP,
   ...REVOKING,
   ...ISSUERS,
+  ...DISASTERS,
 ]

@@ -4,7 +4,7 @@ import { newId } from '../../src/lib/ids.ts'
 import type { ServerAddress } from '../../src/lib/pg.ts'
 import { applyMigrations } from '../../src/migrations/apply.ts'
 import { migrationsFolder, readMigrations } from '../../src/migrations/files.ts'
-import { stamp } from '../../src/operations/relocate.ts'
+import { stamp } from '../../src/operations/residence.ts'
 import { createDatabase, createRole, urlFor } from './database.ts'
 
 /** An ordinary role's own database with the tenant schema, as an operator would hand it over after one validation. */

@@ -154,7 +154,7 @@ const DATABASES: Operations = {
     ['operators: databases', 'removeDatabase', 'Take a registration away'],
     204,
     NoBody,
-    { codes: ['NOT_FOUND', 'DATABASE_IN_USE', 'MOVE_IN_PROGRESS', 'CONFLICT'] },
+    { codes: ['NOT_FOUND', 'DATABASE_IN_USE', 'MOVE_IN_PROGRESS', 'CONFLICT', ...homeCodes()] },
   ),
   [`POST ${API}/tenants/:id/database/validate`]: described(
     ['operators: databases', 'validateDatabase', 'Validate it again'],

@@ -4,6 +4,7 @@ import { text } from '../../../data/fields.ts'
 import { fail } from '../../../errors.ts'
 import { ConnectionStringError, parseConnectionString } from '../../../lib/connection-string.ts'
 import type { DatabaseRegistration } from '../../../operations/register-database.ts'
+import type { Removal } from '../../../operations/remove-database.ts'
 import { CLOSED, tenantIdOf } from '../../bodies.ts'
 import type { HttpDeps } from '../../deps.ts'
 import { databaseView } from '../../operator-views.ts'
@@ -28,6 +29,11 @@ const DatabaseBody = Type.Object(
   { ...CLOSED, title: 'DatabaseRegistration' },
 )
 
+const RemovalQuery = Type.Object(
+  { force: Type.Boolean({ default: false }), confirm: Type.Optional(Type.String({ maxLength: 63 })) },
+  CLOSED,
+)
+
 /** A tenant's own database: registered, looked at, validated again, taken away. */
 export function operatorDatabaseRoutes(api: FastifyInstance, { operations }: HttpDeps): void {
   api.put(PATH, { config: WRITE, schema: { body: DatabaseBody } }, async (request, reply) => {
@@ -43,8 +49,9 @@ export function operatorDatabaseRoutes(api: FastifyInstance, { operations }: Htt
     const state = await operations.requestValidation(tenantIdOf(request.params), actorOf(request))
     return reply.code(202).send(databaseView(state))
   })
-  api.delete(PATH, { config: WRITE }, async (request, reply) => {
-    await operations.removeDatabase(tenantIdOf(request.params), actorOf(request))
+  api.delete(PATH, { config: WRITE, schema: { querystring: RemovalQuery } }, async (request, reply) => {
+    const removal: Removal = request.query as Static<typeof RemovalQuery>
+    await operations.removeDatabase(tenantIdOf(request.params), removal, actorOf(request))
     return reply.code(204).send()
   })
 }
