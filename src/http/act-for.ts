@@ -1,5 +1,6 @@
 import type { Route } from '../catalog/directory.ts'
 import { fail } from '../errors.ts'
+import { typedCode } from '../identity/names.ts'
 import { isUuid } from '../lib/ids.ts'
 import type { HttpDeps } from './deps.ts'
 import type { Visit } from './gates.ts'
@@ -18,7 +19,7 @@ export function actFor(visit: Visit): Promise<void> | void {
   const { request, route, principal, deps } = visit
   const named = request.headers[deps.settings.actForHeader]
   if (named === undefined || route === null || principal === null || principal.kind === 'operator') return
-  const name = String(named)
+  const name = typedCode(String(named))
   if (name === route.code || name.toLowerCase() === route.tenantId) return
   if (!principal.permissions.has(ACT)) throw fail('CROSS_TENANT_ACCESS')
   const target = peek(deps, name)

@@ -3,6 +3,7 @@ import type { FastifyRequest } from 'fastify'
 import ipaddr from 'ipaddr.js'
 import type { Route } from '../catalog/directory.ts'
 import { fail } from '../errors.ts'
+import { typedCode } from '../identity/names.ts'
 import { assertMayWrite } from '../identity/operators.ts'
 import { type Place, subjectOf, type Unplaced } from '../identity/placing.ts'
 import type { Principal, TenantPrincipal, TokenIdentity } from '../identity/principal.ts'
@@ -138,7 +139,8 @@ export function resolveTenant(visit: Visit): Promise<void> | void {
 
 function placeMember(visit: Visit, unplaced: Unplaced): Promise<void> | void {
   const { 'x-tenant-code': code } = visit.request.headers
-  const place = visit.deps.placing.place(unplaced, code === undefined ? undefined : String(code))
+  const named = code === undefined ? undefined : typedCode(String(code))
+  const place = visit.deps.placing.place(unplaced, named)
   return place instanceof Promise ? place.then((found) => settle(visit, found)) : settle(visit, place)
 }
 
@@ -149,14 +151,14 @@ function settle(visit: Visit, { route, principal }: Place): void {
 
 function codeOf({ headers }: FastifyRequest): string {
   const code = headers['x-tenant-code']
-  if (typeof code === 'string' && code !== '') return code
+  if (typeof code === 'string' && code.trim() !== '') return typedCode(code)
   throw fail('TENANT_AMBIGUOUS', { detail: 'X-Tenant-Code must stand beside X-Client-Key.' })
 }
 
 function confirmTenant(visit: Visit, principal: TenantPrincipal, route: Route | null): void {
   if (route === null || route.status !== 'ACTIVE') throw fail('TENANT_NOT_FOUND')
   const named = visit.request.headers['x-tenant-code']
-  const contradicted = named !== undefined && named !== route.code
+  const contradicted = named !== undefined && typedCode(String(named)) !== route.code
   if (contradicted || route.tenantId !== principal.tenantId) throw fail('CROSS_TENANT_ACCESS')
   visit.route = route
 }

@@ -1,13 +1,15 @@
-import { and, eq, sql } from 'drizzle-orm'
+import { and, eq } from 'drizzle-orm'
 import type { AuditTrail } from '../catalog/audit-trail.ts'
 import { accounts } from '../catalog/schema.ts'
 import { type CatalogStore, catalogErrors } from '../catalog/store.ts'
 import { DEFAULT_AUTH_CONFIG } from '../catalog/tenants.ts'
 import { fail, PublicError } from '../errors.ts'
+import { bySpelling, hasSpelling } from './account-emails.ts'
 import { membershipsOf } from './account-memberships.ts'
 import type { Origin } from './login.ts'
 import type { LoginLimiter } from './login-limiter.ts'
 import type { LoginTurns } from './login-turns.ts'
+import { typedName } from './names.ts'
 import { ACCOUNTS_SHARE, MAX_PASSWORD_BYTES, type PasswordHasher, passwordTooLong } from './passwords.ts'
 import type { AccessTokens } from './tokens.ts'
 
@@ -54,7 +56,7 @@ export async function loginAccount(
     const message = `must not exceed ${MAX_PASSWORD_BYTES} bytes`
     throw fail('VALIDATION_FAILED', { errors: [{ pointer: '/password', message }] })
   }
-  const trial: Trial = { email: email.toLowerCase(), password, accountId: null }
+  const trial: Trial = { email, password, accountId: null }
   const note = (action: string, after?: Record<string, unknown>) => {
     const actor = { type: 'account', id: trial.accountId ?? UNKNOWN, ...origin } as const
     parts.auditTrail.note({ actor, action, tenantId: null, ...(after && { after }) })
@@ -72,14 +74,13 @@ export async function loginAccount(
 
 /** A password typed for an account, and whose it turns out to be, right or wrong. */
 interface Trial {
-  /** Folded to one spelling. */
   readonly email: string
   readonly password: string
   accountId: string | null
 }
 
 async function signIn(parts: AccountSignInParts, trial: Trial): Promise<AccountToken> {
-  const subject = { tenantId: ACCOUNTS, identifier: trial.email }
+  const subject = { tenantId: ACCOUNTS, identifier: typedName(trial.email) }
   parts.limiter.begin(subject, DEFAULT_AUTH_CONFIG.lockout)
   try {
     const account = await provePassword(parts, trial)
@@ -95,10 +96,7 @@ type AccountRow = typeof accounts.$inferSelect
 
 async function provePassword({ store, hasher }: AccountSignInParts, trial: Trial): Promise<AccountRow> {
   const { email, password } = trial
-  const query = store.db
-    .select()
-    .from(accounts)
-    .where(eq(sql`lower(${accounts.email})`, email))
+  const query = store.db.select().from(accounts).where(hasSpelling(email)).orderBy(bySpelling(email)).limit(1)
   const [row] = await catalogErrors(query)
   trial.accountId = row?.id ?? null
   const active = row?.status === 'ACTIVE' ? row : null

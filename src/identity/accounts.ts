@@ -8,6 +8,7 @@ import type { Vault } from '../catalog/vault.ts'
 import { fail } from '../errors.ts'
 import { isUuid, newId } from '../lib/ids.ts'
 import { errorCode } from '../lib/pg.ts'
+import { assertEmailFree, emailTaken } from './account-emails.ts'
 import { assertAccount, assertCarriable, type NewMembership } from './account-form.ts'
 import {
   deleteMembership,
@@ -19,6 +20,7 @@ import {
 } from './account-memberships.ts'
 import type { Changed } from './changed.ts'
 import type { PageRequest } from './client-keys.ts'
+import { typedName } from './names.ts'
 import { ACCOUNTS_SHARE, type PasswordHasher } from './passwords.ts'
 import { type Revocations, subjectIdOf, voidTokens } from './revocations.ts'
 
@@ -96,8 +98,9 @@ export class Accounts {
     assertAccount({ ...input, memberships }, DEFAULT_AUTH_CONFIG.passwordPolicy)
     assertCarriable(roles, memberships)
     const passwordHash = await this.#hasher.hash(password, ACCOUNTS_SHARE)
-    const values = { id: newId(), email: email.toLowerCase(), name, roles: [...new Set(roles)], passwordHash }
+    const values = { id: newId(), email: typedName(email), name, roles: [...new Set(roles)], passwordHash }
     return this.#store.transaction(async (tx) => {
+      await assertEmailFree(tx, email)
       const [row] = await tx.insert(accounts).values(values).onConflictDoNothing().returning()
       if (row === undefined) throw emailTaken()
       await insertMemberships(tx, row.id, memberships)
@@ -149,6 +152,7 @@ export class Accounts {
     return this.#change(id, async (tx, before) => {
       const changed = { ...changesOf(before, patch), ...(passwordHash !== undefined && { passwordHash }) }
       if (Object.keys(changed).length === 0) return { result: await shown(tx, before), takesAway: false }
+      if (changed.email !== undefined) await assertEmailFree(tx, changed.email, id)
       const row = await update(tx, before, changed)
       const result = await shown(tx, row)
       assertCarriable(row.roles, result.memberships)
@@ -257,7 +261,7 @@ async function update(tx: CatalogTx, before: AccountRow, changed: Columns): Prom
 
 function changesOf(before: AccountRow, { email, name, status, roles }: AccountPatch): Columns {
   const changed: Columns = {}
-  const folded = email?.toLowerCase()
+  const folded = email === undefined ? undefined : typedName(email)
   if (folded !== undefined && folded !== before.email) changed.email = folded
   if (name !== undefined && name !== before.name) changed.name = name
   if (status !== undefined && status !== before.status) changed.status = status
@@ -298,8 +302,4 @@ function shownInAudit({ id, email, name, status, roles }: AccountRow) {
 
 function conflictOnDuplicate(error: unknown): never {
   throw errorCode(error) === UNIQUE_VIOLATION ? emailTaken(error) : error
-}
-
-function emailTaken(cause?: unknown) {
-  return fail('CONFLICT', { detail: 'The email address is taken.', ...(cause !== undefined && { cause }) })
 }

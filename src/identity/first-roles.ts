@@ -3,6 +3,7 @@ import { newId } from '../lib/ids.ts'
 import { roles } from '../tenant/schema.ts'
 import type { TenantSession } from '../tenant/session.ts'
 import { ADMIN_ROLE } from './admins.ts'
+import { composed } from './names.ts'
 import { PermissionSet } from './permissions.ts'
 import { checkRole, type NewRole, replacePermissions } from './roles.ts'
 
@@ -10,7 +11,7 @@ import { checkRole, type NewRole, replacePermissions } from './roles.ts'
 export function checkFirstRoles(wanted: readonly NewRole[], hasAdmin: boolean): FieldError[] {
   return wanted.flatMap((role, i) => {
     const faults = [...checkRole(role)]
-    if (wanted.findIndex(({ name }) => name === role.name) < i)
+    if (wanted.findIndex(({ name }) => composed(name) === composed(role.name)) < i)
       faults.push({ pointer: '/name', message: 'stands twice' })
     // It would be given everything, whatever stands beside it here.
     if (hasAdmin && role.name === ADMIN_ROLE)
@@ -28,7 +29,7 @@ export async function createFirstRoles(
   await session.transaction(async (db) => {
     for (const { name, description = null, permissions } of wanted) {
       const id = newId()
-      await db.insert(roles).values({ tenantId, id, name, description })
+      await db.insert(roles).values({ tenantId, id, name: composed(name), description })
       await replacePermissions({ tenantId, db }, id, new PermissionSet(permissions).list)
     }
   })

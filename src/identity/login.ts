@@ -7,6 +7,7 @@ import type { Announcements } from './announcements.ts'
 import { catchUp } from './generations.ts'
 import { subjectOf, tryPassword } from './login-attempts.ts'
 import type { LoginTurns } from './login-turns.ts'
+import { typedCode } from './names.ts'
 import { MAX_PASSWORD_BYTES, type PasswordHasher, passwordTooLong } from './passwords.ts'
 import { shutOut } from './people.ts'
 import {
@@ -87,8 +88,9 @@ export async function login(
   origin: Origin,
 ): Promise<TokenPair> {
   const name = readLoginName(credentials)
-  if (!TENANT_CODE.test(credentials.tenantCode)) throw fail('TENANT_NOT_FOUND')
-  const { tenant, session } = await openActive(parts, { code: credentials.tenantCode })
+  const code = typedCode(credentials.tenantCode)
+  if (!TENANT_CODE.test(code)) throw fail('TENANT_NOT_FOUND')
+  const { tenant, session } = await openActive(parts, { code })
   const trial: Trial = { name, password: credentials.password, userId: null }
   const note = (action: string, after?: Record<string, unknown>) => {
     const actor = { type: 'user', id: trial.userId ?? UNKNOWN, ...origin } as const

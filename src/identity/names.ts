@@ -7,6 +7,30 @@ export function isName(text: string): boolean {
   return text.trim() !== '' && text.length <= 200 && !CONTROL.test(text)
 }
 
+/** One spelling of a tenant's code as people type it. Letters beyond ASCII are in no code, and none is to become one that is. */
+export function typedCode(text: string): string {
+  return text.trim().replaceAll(/[A-Z]+/g, (letters) => letters.toLowerCase())
+}
+
+/**
+ * One spelling of an email address or user name as people type it: whatever the device composes, and in lower case by rules
+ * that are the same in every country. By it a person is found, stored and counted.
+ */
+export function typedName(text: string): string {
+  return composed(text.trim()).toLowerCase().normalize('NFC')
+}
+
+/** A text that is compared, as every device would have composed it. */
+export function composed(text: string): string {
+  return text.normalize('NFC')
+}
+
+/** The spellings in which a name may be stored: those from before names were composed are as they were typed. */
+export function storedSpellings(text: string): readonly string[] {
+  const name = typedName(text)
+  return [...new Set([text.trim().toLowerCase(), name, name.normalize('NFD')])]
+}
+
 const EMAIL = /^[^\s@\p{Cc}]{1,64}@[^\s@\p{Cc}]{1,255}$/u
 
 export const EMAIL_RULE = 'must be an email address'

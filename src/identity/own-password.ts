@@ -3,6 +3,7 @@ import { type FieldError, fail } from '../errors.ts'
 import type { Announcements } from './announcements.ts'
 import { subjectOf, tryPassword } from './login-attempts.ts'
 import type { LoginTurns } from './login-turns.ts'
+import { typedName } from './names.ts'
 import {
   checkPolicy,
   MAX_PASSWORD_BYTES,
@@ -58,7 +59,7 @@ async function provePresent(
   user: UserWithGrants,
   password: string,
 ): Promise<void> {
-  const attempt = { subject: subjectOf(user.email.toLowerCase()), policy: route.authConfig.lockout }
+  const attempt = { subject: subjectOf(typedName(user.email)), policy: route.authConfig.lockout }
   await tryPassword(session, attempt, async () => {
     const isRight = await hasher.verify(user.passwordHash, password, route.tenantId)
     if (!isRight) throw fail('INVALID_CREDENTIALS')

@@ -7,12 +7,14 @@ import type { Announcements } from './announcements.ts'
 import { assertHolds, type Caller } from './authority.ts'
 import type { Changed } from './changed.ts'
 import { clearAttempts, subjectOf } from './login-attempts.ts'
+import { typedName } from './names.ts'
 import type { PasswordHasher } from './passwords.ts'
 import { assignRoles, findRoles, type Role, replaceRoles } from './roles.ts'
 import { revokeSessionsOf } from './sessions.ts'
 import { cut } from './tenant-rows.ts'
 import { assertUser, type NewUser, type UserPatch } from './user-form.ts'
 import {
+  assertEmailFree,
   conflictOnDuplicate,
   deleteUser,
   findUser,
@@ -68,6 +70,7 @@ export class People {
     const values = userValues(route.tenantId, input, await this.#hasher.hash(input.password, route.tenantId))
     const user = await changePeople(session, async (reader) => {
       const roles = await findGrantable(reader, input.roles ?? [], caller)
+      await assertEmailFree(reader, input.email, null)
       await reader.db.insert(users).values(values)
       await assignRoles(reader, values.id, idsOf(roles))
       return publicUser(existing(await findUser(reader, values.id)))
@@ -145,7 +148,7 @@ export async function setPassword(
 ): Promise<number | null> {
   await updateUser(reader, id, { passwordHash })
   const names = username === null ? [email] : [email, username]
-  const subjects = names.map((name) => subjectOf(name.toLowerCase()))
+  const subjects = names.map((name) => subjectOf(typedName(name)))
   await clearAttempts(reader, subjects)
   return shutOut(reader, id, lowest)
 }
@@ -165,8 +168,9 @@ async function applyChange(reader: Reader, before: UserWithGrants, change: Chang
   const { lowest, patch, passwordHash, caller } = change
   const { email, username, name, taxNumber, status, roles } = patch
   if (isPower(patch)) assertHolds(caller, before.permissions)
+  if (email !== undefined) await assertEmailFree(reader, email, before.id)
   const changes: UserChanges = {
-    ...(email !== undefined && { email: email.toLowerCase() }),
+    ...(email !== undefined && { email: typedName(email) }),
     ...(username !== undefined && { username }),
     ...(name !== undefined && { name }),
     ...(taxNumber !== undefined && { taxNumber }),

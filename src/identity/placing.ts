@@ -1,6 +1,7 @@
 import type { Route, RouteDirectory } from '../catalog/directory.ts'
 import { fail } from '../errors.ts'
 import { isUuid } from '../lib/ids.ts'
+import { composed } from './names.ts'
 import { PermissionSet } from './permissions.ts'
 import type { AccountIdentity, ExternalIdentity, MemberPrincipal } from './principal.ts'
 import type { RoleBook, RolesOfTenant } from './role-book.ts'
@@ -149,7 +150,8 @@ function namesIn(identity: Unplaced, tenantId: string): readonly string[] {
 /** A role that the tenant does not define means nothing there. */
 function principalOf(identity: Unplaced, route: Route, roles: RolesOfTenant): MemberPrincipal {
   const isAccount = identity.kind === 'account-token'
-  const names = namesIn(identity, route.tenantId).filter((name) => roles.has(name))
+  const spelled = (name: string) => (roles.has(name) ? name : composed(name))
+  const names = [...new Set(namesIn(identity, route.tenantId).map(spelled))].filter((name) => roles.has(name))
   const carried = isAccount ? [] : identity.permissions.list
   const granted = names.flatMap((name) => roles.get(name) ?? [])
   return Object.freeze({

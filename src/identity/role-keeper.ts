@@ -7,6 +7,7 @@ import { changePeople } from './admins.ts'
 import type { Announcements } from './announcements.ts'
 import { assertHolds, type Caller } from './authority.ts'
 import type { Changed } from './changed.ts'
+import { composed } from './names.ts'
 import type { Home } from './people.ts'
 import { PermissionSet } from './permissions.ts'
 import {
@@ -39,7 +40,7 @@ export class RoleKeeper {
     assertHolds(caller, input.permissions)
     const { tenantId } = route
     const { name, description = null } = input
-    const values = { tenantId, id: newId(), name, description }
+    const values = { tenantId, id: newId(), name: composed(name), description }
     const role = await changePeople(session, async (reader) => {
       await reader.db.insert(roles).values(values)
       await replacePermissions(reader, values.id, new PermissionSet(input.permissions).list)
@@ -106,7 +107,10 @@ export class RoleKeeper {
 }
 
 async function applyPatch(reader: Reader, roleId: string, { name, description, permissions }: RolePatch) {
-  const changes = { ...(name !== undefined && { name }), ...(description !== undefined && { description }) }
+  const changes = {
+    ...(name !== undefined && { name: composed(name) }),
+    ...(description !== undefined && { description }),
+  }
   const ofRole = and(eq(roles.tenantId, reader.tenantId), eq(roles.id, roleId))
   await reader.db
     .update(roles)

@@ -5,7 +5,7 @@ import { isUuid } from '../lib/ids.ts'
 import { rolePermissions, roles, userRoles } from '../tenant/schema.ts'
 import type { TenantSession } from '../tenant/session.ts'
 import type { PageRequest } from './client-keys.ts'
-import { isName, NAME_RULE } from './names.ts'
+import { composed, isName, NAME_RULE } from './names.ts'
 import { parsePermission } from './permissions.ts'
 import { isGeneration, isId, namesOf } from './tenant-rows.ts'
 import type { Reader } from './users.ts'
@@ -74,13 +74,26 @@ export async function findRole({ tenantId, db }: Reader, roleId: string): Promis
 export async function findRoles({ tenantId, db }: Reader, names: readonly string[]): Promise<Role[]> {
   if (names.length === 0) return []
   const query = db.select(COLUMNS).from(roles)
-  const found = await query.where(and(eq(roles.tenantId, tenantId), inArray(roles.name, [...names])))
-  const known = new Set(found.map(({ name }) => name))
+  const found = await query.where(
+    and(
+      eq(roles.tenantId, tenantId),
+      inArray(
+        roles.name,
+        names.flatMap((name) => [name, composed(name)]),
+      ),
+    ),
+  )
+  const byName = new Map(found.map((role) => [role.name, role]))
   const errors = names.flatMap((name, i) =>
-    known.has(name) ? [] : [{ pointer: `/roles/${i}`, message: 'there is no such role' }],
+    spelled(byName, name) ? [] : [{ pointer: `/roles/${i}`, message: 'there is no such role' }],
   )
   if (errors.length > 0) throw fail('REFERENCE_NOT_FOUND', { errors })
-  return found
+  return [...new Set(names.flatMap((name) => spelled(byName, name) ?? []))]
+}
+
+/** A role from before names were composed is found by the name that it has; two that differ in this alone stay two. */
+function spelled(byName: ReadonlyMap<string, Role>, name: string): Role | undefined {
+  return byName.get(name) ?? byName.get(composed(name))
 }
 
 /** Gives a user these roles besides those they have. */

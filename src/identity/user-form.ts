@@ -1,5 +1,5 @@
 import { type FieldError, fail } from '../errors.ts'
-import { EMAIL_RULE, isEmail, isName, NAME_RULE } from './names.ts'
+import { EMAIL_RULE, isEmail, isName, NAME_RULE, typedName } from './names.ts'
 import { checkPolicy, type PasswordPolicy } from './passwords.ts'
 
 export type UserStatus = 'ACTIVE' | 'INACTIVE'
@@ -26,7 +26,7 @@ export function checkUser(input: UserPatch, policy: PasswordPolicy): FieldError[
   const faults: FieldError[] = []
   const fault = (pointer: string, message: string) => faults.push({ pointer, message })
   const { email, username, name, taxNumber, roles = [], password } = input
-  if (email !== undefined && !isEmail(email)) fault('/email', EMAIL_RULE)
+  if (email !== undefined && !isEmail(typedName(email))) fault('/email', EMAIL_RULE)
   if (username != null && !USERNAME.test(username)) {
     fault('/username', 'must have 1 to 100 letters, digits, or . _ @ + -, and begin with a letter or digit')
   }

@@ -1,11 +1,12 @@
 import { and, asc, eq, gt, type SQL, sql } from 'drizzle-orm'
 import { idFromCursor, type Page, pageOf } from '../catalog/pages.ts'
-import { fail } from '../errors.ts'
+import { fail, type PublicError } from '../errors.ts'
 import { isUuid, newId } from '../lib/ids.ts'
 import { databaseError } from '../lib/pg.ts'
 import { users } from '../tenant/schema.ts'
 import type { TenantSession } from '../tenant/session.ts'
 import type { PageRequest } from './client-keys.ts'
+import { storedSpellings, typedName } from './names.ts'
 import { isGeneration, isId, namesOf } from './tenant-rows.ts'
 import type { NewUser, UserStatus } from './user-form.ts'
 
@@ -106,7 +107,7 @@ export function findForLogin(reader: Reader, name: LoginName): Promise<UserWithG
   const wanted = loginNameText(name)
   // PostgreSQL has no text with this character: such a user cannot be, and asking would be an error.
   if (wanted.includes('\0')) return Promise.resolve(null)
-  const byEmail = eq(sql`lower(${users.email})`, wanted)
+  const byEmail = hasEmail('email' in name ? name.email : name.username)
   const byUsername = eq(sql`lower(${users.username})`, wanted)
   if ('email' in name) return findOne(reader, byEmail)
   if (!wanted.includes('@')) return findOne(reader, byUsername)
@@ -116,13 +117,41 @@ export function findForLogin(reader: Reader, name: LoginName): Promise<UserWithG
 
 /** The one spelling of a login name. */
 export function loginNameText(name: LoginName): string {
-  return ('email' in name ? name.email : name.username).toLowerCase()
+  return typedName('email' in name ? name.email : name.username)
+}
+
+/**
+ * Whose address this is. Two rows from before addresses were composed may differ in that alone: each is found by its own
+ * spelling, which comes first.
+ */
+function hasEmail(text: string): SQL {
+  const spellings = sql.param([...storedSpellings(text)])
+  return sql`${users.id} = (
+    select u.id from users u where u.tenant_id = users.tenant_id and lower(u.email) = any(${spellings}::text[])
+    order by array_position(${spellings}::text[], lower(u.email)) limit 1)`
+}
+
+/**
+ * The unique index knows one spelling only.
+ *
+ * @throws PublicError CONFLICT where another user has the address in the spelling of before.
+ */
+export async function assertEmailFree(
+  { tenantId, db }: Reader,
+  email: string,
+  userId: string | null,
+): Promise<void> {
+  const [other] = await db
+    .select({ id: users.id })
+    .from(users)
+    .where(and(eq(users.tenantId, tenantId), hasEmail(email)))
+  if (other !== undefined && other.id !== userId) throw duplicate('users_email_key')
 }
 
 /** The row of a new user. */
 export function userValues(tenantId: string, input: NewUser, passwordHash: string) {
   const { email, username = null, name = null, taxNumber = null } = input
-  return { tenantId, id: newId(), email: email.toLowerCase(), username, name, taxNumber, passwordHash }
+  return { tenantId, id: newId(), email: typedName(email), username, name, taxNumber, passwordHash }
 }
 
 /** Changes a user's row, which is locked from here until the transaction ends. */
@@ -191,10 +220,14 @@ export function publicUser(row: PublicUser): PublicUser {
 export function conflictOnDuplicate(error: unknown): never {
   const said = databaseError(error)
   if (said?.code !== UNIQUE_VIOLATION) throw error
-  const taken = TAKEN[said.constraint ?? '']
-  if (taken === undefined) throw fail('CONFLICT')
   // The server's error stays out of `cause`: its detail carries the caller's values into the log.
-  throw fail('CONFLICT', {
+  throw duplicate(said.constraint ?? '')
+}
+
+function duplicate(constraint: string): PublicError {
+  const taken = TAKEN[constraint]
+  if (taken === undefined) return fail('CONFLICT')
+  return fail('CONFLICT', {
     detail: `The ${taken.what} is taken.`,
     errors: [{ pointer: taken.pointer, message: 'is taken' }],
   })

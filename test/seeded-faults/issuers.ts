@@ -3,6 +3,30 @@ import type { SeededFault } from './seeded-fault.ts'
 const TOKENS = ['test/http/issuer-tokens.test.ts']
 const EXTERNAL_IDS = ['test/http/external-ids.test.ts']
 
+const NAMES: readonly SeededFault[] = [
+  {
+    name: 'a lockout is dodged by another spelling of the address',
+    file: 'src/identity/names.ts',
+    find: 'return composed(text.trim()).toLowerCase()',
+    replace: 'return text.toLowerCase()',
+    tests: ['test/unit/identity/names.test.ts', 'test/http/typed-names.test.ts'],
+  },
+  {
+    name: "another letter becomes one of a tenant's code",
+    file: 'src/identity/names.ts',
+    find: 'text.trim().replaceAll(/[A-Z]+/g, (letters) => letters.toLowerCase())',
+    replace: 'text.trim().toLowerCase()',
+    tests: ['test/unit/identity/names.test.ts'],
+  },
+  {
+    name: 'an address in the spelling of before is given to a second user',
+    file: 'src/identity/people.ts',
+    find: 'await assertEmailFree(reader, input.email, null)',
+    replace: '',
+    tests: ['test/http/typed-names.test.ts'],
+  },
+]
+
 export const ISSUERS: readonly SeededFault[] = [
   {
     name: 'a directory may say that it is another one',
@@ -88,4 +112,5 @@ export const ISSUERS: readonly SeededFault[] = [
     replace: '[patch.status, patch.parentId]',
     tests: EXTERNAL_IDS,
   },
+  ...NAMES,
 ]

@@ -3,6 +3,7 @@ import { type Static, Type } from 'typebox'
 import { text } from '../../data/fields.ts'
 import { fail, PublicError } from '../../errors.ts'
 import { login, logout, type Origin, refresh } from '../../identity/login.ts'
+import { typedCode } from '../../identity/names.ts'
 import { changePassword } from '../../identity/own-password.ts'
 import { findUser, publicUser } from '../../identity/users.ts'
 import { CLOSED, Password } from '../bodies.ts'
@@ -17,7 +18,7 @@ const ANYBODY = { access: { kind: 'tenant', permission: null } } as const
 
 const LoginBody = Type.Object(
   {
-    tenantCode: text(63),
+    tenantCode: text(80),
     email: Type.Optional(text(254)),
     username: Type.Optional(text(254)),
     password: Password,
@@ -49,7 +50,8 @@ export function authRoutes(api: FastifyInstance, deps: HttpDeps): void {
   api.post('/auth/login', { config: TRIED, schema: { body: LoginBody } }, async (request) => {
     const credentials = request.body as Static<typeof LoginBody>
     const named = request.headers['x-tenant-code']
-    if (named !== undefined && named !== credentials.tenantCode) throw fail('TENANT_AMBIGUOUS')
+    if (named !== undefined && typedCode(String(named)) !== typedCode(credentials.tenantCode))
+      throw fail('TENANT_AMBIGUOUS')
     return login(deps.signIn, credentials, originOf(request))
   })
   api.post('/auth/refresh', { config: TRIED, schema: { body: RefreshBody } }, async (request) => {
