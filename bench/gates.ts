@@ -1,5 +1,7 @@
 import { generateKeyPair, jwtVerify, SignJWT } from 'jose'
 import { type Route, RouteDirectory } from '../src/catalog/directory.ts'
+import { CatalogFreshness } from '../src/catalog/freshness.ts'
+import { BEGINNING } from '../src/catalog/history.ts'
 import { DEFAULT_AUTH_CONFIG } from '../src/catalog/tenants.ts'
 import type { HttpDeps } from '../src/http/deps.ts'
 import type { Visit } from '../src/http/gates.ts'
@@ -62,7 +64,10 @@ async function makeVisit(
   })
   await directory.byId(tenant.id)
   await tokens.verify(token)
+  const freshness = new CatalogFreshness({ trustedMs: 8_000, wake: () => undefined })
+  freshness.reached({ wall: Number.POSITIVE_INFINITY, monotonic: Number.POSITIVE_INFINITY }, BEGINNING)
   const deps = {
+    freshness,
     ...{ tokens, directory, operators: {}, clientKeys: {}, settings: { actForHeader: 'x-account-id' } },
     rates: { principals: new RateLimiter({ limit: 1_000_000_000, windowMs: 60_000 }) },
     lifecycle: { isStarting: () => false, isDraining: () => false },
@@ -72,7 +77,7 @@ async function makeVisit(
   const request = { headers, raw } as unknown as Visit['request']
   const access = { kind: 'tenant', permission: 'properties:read' } as const
   const nobody = { principal: null, unplaced: null, route: null, home: null, allowance: null }
-  return () => ({ request, deps, access, ...nobody })
+  return () => ({ request, deps, access, lapses: 0, ...nobody })
 }
 
 function passAll(visit: Visit): undefined {

@@ -101,9 +101,11 @@ export function createParts(options: GatewayOptions) {
     log: options.log,
   }
   const reopening = new SingleFlight<void>()
+  const follower = createFollower(options, { store, replicaId, keyring, budget: pools.budget })
   const routeKeeper = new RouteKeeper({ directory, pools, drainTimeoutMs: DRAIN_TIMEOUT_MS })
   const sessions = new TenantSessions({
     directory,
+    freshness: follower.freshness,
     forget: (tenantId) => void routeKeeper.forget(tenantId),
     pools,
     fenceTimeoutMs: settings.acquireTimeoutMs,
@@ -112,8 +114,8 @@ export function createParts(options: GatewayOptions) {
   const identity = createIdentity(options, catalog)
   const roleBook = new RoleBook({ open: (route) => sessions.open(route) })
   const members = { roleBook, placing: new Placing({ directory, roleBook }) }
-  const follower = createFollower(options, { store, replicaId, keyring, budget: pools.budget })
-  const houses = { ...catalog, follower, addresses, shared, pools, sessions, routeKeeper }
+  const { freshness } = follower
+  const houses = { ...catalog, follower, freshness, addresses, shared, pools, sessions, routeKeeper }
   const keepers = createKeepers({ ...catalog, ...identity, roleBook })
   const masterKeys = new MasterKeys({ ...catalog, follower, keyring, metrics, log: options.log })
   const own = { replicaId, metrics, keyring, masterKeys, policy }

@@ -2,6 +2,7 @@ import { sql } from 'drizzle-orm'
 import type pg from 'pg'
 import { systemClock } from '../lib/clock.ts'
 import { CHANNEL, ChangeListener, type ChangeLog } from './change-listener.ts'
+import { CatalogFreshness, type Moment } from './freshness.ts'
 import {
   BEGINNING,
   type CatalogChange,
@@ -10,7 +11,7 @@ import {
   type LoggedChange,
   type Position,
 } from './history.ts'
-import type { Confirmations, ReplicaList } from './replicas.ts'
+import { type Confirmations, LIVE_MS, type ReplicaList } from './replicas.ts'
 import type { ChangeKind } from './schema.ts'
 import type { CatalogStore, CatalogTx } from './store.ts'
 
@@ -25,6 +26,8 @@ export interface FollowerOptions {
   log: ChangeLog
   /** How long to go without reading when nothing wakes us. */
   pollMs?: number
+  /** How long after an attempt to read the changes what is known may be used without asking. */
+  trustedMs?: number
 }
 
 // Any number will do that no other advisory lock of the catalog has: 'fhch' in ASCII.
@@ -36,6 +39,8 @@ const BATCH = 500
 const CONFIRMATION_POLL_MS = 25
 /** A replica that does not follow is not asked for more often, however many revocations wait for it. */
 const CONFIRMATION_POLL_MAX_MS = 200
+/** The others count this replica for longer, by as much as a statement may be on its way. */
+const TRUSTED_MS = LIVE_MS - 2_000
 
 /**
  * Adds a row to the change log and wakes the followers when the transaction commits. Answers its number. It holds the
@@ -87,6 +92,8 @@ interface Settling {
  * with that change: where it is gone, or another one, the log is not the one that was followed, and all was missed.
  */
 export class ChangeFollower {
+  /** Whether what is cached here may be used without asking the catalog first. */
+  readonly freshness: CatalogFreshness
   readonly #options: FollowerOptions
   readonly #listener: ChangeListener
   readonly #onChange: ((change: CatalogChange) => unknown)[] = []
@@ -106,6 +113,7 @@ export class ChangeFollower {
     this.#options = options
     const wake = () => this.#woken.resolve()
     this.#listener = new ChangeListener({ connect: options.listenTarget, wake, log: options.log })
+    this.freshness = new CatalogFreshness({ trustedMs: options.trustedMs ?? TRUSTED_MS, wake })
   }
 
   /**
@@ -154,6 +162,7 @@ export class ChangeFollower {
     if (this.#following !== null) return
     // LISTEN first: what is committed between it and the read wakes us again.
     await this.#listener.start()
+    const begun = this.freshness.now()
     try {
       this.#applied = await endOfLog(this.#options.store)
       await this.#options.replicas.join(this.#applied)
@@ -161,7 +170,7 @@ export class ChangeFollower {
       await this.#listener.stop()
       throw error
     }
-    this.#reached()
+    this.#reached(begun)
     this.#following = this.#follow()
   }
 
@@ -199,12 +208,14 @@ export class ChangeFollower {
     while (!this.#stopping) {
       await this.#wakeOrPoll()
       if (this.#stopping) return
+      const begun = this.freshness.now()
       try {
         await this.#catchUp()
         await this.#options.replicas.heartbeat(this.#confirmed)
-        this.#reached()
+        this.#reached(begun)
       } catch (err) {
         this.#options.log.warn({ err }, 'could not read the catalog changes')
+        this.freshness.failed(begun, this.#applied)
       }
     }
   }
@@ -262,8 +273,9 @@ export class ChangeFollower {
     return this.#applied
   }
 
-  #reached(): void {
+  #reached(begun: Moment): void {
     this.#lastReachedAt = systemClock.now()
+    this.freshness.reached(begun, this.#applied)
     for (const tell of this.#onReached) tell()
   }
 }

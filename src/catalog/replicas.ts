@@ -73,7 +73,7 @@ const hasLock = sql`exists (
 const wasJustStarted = sql`pg_postmaster_start_time() > now() - interval '3 seconds'`
 
 const IS_AHEAD = isTooFarAhead(replicas.heartbeatAt, 0)
-const LIVE_MS = 10_000
+export const LIVE_MS = 10_000
 /** Whose heartbeat is older does not count when a change is to be confirmed. */
 export const IS_LIVE = beatWithin(LIVE_MS)
 /**

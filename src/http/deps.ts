@@ -1,6 +1,7 @@
 /** What the HTTP layer asks of the rest of the house. Built in the composition root. */
 import type { AuditTrail } from '../catalog/audit-trail.ts'
 import type { Route, RouteDirectory } from '../catalog/directory.ts'
+import type { Freshness } from '../catalog/freshness.ts'
 import type { Confirmations } from '../catalog/replicas.ts'
 import type { DatabaseStatus } from '../catalog/schema.ts'
 import type { CursorCodec } from '../data/cursor.ts'
@@ -30,6 +31,7 @@ export interface HttpDeps {
   readonly metrics: Metrics
   /** `isLeaving`: told to end; proxies are to send nothing new. `isDraining`: nothing new is taken either. */
   readonly lifecycle: { isStarting(): boolean; isLeaving(): boolean; isDraining(): boolean }
+  readonly freshness: Freshness
   readonly directory: Pick<RouteDirectory, 'peekById' | 'byId' | 'peekByCode' | 'byCode'>
   readonly tokens: Pick<AccessTokens, 'peek' | 'verify'>
   readonly clientKeys: Pick<ClientKeys, 'authenticate' | 'create' | 'list' | 'find' | 'revoke'>

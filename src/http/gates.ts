@@ -27,6 +27,8 @@ export interface Visit {
   readonly deps: HttpDeps
   readonly access: Access
   principal: Principal | null
+  /** `freshness.lapses` when the gates were passed: later it says whether what they looked at may be old. */
+  lapses: number
   /** Whose token leaves open as what they work, or where: `resolveTenant` makes them the principal. */
   unplaced: Unplaced | null
   /** The tenant worked for. */
@@ -43,6 +45,13 @@ export type Gate = (visit: Visit) => Promise<void> | void
 export function refuseUnlessServing({ deps }: Visit): void {
   if (deps.lifecycle.isDraining()) throw fail('SHUTTING_DOWN')
   if (deps.lifecycle.isStarting()) throw fail('CATALOG_UNAVAILABLE')
+}
+
+/** Waits only after a pause of the process, in which changes may have been confirmed without it. */
+export function catchUp(visit: Visit): Promise<void> | void {
+  const { freshness } = visit.deps
+  if (freshness.isOver) return freshness.renew().then(() => catchUp(visit))
+  visit.lapses = freshness.lapses
 }
 
 export function refuseAmbiguousHeaders({ request, deps }: Visit): void {

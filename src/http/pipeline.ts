@@ -16,6 +16,7 @@ import {
   authenticate,
   authorizeOperator,
   authorizeTenant,
+  catchUp,
   type Gate,
   limitAddress,
   limitRate,
@@ -40,15 +41,17 @@ declare module 'fastify' {
   }
 }
 
-/** The tenant a request works for, and the one it comes from. Frozen; sessions are opened by the first who asks. */
+/** The tenant a request works for, and the one it comes from. Frozen. */
 export class TenantContext {
   readonly tenantId: string
   readonly route: Route
   /** The principal's own tenant: another than `route` where it acts for one. */
   readonly home: Route
   readonly principal: TenantPrincipal
-  readonly #open: (route: Route) => TenantSession
-  #session: TenantSession | undefined
+  /** The only way to the tenant's rows. Opened as the request is let in: what happens between counts. */
+  readonly session: TenantSession
+  /** Where the principal's own user stands. */
+  readonly homeSession: TenantSession
 
   constructor(
     { route, home, principal }: { route: Route; home: Route | null; principal: TenantPrincipal },
@@ -58,19 +61,9 @@ export class TenantContext {
     this.route = route
     this.home = home ?? route
     this.principal = principal
-    this.#open = open
+    this.session = open(route)
+    this.homeSession = home === null ? this.session : open(home)
     Object.freeze(this)
-  }
-
-  /** The only way to the tenant's rows. */
-  get session(): TenantSession {
-    this.#session ??= this.#open(this.route)
-    return this.#session
-  }
-
-  /** Where the principal's own user stands. */
-  get homeSession(): TenantSession {
-    return this.isActing ? this.#open(this.home) : this.session
   }
 
   get isActing(): boolean {
@@ -80,13 +73,14 @@ export class TenantContext {
 
 const PROBE_GATES: readonly Gate[] = []
 
-const OPEN_GATES: readonly Gate[] = [refuseUnlessServing, refuseAmbiguousHeaders]
+const OPEN_GATES: readonly Gate[] = [refuseUnlessServing, catchUp, refuseAmbiguousHeaders]
 
 /** Where credentials are tried. */
-const COUNTED_GATES: readonly Gate[] = [refuseUnlessServing, refuseAmbiguousHeaders, limitAddress]
+const COUNTED_GATES: readonly Gate[] = [refuseUnlessServing, catchUp, refuseAmbiguousHeaders, limitAddress]
 
 const OPERATOR_GATES: readonly Gate[] = [
   refuseUnlessServing,
+  catchUp,
   refuseAmbiguousHeaders,
   authenticate,
   limitRate,
@@ -96,6 +90,7 @@ const OPERATOR_GATES: readonly Gate[] = [
 /** The whole way of a tenant’s request to its handler. */
 export const TENANT_GATES: readonly Gate[] = [
   refuseUnlessServing,
+  catchUp,
   refuseAmbiguousHeaders,
   authenticate,
   limitRate,
@@ -107,6 +102,7 @@ export const TENANT_GATES: readonly Gate[] = [
 
 const EITHER_GATES: readonly Gate[] = [
   refuseUnlessServing,
+  catchUp,
   refuseAmbiguousHeaders,
   authenticate,
   limitRate,
@@ -146,14 +142,26 @@ export function guardRoutes(server: FastifyInstance, deps: HttpDeps): void {
     const open = (home: Route) => deps.sessions.open(home)
     const pass = (request: FastifyRequest) => {
       const nobody = { principal: null, unplaced: null, route: null, home: null, allowance: null }
-      const visit: Visit = { request, deps, access, ...nobody }
+      const visit: Visit = { request, deps, access, lapses: 0, ...nobody }
       const marked = request as unknown as Marked
       marked[kVisit] = visit
       return runGates(visit, open)
     }
     route.onRequest = [hookOf(pass), ...[route.onRequest ?? []].flat()]
-    if (access.kind !== 'open') refuseWhatIsNotDeclared(route)
+    if (access.kind === 'open') return
+    const passAgain = (request: FastifyRequest) => unlessMissed(request, deps, pass)
+    route.preHandler = [hookOf(passAgain), ...[route.preHandler ?? []].flat()]
+    refuseWhatIsNotDeclared(route)
   })
+}
+
+type Pass = (request: FastifyRequest) => Promise<void> | void
+
+/** A body may have been on its way while the process stood still: where that has missed changes, the gates are asked again. */
+function unlessMissed(request: FastifyRequest, deps: HttpDeps, pass: Pass): Promise<void> | void {
+  const { freshness } = deps
+  if (freshness.isOver) return freshness.renew().then(() => unlessMissed(request, deps, pass))
+  if ((request as unknown as Marked)[kVisit]?.lapses !== freshness.lapses) return pass(request)
 }
 
 function accessOf(route: RouteOptions): Access {
@@ -184,7 +192,7 @@ function assertKnownPath(request: FastifyRequest): Error | undefined {
 type Done = (error?: Error) => void
 
 /** A hook that goes on in the same turn when `pass` has nothing to wait for. */
-function hookOf(pass: (request: FastifyRequest) => Promise<void> | void) {
+function hookOf(pass: Pass) {
   return (request: FastifyRequest, reply: FastifyReply, done: Done): void => {
     const end = (error?: Error) => {
       tellAllowance(request, reply)

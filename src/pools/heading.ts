@@ -1,4 +1,6 @@
 import type { Route } from '../catalog/directory.ts'
+import type { Freshness } from '../catalog/freshness.ts'
+import { fail } from '../errors.ts'
 
 /** What a session needs to know of routes: the present one, and a way to say that it was found wrong. */
 export interface RouteSource {
@@ -12,6 +14,8 @@ export interface RouteSource {
   readonly generation: number
   /** False once a change of its tenant has been heard of since `route` was read. */
   holds(route: Route): boolean
+  /** Whether all this may be used without asking the catalog. */
+  readonly freshness: Freshness
 }
 
 /** The tenant's route was changed between the look at it and the statement, of which nothing was sent. */
@@ -28,16 +32,32 @@ export class Heading {
   readonly route: Route
   readonly #source: RouteSource
   readonly #generation: number
+  readonly #lapses: number
 
   constructor(route: Route, source: RouteSource) {
     this.route = route
     this.#source = source
     this.#generation = source.generation
+    this.#lapses = source.freshness.lapses
   }
 
-  /** @throws RouteChangedError once a change has been heard of: from then on nothing may be sent along this route. */
+  /**
+   * @throws RouteChangedError once a change has been heard of, or none could have been: from then on nothing may be sent along
+   *   this route.
+   */
   assertPresent(): void {
-    if (this.#generation === this.#source.generation || this.#source.holds(this.route)) return
+    const isHeld = this.#generation === this.#source.generation || this.#source.holds(this.route)
+    if (isHeld && !this.#source.freshness.isOver) return
     throw new RouteChangedError()
+  }
+
+  /**
+   * For what began long ago and is to be made to last: waits where no change could have been heard of.
+   * @throws PublicError CATALOG_UNAVAILABLE where changes were missed meanwhile
+   */
+  async assertHeld(): Promise<void> {
+    const { freshness } = this.#source
+    while (freshness.isOver) await freshness.renew()
+    if (freshness.lapses !== this.#lapses) throw fail('CATALOG_UNAVAILABLE')
   }
 }

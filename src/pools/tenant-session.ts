@@ -44,11 +44,13 @@ const READ_ONLY = "The tenant's database is read-only at the moment: it serves r
 export class RoutedSession implements TenantSession {
   readonly db: TenantDb
   readonly #options: SessionOptions
+  readonly #lapses: number
   #route: Route
 
   constructor(route: Route, options: SessionOptions) {
     this.#route = route
     this.#options = options
+    this.#lapses = options.routes.freshness.lapses
     this.db = overClient((statement) => this.#runSingle(statement))
   }
 
@@ -93,6 +95,7 @@ export class RoutedSession implements TenantSession {
   async #along<T>(attempt: (heading: Heading) => Promise<T>, kind: StatementKind): Promise<T> {
     const deadline = performance.now() + this.#options.fenceTimeoutMs
     for (let attempts = 1; ; ) {
+      this.#assertNotMissed()
       // Where the route is at hand there is nothing to wait for.
       const heading = this.#present() ?? (await this.#read())
       try {
@@ -100,6 +103,7 @@ export class RoutedSession implements TenantSession {
       } catch (error) {
         if (error instanceof RouteChangedError) {
           if (performance.now() > deadline) throw fail('TENANT_DATABASE_UNAVAILABLE', { cause: error })
+          if (this.#options.routes.freshness.isOver) await this.#options.routes.freshness.renew()
           continue
         }
         const verdict = judge(error, { kind, attempts })
@@ -116,6 +120,14 @@ export class RoutedSession implements TenantSession {
         if (verdict !== 'again') this.#adopt(await this.#options.routes.refresh(heading.route))
       }
     }
+  }
+
+  /**
+   * Who was let in before this process stood still for a while may be somebody who is not let in any more.
+   * @throws PublicError CATALOG_UNAVAILABLE
+   */
+  #assertNotMissed(): void {
+    if (this.#options.routes.freshness.lapses !== this.#lapses) throw fail('CATALOG_UNAVAILABLE')
   }
 
   /** Null where the route has to be read, because of a change or its age. @throws PublicError TENANT_NOT_FOUND */

@@ -1,4 +1,5 @@
 import type { Route, RouteDirectory } from '../catalog/directory.ts'
+import type { Freshness } from '../catalog/freshness.ts'
 import type { TenantSession } from '../tenant/session.ts'
 import type { RouteSource } from './heading.ts'
 import type { PoolManager } from './pool-manager.ts'
@@ -6,6 +7,7 @@ import { RoutedSession, type SessionOptions } from './tenant-session.ts'
 
 export interface TenantSessionsOptions {
   readonly directory: Pick<RouteDirectory, 'peekById' | 'byId' | 'generation' | 'holds'>
+  readonly freshness: Freshness
   /** Forgets a tenant's route, and closes the pool to which it leads no longer. */
   readonly forget: (tenantId: string) => void
   readonly pools: PoolManager
@@ -13,10 +15,18 @@ export interface TenantSessionsOptions {
   readonly onStuck: (tenantId: string) => void
 }
 
-/** One session a route, shared by all requests that go along it: a session holds no connection, so it can be. */
+interface Opened {
+  readonly session: TenantSession
+  readonly lapses: number
+}
+
+/**
+ * One session a route, shared by all requests that go along it: a session holds no connection, so it can be. It is for what
+ * begins now; after changes were missed it serves nobody any more, and who is let in then gets a new one.
+ */
 export class TenantSessions {
   readonly #options: SessionOptions
-  readonly #sessions = new WeakMap<Route, TenantSession>()
+  readonly #sessions = new WeakMap<Route, Opened>()
 
   constructor({ pools, fenceTimeoutMs, onStuck, ...source }: TenantSessionsOptions) {
     this.#options = { pools, routes: sourceOf(source), fenceTimeoutMs, onStuck }
@@ -24,22 +34,36 @@ export class TenantSessions {
 
   open(route: Route): TenantSession {
     const known = this.#sessions.get(route)
-    if (known !== undefined) return known
+    const { lapses } = this.#options.routes.freshness
+    if (known?.lapses === lapses) return known.session
     const session = new RoutedSession(route, this.#options)
-    this.#sessions.set(route, session)
+    this.#sessions.set(route, { session, lapses })
     return session
   }
 
   /** For a tenant that is just being made: the catalog knows nothing of it, so the route is what the caller says it is. */
   openUnlisted(route: Route): TenantSession {
     const same = async () => route
-    const routes = { peek: () => route, find: same, refresh: same, generation: 0, holds: () => true }
+    const { freshness } = this.#options.routes
+    const routes = {
+      peek: () => route,
+      find: same,
+      refresh: same,
+      generation: 0,
+      holds: () => true,
+      freshness,
+    }
     return new RoutedSession(route, { ...this.#options, routes })
   }
 }
 
-function sourceOf({ directory, forget }: Pick<TenantSessionsOptions, 'directory' | 'forget'>): RouteSource {
+function sourceOf({
+  directory,
+  freshness,
+  forget,
+}: Pick<TenantSessionsOptions, 'directory' | 'freshness' | 'forget'>): RouteSource {
   return {
+    freshness,
     peek: (tenantId) => directory.peekById(tenantId),
     find: (tenantId) => directory.byId(tenantId),
     holds: (route) => directory.holds(route),

@@ -156,6 +156,7 @@ export class Transaction {
     if (this.#mode === 'done') return
     // Whoever caught the error of the statement that lost the connection has nothing to show for it all the same.
     if (this.#mode === 'unknown') throw new StatementFault(true, null)
+    await this.#heading.assertHeld()
     this.#mode = 'unknown'
     try {
       await commit(this.#client)

@@ -249,6 +249,74 @@ function changeable(first: Route) {
   })
 }
 
+describe('a process that stood still', () => {
+  /** Freshness in the test's hands: what is known is over until `renewed` says what an attempt has brought. */
+  function paused() {
+    const renewed = Promise.withResolvers<number>()
+    const freshness = {
+      isOver: false,
+      lapses: 0,
+      renewals: 0,
+      renew: async () => {
+        freshness.renewals += 1
+        freshness.lapses = await renewed.promise
+        freshness.isOver = false
+      },
+    }
+    return { freshness, renewed }
+  }
+
+  async function pausedTenant() {
+    const tenantId = await moveIn(home.url)
+    const { freshness, renewed } = paused()
+    const session = sessionFor(routeOf(tenantId), undefined, { ...routeSource(routeOf(tenantId)), freshness })
+    const hall = async () => {
+      await session.db.insert(places).values(placeOf(tenantId, 'Hall'))
+    }
+    const names = async () =>
+      (await sessionFor(routeOf(tenantId)).db.select().from(places)).map(({ name }) => name)
+    return { tenantId, session, freshness, renewed, hall, names }
+  }
+  const MISSED = { code: 'CATALOG_UNAVAILABLE' }
+
+  test('asks before a statement is sent, and sends it where nothing was missed', async () => {
+    const { freshness, renewed, hall, names } = await pausedTenant()
+    freshness.isOver = true
+    const writing = hall()
+    await expect.poll(() => freshness.renewals).toBe(1)
+    expect(await names()).toEqual([])
+    renewed.resolve(0)
+    await writing
+    expect(await names()).toEqual(['Hall'])
+    expect(freshness.renewals).toBe(1)
+  })
+
+  test('sends nothing for those who were let in before it, where changes were missed', async () => {
+    const { session, freshness, renewed, hall, names } = await pausedTenant()
+    freshness.isOver = true
+    renewed.resolve(1)
+    await expect(hall()).rejects.toMatchObject({ cause: MISSED })
+    await expect(session.db.select().from(places)).rejects.toMatchObject({ cause: MISSED })
+    expect(await names()).toEqual([])
+    expect(pools.budget.open).toBeGreaterThan(0)
+  })
+
+  test.each([0, 1])('commits nothing without asking; changes missed: %i', async (missed) => {
+    const { session, tenantId, freshness, renewed, names } = await pausedTenant()
+    let calls = 0
+    const writing = session.transaction(async (db) => {
+      calls += 1
+      await db.insert(places).values(placeOf(tenantId, 'Hall'))
+      freshness.isOver = true
+    })
+    renewed.resolve(missed)
+    if (missed === 0) await writing
+    else await expect(writing).rejects.toMatchObject(MISSED)
+    expect(await names()).toEqual(missed === 0 ? ['Hall'] : [])
+    expect(calls).toBe(1)
+  })
+})
+
 test('a transaction that is given up on leaves its connection to nobody', async () => {
   const hurried = openPools({ sharedPoolSize: 1, statementTimeoutMs: 100 })
   const tenantId = await moveIn(home.url)

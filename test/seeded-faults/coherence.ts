@@ -1,6 +1,7 @@
 import type { SeededFault } from './seeded-fault.ts'
 
 const FAILOVER = 'test/faults/catalog-failover.test.ts'
+const FROZEN = 'test/faults/frozen-gateway.test.ts'
 
 /** Replicas that agree with each other and with the catalog. */
 export const COHERENCE: readonly SeededFault[] = [
@@ -31,5 +32,61 @@ export const COHERENCE: readonly SeededFault[] = [
     find: 'if (generation === this.#generation) this.#opened.set(tenantId, key)',
     replace: 'this.#opened.set(tenantId, key)',
     tests: ['test/catalog/vault.test.ts'],
+  },
+  {
+    name: 'pause: requests are judged by what was known before it',
+    file: 'src/http/gates.ts',
+    find: 'if (freshness.isOver) return freshness.renew().then(() => catchUp(visit))',
+    replace: '',
+    tests: [FROZEN, 'test/unit/http/pipeline.test.ts'],
+  },
+  {
+    name: 'pause: who was let in before it is not judged again',
+    file: 'src/http/pipeline.ts',
+    find: 'if ((request as unknown as Marked)[kVisit]?.lapses !== freshness.lapses) return pass(request)',
+    replace: '',
+    tests: ['test/unit/http/pipeline.test.ts'],
+  },
+  {
+    name: 'pause: statements go by the route that was known before it',
+    file: 'src/pools/heading.ts',
+    find: 'if (isHeld && !this.#source.freshness.isOver) return',
+    replace: 'if (isHeld) return',
+    tests: ['test/pools/tenant-session.test.ts'],
+  },
+  {
+    name: 'pause: sessions of before go on after changes were missed',
+    file: 'src/pools/tenant-session.ts',
+    find: "if (this.#options.routes.freshness.lapses !== this.#lapses) throw fail('CATALOG_UNAVAILABLE')",
+    replace: '',
+    tests: ['test/pools/tenant-session.test.ts', FROZEN],
+  },
+  {
+    name: 'pause: a transaction of before commits after it',
+    file: 'src/pools/tenant-transaction.ts',
+    find: 'await this.#heading.assertHeld()',
+    replace: '',
+    tests: ['test/pools/tenant-session.test.ts'],
+  },
+  {
+    name: 'pause: time that only the wall clock has seen does not count',
+    file: 'src/catalog/freshness.ts',
+    find: ' || this.#clock.now() - wall > trustedMs',
+    replace: '',
+    tests: ['test/unit/catalog/freshness.test.ts'],
+  },
+  {
+    name: 'pause: an attempt of before it is believed',
+    file: 'src/catalog/freshness.ts',
+    find: 'this.#settle(begun, { until: begun, position })',
+    replace: 'this.#settle(begun, { until: this.now(), position })',
+    tests: ['test/unit/catalog/freshness.test.ts'],
+  },
+  {
+    name: 'pause: the first failure after it is taken for an outage',
+    file: 'src/catalog/freshness.ts',
+    find: '&& this.#failures < ATTEMPTS_AFTER_LAPSE',
+    replace: '&& this.#failures < 1',
+    tests: ['test/unit/catalog/freshness.test.ts'],
   },
 ]

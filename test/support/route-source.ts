@@ -1,5 +1,9 @@
 import type { Route } from '../../src/catalog/directory.ts'
+import type { Freshness } from '../../src/catalog/freshness.ts'
 import type { RouteSource } from '../../src/pools/heading.ts'
+
+/** As of a process that never stood still. */
+export const ALWAYS_FRESH: Freshness = { isOver: false, lapses: 0, renew: async () => undefined }
 
 /** A catalog of one tenant. `refresh` says what stands there once a session has found its route wrong. */
 export function routeSource(
@@ -16,5 +20,6 @@ export function routeSource(
     },
     generation: 0,
     holds: () => true,
+    freshness: ALWAYS_FRESH,
   }
 }

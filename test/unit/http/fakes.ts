@@ -9,7 +9,9 @@ import type { UserPrincipal } from '../../../src/identity/principal.ts'
 import { RateLimiter } from '../../../src/lib/rate-limiter.ts'
 import { createLogger } from '../../../src/logger.ts'
 import { Metrics } from '../../../src/metrics.ts'
+import type { TenantSession } from '../../../src/tenant/session.ts'
 import { makeCursors } from '../../support/cursors.ts'
+import { ALWAYS_FRESH } from '../../support/route-source.ts'
 
 /** Tenants, people and keys that exist only here. What a test does not replace throws when it is reached. */
 export const ACME = '01900000-0000-7000-8000-00000000000a'
@@ -87,6 +89,7 @@ export function makeDeps(changes: Partial<HttpDeps> = {}): HttpDeps {
     log: createLogger('silent'),
     metrics: new Metrics(),
     lifecycle: { isStarting: () => false, isLeaving: () => false, isDraining: () => false },
+    freshness: ALWAYS_FRESH,
     directory: {
       peekById: (id) => (id === ACME ? ROUTES[0] : undefined),
       peekByCode: () => undefined,
@@ -122,7 +125,7 @@ export function makeDeps(changes: Partial<HttpDeps> = {}): HttpDeps {
     accounts: only<HttpDeps['accounts']>({}),
     accountSignIn: only<HttpDeps['accountSignIn']>({}),
     placing: only<HttpDeps['placing']>({}),
-    sessions: only<HttpDeps['sessions']>({}),
+    sessions: { open: () => only<TenantSession>({}) },
     homeIsDown: () => false,
     operations: only<HttpDeps['operations']>({}),
     probes: only<HttpDeps['probes']>({

@@ -2,6 +2,10 @@ import { once } from 'node:events'
 import { type AddressInfo, connect } from 'node:net'
 import type { FastifyInstance, InjectOptions } from 'fastify'
 import { afterEach, describe, expect, it } from 'vitest'
+import { fail } from '../../../src/errors.ts'
+import type { HttpDeps } from '../../../src/http/deps.ts'
+import { PermissionSet } from '../../../src/identity/permissions.ts'
+import { ALWAYS_FRESH } from '../../support/route-source.ts'
 import { ACME, bearer, makeServer, OTHER, only, TOKENS } from './fakes.ts'
 
 let server: FastifyInstance
@@ -180,11 +184,6 @@ describe('the order of the gates', () => {
     expect((await answer(options)).code).toBe(code)
   })
 
-  it('does not open a session for a request that only passes', async () => {
-    guarded({ sessions: only({}) })
-    expect((await server.inject({ url: TENANT_PATH, headers: bearer(TOKENS.reader) })).statusCode).toBe(200)
-  })
-
   it('refuses a query or body that a route does not declare', async () => {
     guarded()
     const headers = bearer(TOKENS.reader)
@@ -197,6 +196,76 @@ describe('the order of the gates', () => {
       code: 'VALIDATION_FAILED',
       errors: [{ pointer: '/tenant_id' }],
     })
+  })
+})
+
+describe('after a pause of the process', () => {
+  const probes = () => ({ ...ALWAYS_FRESH, isOver: false, lapses: 0, renewals: 0 })
+
+  it.each([
+    ['a tenant', TENANT_PATH, TOKENS.reader],
+    ['an operator', '/api/v1/operator', TOKENS.admin],
+    ['anybody', '/open', TOKENS.reader],
+  ])('the catalog is asked before a request of %s is judged', async (_case, url, token) => {
+    const asked: string[] = []
+    const freshness = probes()
+    freshness.isOver = true
+    freshness.renew = async () => {
+      asked.push('catalog')
+      freshness.isOver = false
+    }
+    guarded({
+      freshness,
+      tokens: {
+        peek: () => {
+          asked.push('token')
+          return undefined
+        },
+        verify: () => Promise.reject(fail('TOKEN_INVALID')),
+      },
+    })
+    await server.inject({ url, headers: bearer(token) })
+    expect(asked).toEqual(url === '/open' ? ['catalog'] : ['catalog', 'token'])
+  })
+
+  it('no request is answered while the catalog leaves that open, and probes are', async () => {
+    const renew = () => Promise.reject(fail('CATALOG_UNAVAILABLE'))
+    guarded({ freshness: { ...ALWAYS_FRESH, isOver: true, renew } })
+    for (const token of [TOKENS.reader, TOKENS.admin]) {
+      const url = token === TOKENS.admin ? '/api/v1/operator' : TENANT_PATH
+      expect(await answer({ url, headers: bearer(token) })).toMatchObject({
+        status: 503,
+        code: 'CATALOG_UNAVAILABLE',
+      })
+    }
+    expect((await server.inject({ url: '/livez' })).statusCode).toBe(200)
+  })
+
+  it.each([
+    ['changes were missed', 1, 401],
+    ['none was missed', 0, 200],
+  ])('who was let in before it is judged again where %s', async (_case, missed, status) => {
+    const freshness = probes()
+    let isRevoked = false
+    guarded({
+      freshness,
+      clientKeys: only<HttpDeps['clientKeys']>({
+        authenticate: async () => {
+          if (isRevoked) throw fail('INVALID_CREDENTIALS')
+          return { kind: 'client-key', keyId: 'k', tenantId: ACME, permissions: new PermissionSet(['*']) }
+        },
+      }),
+    })
+    server.addHook('preValidation', async () => {
+      // As its body arrives: the process stood still, and the key was deleted.
+      isRevoked = true
+      freshness.isOver = true
+      freshness.renew = async () => {
+        freshness.isOver = false
+        freshness.lapses += missed
+      }
+    })
+    expect((await answer({ url: TENANT_PATH, headers: withKey('acme-corp') })).status).toBe(status)
   })
 })
 
