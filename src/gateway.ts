@@ -340,13 +340,14 @@ export class Gateway {
   }
 
   #probes(): HttpDeps['probes'] {
-    const { pools, directory, store, registry, masterKeys } = this.#parts
+    const { pools, directory, store, registry, masterKeys, replicas } = this.#parts
     return {
       readiness: () => {
         if (this.#phase !== 'ready') return 'starting'
         if (!masterKeys.complete) return 'key-missing'
-        return pools.budget.max > 0 ? 'ready' : 'connections-missing'
+        return replicas.waitsFor === null ? 'ready' : 'connections-missing'
       },
+      waitsFor: () => replicas.waitsFor,
       pingCatalog: () => store.ping(),
       pingShared: () => pools.pingShared(),
       countDatabases: () => registry.countByStatus(),

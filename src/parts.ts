@@ -3,7 +3,7 @@ import { AuditTrail } from './catalog/audit-trail.ts'
 import { type CatalogChange, ChangeFollower } from './catalog/changes.ts'
 import { DatabaseRegistry } from './catalog/databases.ts'
 import { loadRoute, RouteDirectory } from './catalog/directory.ts'
-import { type Connections, ReplicaList } from './catalog/replicas.ts'
+import { type Connections, ReplicaList, type ShareWait } from './catalog/replicas.ts'
 import { CatalogStore } from './catalog/store.ts'
 import { Vault } from './catalog/vault.ts'
 import type { Settings } from './config.ts'
@@ -101,7 +101,7 @@ export function createParts(options: GatewayOptions) {
     log: options.log,
   }
   const reopening = new SingleFlight<void>()
-  const follower = createFollower(options, { store, replicaId, keyring, budget: pools.budget })
+  const { follower, replicas } = createFollower(options, { store, replicaId, keyring, budget: pools.budget })
   const routeKeeper = new RouteKeeper({ directory, pools, drainTimeoutMs: DRAIN_TIMEOUT_MS })
   const sessions = new TenantSessions({
     directory,
@@ -115,7 +115,17 @@ export function createParts(options: GatewayOptions) {
   const roleBook = new RoleBook({ open: (route) => sessions.open(route) })
   const members = { roleBook, placing: new Placing({ directory, roleBook }) }
   const { freshness } = follower
-  const houses = { ...catalog, follower, freshness, addresses, shared, pools, sessions, routeKeeper }
+  const houses = {
+    ...catalog,
+    follower,
+    replicas,
+    freshness,
+    addresses,
+    shared,
+    pools,
+    sessions,
+    routeKeeper,
+  }
   const keepers = createKeepers({ ...catalog, ...identity, roleBook })
   const masterKeys = new MasterKeys({ ...catalog, follower, keyring, metrics, log: options.log })
   const own = { replicaId, metrics, keyring, masterKeys, policy }
@@ -154,15 +164,29 @@ interface FollowerParts {
 function createFollower(
   { settings, databases, log }: GatewayOptions,
   { store, replicaId, keyring, budget }: FollowerParts,
-): ChangeFollower {
+): { follower: ChangeFollower; replicas: ReplicaList } {
   const total = { max: settings.maxConnections, maxPerServer: settings.maxConnectionsPerServer }
+  let agreed: Connections = total
   const grant = ({ max, maxPerServer }: Connections) => {
     budget.resize({ max, maxPerServer })
-    log.info({ connections: max, maxPerServer, total: total.max }, 'share of the connections changed')
+    log.info({ connections: max, maxPerServer, total: agreed.max }, 'share of the connections changed')
   }
+  const onTotal = (counts: Connections, differ: boolean) => {
+    agreed = counts
+    const fields = {
+      total: counts.max,
+      totalPerServer: counts.maxPerServer,
+      own: total.max,
+      ownPerServer: total.maxPerServer,
+    }
+    if (differ) log.warn(fields, 'replicas differ in their limits of connections: the smallest counts')
+    else log.info(fields, 'replicas agree on their limits of connections')
+  }
+  const onWait = (reason: ShareWait) =>
+    log.warn({ reason, total: agreed.max }, 'waiting for a share of the connections')
   // Whatever is left of the total may be in use by others; what falls to us we learn when we join them.
   budget.resize({ max: 0, maxPerServer: 0 })
-  const share = { total, isWithin: () => budget.isKept, grant }
+  const share = { total, isWithin: () => budget.isKept, grant, onTotal, onWait }
   const replicas = new ReplicaList({ store, replicaId, primaryKeyId: keyring.primaryKeyId, share })
   const listenTarget = async () => {
     const client = await connectClient(databases.catalog, CATALOG_LIMITS)
@@ -174,7 +198,7 @@ function createFollower(
       throw error
     }
   }
-  return new ChangeFollower({ store, replicas, listenTarget, log })
+  return { follower: new ChangeFollower({ store, replicas, listenTarget, log }), replicas }
 }
 
 /** A database of our own: which one it is is learnt at the start, and from then on no other will do. */

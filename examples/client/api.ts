@@ -2060,6 +2060,7 @@ export interface Readiness {
     | "key-missing"
     | "connections-missing"
     | "draining";
+  waitsFor?: "held-by-others" | "more-replicas-than-connections";
 }
 
 /** Refresh */

@@ -14,14 +14,21 @@ export interface Connections {
   readonly maxPerServer: number
 }
 
+/** What a replica without any connections waits for. */
+export type ShareWait = 'held-by-others' | 'more-replicas-than-connections'
+
 /** What this process holds of the connections that all replicas have together. */
 export interface ConnectionShare {
-  /** What all replicas together may hold. */
+  /** What this process was told that all replicas together may hold. The smallest of what any of them was told counts. */
   readonly total: Connections
   /** False while more is open than was granted last, in all or to a server. */
   readonly isWithin: () => boolean
   /** From now on this process may hold so many. */
   readonly grant: (connections: Connections) => void
+  /** Told when what counts changes, and when replicas begin or cease to differ in what they were told. */
+  readonly onTotal?: (total: Connections, differ: boolean) => void
+  /** Told when this process has been without any connections for a while. */
+  readonly onWait?: (reason: ShareWait) => void
 }
 
 export interface ReplicaListOptions {
@@ -53,6 +60,9 @@ export interface Confirmations {
 /** Another replica, and what it says that it may still hold. */
 interface Other extends Connections {
   readonly id: string
+  /** What it was told that all have together; null from an older release. */
+  readonly limit: number | null
+  readonly limitPerServer: number | null
   /** Said to have been heard of in the future: the catalog's clock was set back since. */
   readonly isAhead: boolean
 }
@@ -92,6 +102,8 @@ const CAUTION_MS = 3_000
 /** Idle ones are closed by then; those in use are told of with a later heartbeat. */
 const CLOSING_MS = 250
 const CLOSING_POLL_MS = 10
+/** Who comes among others has its part by then, where they can give it. */
+const PATIENCE_MS = 1_000
 
 /**
  * The part of `total` that falls to a replica: all parts are whole, differ by at most one, and add up to `total`.
@@ -102,19 +114,38 @@ export function partOf(total: number, ids: readonly string[], id: string): numbe
   return Math.floor(total / ids.length) + (rank < total % ids.length ? 1 : 0)
 }
 
+/** What all replicas together may hold, so that none of them sees its limit exceeded. */
+export function smallestTotal(
+  own: Connections,
+  others: readonly Pick<Other, 'limit' | 'limitPerServer'>[],
+): Connections {
+  return {
+    max: Math.min(own.max, ...others.map(({ limit }) => limit ?? own.max)),
+    maxPerServer: Math.min(
+      own.maxPerServer,
+      ...others.map(({ limitPerServer: limit }) => limit ?? own.maxPerServer),
+    ),
+  }
+}
+
 /**
  * This process among those that live: shows that it lives and how far it has followed the changes, and agrees with the
  * others on who may hold how many connections.
  *
  * A share shrinks at once and is said to have shrunk when the connections beyond it are closed; it grows only under a
  * lock, into what the others say they do not hold. So the shares never add up to more than the total, also while
- * replicas come and go; who comes gets its part as the others let go of theirs.
+ * replicas come and go; who comes gets its part as the others let go of theirs. Where the replicas were told different
+ * totals, as while they are replaced one by one, the smallest counts.
  */
 export class ReplicaList {
   readonly #options: ReplicaListOptions
   readonly #clock: Clock
   #granted = NOTHING
   #part = NOTHING
+  /** The total that counts, and whether replicas differ in it: what was told last. */
+  #agreed: { readonly total: Connections; readonly differ: boolean }
+  /** Since when there has been nothing, and whether that was said. */
+  #without: { readonly since: number; reason: ShareWait | null } | null = null
   /** What our row says that we hold. */
   #said = NOTHING
   #beatAt: number | null = null
@@ -125,6 +156,13 @@ export class ReplicaList {
   constructor(options: ReplicaListOptions) {
     this.#options = options
     this.#clock = options.clock ?? systemClock
+    this.#agreed = { total: options.share.total, differ: false }
+  }
+
+  /** What this process waits for; null while it holds connections. */
+  get waitsFor(): ShareWait | null {
+    if (hasAny(this.#granted)) return null
+    return hasAny(this.#part) ? 'held-by-others' : 'more-replicas-than-connections'
   }
 
   /** True while others still hold what is our part. */
@@ -157,11 +195,13 @@ export class ReplicaList {
   async heartbeat(applied: Position): Promise<void> {
     const others = await this.#beat(applied)
     if (others.some(({ isAhead }) => isAhead)) await this.#putBack()
+    this.#agree(others)
     this.#part = this.#partAmong(others)
     const kept = lesser(this.#part, this.#granted)
     if (!isSame(kept, this.#granted)) await this.#shrink(kept, applied)
     // That we get no more of them now is no reason not to follow the changes.
     if (this.isShort) await this.#grow().catch(() => undefined)
+    this.#noteWait()
   }
 
   /** Takes this replica off the list; to be called when it holds no connections any more. @throws PublicError CATALOG_UNAVAILABLE */
@@ -186,8 +226,16 @@ export class ReplicaList {
     const { store, replicaId, primaryKeyId = null, share } = this.#options
     // What is open beyond the share is still held, and nobody else may have it yet.
     const held = share.isWithin() ? this.#granted : greater(this.#said, this.#granted)
+    const { max: connectionLimit, maxPerServer: serverLimit } = share.total
     const came = { appliedSeq: applied.seq, appliedId: applied.id }
-    const row = { heartbeatAt: sql`now()`, ...came, primaryKeyId, ...columnsOf(held) }
+    const row = {
+      heartbeatAt: sql`now()`,
+      ...came,
+      primaryKeyId,
+      ...columnsOf(held),
+      connectionLimit,
+      serverLimit,
+    }
     const ours = store.db.$with('ours').as(
       store.db
         .insert(replicas)
@@ -249,10 +297,10 @@ export class ReplicaList {
   async #takeFree(tx: CatalogTx): Promise<Connections> {
     const { replicaId, share } = this.#options
     const others = await tx.select(otherColumns).from(replicas).where(this.#others())
+    const total = smallestTotal(share.total, others)
     const free = {
-      max: share.total.max - others.reduce((sum, { max }) => sum + max, 0),
-      maxPerServer:
-        share.total.maxPerServer - others.reduce((sum, { maxPerServer }) => sum + maxPerServer, 0),
+      max: total.max - others.reduce((sum, { max }) => sum + max, 0),
+      maxPerServer: total.maxPerServer - others.reduce((sum, { maxPerServer }) => sum + maxPerServer, 0),
     }
     const granted = greater(this.#granted, lesser(this.#partAmong(others), free))
     // Before it is known to be written: said too much is put right by the next heartbeat, said too little would be wrong.
@@ -268,8 +316,35 @@ export class ReplicaList {
   #partAmong(others: readonly Other[]): Connections {
     const { share, replicaId } = this.#options
     const ids = [replicaId, ...others.map(({ id }) => id)]
-    const { max, maxPerServer } = share.total
+    const { max, maxPerServer } = smallestTotal(share.total, others)
     return { max: partOf(max, ids, replicaId), maxPerServer: partOf(maxPerServer, ids, replicaId) }
+  }
+
+  #agree(others: readonly Other[]): void {
+    const { share } = this.#options
+    const total = smallestTotal(share.total, others)
+    const differ = others.some(
+      ({ limit, limitPerServer }) =>
+        (limit ?? share.total.max) !== share.total.max ||
+        (limitPerServer ?? share.total.maxPerServer) !== share.total.maxPerServer,
+    )
+    if (isSame(total, this.#agreed.total) && differ === this.#agreed.differ) return
+    this.#agreed = { total, differ }
+    share.onTotal?.(total, differ)
+  }
+
+  /** Who has nothing says so, once for each reason; not at once, for everybody begins with nothing. */
+  #noteWait(): void {
+    const reason = this.waitsFor
+    if (reason === null) {
+      this.#without = null
+      return
+    }
+    const now = this.#clock.monotonic()
+    this.#without ??= { since: now, reason: null }
+    if (now - this.#without.since < PATIENCE_MS || this.#without.reason === reason) return
+    this.#without.reason = reason
+    this.#options.share.onWait?.(reason)
   }
 
   #grant(connections: Connections): void {
@@ -280,6 +355,7 @@ export class ReplicaList {
 
 const otherColumns = {
   ...{ id: replicas.id, max: replicas.connectionShare, maxPerServer: replicas.serverShare },
+  ...{ limit: replicas.connectionLimit, limitPerServer: replicas.serverLimit },
   isAhead: IS_AHEAD,
 }
 
@@ -299,6 +375,11 @@ function greater(one: Connections, other: Connections): Connections {
     max: Math.max(one.max, other.max),
     maxPerServer: Math.max(one.maxPerServer, other.maxPerServer),
   }
+}
+
+/** Without a connection to any server there is none at all. */
+function hasAny({ max, maxPerServer }: Connections): boolean {
+  return max > 0 && maxPerServer > 0
 }
 
 function isSame(one: Connections, other: Connections): boolean {

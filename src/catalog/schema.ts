@@ -333,6 +333,9 @@ export const replicas = pgTable('replicas', {
   appliedId: uuid('applied_id'),
   connectionShare: integer('connection_share').notNull().default(0),
   serverShare: integer('server_share').notNull().default(0),
+  /** How many it was told that all have together, in all and to each server; null for a release that does not tell it. */
+  connectionLimit: integer('connection_limit'),
+  serverLimit: integer('server_limit'),
   /** Fingerprint of the master key under which it seals; null for one that is older than this column. */
   primaryKeyId: text('primary_key_id'),
 })

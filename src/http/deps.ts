@@ -2,7 +2,7 @@
 import type { AuditTrail } from '../catalog/audit-trail.ts'
 import type { Route, RouteDirectory } from '../catalog/directory.ts'
 import type { Freshness } from '../catalog/freshness.ts'
-import type { Confirmations } from '../catalog/replicas.ts'
+import type { Confirmations, ShareWait } from '../catalog/replicas.ts'
 import type { DatabaseStatus } from '../catalog/schema.ts'
 import type { CursorCodec } from '../data/cursor.ts'
 import type { AccountSignInParts } from '../identity/account-login.ts'
@@ -90,6 +90,8 @@ export interface HttpSettings {
 export interface Probes {
   /** `ready` once the catalog has been reached, the migrations match, and while every key is at hand that secrets need. */
   readiness(): 'ready' | 'starting' | 'key-missing' | 'connections-missing'
+  /** Why there are no connections to tenants' databases; null where there are. */
+  waitsFor(): ShareWait | null
   /** Rejects when it fails. May hang: the caller sets the deadline. */
   pingCatalog(): Promise<Ping>
   pingShared(): Promise<Ping>

@@ -1,8 +1,8 @@
-import { sql } from 'drizzle-orm'
+import { eq, sql } from 'drizzle-orm'
 import fc from 'fast-check'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { BEGINNING } from '../../src/catalog/history.ts'
-import { type Connections, partOf, ReplicaList } from '../../src/catalog/replicas.ts'
+import { type Connections, partOf, ReplicaList, smallestTotal } from '../../src/catalog/replicas.ts'
 import { catalogChanges, replicas } from '../../src/catalog/schema.ts'
 import type { CatalogStore } from '../../src/catalog/store.ts'
 import { newId } from '../../src/lib/ids.ts'
@@ -36,14 +36,20 @@ class Process {
   /** Milliseconds since it began. */
   age = 0
 
-  constructor(store: CatalogStore) {
+  /** What it was told of the total that counts, and of what it waits for. */
+  readonly totals: { max: number; maxPerServer: number; differ: boolean }[] = []
+  readonly waits: string[] = []
+
+  constructor(store: CatalogStore, total: Connections = { max: TOTAL, maxPerServer: AT_A_SERVER }) {
     this.#store = store
     const grant = (granted: Connections) => {
       this.granted = granted
       this.#settle()
     }
     const isWithin = () => this.open <= this.granted.max && this.openAtServer <= this.granted.maxPerServer
-    const share = { total: { max: TOTAL, maxPerServer: AT_A_SERVER }, isWithin, grant }
+    const onTotal = (counts: Connections, differ: boolean) => this.totals.push({ ...counts, differ })
+    const onWait = (reason: string) => this.waits.push(reason)
+    const share = { total, isWithin, grant, onTotal, onWait }
     const clock = { now: () => 0, monotonic: () => this.age }
     this.list = new ReplicaList({ store, replicaId: this.id, share, closingMs: 0, clock })
   }
@@ -106,6 +112,155 @@ describe('the part of a replica', () => {
         expect(Math.max(...parts) - Math.min(...parts)).toBeLessThanOrEqual(1)
       }),
     )
+  })
+})
+
+describe('the total', () => {
+  const limit = fc.record({
+    max: fc.integer({ min: 1, max: 500 }),
+    maxPerServer: fc.integer({ min: 1, max: 500 }),
+  })
+  const told = fc.record({
+    limit: fc.option(fc.integer({ min: 1, max: 500 })),
+    limitPerServer: fc.option(fc.integer({ min: 1, max: 500 })),
+  })
+
+  it('is the smallest that a replica was told, whoever says so and in whatever order; older releases say nothing', () => {
+    fc.assert(
+      fc.property(limit, fc.array(told, { maxLength: 20 }), (own, others) => {
+        const total = smallestTotal(own, others)
+        const all = [own.max, ...others.flatMap((other) => other.limit ?? [])]
+        const allPerServer = [own.maxPerServer, ...others.flatMap((other) => other.limitPerServer ?? [])]
+        expect(total).toEqual({ max: Math.min(...all), maxPerServer: Math.min(...allPerServer) })
+        expect(smallestTotal(own, others.toReversed())).toEqual(total)
+        // Another of those who say something comes to the same.
+        const [first] = others
+        if (first?.limit == null || first.limitPerServer == null) return
+        const theirs = others.slice(1).concat({ limit: own.max, limitPerServer: own.maxPerServer })
+        expect(smallestTotal({ max: first.limit, maxPerServer: first.limitPerServer }, theirs)).toEqual(total)
+      }),
+    )
+  })
+})
+
+describe('replicas that were told different totals', () => {
+  const SMALL = { max: 4, maxPerServer: 3 }
+
+  it('share the smallest while they live together, and say so once', async () => {
+    const [old, young] = [new Process(catalog.store), new Process(catalog.store, SMALL)]
+    await old.list.join(BEGINNING)
+    expect(old.open).toBe(TOTAL)
+    await young.list.join(BEGINNING)
+    for (const process of [old, young, old, young]) await process.list.heartbeat(BEGINNING)
+    expect([old.open, young.open]).toEqual([2, 2])
+    expect([old.openAtServer, young.openAtServer].toSorted()).toEqual([1, 2])
+    for (const process of [old, young]) expect(process.totals).toEqual([{ ...SMALL, differ: true }])
+    await young.list.leave()
+    await old.list.heartbeat(BEGINNING)
+    expect(old.granted).toEqual({ max: TOTAL, maxPerServer: AT_A_SERVER })
+    expect(old.totals.at(-1)).toEqual({ max: TOTAL, maxPerServer: AT_A_SERVER, differ: false })
+  })
+
+  it('never grow beyond the smallest, whoever comes, goes, dies, works or rests, and end up sharing it', async () => {
+    const limits = fc.array(
+      fc.record({ max: fc.integer({ min: 1, max: 9 }), maxPerServer: fc.integer({ min: 1, max: 9 }) }),
+      { minLength: 4, maxLength: 4 },
+    )
+    const step = fc.record({
+      process: fc.nat(3),
+      kind: fc.constantFrom('beat', 'beat', 'beat', 'work', 'rest', 'leave', 'die'),
+    })
+    const play = fc.asyncProperty(
+      limits,
+      fc.array(step, { minLength: 5, maxLength: 30 }),
+      async (all, steps) => {
+        await catalog.store.db.delete(replicas)
+        const alive = new Map<number, Process>()
+        const limitOf = (index: number) => all[index] as Connections
+        const least = (of: keyof Connections) =>
+          Math.min(...[...alive.keys()].map((index) => limitOf(index)[of]))
+        const sum = (of: 'open' | 'openAtServer') =>
+          [...alive.values()].reduce((total, process) => total + process[of], 0)
+        const taking = async (turn: () => Promise<unknown>) => {
+          const before = { open: sum('open'), openAtServer: sum('openAtServer') }
+          await turn()
+          expect(sum('open')).toBeLessThanOrEqual(Math.max(before.open, least('max')))
+          expect(sum('openAtServer')).toBeLessThanOrEqual(
+            Math.max(before.openAtServer, least('maxPerServer')),
+          )
+        }
+        for (const { process: index, kind } of steps) {
+          const process = alive.get(index) ?? new Process(catalog.store, limitOf(index))
+          await taking(async () => {
+            if (kind === 'beat') {
+              alive.set(index, process)
+              await process.list.heartbeat(BEGINNING)
+            } else if (alive.delete(index)) {
+              if (kind === 'leave') await process.list.leave()
+              else if (kind === 'die') await process.wasHeard(4)
+              else {
+                alive.set(index, process)
+                process[kind]()
+              }
+            }
+          })
+        }
+        const left = [...alive.values()]
+        for (const process of left) process.rest()
+        for (let round = 0; round < 3; round += 1) {
+          for (const process of left) await taking(() => process.list.heartbeat(BEGINNING))
+        }
+        const ids = left.map(({ id }) => id)
+        expect(left.map(({ open }) => open)).toEqual(ids.map((id) => partOf(least('max'), ids, id)))
+        expect(left.map(({ openAtServer }) => openAtServer)).toEqual(
+          ids.map((id) => partOf(least('maxPerServer'), ids, id)),
+        )
+      },
+    )
+    await fc.assert(play, { numRuns: 30 })
+  })
+
+  it('say what they wait for when they have nothing for a while, and each reason once', async () => {
+    const [old, young] = [new Process(catalog.store), new Process(catalog.store, { max: 1, maxPerServer: 1 })]
+    await old.list.join(BEGINNING)
+    old.work()
+    await young.list.join(BEGINNING)
+    expect([young.list.waitsFor, young.waits]).toEqual([expect.any(String), []])
+    const [winner, loser] = old.id < young.id ? [old, young] : [young, old]
+    for (let beat = 0; beat < 3; beat += 1) {
+      young.age += 600
+      await young.list.heartbeat(BEGINNING)
+    }
+    const isNext = young.id < old.id
+    expect(young.waits).toEqual([isNext ? 'held-by-others' : 'more-replicas-than-connections'])
+    old.rest()
+    for (const process of [old, young, old, young]) {
+      process.age += 600
+      await process.list.heartbeat(BEGINNING)
+    }
+    expect([winner.open, loser.open, winner.list.waitsFor]).toEqual([1, 0, null])
+    expect(loser.list.waitsFor).toBe('more-replicas-than-connections')
+    for (let beat = 0; beat < 4; beat += 1) {
+      loser.age += 600
+      await loser.list.heartbeat(BEGINNING)
+    }
+    expect(loser.waits.at(-1)).toBe('more-replicas-than-connections')
+    expect(loser.waits).toHaveLength(1)
+  })
+
+  it('wait for one of an older release, which does not tell what it was told, to let go', async () => {
+    const older = newId()
+    const row = { id: older, connectionShare: TOTAL, serverShare: AT_A_SERVER }
+    await catalog.store.db.insert(replicas).values(row)
+    const young = new Process(catalog.store)
+    await young.list.join(BEGINNING)
+    expect([young.open, young.list.waitsFor, young.totals]).toEqual([0, 'held-by-others', []])
+    await catalog.store.db
+      .update(replicas)
+      .set({ connectionShare: 3, serverShare: 2 })
+      .where(eq(replicas.id, older))
+    await young.list.heartbeat(BEGINNING)
+    expect([young.open, young.list.waitsFor]).toEqual([older < young.id ? 3 : 4, null])
   })
 })
 

@@ -1,6 +1,7 @@
 import type { SeededFault } from './seeded-fault.ts'
 
 const FAILOVER = 'test/faults/catalog-failover.test.ts'
+const LIMITS = 'test/faults/different-limits.test.ts'
 const FROZEN = 'test/faults/frozen-gateway.test.ts'
 
 /** Replicas that agree with each other and with the catalog. */
@@ -88,5 +89,33 @@ export const COHERENCE: readonly SeededFault[] = [
     find: '&& this.#failures < ATTEMPTS_AFTER_LAPSE',
     replace: '&& this.#failures < 1',
     tests: ['test/unit/catalog/freshness.test.ts'],
+  },
+  {
+    name: 'limits: a replica goes by what it was told alone',
+    file: 'src/catalog/replicas.ts',
+    find: 'Math.min(own.max, ...others.map(({ limit }) => limit ?? own.max))',
+    replace: 'own.max',
+    tests: ['test/catalog/replicas.test.ts', LIMITS],
+  },
+  {
+    name: 'limits: what is free is reckoned by what was told alone',
+    file: 'src/catalog/replicas.ts',
+    find: 'const total = smallestTotal(share.total, others)\n    const free',
+    replace: 'const { total } = share\n    const free',
+    tests: ['test/catalog/replicas.test.ts'],
+  },
+  {
+    name: 'limits: who has no connections says nothing',
+    file: 'src/catalog/replicas.ts',
+    find: 'this.#options.share.onWait?.(reason)',
+    replace: '',
+    tests: ['test/catalog/replicas.test.ts', LIMITS],
+  },
+  {
+    name: 'limits: a replica without connections is ready',
+    file: 'src/gateway.ts',
+    find: "replicas.waitsFor === null ? 'ready'",
+    replace: "replicas.waitsFor !== undefined ? 'ready'",
+    tests: [LIMITS],
   },
 ]

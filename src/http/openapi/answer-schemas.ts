@@ -26,6 +26,7 @@ export const pageOf = (title: string, row: TSchema) =>
 export const Status = named('Status', { status: choice('ok') })
 export const Readiness = named('Readiness', {
   status: choice('ready', 'starting', 'key-missing', 'connections-missing', 'draining'),
+  waitsFor: Type.Optional(choice('held-by-others', 'more-replicas-than-connections')),
 })
 
 const partHealth = () => part({ status: choice('ok', 'read-only', 'down'), latencyMs: orNull(Type.Number()) })

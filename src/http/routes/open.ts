@@ -17,7 +17,8 @@ export function openRoutes(server: FastifyInstance, deps: HttpDeps): void {
   server.get('/livez', { config: PROBE }, async () => ({ status: 'ok' }))
   server.get('/readyz', { config: PROBE }, async (_request, reply) => {
     const status = deps.lifecycle.isLeaving() ? 'draining' : deps.probes.readiness()
-    return reply.code(status === 'ready' ? 200 : 503).send({ status })
+    const waitsFor = status === 'connections-missing' ? deps.probes.waitsFor() : null
+    return reply.code(status === 'ready' ? 200 : 503).send({ status, ...(waitsFor && { waitsFor }) })
   })
   server.get('/health', { config: PROBE }, async (_request, reply) => {
     const report = await health.report()

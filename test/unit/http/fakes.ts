@@ -130,6 +130,7 @@ export function makeDeps(changes: Partial<HttpDeps> = {}): HttpDeps {
     operations: only<HttpDeps['operations']>({}),
     probes: only<HttpDeps['probes']>({
       readiness: () => 'ready',
+      waitsFor: () => null,
       pingCatalog: async () => ({ latencyMs: 1, isReadOnly: false }),
       pingShared: async () => ({ latencyMs: 1.234, isReadOnly: false }),
       countDatabases: async () => ({ pending_validation: 0, active: 2, failed: 1, inactive: 0 }),

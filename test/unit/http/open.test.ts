@@ -8,8 +8,10 @@ afterEach(() => server.close())
 
 function withProbes(changes: Partial<HttpDeps['probes']>) {
   const { probes } = makeDeps()
-  const { readiness, pingCatalog, pingShared, countDatabases, gauges } = probes
-  server = makeServer({ probes: { readiness, pingCatalog, pingShared, countDatabases, gauges, ...changes } })
+  const { readiness, waitsFor, pingCatalog, pingShared, countDatabases, gauges } = probes
+  server = makeServer({
+    probes: { readiness, waitsFor, pingCatalog, pingShared, countDatabases, gauges, ...changes },
+  })
   return server
 }
 
@@ -77,6 +79,13 @@ describe('the other probes', () => {
     expect((await server.inject('/livez')).statusCode).toBe(200)
     const ready = await server.inject('/readyz')
     expect([ready.statusCode, ready.json()]).toEqual([503, { status: 'starting' }])
+  })
+
+  it('/readyz says what connections are waited for', async () => {
+    withProbes({ readiness: () => 'connections-missing', waitsFor: () => 'held-by-others' })
+    const ready = await server.inject('/readyz')
+    const waiting = { status: 'connections-missing', waitsFor: 'held-by-others' }
+    expect([ready.statusCode, ready.json()]).toEqual([503, waiting])
   })
 
   it('/metrics is Prometheus text', async () => {
