@@ -166,10 +166,19 @@ function pointerOf({ instancePath, params }: SchemaFault): string {
   return typeof name === 'string' ? `${instancePath}/${escapePointer(name)}` : instancePath
 }
 
+/** What a text of a format looks like. */
+const FORMATS: Readonly<Record<string, string>> = {
+  'date-time': 'must be a moment with its offset, such as 2026-01-31T00:00:00Z',
+  date: 'must be a day, such as 2026-01-31',
+  uuid: 'must be a UUID',
+  email: 'must be an email address',
+}
+
 function messageOf({ keyword, message, params }: SchemaFault): string {
   if (keyword === 'required') return 'is required'
   if (keyword === 'additionalProperties') return 'is not known here'
   if (keyword === 'pattern') return 'does not have the right form'
+  if (keyword === 'format') return FORMATS[String(params.format)] ?? 'does not have the right form'
   if (keyword === 'enum')
     return `must be one of ${(params.allowedValues as unknown[]).map(String).join(', ')}`
   return message ?? 'is not valid'

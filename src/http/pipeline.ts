@@ -135,7 +135,7 @@ export function guardRoutes(server: FastifyInstance, deps: HttpDeps): void {
   server.decorateRequest('tenant', { getter: readTenant })
   server.addHook('onRequest', (request, reply, done) => {
     reply.headers(STANDING_HEADERS).header('x-request-id', request.id)
-    done(assertKnownPath(request))
+    done(faultOf(request))
   })
   server.addHook('onRoute', (route) => {
     const access = accessOf(route)
@@ -179,14 +179,38 @@ function refuseWhatIsNotDeclared(route: RouteOptions): void {
   route.schema = { querystring: nothing, ...body, ...route.schema }
 }
 
-/** Unknown paths are answered before anything of their body is read; so is U+0000, which no text can hold. */
-function assertKnownPath(request: FastifyRequest): Error | undefined {
-  // RFC 9112, section 3.2.
-  if (request.headers.host === undefined && request.raw.httpVersion === '1.1')
-    return fail('VALIDATION_FAILED', { detail: 'The request has no Host.' })
+/** Unknown paths are answered before anything of their body is read; so is what is wrong with the request as a whole. */
+function faultOf(request: FastifyRequest): Error | undefined {
+  const detail = faultOfHost(request.raw)
+  if (detail !== null) return fail('VALIDATION_FAILED', { detail })
   if (request.is404) return fail('NOT_FOUND')
-  if (request.url.includes('%00')) return fail('VALIDATION_FAILED', { detail: 'The URL holds U+0000.' })
+  const { url } = request
+  if (!url.includes('%')) return undefined
+  if (url.includes('%00')) return fail('VALIDATION_FAILED', { detail: 'The URL holds U+0000.' })
+  // What is no UTF-8 would be taken for another text. Of a path the router has refused it before.
+  if (!isReadable(url))
+    return fail('VALIDATION_FAILED', { detail: 'The query is not percent-encoded UTF-8.' })
   return undefined
+}
+
+/** RFC 9112, section 3.2: one Host, no more and no less. Of several Node keeps the first, and a proxy may have read another. */
+function faultOfHost({ rawHeaders, httpVersion }: FastifyRequest['raw']): string | null {
+  let hosts = 0
+  for (let i = 0; i < rawHeaders.length; i += 2) {
+    const name = rawHeaders[i] ?? ''
+    if (name.length === 4 && name.toLowerCase() === 'host') hosts += 1
+  }
+  if (hosts > 1) return 'The request has several Hosts.'
+  return hosts === 0 && httpVersion === '1.1' ? 'The request has no Host.' : null
+}
+
+function isReadable(url: string): boolean {
+  try {
+    decodeURIComponent(url)
+    return true
+  } catch {
+    return false
+  }
 }
 
 type Done = (error?: Error) => void

@@ -63,6 +63,36 @@ describe('400', () => {
     expect([response.status, await response.json()]).toMatchObject([400, { code: 'MALFORMED_JSON' }])
   })
 
+  test.each(['%ff', '%', '%zz', '%e2%82', '%c0%80', 'Mill%'])('a query whose text is %s', async (text) => {
+    const answer = await gateway.call('GET', `${API}/places?name=${text}`, { token: tenant.token })
+    expectProblem(answer, { status: 400, code: 'VALIDATION_FAILED' })
+  })
+
+  test('but any text that is percent-encoded UTF-8 may be asked for', async () => {
+    const path = `${API}/places?name=${encodeURIComponent('Mühle 100 % €')}`
+    const { status, body } = await gateway.call('GET', path, { token: tenant.token })
+    expect([status, body.data]).toEqual([200, []])
+  })
+
+  test('a day where a moment is meant is told what a moment looks like', async () => {
+    const answer = await gateway.operator('GET', '/audit-log?from=2026-11-28')
+    expectProblem(answer, { status: 400, code: 'VALIDATION_FAILED', pointers: ['/from'] })
+    expect(answer.body.errors[0].message).toBe(
+      'must be a moment with its offset, such as 2026-01-31T00:00:00Z',
+    )
+    expect((await gateway.operator('GET', '/audit-log?from=2026-11-28T00:00:00Z')).status).toBe(200)
+  })
+
+  test('two Hosts, alike or not, at any path', async () => {
+    for (const path of ['/livez', `${API}/places`, '/nothing']) {
+      for (const host of ['127.0.0.1', 'elsewhere.example']) {
+        const { status, code } = await rawRequest(gateway.url, [`GET ${path} HTTP/1.1`, `Host: ${host}`])
+        expect([status, code]).toEqual([400, 'VALIDATION_FAILED'])
+      }
+    }
+    expect((await rawRequest(gateway.url, ['GET /livez HTTP/1.1'])).status).toBe(200)
+  })
+
   test('a body where none belongs', async () => {
     const answer = await gateway.call('DELETE', `${API}/places/${NOBODY}`, {
       token: tenant.token,
@@ -124,6 +154,21 @@ describe('413', () => {
   test('after the credentials: without them nothing is read', async () => {
     const answer = await gateway.call('POST', `${API}/places`, { body: { name: 'x'.repeat(1024 * 1024) } })
     expectProblem(answer, { status: 401, code: 'UNAUTHENTICATED' })
+  })
+})
+
+describe('a body that is empty, of whatever type', () => {
+  const types = ['application/x-www-form-urlencoded', 'application/json']
+
+  test.each(types)('is taken where none is needed: %s', async (type) => {
+    const call = { token: tenant.token, body: '', headers: { 'content-type': type } }
+    expect((await gateway.call('POST', `${API}/auth/password`, call)).status).not.toBe(415)
+    const missing = await gateway.call('DELETE', `${API}/places/${NOBODY}`, call)
+    expectProblem(missing, { status: 404, code: 'NOT_FOUND' })
+  })
+
+  test.each(types)('is refused as a lack where one is: %s', async (type) => {
+    expectProblem(await post('', { 'content-type': type }), { status: 400, code: 'VALIDATION_FAILED' })
   })
 })
 

@@ -39,4 +39,18 @@ export const PROCESS: readonly SeededFault[] = [
     replace: 'if (names.length < 0) throw',
     tests: ['test/unit/migrations/files.test.ts'],
   },
+  {
+    name: 'of two Hosts the first decides',
+    file: 'src/http/pipeline.ts',
+    find: "if (hosts > 1) return 'The request has several Hosts.'",
+    replace: '',
+    tests: ['test/http/requests.test.ts'],
+  },
+  {
+    name: 'a query that is no UTF-8 is taken for another text',
+    file: 'src/http/pipeline.ts',
+    find: 'if (!isReadable(url))',
+    replace: 'if (url === null)',
+    tests: ['test/http/requests.test.ts'],
+  },
 ]
