@@ -23,7 +23,14 @@ import { CONFIRMATION_TIMEOUT_MS, createOperations } from './operations/desk.ts'
 import { withHome } from './operations/home-connection.ts'
 import type { Operations } from './operations/operations.ts'
 import { validateDatabase } from './operations/validate-database.ts'
-import { createParts, followChanges, type GatewayOptions, mismatchAlarm, type Parts } from './parts.ts'
+import {
+  createParts,
+  followChanges,
+  type GatewayOptions,
+  knownDatabases,
+  mismatchAlarm,
+  type Parts,
+} from './parts.ts'
 import { prepareCatalog, prepareShared, refusalIn, withClient } from './startup.ts'
 import type { TenantSession } from './tenant/session.ts'
 import { VERSION } from './version.ts'
@@ -64,7 +71,8 @@ export class Gateway {
   readonly #connections: ConnectionLimit | null
   #phase: Phase = 'starting'
 
-  constructor(options: GatewayOptions) {
+  constructor(given: GatewayOptions) {
+    const options = { ...given, databases: knownDatabases(given.databases) }
     const { log } = options
     this.#options = options
     const descriptors = descriptorLimit()

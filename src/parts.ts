@@ -25,7 +25,9 @@ import { RoleBook } from './identity/role-book.ts'
 import { RoleKeeper } from './identity/role-keeper.ts'
 import { SigningKeys } from './identity/signing.ts'
 import { AccessTokens } from './identity/tokens.ts'
+import { settleSession } from './lib/database-identity.ts'
 import { newId } from './lib/ids.ts'
+import { newManners } from './lib/manners.ts'
 import { connectClient, createPool, type PhysicalIdentity, type ServerAddress } from './lib/pg.ts'
 import { Refresher } from './lib/refresher.ts'
 import type { Secret } from './lib/secret.ts'
@@ -46,6 +48,17 @@ export interface GatewayDatabases {
   readonly catalogOwner: ServerAddress | null
   readonly shared: ServerAddress
   readonly sharedOwner: ServerAddress | null
+}
+
+/** With what is found out of their servers, and what is asked of them. */
+export function knownDatabases(databases: GatewayDatabases): GatewayDatabases {
+  const { catalog, catalogOwner, shared, sharedOwner } = databases
+  const known = (address: ServerAddress) => ({ ...address, manners: address.manners ?? newManners() })
+  const whole = (address: ServerAddress) => ({ ...known(address), needsSession: true })
+  return {
+    ...{ catalog: whole(catalog), catalogOwner: catalogOwner && whole(catalogOwner) },
+    ...{ shared: known(shared), sharedOwner: sharedOwner && known(sharedOwner) },
+  }
 }
 
 export interface GatewayOptions {
@@ -137,7 +150,7 @@ export function createParts(options: GatewayOptions) {
 function createCatalog({ settings, databases, log }: GatewayOptions, keyring: Keyring) {
   const max = CATALOG_POOL_SIZE
   const limits = { ...CATALOG_LIMITS, max, idleTimeoutMs: CATALOG_IDLE_TIMEOUT_MS }
-  const catalogPool = createPool(databases.catalog, limits)
+  const catalogPool = createPool(databases.catalog, limits, { verify: settleSession })
   const store = new CatalogStore(catalogPool)
   const vault = new Vault(store, keyring, { max: settings.routeCacheMax })
   const lifecycle = createLifecycle({ failuresToInactive: settings.healthFailuresToInactive })
@@ -191,10 +204,11 @@ function createFollower(
   const listenTarget = async () => {
     const client = await connectClient(databases.catalog, CATALOG_LIMITS)
     try {
+      await settleSession(client)
       await replicas.showLife(client)
       return client
     } catch (error) {
-      void client.end().catch(() => undefined)
+      void client.end(() => undefined)
       throw error
     }
   }

@@ -1,18 +1,21 @@
-import type pg from 'pg'
 import { CatalogSealedWithOtherKeyError } from './catalog/vault.ts'
 import { lookAt } from './health/checks.ts'
-import { readIdentity } from './lib/database-identity.ts'
+import { greet, readIdentity, settleSession } from './lib/database-identity.ts'
 import {
   type ConnectionLimits,
   connectClient,
   databaseError,
   errorCode,
+  type GuardedClient,
   type PhysicalIdentity,
   type ServerAddress,
 } from './lib/pg.ts'
+import { PoolerUnsupportedError } from './lib/pooler-faults.ts'
 import { applyMigrations } from './migrations/apply.ts'
 import { driftOf, schemaState } from './migrations/drift.ts'
 import { type Migration, MigrationFileError } from './migrations/files.ts'
+import { assertWholeSessions } from './pools/pool-mode.ts'
+import { assertUsable, Sessionless } from './pools/sessionless.ts'
 import { findIsolationViolations, findRoleViolations } from './tenant/isolation.ts'
 
 /** A start that repeating will not mend: the process ends with exit code 78 (sysexits.h, EX_CONFIG). */
@@ -68,7 +71,11 @@ export function refusalIn(error: unknown): StartRefusedError | null {
 
 /** Brings the catalog's schema up to date and tells which database it is. @throws StartRefusedError, SchemaOutdatedError */
 export function prepareCatalog(plan: SchemaPlan): Promise<PhysicalIdentity> {
-  return refusing('CATALOG_DATABASE_URL', () => prepare(plan))
+  return refusing('CATALOG_DATABASE_URL', async () => {
+    for (const address of [plan.serving, plan.owner ?? []].flat())
+      await assertWholeSessions(() => connectClient(address, LIMITS))
+    return prepare(plan)
+  })
 }
 
 /**
@@ -77,6 +84,7 @@ export function prepareCatalog(plan: SchemaPlan): Promise<PhysicalIdentity> {
  */
 export function prepareShared(plan: SchemaPlan): Promise<PhysicalIdentity> {
   return refusing('SHARED_DATABASE_URL', async () => {
+    for (const address of [plan.serving, plan.owner ?? []].flat()) await withClient(address, assertUsable)
     await assertOrdinaryRole(plan.serving)
     const identity = await prepare(plan)
     await assertIsolation(plan.serving)
@@ -88,7 +96,7 @@ function prepare(plan: SchemaPlan): Promise<PhysicalIdentity> {
   const [address, limits] = plan.migrate
     ? [plan.owner ?? plan.serving, MIGRATION_LIMITS]
     : [plan.serving, LIMITS]
-  const prepared = async (client: pg.Client) => {
+  const prepared = async (client: GuardedClient) => {
     if ((await lookAt(client)).encoding !== 'UTF8')
       throw new StartRefusedError(
         'ENCODING_UNSUPPORTED',
@@ -135,14 +143,17 @@ async function assertIsolation(address: ServerAddress): Promise<void> {
 /** Lends a connection for a moment, outside of any pool. */
 export async function withClient<T>(
   address: ServerAddress,
-  fn: (client: pg.Client) => Promise<T>,
+  fn: (client: GuardedClient) => Promise<T>,
   limits = LIMITS,
 ): Promise<T> {
   const client = await connectClient(address, limits)
   try {
+    if (address.needsSession === true) await settleSession(client)
+    else await greet(client)
+    Sessionless.wrap(client, () => connectClient(address, limits))
     return await fn(client)
   } finally {
-    void client.end().catch(() => undefined)
+    void client.end(() => undefined)
   }
 }
 
@@ -152,6 +163,8 @@ async function refusing<T>(setting: string, work: () => Promise<T>): Promise<T> 
   } catch (error) {
     if (error instanceof StartRefusedError)
       throw new StartRefusedError(error.code, `${setting}: ${error.message}`)
+    if (error instanceof PoolerUnsupportedError)
+      throw new StartRefusedError(error.code, `${setting}: ${error.message}`, error)
     const code = errorCode(error)
     if (code === null || !HOPELESS.has(code)) throw error
     const reason =

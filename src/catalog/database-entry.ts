@@ -25,6 +25,7 @@ export const DATABASE_ERRORS = {
   READ_ONLY: 'The database is read-only: a standby, or one that its server lets nobody write to',
   TOO_MANY_CONNECTIONS: 'The server has no connection left for this user or database',
   PROTOCOL_VIOLATION: "The server does not speak PostgreSQL's protocol as it should",
+  POOLER_UNSUPPORTED: 'The pooler in front of the database cannot be used as it is set up',
   UNKNOWN: 'The check failed for a reason that has no code',
 } as const
 

@@ -1,5 +1,6 @@
 import { causesOf } from '../lib/causes.ts'
 import { databaseError, errorCode } from '../lib/pg.ts'
+import { PoolerUnsupportedError } from '../lib/pooler-faults.ts'
 import { MigrationError } from '../migrations/drift.ts'
 import type { DatabaseErrorCode } from './states.ts'
 
@@ -50,6 +51,7 @@ const BY_CODE: Readonly<Record<string, DatabaseErrorCode>> = {
   PROTOCOL_VIOLATION: 'PROTOCOL_VIOLATION',
   // No answer to a check is long.
   ANSWER_TOO_LARGE: 'PROTOCOL_VIOLATION',
+  POOLER_UNSUPPORTED: 'POOLER_UNSUPPORTED',
 }
 
 /** SQLSTATE 3F000, invalid_schema_name. */
@@ -62,6 +64,7 @@ const TLS_CODE =
 export function wordsFor(error: unknown): string | null {
   for (const e of causesOf(error)) {
     if (e instanceof CheckFailure) return e.words
+    if (e instanceof PoolerUnsupportedError) return e.message
     if (e instanceof MigrationError && e.clash !== null) return clashWords(e.clash)
   }
   return databaseError(error)?.code === NO_SCHEMA ? 'The database has no schema "public"; make one' : null

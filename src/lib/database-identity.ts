@@ -1,6 +1,14 @@
 import { randomBytes } from 'node:crypto'
 import type pg from 'pg'
-import { databaseError, type PhysicalIdentity } from './pg.ts'
+import { dress } from './dressing.ts'
+import { databaseError, GuardedClient, type PhysicalIdentity } from './pg.ts'
+import {
+  columnsOf,
+  deviation,
+  provenColumns,
+  type SessionSetting,
+  settingColumns,
+} from './session-settings.ts'
 
 /** The connection leads to another database than the one that was to be found there. */
 export class IdentityMismatchError extends Error {
@@ -12,29 +20,72 @@ export class IdentityMismatchError extends Error {
   }
 }
 
-const OWN_OID =
-  'SELECT d.oid::text AS oid FROM pg_catalog.pg_database d WHERE d.datname = pg_catalog.current_database()'
-const OWN_OID_AND_CLUSTER = `SELECT d.oid::text AS oid, s.system_identifier::text AS cluster
-  FROM pg_catalog.pg_database d CROSS JOIN pg_catalog.pg_control_system() s
- WHERE d.datname = pg_catalog.current_database()`
-
-interface IdentityRow {
-  readonly oid: string
-  readonly cluster?: string
+/** What a new connection is asked, once: where it leads, and whether its session is one of our own with our settings. */
+export interface Greeting {
+  readonly identity: PhysicalIdentity
+  /** A pooler gives itself away: the process that serves us is not the one that was announced. */
+  readonly isPooled: boolean
+  /** Its session has the settings that were asked for. */
+  readonly isAsWanted: boolean
 }
 
+const CLUSTER = {
+  column: ', s.system_identifier::text AS cluster',
+  from: ' CROSS JOIN pg_catalog.pg_control_system() s',
+}
+const UNTOLD = { column: '', from: '' }
+
+function question(settings: readonly SessionSetting[], cluster: typeof CLUSTER): string {
+  const session =
+    settings.length === 0 ? '' : `, pg_catalog.pg_backend_pid()::text AS pid, ${columnsOf(settings)}`
+  return `SELECT d.oid::text AS oid${cluster.column}${session}
+  FROM pg_catalog.pg_database d${cluster.from} WHERE d.datname = pg_catalog.current_database()`
+}
+
+const greetings = new WeakMap<object, Greeting>()
+
 /**
- * The identity of the database at the other end. The cluster's identifier is null where the server does not tell it.
+ * Asks a connection the first time, and remembers. Behind a pooler it is dressed accordingly.
  * @throws what the connection throws
  */
-export async function readIdentity(client: pg.ClientBase): Promise<PhysicalIdentity> {
-  const ask = async (text: string) => (await client.query<IdentityRow & pg.QueryResultRow>(text)).rows[0]
-  const row = await ask(OWN_OID_AND_CLUSTER).catch((error: unknown) => {
+export async function greet(client: pg.ClientBase): Promise<Greeting> {
+  const known = greetings.get(client)
+  if (known !== undefined) return known
+  const wanted = client instanceof GuardedClient ? client.wanted : []
+  const ask = async (text: string) =>
+    (await client.query(text)).rows[0] as Record<string, unknown> | undefined
+  const row = await ask(question(wanted, CLUSTER)).catch((error: unknown) => {
     // Some hosted services take the right to this function away; then the oid, and the stamp inside, must do.
-    if (databaseError(error)?.code === '42501') return ask(OWN_OID)
+    if (databaseError(error)?.code === '42501') return ask(question(wanted, UNTOLD))
     throw error
   })
-  return { databaseOid: Number(row?.oid), systemIdentifier: row?.cluster ?? null }
+  const greeting = greetingIn(client, row ?? {})
+  greetings.set(client, greeting)
+  const isOurs = greeting.isAsWanted && !greeting.isPooled
+  if (client instanceof GuardedClient && !isOurs && !client.needsSession) {
+    dress(client, { settings: provenColumns(wanted, greeting.identity.databaseOid), names: client.manners })
+  }
+  return greeting
+}
+
+function greetingIn(client: pg.ClientBase, row: Readonly<Record<string, unknown>>): Greeting {
+  const { oid, cluster } = row as { oid?: string; cluster?: string }
+  const identity = { databaseOid: Number(oid), systemIdentifier: cluster ?? null }
+  if (!(client instanceof GuardedClient)) return { identity, isPooled: false, isAsWanted: true }
+  const isAsWanted = deviation(client.wanted, row) === null
+  return { identity, isPooled: row.pid !== String(client.backendPid), isAsWanted }
+}
+
+/** The identity of the database at the other end. The cluster's identifier is null where the server does not tell it. */
+export async function readIdentity(client: pg.ClientBase): Promise<PhysicalIdentity> {
+  return (await greet(client)).identity
+}
+
+/** Gives a session its settings where it was opened without them, as by a pooler that lends sessions. */
+export async function settleSession(client: pg.ClientBase): Promise<void> {
+  const { isAsWanted } = await greet(client)
+  if (isAsWanted || !(client instanceof GuardedClient)) return
+  await client.query(`SELECT ${settingColumns(client.wanted, 'session')}`)
 }
 
 /** True if `found` is the database that `expected` describes. Where a cluster is not known the oid decides. */

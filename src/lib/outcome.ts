@@ -1,6 +1,7 @@
 import type pg from 'pg'
 import { fail } from '../errors.ts'
-import { databaseError, sendCommand } from './pg.ts'
+import { databaseError } from './pg.ts'
+import { sendCommand } from './send-command.ts'
 
 /** With these the conversation is over: shut down, crashed, timed out as a whole; a pooler has lost the server behind it. */
 const CONNECTION_ENDED = /^(?:57P0|08|25P03|25P04)/

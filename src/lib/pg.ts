@@ -2,10 +2,13 @@ import { isIP, type LookupFunction, Socket } from 'node:net'
 import { type ConnectionOptions, checkServerIdentity, TLSSocket } from 'node:tls'
 import pg from 'pg'
 import Pool from 'pg-pool'
-import { causesOf } from './causes.ts'
 import { checkWire, type Wire } from './checked-wire.ts'
 import type { SslMode } from './connection-string.ts'
+import { databaseError } from './database-error.ts'
+import { newManners, type ServerManners } from './manners.ts'
 import { type Patience, startPatience } from './patience.ts'
+import { PoolerUnsupportedError } from './pooler-faults.ts'
+import { type SessionSetting, startupOptions, wantedSettings } from './session-settings.ts'
 
 /** Tells two databases apart whatever they are called: the cluster's identifier and the database's oid in it. */
 export interface PhysicalIdentity {
@@ -28,6 +31,10 @@ export interface ServerAddress {
   readonly lookup: LookupFunction | null
   /** Which database must be found there; null is not known (yet), and none will do. Absent where any may be there. */
   readonly expected?: () => PhysicalIdentity | null
+  /** What is known of the server; shared by all connections to it, which find it out. */
+  readonly manners?: ServerManners
+  /** Sessions are needed there (LISTEN, locks): a pooler must lend whole ones. */
+  readonly needsSession?: boolean
 }
 
 export interface ConnectionLimits {
@@ -50,26 +57,24 @@ interface GuardedConfig extends pg.ClientConfig {
   readonly maxAnswerBytes?: number
   /** In place of pg's own, whose timer cannot tell a silent server from a busy event loop. */
   readonly connectTimeoutMs?: number
+  readonly manners?: ServerManners
+  readonly needsSession?: boolean
+  /** What its session must be like once it is open. */
+  readonly wanted?: readonly SessionSetting[]
 }
+
+/** What the startup message is made of; pg's typings do not show it. */
+type StartupParameters = Record<
+  'options' | 'statement_timeout' | 'idle_in_transaction_session_timeout',
+  unknown
+>
 
 type AuthHandler = (this: pg.Client, message: unknown) => void
 const clearTextHandler = '_handleAuthCleartextPassword'
 const GOODBYE_TIMEOUT_MS = 2_000
 const IDLE_IN_TRANSACTION_MS = 60_000
-/**
- * Startup options win over ALTER DATABASE … SET, by which an owner could shadow pg_catalog (pg_temp is last for the same
- * reason), make writers miss a fence (another isolation level), or change how values are written.
- */
-const STARTUP_OPTIONS = [
-  'search_path=pg_catalog,public,pg_temp',
-  'default_transaction_isolation=read\\ committed',
-  'TimeZone=UTC',
-  'DateStyle=ISO',
-  'bytea_output=hex',
-]
-  .map((setting) => `-c ${setting}`)
-  .join(' ')
-const PLAN_ONCE = ' -c plan_cache_mode=force_generic_plan'
+/** What a pooler answers to a startup message with parameters that it does not know. */
+const PROTOCOL_VIOLATION = '08P01'
 
 /**
  * pg's client with habits of ours: it never dies of an unheard 'error' event (whoever waits for an answer gets the
@@ -77,13 +82,21 @@ const PLAN_ONCE = ' -c plan_cache_mode=force_generic_plan'
  * to no endless answer and to no server that breaks the protocol, and it leaves no socket open when connecting has failed.
  */
 export class GuardedClient extends pg.Client {
+  readonly manners: ServerManners
+  readonly needsSession: boolean
+  readonly wanted: readonly SessionSetting[]
   readonly #connectTimeoutMs: number
   #patience: Patience | null = null
   #hasTimedOut = false
+  #beganPlain = false
+  #wasRefusedSettings = false
 
   constructor(config: GuardedConfig) {
     super(config)
     this.#connectTimeoutMs = config.connectTimeoutMs ?? 0
+    this.manners = config.manners ?? newManners()
+    this.needsSession = config.needsSession ?? false
+    this.wanted = config.wanted ?? []
     this.on('error', () => undefined)
     if (config.trustsServer !== true) {
       Object.defineProperty(this, clearTextHandler, { value: refuseClearText satisfies AuthHandler })
@@ -95,12 +108,14 @@ export class GuardedClient extends pg.Client {
 
   /** pg gives up without hanging up where the fault is on our side: no password to give, or one not to be given. */
   override connect(callback?: unknown): never {
+    this.#beganPlain = this.manners.isPlain
+    if (this.#beganPlain) this.#askForNothing()
     const settle = callback as ((error: Error | null) => void) | undefined
     this.#startPatience()
     if (settle !== undefined) {
       const closing = (error: Error | null) => {
         this.#patience?.clear()
-        if (error) this.destroy()
+        if (error) this.#failed(error)
         settle(error)
       }
       return super.connect(closing as never) as never
@@ -108,9 +123,9 @@ export class GuardedClient extends pg.Client {
     const connected = super.connect() as Promise<unknown>
     connected.then(
       () => this.#patience?.clear(),
-      () => {
+      (error: unknown) => {
         this.#patience?.clear()
-        this.destroy()
+        this.#failed(error)
       },
     )
     return connected as never
@@ -132,6 +147,16 @@ export class GuardedClient extends pg.Client {
   /** How long the other side was waited for until the connection was open; what we were busy meanwhile does not count. */
   get waitedMs(): number {
     return this.#patience?.spentMs ?? 0
+  }
+
+  /** True if it was refused for the settings it asked for: the next one will ask for none. */
+  get wasRefusedSettings(): boolean {
+    return this.#wasRefusedSettings
+  }
+
+  /** The server's process, as it was announced. */
+  get backendPid(): number | null {
+    return (this as unknown as { processID: number | null }).processID
   }
 
   /** Says goodbye, and closes the socket soon also when nobody answers any more. */
@@ -177,6 +202,18 @@ export class GuardedClient extends pg.Client {
     kept.connectionParameters.password = null
   }
 
+  #failed(error: unknown): void {
+    this.#wasRefusedSettings = !this.#beganPlain && databaseError(error)?.code === PROTOCOL_VIOLATION
+    if (this.#wasRefusedSettings) this.manners.isPlain = true
+    this.destroy()
+  }
+
+  #askForNothing(): void {
+    const { connectionParameters } = this as unknown as { connectionParameters: StartupParameters }
+    const none = { options: '', statement_timeout: 0, idle_in_transaction_session_timeout: 0 }
+    Object.assign(connectionParameters, none)
+  }
+
   get #socket(): Socket {
     return this.#wire.stream
   }
@@ -196,7 +233,13 @@ function refuseClearText(this: pg.Client): void {
 
 /** Turns an address into pg's options. Every option that pg would else take from the environment is given. */
 export function clientConfig(address: ServerAddress, limits: ConnectionLimits): GuardedConfig {
+  const { manners, needsSession } = address
+  const { statementTimeoutMs, idleInTransactionMs = IDLE_IN_TRANSACTION_MS, plansOnce = false } = limits
+  const session = { statementTimeoutMs, idleInTransactionMs, plansOnce }
   return {
+    wanted: wantedSettings(session),
+    ...(manners !== undefined && { manners }),
+    ...(needsSession !== undefined && { needsSession }),
     host: address.host,
     port: address.port,
     database: address.database,
@@ -206,9 +249,9 @@ export function clientConfig(address: ServerAddress, limits: ConnectionLimits): 
     trustsServer: address.sslMode === 'verify-full' || address.sslMode === 'verify-ca',
     application_name: address.applicationName,
     client_encoding: 'UTF8',
-    options: limits.plansOnce === true ? STARTUP_OPTIONS + PLAN_ONCE : STARTUP_OPTIONS,
-    ...timeouts(limits.statementTimeoutMs),
-    idle_in_transaction_session_timeout: limits.idleInTransactionMs ?? IDLE_IN_TRANSACTION_MS,
+    options: startupOptions(session),
+    ...timeouts(statementTimeoutMs),
+    idle_in_transaction_session_timeout: idleInTransactionMs,
     connectTimeoutMs: limits.connectTimeoutMs,
     keepAlive: true,
     ...(limits.maxAnswerBytes === undefined ? {} : { maxAnswerBytes: limits.maxAnswerBytes }),
@@ -257,10 +300,25 @@ function tlsOptions(address: ServerAddress): ConnectionOptions | false {
 }
 
 /** Opens one connection outside any pool. The caller ends it. */
-export async function connectClient(address: ServerAddress, limits: ConnectionLimits): Promise<pg.Client> {
-  const client = new GuardedClient(clientConfig(address, limits))
-  await client.connect()
-  return client
+export async function connectClient(
+  address: ServerAddress,
+  limits: ConnectionLimits,
+): Promise<GuardedClient> {
+  const manners = address.manners ?? newManners()
+  const client = new GuardedClient(clientConfig({ ...address, manners }, limits))
+  try {
+    await client.connect()
+    return client
+  } catch (error) {
+    if (client.wasRefusedSettings) return connectClient({ ...address, manners }, limits)
+    throw connectFault(client, error)
+  }
+}
+
+/** What is to be said of a connection that could not be opened: a pooler that refuses also one that asks for nothing. */
+export function connectFault(client: GuardedClient, error: unknown): unknown {
+  const isRefused = client.manners.isPlain && databaseError(error)?.code === PROTOCOL_VIOLATION
+  return isRefused ? new PoolerUnsupportedError('STARTUP', error) : error
 }
 
 export interface PoolLimits extends ConnectionLimits {
@@ -322,32 +380,6 @@ function verifyHook(verify: NonNullable<PoolHooks['verify']>) {
   }
 }
 
-/** What became of a command: the word the server answered with, or the error, and whether it went out at all. */
-export interface SentCommand {
-  readonly wasSent: boolean
-  readonly command?: string
-  readonly error?: unknown
-}
-
-/**
- * Sends a command without parameters. Never rejects.
- * pg calls `submit` when the connection's turn has come; one that is found dead before that is never written to.
- */
-export function sendCommand(client: pg.ClientBase, text: string): Promise<SentCommand> {
-  return new Promise((resolve) => {
-    let wasSent = false
-    const query = new pg.Query(text, (error: unknown, result) => {
-      resolve(error ? { wasSent, error } : { wasSent, command: result.command })
-    })
-    const { submit } = query
-    query.submit = (connection) => {
-      wasSent = true
-      return submit.call(query, connection)
-    }
-    client.query(query)
-  })
-}
-
 /** What one round trip to a database tells: how long it took, and whether the database is read-only now. */
 export interface Ping {
   readonly latencyMs: number
@@ -357,23 +389,4 @@ export interface Ping {
 /** True on a standby, and where the server's or the database's default is a read-only transaction. */
 export const READS_ONLY = "pg_catalog.current_setting('transaction_read_only') = 'on'"
 
-const SQLSTATE = /^[0-9A-Z]{5}$/
-
-/** The SQLSTATE or errno-like code of an error or of what caused it, or null. Decisions are made on it, never on messages. */
-export function errorCode(error: unknown): string | null {
-  for (const e of causesOf(error)) {
-    const { code } = e as { code?: unknown }
-    if (typeof code === 'string') return code
-  }
-  return null
-}
-
-/** The database's own error behind `error`, if a database said it (and not a socket or a library). */
-export function databaseError(error: unknown): pg.DatabaseError | null {
-  for (const e of causesOf(error)) {
-    const candidate = e as pg.DatabaseError
-    if (typeof candidate.code === 'string' && SQLSTATE.test(candidate.code) && 'severity' in candidate)
-      return candidate
-  }
-  return null
-}
+export { databaseError, errorCode } from './database-error.ts'

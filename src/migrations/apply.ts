@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises'
+import { scopeOf } from '../lib/session-scope.ts'
 import { findClash } from './clash.ts'
 import {
   compareJournal,
@@ -33,7 +34,7 @@ export interface ApplyResult {
   readonly ahead: string[]
 }
 
-const LOCK = "pg_catalog.hashtextextended('freehold:migrations', 0)"
+const LOCK = 'freehold:migrations'
 const POLL_MS = 50
 /** The level is said, for a database may default to another. Whether it defaults to read only is left to its owner. */
 const BEGIN = 'BEGIN ISOLATION LEVEL READ COMMITTED;\n'
@@ -96,12 +97,13 @@ async function withClash(
  * Answers whether there is a journal.
  */
 async function pinSession(client: MigrationClient, lockTimeoutMs: number): Promise<boolean> {
-  const results: unknown = await client.query(
-    `SET search_path = public, pg_temp; SET lock_timeout = ${Math.max(1, Math.trunc(lockTimeoutMs))};
-     SELECT ${HAS_JOURNAL} AS "hasJournal"`,
-  )
+  const pinned = scopeOf(client).pin([
+    { name: 'search_path', value: 'public, pg_temp' },
+    { name: 'lock_timeout', value: String(Math.max(1, Math.trunc(lockTimeoutMs))) },
+  ])
+  const results: unknown = await client.query(`${pinned};\nSELECT ${HAS_JOURNAL} AS "hasJournal"`)
   // Of several statements in one text pg gives a result each; its typings do not know that.
-  const [, , last] = results as { rows: { hasJournal: boolean }[] }[]
+  const [, last] = results as { rows: { hasJournal: boolean }[] }[]
   return last?.rows[0]?.hasJournal === true
 }
 
@@ -128,8 +130,10 @@ function result(state: SchemaState, applied: string[]): ApplyResult {
 async function lock(client: MigrationClient, timeoutMs: number): Promise<boolean> {
   const deadline = performance.now() + timeoutMs
   for (;;) {
-    const { isLocked, hasJournal } = await tryLock(client)
-    if (isLocked) return hasJournal
+    if (await scopeOf(client).tryLock(LOCK)) {
+      const { rows } = await client.query<{ hasJournal: boolean }>(`SELECT ${HAS_JOURNAL} AS "hasJournal"`)
+      return rows[0]?.hasJournal === true
+    }
     if (performance.now() + POLL_MS > deadline) {
       throw new MigrationError('MIGRATION_FAILED', 'Another runner is still applying migrations')
     }
@@ -137,21 +141,11 @@ async function lock(client: MigrationClient, timeoutMs: number): Promise<boolean
   }
 }
 
-interface LockAnswer {
-  readonly isLocked: boolean
-  readonly hasJournal: boolean
-}
-
-async function tryLock(client: MigrationClient): Promise<LockAnswer> {
-  const { rows } = await client.query<LockAnswer>(
-    `SELECT pg_catalog.pg_try_advisory_lock(${LOCK}) AS "isLocked", ${HAS_JOURNAL} AS "hasJournal"`,
-  )
-  return rows[0] ?? { isLocked: false, hasJournal: false }
-}
-
 /** On a connection that broke there is nothing to unlock, and its error must not hide the one that matters. */
 async function unlock(client: MigrationClient): Promise<void> {
-  await client.query(`SELECT pg_catalog.pg_advisory_unlock(${LOCK})`).catch(() => undefined)
+  await scopeOf(client)
+    .unlock(LOCK)
+    .catch(() => undefined)
 }
 
 /** Each commits by itself, so that what was done is not lost to one behind it. */

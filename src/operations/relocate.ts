@@ -4,6 +4,7 @@ import { DatabaseEntryChangedError } from '../catalog/databases.ts'
 import type { CatalogStore } from '../catalog/store.ts'
 import { lockTenant, type Tenant } from '../catalog/tenants.ts'
 import { fail } from '../errors.ts'
+import { scopeOf } from '../lib/session-scope.ts'
 import {
   assertFenced,
   clearOldHome,
@@ -99,18 +100,10 @@ export function lockResidence(client: pg.ClientBase): Promise<void> {
 
 async function lock(client: pg.ClientBase, name: string): Promise<void> {
   const deadline = performance.now() + LOCK_TIMEOUT_MS
-  while (!(await tryLock(client, name))) {
+  while (!(await scopeOf(client).tryLock(name))) {
     if (performance.now() > deadline) throw fail('MOVE_IN_PROGRESS')
     await delay(LOCK_POLL_MS)
   }
-}
-
-async function tryLock(client: pg.ClientBase, name: string): Promise<boolean> {
-  const { rows } = await client.query<{ locked: boolean }>(
-    'SELECT pg_catalog.pg_try_advisory_lock(pg_catalog.hashtextextended($1::text, 0)) AS locked',
-    [name],
-  )
-  return rows[0]?.locked === true
 }
 
 /**

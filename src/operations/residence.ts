@@ -1,4 +1,5 @@
 import type pg from 'pg'
+import { scopeOf } from '../lib/session-scope.ts'
 
 /** Tables that come along with a tenant that has nothing else yet, parents before children. */
 export const IDENTITY_TABLES = [
@@ -78,6 +79,7 @@ export async function assertFenced(client: pg.ClientBase, tenantId: string, epoc
     [tenantId, epoch],
   )
   if (rows.length !== 1) throw new Error('the fence is gone')
+  await scopeOf(client).assertLocked()
 }
 
 /** Opens the door again, as after a move that did not come about. */

@@ -12,6 +12,7 @@ import type { Migration } from '../migrations/files.ts'
 import type { AddressBook } from '../pools/addresses.ts'
 import { NoAdmissionError, withAdminConnection } from '../pools/admin-connection.ts'
 import type { ConnectionBudget } from '../pools/budget.ts'
+import { assertUsable } from '../pools/sessionless.ts'
 import {
   ADMISSION_TIMEOUT_MS,
   type HomeConnectionDeps,
@@ -105,6 +106,7 @@ async function checkAndSettle(deps: ValidationDeps, entry: DatabaseEntry): Promi
     await withAdminConnection(address, options, async (client) => {
       // Not before: connecting has a limit of its own, and that we have no connection to spare is not the database's fault.
       patience = startPatience(() => deadline.abort(), deps.timeoutMs)
+      await assertUsable(client)
       const checked = await checkDatabase(client, {
         tenantId: entry.tenantId,
         migrations: deps.migrations,

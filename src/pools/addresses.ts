@@ -1,7 +1,9 @@
 import type { LookupFunction } from 'node:net'
+import { LRUCache } from 'lru-cache'
 import { identityOf } from '../catalog/database-entry.ts'
 import type { DatabaseRegistry } from '../catalog/databases.ts'
 import type { SslMode } from '../lib/connection-string.ts'
+import { newManners, type ServerManners } from '../lib/manners.ts'
 import type { ServerAddress } from '../lib/pg.ts'
 
 /** What an entry of the catalog says of where its database is; never the password. */
@@ -25,11 +27,15 @@ export interface ValidatedPlace extends DatabasePlace {
   readonly databaseOid: number | null
 }
 
+const MAX_SERVERS = 10_000
+
 /** Makes the addresses of tenants' databases. Every connection passes the egress policy, at the moment it is made. */
 export class AddressBook {
   readonly #registry: Pick<DatabaseRegistry, 'openTarget'>
   readonly #lookupFor: (port: number) => LookupFunction
   readonly #applicationName: string
+  /** By host and port. What is forgotten is found out again by the next connection. */
+  readonly #manners = new LRUCache<string, ServerManners>({ max: MAX_SERVERS })
 
   constructor(options: {
     registry: Pick<DatabaseRegistry, 'openTarget'>
@@ -52,7 +58,14 @@ export class AddressBook {
       caCertificate: place.caCertificate,
       applicationName: place.applicationName ?? this.#applicationName,
       lookup: this.#lookupFor(place.port),
+      manners: this.#mannersOf(`${place.host}:${place.port}`),
     }
+  }
+
+  #mannersOf(server: string): ServerManners {
+    const known = this.#manners.get(server) ?? newManners()
+    this.#manners.set(server, known)
+    return known
   }
 
   /** As `addressOf`, for those who mean the database that was validated, and no other that may have taken its place. */

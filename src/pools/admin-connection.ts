@@ -1,13 +1,15 @@
-import type pg from 'pg'
-import { assertIdentity } from '../lib/database-identity.ts'
+import { assertIdentity, greet } from '../lib/database-identity.ts'
+import { newManners } from '../lib/manners.ts'
 import {
   type ConnectionLimits,
   clientConfig,
+  connectFault,
   errorCode,
   GuardedClient,
   type ServerAddress,
 } from '../lib/pg.ts'
 import type { Bidder, ConnectionBudget } from './budget.ts'
+import { Sessionless } from './sessionless.ts'
 
 export interface AdminConnectionOptions {
   readonly budget: ConnectionBudget
@@ -30,29 +32,47 @@ export class NoAdmissionError extends Error {
 export async function withAdminConnection<T>(
   address: ServerAddress,
   options: AdminConnectionOptions,
-  fn: (client: pg.Client) => Promise<T>,
+  fn: (client: GuardedClient) => Promise<T>,
 ): Promise<T> {
-  const server = `${address.host}:${address.port}`
-  await admission(options.budget, server, options.admissionTimeoutMs)
-  if (options.signal?.aborted === true) {
-    options.budget.release(server)
-    throw Object.assign(new Error('out of time before connecting'), { code: 'ETIMEDOUT' })
-  }
-  const client = new GuardedClient(clientConfig(address, options.limits))
-  client.once('end', () => options.budget.release(server))
-  const cut = () => client.destroy()
-  options.signal?.addEventListener('abort', cut, { once: true })
+  const known = { ...address, manners: address.manners ?? newManners() }
+  const client = await open(known, options)
   try {
-    await connect(client, address)
+    await greet(client)
     if (address.expected !== undefined) await assertIdentity(client, address.expected())
+    Sessionless.wrap(client, () => open(known, options))
     return await fn(client)
   } catch (cause) {
     // pg has no code for a statement that was waited for in vain.
     if (errorCode(cause) !== null || !client.isOwedAnAnswer) throw cause
     throw Object.assign(new Error('no answer in time', { cause }), { code: 'ETIMEDOUT' })
   } finally {
-    options.signal?.removeEventListener('abort', cut)
     void client.end(() => undefined)
+  }
+}
+
+/** Opens a connection, once more where what it asked for was refused. */
+async function open(address: ServerAddress, options: AdminConnectionOptions): Promise<GuardedClient> {
+  const { budget, limits, signal } = options
+  const server = `${address.host}:${address.port}`
+  await admission(budget, server, options.admissionTimeoutMs)
+  if (signal?.aborted === true) {
+    budget.release(server)
+    throw Object.assign(new Error('out of time before connecting'), { code: 'ETIMEDOUT' })
+  }
+  const client = new GuardedClient(clientConfig(address, limits))
+  const cut = () => client.destroy()
+  client.once('end', () => {
+    signal?.removeEventListener('abort', cut)
+    budget.release(server)
+  })
+  signal?.addEventListener('abort', cut, { once: true })
+  try {
+    await connect(client, address)
+    return client
+  } catch (error) {
+    void client.end(() => undefined)
+    if (client.wasRefusedSettings) return open(address, options)
+    throw connectFault(client, error)
   }
 }
 

@@ -1,6 +1,7 @@
 import type pg from 'pg'
 import type Pool from 'pg-pool'
 import { assertIdentity, IdentityMismatchError } from '../lib/database-identity.ts'
+import { newManners } from '../lib/manners.ts'
 import { startPatience } from '../lib/patience.ts'
 import {
   createPool,
@@ -67,7 +68,8 @@ export class Arrivals {
   /** Makes the pool whose connections arrive here. */
   createPool(): Pool<pg.Client> {
     const { address, limits } = this.#options
-    const pool = createPool({ ...address, password: () => this.#askPassword() }, limits, {
+    const manners = address.manners ?? newManners()
+    const pool = createPool({ ...address, manners, password: () => this.#askPassword() }, limits, {
       Client: this.#countedClient(),
       ...(address.expected !== undefined && {
         verify: (client) => this.#verify(client as GuardedClient),
@@ -88,7 +90,10 @@ export class Arrivals {
     const isCutOff = error instanceof CutOffError && attempt.isLetIn
     this.#cutOffs = isCutOff ? this.#cutOffs + 1 : 0
     // `true` is how a sound one is closed.
-    const isSound = !(error instanceof Error) || (isCutOff && this.#cutOffs <= MAX_CUT_OFFS)
+    const isSound =
+      !(error instanceof Error) ||
+      (client as GuardedClient).wasRefusedSettings ||
+      (isCutOff && this.#cutOffs <= MAX_CUT_OFFS)
     if (isSound) attempt.succeeded()
     else attempt.failed(error, client as GuardedClient)
   }

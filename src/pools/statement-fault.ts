@@ -4,8 +4,10 @@ import { databaseError } from '../lib/pg.ts'
 
 /** `cached plan must not change result type`: the table was changed after the statement was prepared. */
 const CACHED_PLAN = '0A000'
-/** SQLSTATEs of a connection that holds other statements than we believe. */
-const OUT_OF_STEP = new Set(['26000', '42P05', CACHED_PLAN])
+/** The transaction is at another level, or in another database, than what goes before a statement behind a pooler proves. */
+const NOT_PROVEN = '25001'
+/** SQLSTATEs of a connection that leads elsewhere, or holds other statements than we believe. */
+const OUT_OF_STEP = new Set(['26000', '42P05', CACHED_PLAN, NOT_PROVEN])
 
 const READ_ONLY = '25006'
 

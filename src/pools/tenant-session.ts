@@ -23,9 +23,9 @@ export interface SessionOptions {
 type Verdict = 'stale' | 'fenced' | 'again' | 'final'
 const FENCE_POLL_MS = 25
 /** SQLSTATEs after which the server has certainly undone or never begun the unit. */
-const REPEATABLE = new Set(['26000', '42P05', '0A000', '40001', '40P01'])
+const REPEATABLE = new Set(['26000', '42P05', '0A000', '25001', '40001', '40P01'])
 /** Those of the connection, not of what others do: another connection does it. */
-const OF_THE_CONNECTION = new Set(['26000', '42P05', '0A000'])
+const OF_THE_CONNECTION = new Set(['26000', '42P05', '0A000', '25001'])
 /** RAISE and ASSERT of a trigger that the database's owner has made. */
 const RAISED = /^P0/
 const RULE_OF_ITS_OWN = 'A rule of the database refuses this change.'

@@ -2,6 +2,7 @@ import { drizzle } from 'drizzle-orm/node-postgres'
 import type pg from 'pg'
 import type { Route } from '../catalog/directory.ts'
 import { PublicError } from '../errors.ts'
+import { dressingOf } from '../lib/dressing.ts'
 import { commit, UnsentError } from '../lib/outcome.ts'
 import { databaseError } from '../lib/pg.ts'
 import type { TenantDb } from '../tenant/session.ts'
@@ -75,7 +76,8 @@ async function runOnce(
   statement: Statement,
   options: UnitOptions,
 ): Promise<pg.QueryResult> {
-  const unit = new TenantUnit(statement, options)
+  const dressing = dressingOf(client)
+  const unit = new TenantUnit(statement, dressing === undefined ? options : { ...options, dressing })
   try {
     return await runUnit(client, unit)
   } catch (error) {

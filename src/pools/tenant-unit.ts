@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto'
 import pg from 'pg'
+import type { Dressing } from '../lib/dressing.ts'
 import { databaseError } from '../lib/pg.ts'
 
 /** What a statement needs to enter its tenant. */
@@ -17,13 +18,18 @@ export interface Statement {
 /** What stands around the statement in one unit. */
 export interface UnitOptions {
   readonly entrance: Entrance | null
+  /** How it is dressed behind a pooler; absent on a session of our own. */
+  readonly dressing?: Dressing
+  /** It has no entrance, and is no part of a transaction that has begun: its settings go with it. */
+  readonly isAlone?: boolean
   /** Opens a transaction block that later statements share, instead of the implicit one that ends with the unit. */
   readonly begin: boolean
   readonly writes: boolean
 }
 
 const BEGIN = 'BEGIN'
-const ENTER = 'SELECT public.freehold_enter($1::uuid, $2::bigint, $3::boolean)'
+const BEGIN_DRESSED = 'BEGIN ISOLATION LEVEL READ COMMITTED'
+const ENTRANCE = 'public.freehold_enter($1::pg_catalog.uuid, $2::pg_catalog.int8, $3::pg_catalog.bool)'
 
 /** The messages of pg's protocol that a unit writes. */
 interface Wire {
@@ -108,7 +114,8 @@ const messages = pg.Query.prototype as unknown as QueryMessages
  */
 export class TenantUnit extends pg.Query {
   readonly #statement: Statement
-  readonly #preamble: readonly { text: string; values: readonly unknown[] }[]
+  readonly #dressing: Dressing | undefined
+  readonly #preamble: readonly Omit<Statement, 'rowMode'>[]
   #completed = 0
   #written: string[] = []
   #prepared: Prepared | null = null
@@ -122,13 +129,8 @@ export class TenantUnit extends pg.Query {
       ...(statement.rowMode === 'array' && { rowMode: 'array' }),
     } as pg.QueryConfig)
     this.#statement = statement
-    const { entrance } = options
-    this.#preamble = [
-      ...(options.begin ? [{ text: BEGIN, values: [] }] : []),
-      ...(entrance === null
-        ? []
-        : [{ text: ENTER, values: [entrance.tenantId, entrance.epoch, options.writes] }]),
-    ]
+    this.#dressing = options.dressing
+    this.#preamble = preambleOf(options)
     this.submit = (connection) => this.#write(connection as unknown as Wire)
   }
 
@@ -157,7 +159,7 @@ export class TenantUnit extends pg.Query {
     text: string,
     { values, describe }: { values: readonly unknown[]; describe: boolean },
   ) {
-    const name = nameOf(text)
+    const name = this.#dressing?.names.keepsNames === false ? '' : nameOf(text)
     const prepared = this.#prepared as Prepared
     if (name === '' || !prepared.known.has(name)) {
       if (prepared.isDistrusted || prepared.doubtful.has(name)) wire.close({ type: 'S', name })
@@ -186,7 +188,11 @@ export class TenantUnit extends pg.Query {
 
   handleError(error: Error, connection: unknown): void {
     for (const name of this.#written) this.#prepared?.doubtful.add(name)
-    if (this.#prepared !== null && isOutOfStep(error)) distrust(this.#prepared)
+    if (this.#prepared !== null && isOutOfStep(error)) {
+      distrust(this.#prepared)
+      // A pooler has us meet sessions that others gave names to, and will again.
+      if (this.#dressing !== undefined) this.#dressing.names.keepsNames = false
+    }
     messages.handleError.call(this, error, connection)
   }
 
@@ -202,6 +208,25 @@ export class TenantUnit extends pg.Query {
  */
 export function isOutOfStep(error: unknown): boolean {
   return OUT_OF_STEP.has(databaseError(error)?.code ?? '')
+}
+
+/**
+ * What goes before the statement. Behind a pooler the settings come first, so that each thing after them, be it only parsed,
+ * finds them; where a transaction is open already they are there.
+ */
+function preambleOf({
+  begin,
+  entrance,
+  dressing,
+  isAlone,
+  writes,
+}: UnitOptions): Omit<Statement, 'rowMode'>[] {
+  if (dressing !== undefined && isAlone === true) return [{ text: `SELECT ${dressing.settings}`, values: [] }]
+  const opening = begin ? [{ text: dressing === undefined ? BEGIN : BEGIN_DRESSED, values: [] }] : []
+  if (entrance === null) return opening
+  const values = [entrance.tenantId, entrance.epoch, writes]
+  const settings = dressing === undefined ? '' : `${dressing.settings}, `
+  return [...opening, { text: `SELECT ${settings}${ENTRANCE}`, values }]
 }
 
 function preparedOf(wire: object): Prepared {

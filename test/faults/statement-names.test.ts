@@ -7,7 +7,7 @@ import { register, startProcess } from './support.ts'
 
 const API = '/api/v1'
 const KINDS = ['places', 'owners', 'contacts', 'lessees'] as const
-const ROUNDS = 40
+const ROUNDS = 25
 /** What a gateway asks for when it connects, so that the pooler lets it in; it is dropped silently. */
 const IGNORED = 'options,statement_timeout,idle_in_transaction_session_timeout,extra_float_digits'
 const processes: GatewayProcess[] = []

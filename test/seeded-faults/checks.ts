@@ -87,8 +87,8 @@ export const CHECKS: readonly SeededFault[] = [
   {
     name: 'a write on an outdated plan is not done again',
     file: 'src/pools/tenant-session.ts',
-    find: "const OF_THE_CONNECTION = new Set(['26000', '42P05', '0A000'])",
-    replace: "const OF_THE_CONNECTION = new Set(['26000', '42P05'])",
+    find: "const OF_THE_CONNECTION = new Set(['26000', '42P05', '0A000', '25001'])",
+    replace: "const OF_THE_CONNECTION = new Set(['26000', '42P05', '25001'])",
     tests: FOREIGN,
   },
   {

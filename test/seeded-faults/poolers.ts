@@ -1,6 +1,8 @@
 import type { SeededFault } from './seeded-fault.ts'
 
 const SESSION = ['test/pools/tenant-session.test.ts']
+/** Without a PgBouncer on the machine its tests are skipped, and notice nothing. */
+const POOLED = ['test/faults/poolers.test.ts']
 
 /** Other processes, and a pooler, between us and a server's connection. */
 export const POOLERS: readonly SeededFault[] = [
@@ -24,5 +26,47 @@ export const POOLERS: readonly SeededFault[] = [
     find: 'if (prepared.isDistrusted || prepared.doubtful.has(name))',
     replace: 'if (prepared === null)',
     tests: SESSION,
+  },
+  {
+    name: 'settings do not travel with a unit behind a pooler',
+    file: 'src/pools/tenant-unit.ts',
+    find: "const settings = dressing === undefined ? '' : ",
+    replace: "const settings = dressing !== undefined || begin ? '' : ",
+    tests: POOLED,
+  },
+  {
+    name: 'a unit behind a pooler does not ask which database it meets',
+    file: 'src/lib/session-settings.ts',
+    find: "ELSE 'repeatable read' END",
+    replace: "ELSE 'read committed' END",
+    tests: POOLED,
+  },
+  {
+    name: 'a pooler in statement mode is not told from others',
+    file: 'src/pools/sessionless.ts',
+    find: "? new PoolerUnsupportedError('STATEMENT_MODE', error)",
+    replace: '? error',
+    tests: POOLED,
+  },
+  {
+    name: 'the catalog is taken behind a pooler that lends no sessions',
+    file: 'src/pools/pool-mode.ts',
+    find: 'if (await isShared(one, other))',
+    replace: 'if (!(await isShared(one, other)) && round < 0)',
+    tests: POOLED,
+  },
+  {
+    name: 'what a role brings along is not pinned where there is no pooler',
+    file: 'src/lib/session-settings.ts',
+    find: "  { name: 'extra_float_digits', value: '1' },\n",
+    replace: '',
+    tests: POOLED,
+  },
+  {
+    name: 'a lock behind a pooler is one of a session that others share',
+    file: 'src/pools/sessionless.ts',
+    find: 'pg_try_advisory_xact_lock',
+    replace: 'pg_try_advisory_lock',
+    tests: POOLED,
   },
 ]

@@ -2,6 +2,7 @@ import { once } from 'node:events'
 import { createServer, type Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { setImmediate as nextTurn } from 'node:timers/promises'
+import { wantedSettings } from '../../src/lib/session-settings.ts'
 import { type Column, dataRow, int32, message, ready, refusal, row, zeroEnded } from './backend-messages.ts'
 
 /**
@@ -34,6 +35,14 @@ export interface FakeServer {
   readonly accepted: () => number
   urlFor(user: string, password: string, database: string): string
   close(): Promise<void>
+}
+
+const PID = 4711
+
+/** What validation asks for a session to be like. */
+const LIMITS = { statementTimeoutMs: 5_000, idleInTransactionMs: 60_000, plansOnce: false }
+function asAsked(setting: string): string | undefined {
+  return wantedSettings(LIMITS).find(({ name }) => name === setting)?.value
 }
 
 /** Starts something on the loopback address that looks like PostgreSQL and is not. */
@@ -144,6 +153,11 @@ function answerTo(sql: string, behaviour: FakeBehaviour): string | null {
   if (/server_version_num/i.test(sql)) {
     return Number(major) >= 10 ? `${major}${minor.padStart(4, '0')}` : `${major}${minor.padStart(2, '0')}00`
   }
+  // Anything else would be a pooler's answer.
+  if (/pg_backend_pid/.test(sql)) return String(PID)
+  const [, setting = ''] = /current_setting\('(\w+)'\)/.exec(sql) ?? []
+  const asked = asAsked(setting)
+  if (asked !== undefined) return asked
   return /version/i.test(sql) ? behaviour.serverVersion : '1'
 }
 
@@ -201,7 +215,7 @@ function parameter(name: string, value: string): Buffer {
 
 function welcome(): Buffer {
   const encoding = parameter('client_encoding', 'UTF8')
-  return Buffer.concat([encoding, message('K', int32(4711), int32(815)), ready()])
+  return Buffer.concat([encoding, message('K', int32(PID), int32(815)), ready()])
 }
 
 function rudeError(): Buffer {

@@ -1,0 +1,46 @@
+import { greet } from '../lib/database-identity.ts'
+import type { GuardedClient } from '../lib/pg.ts'
+import { PoolerUnsupportedError } from '../lib/pooler-faults.ts'
+
+/** A busy pooler may lend the same session by chance, so that one look is not enough. */
+const ROUNDS = 3
+
+/**
+ * Proves that the sessions behind `open` are each a connection's own, as they are without a pooler and behind one that lends
+ * whole sessions: in transaction mode a connection at rest is served by one that another has, or by another each time.
+ * @throws PoolerUnsupportedError NO_SESSION
+ */
+export async function assertWholeSessions(open: () => Promise<GuardedClient>): Promise<void> {
+  const one = await open()
+  try {
+    const { isPooled } = await greet(one)
+    if (!isPooled) return
+    const other = await open()
+    try {
+      for (let round = 0; round < ROUNDS; round += 1) {
+        if (await isShared(one, other)) throw new PoolerUnsupportedError('NO_SESSION')
+      }
+    } finally {
+      void other.end(() => undefined)
+    }
+  } finally {
+    void one.end(() => undefined)
+  }
+}
+
+async function isShared(one: GuardedClient, other: GuardedClient): Promise<boolean> {
+  const before = await sessionOf(one)
+  await other.query('BEGIN')
+  try {
+    const others = await sessionOf(other)
+    // The other one keeps its session while its transaction is open: where this one's was only lent, it gets another.
+    return others === before || (await sessionOf(one)) !== before
+  } finally {
+    await other.query('ROLLBACK')
+  }
+}
+
+async function sessionOf(client: GuardedClient): Promise<string | undefined> {
+  const { rows } = await client.query<{ pid: string }>('SELECT pg_catalog.pg_backend_pid()::text AS pid')
+  return rows[0]?.pid
+}
