@@ -88,6 +88,20 @@ export class Metrics {
     )
   }
 
+  /** The catalog's clock beside ours. Nothing is told before it was measured. */
+  watchClockSkew(read: () => number | null): void {
+    new Gauge({
+      name: 'freehold_catalog_clock_skew_seconds',
+      help: "How far the catalog's clock is ahead of this process's",
+      registers: [this.#registry],
+      collect() {
+        const seconds = read()
+        if (seconds === null) this.reset()
+        else this.set(seconds)
+      },
+    })
+  }
+
   /** Reads the gauges from `read` whenever they are asked for. To be called once. */
   watchPools(read: () => PoolGauges): void {
     this.#gauge('freehold_pools_open', 'Tenant pools that are open', () => read().activePools)

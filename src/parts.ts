@@ -1,6 +1,7 @@
 import { LRUCache } from 'lru-cache'
 import { AuditTrail } from './catalog/audit-trail.ts'
 import { type CatalogChange, ChangeFollower } from './catalog/changes.ts'
+import { ClockSkew } from './catalog/clock-skew.ts'
 import { DatabaseRegistry } from './catalog/databases.ts'
 import { loadRoute, RouteDirectory } from './catalog/directory.ts'
 import { type Connections, ReplicaList, type ShareWait } from './catalog/replicas.ts'
@@ -114,7 +115,13 @@ export function createParts(options: GatewayOptions) {
     log: options.log,
   }
   const reopening = new SingleFlight<void>()
-  const { follower, replicas } = createFollower(options, { store, replicaId, keyring, budget: pools.budget })
+  const { follower, replicas } = createFollower(options, {
+    store,
+    replicaId,
+    keyring,
+    metrics,
+    budget: pools.budget,
+  })
   const routeKeeper = new RouteKeeper({ directory, pools, drainTimeoutMs: DRAIN_TIMEOUT_MS })
   const sessions = new TenantSessions({
     directory,
@@ -171,12 +178,13 @@ interface FollowerParts {
   readonly replicaId: string
   readonly keyring: Keyring
   readonly budget: ConnectionBudget
+  readonly metrics: Metrics
 }
 
 /** Follows the catalog's changes, and agrees with the other replicas on how many connections each may hold. */
 function createFollower(
   { settings, databases, log }: GatewayOptions,
-  { store, replicaId, keyring, budget }: FollowerParts,
+  { store, replicaId, keyring, budget, metrics }: FollowerParts,
 ): { follower: ChangeFollower; replicas: ReplicaList } {
   const total = { max: settings.maxConnections, maxPerServer: settings.maxConnectionsPerServer }
   let agreed: Connections = total
@@ -200,7 +208,9 @@ function createFollower(
   // Whatever is left of the total may be in use by others; what falls to us we learn when we join them.
   budget.resize({ max: 0, maxPerServer: 0 })
   const share = { total, isWithin: () => budget.isKept, grant, onTotal, onWait }
-  const replicas = new ReplicaList({ store, replicaId, primaryKeyId: keyring.primaryKeyId, share })
+  const skew = new ClockSkew({ log })
+  metrics.watchClockSkew(() => skew.seconds)
+  const replicas = new ReplicaList({ store, replicaId, primaryKeyId: keyring.primaryKeyId, share, skew })
   const listenTarget = async () => {
     const client = await connectClient(databases.catalog, CATALOG_LIMITS)
     try {

@@ -1,7 +1,9 @@
 import type { DataKey } from '../crypto/keyring.ts'
 import { PublicError } from '../errors.ts'
+import { type Clock, systemClock } from '../lib/clock.ts'
 import { type AuditEntry, type AuditRecord, auditEntry, insertAudit, systemActor } from './audit.ts'
 import { isAboutPeople, personKeyOwner } from './audit-persons.ts'
+import { fromNow } from './moments.ts'
 import { type CatalogStore, catalogErrors } from './store.ts'
 import type { Vault } from './vault.ts'
 
@@ -14,11 +16,13 @@ export interface AuditTrailOptions {
   readonly gatherMs?: number
   /** Different events kept while the catalog cannot be reached; what comes beyond is only counted. */
   readonly max?: number
+  readonly clock?: Clock
 }
 
 interface Gathered {
   readonly record: AuditRecord
-  readonly at: Date
+  /** By the monotonic clock: how long ago it was is told to the catalog, whose clock dates the audit log. */
+  readonly notedAt: number
   count: number
 }
 
@@ -39,7 +43,7 @@ export class AuditTrail {
   #flushing: Promise<void> | null = null
 
   constructor(options: AuditTrailOptions) {
-    this.#options = { gatherMs: GATHER_MS, max: 10_000, ...options }
+    this.#options = { gatherMs: GATHER_MS, max: 10_000, clock: systemClock, ...options }
   }
 
   /** Takes a note. Never waits and never throws. */
@@ -48,7 +52,7 @@ export class AuditTrail {
     const known = this.#gathered.get(key)
     if (known !== undefined) known.count += 1
     else if (this.#gathered.size >= this.#options.max) this.#dropped += 1
-    else this.#gathered.set(key, { record, at: new Date(), count: 1 })
+    else this.#gathered.set(key, { record, notedAt: this.#now(), count: 1 })
     this.#schedule(this.#options.gatherMs)
   }
 
@@ -73,7 +77,7 @@ export class AuditTrail {
     // What is noted from here on begins anew, so that a count is never changed after it was written.
     this.#gathered = new Map()
     this.#dropped = 0
-    const waiting = [...noted, ...(dropped > 0 ? [droppedNote(dropped)] : [])]
+    const waiting = [...noted, ...(dropped > 0 ? [this.#droppedNote(dropped)] : [])]
     for (let from = 0; from < waiting.length; from += BATCH) {
       try {
         await this.#insert(await this.#entriesOf(waiting.slice(from, from + BATCH)))
@@ -120,7 +124,8 @@ export class AuditTrail {
     const entries: AuditEntry[] = []
     for (const note of noted) {
       try {
-        entries.push(entryOf(note, await this.#keyFor(note.record)))
+        const key = await this.#keyFor(note.record)
+        entries.push(entryOf(note, this.#now(), key))
       } catch (err) {
         if (err instanceof PublicError) throw err
         this.#drop(note.record, err)
@@ -135,24 +140,30 @@ export class AuditTrail {
 
   #keep(noted: readonly Gathered[], dropped: number): void {
     this.#dropped += dropped
-    for (const { record, at, count } of noted) {
+    for (const { record, notedAt, count } of noted) {
       const key = keyOf(record)
       const newer = this.#gathered.get(key)
       if (newer === undefined && this.#gathered.size >= this.#options.max) this.#dropped += count
-      else this.#gathered.set(key, { record, at, count: count + (newer?.count ?? 0) })
+      else this.#gathered.set(key, { record, notedAt, count: count + (newer?.count ?? 0) })
     }
     this.#schedule(RETRY_MS)
   }
+
+  #droppedNote(count: number): Gathered {
+    const record = { actor: systemActor('audit'), action: 'audit.dropped', tenantId: null, after: { count } }
+    return { record, notedAt: this.#now(), count: 1 }
+  }
+
+  #now(): number {
+    return this.#options.clock.monotonic()
+  }
 }
 
-function entryOf({ record, at, count }: Gathered, key: DataKey | undefined): AuditEntry {
+/** Made for each attempt to write it: the catalog's clock dates it, we say how long ago it was. */
+function entryOf({ record, notedAt, count }: Gathered, now: number, key: DataKey | undefined): AuditEntry {
   const { row, parted } = auditEntry(record, key)
-  return { row: { ...row, at, after: count === 1 ? row.after : { ...row.after, count } }, parted }
-}
-
-function droppedNote(count: number): Gathered {
-  const record = { actor: systemActor('audit'), action: 'audit.dropped', tenantId: null, after: { count } }
-  return { record, at: new Date(), count: 1 }
+  const after = count === 1 ? row.after : { ...row.after, count }
+  return { row: { ...row, after, at: fromNow(notedAt - now) }, parted }
 }
 
 /** Request ids differ and do not count: the first is kept. */

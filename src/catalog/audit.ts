@@ -1,4 +1,4 @@
-import { and, desc, eq, gte, lt, ne, notLike, or } from 'drizzle-orm'
+import { and, desc, eq, gte, lt, ne, notLike, or, type SQL } from 'drizzle-orm'
 import type { DataKey } from '../crypto/keyring.ts'
 import { newId } from '../lib/ids.ts'
 import { keepPersons, type PartedRecord, partPersons } from './audit-persons.ts'
@@ -56,7 +56,7 @@ export async function recordAudit(tx: CatalogTx, record: AuditRecord, key?: Data
 
 /** A row of the audit log, and what is kept apart of it. */
 export interface AuditEntry {
-  readonly row: typeof auditLog.$inferInsert
+  readonly row: Omit<typeof auditLog.$inferInsert, 'at'> & { readonly at?: SQL<Date> }
   readonly parted: PartedRecord
 }
 

@@ -3,6 +3,7 @@ import { and, eq, gt, lt, ne, or, type SQL, type SQLWrapper, sql } from 'drizzle
 import type pg from 'pg'
 import { type Clock, systemClock } from '../lib/clock.ts'
 import { CHANNEL } from './change-listener.ts'
+import type { ClockSkew } from './clock-skew.ts'
 import type { Position } from './history.ts'
 import { fromNow, isTooFarAhead } from './moments.ts'
 import { catalogChanges, replicas } from './schema.ts'
@@ -38,6 +39,8 @@ export interface ReplicaListOptions {
   /** Fingerprint of the master key under which this process seals: told to the others with each heartbeat. */
   readonly primaryKeyId?: string
   readonly share: ConnectionShare
+  /** Measured with each heartbeat. */
+  readonly skew?: Pick<ClockSkew, 'ask' | 'answered'>
   /** How long to wait for the connections beyond a share that shrank, before it is said what is still open. */
   readonly closingMs?: number
   readonly clock?: Clock
@@ -82,6 +85,8 @@ const hasLock = sql`exists (
 /** A catalog that was down has no locks to show, and for as long as it was nobody could show that they live. */
 const wasJustStarted = sql`pg_postmaster_start_time() > now() - interval '3 seconds'`
 
+/** The catalog's clock in milliseconds since 1970. */
+const NOW_MS = sql<number>`(extract(epoch from now()) * 1000)::float8`.as('at')
 const IS_AHEAD = isTooFarAhead(replicas.heartbeatAt, 0)
 export const LIVE_MS = 10_000
 /** Whose heartbeat is older does not count when a change is to be confirmed. */
@@ -223,7 +228,7 @@ export class ReplicaList {
 
   /** One statement: our row is written, the others' are read. */
   async #beat(applied: Position): Promise<Other[]> {
-    const { store, replicaId, primaryKeyId = null, share } = this.#options
+    const { store, replicaId, primaryKeyId = null, share, skew } = this.#options
     // What is open beyond the share is still held, and nobody else may have it yet.
     const held = share.isWithin() ? this.#granted : greater(this.#said, this.#granted)
     const { max: connectionLimit, maxPerServer: serverLimit } = share.total
@@ -241,15 +246,18 @@ export class ReplicaList {
         .insert(replicas)
         .values({ id: replicaId, ...row })
         .onConflictDoUpdate({ target: replicas.id, set: row })
-        .returning({ id: replicas.id }),
+        .returning({ at: NOW_MS }),
     )
     this.#noteBeat()
-    const others = await catalogErrors(
-      store.db.with(ours).select(otherColumns).from(replicas).where(this.#others()),
-    )
+    const asked = skew?.ask()
+    // Joined, so that the time is told also where there are no others.
+    const query = store.db.with(ours).select({ at: ours.at, other: otherColumns }).from(ours)
+    const rows = await catalogErrors(query.leftJoin(replicas, this.#others()))
+    const [first] = rows
+    if (asked !== undefined && first !== undefined) skew?.answered(asked, first.at)
     this.#said = held
     this.#beatAt = this.#clock.monotonic()
-    return others
+    return rows.flatMap(({ other }) => (other === null ? [] : [other]))
   }
 
   /** Those who live say so again within a second; those who do not would be waited for until the clock has caught up. */

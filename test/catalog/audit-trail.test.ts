@@ -1,3 +1,4 @@
+import { sql } from 'drizzle-orm'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { type AuditRecord, listAudit } from '../../src/catalog/audit.ts'
 import { AuditTrail } from '../../src/catalog/audit-trail.ts'
@@ -41,6 +42,22 @@ describe('events that are noted', () => {
     expect(await written('test.good')).toHaveLength(40)
     expect(await written('test.bad')).toEqual([])
     expect((await written('audit.dropped')).map(({ after }) => after)).toEqual([{ count: 1 }])
+  })
+
+  test('are dated by the clock of the catalog, however long they waited, and whatever the clock here says', async () => {
+    const clock = { now: () => 0, monotonic: () => monotonic }
+    let monotonic = 1_000_000
+    const trail = new AuditTrail({ ...catalog, log: quiet, gatherMs: 3_600_000, clock })
+    trail.note(event('test.early'))
+    monotonic += 90_000.5
+    trail.note(event('test.late'))
+    const { rows } = await catalog.store.db.execute<{ now: Date }>(sql`select now()`)
+    await trail.flush()
+    const [early, late] = [(await written('test.early'))[0]?.at, (await written('test.late'))[0]?.at]
+    expect(Number(late) - Number(early)).toBeGreaterThanOrEqual(90_000)
+    expect(Number(late) - Number(early)).toBeLessThan(90_002)
+    expect(Number(late) - Number(new Date(rows[0]?.now ?? 0))).toBeGreaterThanOrEqual(0)
+    expect(Number(late) - Number(new Date(rows[0]?.now ?? 0))).toBeLessThan(5_000)
   })
 
   test('fit into an index, whoever the actor says to be', async () => {

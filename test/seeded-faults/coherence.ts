@@ -2,6 +2,7 @@ import type { SeededFault } from './seeded-fault.ts'
 
 const FAILOVER = 'test/faults/catalog-failover.test.ts'
 const LIMITS = 'test/faults/different-limits.test.ts'
+const CLOCK = 'test/faults/wrong-clock.test.ts'
 const FROZEN = 'test/faults/frozen-gateway.test.ts'
 
 /** Replicas that agree with each other and with the catalog. */
@@ -117,5 +118,26 @@ export const COHERENCE: readonly SeededFault[] = [
     find: "replicas.waitsFor === null ? 'ready'",
     replace: "replicas.waitsFor !== undefined ? 'ready'",
     tests: [LIMITS],
+  },
+  {
+    name: 'clocks: a wrong clock is not told',
+    file: 'src/catalog/clock-skew.ts',
+    find: 'skewMs - errorMs > TOO_MUCH_MS',
+    replace: 'skewMs - errorMs > 1000 * TOO_MUCH_MS',
+    tests: ['test/unit/catalog/clock-skew.test.ts', CLOCK],
+  },
+  {
+    name: 'clocks: the skew is not measured',
+    file: 'src/catalog/replicas.ts',
+    find: 'if (asked !== undefined && first !== undefined) skew?.answered(asked, first.at)',
+    replace: '',
+    tests: [CLOCK],
+  },
+  {
+    name: 'clocks: events are dated when they are written',
+    file: 'src/catalog/audit-trail.ts',
+    find: 'at: fromNow(notedAt - now)',
+    replace: 'at: fromNow(0)',
+    tests: ['test/catalog/audit-trail.test.ts'],
   },
 ]
