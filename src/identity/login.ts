@@ -207,7 +207,7 @@ interface Trial {
   userId: string | null
 }
 
-/** Whether the database has forgotten that tokens of this user were called back. */
+/** Whether the database has forgotten that tokens of this user were called back. The user's row must be held. */
 function isBehind({ announcements }: SignInParts, { tenantId }: SignInTenant, user: UserWithGrants): boolean {
   return user.generation < announcements.lowestOf(tenantId, user.id)
 }
@@ -220,19 +220,26 @@ async function signIn(
   const { hasher, tokens } = parts
   const attempt = { subject: subjectOf(loginNameText(trial.name)), policy: tenant.authConfig.lockout }
   const proved = await tryPassword(session, attempt, () => provePassword(hasher, session, trial))
-  const current = isBehind(parts, tenant, proved) ? await broughtUp(parts, session, proved) : proved
+  const current = await broughtUp(parts, session, proved)
   const { user, token } = await enter(session, current, tenant.authConfig)
   await pruneSessions(session, user.id)
   await strengthenHash(hasher, session, { user, password: trial.password })
   return issuePair(tokens, tenant, user, token)
 }
 
+/**
+ * The user, no longer behind what was announced. A row that was read before the announcement may look so, because somebody
+ * has just replaced the password: so it is read again. What is not behind then is left to `enter` to judge.
+ */
 async function broughtUp(
   { announcements }: SignInParts,
   session: TenantSession,
   user: UserWithGrants,
 ): Promise<UserWithGrants> {
   const lowest = announcements.lowestOf(session.tenantId, user.id)
+  if (user.generation >= lowest) return user
+  const now = await findUser(session, user.id)
+  if (now === null || now.generation >= lowest) return user
   await catchUp(session, user.id, lowest)
   return { ...user, generation: lowest }
 }

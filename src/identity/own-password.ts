@@ -39,6 +39,8 @@ export async function changePassword(
   actor: Actor,
 ): Promise<number | null> {
   assertPasswords(change, home.route.authConfig.passwordPolicy)
+  // Before the row: whatever raises a generation announces it afterwards, so a row that is behind this has lost changes.
+  const lowest = parts.announcements.lowestOf(home.route.tenantId, actor.id)
   const user = await findUser(home.session, actor.id)
   if (user?.status !== 'ACTIVE')
     throw fail('PERMISSION_DENIED', { detail: 'The caller has no password here.' })
@@ -46,7 +48,6 @@ export async function changePassword(
     await provePresent(parts.hasher, home, user, change.currentPassword)
     return parts.hasher.hash(change.newPassword, home.route.tenantId)
   })
-  const lowest = parts.announcements.lowestOf(home.route.tenantId, user.id)
   const generation = await replace(home, user, { passwordHash, lowest })
   const record = { actor, action: 'user.password-change', tenantId: home.route.tenantId }
   const after = { userId: user.id }
