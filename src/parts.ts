@@ -1,3 +1,4 @@
+import { setTimeout as delay } from 'node:timers/promises'
 import { LRUCache } from 'lru-cache'
 import { AuditTrail } from './catalog/audit-trail.ts'
 import { type CatalogChange, ChangeFollower } from './catalog/changes.ts'
@@ -83,6 +84,7 @@ const NEGATIVE_ROUTE_TTL_MS = 5_000
 const LOOKUP_TIMEOUT_MS = 3_000
 /** Between two notes of one database whose server breaks the protocol. */
 const VIOLATION_PAUSE_MS = 5_000
+const REOPENING_PAUSE_MS = 1_000
 /** Shorter than an operator waits for confirmations. */
 const DRAIN_TIMEOUT_MS = 2_000
 
@@ -129,7 +131,12 @@ export function createParts(options: GatewayOptions) {
     forget: (tenantId) => void routeKeeper.forget(tenantId),
     pools,
     fenceTimeoutMs: settings.acquireTimeoutMs,
-    onStuck: (tenantId) => void reopening.run(tenantId, () => reopenHome(homes, tenantId)),
+    onStuck: (tenantId) =>
+      void reopening.run(tenantId, async () => {
+        await reopenHome(homes, tenantId)
+        // Whoever asks meanwhile shares this look: each costs a connection.
+        await delay(REOPENING_PAUSE_MS, undefined, { ref: false })
+      }),
   })
   const identity = createIdentity(options, catalog)
   const roleBook = new RoleBook({ open: (route) => sessions.open(route) })

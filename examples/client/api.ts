@@ -494,6 +494,12 @@ export interface DatabaseRegistration {
   poolSize: number;
 }
 
+/** DatabaseValidation */
+export interface DatabaseValidation {
+  /** @default false */
+  adopt: boolean;
+}
+
 /** Document */
 export interface Document {
   /** @format date-time */
@@ -893,7 +899,7 @@ export interface Login {
   password: string;
   /**
    * @minLength 1
-   * @maxLength 63
+   * @maxLength 80
    * @pattern ^[^\u0000]*$
    */
   tenantCode: string;
@@ -3817,11 +3823,17 @@ export class Api<
      * @request POST:/api/v1/tenants/{id}/database/validate
      * @secure
      */
-    validateDatabase: (id: string, params: RequestParams = {}) =>
+    validateDatabase: (
+      id: string,
+      data?: DatabaseValidation,
+      params: RequestParams = {},
+    ) =>
       this.request<Database, Problem>({
         path: `/api/v1/tenants/${id}/database/validate`,
         method: "POST",
+        body: data,
         secure: true,
+        type: "application/json",
         format: "json",
         ...params,
       }),

@@ -58,6 +58,9 @@ export function claimValidations(db: CatalogDb, request: ClaimRequest): Promise<
   return claim(db, { due, order: [asc(table.nextAttemptAt)], request })
 }
 
+/** An entry that is due for work, with the epoch that the stamp in a home has. */
+export type DueCheck = DatabaseEntry & { readonly homeEpoch: number }
+
 /** Which health checks are due: of what was not checked for `minAgeMs`, nor since `before` (the catalog's clock). */
 export interface CheckAge {
   readonly minAgeMs: number
@@ -69,7 +72,7 @@ export function claimHealthChecks(
   db: CatalogDb,
   { minAgeMs, before }: CheckAge,
   request: ClaimRequest,
-): Promise<DatabaseEntry[]> {
+): Promise<DueCheck[]> {
   const old = or(
     sql`${table.lastCheckedAt} is null`,
     and(
@@ -105,6 +108,8 @@ export async function settleClaim(
       ...errorColumns(outcome, status),
       ...outcome.facts,
       ...(outcome.event === 'validation-succeeded' ? { validatedAt: sql`now()` } : {}),
+      // A decision is for one validation.
+      ...(outcome.event.startsWith('validation-') ? { adopt: false } : {}),
       lastCheckedAt: sql`now()`,
       updatedAt: sql`now()`,
       claimedBy: null,
@@ -141,17 +146,19 @@ export const noError = { lastErrorCode: null, lastErrorMessage: null, lastErrorA
 
 /** That it is a copy is not undone by its being in good health. */
 const unlessAmbiguous = (column: AnyPgColumn) =>
-  sql`case when ${table.lastErrorCode} = 'IDENTITY_AMBIGUOUS' then ${column} end`
+  sql`case when ${table.moveRequired} and ${table.lastErrorCode} = 'IDENTITY_AMBIGUOUS' then ${column} end`
 const noErrorButAmbiguity = {
   lastErrorCode: unlessAmbiguous(table.lastErrorCode),
   lastErrorMessage: unlessAmbiguous(table.lastErrorMessage),
   lastErrorAt: unlessAmbiguous(table.lastErrorAt),
 }
 
+const homeEpoch = sql`(select t.epoch from tenants t where t.id = tenant_databases.tenant_id)`.mapWith(Number)
+
 async function claim(
   db: CatalogDb,
   { due, order, request }: { due: SQL | undefined; order: SQL[]; request: ClaimRequest },
-): Promise<DatabaseEntry[]> {
+): Promise<DueCheck[]> {
   const { limit, leaseMs } = request
   // A CTE that locks is run once; as a subselect it could be run again, and claim more than was asked for.
   const free = db.$with('due').as(
@@ -168,7 +175,7 @@ async function claim(
     .update(table)
     .set({ claimedBy: newId(), claimedUntil: fromNow(leaseMs) })
     .where(inArray(table.id, db.select({ id: free.id }).from(free)))
-    .returning(entryColumns)
+    .returning({ ...entryColumns, homeEpoch })
   return catalogErrors(claimed)
 }
 

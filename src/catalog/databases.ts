@@ -11,6 +11,7 @@ import {
   type Claim,
   claimHealthChecks,
   claimValidations,
+  type DueCheck,
   releaseClaim,
   settleClaim,
   settleHealthy,
@@ -156,12 +157,16 @@ export class DatabaseRegistry {
   }
 
   /** Claims up to `limit` once validated entries that are due for a check. */
-  claimDueHealthChecks(age: CheckAge, limit: number, leaseMs: number): Promise<DatabaseEntry[]> {
+  claimDueHealthChecks(age: CheckAge, limit: number, leaseMs: number): Promise<DueCheck[]> {
     return claimHealthChecks(this.#store.db, age, { limit, leaseMs })
   }
 
   /** Has an entry validated again, soon. Null when there is no such entry. */
-  async requestValidation(tx: CatalogTx, id: string, actor: Actor): Promise<DatabaseEntry | null> {
+  async requestValidation(
+    tx: CatalogTx,
+    { id, adopt }: { id: string; adopt: boolean },
+    actor: Actor,
+  ): Promise<DatabaseEntry | null> {
     const [before] = await tx
       .select(entryColumns)
       .from(tenantDatabases)
@@ -173,7 +178,7 @@ export class DatabaseRegistry {
     const nextAttemptAt = fromNow(retryInMs ?? 0)
     // Whoever is at it now began before what the operator wants looked at: its outcome is not to be the answer.
     const unclaimed = { claimedBy: null, claimedUntil: null }
-    const asked = { status, validationRequested, validationAttempts, nextAttemptAt }
+    const asked = { status, validationRequested, validationAttempts, adopt, nextAttemptAt }
     const set = { ...asked, ...unclaimed, updatedAt: sql`now()` }
     const [entry] = await tx
       .update(tenantDatabases)
@@ -181,7 +186,7 @@ export class DatabaseRegistry {
       .where(eq(tenantDatabases.id, id))
       .returning(entryColumns)
     if (entry === undefined) return null
-    await record(tx, { action: 'tenant.database.validate', actor, entry })
+    await record(tx, { action: 'tenant.database.validate', actor, entry, ...(adopt && { more: { adopt } }) })
     return entry
   }
 
@@ -318,10 +323,21 @@ function bindingOf({ id, tenantId, rowVersion }: EntryRef): Binding {
 
 async function record(
   tx: CatalogTx,
-  { action, actor, entry }: { action: string; actor: Actor; entry: DatabaseEntry },
+  { action, actor, entry, more }: { action: string; actor: Actor; entry: DatabaseEntry; more?: object },
 ): Promise<void> {
   const { id, tenantId, slot, status, host, port, databaseName, userName, sslMode, poolSize } = entry
-  const after = { databaseId: id, slot, status, host, port, databaseName, userName, sslMode, poolSize }
+  const after = {
+    databaseId: id,
+    slot,
+    status,
+    host,
+    port,
+    databaseName,
+    userName,
+    sslMode,
+    poolSize,
+    ...more,
+  }
   const removed = action === 'tenant.database.delete'
   await recordAudit(tx, { actor, action, tenantId, ...(removed ? { before: after } : { after }) })
   await recordChange(tx, { kind: 'database', tenantId, subjectId: id })

@@ -32,6 +32,8 @@ export interface LeftHome {
   actor: Actor
   /** The database is given up with what it holds. */
   isLost?: boolean
+  /** A candidate takes its place, instead of going with it. */
+  keepsCandidate?: boolean
 }
 
 /**
@@ -76,14 +78,32 @@ export async function makeHome(tx: CatalogTx, home: NewHome): Promise<boolean> {
  * Answers false, with nothing written, when the tenant is not at `epoch` any more or another entry became its home.
  */
 export async function leaveHome(tx: CatalogTx, left: LeftHome): Promise<boolean> {
-  const { tenantId, entryId, epoch, newEpoch, actor, isLost = false } = left
+  const { tenantId, entryId, epoch, newEpoch, actor, isLost = false, keepsCandidate = false } = left
   const tenant = await lockTenant(tx, tenantId)
   if (tenant?.epoch !== epoch) return false
   const [home] = await tx.select(entryColumns).from(tenantDatabases).where(currentOf(tenantId))
   // A copy that stands in for a lost home has another entry.
   if (home?.id !== entryId) return false
-  await tx.delete(tenantDatabases).where(eq(tenantDatabases.tenantId, tenantId))
+  const own = eq(tenantDatabases.tenantId, tenantId)
+  await tx.delete(tenantDatabases).where(keepsCandidate ? currentOf(tenantId) : own)
+  if (keepsCandidate) await tx.update(tenantDatabases).set({ slot: 'current' }).where(own)
   if (isLost) await recordLoss(tx, home, actor)
+  await settle(tx, tenant, { placement: 'shared', epoch: newEpoch, databaseId: null, actor })
+  return true
+}
+
+/**
+ * Raises the epoch of a tenant that stays in the shared database, to that of its stamp there.
+ *
+ * Answers false, with nothing written, when the tenant is not there, or not at `epoch` any more.
+ */
+export async function raiseEpoch(
+  tx: CatalogTx,
+  raised: { tenantId: string; epoch: number; newEpoch: number; actor: Actor },
+): Promise<boolean> {
+  const { tenantId, epoch, newEpoch, actor } = raised
+  const tenant = await lockTenant(tx, tenantId)
+  if (tenant?.epoch !== epoch || tenant.placement !== 'shared') return false
   await settle(tx, tenant, { placement: 'shared', epoch: newEpoch, databaseId: null, actor })
   return true
 }

@@ -29,6 +29,7 @@ export const unvalidated = {
   databaseOid: null,
   validationRequested: true,
   validationAttempts: 0,
+  adopt: false,
   nextAttemptAt: sql`now()`,
   claimedBy: null,
   claimedUntil: null,

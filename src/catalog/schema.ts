@@ -114,6 +114,8 @@ export const tenantDatabases = pgTable(
     databaseOid: bigint('database_oid', { mode: 'number' }),
     validationRequested: boolean('validation_requested').notNull().default(true),
     validationAttempts: integer('validation_attempts').notNull().default(0),
+    /** For the next validation: an operator has decided for this database, should the catalog and the stamps contradict each other. */
+    adopt: boolean('adopt').notNull().default(false),
     nextAttemptAt: moment('next_attempt_at').notNull().defaultNow(),
     claimedBy: uuid('claimed_by'),
     claimedUntil: moment('claimed_until'),

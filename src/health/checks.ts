@@ -1,5 +1,6 @@
 import type pg from 'pg'
 import { isAlike, isSameDatabase, type OwnDatabase, readIdentity } from '../lib/database-identity.ts'
+import { parseEpoch } from '../lib/epochs.ts'
 import { databaseError, type PhysicalIdentity, READS_ONLY } from '../lib/pg.ts'
 import { applyMigrations } from '../migrations/apply.ts'
 import { driftOf, schemaState } from '../migrations/drift.ts'
@@ -29,12 +30,18 @@ export interface CheckOptions {
   readonly forbidden: readonly OwnDatabase[]
 }
 
+/** The tenant's row in a database where it lives, or has lived. */
+export interface Stamp {
+  readonly epoch: number
+  readonly state: 'open' | 'fenced'
+}
+
 /** What a database that passed all checks is. `residence` is the tenant's row in it, or null. */
 export interface CheckedDatabase {
   readonly identity: PhysicalIdentity
   readonly serverVersion: string
   readonly schemaVersion: string
-  readonly residence: { readonly epoch: number; readonly state: string } | null
+  readonly residence: Stamp | null
 }
 
 /** SQLSTATEs of a table with other columns, or columns of other types. */
@@ -112,6 +119,14 @@ async function checkNotOurs(
   }
 }
 
+/** A row of `residence`, which a database's owner may have written. @throws CheckFailure IDENTITY_AMBIGUOUS if it has no epoch */
+export function stampOf({ epoch: text, state }: { epoch: string; state: string }): Stamp {
+  const epoch = parseEpoch(text)
+  if (epoch === null)
+    throw new CheckFailure('IDENTITY_AMBIGUOUS', new Error('the stamp has no epoch that can be one'))
+  return { epoch, state: state === 'open' ? 'open' : 'fenced' }
+}
+
 /**
  * The tenant's own stamp, or null where there is none (yet).
  * @throws CheckFailure BELONGS_TO_ANOTHER_TENANT if anyone else lives here
@@ -143,7 +158,7 @@ export async function readResidence(
     })
   if (rows.some((row) => row.tenant_id !== tenantId)) throw new CheckFailure('BELONGS_TO_ANOTHER_TENANT')
   const own = rows[0]
-  return own === undefined ? null : { epoch: Number(own.epoch), state: own.state }
+  return own === undefined ? null : stampOf(own)
 }
 
 async function checkSchema(

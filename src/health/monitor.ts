@@ -1,3 +1,4 @@
+import type { DueCheck } from '../catalog/database-claims.ts'
 import { type DatabaseEntry, identityOf } from '../catalog/database-entry.ts'
 import type { DatabaseRegistry } from '../catalog/databases.ts'
 import { assertIdentity, type OwnDatabase } from '../lib/database-identity.ts'
@@ -100,7 +101,7 @@ export class HealthMonitor {
     return ageMs
   }
 
-  async #check(entry: DatabaseEntry, round: Round): Promise<void> {
+  async #check(entry: DueCheck, round: Round): Promise<void> {
     const { tenantId, id: databaseId } = entry
     let code: DatabaseErrorCode | null = null
     try {
@@ -139,7 +140,7 @@ export class HealthMonitor {
   }
 
   /** Asks, unless who was asked first has found the server out of reach. */
-  async #askInTurn(entry: DatabaseEntry, round: Round): Promise<{ isReadOnly: boolean }> {
+  async #askInTurn(entry: DueCheck, round: Round): Promise<{ isReadOnly: boolean }> {
     const server = `${entry.host}:${entry.port}`
     const patienceMs = connectTimeoutOf(entry)
     // Of those whom an answer leaves in doubt the first asks again, and the others wait once more.
@@ -158,7 +159,7 @@ export class HealthMonitor {
    * Resolves if the database answers and is still the one it was: by its stamp and its identity (a copy has the stamp), and
    * where it was inactive in every way.
    */
-  async #ask(entry: DatabaseEntry): Promise<{ isReadOnly: boolean }> {
+  async #ask(entry: DueCheck): Promise<{ isReadOnly: boolean }> {
     const { addresses, budget, migrations, forbidden } = this.#options
     const connectTimeoutMs = connectTimeoutOf(entry)
     const { password, ...place } = addresses.addressOf(entry)
@@ -194,9 +195,10 @@ export class HealthMonitor {
         const residence = hasResidence ? await readResidence(client, tenantId) : null
         await assertIdentity(client, identityOf(entry))
         if (entry.status !== 'active') await checkDatabase(client, options)
-        // A home has its tenant's stamp; what has none has lost its rows.
+        // Where a home has no stamp, or one of another epoch, it or the catalog has been restored: nobody is let in there.
         const isHome = !entry.moveRequired
-        if (isHome && residence === null) throw new CheckFailure('UNKNOWN', new Error('the stamp is gone'))
+        if (isHome && residence?.epoch !== entry.homeEpoch)
+          throw new CheckFailure('IDENTITY_AMBIGUOUS', new Error('the stamp is gone, or of another epoch'))
         return { isReadOnly }
       })
     } catch (error) {

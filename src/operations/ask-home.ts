@@ -6,56 +6,88 @@ import { classify } from '../health/failures.ts'
 import { isSameDatabase } from '../lib/database-identity.ts'
 import { NoAdmissionError } from '../pools/admin-connection.ts'
 import { type HomeConnectionDeps, withHome } from './home-connection.ts'
-import { readStamp } from './residence.ts'
+import type { Standing } from './home-decision.ts'
+import { ownsRows, readStamp } from './residence.ts'
 
-/**
- * serves: the tenant's home, and another database than the one that was asked about.
- * same: the same database under another name.
- * gone: it cannot be reached, or the tenant does not live in it.
- */
-export type HomeAnswer = 'serves' | 'same' | 'gone'
+/** What stands where the catalog says that the tenant lives. */
+export interface HomeView {
+  /** `itself`: it is the database that asks, under another name. */
+  readonly standing: Standing | 'itself' | 'unreachable'
+  /** Null where it could not be asked. */
+  readonly client: pg.ClientBase | null
+}
+
+export interface Asking {
+  /** The connection of the database that asks. */
+  readonly client: pg.ClientBase
+  readonly tenant: Tenant
+  /** The tenant's own database; null: it lives in the shared one. */
+  readonly current: DatabaseEntry | null
+}
 
 const ASK_TIMEOUT_MS = 3_000
 const ASK_AGAIN_AFTER_MS = 500
 /** A server that refuses the password, or has no connection left, is there: what it holds may still grow. */
-const OUT_OF_REACH: ReadonlySet<DatabaseErrorCode> = new Set([
+export const OUT_OF_REACH: ReadonlySet<DatabaseErrorCode> = new Set([
   'DNS_FAILED',
   'CONNECTION_REFUSED',
   'CONNECTION_TIMEOUT',
   'DATABASE_DOES_NOT_EXIST',
   'IDENTITY_MISMATCH',
 ])
+const UNREACHABLE: HomeView = { standing: 'unreachable', client: null }
 
 /**
- * Asks the database where the tenant lives whether it still serves. One that was active is asked twice: a lost packet must
- * not be taken for the end of a server. In doubt it serves.
- * @throws NoAdmissionError
+ * Looks at the tenant's home, and calls `fn` with what was found while the connection to it lasts. One that was active is asked
+ * twice: a lost packet must not be taken for the end of a server. In doubt it serves, and has rows.
+ * @throws NoAdmissionError; what the connection to the shared database throws; what `fn` throws
  */
-export async function askCurrentHome(
+export async function withCurrentHome<T>(
   deps: HomeConnectionDeps,
-  asked: { readonly client: pg.ClientBase; readonly current: DatabaseEntry; readonly tenant: Tenant },
-): Promise<HomeAnswer> {
-  const { current } = asked
+  asking: Asking,
+  fn: (home: HomeView) => Promise<T>,
+): Promise<T> {
+  const { current } = asking
+  if (current === null) {
+    return withHome(deps, null, async (client) => fn({ standing: await lookAt(client, asking), client }))
+  }
   for (let isFirst = true; ; isFirst = false) {
-    try {
-      return await withHome(deps, current, (home) => compare(home, asked), ASK_TIMEOUT_MS)
-    } catch (error) {
-      if (error instanceof NoAdmissionError) throw error
-      if (current.status !== 'active') return 'gone'
-      if (!OUT_OF_REACH.has(classify(error))) return 'serves'
-      if (!isFirst) return 'gone'
-      await delay(ASK_AGAIN_AFTER_MS)
-    }
+    const found = await tryHome(deps, { asking, current }, fn)
+    if ('result' in found) return found.result
+    if (current.status !== 'active') return fn(UNREACHABLE)
+    if (!OUT_OF_REACH.has(found.code)) return fn(serves(asking.tenant))
+    if (!isFirst) return fn(UNREACHABLE)
+    await delay(ASK_AGAIN_AFTER_MS)
   }
 }
 
-async function compare(
-  home: pg.ClientBase,
-  { client, tenant }: { readonly client: pg.ClientBase; readonly tenant: Tenant },
-): Promise<HomeAnswer> {
-  if (await isItself(client, home)) return 'same'
-  const stamp = await readStamp(home, tenant.id)
-  return stamp?.epoch === tenant.epoch ? 'serves' : 'gone'
+/** Gives what `fn` gives, or why the home could not be looked at. */
+async function tryHome<T>(
+  deps: HomeConnectionDeps,
+  { asking, current }: { asking: Asking; current: DatabaseEntry },
+  fn: (home: HomeView) => Promise<T>,
+): Promise<{ result: T } | { code: DatabaseErrorCode }> {
+  let isLookedAt = false
+  try {
+    const work = async (client: pg.ClientBase) => {
+      const isSame = await isItself(asking.client, client)
+      const standing = isSame ? ('itself' as const) : await lookAt(client, asking)
+      isLookedAt = true
+      return { result: await fn({ standing, client }) }
+    }
+    return await withHome(deps, current, work, ASK_TIMEOUT_MS)
+  } catch (error) {
+    if (isLookedAt || error instanceof NoAdmissionError) throw error
+    return { code: classify(error) }
+  }
+}
+
+async function lookAt(client: pg.ClientBase, { tenant: { id } }: Asking): Promise<Standing> {
+  return { stamp: await readStamp(client, id), ownsRows: await ownsRows(client, id) }
+}
+
+function serves({ epoch }: Tenant): HomeView {
+  return { standing: { stamp: { epoch, state: 'open' }, ownsRows: true }, client: null }
 }
 
 /** A clone of a whole server has the identity of the original; locks it does not share. @throws what the connections throw */

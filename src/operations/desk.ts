@@ -49,7 +49,7 @@ export function createOperations(deps: DeskDeps): Operations {
     listChildren: (tenantId) => listChildren(deps, tenantId),
     registerDatabase: (tenantId, body, actor) => register(deps, { tenantId, body, actor }),
     describeDatabase: (tenantId) => databaseState(deps, tenantId),
-    requestValidation: (tenantId, actor) => requestValidation(deps, tenantId, actor),
+    requestValidation: (tenantId, choice, actor) => requestValidation(deps, { tenantId, ...choice, actor }),
     removeDatabase: async (tenantId, removal, actor) => {
       await removeDatabase(deps, tenantId, removal, actor)
       deps.onChanged(tenantId)
@@ -145,11 +145,14 @@ async function register(
 }
 
 /** The candidate is what an operator waits for; without one it is the current entry. */
-async function requestValidation(deps: DeskDeps, tenantId: string, actor: Actor): Promise<DatabaseState> {
+async function requestValidation(
+  deps: DeskDeps,
+  { tenantId, adopt, actor }: { tenantId: string; adopt: boolean; actor: Actor },
+): Promise<DatabaseState> {
   const { current, candidate } = await databaseState(deps, tenantId)
   const entry = candidate ?? current
   if (entry === null) throw fail('NOT_FOUND')
-  await deps.store.transaction((tx) => deps.registry.requestValidation(tx, entry.id, actor))
+  await deps.store.transaction((tx) => deps.registry.requestValidation(tx, { id: entry.id, adopt }, actor))
   deps.wake()
   return databaseState(deps, tenantId)
 }

@@ -61,7 +61,8 @@ export interface Operations {
   listChildren(tenantId: string): Promise<readonly Pick<Tenant, 'id' | 'code' | 'name' | 'status'>[]>
   registerDatabase(tenantId: string, body: DatabaseRegistration, actor: Actor): Promise<DatabaseState>
   describeDatabase(tenantId: string): Promise<DatabaseState>
-  requestValidation(tenantId: string, actor: Actor): Promise<DatabaseState>
+  /** `adopt` decides for the database where the catalog and the stamps contradict each other. */
+  requestValidation(tenantId: string, choice: { adopt: boolean }, actor: Actor): Promise<DatabaseState>
   /** Resolves when every live replica applies it, or after seconds. */
   removeDatabase(tenantId: string, removal: Removal, actor: Actor): Promise<void>
   listAudit(filter: AuditFilter, page: PageRequest): Promise<Page<AuditRow>>

@@ -49,13 +49,15 @@ export async function relocate(relocation: Relocation): Promise<boolean> {
   if (!(await copyUnlessRich(relocation, fenced))) return false
   // From here on an error does not lift the fence: whether the catalog has committed may not be known.
   await relocation.commit(epoch + 1)
+  // Where this fails, the first statement that waits in vain has the door opened.
+  await unfence(to, tenantId, epoch + 1).catch(() => undefined)
   // The move has happened; what is left behind is out of reach and removed here or by the next validation.
   await clearOldHome(from, tenantId, epoch).catch(() => undefined)
   return true
 }
 
 /** Whoever held the locks before us may have moved the tenant: then what we take for its home is an empty one. */
-async function assertNotMoved({ store, tenant }: Relocation): Promise<void> {
+export async function assertNotMoved({ store, tenant }: Pick<Relocation, 'store' | 'tenant'>): Promise<void> {
   const now = await settledTenant(store, tenant.id)
   if (now?.epoch !== tenant.epoch || now.placement !== tenant.placement) throw new DatabaseEntryChangedError()
 }
@@ -84,7 +86,7 @@ async function copyUnlessRich(relocation: Relocation, fenced: boolean): Promise<
  * go on writing where that other has finished.
  * @throws PublicError MOVE_IN_PROGRESS
  */
-function lockRelocation(client: pg.ClientBase, tenantId: string): Promise<void> {
+export function lockRelocation(client: pg.ClientBase, tenantId: string): Promise<void> {
   return lock(client, `freehold:relocate:${tenantId}`)
 }
 
@@ -152,7 +154,7 @@ async function copyPeople(
     return rows
   })
   await inTenant(to, tenantId, async () => {
-    await assertNotNewer(to, tenantId, newEpoch)
+    await assertLeftBehind(to, tenantId, newEpoch)
     await deletePeople(to, tenantId)
     for (const { table, json } of copies) {
       await to.query(
@@ -160,18 +162,19 @@ async function copyPeople(
         [json],
       )
     }
-    await stamp(to, tenantId, newEpoch)
+    // Nothing is to be taken for a home that the catalog has not made one.
+    await stamp(to, tenantId, newEpoch, 'fenced')
   })
 }
 
 /**
- * Throws where the tenant has lived at a later epoch: its people there are not ours to replace. A stamp of the new epoch
- * itself is what a move left behind that never was committed.
+ * Throws where the tenant has lived at a later epoch, or the door is open: its people there are not ours to replace. A fenced
+ * stamp is what a move has left behind, be it one that never was committed.
  */
-async function assertNotNewer(client: pg.ClientBase, tenantId: string, epoch: number): Promise<void> {
+async function assertLeftBehind(client: pg.ClientBase, tenantId: string, epoch: number): Promise<void> {
   const { rows } = await client.query(
-    'SELECT FROM public.residence WHERE tenant_id = $1 AND epoch > $2 FOR UPDATE',
+    "SELECT FROM public.residence WHERE tenant_id = $1 AND (epoch > $2 OR state = 'open') FOR UPDATE",
     [tenantId, epoch],
   )
-  if (rows.length > 0) throw new Error('the tenant has lived here at a later epoch')
+  if (rows.length > 0) throw new Error('the tenant lives here')
 }

@@ -1,4 +1,5 @@
 import type pg from 'pg'
+import { type Stamp, stampOf } from '../health/checks.ts'
 import { scopeOf } from '../lib/session-scope.ts'
 
 /** Tables that come along with a tenant that has nothing else yet, parents before children. */
@@ -10,24 +11,18 @@ export const IDENTITY_TABLES = [
   'sessions',
   'login_attempts',
 ] as const
-/** The tenant's row in a database where it lives, or has lived. */
-export interface Stamp {
-  readonly epoch: number
-  readonly state: 'open' | 'fenced'
-}
-
-/** The tenant's stamp, whoever else lives there; null where there is none. */
+/** The tenant's stamp, whoever else lives there; null where there is none. @throws CheckFailure for one that is no stamp */
 export async function readStamp(client: pg.ClientBase, tenantId: string): Promise<Stamp | null> {
   const { rows: present } = await client.query<{ present: boolean }>(
     "SELECT pg_catalog.to_regclass('public.residence') IS NOT NULL AS present",
   )
   if (present[0]?.present !== true) return null
-  const { rows } = await client.query<{ epoch: string; state: Stamp['state'] }>(
+  const { rows } = await client.query<{ epoch: string; state: string }>(
     'SELECT epoch::text, state FROM public.residence WHERE tenant_id = $1',
     [tenantId],
   )
   const [row] = rows
-  return row === undefined ? null : { epoch: Number(row.epoch), state: row.state }
+  return row === undefined ? null : stampOf(row)
 }
 
 /** Writes that the tenant lives here, at this epoch. */

@@ -7,11 +7,12 @@ import type { CatalogStore } from '../catalog/store.ts'
 import { findTenant, type Tenant } from '../catalog/tenants.ts'
 import type { CheckedDatabase } from '../health/checks.ts'
 import { CheckFailure } from '../health/failures.ts'
-import { IdentityMismatchError } from '../lib/database-identity.ts'
-import { askCurrentHome } from './ask-home.ts'
+import { type HomeView, withCurrentHome } from './ask-home.ts'
 import { type HomeConnectionDeps, withHome } from './home-connection.ts'
-import { openDoor, relocate, whileAtRest } from './relocate.ts'
-import { clearOldHome, stamp, unfence } from './residence.ts'
+import { decideHome, type HomeDecision, type Standing } from './home-decision.ts'
+import { assertNotMoved, lockRelocation, openDoor, relocate, whileAtRest } from './relocate.ts'
+import { clearOldHome, fence, ownsRows, readStamp, stamp, unfence } from './residence.ts'
+import { raiseToStamp, returnToShared } from './shared-home.ts'
 
 export type SettlingDeps = HomeConnectionDeps & {
   readonly store: CatalogStore
@@ -27,60 +28,88 @@ export interface Candidate {
   readonly client: pg.ClientBase
 }
 
+/** What the decision is made on, and carried out with. */
+interface Scene {
+  readonly candidate: Candidate
+  readonly tenant: Tenant
+  /** Null: the database is the home itself. */
+  readonly home: HomeView | null
+  readonly shared: Standing | null
+}
+
 /**
  * Makes a database that passed all checks the tenant's home, where nothing speaks against it.
  * @throws CheckFailure, DatabaseEntryChangedError, PublicError MOVE_IN_PROGRESS; what the connections throw
  */
 export async function settleIn(deps: SettlingDeps, candidate: Candidate): Promise<Residence> {
-  const { entry, checked } = candidate
+  const { entry, client } = candidate
   const tenant = await findTenant(deps.store, entry.tenantId)
   if (tenant === null) throw new DatabaseEntryChangedError()
-  const livesThere = tenant.placement === 'dedicated' && checked.residence?.epoch === tenant.epoch
-  if (livesThere) return stayIn(deps, candidate, tenant)
-  // A current entry of a tenant that lives in it, without the tenant's stamp: some other database under the same name.
-  if (tenant.placement === 'dedicated' && entry.slot === 'current')
-    throw new CheckFailure('BELONGS_TO_ANOTHER_TENANT')
-  return (await moveInto(deps, candidate, tenant)) ? 'became-home' : 'move-required'
+  const isDedicated = tenant.placement === 'dedicated'
+  const current = isDedicated ? await deps.registry.current(tenant.id) : null
+  const isItself = isDedicated && (entry.slot === 'current' || isSamePlace(current, candidate))
+  const settled = isItself
+    ? await settleWith(deps, { candidate, tenant, home: null })
+    : await withCurrentHome(deps, { client, tenant, current }, (home) =>
+        settleWith(deps, { candidate, tenant, home: home.standing === 'itself' ? null : home }),
+      )
+  return settled ?? settleIn(deps, candidate)
 }
 
-/** The database has the stamp of the tenant's home: it is the home, or a copy of it. */
-async function stayIn(deps: SettlingDeps, candidate: Candidate, tenant: Tenant): Promise<Residence> {
+/** Null where the catalog was corrected, and everything is to be looked at again. */
+async function settleWith(deps: SettlingDeps, found: Omit<Scene, 'shared'>): Promise<Residence | null> {
+  const shared = found.tenant.placement === 'dedicated' ? await lookAtShared(deps, found.tenant.id) : null
+  const scene = { ...found, shared }
+  if (await isCorrected(deps, scene)) return null
+  const decision = await decide(scene)
+  if (decision === 'stay') return stay(deps, scene)
+  if (decision === 'take') return take(deps, scene)
+  if (decision === 'relocate') return moveIn(deps, scene)
+  if (decision === 'copy') return 'copy'
+  if (decision === 'wait') return 'move-required'
+  const { entry } = found.candidate
+  if (decision === 'return' && (await returnToShared(deps, found.tenant)) && entry.slot === 'candidate')
+    return null
+  if (decision === 'return') throw new DatabaseEntryChangedError()
+  throw new CheckFailure(decision === 'stranger' ? 'BELONGS_TO_ANOTHER_TENANT' : 'IDENTITY_AMBIGUOUS')
+}
+
+/** An empty database says nothing of where the tenant lives; the shared one may know more than the catalog. */
+async function isCorrected({ store }: SettlingDeps, { candidate, tenant, home }: Scene): Promise<boolean> {
+  const isShared = tenant.placement === 'shared' && home?.client != null
+  if (!isShared || candidate.checked.residence !== null) return false
+  return raiseToStamp(store, home.client, tenant.id)
+}
+
+async function decide({ candidate, tenant, home, shared }: Scene): Promise<HomeDecision> {
   const { entry, checked, client } = candidate
-  const current = entry.slot === 'candidate' ? await deps.registry.current(tenant.id) : null
-  if (current !== null && !isSamePlace(current, candidate)) {
-    const answer = await askCurrentHome(deps, { client, current, tenant })
-    // While the original serves, going over to the copy would lose what was written since it was made.
-    if (answer === 'serves') return 'copy'
-    if (answer === 'gone') return takeOver(deps, candidate, tenant)
-  }
+  const { residence } = checked
+  // Of a home that has its stamp it does not matter.
+  const matters = home !== null || residence === null
+  return decideHome({
+    epoch: tenant.epoch,
+    database: { stamp: residence, ownsRows: matters && (await ownsRows(client, tenant.id)) },
+    home: home === null ? 'itself' : home.standing,
+    shared,
+    adopt: entry.adopt,
+  })
+}
+
+async function lookAtShared(deps: SettlingDeps, tenantId: string): Promise<Standing> {
+  return withHome(deps, null, async (shared) => {
+    const found = await readStamp(shared, tenantId)
+    return { stamp: found, ownsRows: found !== null && (await ownsRows(shared, tenantId)) }
+  })
+}
+
+/** It is the home already, under this entry or under the one that it is to replace. */
+async function stay(deps: SettlingDeps, { candidate, tenant, shared }: Scene): Promise<Residence> {
+  const { entry, checked, client } = candidate
   if (checked.residence?.state === 'fenced') await openDoor(deps.store, client, tenant.id)
   if (entry.slot === 'candidate' || entry.status === 'pending_validation' || entry.status === 'failed') {
     await commitHome(deps, { entry, checked }, { epoch: tenant.epoch, newEpoch: tenant.epoch })
   }
-  await clearShared(deps, tenant.id)
-  return 'became-home'
-}
-
-/**
- * Makes a copy the home in the place of one that cannot be reached. The epoch rises: should the old one come back, its stamp
- * is not the catalog's any more, and nothing is read or written there.
- *
- * The new stamp is written fenced: nothing can be done by it before the catalog has it, whatever becomes of this process.
- */
-async function takeOver(
-  deps: SettlingDeps,
-  { entry, checked, client }: Candidate,
-  tenant: Tenant,
-): Promise<Residence> {
-  const { id: tenantId, epoch } = tenant
-  const newEpoch = epoch + 1
-  await whileAtRest(deps.store, client, tenantId, async (now) => {
-    if (now.epoch !== epoch) throw new DatabaseEntryChangedError()
-    await stamp(client, tenantId, newEpoch, 'fenced')
-    await commitHome(deps, { entry, checked, isOther: true }, { epoch, newEpoch })
-    await unfence(client, tenantId, newEpoch)
-  })
-  await clearShared(deps, tenantId)
+  if (shared !== null && shared.stamp !== null) await clearShared(deps, tenant.id)
   return 'became-home'
 }
 
@@ -93,32 +122,62 @@ function clearShared(deps: SettlingDeps, tenantId: string): Promise<void> {
   )
 }
 
+/**
+ * Makes the database the home as it is, in the place of one that cannot be reached or in which the tenant has nothing but
+ * people. The epoch rises above all that any side has seen: should an old home come back, its stamp is not the catalog's any
+ * more, and nothing is read or written there.
+ *
+ * The new stamp is written fenced: nothing can be done by it before the catalog has it, whatever becomes of this process.
+ */
+async function take(deps: SettlingDeps, { candidate, tenant, home, shared }: Scene): Promise<Residence> {
+  const { entry, checked, client } = candidate
+  const { id: tenantId, epoch } = tenant
+  const left = home?.client ?? null
+  const stamps = [
+    checked.residence,
+    shared?.stamp,
+    typeof home?.standing === 'object' ? home.standing.stamp : null,
+  ]
+  const newEpoch = Math.max(epoch, ...stamps.map((each) => each?.epoch ?? 0)) + 1
+  for (const each of left === null ? [client] : [left, client]) await lockRelocation(each, tenantId)
+  await assertNotMoved({ store: deps.store, tenant })
+  if (left !== null) await closeEmptyHome(left, tenant)
+  await stamp(client, tenantId, newEpoch, 'fenced')
+  // From here on an error does not lift the fence of the old home: whether the catalog has committed may not be known.
+  await commitHome(deps, { entry, checked, isOther: true }, { epoch, newEpoch })
+  await unfence(client, tenantId, newEpoch)
+  if (left !== null) await clearOldHome(left, tenantId, newEpoch - 1).catch(() => undefined)
+  if (tenant.placement === 'dedicated') await clearShared(deps, tenantId)
+  return 'became-home'
+}
+
+/**
+ * Lets no writers into a home any more that has no rows, and looks once more.
+ * @throws CheckFailure IDENTITY_AMBIGUOUS, with the door open, if there are rows now
+ */
+async function closeEmptyHome(home: pg.ClientBase, { id: tenantId, epoch }: Tenant): Promise<void> {
+  const isFenced = await fence(home, tenantId, epoch)
+  if (!(await ownsRows(home, tenantId))) return
+  if (isFenced) await unfence(home, tenantId, epoch)
+  throw new CheckFailure('IDENTITY_AMBIGUOUS')
+}
+
+/** Has the tenant move in, if it owns nothing but its people. */
+async function moveIn(deps: SettlingDeps, { candidate, tenant, home }: Scene): Promise<Residence> {
+  const { client, ...valid } = candidate
+  if (home?.client == null) return 'move-required'
+  const commit = (newEpoch: number) => commitHome(deps, valid, { epoch: tenant.epoch, newEpoch })
+  const hasMoved = await relocate({ store: deps.store, tenant, from: home.client, to: client, commit })
+  return hasMoved ? 'became-home' : 'move-required'
+}
+
 /** The same name and behind it the same database. Under another name a clone may have the identity of its original. */
-function isSamePlace(current: DatabaseEntry, { entry, checked }: Candidate): boolean {
+function isSamePlace(current: DatabaseEntry | null, { entry, checked }: Candidate): boolean {
+  if (current === null) return false
   const { host, port, databaseName, systemIdentifier, databaseOid } = current
   const hasItsName = host === entry.host && port === entry.port && databaseName === entry.databaseName
   const { identity } = checked
   return hasItsName && systemIdentifier === identity.systemIdentifier && databaseOid === identity.databaseOid
-}
-
-async function moveInto(
-  deps: SettlingDeps,
-  { entry, checked, client }: Candidate,
-  tenant: Tenant,
-): Promise<boolean> {
-  const current = tenant.placement === 'dedicated' ? await deps.registry.current(tenant.id) : null
-  // A home that does not answer cannot be asked whether something would be left behind.
-  if (current !== null && current.status !== 'active') return false
-  const commit = (newEpoch: number) => commitHome(deps, { entry, checked }, { epoch: tenant.epoch, newEpoch })
-  try {
-    return await withHome(deps, current, (from) =>
-      relocate({ store: deps.store, tenant, from, to: client, commit }),
-    )
-  } catch (error) {
-    // Nor can one in whose place another stands; that is no fault of the database that was validated.
-    if (current !== null && error instanceof IdentityMismatchError) return false
-    throw error
-  }
 }
 
 async function commitHome(

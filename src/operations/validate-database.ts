@@ -13,6 +13,7 @@ import type { AddressBook } from '../pools/addresses.ts'
 import { NoAdmissionError, withAdminConnection } from '../pools/admin-connection.ts'
 import type { ConnectionBudget } from '../pools/budget.ts'
 import { assertUsable } from '../pools/sessionless.ts'
+import { OUT_OF_REACH } from './ask-home.ts'
 import {
   ADMISSION_TIMEOUT_MS,
   type HomeConnectionDeps,
@@ -21,7 +22,9 @@ import {
 } from './home-connection.ts'
 import { type RaiseDeps, raiseGenerations } from './raise-generations.ts'
 import { lockResidence, openDoor } from './relocate.ts'
+import { readStamp } from './residence.ts'
 import { factsOf, settleIn } from './settle-in.ts'
+import { raiseToStamp, returnToShared } from './shared-home.ts'
 
 export interface ValidationDeps {
   readonly store: CatalogStore
@@ -65,11 +68,30 @@ export async function validateDatabase(deps: ValidationDeps, entry: DatabaseEntr
       throw error
     }
     try {
-      await recordFailure(deps, entry, error)
+      const failure = await withoutOwnHome(deps, entry, error)
+      if (failure !== null) await recordFailure(deps, entry, failure)
     } finally {
       await reopenHome(deps, entry.tenantId)
     }
   }
+}
+
+/**
+ * Where the tenant's own database is another tenant's now, or is out of reach and an operator has decided, the tenant may have
+ * come back to the shared one before the catalog was restored. Null if so; else the error with which the validation ends.
+ */
+async function withoutOwnHome(deps: ValidationDeps, entry: DatabaseEntry, error: unknown): Promise<unknown> {
+  const code = classify(error)
+  const isAway = code === 'BELONGS_TO_ANOTHER_TENANT' || OUT_OF_REACH.has(code)
+  if (!isAway || error instanceof PublicError || entry.slot !== 'current') return error
+  const tenant = await findTenant(deps.store, entry.tenantId)
+  if (tenant === null || tenant.placement !== 'dedicated') return error
+  const { epoch, id } = tenant
+  const found = await withHome(deps, null, (shared) => readStamp(shared, id)).catch(() => null)
+  if (found === null || found.state !== 'open' || found.epoch <= epoch) return error
+  const isDecided = entry.adopt || code === 'BELONGS_TO_ANOTHER_TENANT'
+  if (!isDecided) return new CheckFailure('IDENTITY_AMBIGUOUS', error)
+  return (await returnToShared(deps, tenant)) ? null : error
 }
 
 /** Another validation is at work there, maybe one that an operator has overtaken by asking for this one. */
@@ -138,6 +160,8 @@ async function homeCanBeLeft<T>(work: Promise<T>): Promise<T> {
   try {
     return await work
   } catch (error) {
+    // The catalog's own refusals are public already.
+    if (error instanceof PublicError) throw error
     throw databaseError(error)?.code === '25006'
       ? fail('TENANT_DATABASE_UNAVAILABLE', { cause: error })
       : error
@@ -162,7 +186,11 @@ export async function reopenHome(deps: HomeDeps, tenantId: string): Promise<void
     if (tenant === null) return
     const current = tenant.placement === 'dedicated' ? await deps.registry.current(tenantId) : null
     if (current !== null && current.status !== 'active') return
-    await withHome(deps, current, (client) => openDoor(deps.store, client, tenantId))
+    await withHome(deps, current, async (client) => {
+      const isRaised = current === null && (await raiseToStamp(deps.store, client, tenantId))
+      if (isRaised) deps.log.warn({ tenantId }, 'epoch raised to that of the shared database')
+      else await openDoor(deps.store, client, tenantId)
+    })
   } catch (err) {
     deps.log.warn({ tenantId, err }, 'home not looked after')
   }

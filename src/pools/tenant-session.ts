@@ -16,7 +16,10 @@ export interface SessionOptions {
   readonly routes: RouteSource
   /** How long a statement waits before a fence (a tenant that is changing its home). */
   readonly fenceTimeoutMs: number
-  /** Told of a tenant before whose fence a statement has waited in vain: whoever put it there may be dead. */
+  /**
+   * Told of a tenant before whose fence a statement has waited in vain: the gateway that put it there may be dead; and of one
+   * that does not live where its route leads, however often that is read: the catalog may have been restored.
+   */
   readonly onStuck: (tenantId: string) => void
 }
 
@@ -114,6 +117,7 @@ export class RoutedSession implements TenantSession {
           }
           await delay(FENCE_POLL_MS)
         } else {
+          if (verdict === 'stale' && attempts >= MAX_ATTEMPTS) this.#options.onStuck(this.tenantId)
           if (verdict === 'final' || attempts >= MAX_ATTEMPTS) throw publicError(error, kind)
           attempts += 1
         }

@@ -287,7 +287,9 @@ describe('a validation', () => {
     const mine = await openCatalog()
     const { id, tenantId } = await mine.register((await mine.addTenant('asked-again')).id)
     const [early] = await mine.registry.claimDueValidations(1, LEASE_MS)
-    await mine.store.transaction((tx) => mine.registry.requestValidation(tx, id, operator))
+    await mine.store.transaction((tx) =>
+      mine.registry.requestValidation(tx, { id: id, adopt: false }, operator),
+    )
     const [late] = await mine.registry.claimDueValidations(1, LEASE_MS)
     if (early === undefined || late === undefined) throw new Error('nothing was due')
     expect(await mine.registry.finishValidation(early, { ok: false, code: 'DNS_FAILED' })).toBeNull()
@@ -331,7 +333,7 @@ describe('a validation', () => {
     // One change of status, so one change row: going on to fail is no news to anyone.
     expect(await changeCount(tenantId)).toBe(3)
     const asked = await catalog.store.transaction((tx) =>
-      catalog.registry.requestValidation(tx, id, operator),
+      catalog.registry.requestValidation(tx, { id: id, adopt: false }, operator),
     )
     expect(asked).toMatchObject({
       status: 'pending_validation',
@@ -381,7 +383,9 @@ describe('a validation', () => {
 
   it('asked for again leaves an active database in service; failing then, it is inactive', async () => {
     const { id, tenantId } = await activeEntry()
-    await catalog.store.transaction((tx) => catalog.registry.requestValidation(tx, id, operator))
+    await catalog.store.transaction((tx) =>
+      catalog.registry.requestValidation(tx, { id: id, adopt: false }, operator),
+    )
     expect(await current(tenantId)).toMatchObject({ status: 'active', validationRequested: true })
     expect(await finish(id, { ok: false, code: 'BELONGS_TO_ANOTHER_TENANT' })).toBe('inactive')
     expect(await current(tenantId)).toMatchObject({
@@ -395,7 +399,7 @@ describe('a validation', () => {
     expect(await catalog.registry.finishValidation(entry, VALID)).toBeNull()
     expect(await catalog.registry.finishValidation({ ...entry, claimedBy: newId() }, VALID)).toBeNull()
     const nobody = catalog.store.transaction((tx) =>
-      catalog.registry.requestValidation(tx, newId(), operator),
+      catalog.registry.requestValidation(tx, { id: newId(), adopt: false }, operator),
     )
     expect(await nobody).toBeNull()
   })

@@ -25,7 +25,7 @@ it('a catalog that takes no note of a round is not taken for a database that doe
   const { systemIdentifier, databaseOid } = await withClient(home.url, readIdentity)
   const entry = {
     ...{ id: 'd', tenantId, status: 'active', connectionTimeoutSeconds: 5, moveRequired: false },
-    ...{ systemIdentifier, databaseOid },
+    ...{ systemIdentifier, databaseOid, homeEpoch: 1 },
   }
   const results: unknown[] = []
   const lines: string[] = []
@@ -160,7 +160,7 @@ describe('a database that was valid under an older release, and answers again', 
     const identity = await withClient(url, readIdentity)
     const entry = {
       ...{ id: 'd', tenantId, status: 'inactive', connectionTimeoutSeconds: 5, moveRequired: false },
-      ...{ ...identity, schemaVersion: schemaVersion(version) },
+      ...{ ...identity, schemaVersion: schemaVersion(version), homeEpoch: 1 },
     }
     const results: unknown[] = []
     const registry = {

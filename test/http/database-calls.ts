@@ -13,6 +13,7 @@ export function databaseCalls(at: () => TestGateway) {
     put: (tenantId: string, body: unknown) => at().operator('PUT', path(tenantId), body),
     get: (tenantId: string) => at().operator('GET', path(tenantId)),
     validate: (tenantId: string) => at().operator('POST', `${path(tenantId)}/validate`),
+    adopt: (tenantId: string) => at().operator('POST', `${path(tenantId)}/validate`, { adopt: true }),
     remove: (tenantId: string) => at().operator('DELETE', path(tenantId)),
     giveUp: (tenantId: string, query: string) => at().operator('DELETE', `${path(tenantId)}?${query}`),
     tenantOf: async (tenantId: string) => (await at().operator('GET', `/tenants/${tenantId}`)).body,

@@ -2,20 +2,23 @@ import type { SeededFault } from './seeded-fault.ts'
 
 const LOST = ['test/faults/lost-database.test.ts']
 
+const RESTORED = ['test/faults/restored-catalog.test.ts']
+const DECISION = ['test/unit/operations/home-decision.test.ts']
+
 /** Databases that are lost, restored, or given up. */
 export const DISASTERS: readonly SeededFault[] = [
   {
     name: 'a restored database takes over at the epoch of the lost one',
     file: 'src/operations/settle-in.ts',
-    find: 'const newEpoch = epoch + 1',
-    replace: 'const newEpoch = epoch',
+    find: 'const newEpoch = Math.max(epoch, ...stamps.map((each) => each?.epoch ?? 0)) + 1',
+    replace: 'const newEpoch = Math.max(epoch, ...stamps.map((each) => each?.epoch ?? 0))',
     tests: LOST,
   },
   {
     name: 'a copy takes over while the original serves',
-    file: 'src/operations/settle-in.ts',
-    find: "if (answer === 'serves') return 'copy'",
-    replace: '',
+    file: 'src/operations/home-decision.ts',
+    find: "return choice === 'ambiguous' ? 'copy' : choice",
+    replace: "return 'take'",
     tests: LOST,
   },
   {
@@ -28,7 +31,7 @@ export const DISASTERS: readonly SeededFault[] = [
   {
     name: 'a server that refuses the password is taken for one that is gone',
     file: 'src/operations/ask-home.ts',
-    find: "if (!OUT_OF_REACH.has(classify(error))) return 'serves'",
+    find: 'if (!OUT_OF_REACH.has(found.code)) return fn(serves(asking.tenant))',
     replace: '',
     tests: LOST,
   },
@@ -59,5 +62,54 @@ export const DISASTERS: readonly SeededFault[] = [
     find: 'if (left === null || left.epoch <= epoch)',
     replace: 'if (left === null)',
     tests: LOST,
+  },
+  {
+    name: 'what is adopted has the epoch of the catalog that was restored',
+    file: 'src/operations/settle-in.ts',
+    find: 'const newEpoch = Math.max(epoch, ...stamps.map((each) => each?.epoch ?? 0)) + 1',
+    replace: 'const newEpoch = epoch + 1',
+    tests: RESTORED,
+  },
+  {
+    name: 'a database is adopted over a home that has rows',
+    file: 'src/operations/home-decision.ts',
+    find: 'return adopt && !others.some(({ ownsRows }) => ownsRows)',
+    replace: 'return adopt',
+    tests: [...DECISION, ...RESTORED],
+  },
+  {
+    name: 'of two homes with a stamp the newer is taken without a word',
+    file: 'src/operations/home-decision.ts',
+    find: 'if (home.stamp?.epoch !== epoch) return chosen(found)',
+    replace: "if (home.stamp?.epoch !== epoch || stamp.epoch > epoch) return 'take'",
+    tests: [...DECISION, ...RESTORED],
+  },
+  {
+    name: 'what was decided counts for ever',
+    file: 'src/catalog/database-claims.ts',
+    find: "...(outcome.event.startsWith('validation-') ? { adopt: false } : {}),",
+    replace: '',
+    tests: RESTORED,
+  },
+  {
+    name: 'a home whose epoch is not that of the catalog is called healthy',
+    file: 'src/health/monitor.ts',
+    find: 'if (isHome && residence?.epoch !== entry.homeEpoch)',
+    replace: 'if (isHome && residence === null)',
+    tests: RESTORED,
+  },
+  {
+    name: 'a stamp above which there is no epoch is believed',
+    file: 'src/lib/epochs.ts',
+    find: 'return epoch <= MAX_EPOCH ? epoch : null',
+    replace: 'return epoch',
+    tests: RESTORED,
+  },
+  {
+    name: 'nobody notices that the shared database is ahead of the catalog',
+    file: 'src/pools/tenant-session.ts',
+    find: "if (verdict === 'stale' && attempts >= MAX_ATTEMPTS) this.#options.onStuck(this.tenantId)",
+    replace: '',
+    tests: RESTORED,
   },
 ]

@@ -68,6 +68,7 @@ const entry = {
     databaseOid: null,
     validationRequested: false,
     validationAttempts: 1,
+    adopt: false,
   } as const),
   ...({ nextAttemptAt: AT, claimedBy: null, claimedUntil: null, createdAt: AT, updatedAt: AT } as const),
   // A row that was read whole would have it; no answer may.

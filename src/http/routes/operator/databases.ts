@@ -1,6 +1,6 @@
 import type { FastifyInstance } from 'fastify'
 import { type Static, Type } from 'typebox'
-import { text } from '../../../data/fields.ts'
+import { nullable, text } from '../../../data/fields.ts'
 import { fail } from '../../../errors.ts'
 import { ConnectionStringError, parseConnectionString } from '../../../lib/connection-string.ts'
 import type { DatabaseRegistration } from '../../../operations/register-database.ts'
@@ -29,6 +29,10 @@ const DatabaseBody = Type.Object(
   { ...CLOSED, title: 'DatabaseRegistration' },
 )
 
+const ValidationBody = nullable(
+  Type.Object({ adopt: Type.Boolean({ default: false }) }, { ...CLOSED, title: 'DatabaseValidation' }),
+)
+
 const RemovalQuery = Type.Object(
   { force: Type.Boolean({ default: false }), confirm: Type.Optional(Type.String({ maxLength: 63 })) },
   CLOSED,
@@ -45,10 +49,19 @@ export function operatorDatabaseRoutes(api: FastifyInstance, { operations }: Htt
   api.get(PATH, { config: READ }, async ({ params }) =>
     databaseView(await operations.describeDatabase(tenantIdOf(params))),
   )
-  api.post(`${PATH}/validate`, { config: WRITE }, async (request, reply) => {
-    const state = await operations.requestValidation(tenantIdOf(request.params), actorOf(request))
-    return reply.code(202).send(databaseView(state))
-  })
+  api.post(
+    `${PATH}/validate`,
+    { config: WRITE, schema: { body: ValidationBody } },
+    async (request, reply) => {
+      const { adopt = false } = (request.body ?? {}) as { adopt?: boolean }
+      const state = await operations.requestValidation(
+        tenantIdOf(request.params),
+        { adopt },
+        actorOf(request),
+      )
+      return reply.code(202).send(databaseView(state))
+    },
+  )
   api.delete(PATH, { config: WRITE, schema: { querystring: RemovalQuery } }, async (request, reply) => {
     const removal: Removal = request.query as Static<typeof RemovalQuery>
     await operations.removeDatabase(tenantIdOf(request.params), removal, actorOf(request))

@@ -1,0 +1,1 @@
+ALTER TABLE "tenant_databases" ADD COLUMN "adopt" boolean DEFAULT false NOT NULL;
