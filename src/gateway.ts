@@ -12,6 +12,7 @@ import type { HttpDeps } from './http/deps.ts'
 import { createServer } from './http/server.ts'
 import { LoginLimiter } from './identity/login-limiter.ts'
 import { LoginTurns } from './identity/login-turns.ts'
+import { successorOf } from './identity/sessions.ts'
 import { Schedule } from './jobs/schedule.ts'
 import { Worker } from './jobs/worker.ts'
 import type { OwnDatabase } from './lib/database-identity.ts'
@@ -332,6 +333,7 @@ export class Gateway {
       signIn: {
         ...{ tokens, hasher, turns: new LoginTurns() },
         ...{ announcements: parts.announcements, auditTrail: parts.auditTrail },
+        succeed: (token) => successorOf(vault.service, token),
         openTenant: async (by) => {
           const route = await ('id' in by ? directory.byId(by.id) : directory.byCode(by.code))
           return route === null ? null : { tenant: route, session: () => sessions.open(route) }

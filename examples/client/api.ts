@@ -140,6 +140,7 @@ export interface AuthConfig {
     minLength: number;
     requireMixed: boolean;
   };
+  refreshReuseSeconds: number;
   refreshTokenSeconds: number;
 }
 
@@ -1509,6 +1510,11 @@ export interface NewTenant {
       requireMixed?: boolean;
     };
     /**
+     * @min 0
+     * @max 60
+     */
+    refreshReuseSeconds?: number;
+    /**
      * @min 60
      * @max 31536000
      */
@@ -2352,6 +2358,11 @@ export interface TenantPatch {
       minLength?: number;
       requireMixed?: boolean;
     };
+    /**
+     * @min 0
+     * @max 60
+     */
+    refreshReuseSeconds?: number;
     /**
      * @min 60
      * @max 31536000

@@ -4,6 +4,7 @@ import {
   bigint,
   boolean,
   check,
+  customType,
   index,
   integer,
   jsonb,
@@ -23,8 +24,23 @@ export interface AuthConfig {
   passwordPolicy: { minLength: number; requireMixed: boolean }
   accessTokenSeconds: number
   refreshTokenSeconds: number
+  /** How long a refresh token that was replaced may come back and get the same successor. */
+  refreshReuseSeconds: number
   lockout: { attempts: number; windowSeconds: number }
 }
+
+/** What tenants decide that were made before it could be decided. */
+const DECIDED_SINCE = { refreshReuseSeconds: 10 }
+
+const authConfig = customType<{ data: AuthConfig; driverData: unknown }>({
+  dataType: () => 'jsonb',
+  toDriver: (config) => JSON.stringify(config),
+  fromDriver: (stored) => {
+    const config: Omit<AuthConfig, keyof typeof DECIDED_SINCE> =
+      typeof stored === 'string' ? JSON.parse(stored) : stored
+    return { ...DECIDED_SINCE, ...config }
+  },
+})
 
 export type Placement = 'shared' | 'dedicated'
 export type TenantStatus = 'ACTIVE' | 'INACTIVE'
@@ -41,7 +57,7 @@ export const tenants = pgTable(
     parentId: uuid('parent_id').references((): AnyPgColumn => tenants.id),
     placement: text('placement').$type<Placement>().notNull().default('shared'),
     epoch: bigint('epoch', { mode: 'number' }).notNull().default(1),
-    authConfig: jsonb('auth_config').$type<AuthConfig>().notNull(),
+    authConfig: authConfig('auth_config').notNull(),
     createdAt: createdAt(),
     updatedAt: updatedAt(),
   },

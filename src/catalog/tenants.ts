@@ -48,6 +48,7 @@ export const DEFAULT_AUTH_CONFIG: AuthConfig = Object.freeze({
   passwordPolicy: Object.freeze({ minLength: 12, requireMixed: false }),
   accessTokenSeconds: 900,
   refreshTokenSeconds: 2_592_000,
+  refreshReuseSeconds: 10,
   lockout: Object.freeze({ attempts: 10, windowSeconds: 900 }),
 })
 
@@ -190,6 +191,7 @@ function sameAuthConfig(a: AuthConfig, b: AuthConfig): boolean {
       p.requireMixed,
       config.accessTokenSeconds,
       config.refreshTokenSeconds,
+      config.refreshReuseSeconds,
       l.attempts,
       l.windowSeconds,
     ].join()

@@ -17,7 +17,7 @@ export type Purpose =
   | 'client-key-hash'
   | 'operator-token-hash'
   | 'cursor'
-  | 'refresh-token-hash'
+  | 'refresh-successor'
   | 'audit-seal'
   | 'audit-person'
 

@@ -17,6 +17,7 @@ import {
   pruneSessions,
   type RefreshToken,
   refuseToken,
+  repeatRotation,
   rotateSession,
   startSession,
 } from './sessions.ts'
@@ -64,6 +65,8 @@ export interface SignInParts {
   readonly hasher: PasswordHasher
   readonly turns: LoginTurns
   readonly announcements: Announcements
+  /** The token that takes the place of one that is used. */
+  readonly succeed: (token: RefreshToken) => RefreshToken
   readonly auditTrail: Pick<AuditTrail, 'note'>
   readonly openTenant: (by: { code: string } | { id: string }) => Promise<OpenedTenant | null>
 }
@@ -108,7 +111,8 @@ export async function login(
 }
 
 /**
- * Exchanges a refresh token for new tokens, with the user's roles and permissions as they are now.
+ * Exchanges a refresh token for new tokens, with the user's roles and permissions as they are now. Two that use it within
+ * `refreshReuseSeconds` get the same refresh token.
  *
  * @throws PublicError INVALID_CREDENTIALS, REFRESH_TOKEN_REUSED, TENANT_NOT_FOUND; CATALOG_UNAVAILABLE and CONFLICT, after
  *   which the refresh token is as good as before.
@@ -123,7 +127,10 @@ export async function refresh(parts: SignInParts, refreshToken: string, origin: 
   // token, and be signed out for trying it again.
   const pair = await session.transaction(async (db) => {
     const reader = { tenantId: session.tenantId, db }
-    const rotation = await rotateSession(reader, token, tenant.authConfig)
+    const succession = { token, next: parts.succeed(token) }
+    const rotation =
+      (await rotateSession(reader, succession, tenant.authConfig)) ??
+      (await repeatRotation(reader, succession, tenant.authConfig))
     const user = rotation && (await findUser(reader, rotation.userId))
     if (user && isBehind(parts, tenant, user)) return { lost: user.id }
     return user && issuePair(parts.tokens, tenant, user, rotation.token)

@@ -1,6 +1,7 @@
 import { createHash, randomBytes } from 'node:crypto'
 import { and, asc, eq, inArray, isNull, type SQL, sql } from 'drizzle-orm'
 import type { AuthConfig } from '../catalog/schema.ts'
+import type { DataKey } from '../crypto/keyring.ts'
 import { fail } from '../errors.ts'
 import { isCanonicalBase64Url } from '../lib/base64url.ts'
 import { newId, uuidBytes, uuidText } from '../lib/ids.ts'
@@ -13,8 +14,9 @@ import type { Reader } from './users.ts'
  * Refresh tokens: `fhr_<tenant id and session id>_<secret>`. The first part routes the token to its tenant and row
  * without a look-up; the second (256 bits) proves it. The row keeps a hash of the whole text.
  *
- * Each use replaces the token by a new row of the same family. A token that was replaced and comes back is
- * in two hands, so its whole family ends. A token lasts `refreshTokenSeconds`, a family three times that.
+ * Each use replaces the token by a new row of the same family. A token that was replaced and comes back is in two hands, so
+ * its whole family ends: unless it comes back within `refreshReuseSeconds` and its successor has not been used. Then two tabs
+ * of one browser were there at once, and both get that successor. A token lasts `refreshTokenSeconds`, a family three times that.
  */
 export interface RefreshToken {
   readonly tenantId: string
@@ -29,6 +31,12 @@ export interface Rotation {
   readonly familyId: string
 }
 
+/** A token that is to be exchanged, and the one that takes its place. */
+export interface Succession {
+  readonly token: RefreshToken
+  readonly next: RefreshToken
+}
+
 type Lifetimes = Pick<AuthConfig, 'refreshTokenSeconds'>
 
 const FORM = /^fhr_([A-Za-z0-9_-]{43})_([A-Za-z0-9_-]{43})$/
@@ -37,8 +45,24 @@ const PRUNED_AT_ONCE = 200
 
 /** A new refresh token, of a new family unless one is given. */
 export function makeRefreshToken(tenantId: string, sessionId = newId()): RefreshToken {
+  return tokenOf(tenantId, sessionId, randomBytes(32))
+}
+
+/**
+ * The token that takes this one's place. It is made of this one, so that it can be handed out again although it is kept
+ * nowhere; and with a key of the service, so that whoever has an old token cannot make the present one of it.
+ */
+export function successorOf(key: Pick<DataKey, 'mac'>, token: RefreshToken): RefreshToken {
+  const id = key.mac('refresh-successor', `id:${token.text}`).subarray(0, 16)
+  // RFC 9562, 5.8: a UUID of version 8 holds what its maker likes.
+  id.writeUInt8((id.readUInt8(6) & 0x0f) | 0x80, 6)
+  id.writeUInt8((id.readUInt8(8) & 0x3f) | 0x80, 8)
+  return tokenOf(token.tenantId, uuidText(id), key.mac('refresh-successor', `secret:${token.text}`))
+}
+
+function tokenOf(tenantId: string, sessionId: string, secret: Buffer): RefreshToken {
   const route = Buffer.concat([uuidBytes(tenantId), uuidBytes(sessionId)]).toString('base64url')
-  return { tenantId, sessionId, text: `fhr_${route}_${randomBytes(32).toString('base64url')}` }
+  return { tenantId, sessionId, text: `fhr_${route}_${secret.toString('base64url')}` }
 }
 
 /** Reads a refresh token's route; null for what has not its exact form. Says nothing about its being valid. */
@@ -79,10 +103,9 @@ export async function startSession(
  */
 export async function rotateSession(
   { tenantId, db }: Reader,
-  token: RefreshToken,
+  { token, next }: Succession,
   { refreshTokenSeconds }: Lifetimes,
 ): Promise<Rotation | null> {
-  const next = makeRefreshToken(tenantId)
   // The parentheses around the last select keep it from being taken for a statement that only reads.
   const { rows } = await db.execute<{ family_id: string; user_id: string }>(sql`
     with owner as (
@@ -101,6 +124,35 @@ export async function rotateSession(
       least(${inSeconds(refreshTokenSeconds)}, absolute_expires_at), absolute_expires_at
     from old)
     returning family_id, user_id`)
+  const [row] = rows
+  return row ? { token: next, userId: row.user_id, familyId: row.family_id } : null
+}
+
+/**
+ * The successor of a token that was replaced a moment ago, as long as nobody has used that one and the session lives; else
+ * null. The rows of user and successor are held in the order of `rotateSession`.
+ */
+export async function repeatRotation(
+  { tenantId, db }: Reader,
+  { token, next }: Succession,
+  { refreshReuseSeconds }: Pick<AuthConfig, 'refreshReuseSeconds'>,
+): Promise<Rotation | null> {
+  // Of two at once the one that waited began earlier than the token was replaced.
+  if (refreshReuseSeconds === 0) return null
+  const { rows } = await db.execute<{ family_id: string; user_id: string }>(sql`
+    with replaced as (
+      select family_id, user_id from sessions
+      where tenant_id = ${tenantId} and id = ${token.sessionId} and token_hash = ${hashOf(token)}
+        and revoked_at is null and replaced_at > ${inSeconds(-refreshReuseSeconds)}),
+    owner as (
+      select u.id from users u join replaced r on r.user_id = u.id
+      where u.tenant_id = ${tenantId} and u.status = 'ACTIVE'
+      for share of u)
+    select family_id, user_id from sessions
+    where tenant_id = ${tenantId} and id = ${next.sessionId} and token_hash = ${hashOf(next)}
+      and family_id = (select family_id from replaced) and user_id = (select id from owner)
+      and replaced_at is null and revoked_at is null and expires_at > now() and absolute_expires_at > now()
+    for share`)
   const [row] = rows
   return row ? { token: next, userId: row.user_id, familyId: row.family_id } : null
 }

@@ -1,6 +1,8 @@
+import fc from 'fast-check'
 import { generateKeyPair, SignJWT } from 'jose'
 import { afterAll, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest'
 import type { Route } from '../../src/catalog/directory.ts'
+import { DataKey } from '../../src/crypto/keyring.ts'
 import { fail } from '../../src/errors.ts'
 import { createAdmin } from '../../src/identity/admins.ts'
 import type { Announcements } from '../../src/identity/announcements.ts'
@@ -17,6 +19,7 @@ import { PasswordHasher } from '../../src/identity/passwords.ts'
 import { People } from '../../src/identity/people.ts'
 import { PermissionSet } from '../../src/identity/permissions.ts'
 import type { UserPrincipal } from '../../src/identity/principal.ts'
+import { successorOf } from '../../src/identity/sessions.ts'
 import type { TokenKeys } from '../../src/identity/signing-key.ts'
 import { AccessTokens } from '../../src/identity/tokens.ts'
 import type { NewUser } from '../../src/identity/user-form.ts'
@@ -44,6 +47,7 @@ const refresh = (with_: SignInParts, token: string) => refreshFrom(with_, token,
 const logout = (with_: SignInParts, token: string) => logoutFrom(with_, token, { everywhere: false, origin })
 const mail = (name: string) => `${name}@acme.example`
 const password = 'correct horse battery'
+const dataKey = DataKey.generate()
 const policy = { minLength: 12, requireMixed: false }
 
 class CountingHasher extends PasswordHasher {
@@ -107,6 +111,7 @@ beforeEach(async () => {
     turns: new LoginTurns(),
     announcements,
     auditTrail: { note: () => undefined },
+    succeed: (token) => successorOf(dataKey, token),
     openTenant: async (by) => {
       const found = tenants.find(({ tenant }) =>
         'id' in by ? tenant.tenantId === by.id : tenant.code === by.code,
@@ -126,6 +131,7 @@ async function openTenant(code: string) {
       passwordPolicy: policy,
       accessTokenSeconds: 900,
       refreshTokenSeconds: 3600,
+      refreshReuseSeconds: 10,
       lockout: { attempts: 3, windowSeconds: 900 },
     },
   }
@@ -143,6 +149,50 @@ async function openTenant(code: string) {
     onStuck: () => undefined,
   })
   return { tenant, session }
+}
+
+/** What is to become of the refresh tokens of one login. */
+class FamilyModel {
+  /** In the order in which they were given out; all but the last were replaced, so many seconds ago. */
+  readonly #texts: string[]
+  readonly #replaced: number[] = []
+  readonly #window: number
+  #ended = false
+
+  constructor(first: string, window: number) {
+    this.#texts = [first]
+    this.#window = window
+  }
+
+  tokenAt(n: number): string {
+    return this.#texts[n % this.#texts.length] ?? ''
+  }
+
+  wait(seconds: number): void {
+    for (const i of this.#replaced.keys()) this.#replaced[i] = (this.#replaced[i] ?? 0) + seconds
+  }
+
+  end(): void {
+    this.#ended = true
+  }
+
+  /** `said`: the refresh token that was given, or the code of the refusal. */
+  expectUse(text: string, said: string): void {
+    const at = this.#texts.indexOf(text)
+    const last = this.#texts.length - 1
+    if (at === last && !this.#ended) {
+      expect(this.#texts).not.toContain(said)
+      expect(said).toMatch(/^fhr_/)
+      this.#texts.push(said)
+      this.#replaced.push(0)
+    } else if (at === last) expect(said).toBe('INVALID_CREDENTIALS')
+    else if (at === last - 1 && !this.#ended && (this.#replaced[at] ?? 0) < this.#window) {
+      expect(said).toBe(this.#texts[last])
+    } else {
+      expect(said).toBe('REFRESH_TOKEN_REUSED')
+      this.#ended = true
+    }
+  }
 }
 
 const addUser = (input: Partial<NewUser> = {}, to = acme) =>
@@ -396,8 +446,20 @@ describe('refresh', () => {
     await expect(refresh(parts, other.refreshToken)).resolves.toBeDefined()
   })
 
-  test('of one token many times at once: at most one wins, and no token of the family survives', async () => {
+  test('of one token many times at once gives all of them the same successor', async () => {
     await addUser()
+    for (let round = 0; round < 5; round += 1) {
+      const { refreshToken } = await logIn()
+      const pairs = await Promise.all(Array.from({ length: 8 }, () => refresh(parts, refreshToken)))
+      expect(new Set(pairs.map((pair) => pair.refreshToken)).size).toBe(1)
+      expect(new Set(pairs.map((pair) => pair.accessToken)).size).toBe(8)
+      await expect(refresh(parts, pairs[0]?.refreshToken ?? '')).resolves.toBeDefined()
+    }
+  })
+
+  test('of one token many times at once, where none may be reused: at most one wins, and no token of the family survives', async () => {
+    await addUser()
+    acme.tenant.authConfig.refreshReuseSeconds = 0
     for (let round = 0; round < 5; round += 1) {
       const { refreshToken } = await logIn()
       const results = await Promise.allSettled(Array.from({ length: 8 }, () => refresh(parts, refreshToken)))
@@ -410,6 +472,44 @@ describe('refresh', () => {
       [acme.tenant.tenantId],
     )
     expect(row).toEqual({ n: 0 })
+  })
+
+  test('keeps to a model of families: who uses what again, and when', async () => {
+    await addUser()
+    // Far enough from either side of the window that a busy machine makes no difference.
+    const WINDOW = 60
+    acme.tenant.authConfig.refreshReuseSeconds = WINDOW
+    const step = fc.oneof(
+      { weight: 6, arbitrary: fc.record({ use: fc.nat({ max: 6 }) }) },
+      { weight: 2, arbitrary: fc.record({ wait: fc.constantFrom(25, 50) }) },
+      { weight: 1, arbitrary: fc.constant({ logOut: true } as const) },
+    )
+    await fc.assert(
+      fc.asyncProperty(fc.array(step, { minLength: 1, maxLength: 14 }), async (steps) => {
+        const first = await logIn()
+        const model = new FamilyModel(first.refreshToken, WINDOW)
+        for (const each of steps) {
+          if ('wait' in each) {
+            model.wait(each.wait)
+            await sql(
+              'update sessions set replaced_at = replaced_at - make_interval(secs => $2) where tenant_id = $1',
+              [acme.tenant.tenantId, each.wait],
+            )
+          } else if ('logOut' in each) {
+            model.end()
+            await logout(parts, first.refreshToken)
+          } else {
+            const text = model.tokenAt(each.use)
+            const said = await refresh(parts, text).then(
+              (pair) => pair.refreshToken,
+              (error: { code: string }) => error.code,
+            )
+            model.expectUse(text, said)
+          }
+        }
+      }),
+      { numRuns: 60 },
+    )
   })
 
   test('ends with the idle time, and with the family’s', async () => {

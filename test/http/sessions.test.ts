@@ -44,18 +44,68 @@ describe.each(['shared', 'own'] as const)('a tenant in a database that is %s', (
   const enter = (person: Person) => signIn(gateway, homes[home], person)
 
   describe('a refresh token', () => {
-    test('that 20 requests use at once, on two replicas, is good for one of them, and its family is over', async () => {
+    /** By two tabs, of which each talks to another gateway. */
+    const useTwentyTimes = (refreshToken: string) =>
+      Promise.all(
+        Array.from({ length: 20 }, (_, n) => refresh(refreshToken, n % 2 === 0 ? gateway : replica)),
+      )
+    const allowReuse = (refreshReuseSeconds: number) =>
+      gateway.operator('PATCH', `/tenants/${homes[home].id}`, { authConfig: { refreshReuseSeconds } })
+
+    test('that 20 requests use at once, on two replicas, gives all of them the same one, which goes on', async () => {
       for (let round = 0; round < 3; round++) {
         const { refreshToken } = await enter(await join())
-        const uses = Array.from({ length: 20 }, (_, n) =>
-          refresh(refreshToken, n % 2 === 0 ? gateway : replica),
-        )
-        const answers = await Promise.all(uses)
+        const answers = await useTwentyTimes(refreshToken)
+        expect(answers.map(({ status, text }) => (status === 200 ? '' : text)).join('')).toBe('')
+        const next = new Set(answers.map(({ body }) => body.refreshToken as string))
+        expect(next.size).toBe(1)
+        expect(new Set(answers.map(({ body }) => body.accessToken)).size).toBe(20)
+        for (const { body } of answers.slice(0, 2)) expect((await me(body.accessToken)).status).toBe(200)
+        const [successor = ''] = next
+        expect((await refresh(successor, replica)).status).toBe(200)
+        // From here on the first one is in two hands.
+        expectProblem(await refresh(refreshToken), REUSED)
+      }
+    })
+
+    test('that comes back after its time, or after a logout, ends the family', async () => {
+      const [late, over] = [await enter(await join()), await enter(await join())]
+      const idOf = (token: string) =>
+        Buffer.from(token.slice(4, 47), 'base64url').subarray(16).toString('hex')
+      const { body: next } = await refresh(late.refreshToken)
+      await sql("update sessions set replaced_at = replaced_at - interval '9 s' where id = $1", [
+        idOf(late.refreshToken),
+      ])
+      expect((await refresh(late.refreshToken, replica)).body.refreshToken).toBe(next.refreshToken)
+      await sql("update sessions set replaced_at = replaced_at - interval '2 s' where id = $1", [
+        idOf(late.refreshToken),
+      ])
+      expectProblem(await refresh(late.refreshToken), REUSED)
+      expectProblem(await refresh(next.refreshToken), WRONG)
+      const { body: after } = await refresh(over.refreshToken)
+      expect((await post('logout', { refreshToken: after.refreshToken })).status).toBe(204)
+      expectProblem(await refresh(over.refreshToken), REUSED)
+    })
+
+    test('that comes back belongs to a user who is INACTIVE by then: it gives nothing', async () => {
+      const person = await join()
+      const { refreshToken } = await enter(person)
+      expect((await refresh(refreshToken)).status).toBe(200)
+      await sql(`update users set status = 'INACTIVE' where id = $1`, [person.id])
+      expect((await refresh(refreshToken)).status).toBe(401)
+    })
+
+    test('that 20 requests use at once, where none may come back, is good for one of them, and its family is over', async () => {
+      expect((await allowReuse(0)).body.authConfig.refreshReuseSeconds).toBe(0)
+      for (let round = 0; round < 3; round++) {
+        const { refreshToken } = await enter(await join())
+        const answers = await useTwentyTimes(refreshToken)
         const winners = answers.filter(({ status }) => status === 200)
         expect(winners, answers.map(({ text }) => text).join()).toHaveLength(1)
         for (const answer of answers) if (answer.status !== 200) expectProblem(answer, REUSED)
         expectProblem(await refresh(winners[0]?.body.refreshToken), WRONG)
       }
+      expect((await allowReuse(10)).body.authConfig.refreshReuseSeconds).toBe(10)
     })
 
     test('that comes back ends what was made of it, and no other session', async () => {

@@ -19,6 +19,7 @@ const DEFAULTS = {
   passwordPolicy: { minLength: 12, requireMixed: false },
   accessTokenSeconds: 900,
   refreshTokenSeconds: 2_592_000,
+  refreshReuseSeconds: 10,
   lockout: { attempts: 10, windowSeconds: 900 },
 }
 const ADMIN = { email: 'admin@tenant.example', password: 'correct horse battery staple' }
@@ -242,6 +243,8 @@ describe('PATCH /tenants/{id}', () => {
       [{ database: null }, ['/database']],
       [{ authConfig: null }, ['/authConfig']],
       [{ authConfig: { refreshTokenSeconds: 31_536_001 } }, ['/authConfig/refreshTokenSeconds']],
+      [{ authConfig: { refreshReuseSeconds: 61 } }, ['/authConfig/refreshReuseSeconds']],
+      [{ authConfig: { refreshReuseSeconds: -1 } }, ['/authConfig/refreshReuseSeconds']],
       [{ name: 'x', admin: ADMIN }, ['/admin']],
     ])('%j', async (body, pointers) => {
       const { id } = await made()

@@ -1,6 +1,7 @@
 import type { SeededFault } from './seeded-fault.ts'
 
 const RESTORED = ['test/faults/restored-people.test.ts']
+const REFRESH = ['test/catalog/identity-login.test.ts']
 const EVERYWHERE = ['test/faults/revoked-everywhere.test.ts']
 
 export const REVOKING: readonly SeededFault[] = [
@@ -73,5 +74,26 @@ export const REVOKING: readonly SeededFault[] = [
     find: 'if (now === null || now.generation >= lowest) return user',
     replace: 'if (now === null) return user',
     tests: ['test/http/sessions.test.ts'],
+  },
+  {
+    name: 'a refresh token that comes back gets its successor although that has been used',
+    file: 'src/identity/sessions.ts',
+    find: 'and replaced_at is null and revoked_at is null and expires_at > now() and absolute_expires_at > now()\n    for share`)',
+    replace: 'and revoked_at is null and expires_at > now() and absolute_expires_at > now()\n    for share`)',
+    tests: REFRESH,
+  },
+  {
+    name: 'a refresh token may come back for ever',
+    file: 'src/identity/sessions.ts',
+    find: 'and revoked_at is null and replaced_at > ',
+    replace: "and revoked_at is null and replaced_at > now() - interval '1 day' + 0 * ",
+    tests: REFRESH,
+  },
+  {
+    name: 'a successor is found by whoever has the token before it',
+    file: 'src/identity/sessions.ts',
+    find: "key.mac('refresh-successor', `secret:${token.text}`)",
+    replace: "createHash('sha256').update(key === null ? '' : token.text).digest()",
+    tests: ['test/unit/identity/refresh-token.test.ts'],
   },
 ]

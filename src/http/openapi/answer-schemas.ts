@@ -155,6 +155,7 @@ const AuthConfig = named('AuthConfig', {
   passwordPolicy: part({ minLength: whole(), requireMixed: Type.Boolean() }),
   accessTokenSeconds: whole(),
   refreshTokenSeconds: whole(),
+  refreshReuseSeconds: whole(),
   lockout: part({ attempts: whole(), windowSeconds: whole() }),
 })
 

@@ -21,6 +21,7 @@ const route = (code: string, more: Partial<Route> = {}): Route => ({
     passwordPolicy: { minLength: 12, requireMixed: false },
     accessTokenSeconds: 900,
     refreshTokenSeconds: 2_592_000,
+    refreshReuseSeconds: 10,
     lockout: { attempts: 10, windowSeconds: 900 },
   },
   createdAt: new Date(0),

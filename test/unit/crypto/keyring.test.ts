@@ -18,7 +18,7 @@ const purposes: Purpose[] = [
   'client-key-hash',
   'operator-token-hash',
   'cursor',
-  'refresh-token-hash',
+  'refresh-successor',
 ]
 const newMaster = () => parseMasterKey(generateMasterKey())
 const pairs = purposes.flatMap((a) => purposes.filter((b) => b !== a).map((b) => [a, b] as const))

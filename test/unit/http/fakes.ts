@@ -34,6 +34,7 @@ const AUTH_CONFIG = {
   passwordPolicy: { minLength: 12, requireMixed: false },
   accessTokenSeconds: 900,
   refreshTokenSeconds: 2_592_000,
+  refreshReuseSeconds: 10,
   lockout: { attempts: 10, windowSeconds: 900 },
 }
 

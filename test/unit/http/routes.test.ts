@@ -25,6 +25,7 @@ const tenant = {
     ...{
       accessTokenSeconds: 900,
       refreshTokenSeconds: 2_592_000,
+      refreshReuseSeconds: 10,
       lockout: { attempts: 10, windowSeconds: 900 } as const,
     },
   },

@@ -1,6 +1,7 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
-import { makeRefreshToken, parseRefreshToken } from '../../../src/identity/sessions.ts'
+import { DataKey } from '../../../src/crypto/keyring.ts'
+import { makeRefreshToken, parseRefreshToken, successorOf } from '../../../src/identity/sessions.ts'
 
 test('a refresh token tells its tenant and session without a look-up', () => {
   fc.assert(
@@ -32,4 +33,26 @@ test('there is one spelling only', () => {
   const last = alphabet.indexOf(text.at(-1) ?? '')
   const others = [1, 2, 3].map((bits) => text.slice(0, -1) + alphabet[last | bits])
   for (const other of others) expect(parseRefreshToken(other)).toBeNull()
+})
+
+test('a successor is always the same, has the form of all, and is found by nobody without the key', () => {
+  const [key, other] = [DataKey.generate(), DataKey.generate()]
+  fc.assert(
+    fc.property(fc.uuid(), (tenantId) => {
+      const [token, stranger] = [makeRefreshToken(tenantId), makeRefreshToken(tenantId)]
+      const next = successorOf(key, token)
+      expect(successorOf(key, token)).toEqual(next)
+      expect(parseRefreshToken(next.text)).toEqual(next)
+      expect(next.tenantId).toBe(tenantId)
+      const others = [
+        token,
+        stranger,
+        successorOf(other, token),
+        successorOf(key, stranger),
+        successorOf(key, next),
+      ]
+      expect(others.map(({ text }) => text)).not.toContain(next.text)
+      expect(others.map(({ sessionId }) => sessionId)).not.toContain(next.sessionId)
+    }),
+  )
 })

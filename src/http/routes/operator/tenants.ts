@@ -28,6 +28,7 @@ const AuthConfigBody = Type.Object(
     ),
     accessTokenSeconds: seconds(30, DAY_SECONDS),
     refreshTokenSeconds: seconds(60, 365 * DAY_SECONDS),
+    refreshReuseSeconds: seconds(0, 60),
     lockout: Type.Optional(
       Type.Object(
         {
