@@ -10,6 +10,7 @@ import { parseTrustedIssuers, type TrustedIssuer, TrustedIssuersError } from './
 import {
   ConnectionStringError,
   type ConnectionTarget,
+  needsTls,
   parseConnectionString,
   type SslMode,
 } from './lib/connection-string.ts'
@@ -114,15 +115,25 @@ export function readSettings(
 }
 
 function readDatabases(reader: Reader): DatabaseTargets | null {
-  const catalog = reader.required('CATALOG_DATABASE_URL', parseConnectionString)
-  const shared = reader.required('SHARED_DATABASE_URL', parseConnectionString)
-  const catalogMigration = reader.parsed('CATALOG_MIGRATION_DATABASE_URL', parseConnectionString)
-  const sharedMigration = reader.parsed('SHARED_MIGRATION_DATABASE_URL', parseConnectionString)
+  const catalog = reader.required('CATALOG_DATABASE_URL', parseOwnDatabase)
+  const shared = reader.required('SHARED_DATABASE_URL', parseOwnDatabase)
+  const catalogMigration = reader.parsed('CATALOG_MIGRATION_DATABASE_URL', parseOwnDatabase)
+  const sharedMigration = reader.parsed('SHARED_MIGRATION_DATABASE_URL', parseOwnDatabase)
   if (catalog === null || shared === null) return null
   if (placeOf(catalog) === placeOf(shared)) {
     reader.refuse('SHARED_DATABASE_URL', 'names the catalog database; tenants need one of their own')
   }
   return Object.freeze({ catalog, shared, catalogMigration, sharedMigration })
+}
+
+/** How long is waited for our own databases is not for the string to say; and whether TLS is used must not depend on a default. */
+function parseOwnDatabase(text: string): ConnectionTarget {
+  const target = parseConnectionString(text)
+  if (target.connectTimeoutSeconds !== null)
+    throw new Refusal("must not have a connect_timeout: that is for tenants' databases")
+  if (target.sslMode === null && needsTls(target.handshake))
+    throw new Refusal('must have an sslmode beside channel_binding=require or sslnegotiation=direct')
+  return target
 }
 
 function placeOf({ host, port, database }: ConnectionTarget): string {

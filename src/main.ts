@@ -6,8 +6,7 @@ import { EmbeddedServerError } from './embedded/failure.ts'
 import type { Embedded } from './embedded/start.ts'
 import { Gateway } from './gateway.ts'
 import { parseHostRules } from './health/egress.ts'
-import { isLoopback } from './lib/addresses.ts'
-import type { ConnectionTarget } from './lib/connection-string.ts'
+import { type ConnectionTarget, effectiveSslMode } from './lib/connection-string.ts'
 import type { ServerAddress } from './lib/pg.ts'
 import { createLogger, type Logger } from './logger.ts'
 import type { GatewayOptions } from './parts.ts'
@@ -107,8 +106,9 @@ function addressOf(target: ConnectionTarget, settings: Settings): ServerAddress 
     database: target.database,
     user: target.user,
     password: async () => target.password.reveal(),
-    sslMode: target.sslMode ?? (isLoopback(target.host) ? 'disable' : settings.sslModeDefault),
+    sslMode: effectiveSslMode(target, settings.sslModeDefault),
     caCertificate: null,
+    handshake: target.handshake,
     applicationName: target.applicationName ?? 'freehold',
     lookup: null,
   }

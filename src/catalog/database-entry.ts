@@ -8,12 +8,14 @@ export const DATABASE_ERRORS = {
   HOST_NOT_ALLOWED: 'Databases may not be registered at this host',
   CONNECTION_REFUSED: 'The server does not accept connections',
   CONNECTION_TIMEOUT: 'The server did not answer in time',
-  TLS_FAILED: 'No TLS connection of the asked kind could be made',
+  TLS_FAILED:
+    'No TLS connection of the asked kind could be made: see sslmode, caCertificate, channel_binding and sslnegotiation',
   AUTHENTICATION_FAILED: 'The server refused the user or password',
   DATABASE_DOES_NOT_EXIST: 'The server has no such database',
   SERVER_VERSION_UNSUPPORTED: 'The server is older than PostgreSQL 14',
+  // The statements are tried by a test, and explained in how-to/register-a-database.md.
   ROLE_BYPASSES_RLS:
-    'The user bypasses row-level security; register one that is neither superuser nor BYPASSRLS',
+    "The user bypasses row-level security, as those of hosting providers often do. Make an ordinary one with a database of its own: CREATE ROLE acme LOGIN NOBYPASSRLS PASSWORD '…'; GRANT acme TO CURRENT_USER; CREATE DATABASE acme OWNER acme;",
   PERMISSION_MISSING: 'The user lacks a right that is needed in this database',
   BELONGS_TO_ANOTHER_TENANT: "The database holds another tenant's data",
   IDENTITY_MISMATCH: 'The database is not the one that was validated',

@@ -2,6 +2,7 @@ import { and, eq } from 'drizzle-orm'
 import { LRUCache } from 'lru-cache'
 import { PublicError } from '../errors.ts'
 import { type Clock, systemClock } from '../lib/clock.ts'
+import type { HandshakeOptions } from '../lib/connection-string.ts'
 import { isUuid } from '../lib/ids.ts'
 import { SingleFlight } from '../lib/single-flight.ts'
 import { type ExternalId, externalIdsColumn, hasExternalId } from './external-ids.ts'
@@ -44,6 +45,7 @@ export interface RouteDatabase {
   readonly applicationName: string | null
   readonly sslMode: string
   readonly caCertificate: string | null
+  readonly handshake: HandshakeOptions
   readonly poolSize: number
   readonly idleTimeoutMs: number
   readonly connectTimeoutMs: number
@@ -313,6 +315,7 @@ const routeColumns = {
   applicationName: tenantDatabases.applicationName,
   sslMode: tenantDatabases.sslMode,
   caCertificate: tenantDatabases.caCertificate,
+  handshake: tenantDatabases.handshake,
   poolSize: tenantDatabases.poolSize,
   idleTimeoutSeconds: tenantDatabases.idleTimeoutSeconds,
   connectionTimeoutSeconds: tenantDatabases.connectionTimeoutSeconds,
@@ -352,7 +355,7 @@ function freezeDatabase({
     idleTimeoutMs: idleTimeoutSeconds * 1000,
     connectTimeoutMs: connectionTimeoutSeconds * 1000,
   }
-  return Object.freeze({ ...rest, ...timeouts })
+  return Object.freeze({ ...rest, handshake: Object.freeze(rest.handshake), ...timeouts })
 }
 
 function isOvertaken({ cleared, invalidated }: Flight, route: Route): boolean {

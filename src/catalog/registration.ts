@@ -39,6 +39,6 @@ export const unvalidated = {
 /** The columns that a registration fills: everything the connection string says but the password. */
 export function registeredColumns({ connectionString, ...settings }: Registration) {
   const target = parseConnectionString(connectionString.reveal())
-  const { host, port, database, user, applicationName } = target
-  return { ...settings, host, port, databaseName: database, userName: user, applicationName }
+  const { host, port, database, user, applicationName, handshake } = target
+  return { ...settings, host, port, databaseName: database, userName: user, applicationName, handshake }
 }

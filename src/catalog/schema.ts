@@ -14,6 +14,7 @@ import {
   uniqueIndex,
   uuid,
 } from 'drizzle-orm/pg-core'
+import type { HandshakeOptions } from '../lib/connection-string.ts'
 import { bytea, moment } from './columns.ts'
 
 const createdAt = () => moment('created_at').notNull().defaultNow()
@@ -111,6 +112,7 @@ export const tenantDatabases = pgTable(
     applicationName: text('application_name'),
     sslMode: text('ssl_mode').notNull(),
     caCertificate: text('ca_certificate'),
+    handshake: jsonb('handshake').$type<HandshakeOptions>().notNull().default({}),
     sealedConnectionString: bytea('sealed_connection_string').notNull(),
     poolSize: integer('pool_size').notNull(),
     idleTimeoutSeconds: integer('idle_timeout_seconds').notNull(),

@@ -1,13 +1,16 @@
-import { isIP, type LookupFunction, Socket } from 'node:net'
-import { type ConnectionOptions, checkServerIdentity, TLSSocket } from 'node:tls'
+import type { LookupFunction, Socket } from 'node:net'
+import { TLSSocket } from 'node:tls'
 import pg from 'pg'
 import Pool from 'pg-pool'
+import { checkedStream } from './checked-socket.ts'
 import { checkWire, type Wire } from './checked-wire.ts'
-import type { SslMode } from './connection-string.ts'
+import type { HandshakeOptions, SslMode } from './connection-string.ts'
 import { databaseError } from './database-error.ts'
+import { assertWritable, enforceHandshake } from './handshake.ts'
 import { newManners, type ServerManners } from './manners.ts'
 import { type Patience, startPatience } from './patience.ts'
 import { PoolerUnsupportedError } from './pooler-faults.ts'
+import { tlsOptions, verification } from './server-tls.ts'
 import { type SessionSetting, startupOptions, wantedSettings } from './session-settings.ts'
 
 /** Tells two databases apart whatever they are called: the cluster's identifier and the database's oid in it. */
@@ -26,6 +29,8 @@ export interface ServerAddress {
   readonly password: () => Promise<string>
   readonly sslMode: SslMode
   readonly caCertificate: string | null
+  /** What else the connection string asks for when connecting; absent is nothing. */
+  readonly handshake?: HandshakeOptions
   readonly applicationName: string
   /** The egress policy's own look-up: the address it checked is the address that is connected to. */
   readonly lookup: LookupFunction | null
@@ -61,6 +66,7 @@ interface GuardedConfig extends pg.ClientConfig {
   readonly needsSession?: boolean
   /** What its session must be like once it is open. */
   readonly wanted?: readonly SessionSetting[]
+  readonly handshake?: HandshakeOptions
 }
 
 /** What the startup message is made of; pg's typings do not show it. */
@@ -68,6 +74,8 @@ type StartupParameters = Record<
   'options' | 'statement_timeout' | 'idle_in_transaction_session_timeout',
   unknown
 >
+
+type Settle = (error: Error | null) => void
 
 type AuthHandler = (this: pg.Client, message: unknown) => void
 const clearTextHandler = '_handleAuthCleartextPassword'
@@ -86,6 +94,7 @@ export class GuardedClient extends pg.Client {
   readonly needsSession: boolean
   readonly wanted: readonly SessionSetting[]
   readonly #connectTimeoutMs: number
+  readonly #handshake: HandshakeOptions
   #patience: Patience | null = null
   #hasTimedOut = false
   #beganPlain = false
@@ -93,42 +102,52 @@ export class GuardedClient extends pg.Client {
 
   constructor(config: GuardedConfig) {
     super(config)
+    const { handshake = {} } = config
     this.#connectTimeoutMs = config.connectTimeoutMs ?? 0
     this.manners = config.manners ?? newManners()
     this.needsSession = config.needsSession ?? false
     this.wanted = config.wanted ?? []
+    this.#handshake = handshake
     this.on('error', () => undefined)
     if (config.trustsServer !== true) {
-      Object.defineProperty(this, clearTextHandler, { value: refuseClearText satisfies AuthHandler })
+      Object.defineProperty(this, clearTextHandler, {
+        value: refuseClearText satisfies AuthHandler,
+        configurable: true,
+      })
     }
     checkWire(this.#wire, config.maxAnswerBytes)
     this.#wire.once('authenticationOk', () => this.#forgetPassword())
     this.#wire.once('end', () => this.#forgetPassword())
+    // Outermost, because it has to see the stream itself.
+    enforceHandshake(this, handshake)
   }
 
   /** pg gives up without hanging up where the fault is on our side: no password to give, or one not to be given. */
   override connect(callback?: unknown): never {
+    if (callback !== undefined) return this.#connect(callback as Settle) as never
+    return new Promise<pg.Client>((resolve, reject) => {
+      this.#connect((error) => (error ? reject(error) : resolve(this)))
+    }) as never
+  }
+
+  /** Settles once: a server that was given up may still say that it is ready. */
+  #connect(settle: Settle): void {
     this.#beganPlain = this.manners.isPlain
     if (this.#beganPlain) this.#askForNothing()
-    const settle = callback as ((error: Error | null) => void) | undefined
-    this.#startPatience()
-    if (settle !== undefined) {
-      const closing = (error: Error | null) => {
-        this.#patience?.clear()
-        if (error) this.#failed(error)
-        settle(error)
-      }
-      return super.connect(closing as never) as never
+    let isSettled = false
+    const settleOnce: Settle = (error) => {
+      if (isSettled) return
+      isSettled = true
+      this.#patience?.clear()
+      if (error) this.#failed(error)
+      settle(error)
     }
-    const connected = super.connect() as Promise<unknown>
-    connected.then(
-      () => this.#patience?.clear(),
-      (error: unknown) => {
-        this.#patience?.clear()
-        this.#failed(error)
-      },
-    )
-    return connected as never
+    const opened: Settle = (error) => {
+      if (error || this.#handshake.targetSessionAttrs === undefined) settleOnce(error)
+      else assertWritable(this).then(() => settleOnce(null), settleOnce)
+    }
+    this.#startPatience()
+    super.connect(opened as never)
   }
 
   #startPatience(): void {
@@ -210,8 +229,8 @@ export class GuardedClient extends pg.Client {
 
   #askForNothing(): void {
     const { connectionParameters } = this as unknown as { connectionParameters: StartupParameters }
-    const none = { options: '', statement_timeout: 0, idle_in_transaction_session_timeout: 0 }
-    Object.assign(connectionParameters, none)
+    const none = { statement_timeout: 0, idle_in_transaction_session_timeout: 0 }
+    Object.assign(connectionParameters, { options: endpointOption(this.#handshake).trimEnd(), ...none })
   }
 
   get #socket(): Socket {
@@ -246,10 +265,11 @@ export function clientConfig(address: ServerAddress, limits: ConnectionLimits): 
     user: address.user,
     password: address.password,
     ssl: tlsOptions(address),
-    trustsServer: address.sslMode === 'verify-full' || address.sslMode === 'verify-ca',
+    trustsServer: verification(address) !== 'none',
+    ...handshakeOptions(address),
     application_name: address.applicationName,
     client_encoding: 'UTF8',
-    options: startupOptions(session),
+    options: `${endpointOption(address.handshake)}${startupOptions(session)}`,
     ...timeouts(statementTimeoutMs),
     idle_in_transaction_session_timeout: idleInTransactionMs,
     connectTimeoutMs: limits.connectTimeoutMs,
@@ -259,44 +279,25 @@ export function clientConfig(address: ServerAddress, limits: ConnectionLimits): 
   }
 }
 
+/** Neon's proxy reads it, and sends the rest on. */
+function endpointOption(handshake: HandshakeOptions | undefined): string {
+  return handshake?.endpoint === undefined ? '' : `endpoint=${handshake.endpoint} `
+}
+
+function handshakeOptions({ sslMode, handshake = {} }: ServerAddress): GuardedConfig {
+  const { channelBinding, sslNegotiation } = handshake
+  return {
+    handshake,
+    sslnegotiation: sslNegotiation ?? 'postgres',
+    enableChannelBinding:
+      sslMode !== 'disable' && (channelBinding === 'prefer' || channelBinding === 'require'),
+  }
+}
+
 /** The server ends a slow statement; our own clock, a little later, ends the wait for a server that says nothing. */
 function timeouts(statementTimeoutMs: number): pg.ClientConfig {
   if (statementTimeoutMs === 0) return {}
   return { statement_timeout: statementTimeoutMs, query_timeout: statementTimeoutMs + 1_000 }
-}
-
-function checkedStream(lookup: LookupFunction | null): { stream?: () => Socket } {
-  return lookup === null ? {} : { stream: () => checkedSocket(lookup) }
-}
-
-/** A socket that connects only where `lookup` says; pg calls `connect(port, host)` on it. */
-function checkedSocket(lookup: LookupFunction): Socket {
-  const socket = new Socket()
-  const connect = socket.connect.bind(socket) as (options: object) => Socket
-  const connectChecked = (port: number, host: string): Socket => {
-    if (isIP(host) === 0) return connect({ port, host, lookup })
-    // net asks no look-up for an address written as such; the policy has to see it all the same.
-    lookup(host, {}, (error, address) => {
-      if (error !== null) socket.destroy(error)
-      else if (!socket.destroyed) connect({ port, host: address })
-    })
-    return socket
-  }
-  return Object.assign(socket, { connect: connectChecked })
-}
-
-function tlsOptions(address: ServerAddress): ConnectionOptions | false {
-  if (address.sslMode === 'disable') return false
-  const ca = address.caCertificate === null ? {} : { ca: address.caCertificate }
-  if (address.sslMode === 'require') return { rejectUnauthorized: false }
-  if (address.sslMode === 'verify-ca') {
-    return { ...ca, rejectUnauthorized: true, checkServerIdentity: () => undefined }
-  }
-  return {
-    ...ca,
-    rejectUnauthorized: true,
-    checkServerIdentity: (_name, certificate) => checkServerIdentity(address.host, certificate),
-  }
 }
 
 /** Opens one connection outside any pool. The caller ends it. */

@@ -7,10 +7,10 @@ import { findTenant } from '../catalog/tenants.ts'
 import type { Vault } from '../catalog/vault.ts'
 import { type FieldError, fail, type PublicError } from '../errors.ts'
 import type { EgressPolicy } from '../health/egress.ts'
-import { isLoopback } from '../lib/addresses.ts'
 import {
   ConnectionStringError,
   type ConnectionTarget,
+  effectiveSslMode,
   parseConnectionString,
   type SslMode,
 } from '../lib/connection-string.ts'
@@ -21,7 +21,8 @@ export interface DatabaseRegistration {
   readonly caCertificate?: string
   readonly poolSize: number
   readonly idleTimeoutSeconds: number
-  readonly connectionTimeoutSeconds: number
+  /** Absent: the string's `connect_timeout`, or the default. */
+  readonly connectionTimeoutSeconds?: number
   readonly applyMigrations: boolean
 }
 
@@ -37,6 +38,9 @@ export interface RegisterDatabaseDeps {
   readonly wake: () => void
 }
 
+const DEFAULT_CONNECTION_TIMEOUT_SECONDS = 5
+const CERTIFICATE_END = '-----END CERTIFICATE-----'
+
 /**
  * Takes a database for a tenant into the catalog, sealed, to be validated in the background. What can be refused without
  * touching the network is refused here.
@@ -48,17 +52,20 @@ export async function registerDatabase(
   body: DatabaseRegistration,
   actor: Actor,
 ): Promise<DatabaseEntry> {
-  const target = parse(body.connectionString)
+  const { target, sslMode } = parse(body.connectionString, deps.sslModeDefault)
   assertAllowed(deps, target)
-  assertCertificate(body.caCertificate)
+  const caCertificate = body.caCertificate === undefined ? null : readBundle(body.caCertificate)
   if ((await findTenant(deps.store, tenantId)) === null) throw fail('TENANT_NOT_FOUND')
   // Made before the transaction: it takes a connection of its own.
   await deps.vault.dataKey(tenantId)
-  const { poolSize, idleTimeoutSeconds, connectionTimeoutSeconds, applyMigrations } = body
+  const { poolSize, idleTimeoutSeconds, applyMigrations } = body
+  // The body's own word is the later one.
+  const connectionTimeoutSeconds =
+    body.connectionTimeoutSeconds ?? target.connectTimeoutSeconds ?? DEFAULT_CONNECTION_TIMEOUT_SECONDS
   const registration = {
     connectionString: new Secret(body.connectionString),
-    sslMode: target.sslMode ?? (isLoopback(target.host) ? 'disable' : deps.sslModeDefault),
-    caCertificate: body.caCertificate ?? null,
+    sslMode,
+    caCertificate,
     ...{ poolSize, idleTimeoutSeconds, connectionTimeoutSeconds, applyMigrations },
   }
   const entry = await deps.store.transaction((tx) => deps.registry.put(tx, tenantId, registration, actor))
@@ -66,9 +73,10 @@ export async function registerDatabase(
   return entry
 }
 
-function parse(text: string): ConnectionTarget {
+function parse(text: string, sslModeDefault: SslMode): { target: ConnectionTarget; sslMode: SslMode } {
   try {
-    return parseConnectionString(text)
+    const target = parseConnectionString(text)
+    return { target, sslMode: effectiveSslMode(target, sslModeDefault) }
   } catch (error) {
     if (error instanceof ConnectionStringError) throw invalid('/connectionString', error.message)
     throw error
@@ -85,15 +93,30 @@ function assertAllowed({ policy, ownPlaces }: RegisterDatabaseDeps, target: Conn
   }
 }
 
-function assertCertificate(pem: string | undefined): void {
-  if (pem === undefined) return
+/**
+ * Reads a bundle as providers publish it, with text between the certificates, and gives the certificates alone. OpenSSL
+ * stops at the first that it cannot read and does not say so.
+ */
+function readBundle(pem: string): string {
   // It is kept in clear, and a bundle may bring the private key along.
   if (/-----BEGIN (?!CERTIFICATE-----)/.test(pem))
     throw invalid('/caCertificate', 'must hold nothing but certificates')
+  const [, ...parts] = pem.split('-----BEGIN CERTIFICATE-----')
+  if (parts.length === 0) throw invalid('/caCertificate', 'must be certificates in PEM form, not a file name')
+  return parts.map((part, index) => readCertificate(part, index + 1)).join('')
+}
+
+function readCertificate(part: string, number: number): string {
+  const end = part.indexOf(CERTIFICATE_END)
   try {
-    new X509Certificate(pem)
+    return new X509Certificate(
+      `-----BEGIN CERTIFICATE-----${part.slice(0, end)}${CERTIFICATE_END}`,
+    ).toString()
   } catch {
-    throw invalid('/caCertificate', 'must be a certificate in PEM form')
+    throw invalid(
+      '/caCertificate',
+      `must be certificates in PEM form; certificate ${number} of it cannot be read`,
+    )
   }
 }
 

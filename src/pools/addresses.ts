@@ -2,7 +2,7 @@ import type { LookupFunction } from 'node:net'
 import { LRUCache } from 'lru-cache'
 import { identityOf } from '../catalog/database-entry.ts'
 import type { DatabaseRegistry } from '../catalog/databases.ts'
-import type { SslMode } from '../lib/connection-string.ts'
+import type { HandshakeOptions, SslMode } from '../lib/connection-string.ts'
 import { newManners, type ServerManners } from '../lib/manners.ts'
 import type { ServerAddress } from '../lib/pg.ts'
 
@@ -19,6 +19,7 @@ export interface DatabasePlace {
   readonly applicationName: string | null
   readonly sslMode: string
   readonly caCertificate: string | null
+  readonly handshake: HandshakeOptions
 }
 
 /** A place with what validation found there; an oid of null was never looked at. */
@@ -56,6 +57,7 @@ export class AddressBook {
       password: async () => (await this.#registry.openTarget(place)).password.reveal(),
       sslMode: place.sslMode as SslMode,
       caCertificate: place.caCertificate,
+      handshake: place.handshake,
       applicationName: place.applicationName ?? this.#applicationName,
       lookup: this.#lookupFor(place.port),
       manners: this.#mannersOf(`${place.host}:${place.port}`),

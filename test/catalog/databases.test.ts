@@ -2,7 +2,7 @@ import { eq, sql } from 'drizzle-orm'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { recordAudit } from '../../src/catalog/audit.ts'
 import { auditLog } from '../../src/catalog/audit-schema.ts'
-import type { DatabaseEntry } from '../../src/catalog/database-entry.ts'
+import { DATABASE_ERRORS, type DatabaseEntry } from '../../src/catalog/database-entry.ts'
 import { describeDatabase, type ValidationOutcome } from '../../src/catalog/databases.ts'
 import { loadRoute } from '../../src/catalog/directory.ts'
 import { leaveHome, makeHome } from '../../src/catalog/homes.ts'
@@ -629,7 +629,7 @@ describe('views', () => {
       encryptionKeyId: 'abcd',
     })
     expect(view.candidate?.lastError).toEqual({
-      ...{ code: 'TLS_FAILED', message: 'No TLS connection of the asked kind could be made' },
+      ...{ code: 'TLS_FAILED', message: DATABASE_ERRORS.TLS_FAILED },
       at: expect.stringMatching(/^\d{4}-\d\d-\d\dT[\d:.]+Z$/),
     })
   })

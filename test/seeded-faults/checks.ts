@@ -101,7 +101,7 @@ export const CHECKS: readonly SeededFault[] = [
   {
     name: 'a name longer than PostgreSQL keeps is taken',
     file: 'src/lib/connection-string.ts',
-    find: "Buffer.byteLength(name) > MAX_NAME_BYTES ? refuse('NAME_TOO_LONG') : name",
+    find: "Buffer.byteLength(name) > MAX_NAME_BYTES ? refuse('NAME_TOO_LONG', place) : name",
     replace: 'name',
     tests: ['test/unit/lib/connection-string.test.ts'],
   },

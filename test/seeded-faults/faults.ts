@@ -1,6 +1,7 @@
 import { AUDIT_PERSONS } from './audit-persons.ts'
 import { CHECKS } from './checks.ts'
 import { COHERENCE } from './coherence.ts'
+import { CONNECTION_STRINGS } from './connection-strings.ts'
 import { DISASTERS } from './disasters.ts'
 import { ISSUERS } from './issuers.ts'
 import { POOLERS } from './poolers.ts'
@@ -631,13 +632,6 @@ const DATA: readonly SeededFault[] = [
     tests: ['test/unit/http/json-body.test.ts'],
   },
   {
-    name: 'a connection string may carry parameters of its own',
-    file: 'src/lib/connection-string.ts',
-    find: "refuse('PARAMETER_UNKNOWN')",
-    replace: 'continue',
-    tests: ['test/unit/lib/connection-string.test.ts'],
-  },
-  {
     name: 'the metadata address may be listed',
     file: 'src/health/egress.ts',
     find: "if (kind === 'forbidden') return false",
@@ -667,4 +661,5 @@ export const SEEDED_FAULTS: readonly SeededFault[] = [
   ...REVOKING,
   ...ISSUERS,
   ...DISASTERS,
+  ...CONNECTION_STRINGS,
 ]

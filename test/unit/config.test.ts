@@ -64,11 +64,16 @@ describe('readSettings', () => {
       DATABASE_HOSTS_ALLOWED: '.rds.example.com,10.0.0.0/8:5432',
       ACT_FOR_HEADER: 'X-Acting-For',
       MIGRATE_ON_START: 'false',
+      CATALOG_DATABASE_URL:
+        'postgresql://u:p@db.example.com/catalog?sslmode=require&channel_binding=require&sslnegotiation=direct',
       TRUSTED_ISSUERS: '{"issuer":"https://a.example","jwksUri":"https://a.example/keys","audience":"api"}',
     })
     expect(settings.trustedIssuers).toMatchObject([{ issuer: 'https://a.example', audience: ['api'] }])
     expect(settings.embedded).toBe(false)
-    expect(settings.databases?.catalog).toMatchObject({ host: 'db.example.com', database: 'catalog' })
+    expect(settings.databases?.catalog).toMatchObject({
+      ...{ host: 'db.example.com', database: 'catalog' },
+      handshake: { channelBinding: 'require', sslNegotiation: 'direct' },
+    })
     expect(settings.databases?.sharedMigration).toMatchObject({ user: 'owner' })
     expect(settings.databases?.catalogMigration).toBeNull()
     expect(settings.retiredKeys).toHaveLength(2)
@@ -114,6 +119,16 @@ describe('readSettings', () => {
       { SHARED_DATABASE_URL: 'postgres://u:p@h/d?host=x' },
       'SHARED_DATABASE_URL',
     ],
+    [
+      'with a time to wait in a URL, which nothing would keep to',
+      { CATALOG_DATABASE_URL: 'postgres://u:p@h/d?connect_timeout=10' },
+      'CATALOG_DATABASE_URL',
+    ],
+    [
+      'with channel binding, but without saying that there is TLS',
+      { SHARED_DATABASE_URL: 'postgres://u:p@127.0.0.1/d?channel_binding=require' },
+      'SHARED_DATABASE_URL',
+    ],
     ['with a port that is too high', { PORT: '65536' }, 'PORT'],
     ['with a header that is no token', { ACT_FOR_HEADER: 'x account' }, 'ACT_FOR_HEADER'],
     ['with a token that no header can carry', { OPERATOR_TOKEN: 'ä'.repeat(40) }, 'OPERATOR_TOKEN'],
@@ -129,7 +144,7 @@ describe('readSettings', () => {
 
   it('never repeats a value, in no form of the error', () => {
     const canary = 'canary-71f3'
-    const url = `postgresql://u:${canary}@h/d?${canary}=1`
+    const url = `postgresql://u:${canary}@h/d?unknown=${canary}`
     const env: NodeJS.ProcessEnv = {
       CATALOG_DATABASE_URL: url,
       SHARED_DATABASE_URL: url,

@@ -48,6 +48,7 @@ const entry = {
     applicationName: null,
     sslMode: 'verify-full',
     caCertificate: null,
+    handshake: {},
   } as const),
   ...({ poolSize: 10, idleTimeoutSeconds: 30, connectionTimeoutSeconds: 5, applyMigrations: true } as const),
   ...({
@@ -176,12 +177,7 @@ describe('/tenants/{id}/database', () => {
       connectionString,
     })
     expect(response.statusCode).toBe(202)
-    const defaults = {
-      poolSize: 10,
-      idleTimeoutSeconds: 30,
-      connectionTimeoutSeconds: 5,
-      applyMigrations: true,
-    }
+    const defaults = { poolSize: 10, idleTimeoutSeconds: 30, applyMigrations: true }
     const body = { connectionString, databaseType: 'postgres', ...defaults }
     expect(registerDatabase).toHaveBeenCalledWith(ACME, body, expect.anything())
     expect(response.body).not.toContain(CANARY)

@@ -13,6 +13,7 @@ import { actorOf } from '../../pipeline.ts'
 const READ = { access: { kind: 'operator', write: false } } as const
 const WRITE = { access: { kind: 'operator', write: true } } as const
 const PATH = '/tenants/:id/database'
+const CONNECTION_TIMEOUT = '5 where neither it nor connect_timeout in the connection string is given'
 const MAX_CERTIFICATE_LENGTH = 256 * 1024
 
 const DatabaseBody = Type.Object(
@@ -23,7 +24,9 @@ const DatabaseBody = Type.Object(
     caCertificate: Type.Optional(text(MAX_CERTIFICATE_LENGTH)),
     poolSize: Type.Integer({ minimum: 1, maximum: 1000, default: 10 }),
     idleTimeoutSeconds: Type.Integer({ minimum: 1, maximum: 86_400, default: 30 }),
-    connectionTimeoutSeconds: Type.Integer({ minimum: 1, maximum: 60, default: 5 }),
+    connectionTimeoutSeconds: Type.Optional(
+      Type.Integer({ minimum: 1, maximum: 60, description: CONNECTION_TIMEOUT }),
+    ),
     applyMigrations: Type.Boolean({ default: true }),
   },
   { ...CLOSED, title: 'DatabaseRegistration' },

@@ -1,0 +1,1 @@
+ALTER TABLE "tenant_databases" ADD COLUMN "handshake" jsonb DEFAULT '{}'::jsonb NOT NULL;

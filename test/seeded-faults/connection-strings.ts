@@ -1,0 +1,57 @@
+import type { SeededFault } from './seeded-fault.ts'
+
+const HANDSHAKES = ['test/http/handshakes.test.ts']
+const PARSER = ['test/unit/lib/connection-string.test.ts']
+
+/** What a connection string may ask for, and what becomes of it. */
+export const CONNECTION_STRINGS: readonly SeededFault[] = [
+  {
+    name: 'a connection string may carry parameters of its own',
+    file: 'src/lib/connection-parameters.ts',
+    find: "if (read === undefined) return refuse(REFUSED.get(name) ?? 'PARAMETER_UNKNOWN', sayable(name))",
+    replace: 'if (read === undefined) continue',
+    tests: PARSER,
+  },
+  {
+    name: 'a part of a password is taken for the name of a parameter and said in a message',
+    file: 'src/lib/connection-parameters.ts',
+    find: "if (query?.includes('@')) refuse('CREDENTIALS_INVALID')",
+    replace: '',
+    tests: PARSER,
+  },
+  {
+    name: 'any option of the server may be given',
+    file: 'src/lib/connection-parameters.ts',
+    find: "return endpoint ?? refuse('OPTIONS_INVALID')",
+    replace: "return endpoint ?? value ?? ''",
+    tests: PARSER,
+  },
+  {
+    name: 'channel binding is asked for and not demanded',
+    file: 'src/lib/handshake.ts',
+    find: 'if (!isBound) refuse()',
+    replace: '',
+    tests: HANDSHAKES,
+  },
+  {
+    name: 'a server that speaks TLS at once is taken for PostgreSQL',
+    file: 'src/lib/handshake.ts',
+    find: "if (stream.alpnProtocol !== ALPN_NAME) stream.destroy(refusal('ALPN_REFUSED'))",
+    replace: '',
+    tests: HANDSHAKES,
+  },
+  {
+    name: 'a certificate given with sslmode=require verifies nothing',
+    file: 'src/lib/server-tls.ts',
+    find: "(sslMode === 'require' && caCertificate !== null)",
+    replace: 'false',
+    tests: HANDSHAKES,
+  },
+  {
+    name: 'a read-only server is taken where writes are demanded',
+    file: 'src/lib/pg.ts',
+    find: 'if (error || this.#handshake.targetSessionAttrs === undefined) settleOnce(error)',
+    replace: 'if (true) settleOnce(error)',
+    tests: HANDSHAKES,
+  },
+]
