@@ -61,7 +61,7 @@ export const ISSUERS: readonly SeededFault[] = [
     file: 'src/identity/external-issuers.ts',
     find: "if (Object.hasOwn(header, 'crit')) throw new TokenFault('something critical that is not understood')",
     replace: '',
-    tests: ['test/http/external-issuers.test.ts'],
+    tests: TOKENS,
   },
   {
     name: 'a logout token is an access token',
