@@ -474,11 +474,11 @@ export interface DatabaseRegistration {
   /** @minLength 1 */
   connectionString: string;
   /**
+   * 5 where neither it nor connect_timeout in the connection string is given
    * @min 1
    * @max 60
-   * @default 5
    */
-  connectionTimeoutSeconds: number;
+  connectionTimeoutSeconds?: number;
   /** @default "postgres" */
   databaseType: "postgres";
   /**

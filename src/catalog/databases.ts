@@ -141,6 +141,20 @@ export class DatabaseRegistry {
    * @throws DatabaseEntryChangedError when there is no such version any more.
    */
   async openTarget(ref: EntryRef): Promise<ConnectionTarget & { sslMode: SslMode }> {
+    return this.#vault.opening(ref.tenantId, () =>
+      this.#open(ref).catch((error: unknown) => {
+        this.forgetTarget(ref)
+        throw error
+      }),
+    )
+  }
+
+  /** Has an entry's connection string read again: what is known of it does not work. */
+  forgetTarget({ id, rowVersion }: Pick<EntryRef, 'id' | 'rowVersion'>): void {
+    this.#sealed.delete(`${id}:${rowVersion}`)
+  }
+
+  async #open(ref: EntryRef): Promise<ConnectionTarget & { sslMode: SslMode }> {
     const { sealed, sslMode } = await this.#sealedOf(ref)
     const key = await this.#vault.dataKey(ref.tenantId)
     const opened = key.open('database-credential', sealed, bindingOf(ref))

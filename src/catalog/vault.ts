@@ -1,6 +1,6 @@
 import { eq, inArray, type SQL, sql } from 'drizzle-orm'
 import { LRUCache } from 'lru-cache'
-import { type Binding, UnknownKeyError } from '../crypto/envelope.ts'
+import { type Binding, SealBrokenError, UnknownKeyError } from '../crypto/envelope.ts'
 import { DataKey, type Keyring } from '../crypto/keyring.ts'
 import { newId } from '../lib/ids.ts'
 import { SingleFlight } from '../lib/single-flight.ts'
@@ -117,6 +117,22 @@ export class Vault {
     this.#generation += 1
     this.#opened.clear()
     this.#opening = new SingleFlight()
+  }
+
+  /**
+   * Opens something that is sealed under the tenant's data key, and once more where that fails, with the key as it is now: a
+   * row that was restored, or put right, is not to wait for a restart.
+   */
+  async opening<T>(tenantId: string, open: () => Promise<T>): Promise<T> {
+    try {
+      return await open()
+    } catch (error) {
+      if (!(error instanceof SealBrokenError || error instanceof UnknownKeyError)) throw error
+      this.#generation += 1
+      this.#opened.delete(tenantId)
+      this.#opening.forget(tenantId)
+      return open()
+    }
   }
 
   /** Fingerprint of the master key that wraps the tenant's data key; null while there is none. */

@@ -6,8 +6,6 @@ import type { HttpDeps } from './deps.ts'
 import type { Visit } from './gates.ts'
 
 const ACT = 'accounts:act'
-/** Deeper than any hierarchy of customers; a longer way up is not followed. */
-const MAX_DEPTH = 32
 
 /**
  * The gate of the act-for header: an ancestor whose principal holds `accounts:act` works in a descendant, with the
@@ -36,16 +34,20 @@ async function find({ directory }: Pick<HttpDeps, 'directory'>, name: string): P
   return (await directory.byId(name)) ?? (await directory.byCode(name))
 }
 
-/** From the target upwards, so that a way is found in as many steps as it is long. */
+/**
+ * From the target upwards, so that a way is found in as many steps as it is long. There are no circles in the catalog; routes
+ * that were read at different moments may make one all the same.
+ */
 function climb(visit: Visit, home: Route, target: Route | null): Promise<void> | void {
   const { directory } = visit.deps
-  let at = target
-  for (let depth = 0; at !== null && depth < MAX_DEPTH; depth += 1) {
-    const { parentId } = at
+  const passed = new Set<string>()
+  for (let at = target; at !== null && !passed.has(at.tenantId); ) {
+    const { tenantId, parentId } = at
     if (parentId === home.tenantId) return enter(visit, home, target)
     if (parentId === null) break
+    passed.add(tenantId)
     const parent = directory.peekById(parentId)
-    if (parent === undefined) return climbSlowly(visit, { home, target, parentId, depth })
+    if (parent === undefined) return climbSlowly(visit, { home, target, parentId, passed })
     at = parent
   }
   throw fail('CROSS_TENANT_ACCESS')
@@ -53,13 +55,14 @@ function climb(visit: Visit, home: Route, target: Route | null): Promise<void> |
 
 async function climbSlowly(
   visit: Visit,
-  { home, target, parentId, depth }: { home: Route; target: Route | null; parentId: string; depth: number },
+  way: { home: Route; target: Route | null; parentId: string; passed: Set<string> },
 ): Promise<void> {
+  const { home, target, parentId, passed } = way
   const { directory } = visit.deps
-  let next: string | null = parentId
-  for (let i = depth; next !== null && i < MAX_DEPTH; i += 1) {
+  for (let next: string | null = parentId; next !== null && !passed.has(next); ) {
     if (next === home.tenantId) return enter(visit, home, target)
-    next = (await directory.byId(next))?.parentId ?? null
+    passed.add(next)
+    next = (directory.peekById(next) ?? (await directory.byId(next)))?.parentId ?? null
   }
   throw fail('CROSS_TENANT_ACCESS')
 }

@@ -54,6 +54,13 @@ export interface SignInTenant {
   readonly authConfig: AuthConfig
 }
 
+/** A refresh token as it was sent, and the tenant that the request names beside it. */
+export interface ShownToken {
+  readonly refreshToken: string
+  /** Must be the token's own. */
+  readonly tenantCode?: string | undefined
+}
+
 /** A tenant and the way to its rows. `session` is called for an ACTIVE tenant only. */
 export interface OpenedTenant {
   readonly tenant: SignInTenant
@@ -117,10 +124,17 @@ export async function login(
  * @throws PublicError INVALID_CREDENTIALS, REFRESH_TOKEN_REUSED, TENANT_NOT_FOUND; CATALOG_UNAVAILABLE and CONFLICT, after
  *   which the refresh token is as good as before.
  */
-export async function refresh(parts: SignInParts, refreshToken: string, origin: Origin): Promise<TokenPair> {
+export async function refresh(
+  parts: SignInParts,
+  { refreshToken, tenantCode }: ShownToken,
+  origin: Origin,
+): Promise<TokenPair> {
   const token = parseRefreshToken(refreshToken)
   if (!token) throw fail('INVALID_CREDENTIALS')
   const { tenant, session } = await openActive(parts, { id: token.tenantId })
+  if (isContradicted(tenant, tenantCode)) {
+    throw fail((await ownerOf(session, token)) === null ? 'INVALID_CREDENTIALS' : 'TENANT_AMBIGUOUS')
+  }
   // Before the transaction, because a catalog that is away is not to be waited for with a connection in hand.
   await parts.tokens.prepare(tenant.tenantId)
   // In one transaction: were the reading or the signing to fail after the rotation, the caller would be left with a used
@@ -146,6 +160,11 @@ export async function refresh(parts: SignInParts, refreshToken: string, origin: 
   throw fail('REFRESH_TOKEN_REUSED')
 }
 
+/** Told only to those who have the token: whose code goes with which id is nobody else's business. */
+function isContradicted({ code }: SignInTenant, named: string | undefined): boolean {
+  return named !== undefined && named !== code
+}
+
 /** Which sessions to end, and in which request. */
 export interface Logout {
   /** All of the user's, and with them the access tokens that are out; else those of the token's family. */
@@ -160,7 +179,7 @@ export interface Logout {
  */
 export async function logout(
   parts: Pick<SignInParts, 'openTenant' | 'announcements' | 'auditTrail'>,
-  refreshToken: string,
+  { refreshToken, tenantCode }: ShownToken,
   { everywhere, origin }: Logout,
 ): Promise<number | null> {
   const token = parseRefreshToken(refreshToken)
@@ -168,6 +187,10 @@ export async function logout(
   if (!token || opened?.tenant.status !== 'ACTIVE') return null
   const session = await opened.session()
   const { tenantId } = session
+  if (isContradicted(opened.tenant, tenantCode)) {
+    if ((await ownerOf(session, token)) === null) return null
+    throw fail('TENANT_AMBIGUOUS')
+  }
   if (!everywhere) {
     const owner = await endSession(session, token)
     const actor = { type: 'user', id: owner ?? UNKNOWN, ...origin } as const

@@ -8,7 +8,7 @@ import { TenantKeys } from './tenant-keys.ts'
 export interface SigningKeysParts {
   readonly store: CatalogStore
   /** After `init`. */
-  readonly vault: Pick<Vault, 'service' | 'dataKey'>
+  readonly vault: Pick<Vault, 'service' | 'dataKey' | 'opening'>
   /** How long a tenant's known keys serve while the catalog is unreachable. */
   readonly maxStalenessMs?: number
   /** Called when keys of a tenant no longer hold, as soon as this process knows. */

@@ -25,7 +25,7 @@ export type Rotation = Pick<NewTenantKey, 'secret'>
 
 export interface TenantKeysParts {
   readonly store: CatalogStore
-  readonly vault: Pick<Vault, 'service' | 'dataKey'>
+  readonly vault: Pick<Vault, 'service' | 'dataKey' | 'opening'>
   readonly maxStalenessMs?: number
   readonly onWithdrawn?: (tenantId: string) => void
 }
@@ -230,8 +230,10 @@ export class TenantKeys {
   }
 
   async #open(row: KeyRow, owner: { tenantId: string; tenantCode: string }): Promise<SigningKey> {
-    const dataKey = await this.#parts.vault.dataKey(owner.tenantId)
-    return openKeyRow(dataKey, row, Object.freeze(owner))
+    const { vault } = this.#parts
+    return vault.opening(owner.tenantId, async () =>
+      openKeyRow(await vault.dataKey(owner.tenantId), row, Object.freeze(owner)),
+    )
   }
 }
 

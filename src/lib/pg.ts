@@ -27,6 +27,8 @@ export interface ServerAddress {
   readonly database: string
   readonly user: string
   readonly password: () => Promise<string>
+  /** To be called when the server has not taken that password: it may have been put right where it comes from. */
+  readonly onDenied?: () => void
   readonly sslMode: SslMode
   readonly caCertificate: string | null
   /** What else the connection string asks for when connecting; absent is nothing. */

@@ -32,14 +32,14 @@ const MAX_SERVERS = 10_000
 
 /** Makes the addresses of tenants' databases. Every connection passes the egress policy, at the moment it is made. */
 export class AddressBook {
-  readonly #registry: Pick<DatabaseRegistry, 'openTarget'>
+  readonly #registry: Pick<DatabaseRegistry, 'openTarget' | 'forgetTarget'>
   readonly #lookupFor: (port: number) => LookupFunction
   readonly #applicationName: string
   /** By host and port. What is forgotten is found out again by the next connection. */
   readonly #manners = new LRUCache<string, ServerManners>({ max: MAX_SERVERS })
 
   constructor(options: {
-    registry: Pick<DatabaseRegistry, 'openTarget'>
+    registry: Pick<DatabaseRegistry, 'openTarget' | 'forgetTarget'>
     lookupFor: (port: number) => LookupFunction
     applicationName: string
   }) {
@@ -55,6 +55,7 @@ export class AddressBook {
       database: place.databaseName,
       user: place.userName,
       password: async () => (await this.#registry.openTarget(place)).password.reveal(),
+      onDenied: () => this.#registry.forgetTarget(place),
       sslMode: place.sslMode as SslMode,
       caCertificate: place.caCertificate,
       handshake: place.handshake,

@@ -8,6 +8,7 @@ import {
   GuardedClient,
   type ServerAddress,
 } from '../lib/pg.ts'
+import { isDenied } from './breakers.ts'
 import type { Bidder, ConnectionBudget } from './budget.ts'
 import { Sessionless } from './sessionless.ts'
 
@@ -81,6 +82,7 @@ async function connect(client: GuardedClient, address: ServerAddress): Promise<v
   try {
     await client.connect()
   } catch (cause) {
+    if (isDenied(cause)) address.onDenied?.()
     if (errorCode(cause) !== null) throw cause
     const inClear = address.sslMode !== 'disable' && !client.isEncrypted
     const code = client.hasTimedOut

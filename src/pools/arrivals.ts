@@ -11,7 +11,7 @@ import {
   type PoolLimits,
   type ServerAddress,
 } from '../lib/pg.ts'
-import { type Attempt, PasswordFault, type Way } from './breakers.ts'
+import { type Attempt, isDenied, PasswordFault, type Way } from './breakers.ts'
 
 export interface ArrivalsOptions {
   readonly address: ServerAddress
@@ -96,6 +96,7 @@ export class Arrivals {
       (isCutOff && this.#cutOffs <= MAX_CUT_OFFS)
     if (isSound) attempt.succeeded()
     else attempt.failed(error, client as GuardedClient)
+    if (isDenied(error)) this.#options.address.onDenied?.()
   }
 
   /** Cuts what is on its way. */

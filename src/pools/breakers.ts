@@ -62,13 +62,19 @@ export interface Signs {
 export function blameFor(error: unknown, signs: Signs, waitedMs: number): Blame {
   for (const e of causesOf(error)) if (e instanceof PasswordFault) return 'ourselves'
   const state = databaseError(error)?.code
-  if (state === '28P01' || state === '28000') return 'denied'
+  if (isDenied(error)) return 'denied'
   if (state === '57P03') return 'server'
   if (state !== undefined || signs.wasHeard) return 'database'
   const code = errorCode(error)
   const isOurTimeout = code === null && !signs.wasHungUp
   if (isOurTimeout) return waitedMs < PATIENCE_MS ? 'database' : 'server'
   return code === 'HOST_NOT_ALLOWED' ? 'database' : 'server'
+}
+
+/** Whether the server has not taken the password. */
+export function isDenied(error: unknown): boolean {
+  const state = databaseError(error)?.code
+  return state === '28P01' || state === '28000'
 }
 
 /** The approach to a database, with the number of times in a row that it did not take the password. */

@@ -43,8 +43,9 @@ const announcements = {
   ...nothingAnnounced,
 } as unknown as Announcements
 const login = (with_: SignInParts, credentials: Credentials) => loginFrom(with_, credentials, origin)
-const refresh = (with_: SignInParts, token: string) => refreshFrom(with_, token, origin)
-const logout = (with_: SignInParts, token: string) => logoutFrom(with_, token, { everywhere: false, origin })
+const refresh = (with_: SignInParts, token: string) => refreshFrom(with_, { refreshToken: token }, origin)
+const logout = (with_: SignInParts, token: string) =>
+  logoutFrom(with_, { refreshToken: token }, { everywhere: false, origin })
 const mail = (name: string) => `${name}@acme.example`
 const password = 'correct horse battery'
 const dataKey = DataKey.generate()

@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { dropAll, query } from '../support/database.ts'
 import {
@@ -47,6 +48,34 @@ afterAll(async () => {
   await replica?.close()
   await gateway?.close()
   await dropAll()
+})
+
+/** So many tenants, each the parent of the next. */
+async function makeLine(length: number): Promise<{ id: string; code: string }[]> {
+  const line: { id: string; code: string }[] = []
+  for (let n = 0; n < length; n += 1) {
+    const code = `line-${n}-${randomBytes(4).toString('hex')}`
+    const parentId = line.at(-1)?.id ?? null
+    const { status, body } = await gateway.operator('POST', '/tenants', { code, name: code, parentId })
+    expect(status).toBe(201)
+    line.push({ id: body.id, code })
+  }
+  return line
+}
+
+test('an ancestor acts for a descendant at any distance, on a gateway that knows the way and on one that does not', async () => {
+  const line = await makeLine(70)
+  const [first, last] = [line[0], line.at(-1)]
+  const root = await gateway.createTenant()
+  await gateway.operator('PATCH', `/tenants/${first?.id}`, { parentId: root.id })
+  for (const each of [replica, gateway, gateway]) {
+    const headers = { 'x-account-id': last?.code ?? '' }
+    const { status, body } = await each.call('GET', '/api/v1/auth/me', { token: root.token, headers })
+    expect([status, body.actingFor?.id]).toEqual([200, last?.id])
+    // A stranger, at any distance, is refused as ever.
+    const { token } = family.stranger
+    expectProblem(await each.call('GET', '/api/v1/auth/me', { token, headers }), CROSS)
+  }
 })
 
 async function adopt(child: TestTenant, parent: TestTenant | null) {

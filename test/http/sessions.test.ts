@@ -205,6 +205,32 @@ describe.each(['shared', 'own'] as const)('a tenant in a database that is %s', (
     ).toEqual([])
   })
 
+  test('a refresh token beside the code of another tenant is refused, by refresh and logout, and is as good as before', async () => {
+    const { refreshToken } = await enter(await join())
+    const send = (path: string, code: string, token = refreshToken) =>
+      gateway.call('POST', `${API}/auth/${path}`, {
+        headers: { 'x-tenant-code': code },
+        body: { refreshToken: token },
+      })
+    const { code } = homes.stranger
+    for (const path of ['refresh', 'logout']) {
+      expectProblem(await send(path, code), { status: 400, code: 'TENANT_AMBIGUOUS' })
+      expectProblem(await send(path, 'no-such-tenant'), { status: 400, code: 'TENANT_AMBIGUOUS' })
+    }
+    // Who has not the token does not learn whether code and id go together.
+    const forged = `${refreshToken.slice(0, 48)}${'A'.repeat(43)}`
+    for (const each of [code, homes[home].code]) {
+      expectProblem(await send('refresh', each, forged), WRONG)
+      expect((await send('logout', each, forged)).status).toBe(204)
+    }
+    const next = await send('refresh', homes[home].code)
+    expect(next.status, next.text).toBe(200)
+    expect((await send('logout', ` ${homes[home].code.toUpperCase()} `, next.body.refreshToken)).status).toBe(
+      204,
+    )
+    expectProblem(await refresh(next.body.refreshToken), WRONG)
+  })
+
   describe('POST /auth/logout', () => {
     test('ends one session, and with everywhere all of them and the access tokens that are out', async () => {
       const person = await join()

@@ -2,6 +2,7 @@ import type { SeededFault } from './seeded-fault.ts'
 
 const RESTORED = ['test/faults/restored-people.test.ts']
 const REFRESH = ['test/catalog/identity-login.test.ts']
+const PUT_RIGHT = ['test/faults/put-right.test.ts']
 const EVERYWHERE = ['test/faults/revoked-everywhere.test.ts']
 
 export const REVOKING: readonly SeededFault[] = [
@@ -95,5 +96,40 @@ export const REVOKING: readonly SeededFault[] = [
     find: "key.mac('refresh-successor', `secret:${token.text}`)",
     replace: "createHash('sha256').update(key === null ? '' : token.text).digest()",
     tests: ['test/unit/identity/refresh-token.test.ts'],
+  },
+  {
+    name: 'a sealed connection string that does not open is kept',
+    file: 'src/catalog/databases.ts',
+    find: 'this.forgetTarget(ref)\n        throw error',
+    replace: 'throw error',
+    tests: PUT_RIGHT,
+  },
+  {
+    name: 'a data key that no longer fits is kept',
+    file: 'src/catalog/vault.ts',
+    find: 'this.#opened.delete(tenantId)\n',
+    replace: '',
+    tests: PUT_RIGHT,
+  },
+  {
+    name: 'a password that is not taken is kept',
+    file: 'src/pools/arrivals.ts',
+    find: 'if (isDenied(error)) this.#options.address.onDenied?.()',
+    replace: '',
+    tests: PUT_RIGHT,
+  },
+  {
+    name: 'the way up to an ancestor goes round in a circle for ever',
+    file: 'src/http/act-for.ts',
+    find: 'for (let at = target; at !== null && !passed.has(at.tenantId); ) {',
+    replace: 'for (let at = target; at !== null; ) {',
+    tests: ['test/unit/http/act-for.test.ts'],
+  },
+  {
+    name: 'a refresh token is taken beside the code of another tenant',
+    file: 'src/identity/login.ts',
+    find: 'return named !== undefined && named !== code',
+    replace: 'return named === null && named !== code',
+    tests: ['test/http/sessions.test.ts'],
   },
 ]

@@ -142,7 +142,11 @@ function parametersFor(actForHeader: string) {
         'permission, both held at home.',
       'acme-north',
     ),
-    'tenant-code': inHeader('X-Tenant-Code', 'The tenant again; must be the one in the body.', 'acme-corp'),
+    'tenant-code': inHeader(
+      'X-Tenant-Code',
+      'The tenant again; must be the one in the body, or that of the refresh token.',
+      'acme-corp',
+    ),
     'request-id': inHeader('X-Request-Id', 'An id of the caller for this request.', 'import-42'),
     'if-match': inHeader('If-Match', 'Change the row only if it is one of these versions.', '"5f2b…"'),
     'if-none-match': inHeader('If-None-Match', 'Send the row only if it is none of these.', '"5f2b…"'),

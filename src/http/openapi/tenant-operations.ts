@@ -29,13 +29,13 @@ const AUTH: Operations = {
     ['auth', 'refresh', 'Change a refresh token for a new pair'],
     200,
     Answers.TokenPair,
-    { codes: [...signInCodes(), 'REFRESH_TOKEN_REUSED'] },
+    { asks: ['tenant-code'], codes: [...signInCodes(), 'TENANT_AMBIGUOUS', 'REFRESH_TOKEN_REUSED'] },
   ),
   [`POST ${API}/auth/logout`]: described(
     ['auth', 'logout', 'End a sign-in, or all of them: the refresh tokens work no more'],
     204,
     NoBody,
-    { ...REVOKING, codes: [...homeCodes(), 'OUTCOME_UNKNOWN'] },
+    { ...REVOKING, asks: ['tenant-code'], codes: [...homeCodes(), 'TENANT_AMBIGUOUS', 'OUTCOME_UNKNOWN'] },
   ),
   [`POST ${API}/auth/password`]: described(
     ['auth', 'changePassword', 'Change the own password; ends every session and voids every access token'],

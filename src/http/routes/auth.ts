@@ -56,11 +56,12 @@ export function authRoutes(api: FastifyInstance, deps: HttpDeps): void {
   })
   api.post('/auth/refresh', { config: TRIED, schema: { body: RefreshBody } }, async (request) => {
     const { refreshToken } = request.body as Static<typeof RefreshBody>
-    return refresh(deps.signIn, refreshToken, originOf(request))
+    return refresh(deps.signIn, { refreshToken, tenantCode: namedTenant(request) }, originOf(request))
   })
   api.post('/auth/logout', { config: OPEN, schema: { body: LogoutBody } }, async (request, reply) => {
     const { refreshToken, everywhere } = request.body as Static<typeof LogoutBody>
-    const seq = await logout(deps.signIn, refreshToken, { everywhere, origin: originOf(request) })
+    const shown = { refreshToken, tenantCode: namedTenant(request) }
+    const seq = await logout(deps.signIn, shown, { everywhere, origin: originOf(request) })
     if (seq !== null) await whenEffective(deps, reply, seq)
     return reply.code(204).send()
   })
@@ -90,6 +91,12 @@ export function authRoutes(api: FastifyInstance, deps: HttpDeps): void {
       actingFor: isActing ? { id: route.tenantId, code: route.code, name: route.name } : null,
     }
   })
+}
+
+/** `X-Tenant-Code`, which is refused where it stands twice. */
+function namedTenant({ headers }: FastifyRequest): string | undefined {
+  const named = headers['x-tenant-code']
+  return named === undefined ? undefined : typedCode(String(named))
 }
 
 function originOf({ id, ip }: FastifyRequest): Origin {
