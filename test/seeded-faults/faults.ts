@@ -3,6 +3,7 @@ import { CHECKS } from './checks.ts'
 import { COHERENCE } from './coherence.ts'
 import { CONNECTION_STRINGS } from './connection-strings.ts'
 import { DISASTERS } from './disasters.ts'
+import { DOCUMENTS } from './documents.ts'
 import { ISSUERS } from './issuers.ts'
 import { POOLERS } from './poolers.ts'
 import { PROCESS } from './process.ts'
@@ -604,13 +605,6 @@ const IDENTITY: readonly SeededFault[] = [
 
 const DATA: readonly SeededFault[] = [
   {
-    name: 'a text of any length is broken into lines, which keeps the process for as long',
-    file: 'src/data/leases/lease-pdf.ts',
-    find: 'return printable(text.slice(0, MAX_LINE_LENGTH))',
-    replace: 'return printable(text)',
-    tests: ['test/unit/data/lease-pdf.test.ts'],
-  },
-  {
     name: "a cursor is good for another tenant's list",
     file: 'src/data/cursor.ts',
     find: 'JSON.stringify([tenantId, resource, sort, filters])',
@@ -662,4 +656,5 @@ export const SEEDED_FAULTS: readonly SeededFault[] = [
   ...ISSUERS,
   ...DISASTERS,
   ...CONNECTION_STRINGS,
+  ...DOCUMENTS,
 ]

@@ -1,5 +1,6 @@
+import { amountOf } from './amounts.ts'
+import { breakLongWords, type DocumentFonts, drawable, forgetGlyphs, openFonts } from './fonts.ts'
 import type { LeaseTerms } from './terms.ts'
-import { printable } from './win-ansi.ts'
 
 /** A document with what is printed of it. */
 export interface PrintableDocument {
@@ -11,24 +12,28 @@ export interface PrintableDocument {
 
 type Line = readonly [label: string, text: string]
 
-/**
- * More than our tables hold. A dedicated database may answer anything else, and a line is broken in time that grows with the
- * square of its length: a word of a hundred thousand letters would keep the process, and everybody, for half a minute.
- */
-const MAX_LINE_LENGTH = 2_000
+/** More than our tables hold. A dedicated database may answer anything else, and printing it would keep the process. */
+const MAX_LINE_LENGTH = 600
 const MAX_LINES = 20
-const MAX_DIGITS = 20
 const MARGIN = 64
 const LABEL_WIDTH = 130
-const FONTS = { regular: 'Helvetica', bold: 'Helvetica-Bold' } as const
+const TITLE_SIZE = 20
+const HEADING_SIZE = 13
+const TEXT_SIZE = 10
+
+type FontName = keyof DocumentFonts
+
+/** Noto Sans takes some letters apart (`ị`); drawn the same, they would be copied without their marks. */
+const FEATURES = { ccmp: false } as unknown as PDFKit.Mixins.OpenTypeFeatures[]
 
 /**
  * Prints the terms. The bytes follow from the document alone: no clock, no random ids, and numbers written by ourselves,
  * because what Intl writes changes with its data. So a document that nobody has signed keeps its tag, too.
+ * @throws UndrawableError where a text has a character that the fonts do not have
  */
 export async function renderLease(document: PrintableDocument): Promise<Buffer> {
   // Only here: the library and its fonts are large, and most processes never print.
-  const { default: PDFDocument } = await import('pdfkit')
+  const [{ default: PDFDocument }, fonts] = await Promise.all([import('pdfkit'), openFonts()])
   const made = new Date(document.createdAt)
   const pdf = new PDFDocument({
     size: 'A4',
@@ -42,53 +47,78 @@ export async function renderLease(document: PrintableDocument): Promise<Buffer> 
       ModDate: made,
     },
   })
+  for (const name of ['regular', 'bold'] as const) pdf.registerFont(name, fonts[name] as never)
   const pieces: Buffer[] = []
   pdf.on('data', (piece: Buffer) => pieces.push(piece))
   const ended = new Promise<void>((resolve, reject) => pdf.once('end', resolve).once('error', reject))
-  print(pdf, document)
+  forgetGlyphs(fonts)
+  print(new Sheet(pdf, fonts), document)
   pdf.end()
   await ended
   return Buffer.concat(pieces)
 }
 
-function print(pdf: PDFKit.PDFDocument, document: PrintableDocument): void {
+/** Draws texts on a document, after it has made sure that each can be drawn. */
+class Sheet {
+  readonly #pdf: PDFKit.PDFDocument
+  readonly #fonts: DocumentFonts
+
+  constructor(pdf: PDFKit.PDFDocument, fonts: DocumentFonts) {
+    this.#pdf = pdf
+    this.#fonts = fonts
+  }
+
+  title(text: string): void {
+    const width = this.#pdf.page.width - 2 * MARGIN
+    this.#pdf.fontSize(TITLE_SIZE)
+    this.#use('bold')
+      .text(this.#shown(text, 'bold', { width, size: TITLE_SIZE }), { features: FEATURES })
+      .moveDown()
+  }
+
+  section(heading: string, lines: readonly Line[]): void {
+    this.#use('bold').fontSize(HEADING_SIZE).text(heading, MARGIN).moveDown(0.4)
+    this.#pdf.fontSize(TEXT_SIZE)
+    for (const line of lines.slice(0, MAX_LINES)) this.#line(line)
+    this.#pdf.moveDown()
+  }
+
+  #line([label, text]: Line): void {
+    const pdf = this.#pdf
+    const width = pdf.page.width - 2 * MARGIN - LABEL_WIDTH
+    const shown = this.#shown(text, 'regular', { width, size: TEXT_SIZE })
+    // Both halves of a line stand on one page, so room is made before the first.
+    const height = this.#use('regular').heightOfString(shown, { width, features: FEATURES })
+    if (pdf.y + height > pdf.page.height - MARGIN) pdf.addPage()
+    const top = pdf.y
+    this.#use('bold').text(label, MARGIN, top, { width: LABEL_WIDTH })
+    this.#use('regular')
+      .text(shown, MARGIN + LABEL_WIDTH, top, { width, features: FEATURES })
+      .moveDown(0.3)
+  }
+
+  #use(name: FontName): PDFKit.PDFDocument {
+    return this.#pdf.font(name)
+  }
+
+  #shown(text: string, name: FontName, place: { width: number; size: number }): string {
+    const font = this.#fonts[name]
+    return breakLongWords(drawable(text.slice(0, MAX_LINE_LENGTH), font), font, place)
+  }
+}
+
+function print(sheet: Sheet, document: PrintableDocument): void {
   const { terms } = document
-  pdf.font(FONTS.bold).fontSize(20).text(shownOf(document.title)).moveDown()
-  printSection(pdf, 'Premises', premisesOf(terms))
-  printSection(
-    pdf,
-    terms.lessees.length === 1 ? 'Lessee' : 'Lessees',
-    terms.lessees.slice(0, MAX_LINES).map(lesseeLine),
-  )
-  printSection(pdf, 'Terms', termLines(terms))
-  printSection(pdf, 'Document', [
+  sheet.title(document.title)
+  sheet.section('Premises', premisesOf(terms))
+  const lessees = terms.lessees.slice(0, MAX_LINES).map(lesseeLine)
+  sheet.section(terms.lessees.length === 1 ? 'Lessee' : 'Lessees', lessees)
+  sheet.section('Terms', termLines(terms))
+  sheet.section('Document', [
     ['Number', document.id],
     ['Lease', terms.lease.id],
     ['Made', `${document.createdAt.slice(0, 10)} ${document.createdAt.slice(11, 19)} UTC`],
   ])
-}
-
-function printSection(pdf: PDFKit.PDFDocument, heading: string, lines: readonly Line[]): void {
-  pdf.font(FONTS.bold).fontSize(13).text(heading, MARGIN).moveDown(0.4)
-  pdf.fontSize(10)
-  for (const [label, text] of lines.slice(0, MAX_LINES)) {
-    const shown = shownOf(text)
-    const width = pdf.page.width - 2 * MARGIN - LABEL_WIDTH
-    // Both halves of a line stand on one page, so room is made before the first.
-    const height = pdf.font(FONTS.regular).heightOfString(shown, { width })
-    if (pdf.y + height > pdf.page.height - MARGIN) pdf.addPage()
-    const top = pdf.y
-    pdf.font(FONTS.bold).text(label, MARGIN, top, { width: LABEL_WIDTH })
-    pdf
-      .font(FONTS.regular)
-      .text(shown, MARGIN + LABEL_WIDTH, top, { width })
-      .moveDown(0.3)
-  }
-  pdf.moveDown()
-}
-
-function shownOf(text: string): string {
-  return printable(text.slice(0, MAX_LINE_LENGTH))
 }
 
 function premisesOf({ estate, place }: LeaseTerms): Line[] {
@@ -121,11 +151,4 @@ function termLines({ lease }: LeaseTerms): Line[] {
 
 function given(lines: readonly (readonly [string, string | null])[]): Line[] {
   return lines.filter((line): line is Line => line[1] !== null)
-}
-
-/** 123456 cents of EUR → `EUR 1,234.56`. */
-function amountOf(cents: number, currency: string): string {
-  const digits = String(cents).slice(0, MAX_DIGITS).padStart(3, '0')
-  const whole = digits.slice(0, -2).replace(/\B(?=(\d{3})+$)/g, ',')
-  return `${currency} ${whole}.${digits.slice(-2)}`
 }

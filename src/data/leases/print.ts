@@ -5,7 +5,8 @@ import { documents, documentFiles as files } from '../../tenant/schema.ts'
 import type { TenantDb, TenantSession } from '../../tenant/session.ts'
 import { builder } from '../query.ts'
 import { compile, run, value } from '../statement.ts'
-import { type PrintableDocument, renderLease } from './lease-pdf.ts'
+import type { PrintableDocument } from './lease-pdf.ts'
+import { Printer } from './printer.ts'
 
 /** A document in print. */
 export interface PrintedDocument {
@@ -26,6 +27,9 @@ interface DocumentRow extends Omit<PrintableDocument, 'terms'> {
   readonly sha256: string | null
 }
 
+/** One for all tenants: a thread more for each would not print faster than the cores do. */
+const printer = new Printer()
+
 const { id, title, terms, createdAt, updatedAt } = documents
 const { bytes, sha256 } = files
 const findDocument = compile(
@@ -41,7 +45,8 @@ const findDocument = compile(
 )
 
 /**
- * Prints a document of the session's tenant; throws `NOT_FOUND`. Once it is signed it has the same bytes for ever; until
+ * Prints a document of the session's tenant; throws `NOT_FOUND`, and `CONFLICT` where it has a character that cannot be drawn:
+ * what people sign must say what it was made from. Once it is signed it has the same bytes for ever; until
  * then as long as what renders it stays the same.
  */
 export async function printDocument(session: TenantSession, documentId: string): Promise<PrintedDocument> {
@@ -51,7 +56,7 @@ export async function printDocument(session: TenantSession, documentId: string):
   const about = { id: document.id, title: document.title, updatedAt: document.updatedAt }
   const { bytes: kept, sha256: hash } = document
   if (kept !== null && hash !== null) return { ...about, bytes: kept, sha256: hash, isKept: true }
-  const bytes = await renderLease({ ...document, terms: document.terms })
+  const bytes = await printer.print({ ...document, terms: document.terms })
   return { ...about, bytes, sha256: createHash('sha256').update(bytes).digest('hex'), isKept: false }
 }
 

@@ -9,7 +9,7 @@ import { NoBody, PROBLEM_RESPONSES } from '../schemas.ts'
 const PDF = 'application/pdf'
 const config = {
   access: { kind: 'tenant', permission: 'leases:read' },
-  document: { headers: ['etag'], asks: ['if-none-match'] },
+  document: { headers: ['etag'], asks: ['if-none-match'], codes: ['CONFLICT'] },
 } as const
 
 /** The lease of `/documents/{id}` in print. Its tag is the SHA-256 that a proof holds. */
