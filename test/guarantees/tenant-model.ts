@@ -73,9 +73,14 @@ function readHeaders({ headers }: ModelRequest): Values {
   return {
     bearer: only('authorization'),
     key: only('x-client-key'),
-    code: only('x-tenant-code'),
-    actFor: only('x-account-id'),
+    code: folded(only('x-tenant-code')),
+    actFor: folded(only('x-account-id')),
   }
+}
+
+/** Codes are typed by people: space around them and capitals do not count. Only letters that codes are made of have capitals. */
+function folded(value: string | undefined): string | undefined {
+  return value?.trim().replaceAll(/[A-Z]/g, (letter) => letter.toLowerCase())
 }
 
 function callerOf({ callers }: ModelWorld, { bearer, key }: Values): ModelCaller {
@@ -127,7 +132,7 @@ function servedFor(
   { home, named }: { home: ModelTenant; named: string | undefined },
 ): ModelTenant {
   if (named === undefined) return home
-  const target = tenants.find(({ id, code }) => id === named.toLowerCase() || code === named)
+  const target = tenants.find(({ id, code }) => id === named || code === named)
   if (target === home) return home
   if (!mayAct || target === undefined || !ancestorsOf(tenants, target).includes(home))
     throw new Refused('CROSS_TENANT_ACCESS')

@@ -274,7 +274,7 @@ describe('a change of which the catalog could not be told', () => {
     await expect.poll(() => announced('user.create'), { timeout: 20_000 }).toEqual(created)
     const [deleted] = await announced('user.delete')
     expect(deleted).toMatchObject({
-      before: { email: leaver.email },
+      before: { userId: leaver.id, email: '[erased]' },
       after: { userId: leaver.id, announced: false },
     })
     expect(await announced('role.update')).toEqual(

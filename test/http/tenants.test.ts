@@ -61,7 +61,7 @@ describe('POST /tenants', () => {
       const { status, body, headers } = await post({ code, name: 'Añejo & Söhne' })
       expect(status).toBe(201)
       expect(body).toEqual({
-        ...{ id: expect.stringMatching(/^[0-9a-f-]{36}$/), code, name: 'Añejo & Söhne' },
+        ...{ id: expect.stringMatching(/^[0-9a-f-]{36}$/), code, name: 'Añejo & Söhne', externalIds: [] },
         ...{ status: 'ACTIVE', parentId: null, placement: 'shared', database: null },
         ...{ authConfig: DEFAULTS, createdAt: MOMENT, updatedAt: MOMENT },
       })

@@ -2,6 +2,7 @@ import { readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { generateDrizzleJson, generateMigration } from 'drizzle-kit/api'
 import { describe, expect, test } from 'vitest'
+import * as audit from '../../../src/catalog/audit-schema.ts'
 import * as catalog from '../../../src/catalog/schema.ts'
 import { migrationsFolder } from '../../../src/migrations/files.ts'
 import * as tenant from '../../../src/tenant/schema.ts'
@@ -9,7 +10,7 @@ import * as tenant from '../../../src/tenant/schema.ts'
 const readJson = async (path: string) => JSON.parse(await readFile(path, 'utf8'))
 
 describe.each([
-  ['catalog', catalog],
+  ['catalog', { ...catalog, ...audit }],
   ['tenant', tenant],
 ] as const)('the %s schema', (name, schema) => {
   const folder = migrationsFolder(name)
