@@ -1,9 +1,9 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import type pg from 'pg'
-import type { DatabaseEntry, DatabaseErrorCode } from '../catalog/database-entry.ts'
+import { type DatabaseEntry, type DatabaseErrorCode, identityOf } from '../catalog/database-entry.ts'
 import type { Tenant } from '../catalog/tenants.ts'
 import { classify } from '../health/failures.ts'
-import { isSameDatabase } from '../lib/database-identity.ts'
+import { isExpected, isSameDatabase, readIdentity } from '../lib/database-identity.ts'
 import { NoAdmissionError } from '../pools/admin-connection.ts'
 import { type HomeConnectionDeps, withHome } from './home-connection.ts'
 import type { Standing } from './home-decision.ts'
@@ -55,6 +55,9 @@ export async function withCurrentHome<T>(
     const found = await tryHome(deps, { asking, current }, fn)
     if ('result' in found) return found.result
     if (current.status !== 'active') return fn(UNREACHABLE)
+    // Where the policy has changed since, no gateway goes there any more; if it is this very database, nothing is lost by it.
+    if (found.code === 'HOST_NOT_ALLOWED' && (await hasIdentityOf(asking.client, current)))
+      return fn(UNREACHABLE)
     if (!OUT_OF_REACH.has(found.code)) return fn(serves(asking.tenant))
     if (!isFirst) return fn(UNREACHABLE)
     await delay(ASK_AGAIN_AFTER_MS)
@@ -80,6 +83,11 @@ async function tryHome<T>(
     if (isLookedAt || error instanceof NoAdmissionError) throw error
     return { code: classify(error) }
   }
+}
+
+async function hasIdentityOf(client: pg.ClientBase, entry: DatabaseEntry): Promise<boolean> {
+  const known = identityOf(entry)
+  return known !== null && isExpected(await readIdentity(client), known)
 }
 
 async function lookAt(client: pg.ClientBase, { tenant: { id } }: Asking): Promise<Standing> {

@@ -221,6 +221,10 @@ async function failToSignIn(): Promise<void> {
     await gateway.call('POST', '/api/v1/auth/login', { body: JSON.stringify(login).slice(0, -cut) })
   }
   await gateway.call('POST', '/api/v1/auth/login', { body: password })
+  const refreshToken = secrets.get(`refresh token of ${tenant.code}`)
+  // Only once its successor has been used, too, is a token that comes again a theft for certain.
+  const next = await gateway.call('POST', '/api/v1/auth/refresh', { body: { refreshToken } })
+  plant('refresh token of the next round', next.body.refreshToken)
   const used = { body: { refreshToken: secrets.get(`refresh token of ${tenant.code}, used`) } }
   expect((await gateway.call('POST', '/api/v1/auth/refresh', used)).body.code).toBe('REFRESH_TOKEN_REUSED')
   const users = `/tenants/${tenant.id}/users`
