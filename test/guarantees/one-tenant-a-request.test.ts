@@ -46,7 +46,8 @@ async function ask({ headers, path, query = '', body }: Asking): Promise<Verdict
     response.on('end', () => resolve(verdictOf(response.statusCode ?? 0, said)))
   })
   outgoing.on('error', reject)
-  outgoing.end(text)
+  // As bytes: Node writes headers and a text in one piece, and then headers beyond ASCII as UTF-8 instead of Latin-1.
+  outgoing.end(Buffer.from(text))
   return promise
 }
 
