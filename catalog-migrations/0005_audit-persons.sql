@@ -103,9 +103,12 @@ BEGIN
     UPDATE public.audit_log SET before = r.before, after = r.after, commitment = r.commitment, hash = v_hash
      WHERE id = r.id;
   END LOOP;
-  DELETE FROM public.audit_persons_unsealed WHERE person_id IN (
-    SELECT coalesce(before ->> 'userId', before ->> 'accountId') FROM public.audit_log
-     WHERE action IN ('user.delete', 'account.delete'));
+  -- The id is what a tenant's own database said: it may be that of another tenant's person.
+  DELETE FROM public.audit_persons_unsealed AS kept USING public.audit_log AS deleted
+   WHERE deleted.action IN ('user.delete', 'account.delete')
+     AND kept.person_id = coalesce(deleted.before ->> 'userId', deleted.before ->> 'accountId')
+     AND kept.tenant_id IS NOT DISTINCT FROM
+         CASE WHEN deleted.action LIKE 'user.%' THEN coalesce(deleted.acted_for_tenant_id, deleted.tenant_id) END;
   IF v_expected > 1 THEN
     INSERT INTO public.audit_anchors (through_seq, former_hash, hash, first_break)
     VALUES (v_expected - 1, v_former, v_hash, v_break);
@@ -116,3 +119,19 @@ $$;
 ALTER TABLE public.audit_log ENABLE ALWAYS TRIGGER append_only;
 --> statement-breakpoint
 ALTER TABLE public.audit_seals ENABLE ALWAYS TRIGGER append_only;
+--> statement-breakpoint
+-- The verdict on the former chain is written once and stays.
+CREATE TRIGGER sealed_once BEFORE UPDATE ON public.audit_anchors
+  FOR EACH ROW WHEN (OLD.mac IS NOT NULL) EXECUTE FUNCTION public.freehold_append_only();
+--> statement-breakpoint
+ALTER TABLE public.audit_anchors ENABLE ALWAYS TRIGGER sealed_once;
+--> statement-breakpoint
+CREATE TRIGGER append_only BEFORE DELETE OR TRUNCATE ON public.audit_anchors
+  FOR EACH STATEMENT EXECUTE FUNCTION public.freehold_append_only();
+--> statement-breakpoint
+ALTER TABLE public.audit_anchors ENABLE ALWAYS TRIGGER append_only;
+--> statement-breakpoint
+CREATE TRIGGER append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON public.audit_former_seals
+  FOR EACH STATEMENT EXECUTE FUNCTION public.freehold_append_only();
+--> statement-breakpoint
+ALTER TABLE public.audit_former_seals ENABLE ALWAYS TRIGGER append_only;

@@ -388,7 +388,9 @@ export function followChanges(parts: Parts, log: Logger, onWork: () => void): vo
     for (const unread of [serviceKeys, calledBack]) unread.retry()
   })
   follower.onGap(() => {
-    for (const cache of [vault, clientKeys, operators, tokens, roleBook, signingKeys.tenants]) cache.clear()
+    const caches = [vault, parts.registry, clientKeys, operators, tokens, roleBook, signingKeys.tenants]
+    for (const cache of caches) cache.clear()
+    revocations.forgetAccounts()
     onWork()
     return Promise.all([routeKeeper.forgetAll(), serviceKeys.request(), calledBack.request()])
   })

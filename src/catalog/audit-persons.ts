@@ -1,5 +1,5 @@
 import { createHash, randomBytes, timingSafeEqual } from 'node:crypto'
-import { and, asc, eq, gt, inArray, lte } from 'drizzle-orm'
+import { and, asc, eq, gt, inArray, isNull, lte } from 'drizzle-orm'
 import { type Binding, SealBrokenError, UnknownKeyError } from '../crypto/envelope.ts'
 import type { DataKey } from '../crypto/keyring.ts'
 import { auditLog, auditPersons, auditPersonsUnsealed } from './audit-schema.ts'
@@ -32,7 +32,7 @@ interface SealedPerson {
 export interface PartedRecord extends Sides {
   readonly person: SealedPerson | null
   /** A person who is deleted by what the record tells of: whatever is kept of them goes. */
-  readonly gone: string | null
+  readonly gone: { readonly personId: string; readonly tenantId: string | null } | null
 }
 
 const ABOUT_PEOPLE = /^(?:user|account|membership)\./
@@ -54,15 +54,17 @@ export function personKeyOwner({ action, tenantId }: Pick<Told, 'action' | 'tena
  * Parts a record into what its row may show and what is kept apart, sealed. `rowId` is that of the row in the audit log.
  * @throws Error where there are personal fields and no key: they must not be written in clear.
  */
-export function partPersons(record: Told, rowId: string, key: DataKey | undefined): PartedRecord {
+export function partPersons(record: Told, rowId: string, key: DataKey | null | undefined): PartedRecord {
   const { action, before, after } = record
   const { userId, accountId } = { ...before, ...after }
   const personId = userId ?? accountId
   if (!isAboutPeople(action) || typeof personId !== 'string') return { ...sides({ before, after }), ...NONE }
   const isDeletion = DELETIONS.includes(action)
-  const marker = isDeletion ? ERASED : KEPT_APART
+  // Null is a key that does not open: the change is told of all the same, without the person.
+  const marker = isDeletion || key === null ? ERASED : KEPT_APART
   const shown = sides({ before: masked(before, marker), after: masked(after, marker) })
-  if (isDeletion) return { ...shown, person: null, gone: personId }
+  if (isDeletion) return { ...shown, person: null, gone: { personId, tenantId: personKeyOwner(record) } }
+  if (key === null) return { ...shown, ...NONE }
   const values = sides({ before: personalOf(before), after: personalOf(after) })
   if (Object.keys(values).length === 0) return { ...shown, ...NONE }
   if (key === undefined) throw new Error('personal fields of an audit record need a key')
@@ -196,7 +198,7 @@ async function openRows(
 }
 
 /** Null where the data key itself does not open; what is sealed with it is then as good as gone. */
-async function keyOf(vault: Pick<Vault, 'dataKey'>, tenantId: string | null): Promise<DataKey | null> {
+export async function keyOf(vault: Pick<Vault, 'dataKey'>, tenantId: string | null): Promise<DataKey | null> {
   try {
     return await vault.dataKey(tenantId)
   } catch (error) {
@@ -213,10 +215,15 @@ export async function keepPersons(
   const stored = parted.flatMap(({ person }) => (person === null ? [] : [person.stored]))
   const gone = parted.flatMap((record) => (record.gone === null ? [] : [record.gone]))
   if (stored.length > 0) await tx.insert(auditPersons).values(stored)
-  if (gone.length > 0) await tx.delete(auditPersons).where(inArray(auditPersons.personId, gone))
+  // The id is what a tenant's own database says: it may be that of another tenant's person.
+  for (const { personId, tenantId } of gone) {
+    const owner = tenantId === null ? isNull(auditPersons.tenantId) : eq(auditPersons.tenantId, tenantId)
+    await tx.delete(auditPersons).where(and(eq(auditPersons.personId, personId), owner))
+  }
 }
 
 const CHUNK = 500
+const FIRST = '00000000-0000-0000-0000-000000000000'
 
 /** The first row up to `lastSeq` whose personal fields are there and are not those that it was written with; null: none. */
 export async function firstForgedPerson(
@@ -248,19 +255,25 @@ export async function firstForgedPerson(
  * @throws PublicError CATALOG_UNAVAILABLE; SealBrokenError, UnknownKeyError for a tenant's key that does not open
  */
 export async function sealFormerPersons(store: CatalogStore, vault: Pick<Vault, 'dataKey'>): Promise<number> {
-  for (let sealed = 0; ; ) {
+  for (let sealed = 0, after = FIRST; ; ) {
     const query = store.db
       .select()
       .from(auditPersonsUnsealed)
+      .where(gt(auditPersonsUnsealed.auditId, after))
       .orderBy(auditPersonsUnsealed.auditId)
       .limit(CHUNK)
     const rows = await catalogErrors(query)
     if (rows.length === 0) return sealed
     const persons: SealedPerson[] = []
     // Before the transaction: the first use of a key takes a connection of its own.
-    for (const row of rows) persons.push(sealPerson(row, await vault.dataKey(row.tenantId)))
+    for (const row of rows) {
+      // One tenant's key that does not open must not keep the service from starting: its rows wait for the next start.
+      const key = await keyOf(vault, row.tenantId)
+      if (key !== null) persons.push(sealPerson(row, key))
+    }
+    after = rows.at(-1)?.auditId ?? after
     await store.transaction(async (tx) => {
-      const ids = rows.map(({ auditId }) => auditId)
+      const ids = persons.map(({ stored }) => stored.auditId)
       const taken = await tx
         .delete(auditPersonsUnsealed)
         .where(inArray(auditPersonsUnsealed.auditId, ids))
@@ -269,6 +282,6 @@ export async function sealFormerPersons(store: CatalogStore, vault: Pick<Vault, 
       const stored = persons.map((person) => person.stored).filter(({ auditId }) => mine.has(auditId))
       if (stored.length > 0) await tx.insert(auditPersons).values(stored)
     })
-    sealed += rows.length
+    sealed += persons.length
   }
 }

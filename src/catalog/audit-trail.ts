@@ -2,7 +2,7 @@ import type { DataKey } from '../crypto/keyring.ts'
 import { PublicError } from '../errors.ts'
 import { type Clock, systemClock } from '../lib/clock.ts'
 import { type AuditEntry, type AuditRecord, auditEntry, insertAudit, systemActor } from './audit.ts'
-import { isAboutPeople, personKeyOwner } from './audit-persons.ts'
+import { isAboutPeople, keyOf, personKeyOwner } from './audit-persons.ts'
 import { fromNow } from './moments.ts'
 import { type CatalogStore, catalogErrors } from './store.ts'
 import type { Vault } from './vault.ts'
@@ -48,7 +48,7 @@ export class AuditTrail {
 
   /** Takes a note. Never waits and never throws. */
   note(record: AuditRecord): void {
-    const key = keyOf(record)
+    const key = wordsOf(record)
     const known = this.#gathered.get(key)
     if (known !== undefined) known.count += 1
     else if (this.#gathered.size >= this.#options.max) this.#dropped += 1
@@ -134,14 +134,14 @@ export class AuditTrail {
     return entries
   }
 
-  async #keyFor(record: AuditRecord): Promise<DataKey | undefined> {
-    return isAboutPeople(record.action) ? this.#options.vault.dataKey(personKeyOwner(record)) : undefined
+  async #keyFor(record: AuditRecord): Promise<DataKey | null | undefined> {
+    return isAboutPeople(record.action) ? keyOf(this.#options.vault, personKeyOwner(record)) : undefined
   }
 
   #keep(noted: readonly Gathered[], dropped: number): void {
     this.#dropped += dropped
     for (const { record, notedAt, count } of noted) {
-      const key = keyOf(record)
+      const key = wordsOf(record)
       const newer = this.#gathered.get(key)
       if (newer === undefined && this.#gathered.size >= this.#options.max) this.#dropped += count
       else this.#gathered.set(key, { record, notedAt, count: count + (newer?.count ?? 0) })
@@ -160,14 +160,18 @@ export class AuditTrail {
 }
 
 /** Made for each attempt to write it: the catalog's clock dates it, we say how long ago it was. */
-function entryOf({ record, notedAt, count }: Gathered, now: number, key: DataKey | undefined): AuditEntry {
+function entryOf(
+  { record, notedAt, count }: Gathered,
+  now: number,
+  key: DataKey | null | undefined,
+): AuditEntry {
   const { row, parted } = auditEntry(record, key)
   const after = count === 1 ? row.after : { ...row.after, count }
   return { row: { ...row, after, at: fromNow(notedAt - now) }, parted }
 }
 
 /** Request ids differ and do not count: the first is kept. */
-function keyOf({ actor, action, tenantId, after }: AuditRecord): string {
+function wordsOf({ actor, action, tenantId, after }: AuditRecord): string {
   const { type, id, homeTenantId, address } = actor
   return JSON.stringify([type, id, homeTenantId, address, action, tenantId, after])
 }

@@ -50,7 +50,7 @@ export function systemActor(part: string): Actor {
  * Writes one row of the audit log, in the transaction of the change it tells of. Records about people need the key under which
  * their names and addresses are kept apart (`personKeyOwner` tells whose).
  */
-export async function recordAudit(tx: CatalogTx, record: AuditRecord, key?: DataKey): Promise<void> {
+export async function recordAudit(tx: CatalogTx, record: AuditRecord, key?: DataKey | null): Promise<void> {
   await insertAudit(tx, [auditEntry(record, key)])
 }
 
@@ -72,7 +72,7 @@ export async function insertAudit(
 }
 
 /** A record as a row. Where the actor acts for another tenant, both stand there. */
-export function auditEntry(record: AuditRecord, key?: DataKey): AuditEntry {
+export function auditEntry(record: AuditRecord, key?: DataKey | null): AuditEntry {
   const { actor, action, tenantId } = record
   const { type, id: actorId, requestId, address, homeTenantId } = actor
   const acts = homeTenantId !== undefined && homeTenantId !== tenantId

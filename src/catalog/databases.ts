@@ -154,6 +154,11 @@ export class DatabaseRegistry {
     this.#sealed.delete(`${id}:${rowVersion}`)
   }
 
+  /** To be called when changes may have been missed: a version may have been given anew, to another connection string. */
+  clear(): void {
+    this.#sealed.clear()
+  }
+
   async #open(ref: EntryRef): Promise<ConnectionTarget & { sslMode: SslMode }> {
     const { sealed, sslMode } = await this.#sealedOf(ref)
     const key = await this.#vault.dataKey(ref.tenantId)
@@ -237,10 +242,10 @@ export class DatabaseRegistry {
    */
   async recordHealth(
     claimed: Claim,
-    result: 'ok' | { code: DatabaseErrorCode },
+    result: 'ok' | { code: DatabaseErrorCode; isUnproven?: boolean },
   ): Promise<DatabaseStatus | null> {
     if (result !== 'ok') {
-      const event = result.code === 'READ_ONLY' ? 'ping-read-only' : 'ping-failed'
+      const event = result.code === 'READ_ONLY' && !result.isUnproven ? 'ping-read-only' : 'ping-failed'
       return this.#settle(claimed, event, { errorCode: result.code })
     }
     if (await settleHealthy(this.#store.db, claimed)) return 'active'

@@ -104,8 +104,10 @@ export class HealthMonitor {
   async #check(entry: DueCheck, round: Round): Promise<void> {
     const { tenantId, id: databaseId } = entry
     let code: DatabaseErrorCode | null = null
+    let hasAnswered = false
     try {
       const { isReadOnly } = await this.#askInTurn(entry, round)
+      hasAnswered = true
       this.#options.onAnswer(entry)
       if (isReadOnly) code = this.#noteReadOnly(entry)
     } catch (err) {
@@ -116,7 +118,7 @@ export class HealthMonitor {
         this.#options.onMismatch({ tenantId, databaseId, isNews: entry.lastErrorCode !== code })
       }
     }
-    await this.#record(entry, code)
+    await this.#record(entry, code, hasAnswered)
   }
 
   #noteReadOnly({ tenantId, id: databaseId, lastErrorCode }: DatabaseEntry): DatabaseErrorCode {
@@ -126,11 +128,12 @@ export class HealthMonitor {
     return code
   }
 
-  async #record(entry: DatabaseEntry, code: DatabaseErrorCode | null): Promise<void> {
+  async #record(entry: DatabaseEntry, code: DatabaseErrorCode | null, hasAnswered: boolean): Promise<void> {
     const { registry, log } = this.#options
     try {
       const isBack = code === null && entry.status === 'inactive'
-      const result = code === null ? 'ok' : { code }
+      const result =
+        code === null ? 'ok' : { code, ...(code === 'READ_ONLY' && !hasAnswered && { isUnproven: true }) }
       const status = await (isBack ? registry.reactivate(entry) : registry.recordHealth(entry, result))
       if (status !== null && status !== entry.status) this.#options.onTransition(entry.status, status)
     } catch (err) {

@@ -1,5 +1,5 @@
 import { type AuditRecord, recordAudit } from '../catalog/audit.ts'
-import { isAboutPeople } from '../catalog/audit-persons.ts'
+import { isAboutPeople, keyOf } from '../catalog/audit-persons.ts'
 import type { AuditTrail } from '../catalog/audit-trail.ts'
 import { type CatalogChange, recordChange, recordChanges } from '../catalog/changes.ts'
 import type { CatalogStore } from '../catalog/store.ts'
@@ -74,7 +74,7 @@ export class Announcements {
     const { tenantId } = record
     const { store, vault } = this.#options
     // Before the transaction: the first use of a key takes a connection of its own.
-    const key = isAboutPeople(record.action) ? await vault.dataKey(tenantId) : undefined
+    const key = isAboutPeople(record.action) ? await keyOf(vault, tenantId) : undefined
     return store.transaction(async (tx) => {
       await recordAudit(tx, record, key)
       const made: CatalogChange[] = []

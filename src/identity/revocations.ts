@@ -69,6 +69,11 @@ export class Revocations {
     for (const change of await catalogErrors(query.where(and(eq(kind, 'tokens'), recent)))) this.apply(change)
   }
 
+  /** An account's generation is the catalog's own: where that has lost changes, it went back, and what was known is too high. */
+  forgetAccounts(): void {
+    for (const key of this.#lowest.keys()) if (key.startsWith(keyOf(null, ''))) this.#lowest.delete(key)
+  }
+
   /** Takes in one change; of another kind, or an older one, it changes nothing. */
   apply({ kind, tenantId, subjectId }: TokensChange): void {
     const [, id, generation] = kind === 'tokens' ? (SUBJECT.exec(subjectId ?? '') ?? []) : []

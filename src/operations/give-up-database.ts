@@ -10,6 +10,7 @@ import { ADMIN_ROLE } from '../identity/admins.ts'
 import { isExpected, readIdentity } from '../lib/database-identity.ts'
 import { newId } from '../lib/ids.ts'
 import { NoAdmissionError } from '../pools/admin-connection.ts'
+import { OUT_OF_REACH } from './ask-home.ts'
 import { type HomeConnectionDeps, withHome, withPlace } from './home-connection.ts'
 import { whileAtRest } from './relocate.ts'
 import { deletePeople, inTenant, ownsRows, readStamp, stamp, unfence } from './residence.ts'
@@ -97,7 +98,7 @@ export async function isHomeGone(
   } catch (cause) {
     if (cause instanceof PublicError) throw cause
     if (cause instanceof NoAdmissionError) throw fail('NO_CONNECTION_AVAILABLE', { cause })
-    const isThere = isReached || classify(cause) === 'TOO_MANY_CONNECTIONS'
+    const isThere = isReached || !OUT_OF_REACH.has(classify(cause))
     if (isThere) throw fail('DATABASE_IN_USE', { detail: NOT_ASKED, cause })
     return true
   }

@@ -222,7 +222,16 @@ describe('a log of the release before', () => {
     await forge(catalog, "UPDATE audit_log SET actor_id = 'x' WHERE seq = 3")
     const { verdict } = await upgrade(catalog)
     expect(verdict.ok).toBe(false)
-    await query(superuserUrl(catalog.database), 'UPDATE audit_anchors SET first_break = NULL')
+    const url = superuserUrl(catalog.database)
+    for (const sql of [
+      'UPDATE audit_anchors SET first_break = NULL, mac = NULL',
+      'DELETE FROM audit_anchors',
+      'DELETE FROM audit_former_seals',
+    ]) {
+      await expect(query(url, sql), sql).rejects.toMatchObject({ code: '23001' })
+    }
+    await query(url, 'ALTER TABLE audit_anchors DISABLE TRIGGER ALL')
+    await query(url, 'UPDATE audit_anchors SET first_break = NULL')
     expect(await verifyAudit(catalog.store, catalog.vault)).toMatchObject({
       ok: false,
       firstBreak: { seq: 6, reason: 'resealed' },

@@ -14,8 +14,8 @@ export const AUDIT_PERSONS: readonly SeededFault[] = [
   {
     name: 'what is kept of people outlives them',
     file: PERSONS,
-    find: 'if (gone.length > 0) await',
-    replace: 'if (gone.length < 0) await',
+    find: 'for (const { personId, tenantId } of gone) {',
+    replace: 'for (const { personId, tenantId } of gone.slice(0, 0)) {',
     tests: TESTS,
   },
   {

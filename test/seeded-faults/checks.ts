@@ -24,7 +24,7 @@ export const CHECKS: readonly SeededFault[] = [
   {
     name: 'a read-only database counts as one that does not answer',
     file: 'src/catalog/databases.ts',
-    find: "result.code === 'READ_ONLY' ? 'ping-read-only' : 'ping-failed'",
+    find: "result.code === 'READ_ONLY' && !result.isUnproven ? 'ping-read-only' : 'ping-failed'",
     replace: "'ping-failed'",
     tests: READ_ONLY,
   },

@@ -10,6 +10,7 @@ import { PROCESS } from './process.ts'
 import { PROTOCOL } from './protocol.ts'
 import { REVOKING } from './revoking.ts'
 import { ROLLING_STOP } from './rolling-stop.ts'
+import { BETWEEN_PARTS } from './seams.ts'
 import type { SeededFault } from './seeded-fault.ts'
 
 const TENANT_RULES = 'tenant-migrations/0001_isolation.sql'
@@ -648,6 +649,7 @@ export const SEEDED_FAULTS: readonly SeededFault[] = [
   ...COHERENCE,
   ...IDENTITY,
   ...DATA,
+  ...BETWEEN_PARTS,
   ...POOLERS,
   ...AUDIT_PERSONS,
   ...CHECKS,
