@@ -53,6 +53,8 @@ test('a successor is always the same, has the form of all, and is found by nobod
       ]
       expect(others.map(({ text }) => text)).not.toContain(next.text)
       expect(others.map(({ sessionId }) => sessionId)).not.toContain(next.sessionId)
+      // The secret alone, too: the id could be read in the database.
+      expect(others.map(({ text }) => text.slice(-43))).not.toContain(next.text.slice(-43))
     }),
   )
 })
