@@ -52,6 +52,6 @@ export const CONNECTION_STRINGS: readonly SeededFault[] = [
     file: 'src/lib/pg.ts',
     find: 'if (error || this.#handshake.targetSessionAttrs === undefined) settleOnce(error)',
     replace: 'if (true) settleOnce(error)',
-    tests: HANDSHAKES,
+    tests: ['test/faults/seams.test.ts'],
   },
 ]
