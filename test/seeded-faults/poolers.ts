@@ -62,11 +62,4 @@ export const POOLERS: readonly SeededFault[] = [
     replace: '',
     tests: POOLED,
   },
-  {
-    name: 'a lock behind a pooler is one of a session that others share',
-    file: 'src/pools/sessionless.ts',
-    find: 'pg_try_advisory_xact_lock',
-    replace: 'pg_try_advisory_lock',
-    tests: POOLED,
-  },
 ]
