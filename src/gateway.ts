@@ -32,6 +32,7 @@ import {
   mismatchAlarm,
   type Parts,
 } from './parts.ts'
+import type { OpenOptions } from './pools/tenant-sessions.ts'
 import { prepareCatalog, prepareShared, refusalIn, withClient } from './startup.ts'
 import type { TenantSession } from './tenant/session.ts'
 import { VERSION } from './version.ts'
@@ -124,8 +125,8 @@ export class Gateway {
     return this.#parts.directory.byCode(code)
   }
 
-  sessionOf(route: Route): TenantSession {
-    return this.#parts.sessions.open(route)
+  sessionOf(route: Route, options?: OpenOptions): TenantSession {
+    return this.#parts.sessions.open(route, options)
   }
 
   /**

@@ -76,6 +76,11 @@ function greetingIn(client: pg.ClientBase, row: Readonly<Record<string, unknown>
   return { identity, isPooled: row.pid !== String(client.backendPid), isAsWanted }
 }
 
+/** True if a pooler stands between us and the server, as was found when the connection was greeted. */
+export function isPooled(client: object): boolean {
+  return greetings.get(client)?.isPooled === true
+}
+
 /** The identity of the database at the other end. The cluster's identifier is null where the server does not tell it. */
 export async function readIdentity(client: pg.ClientBase): Promise<PhysicalIdentity> {
   return (await greet(client)).identity

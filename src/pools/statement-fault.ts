@@ -22,6 +22,23 @@ export class StatementFault extends Error {
   }
 }
 
+/**
+ * The database refused to let the statement in: of the statement itself nothing has run. SQL of an application can raise any
+ * SQLSTATE, and none of those says so much.
+ */
+export class EntranceRefused extends Error {
+  constructor(cause: unknown) {
+    super('the entrance was refused', { cause })
+  }
+}
+
+export function isEntranceRefused(error: unknown): boolean {
+  for (const e of causesOf(error)) {
+    if (e instanceof EntranceRefused) return true
+  }
+  return false
+}
+
 /** True if the database answered in order, so that the connection may serve the next request. */
 export function isOrderly(error: unknown): boolean {
   if (faultIn(error) !== null) return false

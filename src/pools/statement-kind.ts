@@ -1,10 +1,11 @@
-const READ = /^[\s(]*(?:select|with|values|table)\b/i
+const READ = /^\(*(?:select|with|values|table)\b/i
 const WRITING_WORD =
   /\b(?:insert|update|delete|merge|for\s+(?:no\s+key\s+)?(?:update|share)|for\s+key\s+share)\b/i
 const TRANSACTION_WORD =
-  /^\s*(?:begin|start|commit|end|rollback|abort|savepoint|release|prepare\s+transaction)\b/i
+  /^(?:begin|start|commit|end|rollback|abort|savepoint|release|prepare\s+transaction|commit\s+prepared)\b/i
+const COPY_WORD = /^copy\b/i
 
-export type StatementKind = 'read' | 'write' | 'transaction'
+export type StatementKind = 'read' | 'write' | 'transaction' | 'copy'
 const kinds = new Map<string, StatementKind>()
 const MAX_KINDS = 2_000
 
@@ -12,8 +13,49 @@ const MAX_KINDS = 2_000
 export function kindOf(text: string): StatementKind {
   const known = kinds.get(text)
   if (known !== undefined) return known
-  const reads = READ.test(text) && !WRITING_WORD.test(text)
-  const kind = TRANSACTION_WORD.test(text) ? 'transaction' : reads ? 'read' : 'write'
+  const kind = kindIn(text.slice(beginningOf(text)))
   if (kinds.size < MAX_KINDS) kinds.set(text, kind)
   return kind
+}
+
+function kindIn(statement: string): StatementKind {
+  if (TRANSACTION_WORD.test(statement)) return 'transaction'
+  if (COPY_WORD.test(statement)) return 'copy'
+  // Between brackets there may be blanks and comments again; a read that is not taken for one is only dearer.
+  return READ.test(statement.replaceAll(/^[\s(]+/g, '')) && !WRITING_WORD.test(statement) ? 'read' : 'write'
+}
+
+/** Where the first word stands: PostgreSQL passes over blanks, empty statements and comments, which nest. */
+function beginningOf(text: string): number {
+  let at = 0
+  for (;;) {
+    const start = at
+    while (/[\s;]/.test(text.charAt(at))) at += 1
+    if (text.startsWith('--', at)) at = endOfLine(text, at)
+    else if (text.startsWith('/*', at)) at = endOfComment(text, at)
+    if (at === start) return at
+  }
+}
+
+function endOfLine(text: string, from: number): number {
+  const at = text.slice(from).search(/[\n\r]/)
+  return at === -1 ? text.length : from + at
+}
+
+function endOfComment(text: string, from: number): number {
+  const marks = /\/\*|\*\//g
+  marks.lastIndex = from
+  for (let depth = 0, mark = marks.exec(text); mark !== null; mark = marks.exec(text)) {
+    depth += mark[0] === '/*' ? 1 : -1
+    if (depth === 0) return marks.lastIndex
+  }
+  return text.length
+}
+
+/** @throws Error for what a session does not run: it would end or open a transaction, or wait for rows that never come. */
+export function assertServed(text: string): void {
+  const kind = kindOf(text)
+  if (kind === 'transaction')
+    throw new Error('transactions are begun and ended by session.transaction() alone')
+  if (kind === 'copy') throw new Error('COPY is not served: use INSERT and SELECT')
 }

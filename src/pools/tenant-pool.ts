@@ -5,6 +5,7 @@ import { type Patience, startPatience } from '../lib/patience.ts'
 import { Arrivals, type ArrivalsOptions } from './arrivals.ts'
 import type { Bidder, ConnectionBudget } from './budget.ts'
 import { RouteChangedError } from './heading.ts'
+import { cleanConnection, isSoiled } from './soiled-connections.ts'
 import { isOutdated } from './statement-fault.ts'
 
 export interface TenantPoolOptions
@@ -254,6 +255,9 @@ export class TenantPool implements Bidder {
     if (broken || this.#mustGo(client)) {
       client.release(true)
       this.#pulse()
+    } else if (isSoiled(client)) {
+      // Who ran on it has the answer already.
+      void cleanConnection(client).then((isClean) => this.#giveBack(client, !isClean))
     } else {
       this.#hand(client)
     }

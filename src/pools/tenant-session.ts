@@ -6,8 +6,16 @@ import { databaseError } from '../lib/pg.ts'
 import type { TenantDb, TenantSession } from '../tenant/session.ts'
 import { Heading, RouteChangedError, type RouteSource } from './heading.ts'
 import type { PoolManager } from './pool-manager.ts'
-import { isDriverFault, isLost, isOrderly, isReadOnly, isUnbegun } from './statement-fault.ts'
-import { kindOf, type StatementKind } from './statement-kind.ts'
+import { soil } from './soiled-connections.ts'
+import {
+  isDriverFault,
+  isEntranceRefused,
+  isLost,
+  isOrderly,
+  isReadOnly,
+  isUnbegun,
+} from './statement-fault.ts'
+import { assertServed, kindOf, type StatementKind } from './statement-kind.ts'
 import { entranceOf, overClient, runStatement, Transaction } from './tenant-transaction.ts'
 import type { Statement, UnitOptions } from './tenant-unit.ts'
 
@@ -21,6 +29,8 @@ export interface SessionOptions {
    * that does not live where its route leads, however often that is read: the catalog may have been restored.
    */
   readonly onStuck: (tenantId: string) => void
+  /** What runs on it is SQL of an application: a connection it has run on is cleaned before others get it. */
+  readonly ownSql?: boolean
 }
 
 type Verdict = 'stale' | 'fenced' | 'again' | 'final'
@@ -48,11 +58,13 @@ export class RoutedSession implements TenantSession {
   readonly db: TenantDb
   readonly #options: SessionOptions
   readonly #lapses: number
+  readonly #ownSql: boolean
   #route: Route
 
   constructor(route: Route, options: SessionOptions) {
     this.#route = route
     this.#options = options
+    this.#ownSql = options.ownSql === true
     this.#lapses = options.routes.freshness.lapses
     this.db = overClient((statement) => this.#runSingle(statement))
   }
@@ -73,7 +85,8 @@ export class RoutedSession implements TenantSession {
       return this.#options.pools.run(
         heading.route,
         async (client) => {
-          transaction = new Transaction(client, heading)
+          if (this.#ownSql) soil(client)
+          transaction = new Transaction(client, heading, { ownSql: this.#ownSql })
           return transaction.run(fn)
         },
         () => transaction?.isClean === true,
@@ -82,13 +95,20 @@ export class RoutedSession implements TenantSession {
   }
 
   #runSingle(statement: Statement): Promise<pg.QueryResult> {
+    assertServed(statement.text)
     const kind = kindOf(statement.text)
-    if (kind === 'transaction') throw new Error('single statements only: use session.transaction()')
     return this.#along((heading) => {
       const { route } = heading
-      const options: UnitOptions = { entrance: entranceOf(route), begin: false, writes: kind === 'write' }
+      const ownSql = this.#ownSql
+      const options: UnitOptions = {
+        entrance: entranceOf(route),
+        begin: false,
+        writes: kind === 'write',
+        ownSql,
+      }
       const run = async (client: pg.ClientBase) => {
         heading.assertPresent()
+        if (ownSql) soil(client)
         return runStatement(client, statement, options)
       }
       return this.#options.pools.run(route, run, leavesInOrder)
@@ -109,7 +129,7 @@ export class RoutedSession implements TenantSession {
           if (this.#options.routes.freshness.isOver) await this.#options.routes.freshness.renew()
           continue
         }
-        const verdict = judge(error, { kind, attempts })
+        const verdict = judge(error, { kind, attempts, ownSql: this.#ownSql })
         if (verdict === 'fenced') {
           if (performance.now() > deadline) {
             this.#options.onStuck(this.tenantId)
@@ -167,17 +187,27 @@ function leavesInOrder(error: unknown): boolean {
   return error instanceof RouteChangedError || isOrderly(error)
 }
 
-function judge(error: unknown, { kind, attempts }: { kind: StatementKind; attempts: number }): Verdict {
+interface Attempted {
+  readonly kind: StatementKind
+  readonly attempts: number
+  readonly ownSql: boolean
+}
+
+function judge(error: unknown, { kind, attempts, ownSql }: Attempted): Verdict {
   const code = databaseError(error)?.code
-  if (code === 'FH001' || code === 'FH002') return 'stale'
-  if (code === 'FH003') return 'fenced'
+  const isRefused = isEntranceRefused(error)
+  if (isRefused && (code === 'FH001' || code === 'FH002')) return 'stale'
+  if (isRefused && code === 'FH003') return 'fenced'
   if (error instanceof PublicError) return 'final'
   if (isUnbegun(error)) return 'again'
   const isRead = kind === 'read'
   // Refused, so nothing was done; the connection may be from before the database could be written to again (`TenantPool`).
   if (!isRead && isReadOnly(error)) return attempts === 1 ? 'again' : 'final'
-  if (code !== undefined && REPEATABLE.has(code))
-    return isRead || OF_THE_CONNECTION.has(code) ? 'again' : 'final'
+  if (code !== undefined && REPEATABLE.has(code)) {
+    // SQL of an application can raise any code, also after it has committed something.
+    const isUndone = OF_THE_CONNECTION.has(code) && (isRefused || !ownSql)
+    return isRead || isUndone ? 'again' : 'final'
+  }
   // A read whose connection was lost is worth a second try; a write may have happened.
   return isRead && (code === undefined || isLost(error)) ? 'again' : 'final'
 }

@@ -20,24 +20,33 @@ interface Opened {
   readonly lapses: number
 }
 
+export interface OpenOptions {
+  /**
+   * SQL of an application is to run on the session, and with it whatever was injected into that. What it leaves on a
+   * connection is cleaned away before the connection is lent again; sessions of the core's own statements save that.
+   */
+  readonly ownSql?: boolean
+}
+
 /**
  * One session a route, shared by all requests that go along it: a session holds no connection, so it can be. It is for what
  * begins now; after changes were missed it serves nobody any more, and who is let in then gets a new one.
  */
 export class TenantSessions {
   readonly #options: SessionOptions
-  readonly #sessions = new WeakMap<Route, Opened>()
+  readonly #sessions = { core: new WeakMap<Route, Opened>(), ownSql: new WeakMap<Route, Opened>() }
 
   constructor({ pools, fenceTimeoutMs, onStuck, ...source }: TenantSessionsOptions) {
     this.#options = { pools, routes: sourceOf(source), fenceTimeoutMs, onStuck }
   }
 
-  open(route: Route): TenantSession {
-    const known = this.#sessions.get(route)
+  open(route: Route, { ownSql = false }: OpenOptions = {}): TenantSession {
+    const sessions = ownSql ? this.#sessions.ownSql : this.#sessions.core
+    const known = sessions.get(route)
     const { lapses } = this.#options.routes.freshness
     if (known?.lapses === lapses) return known.session
-    const session = new RoutedSession(route, this.#options)
-    this.#sessions.set(route, { session, lapses })
+    const session = new RoutedSession(route, { ...this.#options, ownSql })
+    sessions.set(route, { session, lapses })
     return session
   }
 

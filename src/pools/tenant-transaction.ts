@@ -1,14 +1,20 @@
 import { drizzle } from 'drizzle-orm/node-postgres'
 import type pg from 'pg'
 import type { Route } from '../catalog/directory.ts'
-import { PublicError } from '../errors.ts'
+import { fail, PublicError } from '../errors.ts'
 import { dressingOf } from '../lib/dressing.ts'
 import { commit, UnsentError } from '../lib/outcome.ts'
 import { databaseError } from '../lib/pg.ts'
 import type { TenantDb } from '../tenant/session.ts'
 import type { Heading, RouteChangedError } from './heading.ts'
-import { isOrderly, isUnbegun, StatementFault } from './statement-fault.ts'
-import { kindOf } from './statement-kind.ts'
+import {
+  EntranceRefused,
+  isEntranceRefused,
+  isOrderly,
+  isUnbegun,
+  StatementFault,
+} from './statement-fault.ts'
+import { assertServed } from './statement-kind.ts'
 import {
   type Entrance,
   isOutOfStep,
@@ -57,6 +63,8 @@ export async function runStatement(
     return await runOnce(client, statement, options)
   } catch (error) {
     if (options.entrance === null || !isOutOfStep(error)) throw error
+    // SQL of an application can raise any code, also after it has committed something.
+    if (options.ownSql === true && !isEntranceRefused(error)) throw error
     if (options.begin) await leaveFailedBlock(client)
     return runOnce(client, statement, options)
   }
@@ -82,10 +90,15 @@ async function runOnce(
     return await runUnit(client, unit)
   } catch (error) {
     // A connection's last words are told to whoever waits, also to those whose turn had not come.
-    if (unit.isSent && databaseError(error) !== null) throw error
+    if (unit.isSent && databaseError(error) !== null)
+      throw unit.hasEntered ? error : new EntranceRefused(error)
     throw new StatementFault(unit.isSent, error)
   }
 }
+
+/** The words by which a server says that a transaction is over, be it that another one has begun (AND CHAIN). */
+const ENDED = new Set(['COMMIT', 'ROLLBACK'])
+type Status = ReturnType<pg.Client['getTransactionStatus']>
 
 /**
  *   idle ──first statement: BEGIN, enter, statement in one unit──▶ open ──COMMIT──▶ done
@@ -97,12 +110,15 @@ export class Transaction {
   readonly #client: pg.ClientBase
   readonly #heading: Heading
   #mode: 'idle' | 'open' | 'done' | 'unknown' = 'idle'
-  /** Why it never began; whatever `fn` made of it, that is what came out. */
-  #refusal: RouteChangedError | null = null
+  /** Why it never began, or that it was ended behind our back; whatever `fn` made of it, that is what came out. */
+  #refusal: RouteChangedError | PublicError | null = null
+  readonly #ownSql: boolean
 
-  constructor(client: pg.ClientBase, heading: Heading) {
+  /** `ownSql`: what runs in it is SQL of an application, which may try to end it. */
+  constructor(client: pg.ClientBase, heading: Heading, { ownSql }: { readonly ownSql: boolean }) {
     this.#client = client
     this.#heading = heading
+    this.#ownSql = ownSql
   }
 
   /** True if no transaction is left open on the connection. */
@@ -127,7 +143,7 @@ export class Transaction {
     if (this.#mode === 'done') throw new Error('the transaction is over')
     // Also to what `fn` has left running: behind COMMIT or ROLLBACK it would be in nobody's transaction.
     if (this.#mode === 'unknown') throw new StatementFault(true, null)
-    if (kindOf(statement.text) === 'transaction') throw new Error('transactions do not nest')
+    assertServed(statement.text)
     const first = this.#mode === 'idle'
     if (first) this.#assertPresent()
     this.#mode = 'open'
@@ -135,13 +151,30 @@ export class Transaction {
       entrance: first ? entranceOf(this.#heading.route) : null,
       begin: first,
       writes: true,
+      ownSql: this.#ownSql,
     }
     try {
-      return await runStatement(this.#client, statement, options)
+      const result = await runStatement(this.#client, statement, options)
+      if (this.#ownSql) this.#assertGoesOn(ENDED.has(result.command) ? 'I' : statusOf(this.#client), 'T')
+      return result
     } catch (error) {
       if (!isOrderly(error)) this.#mode = 'unknown'
+      else if (this.#ownSql) this.#assertGoesOn(await statusAfterError(this.#client), 'E')
       throw isUnbegun(error) && !first ? new StatementFault(true, error) : error
     }
+  }
+
+  /**
+   * SQL that ends its own transaction has left its tenant, and the lock that holds off a move, behind: nothing more is sent.
+   * @throws PublicError OUTCOME_UNKNOWN: what ran before it may be committed
+   */
+  #assertGoesOn(found: Status, wanted: Status): void {
+    if (found === wanted || this.#mode !== 'open') return
+    this.#mode = 'unknown'
+    this.#refusal = fail('OUTCOME_UNKNOWN', {
+      cause: new Error('SQL of the application ended its transaction'),
+    })
+    throw this.#refusal
   }
 
   #assertPresent(): void {
@@ -178,4 +211,26 @@ export class Transaction {
     await this.#client.query('ROLLBACK')
     this.#mode = 'done'
   }
+}
+
+function statusOf(client: pg.ClientBase): Status {
+  return (client as pg.Client).getTransactionStatus()
+}
+
+/** pg tells an error at once, and the state that it leaves only when the server is ready again. Null once it has hung up. */
+function statusAfterError(client: pg.ClientBase): Promise<Status> {
+  const { connection: wire } = client as unknown as { connection: NodeJS.EventEmitter }
+  if ((client as unknown as { readyForQuery: boolean }).readyForQuery)
+    return Promise.resolve(statusOf(client))
+  return new Promise((resolve) => {
+    const settle = (status: Status) => {
+      wire.removeListener('readyForQuery', ready)
+      client.removeListener('end', ended)
+      resolve(status)
+    }
+    const ready = (message: { readonly status: Status }) => settle(message.status)
+    const ended = () => settle(null)
+    wire.once('readyForQuery', ready)
+    client.once('end', ended)
+  })
 }

@@ -25,6 +25,8 @@ export interface UnitOptions {
   /** Opens a transaction block that later statements share, instead of the implicit one that ends with the unit. */
   readonly begin: boolean
   readonly writes: boolean
+  /** The statement is SQL of an application: its plan is made for this once, under whatever it has set. */
+  readonly ownSql?: boolean
 }
 
 const BEGIN = 'BEGIN'
@@ -116,6 +118,7 @@ export class TenantUnit extends pg.Query {
   readonly #statement: Statement
   readonly #dressing: Dressing | undefined
   readonly #preamble: readonly Omit<Statement, 'rowMode'>[]
+  readonly #isNamed: boolean
   #completed = 0
   #written: string[] = []
   #prepared: Prepared | null = null
@@ -131,6 +134,7 @@ export class TenantUnit extends pg.Query {
     this.#statement = statement
     this.#dressing = options.dressing
     this.#preamble = preambleOf(options)
+    this.#isNamed = options.ownSql !== true
     this.submit = (connection) => this.#write(connection as unknown as Wire)
   }
 
@@ -139,13 +143,19 @@ export class TenantUnit extends pg.Query {
     return this.#isSent
   }
 
+  /** True if all that stands before the statement was done: what is said from here on is said of the statement. */
+  get hasEntered(): boolean {
+    return this.#completed >= this.#preamble.length
+  }
+
   #write(wire: Wire): void {
     this.#prepared = preparedOf(wire)
     wire.stream.cork()
     try {
       for (const { text, values } of this.#preamble)
-        this.#writeStatement(wire, text, { values, describe: false })
-      this.#writeStatement(wire, this.#statement.text, { values: this.#statement.values, describe: true })
+        this.#writeStatement(wire, text, { values, describe: false, isNamed: true })
+      const { text, values } = this.#statement
+      this.#writeStatement(wire, text, { values, describe: true, isNamed: this.#isNamed })
       this.#isSent = true
     } finally {
       // The Sync is written also if a value could not be encoded: the server answers, and the connection stays in step.
@@ -157,9 +167,9 @@ export class TenantUnit extends pg.Query {
   #writeStatement(
     wire: Wire,
     text: string,
-    { values, describe }: { values: readonly unknown[]; describe: boolean },
+    { values, describe, isNamed }: { values: readonly unknown[]; describe: boolean; isNamed: boolean },
   ) {
-    const name = this.#dressing?.names.keepsNames === false ? '' : nameOf(text)
+    const name = !isNamed || this.#dressing?.names.keepsNames === false ? '' : nameOf(text)
     const prepared = this.#prepared as Prepared
     if (name === '' || !prepared.known.has(name)) {
       if (prepared.isDistrusted || prepared.doubtful.has(name)) wire.close({ type: 'S', name })
@@ -176,7 +186,7 @@ export class TenantUnit extends pg.Query {
   }
 
   handleDataRow(message: unknown): void {
-    if (this.#completed >= this.#preamble.length) messages.handleDataRow.call(this, message)
+    if (this.hasEntered) messages.handleDataRow.call(this, message)
   }
 
   handleCommandComplete(message: unknown, connection: unknown): void {
@@ -235,6 +245,11 @@ function preparedOf(wire: object): Prepared {
   const prepared = { known: new Set<string>(), doubtful: new Set<string>(), isDistrusted: false }
   preparedOn.set(wire, prepared)
   return prepared
+}
+
+/** Forgets which statements a connection holds, once it has been told to drop them. */
+export function forgetStatements(client: pg.ClientBase): void {
+  preparedOn.delete((client as unknown as { connection: object }).connection)
 }
 
 function distrust(prepared: Prepared): void {

@@ -8,7 +8,7 @@ import { RoutedSession } from '../../src/pools/tenant-session.ts'
 import { places } from '../../src/tenant/schema.ts'
 import { dropAll, query, superuserUrl, terminateBackends } from '../support/database.ts'
 import { routeSource } from '../support/route-source.ts'
-import { addressOf, createTenantDatabase, moveIn } from '../support/tenant-database.ts'
+import { addressOf, createTenantDatabase, moveIn, routeOf } from '../support/tenant-database.ts'
 
 let home: Awaited<ReturnType<typeof createTenantDatabase>>
 let pools: PoolManager
@@ -38,10 +38,6 @@ afterAll(async () => {
   await pools.close()
   await dropAll()
 })
-
-function routeOf(tenantId: string, epoch = 1): Route {
-  return { tenantId, epoch, placement: 'shared', status: 'ACTIVE', database: null } as unknown as Route
-}
 
 function sessionFor(
   route: Route,

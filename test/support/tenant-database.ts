@@ -1,4 +1,5 @@
 import { Client } from 'pg'
+import type { Route } from '../../src/catalog/directory.ts'
 import { parseConnectionString } from '../../src/lib/connection-string.ts'
 import { newId } from '../../src/lib/ids.ts'
 import type { ServerAddress } from '../../src/lib/pg.ts'
@@ -23,6 +24,11 @@ export async function moveIn(url: string, epoch = 1): Promise<string> {
   const tenantId = newId()
   await withClient(url, (client) => stamp(client, tenantId, epoch))
   return tenantId
+}
+
+/** The way to a tenant that was moved in. */
+export function routeOf(tenantId: string, epoch = 1): Route {
+  return { tenantId, epoch, placement: 'shared', status: 'ACTIVE', database: null } as unknown as Route
 }
 
 /** Lends one plain connection, with nothing set on it. That it ends is told to the query under way, if any. */
