@@ -5,7 +5,7 @@ import { sealAnchor } from './catalog/audit-anchor.ts'
 import { sealAudit } from './catalog/audit-chain.ts'
 import { sealFormerPersons } from './catalog/audit-persons.ts'
 import type { Route } from './catalog/directory.ts'
-import { CursorCodec } from './data/cursor.ts'
+import { CursorCodec } from './collections/cursor.ts'
 import { HealthMonitor } from './health/monitor.ts'
 import { type ConnectionLimit, connectionLimit } from './http/connection-limit.ts'
 import type { HttpDeps } from './http/deps.ts'
@@ -19,7 +19,7 @@ import type { OwnDatabase } from './lib/database-identity.ts'
 import { descriptorLimit } from './lib/descriptors.ts'
 import type { PhysicalIdentity } from './lib/pg.ts'
 import { RateLimiter } from './lib/rate-limiter.ts'
-import { type Migration, migrationsFolder, readMigrations } from './migrations/files.ts'
+import { type Migration, migrationsFolder, readMigrations, readTenantMigrations } from './migrations/files.ts'
 import { CONFIRMATION_TIMEOUT_MS, createOperations } from './operations/desk.ts'
 import { withHome } from './operations/home-connection.ts'
 import type { Operations } from './operations/operations.ts'
@@ -194,10 +194,10 @@ export class Gateway {
   }
 
   async #begin(): Promise<void> {
-    const { databases, settings, log } = this.#options
+    const { application, databases, settings, log } = this.#options
     const plan = { migrate: settings.migrateOnStart, log }
-    const catalogMigrations = await readMigrations(migrationsFolder('catalog'))
-    this.#tenantMigrations = await readMigrations(migrationsFolder('tenant'))
+    const catalogMigrations = await readMigrations(migrationsFolder('catalog'), 'catalog')
+    this.#tenantMigrations = await readTenantMigrations(application)
     const catalog = await prepareCatalog({
       ...plan,
       serving: databases.catalog,
@@ -208,7 +208,7 @@ export class Gateway {
       ...plan,
       serving: databases.shared,
       owner: databases.sharedOwner,
-      migrations: this.#tenantMigrations,
+      ...{ migrations: this.#tenantMigrations, tables: application },
     })
     this.#learnOwn({ catalog, shared })
     this.#parts.shared.learn(shared)
@@ -240,7 +240,7 @@ export class Gateway {
     const { registry, addresses, pools, metrics, clientKeys, masterKeys } = this.#parts
     const monitor = new HealthMonitor({
       ...{ registry, addresses, budget: pools.budget, log },
-      migrations: this.#tenantMigrations,
+      ...{ migrations: this.#tenantMigrations, tables: this.#options.application },
       forbidden: this.#ownDatabases,
       onTransition: (from, to) => metrics.countTransition(from, to),
       onAnswer: (entry) => pools.answered(entry),
@@ -274,11 +274,11 @@ export class Gateway {
   }
 
   #createWorker(): Worker<Validation> {
-    const { log } = this.#options
+    const { application, log } = this.#options
     const { store, registry, addresses, announcements, shared, pools, metrics } = this.#parts
     const depsFor = (entry: Validation) => ({
       ...{ store, registry, addresses, announcements, budget: pools.budget, shared: shared.address, log },
-      migrations: this.#tenantMigrations,
+      ...{ migrations: this.#tenantMigrations, tables: application },
       forbidden: this.#ownDatabases,
       timeoutMs: VALIDATION_TIMEOUT_MS,
       onOutcome: (outcome: string) => {
@@ -317,6 +317,7 @@ export class Gateway {
     return {
       ...parts,
       log,
+      application: this.#options.application,
       settings: {
         ...{ actForHeader: settings.actForHeader, trustedProxies: settings.trustedProxies },
         ...{ corsOrigins: settings.corsOrigins, version: VERSION },

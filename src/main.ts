@@ -1,4 +1,5 @@
 import { existsSync, writeFileSync } from 'node:fs'
+import { property } from './applications/property/application.ts'
 import { readSettings, type Settings, SettingsError } from './config.ts'
 import { demoBanner } from './embedded/banner.ts'
 import { seedDemo } from './embedded/demo.ts'
@@ -69,6 +70,7 @@ function gatewayOptions(settings: Settings, embedded: Embedded | null, log: Logg
   if (embedded !== null) {
     const { server, databases, encryptionKey, operatorToken } = embedded
     return {
+      application: property,
       settings,
       databases: {
         catalog: databases.catalog,
@@ -85,6 +87,7 @@ function gatewayOptions(settings: Settings, embedded: Embedded | null, log: Logg
   const { databases, encryptionKey, operatorToken, hostRules } = settings
   if (databases === null || encryptionKey === null) throw new Error('settings without databases or key')
   return {
+    application: property,
     settings,
     databases: {
       catalog: addressOf(databases.catalog, settings),
@@ -140,10 +143,13 @@ async function presentDemo(
   { options, port }: { options: GatewayOptions; port: number },
 ): Promise<void> {
   const isRepeated = existsSync(seededMark)
-  await seedDemo(gateway, { databases: databases.dedicated, isRepeated })
+  await seedDemo(gateway, { seed: options.application.seed, databases: databases.dedicated, isRepeated })
   if (!isRepeated) writeFileSync(seededMark, '', { mode: 0o600 })
   process.stderr.write(
-    demoBanner(reachableUrl(options.settings.host, port), options.operatorToken?.reveal() ?? ''),
+    demoBanner(reachableUrl(options.settings.host, port), {
+      operatorToken: options.operatorToken?.reveal() ?? '',
+      collection: options.application.resources[0]?.name ?? null,
+    }),
   )
 }
 

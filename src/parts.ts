@@ -1,5 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import { LRUCache } from 'lru-cache'
+import type { Application } from './application.ts'
 import { AuditTrail } from './catalog/audit-trail.ts'
 import { type CatalogChange, ChangeFollower } from './catalog/changes.ts'
 import { ClockSkew } from './catalog/clock-skew.ts'
@@ -64,6 +65,8 @@ export function knownDatabases(databases: GatewayDatabases): GatewayDatabases {
 }
 
 export interface GatewayOptions {
+  /** The product that is served. */
+  readonly application: Application
   readonly settings: Settings
   readonly databases: GatewayDatabases
   readonly encryptionKey: MasterKey

@@ -12,11 +12,11 @@ import {
 } from './lib/pg.ts'
 import { PoolerUnsupportedError } from './lib/pooler-faults.ts'
 import { applyMigrations } from './migrations/apply.ts'
-import { driftOf, schemaState } from './migrations/drift.ts'
+import { firstDrift, schemaState } from './migrations/drift.ts'
 import { type Migration, MigrationFileError } from './migrations/files.ts'
 import { assertWholeSessions } from './pools/pool-mode.ts'
 import { assertUsable, Sessionless } from './pools/sessionless.ts'
-import { findIsolationViolations, findRoleViolations } from './tenant/isolation.ts'
+import { type DeclaredTables, findIsolationViolations, findRoleViolations } from './tenant/isolation.ts'
 
 /** A start that repeating will not mend: the process ends with exit code 78 (sysexits.h, EX_CONFIG). */
 export class StartRefusedError extends Error {
@@ -82,12 +82,12 @@ export function prepareCatalog(plan: SchemaPlan): Promise<PhysicalIdentity> {
  * Brings the shared database's schema up to date, proves its isolation and that the serving role cannot get around it.
  * @throws StartRefusedError, SchemaOutdatedError
  */
-export function prepareShared(plan: SchemaPlan): Promise<PhysicalIdentity> {
+export function prepareShared(plan: SchemaPlan & { tables: DeclaredTables }): Promise<PhysicalIdentity> {
   return refusing('SHARED_DATABASE_URL', async () => {
     for (const address of [plan.serving, plan.owner ?? []].flat()) await withClient(address, assertUsable)
     await assertOrdinaryRole(plan.serving)
     const identity = await prepare(plan)
-    await assertIsolation(plan.serving)
+    await assertIsolation(plan.serving, plan.tables)
     return identity
   })
 }
@@ -111,7 +111,7 @@ function prepare(plan: SchemaPlan): Promise<PhysicalIdentity> {
         plan.log.info({ applied, database: plan.serving.database }, 'migrations applied')
     } else {
       const state = await schemaState(client, plan.migrations)
-      const drift = driftOf(state)
+      const drift = firstDrift(state)
       if (drift !== null) throw new StartRefusedError('SCHEMA_DRIFTED', drift.reason)
       if (state.pending.length > 0)
         throw new SchemaOutdatedError(`${state.pending.length} migrations are not applied`)
@@ -128,9 +128,9 @@ async function assertOrdinaryRole(address: ServerAddress): Promise<void> {
   }
 }
 
-async function assertIsolation(address: ServerAddress): Promise<void> {
+async function assertIsolation(address: ServerAddress, tables: DeclaredTables): Promise<void> {
   const [violation] = await withClient(address, (client) =>
-    findIsolationViolations(client, { everything: true }),
+    findIsolationViolations(client, { everything: true, tables }),
   )
   if (violation !== undefined) {
     throw new StartRefusedError(

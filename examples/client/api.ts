@@ -411,7 +411,10 @@ export interface Database {
     placement: "shared" | "dedicated";
     poolSize: number;
     port: number;
-    schemaVersion: string | null;
+    schemaVersion: {
+      application: string | null;
+      core: string | null;
+    };
     serverVersion: string | null;
     sslMode: string;
     status: "pending_validation" | "active" | "failed" | "inactive";
@@ -447,7 +450,10 @@ export interface Database {
   placement: "shared" | "dedicated";
   poolSize: number;
   port: number;
-  schemaVersion: string | null;
+  schemaVersion: {
+    application: string | null;
+    core: string | null;
+  };
   serverVersion: string | null;
   sslMode: string;
   status: "pending_validation" | "active" | "failed" | "inactive";
@@ -1763,7 +1769,10 @@ export interface PatchedTenant {
     placement: "shared" | "dedicated";
     poolSize: number;
     port: number;
-    schemaVersion: string | null;
+    schemaVersion: {
+      application: string | null;
+      core: string | null;
+    };
     serverVersion: string | null;
     sslMode: string;
     status: "pending_validation" | "active" | "failed" | "inactive";
@@ -2290,7 +2299,10 @@ export interface Tenant {
     placement: "shared" | "dedicated";
     poolSize: number;
     port: number;
-    schemaVersion: string | null;
+    schemaVersion: {
+      application: string | null;
+      core: string | null;
+    };
     serverVersion: string | null;
     sslMode: string;
     status: "pending_validation" | "active" | "failed" | "inactive";
@@ -4299,920 +4311,6 @@ export class Api<
         ...params,
       }),
   };
-  credits = {
-    /**
-     * No description
-     *
-     * @tags credits
-     * @name CreateCredit
-     * @summary Add to credits
-     * @request POST:/api/v1/credits
-     * @secure
-     */
-    createCredit: (data: NewCredit, params: RequestParams = {}) =>
-      this.request<Credit, Problem>({
-        path: `/api/v1/credits`,
-        method: "POST",
-        body: data,
-        secure: true,
-        type: "application/json",
-        format: "json",
-        ...params,
-      }),
-
-    /**
-     * No description
-     *
-     * @tags credits
-     * @name FindCredit
-     * @summary Read one of credits
-     * @request GET:/api/v1/credits/{id}
-     * @secure
-     */
-    findCredit: (id: string, params: RequestParams = {}) =>
-      this.request<Credit, void | Problem>({
-        path: `/api/v1/credits/${id}`,
-        method: "GET",
-        secure: true,
-        format: "json",
-        ...params,
-      }),
-
-    /**
-     * No description
-     *
-     * @tags credits
-     * @name FindPayment
-     * @summary Read one of payments
-     * @request GET:/api/v1/payments/{id}
-     * @secure
-     */
-    findPayment: (id: string, params: RequestParams = {}) =>
-      this.request<Payment, void | Problem>({
-        path: `/api/v1/payments/${id}`,
-        method: "GET",
-        secure: true,
-        format: "json",
-        ...params,
-      }),
-
-    /**
-     * No description
-     *
-     * @tags credits
-     * @name ListCredits
-     * @summary List credits, a page at a time
-     * @request GET:/api/v1/credits
-     * @secure
-     */
-    listCredits: (
-      query?: {
-        /**
-         * @minLength 1
-         * @maxLength 4096
-         */
-        cursor?: string;
-        /**
-         * @min 1
-         * @max 200
-         * @default 50
-         */
-        limit?: number;
-        /**
-         * @minLength 1
-         * @maxLength 200
-         * @pattern ^[^\u0000]*$
-         */
-        paymentReference?: string;
-        /** @default "createdAt" */
-        sort?: "createdAt" | "-createdAt";
-      },
-      params: RequestParams = {},
-    ) =>
-      this.request<CreditList, Problem>({
-        path: `/api/v1/credits`,
-        method: "GET",
-        query: query,
-        secure: true,
-        format: "json",
-        ...params,
-      }),
-
-    /**
-     * No description
-     *
-     * @tags credits
-     * @name ListPayments
-     * @summary List payments, a page at a time
-     * @request GET:/api/v1/payments
-     * @secure
-     */
-    listPayments: (
-      query?: {
-        /**
-         * @format uuid
-         * @pattern ^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$
-         */
-        creditId?: string;
-        /**
-         * @minLength 1
-         * @maxLength 4096
-         */
-        cursor?: string;
-        /**
-         * @min 1
-         * @max 200
-         * @default 50
-         */
-        limit?: number;
-        /**
-         * @minLength 1
-         * @maxLength 200
-         * @pattern ^[^\u0000]*$
-         */
-        paymentReference?: string;
-        /** @default "createdAt" */
-        sort?: "createdAt" | "-createdAt";
-      },
-      params: RequestParams = {},
-    ) =>
-      this.request<PaymentList, Problem>({
-        path: `/api/v1/payments`,
-        method: "GET",
-        query: query,
-        secure: true,
-        format: "json",
-        ...params,
-      }),
-
-    /**
-     * No description
-     *
-     * @tags credits
-     * @name ReadBalance
-     * @summary The sum of all credits bought and spent
-     * @request GET:/api/v1/credits/balance
-     * @secure
-     */
-    readBalance: (params: RequestParams = {}) =>
-      this.request<Balance, Problem>({
-        path: `/api/v1/credits/balance`,
-        method: "GET",
-        secure: true,
-        format: "json",
-        ...params,
-      }),
-  };
-  leases = {
-    /**
-     * No description
-     *
-     * @tags leases
-     * @name CreateCharge
-     * @summary Add to charges
-     * @request POST:/api/v1/charges
-     * @secure
-     */
-    createCharge: (data: NewCharge, params: RequestParams = {}) =>
-      this.request<Charge, Problem>({
-        path: `/api/v1/charges`,
-        method: "POST",
-        body: data,
-        secure: true,
-        type: "application/json",
-        format: "json",
-        ...params,
-      }),
-
-    /**
-     * No description
-     *
-     * @tags leases
-     * @name CreateDocument
-     * @summary Add to documents
-     * @request POST:/api/v1/documents
-     * @secure
-     */
-    createDocument: (data: NewDocument, params: RequestParams = {}) =>
-      this.request<Document, Problem>({
-        path: `/api/v1/documents`,
-        method: "POST",
-        body: data,
-        secure: true,
-        type: "application/json",
-        format: "json",
-        ...params,
-      }),
-
-    /**
-     * No description
-     *
-     * @tags leases
-     * @name CreateLease
-     * @summary Add to leases
-     * @request POST:/api/v1/leases
-     * @secure
-     */
-    createLease: (data: NewLease, params: RequestParams = {}) =>
-      this.request<Lease, Problem>({
-        path: `/api/v1/leases`,
-        method: "POST",
-        body: data,
-        secure: true,
-        type: "application/json",
-        format: "json",
-        ...params,
-      }),
-
-    /**
-     * No description
-     *
-     * @tags leases
-     * @name DeleteCharge
-     * @summary Delete one of charges
-     * @request DELETE:/api/v1/charges/{id}
-     * @secure
-     */
-    deleteCharge: (id: string, params: RequestParams = {}) =>
-      this.request<void, Problem>({
-        path: `/api/v1/charges/${id}`,
-        method: "DELETE",
-        secure: true,
-        ...params,
-      }),
-
-    /**
-     * No description
-     *
-     * @tags leases
-     * @name DeleteDocument
-     * @summary Delete one of documents
-     * @request DELETE:/api/v1/documents/{id}
-     * @secure
-     */
-    deleteDocument: (id: string, params: RequestParams = {}) =>
-      this.request<void, Problem>({
-        path: `/api/v1/documents/${id}`,
-        method: "DELETE",
-        secure: true,
-        ...params,
-      }),
-
-    /**
-     * No description
-     *
-     * @tags leases
-     * @name DeleteLease
-     * @summary Delete one of leases
-     * @request DELETE:/api/v1/leases/{id}
-     * @secure
-     */
-    deleteLease: (id: string, params: RequestParams = {}) =>
-      this.request<void, Problem>({
-        path: `/api/v1/leases/${id}`,
-        method: "DELETE",
-        secure: true,
-        ...params,
-      }),
-
-    /**
-     * No description
-     *
-     * @tags leases
-     * @name FindCharge
-     * @summary Read one of charges
-     * @request GET:/api/v1/charges/{id}
-     * @secure
-     */
-    findCharge: (id: string, params: RequestParams = {}) =>
-      this.request<Charge, void | Problem>({
-        path: `/api/v1/charges/${id}`,
-        method: "GET",
-        secure: true,
-        format: "json",
-        ...params,
-      }),
-
-    /**
-     * No description
-     *
-     * @tags leases
-     * @name FindDocument
-     * @summary Read one of documents
-     * @request GET:/api/v1/documents/{id}
-     * @secure
-     */
-    findDocument: (id: string, params: RequestParams = {}) =>
-      this.request<Document, void | Problem>({
-        path: `/api/v1/documents/${id}`,
-        method: "GET",
-        secure: true,
-        format: "json",
-        ...params,
-      }),
-
-    /**
-     * No description
-     *
-     * @tags leases
-     * @name FindLease
-     * @summary Read one of leases
-     * @request GET:/api/v1/leases/{id}
-     * @secure
-     */
-    findLease: (id: string, params: RequestParams = {}) =>
-      this.request<Lease, void | Problem>({
-        path: `/api/v1/leases/${id}`,
-        method: "GET",
-        secure: true,
-        format: "json",
-        ...params,
-      }),
-
-    /**
-     * No description
-     *
-     * @tags leases
-     * @name ListCharges
-     * @summary List charges, a page at a time
-     * @request GET:/api/v1/charges
-     * @secure
-     */
-    listCharges: (
-      query?: {
-        /**
-         * @minLength 1
-         * @maxLength 4096
-         */
-        cursor?: string;
-        /** @format date */
-        dueOn?: string;
-        /**
-         * @format uuid
-         * @pattern ^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$
-         */
-        leaseId?: string;
-        /**
-         * @min 1
-         * @max 200
-         * @default 50
-         */
-        limit?: number;
-        /** @default "createdAt" */
-        sort?: "createdAt" | "-createdAt" | "dueOn" | "-dueOn";
-        status?: "due" | "paid" | "cancelled";
-      },
-      params: RequestParams = {},
-    ) =>
-      this.request<ChargeList, Problem>({
-        path: `/api/v1/charges`,
-        method: "GET",
-        query: query,
-        secure: true,
-        format: "json",
-        ...params,
-      }),
-
-    /**
-     * No description
-     *
-     * @tags leases
-     * @name ListDocuments
-     * @summary List documents, a page at a time
-     * @request GET:/api/v1/documents
-     * @secure
-     */
-    listDocuments: (
-      query?: {
-        /**
-         * @minLength 1
-         * @maxLength 4096
-         */
-        cursor?: string;
-        /**
-         * @format uuid
-         * @pattern ^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$
-         */
-        leaseId?: string;
-        /**
-         * @min 1
-         * @max 200
-         * @default 50
-         */
-        limit?: number;
-        /** @default "createdAt" */
-        sort?: "createdAt" | "-createdAt" | "title" | "-title";
-        /**
-         * @minLength 1
-         * @maxLength 200
-         * @pattern ^[^\u0000]*$
-         */
-        title?: string;
-      },
-      params: RequestParams = {},
-    ) =>
-      this.request<DocumentList, Problem>({
-        path: `/api/v1/documents`,
-        method: "GET",
-        query: query,
-        secure: true,
-        format: "json",
-        ...params,
-      }),
-
-    /**
-     * No description
-     *
-     * @tags leases
-     * @name ListLeases
-     * @summary List leases, a page at a time
-     * @request GET:/api/v1/leases
-     * @secure
-     */
-    listLeases: (
-      query?: {
-        /**
-         * @minLength 1
-         * @maxLength 4096
-         */
-        cursor?: string;
-        /**
-         * @format uuid
-         * @pattern ^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$
-         */
-        estateId?: string;
-        /**
-         * @min 1
-         * @max 200
-         * @default 50
-         */
-        limit?: number;
-        /** @default "createdAt" */
-        sort?: "createdAt" | "-createdAt" | "startsOn" | "-startsOn";
-        /** @format date */
-        startsOn?: string;
-        status?: "draft" | "active" | "ended";
-      },
-      params: RequestParams = {},
-    ) =>
-      this.request<LeaseList, Problem>({
-        path: `/api/v1/leases`,
-        method: "GET",
-        query: query,
-        secure: true,
-        format: "json",
-        ...params,
-      }),
-
-    /**
-     * No description
-     *
-     * @tags leases
-     * @name PrintDocument
-     * @summary The lease as it was when the document was made, as a PDF
-     * @request GET:/api/v1/documents/{id}/pdf
-     * @secure
-     */
-    printDocument: (id: string, params: RequestParams = {}) =>
-      this.request<Blob, void | Problem>({
-        path: `/api/v1/documents/${id}/pdf`,
-        method: "GET",
-        secure: true,
-        ...params,
-      }),
-
-    /**
-     * No description
-     *
-     * @tags leases
-     * @name UpdateCharge
-     * @summary Change one of charges by a merge patch
-     * @request PATCH:/api/v1/charges/{id}
-     * @secure
-     */
-    updateCharge: (id: string, data: ChargePatch, params: RequestParams = {}) =>
-      this.request<Charge, Problem>({
-        path: `/api/v1/charges/${id}`,
-        method: "PATCH",
-        body: data,
-        secure: true,
-        type: "application/json",
-        format: "json",
-        ...params,
-      }),
-
-    /**
-     * No description
-     *
-     * @tags leases
-     * @name UpdateDocument
-     * @summary Change one of documents by a merge patch
-     * @request PATCH:/api/v1/documents/{id}
-     * @secure
-     */
-    updateDocument: (
-      id: string,
-      data: DocumentPatch,
-      params: RequestParams = {},
-    ) =>
-      this.request<Document, Problem>({
-        path: `/api/v1/documents/${id}`,
-        method: "PATCH",
-        body: data,
-        secure: true,
-        type: "application/json",
-        format: "json",
-        ...params,
-      }),
-
-    /**
-     * No description
-     *
-     * @tags leases
-     * @name UpdateLease
-     * @summary Change one of leases by a merge patch
-     * @request PATCH:/api/v1/leases/{id}
-     * @secure
-     */
-    updateLease: (id: string, data: LeasePatch, params: RequestParams = {}) =>
-      this.request<Lease, Problem>({
-        path: `/api/v1/leases/${id}`,
-        method: "PATCH",
-        body: data,
-        secure: true,
-        type: "application/json",
-        format: "json",
-        ...params,
-      }),
-  };
-  signatures = {
-    /**
-     * No description
-     *
-     * @tags signatures
-     * @name CreateSignature
-     * @summary Add to signatures
-     * @request POST:/api/v1/signatures
-     * @secure
-     */
-    createSignature: (data: NewSignature, params: RequestParams = {}) =>
-      this.request<Signature, Problem>({
-        path: `/api/v1/signatures`,
-        method: "POST",
-        body: data,
-        secure: true,
-        type: "application/json",
-        format: "json",
-        ...params,
-      }),
-
-    /**
-     * No description
-     *
-     * @tags signatures
-     * @name DeclineSignature
-     * @summary Decline to sign
-     * @request POST:/api/v1/signatures/{id}/decline
-     * @secure
-     */
-    declineSignature: (id: string, params: RequestParams = {}) =>
-      this.request<Signature, Problem>({
-        path: `/api/v1/signatures/${id}/decline`,
-        method: "POST",
-        secure: true,
-        format: "json",
-        ...params,
-      }),
-
-    /**
-     * No description
-     *
-     * @tags signatures
-     * @name DeleteSignature
-     * @summary Delete one of signatures
-     * @request DELETE:/api/v1/signatures/{id}
-     * @secure
-     */
-    deleteSignature: (id: string, params: RequestParams = {}) =>
-      this.request<void, Problem>({
-        path: `/api/v1/signatures/${id}`,
-        method: "DELETE",
-        secure: true,
-        ...params,
-      }),
-
-    /**
-     * No description
-     *
-     * @tags signatures
-     * @name FindProof
-     * @summary Read one of proofs
-     * @request GET:/api/v1/proofs/{id}
-     * @secure
-     */
-    findProof: (id: string, params: RequestParams = {}) =>
-      this.request<Proof, void | Problem>({
-        path: `/api/v1/proofs/${id}`,
-        method: "GET",
-        secure: true,
-        format: "json",
-        ...params,
-      }),
-
-    /**
-     * No description
-     *
-     * @tags signatures
-     * @name FindSignature
-     * @summary Read one of signatures
-     * @request GET:/api/v1/signatures/{id}
-     * @secure
-     */
-    findSignature: (id: string, params: RequestParams = {}) =>
-      this.request<Signature, void | Problem>({
-        path: `/api/v1/signatures/${id}`,
-        method: "GET",
-        secure: true,
-        format: "json",
-        ...params,
-      }),
-
-    /**
-     * No description
-     *
-     * @tags signatures
-     * @name ListProofs
-     * @summary List proofs, a page at a time
-     * @request GET:/api/v1/proofs
-     * @secure
-     */
-    listProofs: (
-      query?: {
-        /**
-         * @minLength 1
-         * @maxLength 4096
-         */
-        cursor?: string;
-        /**
-         * @format uuid
-         * @pattern ^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$
-         */
-        documentId?: string;
-        /**
-         * @min 1
-         * @max 200
-         * @default 50
-         */
-        limit?: number;
-        /**
-         * @format uuid
-         * @pattern ^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$
-         */
-        signatureId?: string;
-        /** @default "number" */
-        sort?: "number" | "-number" | "createdAt" | "-createdAt";
-      },
-      params: RequestParams = {},
-    ) =>
-      this.request<ProofList, Problem>({
-        path: `/api/v1/proofs`,
-        method: "GET",
-        query: query,
-        secure: true,
-        format: "json",
-        ...params,
-      }),
-
-    /**
-     * No description
-     *
-     * @tags signatures
-     * @name ListSignatures
-     * @summary List signatures, a page at a time
-     * @request GET:/api/v1/signatures
-     * @secure
-     */
-    listSignatures: (
-      query?: {
-        /**
-         * @minLength 1
-         * @maxLength 4096
-         */
-        cursor?: string;
-        /**
-         * @format uuid
-         * @pattern ^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$
-         */
-        documentId?: string;
-        /**
-         * @min 1
-         * @max 200
-         * @default 50
-         */
-        limit?: number;
-        /**
-         * @maxLength 254
-         * @pattern ^[^\s@\u0000]+@[^\s@\u0000]+$
-         */
-        signerEmail?: string;
-        /** @default "createdAt" */
-        sort?: "createdAt" | "-createdAt";
-        status?: "pending" | "signed" | "declined";
-      },
-      params: RequestParams = {},
-    ) =>
-      this.request<SignatureList, Problem>({
-        path: `/api/v1/signatures`,
-        method: "GET",
-        query: query,
-        secure: true,
-        format: "json",
-        ...params,
-      }),
-
-    /**
-     * No description
-     *
-     * @tags signatures
-     * @name SignSignature
-     * @summary Sign, and write the proof of it
-     * @request POST:/api/v1/signatures/{id}/sign
-     * @secure
-     */
-    signSignature: (id: string, params: RequestParams = {}) =>
-      this.request<Signature, Problem>({
-        path: `/api/v1/signatures/${id}/sign`,
-        method: "POST",
-        secure: true,
-        format: "json",
-        ...params,
-      }),
-
-    /**
-     * No description
-     *
-     * @tags signatures
-     * @name UpdateSignature
-     * @summary Change one of signatures by a merge patch
-     * @request PATCH:/api/v1/signatures/{id}
-     * @secure
-     */
-    updateSignature: (
-      id: string,
-      data: SignaturePatch,
-      params: RequestParams = {},
-    ) =>
-      this.request<Signature, Problem>({
-        path: `/api/v1/signatures/${id}`,
-        method: "PATCH",
-        body: data,
-        secure: true,
-        type: "application/json",
-        format: "json",
-        ...params,
-      }),
-  };
-  media = {
-    /**
-     * No description
-     *
-     * @tags media
-     * @name CreateMedia
-     * @summary Keep a file of up to 25 MiB
-     * @request POST:/api/v1/media
-     * @secure
-     */
-    createMedia: (
-      data: {
-        /** @format binary */
-        file: File;
-      },
-      params: RequestParams = {},
-    ) =>
-      this.request<Media, Problem>({
-        path: `/api/v1/media`,
-        method: "POST",
-        body: data,
-        secure: true,
-        type: "multipart/form-data",
-        format: "json",
-        ...params,
-      }),
-
-    /**
-     * No description
-     *
-     * @tags media
-     * @name DeleteMedia
-     * @summary Delete one of media
-     * @request DELETE:/api/v1/media/{id}
-     * @secure
-     */
-    deleteMedia: (id: string, params: RequestParams = {}) =>
-      this.request<void, Problem>({
-        path: `/api/v1/media/${id}`,
-        method: "DELETE",
-        secure: true,
-        ...params,
-      }),
-
-    /**
-     * No description
-     *
-     * @tags media
-     * @name FindMedia
-     * @summary Read one of media
-     * @request GET:/api/v1/media/{id}
-     * @secure
-     */
-    findMedia: (id: string, params: RequestParams = {}) =>
-      this.request<Media, void | Problem>({
-        path: `/api/v1/media/${id}`,
-        method: "GET",
-        secure: true,
-        format: "json",
-        ...params,
-      }),
-
-    /**
-     * No description
-     *
-     * @tags media
-     * @name ListMedia
-     * @summary List media, a page at a time
-     * @request GET:/api/v1/media
-     * @secure
-     */
-    listMedia: (
-      query?: {
-        /**
-         * @minLength 1
-         * @maxLength 4096
-         */
-        cursor?: string;
-        /**
-         * @minLength 1
-         * @maxLength 255
-         * @pattern ^[^\u0000]*$
-         */
-        filename?: string;
-        /**
-         * @min 1
-         * @max 200
-         * @default 50
-         */
-        limit?: number;
-        /** @default "createdAt" */
-        sort?: "createdAt" | "-createdAt" | "filename" | "-filename";
-      },
-      params: RequestParams = {},
-    ) =>
-      this.request<MediaList, Problem>({
-        path: `/api/v1/media`,
-        method: "GET",
-        query: query,
-        secure: true,
-        format: "json",
-        ...params,
-      }),
-
-    /**
-     * No description
-     *
-     * @tags media
-     * @name ReadContent
-     * @summary The content of a file, whole or a range of it
-     * @request GET:/api/v1/media/{id}/content
-     * @secure
-     */
-    readContent: (id: string, params: RequestParams = {}) =>
-      this.request<Blob, void | Problem>({
-        path: `/api/v1/media/${id}/content`,
-        method: "GET",
-        secure: true,
-        ...params,
-      }),
-
-    /**
-     * No description
-     *
-     * @tags media
-     * @name UpdateMedia
-     * @summary Change one of media by a merge patch
-     * @request PATCH:/api/v1/media/{id}
-     * @secure
-     */
-    updateMedia: (id: string, data: MediaPatch, params: RequestParams = {}) =>
-      this.request<Media, Problem>({
-        path: `/api/v1/media/${id}`,
-        method: "PATCH",
-        body: data,
-        secure: true,
-        type: "application/json",
-        format: "json",
-        ...params,
-      }),
-  };
   properties = {
     /**
      * No description
@@ -5709,6 +4807,388 @@ export class Api<
         ...params,
       }),
   };
+  leases = {
+    /**
+     * No description
+     *
+     * @tags leases
+     * @name CreateCharge
+     * @summary Add to charges
+     * @request POST:/api/v1/charges
+     * @secure
+     */
+    createCharge: (data: NewCharge, params: RequestParams = {}) =>
+      this.request<Charge, Problem>({
+        path: `/api/v1/charges`,
+        method: "POST",
+        body: data,
+        secure: true,
+        type: "application/json",
+        format: "json",
+        ...params,
+      }),
+
+    /**
+     * No description
+     *
+     * @tags leases
+     * @name CreateDocument
+     * @summary Add to documents
+     * @request POST:/api/v1/documents
+     * @secure
+     */
+    createDocument: (data: NewDocument, params: RequestParams = {}) =>
+      this.request<Document, Problem>({
+        path: `/api/v1/documents`,
+        method: "POST",
+        body: data,
+        secure: true,
+        type: "application/json",
+        format: "json",
+        ...params,
+      }),
+
+    /**
+     * No description
+     *
+     * @tags leases
+     * @name CreateLease
+     * @summary Add to leases
+     * @request POST:/api/v1/leases
+     * @secure
+     */
+    createLease: (data: NewLease, params: RequestParams = {}) =>
+      this.request<Lease, Problem>({
+        path: `/api/v1/leases`,
+        method: "POST",
+        body: data,
+        secure: true,
+        type: "application/json",
+        format: "json",
+        ...params,
+      }),
+
+    /**
+     * No description
+     *
+     * @tags leases
+     * @name DeleteCharge
+     * @summary Delete one of charges
+     * @request DELETE:/api/v1/charges/{id}
+     * @secure
+     */
+    deleteCharge: (id: string, params: RequestParams = {}) =>
+      this.request<void, Problem>({
+        path: `/api/v1/charges/${id}`,
+        method: "DELETE",
+        secure: true,
+        ...params,
+      }),
+
+    /**
+     * No description
+     *
+     * @tags leases
+     * @name DeleteDocument
+     * @summary Delete one of documents
+     * @request DELETE:/api/v1/documents/{id}
+     * @secure
+     */
+    deleteDocument: (id: string, params: RequestParams = {}) =>
+      this.request<void, Problem>({
+        path: `/api/v1/documents/${id}`,
+        method: "DELETE",
+        secure: true,
+        ...params,
+      }),
+
+    /**
+     * No description
+     *
+     * @tags leases
+     * @name DeleteLease
+     * @summary Delete one of leases
+     * @request DELETE:/api/v1/leases/{id}
+     * @secure
+     */
+    deleteLease: (id: string, params: RequestParams = {}) =>
+      this.request<void, Problem>({
+        path: `/api/v1/leases/${id}`,
+        method: "DELETE",
+        secure: true,
+        ...params,
+      }),
+
+    /**
+     * No description
+     *
+     * @tags leases
+     * @name FindCharge
+     * @summary Read one of charges
+     * @request GET:/api/v1/charges/{id}
+     * @secure
+     */
+    findCharge: (id: string, params: RequestParams = {}) =>
+      this.request<Charge, void | Problem>({
+        path: `/api/v1/charges/${id}`,
+        method: "GET",
+        secure: true,
+        format: "json",
+        ...params,
+      }),
+
+    /**
+     * No description
+     *
+     * @tags leases
+     * @name FindDocument
+     * @summary Read one of documents
+     * @request GET:/api/v1/documents/{id}
+     * @secure
+     */
+    findDocument: (id: string, params: RequestParams = {}) =>
+      this.request<Document, void | Problem>({
+        path: `/api/v1/documents/${id}`,
+        method: "GET",
+        secure: true,
+        format: "json",
+        ...params,
+      }),
+
+    /**
+     * No description
+     *
+     * @tags leases
+     * @name FindLease
+     * @summary Read one of leases
+     * @request GET:/api/v1/leases/{id}
+     * @secure
+     */
+    findLease: (id: string, params: RequestParams = {}) =>
+      this.request<Lease, void | Problem>({
+        path: `/api/v1/leases/${id}`,
+        method: "GET",
+        secure: true,
+        format: "json",
+        ...params,
+      }),
+
+    /**
+     * No description
+     *
+     * @tags leases
+     * @name ListCharges
+     * @summary List charges, a page at a time
+     * @request GET:/api/v1/charges
+     * @secure
+     */
+    listCharges: (
+      query?: {
+        /**
+         * @minLength 1
+         * @maxLength 4096
+         */
+        cursor?: string;
+        /** @format date */
+        dueOn?: string;
+        /**
+         * @format uuid
+         * @pattern ^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$
+         */
+        leaseId?: string;
+        /**
+         * @min 1
+         * @max 200
+         * @default 50
+         */
+        limit?: number;
+        /** @default "createdAt" */
+        sort?: "createdAt" | "-createdAt" | "dueOn" | "-dueOn";
+        status?: "due" | "paid" | "cancelled";
+      },
+      params: RequestParams = {},
+    ) =>
+      this.request<ChargeList, Problem>({
+        path: `/api/v1/charges`,
+        method: "GET",
+        query: query,
+        secure: true,
+        format: "json",
+        ...params,
+      }),
+
+    /**
+     * No description
+     *
+     * @tags leases
+     * @name ListDocuments
+     * @summary List documents, a page at a time
+     * @request GET:/api/v1/documents
+     * @secure
+     */
+    listDocuments: (
+      query?: {
+        /**
+         * @minLength 1
+         * @maxLength 4096
+         */
+        cursor?: string;
+        /**
+         * @format uuid
+         * @pattern ^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$
+         */
+        leaseId?: string;
+        /**
+         * @min 1
+         * @max 200
+         * @default 50
+         */
+        limit?: number;
+        /** @default "createdAt" */
+        sort?: "createdAt" | "-createdAt" | "title" | "-title";
+        /**
+         * @minLength 1
+         * @maxLength 200
+         * @pattern ^[^\u0000]*$
+         */
+        title?: string;
+      },
+      params: RequestParams = {},
+    ) =>
+      this.request<DocumentList, Problem>({
+        path: `/api/v1/documents`,
+        method: "GET",
+        query: query,
+        secure: true,
+        format: "json",
+        ...params,
+      }),
+
+    /**
+     * No description
+     *
+     * @tags leases
+     * @name ListLeases
+     * @summary List leases, a page at a time
+     * @request GET:/api/v1/leases
+     * @secure
+     */
+    listLeases: (
+      query?: {
+        /**
+         * @minLength 1
+         * @maxLength 4096
+         */
+        cursor?: string;
+        /**
+         * @format uuid
+         * @pattern ^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$
+         */
+        estateId?: string;
+        /**
+         * @min 1
+         * @max 200
+         * @default 50
+         */
+        limit?: number;
+        /** @default "createdAt" */
+        sort?: "createdAt" | "-createdAt" | "startsOn" | "-startsOn";
+        /** @format date */
+        startsOn?: string;
+        status?: "draft" | "active" | "ended";
+      },
+      params: RequestParams = {},
+    ) =>
+      this.request<LeaseList, Problem>({
+        path: `/api/v1/leases`,
+        method: "GET",
+        query: query,
+        secure: true,
+        format: "json",
+        ...params,
+      }),
+
+    /**
+     * No description
+     *
+     * @tags leases
+     * @name PrintDocument
+     * @summary The lease as it was when the document was made, as a PDF
+     * @request GET:/api/v1/documents/{id}/pdf
+     * @secure
+     */
+    printDocument: (id: string, params: RequestParams = {}) =>
+      this.request<Blob, void | Problem>({
+        path: `/api/v1/documents/${id}/pdf`,
+        method: "GET",
+        secure: true,
+        ...params,
+      }),
+
+    /**
+     * No description
+     *
+     * @tags leases
+     * @name UpdateCharge
+     * @summary Change one of charges by a merge patch
+     * @request PATCH:/api/v1/charges/{id}
+     * @secure
+     */
+    updateCharge: (id: string, data: ChargePatch, params: RequestParams = {}) =>
+      this.request<Charge, Problem>({
+        path: `/api/v1/charges/${id}`,
+        method: "PATCH",
+        body: data,
+        secure: true,
+        type: "application/json",
+        format: "json",
+        ...params,
+      }),
+
+    /**
+     * No description
+     *
+     * @tags leases
+     * @name UpdateDocument
+     * @summary Change one of documents by a merge patch
+     * @request PATCH:/api/v1/documents/{id}
+     * @secure
+     */
+    updateDocument: (
+      id: string,
+      data: DocumentPatch,
+      params: RequestParams = {},
+    ) =>
+      this.request<Document, Problem>({
+        path: `/api/v1/documents/${id}`,
+        method: "PATCH",
+        body: data,
+        secure: true,
+        type: "application/json",
+        format: "json",
+        ...params,
+      }),
+
+    /**
+     * No description
+     *
+     * @tags leases
+     * @name UpdateLease
+     * @summary Change one of leases by a merge patch
+     * @request PATCH:/api/v1/leases/{id}
+     * @secure
+     */
+    updateLease: (id: string, data: LeasePatch, params: RequestParams = {}) =>
+      this.request<Lease, Problem>({
+        path: `/api/v1/leases/${id}`,
+        method: "PATCH",
+        body: data,
+        secure: true,
+        type: "application/json",
+        format: "json",
+        ...params,
+      }),
+  };
   lessees = {
     /**
      * No description
@@ -6084,6 +5564,538 @@ export class Api<
     updateOwner: (id: string, data: OwnerPatch, params: RequestParams = {}) =>
       this.request<Owner, Problem>({
         path: `/api/v1/owners/${id}`,
+        method: "PATCH",
+        body: data,
+        secure: true,
+        type: "application/json",
+        format: "json",
+        ...params,
+      }),
+  };
+  signatures = {
+    /**
+     * No description
+     *
+     * @tags signatures
+     * @name CreateSignature
+     * @summary Add to signatures
+     * @request POST:/api/v1/signatures
+     * @secure
+     */
+    createSignature: (data: NewSignature, params: RequestParams = {}) =>
+      this.request<Signature, Problem>({
+        path: `/api/v1/signatures`,
+        method: "POST",
+        body: data,
+        secure: true,
+        type: "application/json",
+        format: "json",
+        ...params,
+      }),
+
+    /**
+     * No description
+     *
+     * @tags signatures
+     * @name DeclineSignature
+     * @summary Decline to sign
+     * @request POST:/api/v1/signatures/{id}/decline
+     * @secure
+     */
+    declineSignature: (id: string, params: RequestParams = {}) =>
+      this.request<Signature, Problem>({
+        path: `/api/v1/signatures/${id}/decline`,
+        method: "POST",
+        secure: true,
+        format: "json",
+        ...params,
+      }),
+
+    /**
+     * No description
+     *
+     * @tags signatures
+     * @name DeleteSignature
+     * @summary Delete one of signatures
+     * @request DELETE:/api/v1/signatures/{id}
+     * @secure
+     */
+    deleteSignature: (id: string, params: RequestParams = {}) =>
+      this.request<void, Problem>({
+        path: `/api/v1/signatures/${id}`,
+        method: "DELETE",
+        secure: true,
+        ...params,
+      }),
+
+    /**
+     * No description
+     *
+     * @tags signatures
+     * @name FindProof
+     * @summary Read one of proofs
+     * @request GET:/api/v1/proofs/{id}
+     * @secure
+     */
+    findProof: (id: string, params: RequestParams = {}) =>
+      this.request<Proof, void | Problem>({
+        path: `/api/v1/proofs/${id}`,
+        method: "GET",
+        secure: true,
+        format: "json",
+        ...params,
+      }),
+
+    /**
+     * No description
+     *
+     * @tags signatures
+     * @name FindSignature
+     * @summary Read one of signatures
+     * @request GET:/api/v1/signatures/{id}
+     * @secure
+     */
+    findSignature: (id: string, params: RequestParams = {}) =>
+      this.request<Signature, void | Problem>({
+        path: `/api/v1/signatures/${id}`,
+        method: "GET",
+        secure: true,
+        format: "json",
+        ...params,
+      }),
+
+    /**
+     * No description
+     *
+     * @tags signatures
+     * @name ListProofs
+     * @summary List proofs, a page at a time
+     * @request GET:/api/v1/proofs
+     * @secure
+     */
+    listProofs: (
+      query?: {
+        /**
+         * @minLength 1
+         * @maxLength 4096
+         */
+        cursor?: string;
+        /**
+         * @format uuid
+         * @pattern ^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$
+         */
+        documentId?: string;
+        /**
+         * @min 1
+         * @max 200
+         * @default 50
+         */
+        limit?: number;
+        /**
+         * @format uuid
+         * @pattern ^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$
+         */
+        signatureId?: string;
+        /** @default "number" */
+        sort?: "number" | "-number" | "createdAt" | "-createdAt";
+      },
+      params: RequestParams = {},
+    ) =>
+      this.request<ProofList, Problem>({
+        path: `/api/v1/proofs`,
+        method: "GET",
+        query: query,
+        secure: true,
+        format: "json",
+        ...params,
+      }),
+
+    /**
+     * No description
+     *
+     * @tags signatures
+     * @name ListSignatures
+     * @summary List signatures, a page at a time
+     * @request GET:/api/v1/signatures
+     * @secure
+     */
+    listSignatures: (
+      query?: {
+        /**
+         * @minLength 1
+         * @maxLength 4096
+         */
+        cursor?: string;
+        /**
+         * @format uuid
+         * @pattern ^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$
+         */
+        documentId?: string;
+        /**
+         * @min 1
+         * @max 200
+         * @default 50
+         */
+        limit?: number;
+        /**
+         * @maxLength 254
+         * @pattern ^[^\s@\u0000]+@[^\s@\u0000]+$
+         */
+        signerEmail?: string;
+        /** @default "createdAt" */
+        sort?: "createdAt" | "-createdAt";
+        status?: "pending" | "signed" | "declined";
+      },
+      params: RequestParams = {},
+    ) =>
+      this.request<SignatureList, Problem>({
+        path: `/api/v1/signatures`,
+        method: "GET",
+        query: query,
+        secure: true,
+        format: "json",
+        ...params,
+      }),
+
+    /**
+     * No description
+     *
+     * @tags signatures
+     * @name SignSignature
+     * @summary Sign, and write the proof of it
+     * @request POST:/api/v1/signatures/{id}/sign
+     * @secure
+     */
+    signSignature: (id: string, params: RequestParams = {}) =>
+      this.request<Signature, Problem>({
+        path: `/api/v1/signatures/${id}/sign`,
+        method: "POST",
+        secure: true,
+        format: "json",
+        ...params,
+      }),
+
+    /**
+     * No description
+     *
+     * @tags signatures
+     * @name UpdateSignature
+     * @summary Change one of signatures by a merge patch
+     * @request PATCH:/api/v1/signatures/{id}
+     * @secure
+     */
+    updateSignature: (
+      id: string,
+      data: SignaturePatch,
+      params: RequestParams = {},
+    ) =>
+      this.request<Signature, Problem>({
+        path: `/api/v1/signatures/${id}`,
+        method: "PATCH",
+        body: data,
+        secure: true,
+        type: "application/json",
+        format: "json",
+        ...params,
+      }),
+  };
+  credits = {
+    /**
+     * No description
+     *
+     * @tags credits
+     * @name CreateCredit
+     * @summary Add to credits
+     * @request POST:/api/v1/credits
+     * @secure
+     */
+    createCredit: (data: NewCredit, params: RequestParams = {}) =>
+      this.request<Credit, Problem>({
+        path: `/api/v1/credits`,
+        method: "POST",
+        body: data,
+        secure: true,
+        type: "application/json",
+        format: "json",
+        ...params,
+      }),
+
+    /**
+     * No description
+     *
+     * @tags credits
+     * @name FindCredit
+     * @summary Read one of credits
+     * @request GET:/api/v1/credits/{id}
+     * @secure
+     */
+    findCredit: (id: string, params: RequestParams = {}) =>
+      this.request<Credit, void | Problem>({
+        path: `/api/v1/credits/${id}`,
+        method: "GET",
+        secure: true,
+        format: "json",
+        ...params,
+      }),
+
+    /**
+     * No description
+     *
+     * @tags credits
+     * @name FindPayment
+     * @summary Read one of payments
+     * @request GET:/api/v1/payments/{id}
+     * @secure
+     */
+    findPayment: (id: string, params: RequestParams = {}) =>
+      this.request<Payment, void | Problem>({
+        path: `/api/v1/payments/${id}`,
+        method: "GET",
+        secure: true,
+        format: "json",
+        ...params,
+      }),
+
+    /**
+     * No description
+     *
+     * @tags credits
+     * @name ListCredits
+     * @summary List credits, a page at a time
+     * @request GET:/api/v1/credits
+     * @secure
+     */
+    listCredits: (
+      query?: {
+        /**
+         * @minLength 1
+         * @maxLength 4096
+         */
+        cursor?: string;
+        /**
+         * @min 1
+         * @max 200
+         * @default 50
+         */
+        limit?: number;
+        /**
+         * @minLength 1
+         * @maxLength 200
+         * @pattern ^[^\u0000]*$
+         */
+        paymentReference?: string;
+        /** @default "createdAt" */
+        sort?: "createdAt" | "-createdAt";
+      },
+      params: RequestParams = {},
+    ) =>
+      this.request<CreditList, Problem>({
+        path: `/api/v1/credits`,
+        method: "GET",
+        query: query,
+        secure: true,
+        format: "json",
+        ...params,
+      }),
+
+    /**
+     * No description
+     *
+     * @tags credits
+     * @name ListPayments
+     * @summary List payments, a page at a time
+     * @request GET:/api/v1/payments
+     * @secure
+     */
+    listPayments: (
+      query?: {
+        /**
+         * @format uuid
+         * @pattern ^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$
+         */
+        creditId?: string;
+        /**
+         * @minLength 1
+         * @maxLength 4096
+         */
+        cursor?: string;
+        /**
+         * @min 1
+         * @max 200
+         * @default 50
+         */
+        limit?: number;
+        /**
+         * @minLength 1
+         * @maxLength 200
+         * @pattern ^[^\u0000]*$
+         */
+        paymentReference?: string;
+        /** @default "createdAt" */
+        sort?: "createdAt" | "-createdAt";
+      },
+      params: RequestParams = {},
+    ) =>
+      this.request<PaymentList, Problem>({
+        path: `/api/v1/payments`,
+        method: "GET",
+        query: query,
+        secure: true,
+        format: "json",
+        ...params,
+      }),
+
+    /**
+     * No description
+     *
+     * @tags credits
+     * @name ReadBalance
+     * @summary The sum of all credits bought and spent
+     * @request GET:/api/v1/credits/balance
+     * @secure
+     */
+    readBalance: (params: RequestParams = {}) =>
+      this.request<Balance, Problem>({
+        path: `/api/v1/credits/balance`,
+        method: "GET",
+        secure: true,
+        format: "json",
+        ...params,
+      }),
+  };
+  media = {
+    /**
+     * No description
+     *
+     * @tags media
+     * @name CreateMedia
+     * @summary Keep a file of up to 25 MiB
+     * @request POST:/api/v1/media
+     * @secure
+     */
+    createMedia: (
+      data: {
+        /** @format binary */
+        file: File;
+      },
+      params: RequestParams = {},
+    ) =>
+      this.request<Media, Problem>({
+        path: `/api/v1/media`,
+        method: "POST",
+        body: data,
+        secure: true,
+        type: "multipart/form-data",
+        format: "json",
+        ...params,
+      }),
+
+    /**
+     * No description
+     *
+     * @tags media
+     * @name DeleteMedia
+     * @summary Delete one of media
+     * @request DELETE:/api/v1/media/{id}
+     * @secure
+     */
+    deleteMedia: (id: string, params: RequestParams = {}) =>
+      this.request<void, Problem>({
+        path: `/api/v1/media/${id}`,
+        method: "DELETE",
+        secure: true,
+        ...params,
+      }),
+
+    /**
+     * No description
+     *
+     * @tags media
+     * @name FindMedia
+     * @summary Read one of media
+     * @request GET:/api/v1/media/{id}
+     * @secure
+     */
+    findMedia: (id: string, params: RequestParams = {}) =>
+      this.request<Media, void | Problem>({
+        path: `/api/v1/media/${id}`,
+        method: "GET",
+        secure: true,
+        format: "json",
+        ...params,
+      }),
+
+    /**
+     * No description
+     *
+     * @tags media
+     * @name ListMedia
+     * @summary List media, a page at a time
+     * @request GET:/api/v1/media
+     * @secure
+     */
+    listMedia: (
+      query?: {
+        /**
+         * @minLength 1
+         * @maxLength 4096
+         */
+        cursor?: string;
+        /**
+         * @minLength 1
+         * @maxLength 255
+         * @pattern ^[^\u0000]*$
+         */
+        filename?: string;
+        /**
+         * @min 1
+         * @max 200
+         * @default 50
+         */
+        limit?: number;
+        /** @default "createdAt" */
+        sort?: "createdAt" | "-createdAt" | "filename" | "-filename";
+      },
+      params: RequestParams = {},
+    ) =>
+      this.request<MediaList, Problem>({
+        path: `/api/v1/media`,
+        method: "GET",
+        query: query,
+        secure: true,
+        format: "json",
+        ...params,
+      }),
+
+    /**
+     * No description
+     *
+     * @tags media
+     * @name ReadContent
+     * @summary The content of a file, whole or a range of it
+     * @request GET:/api/v1/media/{id}/content
+     * @secure
+     */
+    readContent: (id: string, params: RequestParams = {}) =>
+      this.request<Blob, void | Problem>({
+        path: `/api/v1/media/${id}/content`,
+        method: "GET",
+        secure: true,
+        ...params,
+      }),
+
+    /**
+     * No description
+     *
+     * @tags media
+     * @name UpdateMedia
+     * @summary Change one of media by a merge patch
+     * @request PATCH:/api/v1/media/{id}
+     * @secure
+     */
+    updateMedia: (id: string, data: MediaPatch, params: RequestParams = {}) =>
+      this.request<Media, Problem>({
+        path: `/api/v1/media/${id}`,
         method: "PATCH",
         body: data,
         secure: true,

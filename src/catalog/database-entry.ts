@@ -1,6 +1,6 @@
 import { getTableColumns } from 'drizzle-orm'
 import type { PhysicalIdentity } from '../lib/pg.ts'
-import { type DatabaseStatus, type Placement, tenantDatabases } from './schema.ts'
+import { type DatabaseStatus, type Placement, type SchemaVersion, tenantDatabases } from './schema.ts'
 
 /** What can be wrong with a tenant's database, and all that is said about it outside: never the server's own words. */
 export const DATABASE_ERRORS = {
@@ -102,7 +102,7 @@ export interface DatabaseSummary {
   consecutiveFailures: number
   lastCheckedAt: string | null
   validatedAt: string | null
-  schemaVersion: string | null
+  schemaVersion: SchemaVersion | null
   serverVersion: string | null
   encryptionKeyId: string | null
 }

@@ -27,7 +27,7 @@ import {
 } from './database-entry.ts'
 import { fromNow } from './moments.ts'
 import { type Registration, registeredColumns, unvalidated } from './registration.ts'
-import { type DatabaseStatus, type Placement, tenantDatabases } from './schema.ts'
+import { type DatabaseStatus, type Placement, type SchemaVersion, tenantDatabases } from './schema.ts'
 import { type CatalogStore, type CatalogTx, catalogErrors } from './store.ts'
 import { lockTenant } from './tenants.ts'
 import type { Vault } from './vault.ts'
@@ -40,7 +40,7 @@ export type ValidationOutcome =
   | {
       ok: true
       serverVersion: string
-      schemaVersion: string
+      schemaVersion: SchemaVersion
       systemIdentifier: string | null
       databaseOid: number
       residence: 'became-home' | 'move-required' | 'copy'

@@ -89,6 +89,12 @@ export const externalIds = pgTable(
   ],
 )
 
+/** The last migration applied in a tenant database, of each lineage. */
+export interface SchemaVersion {
+  readonly core: string | null
+  readonly application: string | null
+}
+
 /**
  * At most one current and one candidate database a tenant. `sealed_connection_string` is bound to this row's id and
  * `row_version`; everything else that the string said, except the password, stands beside it in clear.
@@ -126,7 +132,7 @@ export const tenantDatabases = pgTable(
     consecutiveFailures: integer('consecutive_failures').notNull().default(0),
     lastCheckedAt: moment('last_checked_at'),
     validatedAt: moment('validated_at'),
-    schemaVersion: text('schema_version'),
+    schemaVersion: jsonb('schema_version').$type<SchemaVersion>(),
     serverVersion: text('server_version'),
     systemIdentifier: text('system_identifier'),
     databaseOid: bigint('database_oid', { mode: 'number' }),

@@ -1,7 +1,10 @@
 import { DEMO_PASSWORD } from './demo.ts'
 
 /** What the demo tells the person who started it: where it is, and lines to paste. */
-export function demoBanner(url: string, operatorToken: string): string {
+export function demoBanner(
+  url: string,
+  { operatorToken, collection }: { operatorToken: string; collection: string | null },
+): string {
   return `
 Freehold is running at ${url}
 
@@ -9,12 +12,12 @@ Freehold is running at ${url}
   Demo tenants     acme-corp, globex (shared)   initech (own database)   umbrella, parent of umbrella-north (own database)
   Administrators   admin@<code>.example, password ${DEMO_PASSWORD}
 
-Sign in to a tenant, and list its places:
+Sign in to a tenant, and ${collection === null ? 'see who you are' : `list its ${collection}`}:
 
   TOKEN=$(curl -s ${url}/api/v1/auth/login -H 'content-type: application/json' \\
     -d '{"tenantCode":"initech","email":"admin@initech.example","password":"${DEMO_PASSWORD}"}' \\
     | sed 's/.*"accessToken":"\\([^"]*\\)".*/\\1/')
-  curl -s ${url}/api/v1/places -H "authorization: Bearer $TOKEN"
+  curl -s ${url}/api/v1/${collection ?? 'auth/me'} -H "authorization: Bearer $TOKEN"
 
 See where tenants live, as an operator:
 

@@ -1,14 +1,17 @@
+import { isDeepStrictEqual } from 'node:util'
 import type pg from 'pg'
+import type { SchemaVersion } from '../catalog/schema.ts'
 import { isAlike, isSameDatabase, type OwnDatabase, readIdentity } from '../lib/database-identity.ts'
 import { parseEpoch } from '../lib/epochs.ts'
 import { databaseError, type PhysicalIdentity, READS_ONLY } from '../lib/pg.ts'
 import { applyMigrations } from '../migrations/apply.ts'
-import { driftOf, schemaState } from '../migrations/drift.ts'
+import { firstDrift, schemaState, type Versions } from '../migrations/drift.ts'
 import type { Migration } from '../migrations/files.ts'
 import {
+  CORE_TABLES,
+  type DeclaredTables,
   findIsolationViolations,
   findRoleViolations,
-  TENANT_TABLES,
   type Violation,
 } from '../tenant/isolation.ts'
 import { CheckFailure } from './failures.ts'
@@ -16,13 +19,14 @@ import { CheckFailure } from './failures.ts'
 export interface CheckOptions {
   readonly tenantId: string
   readonly migrations: readonly Migration[]
+  readonly tables: DeclaredTables
   /** False: an outdated schema is a failure, not something to mend. */
   readonly applyMigrations: boolean
   /**
    * The schema with which the database was found valid. At that it may stay, though migrations have been added since: it
    * served with it, and nobody but a validation brings it further.
    */
-  readonly validSchemaVersion?: string | null
+  readonly validSchemaVersion?: SchemaVersion | null
   readonly lockTimeoutMs: number
   /** True for a database that was valid once: it may be read-only for now, and keeps its encoding. */
   readonly wasValid?: boolean
@@ -40,7 +44,7 @@ export interface Stamp {
 export interface CheckedDatabase {
   readonly identity: PhysicalIdentity
   readonly serverVersion: string
-  readonly schemaVersion: string
+  readonly schemaVersion: SchemaVersion
   readonly residence: Stamp | null
 }
 
@@ -68,7 +72,7 @@ export async function checkDatabase(client: pg.ClientBase, options: CheckOptions
   if (facts.hasResidence) await readResidence(client, options.tenantId)
   if (options.wasValid !== true && facts.isReadOnly) throw new CheckFailure('READ_ONLY')
   const { schemaVersion, isOlder, isProven } = await checkSchema(client, options)
-  if (!isProven) await checkTables(client, isOlder)
+  if (!isProven) await checkTables(client, options.tables, isOlder)
   const residence = await readResidence(client, options.tenantId)
   return { identity, serverVersion, schemaVersion, residence }
 }
@@ -164,35 +168,40 @@ export async function readResidence(
 async function checkSchema(
   client: pg.ClientBase,
   options: CheckOptions,
-): Promise<{ schemaVersion: string; isOlder: boolean; isProven: boolean }> {
+): Promise<{ schemaVersion: SchemaVersion; isOlder: boolean; isProven: boolean }> {
   if (options.applyMigrations) {
     let isProven = false
-    const { version } = await applyMigrations(client, options.migrations, {
+    const { versions } = await applyMigrations(client, options.migrations, {
       lockTimeoutMs: options.lockTimeoutMs,
       // A database that is refused for what it has of its own is left as it was.
       prove: async () => {
-        await checkTables(client, false)
+        await checkTables(client, options.tables, false)
         isProven = true
       },
     })
-    return { schemaVersion: version, isOlder: false, isProven }
+    return { schemaVersion: versionOf(versions), isOlder: false, isProven }
   }
   const state = await schemaState(client, options.migrations)
-  if (driftOf(state) !== null) throw new CheckFailure('SCHEMA_DRIFTED')
-  const { version, pending } = state
+  if (firstDrift(state) !== null) throw new CheckFailure('SCHEMA_DRIFTED')
+  const { pending } = state
+  const schemaVersion = versionOf(state.versions)
   const isOlder = pending.length > 0
-  if (version === null || (isOlder && version !== options.validSchemaVersion))
+  if (isOlder && !isDeepStrictEqual(schemaVersion, options.validSchemaVersion))
     throw new CheckFailure('SCHEMA_OUT_OF_DATE')
-  return { schemaVersion: version, isOlder, isProven: false }
+  return { schemaVersion, isOlder, isProven: false }
 }
 
-async function checkTables(client: pg.ClientBase, isOlder: boolean): Promise<void> {
-  await checkIsolation(client)
-  await checkRights(client, isOlder)
+function versionOf({ core = null, application = null }: Versions): SchemaVersion {
+  return { core, application }
 }
 
-async function checkIsolation(client: pg.ClientBase): Promise<void> {
-  const violations = await findIsolationViolations(client)
+async function checkTables(client: pg.ClientBase, tables: DeclaredTables, isOlder: boolean): Promise<void> {
+  await checkIsolation(client, tables)
+  await checkRights(client, tables, isOlder)
+}
+
+async function checkIsolation(client: pg.ClientBase, tables: DeclaredTables): Promise<void> {
+  const violations = await findIsolationViolations(client, { tables })
   const [first] = violations
   if (first === undefined) return
   const cause = new Error(JSON.stringify(violations.slice(0, 5)))
@@ -205,8 +214,12 @@ function violationWords({ object, rule }: Violation): string | null {
 }
 
 /** An older schema has no more than some of the tables. */
-async function checkRights(client: pg.ClientBase, isOlder: boolean): Promise<void> {
-  const tables = [...TENANT_TABLES, 'residence'].map((name) => `public.${name}`)
+async function checkRights(
+  client: pg.ClientBase,
+  { tenantTables }: DeclaredTables,
+  isOlder: boolean,
+): Promise<void> {
+  const tables = [...CORE_TABLES, ...tenantTables, 'residence'].map((name) => `public.${name}`)
   const { rows } = await client.query<{ missing: boolean }>(
     `SELECT pg_catalog.bool_or(NOT pg_catalog.has_table_privilege(t, r)) AS missing
        FROM pg_catalog.unnest($1::text[]) AS t, pg_catalog.unnest('{SELECT,INSERT,UPDATE,DELETE}'::text[]) AS r

@@ -8,6 +8,7 @@ import type { Migration } from '../migrations/files.ts'
 import type { AddressBook } from '../pools/addresses.ts'
 import { NoAdmissionError, withAdminConnection } from '../pools/admin-connection.ts'
 import type { ConnectionBudget } from '../pools/budget.ts'
+import type { DeclaredTables } from '../tenant/isolation.ts'
 import { CHECK_ANSWER_BYTES, checkDatabase, lookAt, readResidence } from './checks.ts'
 import { CheckFailure, classify } from './failures.ts'
 import type { DatabaseErrorCode } from './states.ts'
@@ -17,6 +18,7 @@ export interface MonitorOptions {
   readonly addresses: AddressBook
   readonly budget: ConnectionBudget
   readonly migrations: readonly Migration[]
+  readonly tables: DeclaredTables
   readonly forbidden: readonly OwnDatabase[]
   readonly log: { warn(fields: object, message: string): void }
   readonly onTransition: (from: string, to: string) => void
@@ -163,7 +165,7 @@ export class HealthMonitor {
    * where it was inactive in every way.
    */
   async #ask(entry: DueCheck): Promise<{ isReadOnly: boolean }> {
-    const { addresses, budget, migrations, forbidden } = this.#options
+    const { addresses, budget, migrations, tables, forbidden } = this.#options
     const connectTimeoutMs = connectTimeoutOf(entry)
     const { password, ...place } = addresses.addressOf(entry)
     let wasHeard = false
@@ -186,7 +188,7 @@ export class HealthMonitor {
         const { tenantId } = entry
         const options = {
           tenantId,
-          migrations,
+          ...{ migrations, tables },
           applyMigrations: false,
           validSchemaVersion: entry.schemaVersion,
           lockTimeoutMs: PING_TIMEOUT_MS,

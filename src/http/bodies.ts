@@ -1,8 +1,8 @@
 /** Shapes that several routes share, and the pieces of answers made from rows. */
 import { Type } from 'typebox'
 import type { Page } from '../catalog/pages.ts'
-import { nullable, text } from '../data/fields.ts'
 import { fail } from '../errors.ts'
+import { nullable, text } from '../lib/fields.ts'
 import { isUuid } from '../lib/ids.ts'
 import type { HttpDeps } from './deps.ts'
 

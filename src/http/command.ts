@@ -1,7 +1,7 @@
 import { hash } from 'node:crypto'
 import type { FastifyRequest, FastifySchema, RouteOptions } from 'fastify'
 import { Type } from 'typebox'
-import { type CommandAnswer, runOnce, type Ticket } from '../data/idempotency.ts'
+import { type CommandAnswer, runOnce, type Ticket } from '../collections/idempotency.ts'
 import type { TenantSession } from '../tenant/session.ts'
 import { pathOf } from './error-handler.ts'
 import { actorOf } from './pipeline.ts'

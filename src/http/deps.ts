@@ -1,10 +1,11 @@
 /** What the HTTP layer asks of the rest of the house. Built in the composition root. */
+import type { Application } from '../application.ts'
 import type { AuditTrail } from '../catalog/audit-trail.ts'
 import type { Route, RouteDirectory } from '../catalog/directory.ts'
 import type { Freshness } from '../catalog/freshness.ts'
 import type { Confirmations, ShareWait } from '../catalog/replicas.ts'
 import type { DatabaseStatus } from '../catalog/schema.ts'
-import type { CursorCodec } from '../data/cursor.ts'
+import type { CursorCodec } from '../collections/cursor.ts'
 import type { AccountSignInParts } from '../identity/account-login.ts'
 import type { Accounts } from '../identity/accounts.ts'
 import type { ClientKeys } from '../identity/client-keys.ts'
@@ -26,6 +27,7 @@ import type { TenantSession } from '../tenant/session.ts'
 import type { ConnectionLimit } from './connection-limit.ts'
 
 export interface HttpDeps {
+  readonly application: Application
   readonly settings: HttpSettings
   readonly log: Logger
   readonly metrics: Metrics

@@ -1,5 +1,5 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest, RouteOptions } from 'fastify'
-import type { CursorCodec, CursorScope } from '../data/cursor.ts'
+import type { CursorCodec, CursorScope } from '../collections/cursor.ts'
 
 declare module 'fastify' {
   interface FastifyContextConfig {

@@ -1,6 +1,5 @@
 import type { Socket } from 'node:net'
 import { type FastifyBaseLogger, type FastifyInstance, fastify, LogController } from 'fastify'
-import { RESOURCES } from '../data/resources.ts'
 import { compressAnswers } from './compression.ts'
 import { limitConnections } from './connection-limit.ts'
 import { answerOptions, answerOrigins } from './cross-origin.ts'
@@ -16,9 +15,6 @@ import { observeRequests } from './request-log.ts'
 import { accountRoutes } from './routes/accounts.ts'
 import { authRoutes } from './routes/auth.ts'
 import { clientKeyRoutes } from './routes/client-keys.ts'
-import { creditRoutes } from './routes/credits.ts'
-import { documentRoutes } from './routes/documents.ts'
-import { mediaRoutes } from './routes/media.ts'
 import { openRoutes } from './routes/open.ts'
 import { operatorAccountRoutes } from './routes/operator/accounts.ts'
 import { operatorAuditRoutes } from './routes/operator/audit.ts'
@@ -31,7 +27,6 @@ import { operatorTenantRoutes } from './routes/operator/tenants.ts'
 import { operatorUserRoutes } from './routes/operator/users.ts'
 import { registerResource } from './routes/resources.ts'
 import { roleRoutes } from './routes/roles.ts'
-import { signatureRoutes } from './routes/signatures.ts'
 import { tenantRoutes } from './routes/tenant.ts'
 import { userRoutes } from './routes/users.ts'
 import { compileValidator } from './validation.ts'
@@ -63,10 +58,6 @@ const API_ROUTES = [
   operatorRoutes,
   operatorAccountRoutes,
   operatorAuditRoutes,
-  creditRoutes,
-  documentRoutes,
-  signatureRoutes,
-  mediaRoutes,
 ] as const
 
 /** Builds the server, ready to `listen`. A route without declared access throws here or at `ready()`. */
@@ -144,7 +135,8 @@ function registerRoutes(server: FastifyInstance, deps: HttpDeps): void {
   void server.register(
     (api, _options, done) => {
       for (const routes of API_ROUTES) routes(api, deps)
-      for (const resource of RESOURCES) registerResource(api, resource, deps)
+      for (const resource of deps.application.resources) registerResource(api, resource, deps)
+      deps.application.routes?.({ server: api })
       done()
     },
     { prefix: API_PREFIX },

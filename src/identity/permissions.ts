@@ -1,17 +1,5 @@
-/** What the routes of this application ask for. Tenants may also grant others of the same form. */
-export const KNOWN_PERMISSIONS: readonly string[] = Object.freeze([
-  'properties:read',
-  'properties:write',
-  'leases:read',
-  'leases:write',
-  'lessees:read',
-  'lessees:write',
-  'signatures:read',
-  'signatures:write',
-  'credits:read',
-  'credits:write',
-  'media:read',
-  'media:write',
+/** What the core's own routes ask for, beside the application's. Tenants may also grant others of the same form. */
+export const CORE_PERMISSIONS: readonly string[] = Object.freeze([
   'users:read',
   'users:write',
   'roles:read',

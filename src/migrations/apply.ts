@@ -2,17 +2,19 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { scopeOf } from '../lib/session-scope.ts'
 import { findClash } from './clash.ts'
 import {
-  compareJournal,
-  driftOf,
+  firstDrift,
   HAS_JOURNAL,
   isPermissionError,
+  type JournalRow,
   type MigrationClient,
   MigrationError,
   readPresentJournal,
   type SchemaState,
   sqlState,
+  stateOf,
+  type Versions,
 } from './drift.ts'
-import type { Migration } from './files.ts'
+import { type Migration, nameOf } from './files.ts'
 
 export interface ApplyOptions {
   /** How long to wait for another runner, and for each lock that a statement needs. Milliseconds. */
@@ -26,10 +28,10 @@ export interface ApplyOptions {
 }
 
 export interface ApplyResult {
-  /** Applied by this call. */
+  /** Applied by this call: `core/0001_isolation`, or without a lineage in the catalog. */
   readonly applied: string[]
-  /** The last migration in the database, ours or a newer release's. */
-  readonly version: string
+  /** The last migration of each lineage in the database, ours or a newer release's. */
+  readonly versions: Versions
   /** Of a newer release, left alone. */
   readonly ahead: string[]
 }
@@ -43,7 +45,7 @@ const BEGIN = 'BEGIN ISOLATION LEVEL READ COMMITTED;\n'
  * Brings the schema up to date, on a connection of its own: it keeps a session-level lock, and leaves a safe
  * `search_path` and a `lock_timeout` behind. With nothing to do it takes no lock, writes nothing and needs no right but
  * to read the journal. Each migration commits together with its row in the journal, so an interrupted run is continued
- * by the next.
+ * by the next. Lineages apply one after the other; what is wrong with one does not hold up the other.
  *
  * Throws MigrationError: SCHEMA_DRIFTED (a file changed after it was applied, or one that was not applied sorts before
  * one that was), PERMISSION_MISSING, MIGRATION_FAILED (with the migration and the cause, or without one when another
@@ -55,26 +57,95 @@ export async function applyMigrations(
   options: ApplyOptions,
 ): Promise<ApplyResult> {
   const hadJournal = await pinSession(client, options.lockTimeoutMs)
-  const before = await soundState(client, migrations, hadJournal)
-  if (before.pending.length === 0) return result(before, [])
+  const before = await readState(client, migrations, hadJournal)
+  if (isSettled(before)) return result(before, [])
   const hasJournal = await lock(client, options.lockTimeoutMs)
   try {
     // Read again: whoever held the lock has probably done the work.
-    const state = await soundState(client, migrations, hasJournal)
-    const todo = migrations.filter((migration) => state.pending.includes(migration.id))
-    if (todo.length === 0) return result(state, [])
-    const isFirst = state.version === null
-    const isTogether = isFirst && todo.every(({ transactional }) => transactional)
-    const prove = isTogether ? options.prove : undefined
-    if (prove !== undefined) await applyTogether(client, todo, { ...options, prove })
-    else await applyEach(client, todo, { ...options, isFirst })
-    // Nothing that was applied sorts behind what is pending, or it would have been drift.
-    return result({ ...state, version: todo.at(-1)?.id ?? state.version }, state.pending)
+    const state = await readState(client, migrations, hasJournal)
+    if (state.isFormer) await convertJournal(client, state)
+    const todo = state.pending.filter(({ lineage }) => !state.drifts.has(lineage))
+    if (isTogether(state, todo) && options.prove !== undefined)
+      await applyTogether(client, todo, { ...options, prove: options.prove })
+    else if (todo.length > 0) await applyLineages(client, todo, { ...options, isFirst: !hasJournal })
+    assertSound(state)
+    return result(state, todo)
   } catch (error) {
     throw await withClash(client, migrations, error)
   } finally {
     await unlock(client)
   }
+}
+
+async function readState(
+  client: MigrationClient,
+  migrations: readonly Migration[],
+  hasJournal: boolean,
+): Promise<SchemaState> {
+  return stateOf(migrations, hasJournal ? await readPresentJournal(client) : [])
+}
+
+/** Nothing can be done: all is applied, or what is not stands behind a drift. @throws MigrationError SCHEMA_DRIFTED */
+function isSettled(state: SchemaState): boolean {
+  const isIdle = state.pending.every(({ lineage }) => state.drifts.has(lineage))
+  if (isIdle) assertSound(state)
+  return isIdle && !state.isFormer
+}
+
+function assertSound(state: SchemaState): void {
+  const drift = firstDrift(state)
+  if (drift !== null)
+    throw new MigrationError('SCHEMA_DRIFTED', drift.reason, { migrationId: drift.migrationId })
+}
+
+/** The first migrations of a database, all of which can commit as one. */
+function isTogether(state: SchemaState, todo: readonly Migration[]): boolean {
+  const isFirst = Object.values(state.versions).every((version) => version === null)
+  return isFirst && todo.length > 0 && todo.every(({ transactional }) => transactional)
+}
+
+/** Gives the journal of a release before lineages the column, and the rows that its migrations are now. */
+async function convertJournal(client: MigrationClient, state: SchemaState): Promise<void> {
+  assertSound(state)
+  const statements = [
+    'ALTER TABLE public.freehold_migrations ADD COLUMN lineage text',
+    'DELETE FROM public.freehold_migrations',
+    ...state.rows.map(noteOf),
+    'ALTER TABLE public.freehold_migrations DROP CONSTRAINT freehold_migrations_pkey',
+    'ALTER TABLE public.freehold_migrations ADD PRIMARY KEY (lineage, id)',
+  ]
+  await undoing(client, () =>
+    client.query(`${BEGIN}${statements.join(';\n')};\nCOMMIT`).then(
+      () => undefined,
+      (cause: unknown) => {
+        throw isPermissionError(cause)
+          ? new MigrationError('PERMISSION_MISSING', 'The role may not change the journal of migrations', {
+              cause,
+            })
+          : new MigrationError('MIGRATION_FAILED', 'The journal of migrations could not be converted', {
+              cause,
+            })
+      },
+    ),
+  )
+}
+
+/** Each lineage as far as it goes; the first error is thrown at the end. */
+async function applyLineages(
+  client: MigrationClient,
+  todo: readonly Migration[],
+  options: ApplyOptions & { isFirst: boolean },
+): Promise<void> {
+  if (options.isFirst) await createJournal(client, '')
+  const failures: MigrationError[] = []
+  for (const lineage of new Set(todo.map((migration) => migration.lineage))) {
+    const own = todo.filter((migration) => migration.lineage === lineage)
+    await applyEach(client, own, options).catch((error: unknown) => {
+      if (!(error instanceof MigrationError)) throw error
+      failures.push(error)
+    })
+  }
+  if (failures[0] !== undefined) throw failures[0]
 }
 
 /** Names what was in the way, now that the transaction is over in which it was. */
@@ -85,10 +156,12 @@ async function withClash(
 ): Promise<unknown> {
   if (!(error instanceof MigrationError)) return error
   const { code, message, migrationId, cause } = error
-  const failed = migrations.find(({ id }) => id === migrationId)
+  const failed = migrations.find((migration) => nameOf(migration) === migrationId)
   if (failed === undefined) return error
   const clash = await findClash(client, failed, sqlState(cause)).catch(() => null)
-  return clash === null ? error : new MigrationError(code, message, { migrationId: failed.id, clash, cause })
+  return clash === null
+    ? error
+    : new MigrationError(code, message, { migrationId: nameOf(failed), clash, cause })
 }
 
 /**
@@ -107,20 +180,10 @@ async function pinSession(client: MigrationClient, lockTimeoutMs: number): Promi
   return last?.rows[0]?.hasJournal === true
 }
 
-async function soundState(
-  client: MigrationClient,
-  migrations: readonly Migration[],
-  hasJournal: boolean,
-): Promise<SchemaState> {
-  const state = compareJournal(migrations, hasJournal ? await readPresentJournal(client) : [])
-  const drift = driftOf(state)
-  if (drift !== null)
-    throw new MigrationError('SCHEMA_DRIFTED', drift.reason, { migrationId: drift.migrationId })
-  return state
-}
-
-function result(state: SchemaState, applied: string[]): ApplyResult {
-  return { applied, version: state.version ?? '', ahead: state.ahead }
+function result(state: SchemaState, done: readonly Migration[]): ApplyResult {
+  // Nothing that was applied sorts behind what is pending, or it would have been drift.
+  const latest = Object.fromEntries(done.map(({ lineage, id }) => [lineage, id]))
+  return { applied: done.map(nameOf), versions: { ...state.versions, ...latest }, ahead: [...state.ahead] }
 }
 
 /**
@@ -152,9 +215,8 @@ async function unlock(client: MigrationClient): Promise<void> {
 async function applyEach(
   client: MigrationClient,
   migrations: readonly Migration[],
-  options: ApplyOptions & { isFirst: boolean },
+  options: ApplyOptions,
 ): Promise<void> {
-  if (options.isFirst) await createJournal(client, '')
   for (const migration of migrations) {
     const work = () =>
       migration.transactional
@@ -182,7 +244,8 @@ async function applyTogether(
 
 async function createJournal(client: MigrationClient, before: string): Promise<void> {
   const text = `CREATE TABLE IF NOT EXISTS public.freehold_migrations (
-    id text PRIMARY KEY, hash text NOT NULL, applied_at timestamp with time zone NOT NULL DEFAULT pg_catalog.now()
+    lineage text, id text, hash text NOT NULL,
+    applied_at timestamp with time zone NOT NULL DEFAULT pg_catalog.now(), PRIMARY KEY (lineage, id)
   )`
   await client.query(`${before}${text}`).catch((cause: unknown) => {
     throw isPermissionError(cause)
@@ -202,7 +265,7 @@ async function applyOne(
     throw failure(migration, cause)
   }
   const durationMs = Math.round(performance.now() - startedAt)
-  log?.info({ migration: migration.id, durationMs }, 'migration applied')
+  log?.info({ migration: nameOf(migration), durationMs }, 'migration applied')
 }
 
 /** Rolls back what `work` has begun and not committed. */
@@ -221,25 +284,26 @@ async function undoing(client: MigrationClient, work: () => Promise<void>): Prom
  */
 async function run(
   client: MigrationClient,
-  { id, hash, statements }: Migration,
+  migration: Migration,
   { before, after } = { before: '', after: '' },
 ): Promise<void> {
   // A statement may end with a comment, or with its semicolon.
-  await client.query(`${before}${[...statements, noteOf(id, hash)].join('\n;\n')}${after}`)
+  await client.query(`${before}${[...migration.statements, noteOf(migration)].join('\n;\n')}${after}`)
 }
 
-async function runAlone(client: MigrationClient, { id, hash, statements }: Migration): Promise<void> {
-  for (const statement of [...statements, noteOf(id, hash)]) await client.query(statement)
+async function runAlone(client: MigrationClient, migration: Migration): Promise<void> {
+  for (const statement of [...migration.statements, noteOf(migration)]) await client.query(statement)
 }
 
-function noteOf(id: string, hash: string): string {
-  const [idText, hashText] = [id, hash].map((text) => `'${text.replaceAll("'", "''")}'`)
-  return `INSERT INTO public.freehold_migrations (id, hash) VALUES (${idText}, ${hashText})`
+function noteOf({ lineage, id, hash }: JournalRow): string {
+  const values = [lineage, id, hash].map((text) => `'${text.replaceAll("'", "''")}'`)
+  return `INSERT INTO public.freehold_migrations (lineage, id, hash) VALUES (${values.join(', ')})`
 }
 
-function failure({ id }: Migration, cause: unknown): MigrationError {
-  const about = { migrationId: id, cause }
+function failure(migration: Migration, cause: unknown): MigrationError {
+  const name = nameOf(migration)
+  const about = { migrationId: name, cause }
   return isPermissionError(cause)
-    ? new MigrationError('PERMISSION_MISSING', `The role lacks a right that migration ${id} needs`, about)
-    : new MigrationError('MIGRATION_FAILED', `Migration ${id} failed`, about)
+    ? new MigrationError('PERMISSION_MISSING', `The role lacks a right that migration ${name} needs`, about)
+    : new MigrationError('MIGRATION_FAILED', `Migration ${name} failed`, about)
 }

@@ -1,5 +1,5 @@
 import type { ClientBase } from 'pg'
-import type { Migration } from './files.ts'
+import { type Lineage, type Migration, nameOf } from './files.ts'
 
 /** Anything that runs a query on one connection. */
 export type MigrationClient = Pick<ClientBase, 'query'>
@@ -33,9 +33,32 @@ export class MigrationError extends Error {
   }
 }
 
-/** What a database's journal says, beside our files. */
+/** The last migration applied of each lineage, ours or a newer release's; null where none is. */
+export type Versions = Readonly<Partial<Record<Lineage, string | null>>>
+
+/** What a database's journal says, beside our files of all lineages. */
 export interface SchemaState {
-  /** The last migration applied, ours or a newer release's; null when none is. */
+  readonly versions: Versions
+  /** Ours, not applied yet, in the order in which they apply. */
+  readonly pending: readonly Migration[]
+  /** Applied by a newer release, behind all of ours: `core/0009_name`. */
+  readonly ahead: readonly string[]
+  /** What has to be put right by hand, by lineage: there nothing can be applied. The other one is not held up by it. */
+  readonly drifts: ReadonlyMap<Lineage, Drift>
+  /** The journal was written by a release before lineages. */
+  readonly isFormer: boolean
+  /** The journal's rows, as they are once a journal of before lineages has been converted. */
+  readonly rows: readonly JournalRow[]
+}
+
+export interface Drift {
+  readonly reason: string
+  /** `core/0001_name`. */
+  readonly migrationId: string
+}
+
+/** What the journal says of one lineage. */
+export interface LineageState {
   readonly version: string | null
   /** Ours, not applied yet. */
   readonly pending: string[]
@@ -47,9 +70,13 @@ export interface SchemaState {
 
 /** One row of the journal. */
 export interface JournalRow {
+  readonly lineage: Lineage
   readonly id: string
   readonly hash: string
 }
+
+/** A row as it is read: without a lineage where a release before lineages has written it. */
+export type ReadRow = Omit<JournalRow, 'lineage'> & { readonly lineage: Lineage | null }
 
 /**
  * Compares the journal with our files; no locks, no writes. Throws MigrationError PERMISSION_MISSING when the role may
@@ -59,22 +86,25 @@ export async function schemaState(
   client: MigrationClient,
   migrations: readonly Migration[],
 ): Promise<SchemaState> {
-  return compareJournal(migrations, (await readJournal(client)) ?? [])
+  return stateOf(migrations, (await readJournal(client)) ?? [])
 }
 
 /** True where there is a journal. */
 export const HAS_JOURNAL = "pg_catalog.to_regclass('public.freehold_migrations') IS NOT NULL"
 
 /** The journal's rows, or null when there is no journal yet. */
-export async function readJournal(client: MigrationClient): Promise<JournalRow[] | null> {
+export async function readJournal(client: MigrationClient): Promise<ReadRow[] | null> {
   const { rows } = await client.query<{ present: boolean }>(`SELECT ${HAS_JOURNAL} AS present`)
   return rows[0]?.present === true ? readPresentJournal(client) : null
 }
 
 /** The same, where it is known that there is one. @throws MigrationError PERMISSION_MISSING, SCHEMA_DRIFTED */
-export async function readPresentJournal(client: MigrationClient): Promise<JournalRow[]> {
+export async function readPresentJournal(client: MigrationClient): Promise<ReadRow[]> {
   try {
-    return (await client.query<JournalRow>('SELECT id, hash FROM public.freehold_migrations')).rows
+    // One text for both forms of the journal: where there is no column `lineage`, the JSON has none.
+    const text = `SELECT m.id, m.hash, pg_catalog.to_jsonb(m) OPERATOR(pg_catalog.->>) 'lineage' AS lineage
+      FROM public.freehold_migrations AS m`
+    return (await client.query<ReadRow>(text)).rows
   } catch (cause) {
     if (sqlState(cause) === '42703')
       throw new MigrationError('SCHEMA_DRIFTED', 'The journal of migrations is not ours', { cause })
@@ -86,14 +116,78 @@ export async function readPresentJournal(client: MigrationClient): Promise<Journ
 }
 
 /** The pure part of `schemaState`. */
+export function stateOf(migrations: readonly Migration[], read: readonly ReadRow[]): SchemaState {
+  const isFormer = read.some(({ lineage }) => lineage === null)
+  const rows = isFormer ? withLineages(migrations, read) : (read as readonly JournalRow[])
+  const lineages = [...new Set(migrations.map(({ lineage }) => lineage))]
+  const stranger = strangerAmong(rows, lineages, isFormer ? migrations : [])
+  const states = lineages.map((lineage) => {
+    const ours = migrations.filter((migration) => migration.lineage === lineage)
+    const own = rows.filter((row) => row.lineage === lineage)
+    const state = compareJournal(ours, own)
+    return { lineage, ours, state, drift: stranger ?? driftOf(lineage, state) }
+  })
+  return {
+    versions: Object.fromEntries(states.map(({ lineage, state }) => [lineage, state.version])),
+    pending: states.flatMap(({ ours, state }) => ours.filter(({ id }) => state.pending.includes(id))),
+    ahead: states.flatMap(({ lineage, state }) => state.ahead.map((id) => nameOf({ lineage, id }))),
+    drifts: new Map(
+      states.flatMap(({ lineage, drift }) => (drift === null ? [] : [[lineage, drift] as const])),
+    ),
+    isFormer,
+    rows,
+  }
+}
+
+/**
+ * Reads a journal of before lineages into them. A migration counts as applied where all that it stands for are (or it was
+ * there under its own id); what nothing stands for goes to the first lineage.
+ */
+function withLineages(migrations: readonly Migration[], read: readonly ReadRow[]): JournalRow[] {
+  const there = new Set(read.map(({ id, hash }) => `${id} ${hash}`))
+  const applied = migrations.filter(({ id, hash, former }) =>
+    (former.length > 0 ? former : [{ id, hash }]).every((row) => there.has(`${row.id} ${row.hash}`)),
+  )
+  const used = new Set(applied.flatMap(({ id, former }) => [id, ...former.map((row) => row.id)]))
+  const first = migrations[0]?.lineage ?? 'core'
+  const others = read.filter(({ id }) => !used.has(id))
+  return [
+    ...applied.map(({ lineage, id, hash }) => ({ lineage, id, hash })),
+    ...others.map(({ id, hash }) => ({ lineage: first, id, hash })),
+  ]
+}
+
+/**
+ * A row that no later release of ours can have written: of a lineage that a database of this kind has not; or, where
+ * migrations were split into lineages since, one that none of them stands for. `split`: our files, for a journal of before.
+ */
+function strangerAmong(
+  rows: readonly JournalRow[],
+  lineages: readonly Lineage[],
+  split: readonly Migration[],
+): Drift | null {
+  const hasSplit = split.some(({ former }) => former.length > 0)
+  const isOurs = ({ lineage, id }: JournalRow) =>
+    lineages.includes(lineage) &&
+    (!hasSplit || split.some((each) => each.lineage === lineage && each.id === id))
+  const stranger = rows.find((row) => !isOurs(row))
+  if (stranger === undefined) return null
+  const migrationId = nameOf(stranger)
+  return {
+    reason: `Migration ${migrationId}, which is applied, is of another release or product`,
+    migrationId,
+  }
+}
+
+/** Compares one lineage's files with its rows. */
 export function compareJournal(
-  migrations: readonly Migration[],
-  applied: readonly JournalRow[],
-): SchemaState {
+  migrations: readonly Pick<Migration, 'id' | 'hash'>[],
+  applied: readonly Pick<JournalRow, 'id' | 'hash'>[],
+): LineageState {
   const ours = new Map(migrations.map((migration) => [migration.id, migration.hash]))
   const done = new Set(applied.map((row) => row.id))
   const last = migrations.at(-1)?.id ?? ''
-  const isAhead = (row: JournalRow) => !ours.has(row.id) && row.id > last
+  const isAhead = (row: { id: string }) => !ours.has(row.id) && row.id > last
   return {
     version: [...done].sort().at(-1) ?? null,
     pending: migrations.map((migration) => migration.id).filter((id) => !done.has(id)),
@@ -103,19 +197,28 @@ export function compareJournal(
 }
 
 /** What has to be put right by hand before anything can be applied, in words, or null: an edited file or a gap. */
-export function driftOf(state: SchemaState): { reason: string; migrationId: string } | null {
+export function driftOf(lineage: Lineage, state: LineageState): Drift | null {
+  const name = (id: string) => nameOf({ lineage, id })
   const [edited] = state.edited
   if (edited !== undefined) {
-    return { reason: `Migration ${edited} differs from the one that was applied`, migrationId: edited }
+    return {
+      reason: `Migration ${name(edited)} differs from the one that was applied`,
+      migrationId: name(edited),
+    }
   }
   const [pending] = state.pending
   if (pending !== undefined && state.version !== null && pending < state.version) {
     return {
-      reason: `Migration ${pending} comes before ${state.version}, which is applied`,
-      migrationId: pending,
+      reason: `Migration ${name(pending)} comes before ${name(state.version)}, which is applied`,
+      migrationId: name(pending),
     }
   }
   return null
+}
+
+/** The first drift of any lineage. */
+export function firstDrift({ drifts }: SchemaState): Drift | null {
+  return drifts.values().next().value ?? null
 }
 
 /** SQLSTATE 42501, insufficient_privilege. */
@@ -127,6 +230,6 @@ export function sqlState(error: unknown): unknown {
   return typeof error === 'object' && error !== null && 'code' in error ? error.code : undefined
 }
 
-function ids(rows: readonly JournalRow[]): string[] {
+function ids(rows: readonly { id: string }[]): string[] {
   return rows.map((row) => row.id).sort()
 }

@@ -1,11 +1,16 @@
 import { createHash } from 'node:crypto'
+import { type Dirent, existsSync } from 'node:fs'
 import { readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
-/** One SQL file of a migrations folder. Files apply in the order of their ids. */
+/** An ordered list of migrations. A tenant database has two: Freehold's own (`core`) and the application's. */
+export type Lineage = 'catalog' | 'core' | 'application'
+
+/** One SQL file of a migrations folder. Files of a lineage apply in the order of their ids. */
 export interface Migration {
-  /** The file's name without `.sql`, such as `0001_isolation`. */
+  readonly lineage: Lineage
+  /** The file's name without `.sql`, such as `0001_isolation`, or that of the folder around `migration.sql`. */
   readonly id: string
   /** SHA-256 of the SQL, hex. */
   readonly hash: string
@@ -15,6 +20,14 @@ export interface Migration {
    * statements commits alone, so they must be repeatable (IF NOT EXISTS): a failure leaves the earlier ones done.
    */
   readonly transactional: boolean
+  /** Migrations of a release before lineages, which together made what this one makes. Empty for most. */
+  readonly former: readonly FormerMigration[]
+}
+
+/** A migration as the journal of a release before lineages names it. */
+export interface FormerMigration {
+  readonly id: string
+  readonly hash: string
 }
 
 /** A file that is no migration, or a folder without any, of our own release: only another installation mends it. */
@@ -31,27 +44,52 @@ export class MigrationFileError extends Error {
 const LASTING = new Set(['ENOENT', 'ENOTDIR', 'EACCES', 'EPERM'])
 const BREAKPOINT = /-->\s*statement-breakpoint/
 const DIRECTIVE = /^-- freehold:(.*)$/gm
+const FORMER = /^former (\S+) ([0-9a-f]{64})$/
 
-/** The folder of SQL files of a schema, beside `src/` in a checkout and beside `dist/` in a package. */
-export function migrationsFolder(schema: 'catalog' | 'tenant'): string {
-  return fileURLToPath(new URL(`../../${schema}-migrations`, import.meta.url))
+const FOLDERS = { catalog: 'catalog-migrations', core: 'tenant-migrations/core' }
+
+/** The folder of SQL files of one of our own lineages, beside `src/` in a checkout and beside `dist/` in a package. */
+export function migrationsFolder(lineage: keyof typeof FOLDERS): string {
+  return fileURLToPath(new URL(`../../${FOLDERS[lineage]}`, import.meta.url))
+}
+
+/** Both lineages of a tenant database, Freehold's own first. @throws MigrationFileError */
+export async function readTenantMigrations(application: { migrations: string }): Promise<Migration[]> {
+  const [core, own] = await Promise.all([
+    readMigrations(migrationsFolder('core'), 'core'),
+    readMigrations(application.migrations, 'application'),
+  ])
+  return [...core, ...own]
 }
 
 /**
- * Reads a folder as drizzle-kit writes it, in order.
+ * Reads a folder as drizzle-kit writes it, in order: files `0000_name.sql`, or folders `name/migration.sql`.
  * @throws MigrationFileError at an unknown `-- freehold:` directive, at a file without SQL, and without any file
  */
-export async function readMigrations(folder: string): Promise<Migration[]> {
-  const names = (await namesIn(folder)).filter((name) => name.endsWith('.sql')).sort()
-  if (names.length === 0) throw new MigrationFileError(`no migrations in ${folder}`, 'MIGRATIONS_MISSING')
-  return Promise.all(
-    names.map(async (name) => parseMigration(name, await readFile(join(folder, name), 'utf8'))),
-  )
+export async function readMigrations(folder: string, lineage: Lineage): Promise<Migration[]> {
+  const entries = await entriesIn(folder)
+  const files = await Promise.all(entries.map((entry) => fileOf(folder, entry)))
+  const migrations = files
+    .filter((file) => file !== null)
+    .map(({ name, text }) => parseMigration(lineage, name, text))
+    .sort((a, b) => (a.id < b.id ? -1 : 1))
+  if (migrations.length === 0)
+    throw new MigrationFileError(`no migrations in ${folder}`, 'MIGRATIONS_MISSING')
+  return migrations
 }
 
-async function namesIn(folder: string): Promise<string[]> {
+/** Null for what is no migration: drizzle-kit keeps its snapshots beside them. */
+async function fileOf(folder: string, entry: Dirent): Promise<{ name: string; text: string } | null> {
+  const path = join(folder, entry.name)
+  if (!entry.isDirectory())
+    return entry.name.endsWith('.sql') ? { name: entry.name, text: await readFile(path, 'utf8') } : null
+  const inner = join(path, 'migration.sql')
+  return existsSync(inner) ? { name: entry.name, text: await readFile(inner, 'utf8') } : null
+}
+
+async function entriesIn(folder: string): Promise<Dirent[]> {
   try {
-    return await readdir(folder)
+    return await readdir(folder, { withFileTypes: true })
   } catch (error) {
     // What is short for a moment, as descriptors may be, comes back; the folder does not.
     if (!LASTING.has((error as NodeJS.ErrnoException).code ?? '')) throw error
@@ -59,16 +97,20 @@ async function namesIn(folder: string): Promise<string[]> {
   }
 }
 
-/** The id that a database has when all of these are applied; empty without any. */
-export function latestVersion(migrations: readonly Migration[]): string {
-  return migrations.at(-1)?.id ?? ''
+/** What a migration is called where those of both lineages stand beside each other: `core/0001_isolation`. */
+export function nameOf({ lineage, id }: Pick<Migration, 'lineage' | 'id'>): string {
+  return lineage === 'catalog' ? id : `${lineage}/${id}`
 }
 
 /** Makes a migration of a file's name and text. Line ends do not count, for a checkout may change them. */
-export function parseMigration(fileName: string, text: string): Migration {
+export function parseMigration(lineage: Lineage, fileName: string, text: string): Migration {
   const sql = text.replaceAll('\r\n', '\n')
-  const directives = [...sql.matchAll(DIRECTIVE)].map((match) => match[1]?.trim())
-  const unknown = directives.find((directive) => directive !== 'no-transaction')
+  const directives = [...sql.matchAll(DIRECTIVE)].map((match) => match[1]?.trim() ?? '')
+  const former = directives.flatMap((directive) => {
+    const [, id, hash] = FORMER.exec(directive) ?? []
+    return id !== undefined && hash !== undefined ? [{ id, hash }] : []
+  })
+  const unknown = directives.find((directive) => directive !== 'no-transaction' && !FORMER.test(directive))
   if (unknown !== undefined) throw new MigrationFileError(`${fileName}: unknown directive "${unknown}"`)
   const statements = sql
     .split(BREAKPOINT)
@@ -76,10 +118,12 @@ export function parseMigration(fileName: string, text: string): Migration {
     .filter((statement) => hasSql(statement))
   if (statements.length === 0) throw new MigrationFileError(`${fileName}: no statements`)
   return {
+    lineage,
     id: fileName.replace(/\.sql$/, ''),
     hash: createHash('sha256').update(sql).digest('hex'),
     statements,
-    transactional: directives.length === 0,
+    transactional: !directives.includes('no-transaction'),
+    former,
   }
 }
 

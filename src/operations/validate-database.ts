@@ -13,6 +13,7 @@ import type { AddressBook } from '../pools/addresses.ts'
 import { NoAdmissionError, withAdminConnection } from '../pools/admin-connection.ts'
 import type { ConnectionBudget } from '../pools/budget.ts'
 import { assertUsable } from '../pools/sessionless.ts'
+import type { DeclaredTables } from '../tenant/isolation.ts'
 import { OUT_OF_REACH } from './ask-home.ts'
 import {
   ADMISSION_TIMEOUT_MS,
@@ -34,6 +35,7 @@ export interface ValidationDeps {
   readonly announcements: RaiseDeps['announcements']
   readonly shared: ServerAddress
   readonly migrations: readonly Migration[]
+  readonly tables: DeclaredTables
   readonly forbidden: readonly OwnDatabase[]
   /** For the checks of one database together, once the connection is open. */
   readonly timeoutMs: number
@@ -131,7 +133,7 @@ async function checkAndSettle(deps: ValidationDeps, entry: DatabaseEntry): Promi
       await assertUsable(client)
       const checked = await checkDatabase(client, {
         tenantId: entry.tenantId,
-        migrations: deps.migrations,
+        ...{ migrations: deps.migrations, tables: deps.tables },
         applyMigrations: entry.applyMigrations,
         lockTimeoutMs: STATEMENT_TIMEOUT_MS,
         forbidden: deps.forbidden,

@@ -36,13 +36,22 @@ export interface AuditOptions {
    * those that have a tenant_id, views of these, and our functions.
    */
   readonly everything?: boolean
+  readonly tables: DeclaredTables
+}
+
+/** The tables of an application, by their names in SQL. */
+export interface DeclaredTables {
+  /** Those that hold tenants' rows. */
+  readonly tenantTables: readonly string[]
+  /** Those that belong to no tenant. */
+  readonly referenceTables: readonly string[]
 }
 
 /** Tables outside row-level security: read before there is a tenant, and without any tenant's data. */
 export const INFRASTRUCTURE: readonly string[] = ['residence', 'freehold_migrations']
 
-/** The tables that hold tenants' rows, by name. */
-export const TENANT_TABLES: readonly string[] = Object.values(schema)
+/** The core's own tables that hold tenants' rows, by name. */
+export const CORE_TABLES: readonly string[] = Object.values(schema)
   .flatMap((value) => (is(value, PgTable) ? [getTableConfig(value).name] : []))
   .filter((name) => !INFRASTRUCTURE.includes(name))
   .sort()
@@ -62,18 +71,18 @@ const literals = (names: readonly string[]) =>
  * AuditOptions. Unique indexes and foreign keys count because they ignore row-level security, and so accept, or betray,
  * another tenant's row; a view shows what its owner may see.
  */
-export const isolationAudit = (everything: boolean) => `
+export const isolationAudit = (everything: boolean, { tenantTables, referenceTables }: DeclaredTables) => `
 WITH owned AS (
   SELECT d.classid, d.objid FROM pg_catalog.pg_depend d WHERE d.deptype = 'e'
 ), relation AS (
-  SELECT c.*, c.relname::text AS name, c.relname IN (${literals(INFRASTRUCTURE)}) AS infrastructure,
+  SELECT c.*, c.relname::text AS name, c.relname IN (${literals([...INFRASTRUCTURE, ...referenceTables])}) AS infrastructure,
     a.attnum AS tenant_attnum, a.attnotnull AND a.atttypid = 'pg_catalog.uuid'::pg_catalog.regtype AS tenant_sound
   FROM pg_catalog.pg_class c
   JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace AND n.nspname = 'public'
   LEFT JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND a.attname = 'tenant_id' AND NOT a.attisdropped
   WHERE c.relkind IN ('r', 'p', 'f')
     AND NOT EXISTS (SELECT FROM owned o WHERE o.classid = 'pg_catalog.pg_class'::pg_catalog.regclass AND o.objid = c.oid)
-    AND (${everything} OR a.attnum IS NOT NULL OR c.relname IN (${literals([...TENANT_TABLES, ...INFRASTRUCTURE])}))
+    AND (${everything} OR a.attnum IS NOT NULL OR c.relname IN (${literals([...CORE_TABLES, ...tenantTables, ...INFRASTRUCTURE])}))
 ), guarded AS (
   SELECT * FROM relation WHERE NOT infrastructure
 ), policy AS (
@@ -99,7 +108,8 @@ WITH owned AS (
   FROM guarded g
   JOIN pg_catalog.pg_constraint k ON k.conrelid = g.oid AND k.contype = 'f'
   LEFT JOIN pg_catalog.pg_attribute t ON t.attrelid = k.confrelid AND t.attnum = k.confkey[1]
-  WHERE k.conkey[1] IS DISTINCT FROM g.tenant_attnum OR t.attname IS DISTINCT FROM 'tenant_id'
+  WHERE (k.conkey[1] IS DISTINCT FROM g.tenant_attnum OR t.attname IS DISTINCT FROM 'tenant_id')
+    AND NOT EXISTS (SELECT FROM relation r WHERE r.oid = k.confrelid AND r.name IN (${literals(['', ...referenceTables])}))
   UNION ALL
   SELECT name, 'rls-disabled', '' FROM guarded WHERE NOT relrowsecurity
   UNION ALL
@@ -142,9 +152,6 @@ const views = (everything: boolean) => `
       JOIN guarded g ON d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.refobjid = g.oid
       WHERE w.ev_class = v.oid))`
 
-/** The audit of a tenant's own database. */
-export const ISOLATION_AUDIT = isolationAudit(false)
-
 /**
  * Lists the roles that this connection is, or can become by SET ROLE or RESET ROLE, and that see every tenant's rows.
  * Membership counts whatever its INHERIT and SET options say: they can be changed by who holds it.
@@ -160,9 +167,9 @@ GROUP BY 1, 2 ORDER BY 1`
 /** Proves, against the live database, that no table forgot the tenant. Empty when all is well. */
 export async function findIsolationViolations(
   client: AuditClient,
-  options: AuditOptions = {},
+  { everything = false, tables }: AuditOptions,
 ): Promise<Violation[]> {
-  return withPinnedPath(client, options.everything === true ? isolationAudit(true) : ISOLATION_AUDIT)
+  return withPinnedPath(client, isolationAudit(everything, tables))
 }
 
 /** Proves that the connected role cannot step around row-level security. Empty when all is well. */

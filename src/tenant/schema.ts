@@ -19,10 +19,6 @@ import { createdAt, id, moment, tenantId, updatedAt } from './columns.ts'
  * a tenant's table has `tenant_id`, its primary key, unique indexes and foreign keys begin with it, and row-level
  * security is enabled and forced (`SELECT freehold_protect('table')` in the migration that creates the table).
  */
-// Tables of the reference application: who puts another in its place begins with these two lines.
-export * from './property-tables.ts'
-export * from './record-tables.ts'
-
 /** Who lives in this database, at which epoch, and whether the door is open. Read by `freehold_enter` before every statement. */
 export const residence = pgTable(
   'residence',

@@ -82,7 +82,7 @@ async function migrate(
 ): Promise<void> {
   const client = await connectClient(addressOf(superuserUrl(database)), LIMITS)
   try {
-    const all = await readMigrations(migrationsFolder('catalog'))
+    const all = await readMigrations(migrationsFolder('catalog'), 'catalog')
     await applyMigrations(client, choose(all), { lockTimeoutMs: 5000 })
   } finally {
     await client.end()

@@ -95,7 +95,7 @@ export function addressOf(text: string): ServerAddress {
 async function migrate(url: string): Promise<void> {
   const client = await connectClient(addressOf(url), LIMITS)
   try {
-    const migrations = await readMigrations(migrationsFolder('catalog'))
+    const migrations = await readMigrations(migrationsFolder('catalog'), 'catalog')
     await applyMigrations(client, migrations, { lockTimeoutMs: 5000 })
   } finally {
     await client.end()

@@ -84,7 +84,7 @@ describe('the change log', () => {
 
 describe('the changes of before they had identities', () => {
   it('get one each, and so do those that an older release adds', async () => {
-    const migrations = await readMigrations(migrationsFolder('catalog'))
+    const migrations = await readMigrations(migrationsFolder('catalog'), 'catalog')
     const index = migrations.findIndex(({ id }) => id.endsWith('change-identities'))
     const url = superuserUrl(await createDatabase())
     await withClient(url, async (client) => {

@@ -17,7 +17,7 @@ import { addressOf, health, openCatalog, operator, registration, type TestCatalo
 const VALID = {
   ok: true,
   serverVersion: '18.4',
-  schemaVersion: '0001_x',
+  schemaVersion: { core: '0001_x', application: null },
   systemIdentifier: '7300000000000000001',
   databaseOid: 16400,
   residence: 'became-home',
@@ -353,7 +353,7 @@ describe('a validation', () => {
       ...{ status: 'active', moveRequired: true, lastErrorCode: null, validationRequested: false },
       ...{
         serverVersion: '18.4',
-        schemaVersion: '0001_x',
+        schemaVersion: { core: '0001_x', application: null },
         systemIdentifier: '7300000000000000001',
         databaseOid: 16400,
       },

@@ -3,14 +3,15 @@ import { sql } from 'drizzle-orm'
 import { afterAll, describe, expect, it } from 'vitest'
 import type { DatabaseEntry } from '../../src/catalog/database-entry.ts'
 import { DatabaseRegistry } from '../../src/catalog/databases.ts'
+import type { SchemaVersion } from '../../src/catalog/schema.ts'
 import { tenantDatabases } from '../../src/catalog/schema.ts'
 import { fail } from '../../src/errors.ts'
 import { HealthMonitor } from '../../src/health/monitor.ts'
 import { readIdentity } from '../../src/lib/database-identity.ts'
 import { applyMigrations } from '../../src/migrations/apply.ts'
-import { migrationsFolder, readMigrations } from '../../src/migrations/files.ts'
 import type { AddressBook } from '../../src/pools/addresses.ts'
 import { ConnectionBudget } from '../../src/pools/budget.ts'
+import { property, tenantMigrations } from '../support/application.ts'
 import { createDatabase, createRole, dropAll, urlFor } from '../support/database.ts'
 import { startFakeServer } from '../support/fake-server.ts'
 import { addressOf, createTenantDatabase, moveIn, withClient } from '../support/tenant-database.ts'
@@ -42,6 +43,7 @@ it('a catalog that takes no note of a round is not taken for a database that doe
     addresses: { addressOf: () => addressOf(home.url) } as unknown as AddressBook,
     budget: new ConnectionBudget({ max: 2, maxPerServer: 2, victims: () => [] }),
     migrations: [],
+    tables: property,
     forbidden: [],
     log: { warn: (_fields, message) => lines.push(message) },
     onTransition: (from, to) => transitions.push(`${from} ${to}`),
@@ -61,7 +63,12 @@ async function refusedDatabases(count: number) {
   const catalog = await openCatalog()
   await catalog.vault.init()
   for (let n = 0; n < count; n += 1) await catalog.register((await catalog.addTenant(`t-${n}`)).id)
-  const found = { serverVersion: '18.4', schemaVersion: '1', systemIdentifier: '7', databaseOid: 5 }
+  const found = {
+    serverVersion: '18.4',
+    schemaVersion: { core: '1', application: '1' },
+    systemIdentifier: '7',
+    databaseOid: 5,
+  }
   for (const entry of await catalog.registry.claimDueValidations(count, 60_000)) {
     await catalog.registry.finishValidation(entry, { ok: true, ...found, residence: 'became-home' })
   }
@@ -78,7 +85,7 @@ async function refusedDatabases(count: number) {
       registry: registry as DatabaseRegistry,
       addresses: { addressOf: () => addressOf(url) } as unknown as AddressBook,
       budget: new ConnectionBudget({ max: 8, maxPerServer: 8, victims: () => [] }),
-      ...{ migrations: [], forbidden: [], log: { warn: () => undefined } },
+      ...{ migrations: [], tables: property, forbidden: [], log: { warn: () => undefined } },
       ...{ onTransition: () => undefined, onAnswer: () => undefined, onMismatch: () => undefined },
     })
   const failures = async () => {
@@ -136,7 +143,7 @@ it('a round ends that has no connections for more databases than it can pass ove
     registry: registry as unknown as DatabaseRegistry,
     addresses: { addressOf: () => addressOf('postgresql://u:p@127.0.0.1:1/none') } as unknown as AddressBook,
     budget: { enqueue: () => undefined, forget: () => undefined } as unknown as ConnectionBudget,
-    ...{ migrations: [], forbidden: [], log: { warn: () => undefined } },
+    ...{ migrations: [], tables: property, forbidden: [], log: { warn: () => undefined } },
     ...{ onTransition: () => undefined, onAnswer: () => undefined, onMismatch: () => undefined },
   })
   await monitor.sweep()
@@ -148,14 +155,15 @@ describe('a database that was valid under an older release, and answers again', 
   async function createOlderHome() {
     const role = await createRole()
     const url = urlFor({ role, database: await createDatabase({ owner: role.name }) })
-    const migrations = await readMigrations(migrationsFolder('tenant'))
-    const { version } = await withClient(url, (client) =>
+    const migrations = await tenantMigrations()
+    const { versions } = await withClient(url, (client) =>
       applyMigrations(client, migrations.slice(0, 2), { lockTimeoutMs: 10_000 }),
     )
-    return { url, migrations, version, tenantId: await moveIn(url) }
+    const { core = null, application = null } = versions
+    return { url, migrations, version: { core, application }, tenantId: await moveIn(url) }
   }
 
-  async function roundOver(schemaVersion: (version: string) => string | null) {
+  async function roundOver(schemaVersion: (version: SchemaVersion) => SchemaVersion) {
     const { url, migrations, version, tenantId } = await createOlderHome()
     const identity = await withClient(url, readIdentity)
     const entry = {
@@ -172,7 +180,7 @@ describe('a database that was valid under an older release, and answers again', 
       registry: registry as unknown as DatabaseRegistry,
       addresses: { addressOf: () => addressOf(url) } as unknown as AddressBook,
       budget: new ConnectionBudget({ max: 2, maxPerServer: 2, victims: () => [] }),
-      ...{ migrations, forbidden: [], log: { warn: () => undefined } },
+      ...{ migrations, tables: property, forbidden: [], log: { warn: () => undefined } },
       ...{ onTransition: () => undefined, onAnswer: () => undefined, onMismatch: () => undefined },
     })
     await monitor.sweep()
@@ -184,6 +192,8 @@ describe('a database that was valid under an older release, and answers again', 
   })
 
   it('stays out of service where its schema is not the one that was valid', async () => {
-    expect(await roundOver(() => '0000_tenant')).toEqual([{ code: 'SCHEMA_OUT_OF_DATE' }])
+    expect(await roundOver((version) => ({ ...version, core: '0000_other' }))).toEqual([
+      { code: 'SCHEMA_OUT_OF_DATE' },
+    ])
   })
 })

@@ -31,7 +31,7 @@ let globex: string
 beforeAll(async () => {
   const role = await createRole()
   url = urlFor({ role, database: await createDatabase({ owner: role.name }) })
-  const migrations = await readMigrations(migrationsFolder('catalog'))
+  const migrations = await readMigrations(migrationsFolder('catalog'), 'catalog')
   await withClient(url, (client) => applyMigrations(client, migrations, { lockTimeoutMs: 10_000 }))
   const limits = { max: 5, idleTimeoutMs: 10_000, connectTimeoutMs: 5_000, statementTimeoutMs: 5_000 }
   pool = createPool(addressOf(url), limits)

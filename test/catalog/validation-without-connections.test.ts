@@ -3,6 +3,7 @@ import { lockResidence } from '../../src/operations/relocate.ts'
 import { type ValidationDeps, validateDatabase } from '../../src/operations/validate-database.ts'
 import { NoAdmissionError } from '../../src/pools/admin-connection.ts'
 import { ConnectionBudget } from '../../src/pools/budget.ts'
+import { property } from '../support/application.ts'
 import { dropAll } from '../support/database.ts'
 import { addressOf, withClient } from '../support/tenant-database.ts'
 import { openCatalog, type TestCatalog } from './catalog.ts'
@@ -24,7 +25,7 @@ it('a gateway that has no connection to spare says nothing of the database, and 
   const outcomes: string[] = []
   const address = addressOf('postgresql://u:p@127.0.0.1:1/none')
   const deps: ValidationDeps = {
-    ...{ store, registry, shared: address, migrations: [], forbidden: [] },
+    ...{ store, registry, shared: address, migrations: [], tables: property, forbidden: [] },
     announcements: { lowestOfTenant: () => new Map(), publish: async () => null },
     addresses: { addressOf: () => address, homeOf: () => address } as unknown as ValidationDeps['addresses'],
     budget: new ConnectionBudget({ max: 0, maxPerServer: 0, victims: () => [] }),

@@ -1,7 +1,7 @@
 import type { DatabaseEntry } from '../../src/catalog/database-entry.ts'
-import { migrationsFolder, readMigrations } from '../../src/migrations/files.ts'
 import type { ValidationDeps } from '../../src/operations/validate-database.ts'
 import { ConnectionBudget } from '../../src/pools/budget.ts'
+import { property, tenantMigrations } from '../support/application.ts'
 import { addressOf, createTenantDatabase, moveIn } from '../support/tenant-database.ts'
 
 /** A validation of a tenant's own home, with connections to spare, of which `store` and `registry` are the test's. */
@@ -15,7 +15,7 @@ export async function validationOf(
     ...parts,
     addresses: { addressOf: () => address, homeOf: () => address },
     budget: new ConnectionBudget({ max: 4, maxPerServer: 4, victims: () => [] }),
-    ...{ shared: address, migrations: await readMigrations(migrationsFolder('tenant')), forbidden: [] },
+    ...{ shared: address, migrations: await tenantMigrations(), tables: property, forbidden: [] },
     ...{ timeoutMs: 8_000, log: { info: () => undefined, warn: () => undefined } },
     announcements: { lowestOfTenant: () => new Map() },
     onOutcome,

@@ -1,7 +1,7 @@
 import { Socket } from 'node:net'
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
 import { applyMigrations } from '../../src/migrations/apply.ts'
-import { migrationsFolder, readMigrations } from '../../src/migrations/files.ts'
+import { tenantMigrations } from '../support/application.ts'
 import { dropAll, query, uniqueName } from '../support/database.ts'
 import {
   createStage,
@@ -60,7 +60,7 @@ afterAll(async () => {
 async function createHomes(): Promise<string[]> {
   const owner = await createOwnerOn(server)
   const blueprint = await owner.createDatabase()
-  const migrations = await readMigrations(migrationsFolder('tenant'))
+  const migrations = await tenantMigrations()
   await withClient(blueprint.url, (client) => applyMigrations(client, migrations, { lockTimeoutMs: 10_000 }))
   const urls: string[] = []
   for (let n = 0; n < DATABASES; n += 1) {

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { readIdentity } from '../../src/lib/database-identity.ts'
 import { applyMigrations } from '../../src/migrations/apply.ts'
-import { migrationsFolder, readMigrations } from '../../src/migrations/files.ts'
+import { tenantMigrations } from '../support/application.ts'
 import { createDatabase, createRole, dropAll, query, superuserUrl, urlFor } from '../support/database.ts'
 import {
   createStage,
@@ -53,7 +53,7 @@ async function becomeLatin(tenant: TestTenant): Promise<void> {
   const url = urlFor({ role, database: utf8 })
   expect(await gateway.registerDatabase(tenant.id, url)).toMatchObject({ status: 'active' })
   const latinUrl = urlFor({ role, database: latin })
-  const migrations = await readMigrations(migrationsFolder('tenant'))
+  const migrations = await tenantMigrations()
   await withClient(latinUrl, (client) => applyMigrations(client, migrations, { lockTimeoutMs: 10_000 }))
   await copyTenant(url, latinUrl)
   await query(superuserUrl(), `ALTER DATABASE "${utf8}" ALLOW_CONNECTIONS false`)

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { applyMigrations } from '../../src/migrations/apply.ts'
-import { migrationsFolder, readMigrations } from '../../src/migrations/files.ts'
+import { tenantMigrations } from '../support/application.ts'
 import {
   createDatabase,
   createRole,
@@ -345,7 +345,7 @@ describe('where no health round has noticed anything yet', () => {
 
 const migrate = (url: string) =>
   withClient(url, async (client) =>
-    applyMigrations(client, await readMigrations(migrationsFolder('tenant')), { lockTimeoutMs: 10_000 }),
+    applyMigrations(client, await tenantMigrations(), { lockTimeoutMs: 10_000 }),
   )
 
 /** Has an empty database of the same owner stand in the place of the tenant's for the time of `fn`. */

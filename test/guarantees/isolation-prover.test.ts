@@ -1,7 +1,8 @@
 import { Connection } from 'pg'
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
-import { TENANT_TABLES } from '../../src/tenant/isolation.ts'
+import { CORE_TABLES } from '../../src/tenant/isolation.ts'
 import { API, type Homes, openHomes } from '../http/support.ts'
+import { property } from '../support/application.ts'
 import { dropAll, query, superuserUrl } from '../support/database.ts'
 import { startGateway, type TestGateway, type TestTenant } from '../support/gateway.ts'
 import { collectionsOf, furnish } from './furnish.ts'
@@ -155,7 +156,7 @@ describe('with statements that forget to name the tenant', () => {
   })
 })
 
-const TABLE = new RegExp(`\\b(?:${TENANT_TABLES.join('|')})\\b`)
+const TABLE = new RegExp(`\\b(?:${[...CORE_TABLES, ...property.tenantTables].join('|')})\\b`)
 const CATALOG =
   /\b(?:tenants|tenant_databases|client_keys|audit_log|signing_keys|data_keys|catalog_changes)\b/
 

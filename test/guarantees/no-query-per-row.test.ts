@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { RESOURCES } from '../../src/data/resources.ts'
+import { RESOURCES } from '../../src/applications/property/resources.ts'
 import { dropAll, superuserUrl } from '../support/database.ts'
 import { createStage, startGateway, type TestGateway, type TestTenant } from '../support/gateway.ts'
 import { manyRows } from '../support/many-rows.ts'

@@ -68,7 +68,13 @@ describe('PUT /tenants/{id}/database', () => {
           candidate: null,
         },
         ...{ sslMode: 'disable', validatedAt: MOMENT, lastCheckedAt: MOMENT },
-        ...{ serverVersion: expect.stringMatching(/^\d+/), schemaVersion: expect.stringMatching(/^\d{4}/) },
+        ...{
+          serverVersion: expect.stringMatching(/^\d+/),
+          schemaVersion: {
+            core: expect.stringMatching(/^\d{4}/),
+            application: expect.stringMatching(/^\d{4}/),
+          },
+        },
       })
       const { candidate: _none, effective, ...summary } = body
       expect(effective.replicas).toBe(1)

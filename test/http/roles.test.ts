@@ -1,6 +1,7 @@
 import { Client } from 'pg'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { KNOWN_PERMISSIONS } from '../../src/identity/permissions.ts'
+import { CORE_PERMISSIONS } from '../../src/identity/permissions.ts'
+import { property } from '../support/application.ts'
 import { dropAll, superuserUrl } from '../support/database.ts'
 import type { TestGateway } from '../support/gateway.ts'
 import { addPerson, addRole, as, fresh, signIn } from './people.ts'
@@ -67,7 +68,9 @@ describe.each(['shared', 'own'] as const)('roles of a tenant in a database that 
   })
 
   test('are made of permissions, of which the known ones are told', async () => {
-    expect((await call('GET', '/permissions')).body).toEqual({ data: KNOWN_PERMISSIONS })
+    expect((await call('GET', '/permissions')).body).toEqual({
+      data: [...property.permissions, ...CORE_PERMISSIONS],
+    })
   })
 
   test('say each permission once, and none that another covers', async () => {

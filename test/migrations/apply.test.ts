@@ -2,12 +2,13 @@ import { afterAll, beforeEach, describe, expect, test } from 'vitest'
 import { type ApplyResult, applyMigrations } from '../../src/migrations/apply.ts'
 import { MigrationError, schemaState } from '../../src/migrations/drift.ts'
 import {
-  latestVersion,
   type Migration,
   migrationsFolder,
+  nameOf,
   parseMigration,
   readMigrations,
 } from '../../src/migrations/files.ts'
+import { tenantMigrations } from '../support/application.ts'
 import {
   createDatabase,
   createRole,
@@ -19,12 +20,13 @@ import {
 } from '../support/database.ts'
 import { withClient } from '../support/tenant-database.ts'
 
-const a = parseMigration('0000_a.sql', 'CREATE TABLE "a" (n int)')
+const a = parseMigration('catalog', '0000_a.sql', 'CREATE TABLE "a" (n int)')
 const b = parseMigration(
+  'catalog',
   '0001_b.sql',
   'CREATE TABLE "b" (n int);--> statement-breakpoint\nINSERT INTO a VALUES (1)',
 )
-const c = parseMigration('0002_c.sql', 'ALTER TABLE "a" ADD COLUMN m int')
+const c = parseMigration('catalog', '0002_c.sql', 'ALTER TABLE "a" ADD COLUMN m int')
 
 let database: string
 let owner: TestRole
@@ -50,6 +52,8 @@ const tables = async () => {
   )
   return rows.map((row) => row.name)
 }
+const lastOf = (migrations: Migration[], lineage: string) =>
+  migrations.findLast((migration) => migration.lineage === lineage)?.id
 const failureOf = (promise: Promise<ApplyResult>): Promise<MigrationError> =>
   promise.then(
     () => expect.fail('it was applied'),
@@ -61,25 +65,38 @@ const failureOf = (promise: Promise<ApplyResult>): Promise<MigrationError> =>
 
 describe('applying migrations', () => {
   test('brings an empty database up to date, once', async () => {
-    expect(await state([a, b])).toMatchObject({ version: null, pending: ['0000_a', '0001_b'] })
-    expect(await apply([a, b])).toEqual({ applied: ['0000_a', '0001_b'], version: '0001_b', ahead: [] })
-    expect(await apply([a, b])).toEqual({ applied: [], version: '0001_b', ahead: [] })
-    expect(await apply([a, b, c])).toEqual({ applied: ['0002_c'], version: '0002_c', ahead: [] })
-    expect(await state([a, b, c])).toEqual({ version: '0002_c', pending: [], edited: [], ahead: [] })
+    expect(await state([a, b])).toMatchObject({ versions: { catalog: null }, pending: [a, b] })
+    expect(await apply([a, b])).toEqual({
+      applied: ['0000_a', '0001_b'],
+      versions: { catalog: '0001_b' },
+      ahead: [],
+    })
+    expect(await apply([a, b])).toEqual({ applied: [], versions: { catalog: '0001_b' }, ahead: [] })
+    expect(await apply([a, b, c])).toEqual({
+      applied: ['0002_c'],
+      versions: { catalog: '0002_c' },
+      ahead: [],
+    })
+    expect(await state([a, b, c])).toMatchObject({ versions: { catalog: '0002_c' }, pending: [], ahead: [] })
   })
 
-  test.each(['catalog', 'tenant'] as const)('works for the whole %s schema', async (schema) => {
-    const migrations = await readMigrations(migrationsFolder(schema))
-    const { applied, version } = await apply(migrations)
-    expect(applied).toEqual(migrations.map(({ id }) => id))
-    expect(version).toBe(latestVersion(migrations))
+  test('works for the whole schema of the catalog, and of tenant databases', async () => {
+    const catalog = await readMigrations(migrationsFolder('catalog'), 'catalog')
+    expect((await apply(catalog)).applied).toEqual(catalog.map(({ id }) => id))
+    await query(superuserUrl(database), 'DROP SCHEMA public CASCADE; CREATE SCHEMA public')
+    await query(superuserUrl(database), `GRANT ALL ON SCHEMA public TO ${owner.name}`)
+    const tenant = await tenantMigrations()
+    const { applied, versions } = await apply(tenant)
+    expect(applied).toEqual(tenant.map(nameOf))
+    expect(versions).toEqual({ core: lastOf(tenant, 'core'), application: lastOf(tenant, 'application') })
   })
 
   test('by three runners at once applies each once', async () => {
-    const migrations = await readMigrations(migrationsFolder('tenant'))
+    const migrations = await tenantMigrations()
     const results = await Promise.all([apply(migrations), apply(migrations), apply(migrations)])
-    expect(results.flatMap((result) => result.applied)).toEqual(migrations.map(({ id }) => id))
-    expect(new Set(results.map((result) => result.version))).toEqual(new Set([latestVersion(migrations)]))
+    expect(results.flatMap((result) => result.applied)).toEqual(migrations.map(nameOf))
+    const versions = { core: lastOf(migrations, 'core'), application: lastOf(migrations, 'application') }
+    expect(results.map((result) => result.versions)).toEqual([versions, versions, versions])
   })
 
   test('says what it did', async () => {
@@ -93,30 +110,34 @@ describe('applying migrations', () => {
 
   test('leaves a newer release alone, and reports it', async () => {
     await apply([a, b, c])
-    expect(await apply([a, b])).toEqual({ applied: [], version: '0002_c', ahead: ['0002_c'] })
+    expect(await apply([a, b])).toEqual({ applied: [], versions: { catalog: '0002_c' }, ahead: ['0002_c'] })
   })
 })
 
 describe('a migration that fails', () => {
-  const broken = parseMigration('0001_b.sql', 'CREATE TABLE b ();--> statement-breakpoint\nSELECT 1 / 0')
+  const broken = parseMigration(
+    'catalog',
+    '0001_b.sql',
+    'CREATE TABLE b ();--> statement-breakpoint\nSELECT 1 / 0',
+  )
 
   test('is rolled back whole, the ones before it stay, the ones behind it wait', async () => {
     const error = await failureOf(apply([a, broken, c]))
     expect(error).toMatchObject({ code: 'MIGRATION_FAILED', migrationId: '0001_b', cause: { code: '22012' } })
     expect(error.message).toBe('Migration 0001_b failed')
     expect(await tables()).toEqual(['public.a', 'public.freehold_migrations'])
-    expect(await state([a, b, c])).toMatchObject({ version: '0000_a', pending: ['0001_b', '0002_c'] })
+    expect(await state([a, b, c])).toMatchObject({ versions: { catalog: '0000_a' }, pending: [b, c] })
   })
 
   test('can be put right and applied by the next run, for the lock is free', async () => {
     await withClient(url, async (client) => {
       await failureOf(applyMigrations(client, [a, broken], { lockTimeoutMs: 1_000 }))
-      expect((await apply([a, b, c], { lockTimeoutMs: 1_000 })).version).toBe('0002_c')
+      expect((await apply([a, b, c], { lockTimeoutMs: 1_000 })).versions).toEqual({ catalog: '0002_c' })
     })
   })
 
   test('because the server cut the connection is reported, and continued by the next run', async () => {
-    const cut = parseMigration('0001_b.sql', 'SELECT pg_terminate_backend(pg_backend_pid())')
+    const cut = parseMigration('catalog', '0001_b.sql', 'SELECT pg_terminate_backend(pg_backend_pid())')
     expect(await failureOf(apply([a, cut]))).toMatchObject({
       code: 'MIGRATION_FAILED',
       migrationId: '0001_b',
@@ -128,12 +149,12 @@ describe('a migration that fails', () => {
 describe('a schema that is not what the files say', () => {
   test('because an applied file was edited is refused', async () => {
     await apply([a])
-    const edited = parseMigration('0000_a.sql', 'CREATE TABLE "a" (n bigint)')
+    const edited = parseMigration('catalog', '0000_a.sql', 'CREATE TABLE "a" (n bigint)')
     expect(await failureOf(apply([edited, b]))).toMatchObject({
       code: 'SCHEMA_DRIFTED',
       migrationId: '0000_a',
     })
-    expect((await state([edited, b])).edited).toEqual(['0000_a'])
+    expect((await state([edited, b])).drifts.get('catalog')).toMatchObject({ migrationId: '0000_a' })
     expect(await tables()).not.toContain('public.b')
   })
 
@@ -144,8 +165,8 @@ describe('a schema that is not what the files say', () => {
   })
 
   test('because it is the schema of the other folder is refused', async () => {
-    await apply(await readMigrations(migrationsFolder('catalog')))
-    const tenant = await readMigrations(migrationsFolder('tenant'))
+    await apply(await readMigrations(migrationsFolder('catalog'), 'catalog'))
+    const tenant = await tenantMigrations()
     expect(await failureOf(apply(tenant))).toMatchObject({ code: 'SCHEMA_DRIFTED' })
   })
 })
@@ -173,7 +194,7 @@ describe('rights', () => {
     const as = urlFor({ role, database })
     expect(await failureOf(apply([a], { as }))).toMatchObject({ code: 'PERMISSION_MISSING' })
     await query(url, `GRANT SELECT ON public.freehold_migrations TO ${role.name}`)
-    expect((await apply([a], { as })).version).toBe('0000_a')
+    expect((await apply([a], { as })).versions).toEqual({ catalog: '0000_a' })
   })
 })
 
@@ -185,8 +206,9 @@ describe("a database's own settings", () => {
   ])('such as %s do not decide where tables land', async (_what, setting) => {
     await query(url, 'CREATE SCHEMA elsewhere')
     await query(superuserUrl(database), `ALTER DATABASE ${database} SET ${setting}`)
-    const { version } = await apply(await readMigrations(migrationsFolder('tenant')))
-    expect(version).toBe((await state([])).version)
+    const migrations = await tenantMigrations()
+    const { versions } = await apply(migrations)
+    expect(versions).toEqual((await state(migrations)).versions)
     expect((await tables()).filter((name) => !name.startsWith('public.'))).toEqual([])
     expect(await tables()).toContain('public.users')
   })
@@ -194,7 +216,7 @@ describe("a database's own settings", () => {
   test('the search_path of our own connections does not either', async () => {
     const path = new URL(url)
     path.searchParams.set('options', '-c search_path=pg_catalog,public,pg_temp')
-    await apply(await readMigrations(migrationsFolder('tenant')), { as: path.href })
+    await apply(await tenantMigrations(), { as: path.href })
     expect(await tables()).toContain('public.users')
   })
 })
@@ -202,7 +224,7 @@ describe("a database's own settings", () => {
 test('a database whose owner made it read only is left as it is, and serves when nothing is to be done', async () => {
   await apply([a])
   await query(superuserUrl(database), `ALTER DATABASE ${database} SET default_transaction_read_only = on`)
-  expect((await apply([a])).version).toBe('0000_a')
+  expect((await apply([a])).versions).toEqual({ catalog: '0000_a' })
   expect(await failureOf(apply([a, b]))).toMatchObject({ code: 'MIGRATION_FAILED', cause: { code: '25006' } })
   await query(superuserUrl(database), 'BEGIN READ WRITE; DROP TABLE public.freehold_migrations; COMMIT')
   expect(await failureOf(apply([a]))).toMatchObject({ code: 'MIGRATION_FAILED', cause: { code: '25006' } })
@@ -223,7 +245,7 @@ describe('the lock', () => {
     await apply([a])
     await withClient(url, async (holder) => {
       await holder.query("SELECT pg_advisory_lock(hashtextextended('freehold:migrations', 0))")
-      expect((await apply([a], { lockTimeoutMs: 200 })).version).toBe('0000_a')
+      expect((await apply([a], { lockTimeoutMs: 200 })).versions).toEqual({ catalog: '0000_a' })
     })
   })
 
@@ -241,6 +263,7 @@ describe('the lock', () => {
 
   test('does not stop CREATE INDEX CONCURRENTLY while other runners wait for it', async () => {
     const index = parseMigration(
+      'catalog',
       '0001_index.sql',
       '-- freehold: no-transaction\nCREATE INDEX CONCURRENTLY IF NOT EXISTS a_n_idx ON a (n)',
     )
@@ -249,5 +272,96 @@ describe('the lock', () => {
     expect(results.flatMap((result) => result.applied)).toEqual(['0001_index'])
     const [found] = await query(url, "SELECT indisvalid FROM pg_index WHERE indexrelid = 'a_n_idx'::regclass")
     expect(found).toEqual({ indisvalid: true })
+  })
+})
+
+describe('two lineages', () => {
+  const core = parseMigration('core', '0000_core.sql', 'CREATE TABLE c (n int)')
+  const nextCore = parseMigration('core', '0001_next.sql', 'ALTER TABLE c ADD COLUMN m int')
+  const own = parseMigration('application', '0000_own.sql', 'CREATE TABLE o (n int)')
+  const nextOwn = parseMigration('application', '0001_more.sql', 'ALTER TABLE o ADD COLUMN m int')
+
+  test('have an order each, whichever of them grew first', async () => {
+    expect((await apply([core, own, nextOwn])).versions).toEqual({
+      core: '0000_core',
+      application: '0001_more',
+    })
+    expect(await apply([core, nextCore, own, nextOwn])).toMatchObject({
+      applied: ['core/0001_next'],
+      versions: { core: '0001_next', application: '0001_more' },
+    })
+  })
+
+  test('do not hold each other up: not by a file that was changed', async () => {
+    await apply([core, own])
+    const edited = parseMigration('application', '0000_own.sql', 'CREATE TABLE o (n bigint)')
+    const failure = await failureOf(apply([core, nextCore, edited, nextOwn]))
+    expect(failure).toMatchObject({ code: 'SCHEMA_DRIFTED', migrationId: 'application/0000_own' })
+    expect((await state([core, nextCore, own])).versions).toEqual({
+      core: '0001_next',
+      application: '0000_own',
+    })
+  })
+
+  test('do not hold each other up: not by a migration that fails', async () => {
+    await apply([core, own])
+    const broken = parseMigration('core', '0001_next.sql', 'SELECT 1 / 0')
+    const failure = await failureOf(apply([core, broken, own, nextOwn]))
+    expect(failure).toMatchObject({ code: 'MIGRATION_FAILED', migrationId: 'core/0001_next' })
+    expect((await state([core, broken, own, nextOwn])).versions).toEqual({
+      core: '0000_core',
+      application: '0001_more',
+    })
+  })
+})
+
+describe('a journal of before lineages', () => {
+  /** As the release before wrote it: without lineages, with the migrations that the present ones stand for. */
+  const writeFormer = async (migrations: Migration[], choose = (id: string) => id !== '') => {
+    const former = new Map(migrations.flatMap((each) => each.former).map(({ id, hash }) => [id, hash]))
+    await query(url, 'DROP TABLE public.freehold_migrations')
+    await query(url, 'CREATE TABLE public.freehold_migrations (id text PRIMARY KEY, hash text NOT NULL)')
+    await query(
+      url,
+      'ALTER TABLE public.freehold_migrations ADD applied_at timestamptz NOT NULL DEFAULT now()',
+    )
+    for (const [id, hash] of former)
+      if (choose(id)) await query(url, `INSERT INTO public.freehold_migrations VALUES ('${id}', '${hash}')`)
+  }
+  const standIns = async () => (await tenantMigrations()).filter(({ former }) => former.length > 0)
+
+  test('is read as it stands, and converted by the next run without applying anything', async () => {
+    const migrations = await standIns()
+    await apply(migrations)
+    await writeFormer(migrations)
+    expect(await state(migrations)).toMatchObject({ pending: [], isFormer: true })
+    expect(await apply(migrations)).toMatchObject({ applied: [], ahead: [] })
+    expect(await state(migrations)).toMatchObject({ pending: [], isFormer: false })
+    expect((await state(migrations)).versions).toEqual({
+      core: lastOf(migrations, 'core'),
+      application: lastOf(migrations, 'application'),
+    })
+    const next = parseMigration('core', '0099_next.sql', 'CREATE TABLE freehold_next (n int)')
+    expect((await apply([...migrations, next])).applied).toEqual(['core/0099_next'])
+  })
+
+  test('is refused where it is not whole, or holds a migration of another release', async () => {
+    const migrations = await standIns()
+    await apply(migrations)
+    await writeFormer(migrations, (id) => !id.startsWith('0003'))
+    expect(await failureOf(apply(migrations))).toMatchObject({ code: 'SCHEMA_DRIFTED' })
+    await writeFormer(migrations)
+    await query(url, "INSERT INTO public.freehold_migrations VALUES ('0001_other', 'x')")
+    expect(await failureOf(apply(migrations))).toMatchObject({ code: 'SCHEMA_DRIFTED' })
+  })
+
+  test('of the catalog gets its lineage', async () => {
+    await apply([a, b])
+    await query(
+      url,
+      'ALTER TABLE public.freehold_migrations DROP CONSTRAINT freehold_migrations_pkey, DROP COLUMN lineage',
+    )
+    await query(url, 'ALTER TABLE public.freehold_migrations ADD PRIMARY KEY (id)')
+    expect((await apply([a, b, c])).applied).toEqual(['0002_c'])
   })
 })

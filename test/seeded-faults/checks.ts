@@ -59,8 +59,8 @@ export const CHECKS: readonly SeededFault[] = [
   {
     name: 'a refused database keeps what the migrations have made',
     file: 'src/migrations/apply.ts',
-    find: 'const isTogether = isFirst &&',
-    replace: 'const isTogether = !isFirst &&',
+    find: 'return isFirst && todo.length > 0',
+    replace: 'return !isFirst && todo.length > 0',
     tests: FOREIGN,
   },
   {
@@ -108,8 +108,9 @@ export const CHECKS: readonly SeededFault[] = [
   {
     name: 'each statement of a migration is a round trip',
     file: 'src/migrations/apply.ts',
-    find: "await client.query(`${before}${[...statements, noteOf(id, hash)].join('\\n;\\n')}${after}`)",
-    replace: 'for (const text of [before, ...statements, noteOf(id, hash), after]) await client.query(text)',
+    find: "await client.query(`${before}${[...migration.statements, noteOf(migration)].join('\\n;\\n')}${after}`)",
+    replace:
+      'for (const text of [before, ...migration.statements, noteOf(migration), after]) await client.query(text)',
     tests: FAR,
   },
   {

@@ -13,7 +13,7 @@ import { ROLLING_STOP } from './rolling-stop.ts'
 import { BETWEEN_PARTS } from './seams.ts'
 import type { SeededFault } from './seeded-fault.ts'
 
-const TENANT_RULES = 'tenant-migrations/0001_isolation.sql'
+const TENANT_RULES = 'tenant-migrations/core/0001_isolation.sql'
 const ISOLATION = ['test/guarantees/row-isolation.test.ts', 'test/migrations/isolation-audit.test.ts']
 const SESSION = ['test/pools/tenant-session.test.ts']
 
@@ -180,7 +180,7 @@ const CONNECTIONS: readonly SeededFault[] = [
   },
   {
     name: 'the rest of a form is not read once it is refused, so that its sender never hears why',
-    file: 'src/http/routes/media.ts',
+    file: 'src/applications/property/routes/media.ts',
     find: 'if (!raw.readableEnded) raw.unpipe().resume()',
     replace: 'if (raw.readableEnded) raw.unpipe().resume()',
     tests: ['test/http/media.test.ts'],
@@ -208,7 +208,7 @@ const CONNECTIONS: readonly SeededFault[] = [
   },
   {
     name: 'a form is waited for whose sender has gone before anybody began to read it',
-    file: 'src/http/upload.ts',
+    file: 'src/applications/property/routes/upload.ts',
     find: 'if (request.raw.destroyed) throw',
     replace: 'if (request.raw.readableEnded) throw',
     tests: ['test/http/media.test.ts'],
@@ -607,14 +607,14 @@ const IDENTITY: readonly SeededFault[] = [
 const DATA: readonly SeededFault[] = [
   {
     name: "a cursor is good for another tenant's list",
-    file: 'src/data/cursor.ts',
+    file: 'src/collections/cursor.ts',
     find: 'JSON.stringify([tenantId, resource, sort, filters])',
     replace: 'JSON.stringify([resource, sort, filters])',
-    tests: ['test/unit/data/cursor.test.ts'],
+    tests: ['test/unit/collections/cursor.test.ts'],
   },
   {
     name: 'an idempotency key answers another request',
-    file: 'src/data/idempotency.ts',
+    file: 'src/collections/idempotency.ts',
     find: "if (fingerprint !== (await ticket.fingerprint(null))) throw fail('IDEMPOTENCY_MISMATCH')",
     replace: '',
     tests: ['test/http/idempotency.test.ts'],

@@ -35,8 +35,8 @@ export const PROCESS: readonly SeededFault[] = [
   {
     name: 'a start without migrations is tried for ever',
     file: 'src/migrations/files.ts',
-    find: 'if (names.length === 0) throw',
-    replace: 'if (names.length < 0) throw',
+    find: 'if (migrations.length === 0)',
+    replace: 'if (migrations.length < 0)',
     tests: ['test/unit/migrations/files.test.ts'],
   },
   {

@@ -46,7 +46,10 @@ describe('a tenant is given its own database', () => {
       moveRequired: false,
       lastError: null,
     })
-    expect(database.schemaVersion).toMatch(/^\d{4}_/)
+    expect(database.schemaVersion).toEqual({
+      core: expect.stringMatching(/^\d{4}_/),
+      application: expect.stringMatching(/^\d{4}_/),
+    })
     const [users] = await query(
       superuserUrl(sharedDatabase()),
       'SELECT count(*)::int AS n FROM users WHERE tenant_id = $1',

@@ -1,5 +1,5 @@
+import { CursorCodec } from '../../src/collections/cursor.ts'
 import { DataKey } from '../../src/crypto/keyring.ts'
-import { CursorCodec } from '../../src/data/cursor.ts'
 
 /** Cursors as a gateway makes them, under a key of their own. */
 export function makeCursors(): CursorCodec {

@@ -5,6 +5,7 @@ import { parseMasterKey } from '../../src/crypto/key-source.ts'
 import { Gateway } from '../../src/gateway.ts'
 import { Secret } from '../../src/lib/secret.ts'
 import { createLogger } from '../../src/logger.ts'
+import { property } from './application.ts'
 import { createDatabase, createRole, urlFor } from './database.ts'
 import { addressOf } from './tenant-database.ts'
 
@@ -159,6 +160,7 @@ export async function startGateway(stage: Stage, more: Record<string, string> = 
     },
   })
   const gateway = new Gateway({
+    application: property,
     settings,
     databases: {
       catalog: addressOf(stage.catalogUrl),

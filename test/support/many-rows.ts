@@ -1,6 +1,6 @@
 import { getTableColumns } from 'drizzle-orm'
 import { getTableConfig, type PgColumn } from 'drizzle-orm/pg-core'
-import type { Resource } from '../../src/data/define-resource.ts'
+import type { Resource } from '../../src/collections/define-resource.ts'
 
 /** Rows that share a reference: what a filter by it finds. */
 const ROWS_PER_REFERENCE = 20

@@ -4,8 +4,8 @@ import { parseConnectionString } from '../../src/lib/connection-string.ts'
 import { newId } from '../../src/lib/ids.ts'
 import type { ServerAddress } from '../../src/lib/pg.ts'
 import { applyMigrations } from '../../src/migrations/apply.ts'
-import { migrationsFolder, readMigrations } from '../../src/migrations/files.ts'
 import { stamp } from '../../src/operations/residence.ts'
+import { tenantMigrations } from './application.ts'
 import { createDatabase, createRole, urlFor } from './database.ts'
 
 /** An ordinary role's own database with the tenant schema, as an operator would hand it over after one validation. */
@@ -14,7 +14,7 @@ export async function createTenantDatabase(): Promise<{ url: string; database: s
   const database = await createDatabase({ owner: role.name })
   const url = urlFor({ role, database })
   await withClient(url, async (client) => {
-    await applyMigrations(client, await readMigrations(migrationsFolder('tenant')), { lockTimeoutMs: 10_000 })
+    await applyMigrations(client, await tenantMigrations(), { lockTimeoutMs: 10_000 })
   })
   return { url, database, role: role.name }
 }

@@ -12,7 +12,7 @@ const toCatalog = [...base, 'lib', 'crypto', 'catalog']
 const services = ['pools', 'identity', 'jobs', 'migrations']
 const toHealth = [...toCatalog, ...services, 'tenant', 'health']
 const toOperations = [...toHealth, 'config', 'operations']
-const everything = [...toOperations, 'data', 'embedded', 'http']
+const everything = [...toOperations, 'tables', 'application', 'collections', 'embedded', 'http']
 
 const mayImport: Record<string, readonly string[]> = {
   errors: [],
@@ -23,8 +23,12 @@ const mayImport: Record<string, readonly string[]> = {
   catalog: toCatalog,
   // The schema and its rules are read by migrations, validation and the resources alike, and know none of them.
   tenant: [],
-  // The reference application is handed a session: it cannot learn where a tenant lives.
-  data: ['errors', 'lib', 'tenant'],
+  // What a product declares of its tables and collections. Both work on a session: they cannot learn where a tenant lives.
+  tables: ['lib'],
+  collections: ['errors', 'lib', 'tenant'],
+  application: ['tables', 'collections', 'tenant'],
+  // A product: nobody but main, tests and bench imports one.
+  applications: ['errors', 'lib', 'tenant', 'tables', 'collections', 'application', 'http'],
   pools: [...toCatalog, 'tenant'],
   identity: [...toCatalog, 'tenant'],
   jobs: toCatalog,
@@ -34,17 +38,17 @@ const mayImport: Record<string, readonly string[]> = {
   config: ['lib', 'crypto', 'health', 'identity'],
   operations: toOperations,
   // Starts a server before there is a catalog, and fills it as an operator and the tenants' people would.
-  embedded: [...toOperations, 'data'],
+  embedded: [...toOperations, 'collections', 'application'],
   // Never pools, jobs, migrations, embedded: a route reaches rows by a session and changes by an operation.
-  http: [...toCatalog, 'identity', 'tenant', 'data', 'health', 'config', 'operations'],
+  http: [...toCatalog, 'identity', 'tenant', 'application', 'collections', 'health', 'config', 'operations'],
   version: [],
   // What must hold before anything is served: roles, schemas, rules of isolation.
   startup: [...toHealth, 'config'],
   // What the gateway is made of, before anything is opened.
-  parts: toOperations,
+  parts: [...toOperations, 'application'],
   gateway: [...everything, 'startup', 'parts', 'version'],
   // The way in for a process, and the one for those who embed the gateway in theirs.
-  main: [...everything, 'startup', 'parts', 'gateway', 'version'],
+  main: [...everything, 'applications', 'startup', 'parts', 'gateway', 'version'],
   index: [...everything, 'startup', 'parts', 'gateway', 'version'],
   cli: [...base, 'lib', 'config', 'version', 'gateway'],
 }
@@ -124,7 +128,7 @@ describe('who may import whom', () => {
   test('nobody but gateway.ts imports http', () => {
     const wrong = imports
       .filter(({ to }) => to !== null && layerOf(to) === 'http')
-      .filter(({ from }) => !['http', 'gateway'].includes(layerOf(from)))
+      .filter(({ from }) => !['http', 'gateway', 'applications'].includes(layerOf(from)))
     expect(wrong.map(({ from, to }) => `${from} imports ${to}`)).toEqual([])
   })
 

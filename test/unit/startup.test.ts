@@ -15,7 +15,7 @@ describe('a start', () => {
   test.each([
     ['ROLE_BYPASSES_RLS', new StartRefusedError('ROLE_BYPASSES_RLS', 'its role is superuser')],
     ['WRONG_ENCRYPTION_KEY', new CatalogSealedWithOtherKeyError([{ keyId: 'k1', count: 1 }])],
-    ['MIGRATION_MALFORMED', thrownBy(() => parseMigration('0001_a.sql', '-- only words'))],
+    ['MIGRATION_MALFORMED', thrownBy(() => parseMigration('catalog', '0001_a.sql', '-- only words'))],
   ])('is given up at %s, by that code', (code, error) => {
     expect(refusalIn(error)).toBeInstanceOf(StartRefusedError)
     expect(refusalIn(error)).toMatchObject({ code, message: expect.stringMatching(/\w/) })

@@ -1,7 +1,7 @@
 /** What the routes answer that are no collections of the application. Fields that are not listed do not leave. */
 import { type TSchema, Type } from 'typebox'
-import { choice, nullable, uuid } from '../../data/fields.ts'
-import { KNOWN_PERMISSIONS } from '../../identity/permissions.ts'
+import { CORE_PERMISSIONS } from '../../identity/permissions.ts'
+import { choice, nullable, uuid } from '../../lib/fields.ts'
 import { CLOSED } from '../bodies.ts'
 import { exampleOf } from './examples.ts'
 
@@ -116,7 +116,7 @@ export const Me = named(
   },
 )
 
-export const Permissions = named('Permissions', { data: texts() }, { data: KNOWN_PERMISSIONS })
+export const Permissions = named('Permissions', { data: texts() }, { data: CORE_PERMISSIONS })
 
 export const Role = named('Role', {
   id: uuid(),
@@ -191,7 +191,7 @@ const databaseFields = {
   consecutiveFailures: whole(),
   lastCheckedAt: orNull(moment()),
   validatedAt: orNull(moment()),
-  schemaVersion: orNull(text()),
+  schemaVersion: orNull(part({ core: orNull(text()), application: orNull(text()) })),
   serverVersion: orNull(text()),
   encryptionKeyId: orNull(text()),
 }

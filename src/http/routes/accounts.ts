@@ -1,7 +1,7 @@
 import type { FastifyInstance } from 'fastify'
 import { type Static, Type } from 'typebox'
-import { text } from '../../data/fields.ts'
 import { loginAccount } from '../../identity/account-login.ts'
+import { text } from '../../lib/fields.ts'
 import { CLOSED, Password } from '../bodies.ts'
 import type { HttpDeps } from '../deps.ts'
 

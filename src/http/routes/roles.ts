@@ -2,7 +2,7 @@ import type { FastifyInstance, FastifyRequest } from 'fastify'
 import { Type } from 'typebox'
 import type { PageRequest } from '../../identity/client-keys.ts'
 import type { Home } from '../../identity/people.ts'
-import { KNOWN_PERMISSIONS } from '../../identity/permissions.ts'
+import { CORE_PERMISSIONS } from '../../identity/permissions.ts'
 import { listRoles, type NewRole, type RolePatch } from '../../identity/roles.ts'
 import { CLOSED, idOf, PageQuery, ROLE_FIELDS } from '../bodies.ts'
 import { callerOf } from '../caller.ts'
@@ -35,7 +35,8 @@ export interface RoleCollection {
 
 /** What people of the tenant may do. Permissions `roles:read` and `roles:write`. */
 export function roleRoutes(api: FastifyInstance, deps: HttpDeps): void {
-  api.get('/permissions', { config: { access: READ } }, async () => ({ data: KNOWN_PERMISSIONS }))
+  const data = [...deps.application.permissions, ...CORE_PERMISSIONS]
+  api.get('/permissions', { config: { access: READ } }, async () => ({ data }))
   registerRoles(api, deps, {
     ...{ path: '/roles', id: 'id', read: READ, write: WRITE },
     homeOf: ({ tenant }) => tenant,

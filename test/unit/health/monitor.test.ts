@@ -61,7 +61,12 @@ async function sweep(entries: readonly DatabaseEntry[], signal?: AbortSignal): P
   const monitor = new HealthMonitor({
     ...({ registry, addresses } as unknown as Pick<MonitorOptions, 'registry' | 'addresses'>),
     budget: new ConnectionBudget({ max: 50, maxPerServer: 50, victims: () => [] }),
-    ...{ migrations: [], forbidden: [], log: { warn: () => undefined } },
+    ...{
+      migrations: [],
+      tables: { tenantTables: [], referenceTables: [] },
+      forbidden: [],
+      log: { warn: () => undefined },
+    },
     ...{ onTransition: () => undefined, onAnswer: () => undefined },
     onMismatch: () => undefined,
   })

@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { rangeOf } from '../../../src/http/byte-range.ts'
+import { rangeOf } from '../../../src/applications/property/routes/byte-range.ts'
 
 describe('Range', () => {
   it.each([

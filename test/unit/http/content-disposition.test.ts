@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { contentDisposition } from '../../../src/http/content-disposition.ts'
+import { contentDisposition } from '../../../src/applications/property/routes/content-disposition.ts'
 
 describe('Content-Disposition', () => {
   it.each([

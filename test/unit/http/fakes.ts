@@ -10,6 +10,7 @@ import { RateLimiter } from '../../../src/lib/rate-limiter.ts'
 import { createLogger } from '../../../src/logger.ts'
 import { Metrics } from '../../../src/metrics.ts'
 import type { TenantSession } from '../../../src/tenant/session.ts'
+import { property } from '../../support/application.ts'
 import { makeCursors } from '../../support/cursors.ts'
 import { ALWAYS_FRESH } from '../../support/route-source.ts'
 
@@ -83,6 +84,7 @@ const unlimited = new RateLimiter({ limit: 1_000_000, windowMs: 1_000 })
 
 export function makeDeps(changes: Partial<HttpDeps> = {}): HttpDeps {
   return {
+    application: property,
     settings: { actForHeader: 'x-account-id', version: '1.2.3', trustedProxies: [] },
     rates: { principals: unlimited, addresses: unlimited },
     auditTrail: { note: () => undefined },

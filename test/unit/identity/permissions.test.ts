@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { KNOWN_PERMISSIONS, PermissionSet, parsePermission } from '../../../src/identity/permissions.ts'
+import { CORE_PERMISSIONS, PermissionSet, parsePermission } from '../../../src/identity/permissions.ts'
 
 const word = fc.stringMatching(/^[a-z][a-z-]{0,8}$/)
 /** A number in letters. */
@@ -38,7 +38,7 @@ describe('a permission', () => {
   })
 
   test('that the routes ask for has the form', () => {
-    for (const permission of KNOWN_PERMISSIONS) expect(parsePermission(permission)).not.toBeNull()
+    for (const permission of CORE_PERMISSIONS) expect(parsePermission(permission)).not.toBeNull()
   })
 })
 

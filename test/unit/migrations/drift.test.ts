@@ -2,7 +2,9 @@ import { describe, expect, test } from 'vitest'
 import { compareJournal, driftOf } from '../../../src/migrations/drift.ts'
 import { parseMigration } from '../../../src/migrations/files.ts'
 
-const ours = ['0000_a', '0001_b', '0002_c'].map((id) => parseMigration(`${id}.sql`, `SELECT '${id}'`))
+const ours = ['0000_a', '0001_b', '0002_c'].map((id) =>
+  parseMigration('catalog', `${id}.sql`, `SELECT '${id}'`),
+)
 const journal = (...ids: string[]) =>
   ids.map((id) => ({ id, hash: ours.find((migration) => migration.id === id)?.hash ?? 'theirs' }))
 
@@ -19,7 +21,7 @@ describe('a database compared with our migrations', () => {
   test('is behind, and sound, when the first ones were applied', () => {
     const state = compareJournal(ours, journal('0000_a'))
     expect(state).toMatchObject({ version: '0000_a', pending: ['0001_b', '0002_c'] })
-    expect(driftOf(state)).toBeNull()
+    expect(driftOf('catalog', state)).toBeNull()
   })
 
   test('is up to date when all were applied, in whatever order the journal is read', () => {
@@ -30,25 +32,25 @@ describe('a database compared with our migrations', () => {
   test('is ahead, and sound, when a newer release added some behind ours', () => {
     const state = compareJournal(ours, journal('0000_a', '0001_b', '0002_c', '0003_d'))
     expect(state).toEqual({ version: '0003_d', pending: [], edited: [], ahead: ['0003_d'] })
-    expect(driftOf(state)).toBeNull()
+    expect(driftOf('catalog', state)).toBeNull()
   })
 
   test('has drifted when an applied file was changed', () => {
     const state = compareJournal(ours, [{ id: '0000_a', hash: 'other' }])
     expect(state.edited).toEqual(['0000_a'])
-    expect(driftOf(state)?.migrationId).toBe('0000_a')
+    expect(driftOf('catalog', state)?.migrationId).toBe('0000_a')
   })
 
   test('has drifted when it has one amid ours that we do not know', () => {
     const state = compareJournal(ours, journal('0000_a', '0000_x', '0001_b', '0002_c'))
     expect(state.edited).toEqual(['0000_x'])
-    expect(driftOf(state)?.migrationId).toBe('0000_x')
+    expect(driftOf('catalog', state)?.migrationId).toBe('0000_x')
   })
 
   test.each([
     ['ours', ['0000_a', '0002_c']],
     ["a newer release's", ['0000_a', '0003_d']],
   ])('has drifted when one was skipped before one of %s', (_whose, ids) => {
-    expect(driftOf(compareJournal(ours, journal(...ids)))?.migrationId).toBe('0001_b')
+    expect(driftOf('catalog', compareJournal(ours, journal(...ids)))?.migrationId).toBe('0001_b')
   })
 })

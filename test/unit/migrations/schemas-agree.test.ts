@@ -2,6 +2,7 @@ import { readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { generateDrizzleJson, generateMigration } from 'drizzle-kit/api'
 import { describe, expect, test } from 'vitest'
+import { property } from '../../../src/applications/property/application.ts'
 import * as audit from '../../../src/catalog/audit-schema.ts'
 import * as catalog from '../../../src/catalog/schema.ts'
 import { migrationsFolder } from '../../../src/migrations/files.ts'
@@ -10,11 +11,10 @@ import * as tenant from '../../../src/tenant/schema.ts'
 const readJson = async (path: string) => JSON.parse(await readFile(path, 'utf8'))
 
 describe.each([
-  ['catalog', { ...catalog, ...audit }],
-  ['tenant', tenant],
-] as const)('the %s schema', (name, schema) => {
-  const folder = migrationsFolder(name)
-
+  ['catalog', { ...catalog, ...audit }, migrationsFolder('catalog')],
+  ['core', tenant, migrationsFolder('core')],
+  ['property', property.schema, property.migrations],
+] as const)('the %s schema', (name, schema, folder) => {
   test('has a migration for everything it declares', async () => {
     const journal = await readJson(join(folder, 'meta', '_journal.json'))
     const tag: string = journal.entries.at(-1).tag

@@ -1,7 +1,7 @@
 import type { FastifyInstance } from 'fastify'
 import { type Static, Type } from 'typebox'
-import { choice, nullable, text, uuid } from '../../../data/fields.ts'
 import type { AccountPatch, AccountQuery, NewAccount } from '../../../identity/accounts.ts'
+import { choice, nullable, text, uuid } from '../../../lib/fields.ts'
 import { CLOSED, idOf, PAGE_FIELDS, Password } from '../../bodies.ts'
 import type { HttpDeps } from '../../deps.ts'
 import { takesAway, whenEffective } from '../../effective.ts'

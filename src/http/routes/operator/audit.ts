@@ -1,8 +1,8 @@
 import type { FastifyInstance, FastifyRequest } from 'fastify'
 import { type Static, Type } from 'typebox'
 import type { AuditFilter, AuditRow } from '../../../catalog/audit.ts'
-import { text, uuid } from '../../../data/fields.ts'
 import { fail } from '../../../errors.ts'
+import { text, uuid } from '../../../lib/fields.ts'
 import { CLOSED, momentOf, PAGE_FIELDS, pageView } from '../../bodies.ts'
 import type { HttpDeps } from '../../deps.ts'
 

@@ -1,7 +1,7 @@
 import type { FastifyInstance } from 'fastify'
 import { type Static, Type } from 'typebox'
-import { choice, text } from '../../../data/fields.ts'
 import type { PageRequest } from '../../../identity/client-keys.ts'
+import { choice, text } from '../../../lib/fields.ts'
 import { CLOSED, idOf, PageQuery } from '../../bodies.ts'
 import type { HttpDeps } from '../../deps.ts'
 import { whenEffective } from '../../effective.ts'

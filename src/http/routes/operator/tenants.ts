@@ -1,7 +1,7 @@
 import type { FastifyInstance } from 'fastify'
 import { Type } from 'typebox'
 import type { TenantPatch, TenantQuery } from '../../../catalog/tenants.ts'
-import { choice, nullable, text, uuid } from '../../../data/fields.ts'
+import { choice, nullable, text, uuid } from '../../../lib/fields.ts'
 import type { NewTenantInput } from '../../../operations/create-tenant.ts'
 import { CLOSED, PAGE_FIELDS, Password, pageView, ROLE_FIELDS, tenantIdOf } from '../../bodies.ts'
 import type { HttpDeps } from '../../deps.ts'

@@ -1,0 +1,174 @@
+import { fileURLToPath } from 'node:url'
+import type { NodePgDatabase } from 'drizzle-orm/node-postgres'
+import { getTableConfig, type PgTable } from 'drizzle-orm/pg-core'
+import type { FastifyInstance } from 'fastify'
+import type { Resource } from './collections/define-resource.ts'
+import { faultsOfTables, tablesIn } from './tables/table-faults.ts'
+import { isReferenceTable } from './tables/tenant-table.ts'
+import type { TenantSession } from './tenant/session.ts'
+
+/**
+ * The contract between Freehold and a product that is built on it. Augment it once, so that `request.tenant.db` knows the
+ * application's tables everywhere:
+ *
+ *     declare module 'freehold' { interface Register { tables: typeof tables } }
+ */
+// biome-ignore lint/suspicious/noEmptyInterface: it is there to be augmented
+export interface Register {}
+
+type Registered = Register extends { tables: infer Tables extends Record<string, unknown> }
+  ? Tables
+  : Record<string, unknown>
+
+/** drizzle over the application's tables, within one tenant. */
+export type ApplicationDb = NodePgDatabase<Registered>
+
+/** What an application registers its routes on. */
+export interface Scope {
+  readonly server: FastifyInstance
+}
+
+/** What a developer says of an application. */
+export interface ApplicationDefinition {
+  /** In lower case, with hyphens. */
+  readonly name: string
+  /** An object of tables, or a module's namespace: what else is in it is passed over, drizzle's `relations()` are taken. */
+  readonly tables: Readonly<Record<string, unknown>>
+  /** The folder that drizzle-kit writes: a `file:` URL or an absolute path. */
+  readonly migrations: URL | string
+  /** Permissions besides those that resources and routes name, such as `reports:export`. */
+  readonly permissions?: readonly string[]
+  readonly resources?: readonly Resource[]
+  readonly routes?: (scope: Scope) => void
+  /** Rows for each demo tenant, in a session of a transaction. */
+  readonly seed?: (tenant: { readonly code: string; readonly session: TenantSession }) => Promise<void>
+}
+
+/** An application as the core uses it. Made by `defineApplication` only. */
+export interface Application {
+  readonly name: string
+  /** The tables and relations that `request.tenant.db` knows. */
+  readonly schema: Readonly<Record<string, unknown>>
+  /** Names in SQL of the tables that hold tenants' rows. */
+  readonly tenantTables: readonly string[]
+  /** Names in SQL of the tables that belong to no tenant. */
+  readonly referenceTables: readonly string[]
+  /** The folder's absolute path. */
+  readonly migrations: string
+  /** Those of its resources and its own, sorted, each once. */
+  readonly permissions: readonly string[]
+  readonly resources: readonly Resource[]
+  readonly routes: NonNullable<ApplicationDefinition['routes']> | null
+  readonly seed: NonNullable<ApplicationDefinition['seed']> | null
+}
+
+/** What keeps an application from being one, all of it at once. */
+export class ApplicationError extends Error {
+  override readonly name = 'ApplicationError'
+  readonly problems: readonly string[]
+
+  constructor(problems: readonly string[]) {
+    super(problems.join('\n'))
+    this.problems = problems
+  }
+}
+
+const NAME = /^[a-z][a-z0-9-]{0,62}$/
+const PERMISSION = /^[a-z][a-z-]*:[a-z][a-z-]*$/
+const PATH = /^[a-z][a-z0-9-]*$/
+/** First parts of the paths that the core serves, or will. */
+const RESERVED_PATHS: ReadonlySet<string> = new Set([
+  ...['auth', 'tenant', 'tenants', 'users', 'roles', 'permissions', 'client-keys', 'audit-log', 'accounts'],
+  ...['operators', 'encryption', 'jobs', 'databases', 'servers', 'migrations', 'moves', 'erasures'],
+  ...['events', 'doctor', 'console', 'docs', 'openapi', 'metrics', 'health', 'signing-keys'],
+])
+const applications = new WeakSet<object>()
+
+/**
+ * Makes an application of its parts, and checks what can be checked without a database. Opens nothing.
+ * @throws ApplicationError with every problem
+ */
+export function defineApplication(definition: ApplicationDefinition): Application {
+  const tables = tablesIn(definition.tables)
+  const { resources = [] } = definition
+  const problems = [
+    ...faultsOfDefinition(definition),
+    ...faultsOfTables(tables),
+    ...faultsOfResources(resources, tables),
+  ]
+  if (problems.length > 0) throw new ApplicationError(problems)
+  const names = (isReference: boolean) =>
+    tables
+      .filter((table) => isReferenceTable(table) === isReference)
+      .map((table) => getTableConfig(table).name)
+      .sort()
+  const application = Object.freeze({
+    name: definition.name,
+    schema: definition.tables,
+    tenantTables: names(false),
+    referenceTables: names(true),
+    migrations: folderOf(definition.migrations),
+    permissions: permissionsOf(definition),
+    resources,
+    routes: definition.routes ?? null,
+    seed: definition.seed ?? null,
+  })
+  applications.add(application)
+  return application
+}
+
+/** True for what `defineApplication` has made. */
+export function isApplication(value: unknown): value is Application {
+  return typeof value === 'object' && value !== null && applications.has(value)
+}
+
+function faultsOfDefinition({ name, migrations, permissions = [] }: ApplicationDefinition): string[] {
+  const wrong = permissions.filter((permission) => !PERMISSION.test(permission))
+  return [
+    ...(NAME.test(name)
+      ? []
+      : [`The application's name "${name}" must be lower case, with digits and hyphens.`]),
+    ...(isFolder(migrations) ? [] : ['migrations must be a file: URL or an absolute path of a folder.']),
+    ...wrong.map((permission) => `The permission "${permission}" must be of the form "bookings:read".`),
+  ]
+}
+
+function faultsOfResources(resources: readonly Resource[], tables: readonly PgTable[]): string[] {
+  const names = resources.map(({ name }) => name)
+  return resources.flatMap(({ name, table, permission }, index) => [
+    ...(names.indexOf(name) === index ? [] : [`Two resources have the path "/${name}". Rename one of them.`]),
+    ...(PATH.test(name)
+      ? []
+      : [`The resource "${name}" must have a path of lower-case letters, digits, hyphens.`]),
+    ...(RESERVED_PATHS.has(name)
+      ? [`The resource "${name}" has a path that Freehold serves itself. Rename it.`]
+      : []),
+    ...(tables.includes(table)
+      ? []
+      : [
+          `The table "${getTableConfig(table).name}" of the resource "${name}" is not in the application's tables. Add it.`,
+        ]),
+    ...(PERMISSION.test(`${permission}:read`)
+      ? []
+      : [
+          `The resource "${name}" has the permission "${permission}", which must be a word such as "bookings".`,
+        ]),
+  ])
+}
+
+function permissionsOf({ resources = [], permissions = [] }: ApplicationDefinition): string[] {
+  const ofResources = resources.flatMap(({ permission, methods }) => [
+    `${permission}:read`,
+    ...(methods.length > 0 ? [`${permission}:write`] : []),
+  ])
+  return [...new Set([...ofResources, ...permissions])].sort()
+}
+
+function isFolder(migrations: URL | string): boolean {
+  if (migrations instanceof URL) return migrations.protocol === 'file:'
+  return migrations.startsWith('/') || /^[A-Za-z]:[\\/]/.test(migrations)
+}
+
+function folderOf(migrations: URL | string): string {
+  return migrations instanceof URL ? fileURLToPath(migrations) : migrations
+}

@@ -1,0 +1,25 @@
+import { Type } from 'typebox'
+import { defineResource } from '../../../collections/define-resource.ts'
+import { email, phone, text, uuid } from '../../../lib/fields.ts'
+import { contacts as table } from '../tables/properties.ts'
+import { lessees } from './lessees.ts'
+import { owners } from './owners.ts'
+
+export const contacts = defineResource({
+  name: 'contacts',
+  title: 'Contact',
+  permission: 'lessees',
+  table,
+  fields: {
+    name: text(200),
+    email: Type.Optional(email()),
+    phone: Type.Optional(phone()),
+    role: Type.Optional(text(100)),
+    lesseeId: Type.Optional(uuid()),
+    ownerId: Type.Optional(uuid()),
+  },
+  filters: ['name', 'email', 'lesseeId', 'ownerId'],
+  caseless: { email: table.emailFolded },
+  sorts: ['createdAt', 'name'],
+  references: { lesseeId: lessees, ownerId: owners },
+})

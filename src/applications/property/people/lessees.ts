@@ -1,0 +1,21 @@
+import { Type } from 'typebox'
+import { defineResource } from '../../../collections/define-resource.ts'
+import { choice, email, phone, text } from '../../../lib/fields.ts'
+import { lessees as table } from '../tables/properties.ts'
+
+export const lessees = defineResource({
+  name: 'lessees',
+  title: 'Lessee',
+  permission: 'lessees',
+  table,
+  fields: {
+    kind: choice('person', 'company'),
+    name: text(200),
+    email: Type.Optional(email()),
+    phone: Type.Optional(phone()),
+  },
+  filters: ['kind', 'name', 'email'],
+  caseless: { email: table.emailFolded },
+  sorts: ['createdAt', 'name'],
+  constraints: { lessees_email_key: { field: 'email' } },
+})

@@ -1,0 +1,21 @@
+import { Type } from 'typebox'
+import { defineResource } from '../../../collections/define-resource.ts'
+import { choice, day, text, uuid } from '../../../lib/fields.ts'
+import { equipment as table } from '../tables/properties.ts'
+import { rooms } from './rooms.ts'
+
+export const equipment = defineResource({
+  name: 'equipment',
+  title: 'Equipment',
+  permission: 'properties',
+  table,
+  fields: {
+    roomId: uuid(),
+    name: text(200),
+    condition: Type.Optional(choice('new', 'good', 'fair', 'poor')),
+    acquiredOn: Type.Optional(day()),
+  },
+  filters: ['roomId', 'name', 'condition'],
+  sorts: ['createdAt', 'name'],
+  references: { roomId: rooms },
+})

@@ -1,0 +1,78 @@
+import type { MultipartFile } from '@fastify/multipart'
+import type { FastifyRequest } from 'fastify'
+import { fail, PublicError } from '../../../errors.ts'
+import type { IncomingFile } from '../media/store.ts'
+
+/** The largest file that is taken. */
+export const MAX_FILE_BYTES = 25 * 1024 * 1024
+/** What a form needs around its file, amply. */
+const FORM_BYTES = 64 * 1024
+const MAX_FILENAME_LENGTH = 255
+const MEDIA_TYPE = /^[a-z0-9][a-z0-9!#$&^_.+-]{0,48}\/[a-z0-9][a-z0-9!#$&^_.+-]{0,48}$/
+const UNKNOWN_TYPE = 'application/octet-stream'
+
+/** One file and nothing else. */
+export const FORM_LIMITS = { fileSize: MAX_FILE_BYTES, files: 1, fields: 0, headerPairs: 100 }
+
+/**
+ * The file of a form, up to where its content begins.
+ *
+ * @throws PublicError UNSUPPORTED_MEDIA_TYPE, PAYLOAD_TOO_LARGE, VALIDATION_FAILED; its content throws the last two
+ */
+export async function openUpload(request: FastifyRequest): Promise<IncomingFile> {
+  if (!request.isMultipart()) throw fail('UNSUPPORTED_MEDIA_TYPE')
+  if (Number(request.headers['content-length'] ?? 0) > MAX_FILE_BYTES + FORM_BYTES)
+    throw fail('PAYLOAD_TOO_LARGE')
+  // Of one that has gone already nothing will be heard any more, not even that: the form's reader would wait for ever.
+  if (request.raw.destroyed) throw unreadable(null)
+  const parts = partsOf(request)
+  const part = await parts.next()
+  if (part.done || part.value.type !== 'file' || part.value.fieldname !== 'file') {
+    throw fail('VALIDATION_FAILED', {
+      errors: [{ pointer: '/file', message: 'is required, and nothing else' }],
+    })
+  }
+  const { filename, mimetype } = part.value
+  return { filename: nameOf(filename), contentType: typeOf(mimetype), content: contentOf(part.value, parts) }
+}
+
+type Parts = ReturnType<typeof partsOf>
+
+async function* partsOf(request: FastifyRequest) {
+  try {
+    yield* request.parts()
+  } catch (error) {
+    throw unreadable(error)
+  }
+}
+
+/** Comes to its end only if the form does, and holds nothing behind the file. */
+async function* contentOf({ file }: MultipartFile, parts: Parts): AsyncGenerator<Uint8Array, void> {
+  try {
+    yield* file
+  } catch (error) {
+    throw unreadable(error)
+  }
+  if (file.truncated) throw fail('PAYLOAD_TOO_LARGE')
+  if (!(await parts.next()).done) throw unreadable(null)
+}
+
+/** Whatever a form's reader says is about the form, or about its sender, who has gone. */
+function unreadable(cause: unknown): PublicError {
+  if (cause instanceof PublicError) return cause
+  return fail('VALIDATION_FAILED', { detail: 'The form is not whole, or holds more than one file.', cause })
+}
+
+/** The name alone, without what cannot be shown or kept. */
+function nameOf(given: string): string {
+  const shown = given
+    .toWellFormed()
+    .replace(/\p{Cc}/gu, '')
+    .trim()
+  return Array.from(shown).slice(0, MAX_FILENAME_LENGTH).join('') || 'file'
+}
+
+function typeOf(given: string): string {
+  const type = given.toLowerCase()
+  return MEDIA_TYPE.test(type) ? type : UNKNOWN_TYPE
+}

@@ -1,0 +1,25 @@
+import { sql } from 'drizzle-orm'
+import { Type } from 'typebox'
+import { defineResource } from '../../../collections/define-resource.ts'
+import { choice, email, text, uuid } from '../../../lib/fields.ts'
+import { documents } from '../leases/documents.ts'
+import { signatures as table } from '../tables/records.ts'
+
+/** Asked for, then signed or declined (`sign.ts`), and never again. */
+export const signatures = defineResource({
+  name: 'signatures',
+  title: 'Signature',
+  permission: 'signatures',
+  table,
+  fields: {
+    documentId: uuid(),
+    signerName: text(200),
+    signerEmail: email(),
+    status: Type.Optional(choice('pending', 'signed', 'declined')),
+  },
+  readOnly: ['status'],
+  changeable: { when: sql`${table.status} = 'pending'`, otherwise: 'The signature is no longer pending' },
+  filters: ['documentId', 'status', 'signerEmail'],
+  caseless: { signerEmail: table.signerEmailFolded },
+  references: { documentId: documents },
+})

@@ -1,0 +1,222 @@
+import { sql } from 'drizzle-orm'
+import {
+  bigint,
+  check,
+  foreignKey,
+  index,
+  integer,
+  jsonb,
+  pgTable,
+  primaryKey,
+  text,
+  uniqueIndex,
+  uuid,
+} from 'drizzle-orm/pg-core'
+import { bytea, createdAt, folded, id, moment, tenantId, updatedAt } from '../../../tenant/columns.ts'
+import { leases } from './properties.ts'
+
+/** `terms` is the lease as it was when the document was made: what was signed does not change with the lease. */
+export const documents = pgTable(
+  'documents',
+  {
+    tenantId: tenantId(),
+    id: id(),
+    leaseId: uuid('lease_id').notNull(),
+    title: text('title').notNull(),
+    terms: jsonb('terms').$type<Record<string, unknown>>(),
+    createdAt: createdAt(),
+    updatedAt: updatedAt(),
+  },
+  (t) => [
+    primaryKey({ name: 'documents_pkey', columns: [t.tenantId, t.id] }),
+    index('documents_lease_idx').on(t.tenantId, t.leaseId, t.createdAt, t.id),
+    index('documents_created_idx').on(t.tenantId, t.createdAt, t.id),
+    index('documents_title_idx').on(t.tenantId, t.title, t.id),
+    foreignKey({
+      name: 'documents_lease_fkey',
+      columns: [t.tenantId, t.leaseId],
+      foreignColumns: [leases.tenantId, leases.id],
+    }),
+  ],
+)
+
+/**
+ * A document in print, kept when it is first signed and append-only from then on: another version of what renders it may
+ * give other bytes, and a signature is under these. The check is what makes the hash of a proof say so.
+ */
+export const documentFiles = pgTable(
+  'document_files',
+  {
+    tenantId: tenantId(),
+    documentId: uuid('document_id').notNull(),
+    bytes: bytea('bytes').notNull(),
+    sha256: text('sha256').notNull(),
+    createdAt: createdAt(),
+  },
+  (t) => [
+    primaryKey({ name: 'document_files_pkey', columns: [t.tenantId, t.documentId] }),
+    foreignKey({
+      name: 'document_files_document_fkey',
+      columns: [t.tenantId, t.documentId],
+      foreignColumns: [documents.tenantId, documents.id],
+    }),
+    check('document_files_sha256_check', sql`${t.sha256} = encode(sha256(${t.bytes}), 'hex')`),
+  ],
+)
+
+export const signatures = pgTable(
+  'signatures',
+  {
+    tenantId: tenantId(),
+    id: id(),
+    documentId: uuid('document_id').notNull(),
+    signerName: text('signer_name').notNull(),
+    signerEmail: text('signer_email').notNull(),
+    signerEmailFolded: folded('signer_email'),
+    status: text('status').$type<'pending' | 'signed' | 'declined'>().notNull().default('pending'),
+    createdAt: createdAt(),
+    updatedAt: updatedAt(),
+  },
+  (t) => [
+    primaryKey({ name: 'signatures_pkey', columns: [t.tenantId, t.id] }),
+    index('signatures_document_idx').on(t.tenantId, t.documentId, t.createdAt, t.id),
+    index('signatures_status_idx').on(t.tenantId, t.status, t.createdAt, t.id),
+    index('signatures_created_idx').on(t.tenantId, t.createdAt, t.id),
+    index('signatures_email_idx').on(t.tenantId, t.signerEmailFolded, t.createdAt, t.id),
+    foreignKey({
+      name: 'signatures_document_fkey',
+      columns: [t.tenantId, t.documentId],
+      foreignColumns: [documents.tenantId, documents.id],
+    }),
+    check('signatures_status_check', sql`${t.status} in ('pending', 'signed', 'declined')`),
+  ],
+)
+
+/** One a signed signature, append-only: numbered without gaps within the tenant, each with the hash of the one before. */
+export const proofs = pgTable(
+  'proofs',
+  {
+    tenantId: tenantId(),
+    id: id(),
+    number: integer('number').notNull(),
+    signatureId: uuid('signature_id').notNull(),
+    documentId: uuid('document_id').notNull(),
+    documentSha256: text('document_sha256').notNull(),
+    signerName: text('signer_name').notNull(),
+    signerEmail: text('signer_email').notNull(),
+    signedAt: moment('signed_at').notNull(),
+    address: text('address'),
+    previousHash: text('previous_hash'),
+    hash: text('hash').notNull(),
+    createdAt: createdAt(),
+    updatedAt: updatedAt(),
+  },
+  (t) => [
+    primaryKey({ name: 'proofs_pkey', columns: [t.tenantId, t.id] }),
+    uniqueIndex('proofs_number_key').on(t.tenantId, t.number),
+    uniqueIndex('proofs_signature_key').on(t.tenantId, t.signatureId),
+    index('proofs_document_idx').on(t.tenantId, t.documentId, t.createdAt, t.id),
+    index('proofs_created_idx').on(t.tenantId, t.createdAt, t.id),
+    foreignKey({
+      name: 'proofs_signature_fkey',
+      columns: [t.tenantId, t.signatureId],
+      foreignColumns: [signatures.tenantId, signatures.id],
+    }),
+    check('proofs_sha256_check', sql`${t.documentSha256} ~ '^[0-9a-f]{64}$'`),
+    check('proofs_hash_check', sql`${t.hash} ~ '^[0-9a-f]{64}$'`),
+  ],
+)
+
+/** The ledger, append-only: what was bought (positive) and spent (negative). A trigger keeps the balance with it. */
+export const credits = pgTable(
+  'credits',
+  {
+    tenantId: tenantId(),
+    id: id(),
+    amount: integer('amount').notNull(),
+    paymentReference: text('payment_reference').notNull(),
+    createdAt: createdAt(),
+    updatedAt: updatedAt(),
+  },
+  (t) => [
+    primaryKey({ name: 'credits_pkey', columns: [t.tenantId, t.id] }),
+    uniqueIndex('credits_purchase_key').on(t.tenantId, t.paymentReference).where(sql`${t.amount} > 0`),
+    index('credits_created_idx').on(t.tenantId, t.createdAt, t.id),
+    index('credits_reference_idx').on(t.tenantId, t.paymentReference, t.createdAt, t.id),
+    check('credits_amount_check', sql`${t.amount} <> 0`),
+  ],
+)
+
+/** The sum of the ledger. The check is what keeps it from going below zero: writers wait for one another's row. */
+export const creditBalances = pgTable(
+  'credit_balances',
+  { tenantId: tenantId(), balance: bigint('balance', { mode: 'number' }).notNull() },
+  (t) => [
+    primaryKey({ name: 'credit_balances_pkey', columns: [t.tenantId] }),
+    check('credit_balances_balance_check', sql`${t.balance} >= 0`),
+  ],
+)
+
+/** One a purchase, written with it. */
+export const payments = pgTable(
+  'payments',
+  {
+    tenantId: tenantId(),
+    id: id(),
+    creditId: uuid('credit_id').notNull(),
+    amount: integer('amount').notNull(),
+    paymentReference: text('payment_reference').notNull(),
+    createdAt: createdAt(),
+    updatedAt: updatedAt(),
+  },
+  (t) => [
+    primaryKey({ name: 'payments_pkey', columns: [t.tenantId, t.id] }),
+    uniqueIndex('payments_credit_key').on(t.tenantId, t.creditId),
+    index('payments_reference_idx').on(t.tenantId, t.paymentReference, t.createdAt, t.id),
+    index('payments_created_idx').on(t.tenantId, t.createdAt, t.id),
+    foreignKey({
+      name: 'payments_credit_fkey',
+      columns: [t.tenantId, t.creditId],
+      foreignColumns: [credits.tenantId, credits.id],
+    }),
+  ],
+)
+
+export const media = pgTable(
+  'media',
+  {
+    tenantId: tenantId(),
+    id: id(),
+    filename: text('filename').notNull(),
+    contentType: text('content_type').notNull(),
+    sizeBytes: integer('size_bytes').notNull(),
+    sha256: text('sha256').notNull(),
+    createdAt: createdAt(),
+    updatedAt: updatedAt(),
+  },
+  (t) => [
+    primaryKey({ name: 'media_pkey', columns: [t.tenantId, t.id] }),
+    index('media_created_idx').on(t.tenantId, t.createdAt, t.id),
+    index('media_filename_idx').on(t.tenantId, t.filename, t.id),
+    check('media_sha256_check', sql`${t.sha256} ~ '^[0-9a-f]{64}$'`),
+  ],
+)
+
+/** The content in pieces of one size (the last may be shorter), so that any range of it is a few rows. */
+export const mediaChunks = pgTable(
+  'media_chunks',
+  {
+    tenantId: tenantId(),
+    mediaId: uuid('media_id').notNull(),
+    number: integer('number').notNull(),
+    bytes: bytea('bytes').notNull(),
+  },
+  (t) => [
+    primaryKey({ name: 'media_chunks_pkey', columns: [t.tenantId, t.mediaId, t.number] }),
+    foreignKey({
+      name: 'media_chunks_media_fkey',
+      columns: [t.tenantId, t.mediaId],
+      foreignColumns: [media.tenantId, media.id],
+    }).onDelete('cascade'),
+  ],
+)

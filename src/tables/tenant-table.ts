@@ -1,0 +1,129 @@
+import { sql } from 'drizzle-orm'
+import type { BuildExtraConfigColumns } from 'drizzle-orm/column-builder'
+import type {
+  AnyPgColumn,
+  ExtraConfigColumn,
+  PgColumnBuilderBase,
+  PgTableExtraConfigValue,
+} from 'drizzle-orm/pg-core'
+import {
+  foreignKey as pgForeignKey,
+  index as pgIndex,
+  pgTable,
+  unique as pgUnique,
+  primaryKey,
+  timestamp,
+  uuid,
+} from 'drizzle-orm/pg-core'
+import { newId } from '../lib/ids.ts'
+
+/** The tenant that the statement runs for. Where there is none it is null, which the column refuses. */
+const OWN_TENANT = sql`nullif(pg_catalog.current_setting('app.tenant_id', true), '')::pg_catalog.uuid`
+
+const moment = (name: string) =>
+  timestamp(name, { withTimezone: true, mode: 'string' }).notNull().defaultNow()
+
+/** The columns that stand before a tenant table's own. */
+const leading = () => ({
+  tenantId: uuid('tenant_id')
+    .notNull()
+    .$defaultFn(() => OWN_TENANT as unknown as string),
+  id: uuid('id').notNull().$defaultFn(newId),
+})
+
+/** The columns that stand behind them. */
+const trailing = () => ({
+  createdAt: moment('created_at'),
+  updatedAt: moment('updated_at').$onUpdateFn(() => sql`now()` as unknown as string),
+})
+
+type OwnColumns = ReturnType<typeof leading> & ReturnType<typeof trailing>
+type Columns = Record<string, PgColumnBuilderBase>
+
+/** A table that a key may lead to: one of a tenant's rows, by their id. */
+export interface Referable {
+  readonly tenantId: AnyPgColumn
+  readonly id: AnyPgColumn
+}
+
+/** Builders of keys and indexes that begin with the tenant by themselves, and are named `<table>_<columns>_key`, `_idx`, `_fkey`. */
+export interface TenantKeys {
+  unique(...columns: readonly ExtraConfigColumn[]): PgTableExtraConfigValue
+  index(...columns: readonly ExtraConfigColumn[]): PgTableExtraConfigValue
+  /**
+   * A key to another tenant table's `id`. `restrict`, the default, is written as NO ACTION: it refuses to take away a row
+   * that others refer to, and can be deferred to the end of a transaction, which RESTRICT cannot.
+   */
+  references(
+    column: ExtraConfigColumn,
+    table: () => Referable,
+    options?: { readonly onDelete?: 'cascade' | 'restrict' },
+  ): PgTableExtraConfigValue
+}
+
+/**
+ * drizzle's `pgTable` for rows that belong to a tenant: with `tenantId`, `id` (UUIDv7), `createdAt`, `updatedAt` and the
+ * primary key `(tenant_id, id)`. On insert `tenantId` and `id` are filled, on update `updatedAt`. Moments are texts in
+ * ISO 8601. drizzle's own builders may stand in `extras` too; they are checked when the application is defined.
+ */
+export function tenantTable<Name extends string, Own extends Columns>(
+  name: Name,
+  columns: Own,
+  extras?: (
+    table: BuildExtraConfigColumns<Name, Own & OwnColumns, 'pg'>,
+    keys: TenantKeys,
+  ) => PgTableExtraConfigValue[],
+) {
+  const all = { ...leading(), ...columns, ...trailing() } as Own & OwnColumns
+  return pgTable(name, all, (table) => {
+    const { tenantId, id } = table as unknown as Record<'tenantId' | 'id', ExtraConfigColumn>
+    const keys = keysOf(name, tenantId)
+    return [
+      primaryKey({ name: `${name}_pkey`, columns: [tenantId, id] as never }),
+      ...(extras?.(table, keys) ?? []),
+    ]
+  })
+}
+
+/** A table of what belongs to no tenant, such as countries or plans: tenants may read it, migrations write it. */
+export function referenceTable<Name extends string, Own extends Columns>(
+  name: Name,
+  columns: Own,
+  extras?: (table: BuildExtraConfigColumns<Name, Own, 'pg'>) => PgTableExtraConfigValue[],
+) {
+  const table = pgTable(name, columns, (self) => extras?.(self) ?? [])
+  referenceTables.add(table)
+  return table
+}
+
+const referenceTables = new WeakSet<object>()
+
+/** True for a table that was made by `referenceTable`. */
+export function isReferenceTable(table: object): boolean {
+  return referenceTables.has(table)
+}
+
+function keysOf(name: string, tenantId: ExtraConfigColumn): TenantKeys {
+  const named = (columns: readonly { name: string }[], kind: string) =>
+    [name, ...columns.map((column) => column.name), kind].join('_')
+  return {
+    unique: (...columns) => pgUnique(named(columns, 'key')).on(...columnsOf(tenantId, columns)),
+    index: (...columns) => pgIndex(named(columns, 'idx')).on(...columnsOf(tenantId, columns)),
+    references: (column, target, { onDelete = 'restrict' } = {}) => {
+      const key = pgForeignKey({
+        name: named([column], 'fkey'),
+        columns: columnsOf(tenantId, [column]),
+        // Asked for when the key is: tables may refer to each other, and to themselves.
+        get foreignColumns() {
+          const { tenantId: theirs, id } = target()
+          return [theirs, id] as [AnyPgColumn, AnyPgColumn]
+        },
+      })
+      return onDelete === 'cascade' ? key.onDelete('cascade') : key
+    },
+  }
+}
+
+function columnsOf(tenantId: ExtraConfigColumn, columns: readonly ExtraConfigColumn[]) {
+  return [tenantId, ...columns] as unknown as [AnyPgColumn, ...AnyPgColumn[]]
+}

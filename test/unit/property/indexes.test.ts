@@ -1,0 +1,50 @@
+import type { PgColumn } from 'drizzle-orm/pg-core'
+import { getTableConfig } from 'drizzle-orm/pg-core'
+import { describe, expect, it } from 'vitest'
+import { RESOURCES } from '../../../src/applications/property/resources.ts'
+import type { Resource } from '../../../src/collections/define-resource.ts'
+
+/**
+ * The columns of each index, in order. Expressions do not count: row-level security lets only what is leakproof go before
+ * its own condition, and functions such as `lower()` are not.
+ */
+function indexesOf({ table }: Resource): string[][] {
+  const { indexes, primaryKeys } = getTableConfig(table)
+  // What a partial index leaves out, a list would miss.
+  const whole = indexes.filter(({ config }) => config.where === undefined)
+  return [...whole.map(({ config }) => config.columns), ...primaryKeys.map(({ columns }) => columns)].map(
+    (columns) => columns.map((column) => ('name' in column ? (column.name ?? '') : '(an expression)')),
+  )
+}
+
+const columnOf = ({ table }: Resource, field: string) =>
+  (table as unknown as Record<string, PgColumn>)[field]?.name
+
+describe.each(RESOURCES.map((resource) => [resource.name, resource] as const))(
+  'a list of %s',
+  (_, resource) => {
+    const indexes = indexesOf(resource)
+    const query: Record<string, { enum?: string[] }> = resource.schemas.listQuery.properties
+
+    it('finds by an index of its tenant what it is narrowed by', () => {
+      const filters = Object.keys(query).filter((name) => !['limit', 'cursor', 'sort'].includes(name))
+      const scanned = filters.filter((name) => {
+        const column = columnOf(resource, name)
+        return !indexes.some(
+          ([first, second]) => first === 'tenant_id' && [column, `${column}_folded`].includes(second),
+        )
+      })
+      expect(scanned).toEqual([])
+    })
+
+    it('is read in the order of an index, so that a page costs a page', () => {
+      const sorts = (query.sort?.enum ?? []).filter((order) => !order.startsWith('-'))
+      expect(sorts).toContain('createdAt')
+      const sorted = sorts.filter((order) => {
+        const column = columnOf(resource, order)
+        return !indexes.some(([first, second]) => first === 'tenant_id' && second === column)
+      })
+      expect(sorted).toEqual([])
+    })
+  },
+)
