@@ -1,5 +1,11 @@
 /** What a product is made of, in the order in which its developer meets it. */
-export { type Application, ApplicationError, defineApplication, type Register } from './application.ts'
+export {
+  type Application,
+  type ApplicationDb,
+  ApplicationError,
+  defineApplication,
+  type Register,
+} from './application.ts'
 export { defineResource, type Resource } from './collections/define-resource.ts'
 export {
   cents,

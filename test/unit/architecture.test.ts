@@ -47,10 +47,13 @@ const mayImport: Record<string, readonly string[]> = {
   // What the gateway is made of, before anything is opened.
   parts: [...toOperations, 'application'],
   gateway: [...everything, 'startup', 'parts', 'version'],
-  // The way in for a process, and the one for those who embed the gateway in theirs.
-  main: [...everything, 'applications', 'startup', 'parts', 'gateway', 'version'],
-  index: [...everything, 'startup', 'parts', 'gateway', 'version'],
-  cli: [...base, 'lib', 'config', 'version', 'gateway'],
+  // What a gateway is given, of settings and an embedded server.
+  'gateway-options': ['application', 'config', 'embedded', 'health', 'lib', 'logger', 'parts'],
+  // The commands: for a process that serves, and for an operator's terminal.
+  cli: [...everything, 'startup', 'parts', 'gateway-options', 'gateway', 'version'],
+  // The way in for the checkout's process, and the one for those who embed the gateway in theirs.
+  main: ['applications', 'config', 'cli'],
+  index: [...everything, 'startup', 'parts', 'gateway-options', 'gateway', 'version'],
 }
 
 /** Types of these may be imported from anywhere: settings are handed down from the top, so their shape is known below. */

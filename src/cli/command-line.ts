@@ -1,0 +1,37 @@
+import { Command, CommanderError } from 'commander'
+import { VERSION } from '../version.ts'
+import { addDev } from './dev.ts'
+import { EXIT, type ExitCode } from './exit-codes.ts'
+import { addStart } from './start.ts'
+
+/** In the order in which a newcomer meets them. */
+const COMMANDS = [addDev, addStart]
+
+/** Runs one command. What it tells goes to stdout, what went wrong to stderr; the answer is how the process should end. */
+export async function runCommandLine(args: readonly string[]): Promise<ExitCode> {
+  const json = args.includes('--json')
+  try {
+    await createProgram({ json }).parseAsync(args, { from: 'user' })
+    return EXIT.done
+  } catch (error) {
+    if (!(error instanceof CommanderError)) {
+      const { tellFailure } = await import('./failures.ts')
+      return tellFailure(error, { json })
+    }
+    if (error.exitCode === 0) return EXIT.done
+    if (json) process.stderr.write(`${JSON.stringify({ title: error.message, code: 'USAGE' })}\n`)
+    return EXIT.usage
+  }
+}
+
+function createProgram({ json }: { json: boolean }): Command {
+  const program = new Command('freehold')
+    .description('Database-per-tenant routing gateway for PostgreSQL')
+    .version(VERSION)
+    .exitOverride()
+    .showHelpAfterError('(freehold --help lists the commands)')
+    // With --json stderr has the problem document and nothing else.
+    .configureOutput({ ...(json && { writeErr: () => undefined }) })
+  for (const add of COMMANDS) add(program)
+  return program
+}

@@ -1,0 +1,43 @@
+import { styleText } from 'node:util'
+import { SettingsError } from '../config.ts'
+import { EmbeddedServerError } from '../embedded/failure.ts'
+import { StartRefusedError } from '../startup.ts'
+import { CommandError, EXIT, type ExitCode } from './exit-codes.ts'
+
+/** A failure as it is told: to a person line by line, to a program as a problem document. */
+export interface Failure {
+  readonly code: string
+  readonly exitCode: ExitCode
+  readonly lines: readonly string[]
+}
+
+/** What a command that ended with this error tells. A stack only for what is a fault of Freehold's own. */
+export function failureOf(error: unknown): Failure {
+  if (error instanceof CommandError)
+    return { code: error.code, exitCode: error.exitCode, lines: [error.message, ...error.details] }
+  if (error instanceof SettingsError) {
+    const lines = error.problems.map(({ name, message }) => `${name} ${message}`)
+    return { code: 'SETTINGS_INVALID', exitCode: EXIT.config, lines }
+  }
+  if (error instanceof StartRefusedError)
+    return { code: error.code, exitCode: EXIT.config, lines: [`${error.message} (${error.code})`] }
+  if (error instanceof EmbeddedServerError)
+    return { code: error.code, exitCode: EXIT.failed, lines: [error.message] }
+  const told = error instanceof Error ? (error.stack ?? error.message) : String(error)
+  return { code: 'INTERNAL_ERROR', exitCode: EXIT.failed, lines: [told] }
+}
+
+/** Tells it on stderr and gives the exit code. */
+export function tellFailure(error: unknown, { json = false }: { json?: boolean } = {}): ExitCode {
+  const { code, exitCode, lines } = failureOf(error)
+  const problem = {
+    title: lines[0],
+    code,
+    ...(lines.length > 1 && { errors: lines.slice(1).map((message) => ({ message })) }),
+  }
+  const text = json
+    ? JSON.stringify(problem)
+    : lines.map((line) => styleText('red', line, { stream: process.stderr })).join('\n')
+  process.stderr.write(`${text}\n`)
+  return exitCode
+}

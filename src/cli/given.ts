@@ -1,0 +1,28 @@
+import type { Application } from '../application.ts'
+import { readSettings, type Settings } from '../config.ts'
+import { CommandError, EXIT } from './exit-codes.ts'
+import { failureOf } from './failures.ts'
+import { loadApplication } from './load-application.ts'
+
+/**
+ * The settings and the application a command was given.
+ * @throws SettingsError, CommandError; when both are wrong one error that tells both, so that one start shows everything
+ */
+export async function readGiven(
+  file: string,
+  { mayEmbed }: { mayEmbed: boolean },
+): Promise<{ settings: Settings; application: Application }> {
+  const [settings, application] = await Promise.allSettled([
+    // A call that throws would be no rejection.
+    Promise.resolve().then(() => readSettings(undefined, { mayEmbed })),
+    loadApplication(file),
+  ])
+  if (settings.status === 'fulfilled' && application.status === 'fulfilled')
+    return { settings: settings.value, application: application.value }
+  if (settings.status === 'fulfilled') throw (application as PromiseRejectedResult).reason
+  if (application.status === 'fulfilled') throw settings.reason
+  const [first = '', ...details] = [settings.reason, application.reason].flatMap(
+    (reason) => failureOf(reason).lines,
+  )
+  throw new CommandError(first, { code: 'SETTINGS_INVALID', exitCode: EXIT.config, details })
+}

@@ -1,0 +1,68 @@
+import { existsSync } from 'node:fs'
+import { relative } from 'node:path'
+import { fileURLToPath } from 'node:url'
+
+const STRIPPED_ONLY =
+  'Node removes types and does nothing else: write an enum as an object, a namespace as a module, ' +
+  'a parameter property as a field; decorators and JSX have no such form'
+
+/** What mends a file that Node cannot load, by the code of Node's error. */
+const MENDS: Readonly<Record<string, string>> = {
+  ERR_UNSUPPORTED_TYPESCRIPT_SYNTAX: STRIPPED_ONLY,
+  ERR_INVALID_TYPESCRIPT_SYNTAX: 'Correct the syntax; in a .ts file there is no JSX',
+  ERR_UNKNOWN_FILE_EXTENSION:
+    'Node loads .ts, .mts, .js and .mjs: rename the file, or move what is needed into one of these',
+  ERR_UNSUPPORTED_DIR_IMPORT:
+    'Node looks for no index file: import it by its name, as in "./tables/index.ts"',
+  ERR_UNSUPPORTED_NODE_MODULES_TYPE_STRIPPING:
+    'Node loads no TypeScript below node_modules: that package has to be compiled',
+  ERR_IMPORT_ATTRIBUTE_MISSING: 'Import it with { type: "json" }',
+  ERR_PACKAGE_IMPORT_NOT_DEFINED: 'Declare it under "imports" in package.json',
+  ERR_PACKAGE_PATH_NOT_EXPORTED: 'Import what the package exports',
+}
+const NO_ALIASES =
+  'Install the package; if it is an alias of tsconfig.json, Node does not follow it: ' +
+  'import by a relative path, or by a "#name" under "imports" in package.json'
+
+/** Says in one line why a module could not be loaded, where, and what mends it. Never a stack. */
+export function describeLoadFailure(error: unknown, directory = process.cwd()): string {
+  if (!(error instanceof Error))
+    return `it threw ${typeof error === 'string' ? JSON.stringify(error) : typeof error}, which is no Error`
+  const code = 'code' in error && typeof error.code === 'string' ? error.code : ''
+  const place = placeOf(error, directory)
+  const reason = `${code === '' ? `${error.name}: ` : ''}${firstLine(error.message)}${place === null ? '' : ` (${place})`}`
+  const mend = mendOf(error, code)
+  return mend === null ? reason : `${reason}. ${mend}`
+}
+
+function mendOf(error: Error, code: string): string | null {
+  if (code === 'ERR_MODULE_NOT_FOUND') return mendOfMissing('url' in error ? String(error.url) : null)
+  // V8's own errors have no code: what is left after the types were removed did not compile, or a name was not exported.
+  if (code === '' && error instanceof SyntaxError)
+    return `Set "type": "module" in package.json; import types with "import type". ${STRIPPED_ONLY}`
+  return MENDS[code] ?? null
+}
+
+/** `url` is what a relative import led to; a package that is not found has none. */
+function mendOfMissing(url: string | null): string {
+  if (url === null || !url.startsWith('file:')) return NO_ALIASES
+  const written = fileURLToPath(url)
+  const meant = [`${written}.ts`, written.replace(/\.(m?)js$/, '.$1ts'), `${written}/index.ts`].find(
+    (path) => path !== written && existsSync(path),
+  )
+  if (meant === undefined) return 'Create the file, or correct the path'
+  return `Node adds and replaces no extension: the file is ${relative(process.cwd(), meant)}, import it by that name`
+}
+
+/** `tables.ts:12`: the line of the application's own that is at fault, if the stack names one. */
+function placeOf(error: Error, directory: string): string | null {
+  for (const [, url = '', line] of (error.stack ?? '').matchAll(/(file:\/\/[^\s:)]+):(\d+)/g)) {
+    const path = relative(directory, fileURLToPath(url))
+    if (!path.startsWith('..') && !path.includes('node_modules')) return `${path}:${line}`
+  }
+  return null
+}
+
+function firstLine(text: string): string {
+  return text.split('\n', 1)[0] ?? ''
+}

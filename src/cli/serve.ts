@@ -1,0 +1,97 @@
+import { existsSync, writeFileSync } from 'node:fs'
+import type { Application } from '../application.ts'
+import type { Settings } from '../config.ts'
+import type { Embedded } from '../embedded/start.ts'
+import { Gateway } from '../gateway.ts'
+import { gatewayOptions } from '../gateway-options.ts'
+import { createLogger, type Logger } from '../logger.ts'
+import type { GatewayOptions } from '../parts.ts'
+import { CommandError, EXIT } from './exit-codes.ts'
+import { Shutdown } from './shutdown.ts'
+
+const FIRST_ATTEMPT_MS = 3_000
+
+/**
+ * Serves an application until a signal ends the process. Without databases in the settings a PostgreSQL of its own is started
+ * and demonstration tenants are made.
+ * @throws StartRefusedError, EmbeddedServerError, CommandError once everything that was opened is closed
+ */
+export async function serve(settings: Settings, application: Application): Promise<void> {
+  const log = createLogger(settings.logLevel)
+  const shutdown = new Shutdown(settings.shutdownGraceMs, log)
+  try {
+    await open(settings, application, { shutdown, log })
+  } catch (error) {
+    // What fails because it is being closed is no news; the shutdown ends the process.
+    if (shutdown.begun) return
+    await shutdown.close().catch((err: unknown) => log.error({ err }, 'not stopped in order'))
+    throw error
+  }
+}
+
+async function open(
+  settings: Settings,
+  application: Application,
+  { shutdown, log }: { shutdown: Shutdown; log: Logger },
+): Promise<void> {
+  const embedded = settings.embedded
+    ? await shutdown.open(startEmbedded(log), ({ server }) => server.stop())
+    : null
+  if (shutdown.begun) return
+  const options = gatewayOptions(settings, { application, embedded, log })
+  const gateway = await shutdown.open(new Gateway(options), (opened) => opened.close())
+  const started = gateway.start()
+  // A gateway whose databases answer is ready before its port is open; one whose databases do not says so at /readyz.
+  await Promise.race([started, new Promise((resolve) => setTimeout(resolve, FIRST_ATTEMPT_MS).unref())])
+  if (shutdown.begun) return
+  const [{ port }] = await Promise.all([listen(gateway, settings), started])
+  if (embedded !== null && !shutdown.begun) await presentDemo(gateway, embedded, { options, port })
+}
+
+async function startEmbedded(log: Logger): Promise<Embedded> {
+  // Only here: a production installation carries no PostgreSQL.
+  const { startEmbedded: start } = await import('../embedded/start.ts')
+  return start((line) => log.info({ part: 'postgres' }, line))
+}
+
+const ADDRESS_FAULTS: Readonly<Record<string, string>> = {
+  EADDRINUSE: 'is in use already. Stop the process that uses it, or set PORT to another',
+  EACCES: 'may not be opened by this account. Set PORT to 1024 or above',
+  EADDRNOTAVAIL: 'is no address of this machine. Set HOST to one that is',
+  ENOTFOUND: 'cannot be looked up. Set HOST to an address of this machine',
+}
+
+async function listen(gateway: Gateway, { host, port }: Settings): Promise<{ port: number }> {
+  try {
+    return await gateway.listen()
+  } catch (error) {
+    const code = (error as NodeJS.ErrnoException).code ?? ''
+    const fault = ADDRESS_FAULTS[code]
+    if (fault === undefined) throw error
+    throw new CommandError(`${host} port ${port} ${fault} (${code}).`, { code, exitCode: EXIT.failed })
+  }
+}
+
+async function presentDemo(
+  gateway: Gateway,
+  { databases, seededMark }: Embedded,
+  { options, port }: { options: GatewayOptions; port: number },
+): Promise<void> {
+  const { demoBanner } = await import('../embedded/banner.ts')
+  const { seedDemo } = await import('../embedded/demo.ts')
+  const isRepeated = existsSync(seededMark)
+  await seedDemo(gateway, { seed: options.application.seed, databases: databases.dedicated, isRepeated })
+  if (!isRepeated) writeFileSync(seededMark, '', { mode: 0o600 })
+  process.stderr.write(
+    demoBanner(reachableUrl(options.settings.host, port), {
+      operatorToken: options.operatorToken?.reveal() ?? '',
+      collection: options.application.resources[0]?.name ?? null,
+    }),
+  )
+}
+
+/** A host to listen on may stand for all of them, and then is none to call. */
+function reachableUrl(host: string, port: number): string {
+  const called = host === '0.0.0.0' || host === '::' ? '127.0.0.1' : host
+  return `http://${called.includes(':') ? `[${called}]` : called}:${port}`
+}
