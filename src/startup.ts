@@ -1,3 +1,4 @@
+import { LIVE_MS } from './catalog/replicas.ts'
 import { CatalogSealedWithOtherKeyError } from './catalog/vault.ts'
 import { lookAt } from './health/checks.ts'
 import { greet, readIdentity, settleSession } from './lib/database-identity.ts'
@@ -59,6 +60,17 @@ export class SchemaOutdatedError extends Error {
   readonly code = 'SCHEMA_OUT_OF_DATE'
 }
 
+/** Waiting helps: the start goes on when the last of them has been stopped. */
+export class FormerReplicasError extends Error {
+  readonly code = 'FORMER_REPLICAS'
+
+  constructor(live: number) {
+    super(
+      `${live} replicas of an older release are running: stop them all, this release cannot run beside them`,
+    )
+  }
+}
+
 /** What a failed start is refused with; null where trying again may help. */
 export function refusalIn(error: unknown): StartRefusedError | null {
   if (error instanceof StartRefusedError) return error
@@ -74,8 +86,25 @@ export function prepareCatalog(plan: SchemaPlan): Promise<PhysicalIdentity> {
   return refusing('CATALOG_DATABASE_URL', async () => {
     for (const address of [plan.serving, plan.owner ?? []].flat())
       await assertWholeSessions(() => connectClient(address, LIMITS))
+    await withClient(plan.serving, (client) => assertFormerStopped(client, plan.migrations))
     return prepare(plan)
   })
+}
+
+/**
+ * Replicas of the release before lineages do not understand the journals and the policies of this one: none may be at work
+ * when the first of this release converts them.
+ * @throws FormerReplicasError as long as one of them is alive
+ */
+async function assertFormerStopped(client: GuardedClient, migrations: readonly Migration[]): Promise<void> {
+  if (!(await schemaState(client, migrations)).isFormer) return
+  const { rows } = await client.query<{ live: number }>(
+    `SELECT pg_catalog.count(*)::int AS live FROM public.replicas
+      WHERE heartbeat_at > pg_catalog.now() - pg_catalog.make_interval(secs => $1)`,
+    [LIVE_MS / 1_000],
+  )
+  const live = rows[0]?.live ?? 0
+  if (live > 0) throw new FormerReplicasError(live)
 }
 
 /**

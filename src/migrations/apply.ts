@@ -111,7 +111,7 @@ async function convertJournal(client: MigrationClient, state: SchemaState): Prom
     'ALTER TABLE public.freehold_migrations ADD COLUMN lineage text',
     'DELETE FROM public.freehold_migrations',
     ...state.rows.map(noteOf),
-    'ALTER TABLE public.freehold_migrations DROP CONSTRAINT freehold_migrations_pkey',
+    'ALTER TABLE public.freehold_migrations DROP CONSTRAINT IF EXISTS freehold_migrations_pkey',
     'ALTER TABLE public.freehold_migrations ADD PRIMARY KEY (lineage, id)',
   ]
   await undoing(client, () =>
