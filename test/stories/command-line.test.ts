@@ -1,0 +1,90 @@
+import { randomBytes } from 'node:crypto'
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { createDatabase, createRole, dropAll, query, urlFor } from '../support/database.ts'
+import { checkout, GatewayProcess } from '../support/gateway-process.ts'
+
+const NOTHING = { migrations: [] }
+let directory: string
+let env: Record<string, string>
+
+beforeAll(async () => {
+  directory = await mkdtemp(join(tmpdir(), 'freehold-migrate-'))
+  const property = JSON.stringify(join(checkout, 'src/applications/property/application.ts'))
+  await writeFile(join(directory, 'app.ts'), `export { property as default } from ${property}\n`)
+  const role = await createRole()
+  const url = async () => urlFor({ role, database: await createDatabase({ owner: role.name }) })
+  env = {
+    CATALOG_DATABASE_URL: await url(),
+    SHARED_DATABASE_URL: await url(),
+    ENCRYPTION_KEY: randomBytes(32).toString('hex'),
+  }
+})
+afterAll(async () => {
+  await dropAll()
+  await rm(directory, { recursive: true, force: true })
+})
+
+async function freehold(args: readonly string[], more: Record<string, string> = {}) {
+  const command = [process.execPath, join(checkout, 'bin/freehold.js'), ...args] as const
+  const process_ = new GatewayProcess({ command, cwd: directory, env: { ...env, ...more } })
+  const code = await process_.ended
+  return { code, stdout: process_.stdout, stderr: process_.stderr }
+}
+const json = (text: string) => JSON.parse(text)
+
+test('lists what is missing, applies it once, and finds nothing more to do', async () => {
+  const before = await freehold(['migrate', '--check', '--app', 'app.ts', '--json'])
+  expect(before.code).toBe(1)
+  expect(json(before.stdout).catalog.migrations).toContain('0000_catalog')
+  expect(json(before.stdout).shared.migrations).toEqual(
+    expect.arrayContaining([expect.stringMatching(/^core\//), expect.stringMatching(/^application\//)]),
+  )
+  expect(json(before.stderr)).toMatchObject({ code: 'SCHEMA_OUT_OF_DATE' })
+  const [{ journal } = {}] = await query(
+    env.CATALOG_DATABASE_URL ?? '',
+    "SELECT to_regclass('public.freehold_migrations') AS journal",
+  )
+  expect(journal).toBeNull()
+
+  const applied = await freehold(['migrate', '--app', 'app.ts', '--json'])
+  expect(applied).toMatchObject({ code: 0, stderr: '' })
+  expect(json(applied.stdout).shared.migrations).toEqual(json(before.stdout).shared.migrations)
+
+  const after = await freehold(['migrate', '--check', '--app', 'app.ts', '--json'])
+  expect(after).toMatchObject({ code: 0, stderr: '' })
+  expect(json(after.stdout)).toMatchObject({ catalog: NOTHING, shared: NOTHING })
+  expect((await freehold(['migrate', '--app', 'app.ts'])).stdout).toMatch(
+    /^catalog: up to date \(.+\)\nshared: up to date/,
+  )
+})
+
+test('tells in one line which setting is at fault, and no part of it', async () => {
+  const url = new URL(env.SHARED_DATABASE_URL ?? '')
+  url.password = 'canary-of-a-password'
+  const wrong = await freehold(['migrate', '--app', 'app.ts'], { SHARED_DATABASE_URL: url.href })
+  expect(wrong.code).toBe(1)
+  expect(wrong.stderr).toMatch(/^SHARED_DATABASE_URL .*\(28P01\)\n$/)
+  expect(wrong.stderr).not.toContain(url.password)
+})
+
+test('settings and application are told together, and end it with 78', async () => {
+  const wrong = await freehold(['start', '--app', 'nothing.ts'], { CATALOG_DATABASE_URL: '', PORT: 'x' })
+  expect(wrong.code).toBe(78)
+  expect(wrong.stderr.trimEnd().split('\n')).toEqual([
+    expect.stringMatching(/^CATALOG_DATABASE_URL /),
+    expect.stringMatching(/^PORT /),
+    expect.stringMatching(/^nothing\.ts does not exist/),
+  ])
+})
+
+test('a command that does not exist ends with 2 and names one that does', async () => {
+  expect(await freehold(['strat'])).toMatchObject({
+    code: 2,
+    stderr: expect.stringContaining('Did you mean start'),
+  })
+  expect(await freehold([])).toMatchObject({ code: 2 })
+  expect(await freehold(['--help'])).toMatchObject({ code: 0, stderr: '' })
+})
