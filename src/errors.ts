@@ -27,6 +27,7 @@ const TABLE = {
   CONFLICT: { status: 409, title: 'The request conflicts with what exists' },
   DATABASE_IN_USE: { status: 409, title: "The tenant's data is in this database" },
   MOVE_IN_PROGRESS: { status: 409, title: 'The tenant is being moved' },
+  WRONG_STATE: { status: 409, title: 'This cannot be done now' },
   IDEMPOTENCY_MISMATCH: { status: 409, title: 'The idempotency key was used for another request' },
   PRECONDITION_FAILED: { status: 412, title: 'The resource has changed' },
   PAYLOAD_TOO_LARGE: { status: 413, title: 'The body is too large' },

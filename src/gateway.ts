@@ -5,6 +5,8 @@ import { sealAnchor } from './catalog/audit-anchor.ts'
 import { sealAudit } from './catalog/audit-chain.ts'
 import { sealFormerPersons } from './catalog/audit-persons.ts'
 import type { Route } from './catalog/directory.ts'
+import { pruneJobs } from './catalog/job-list.ts'
+import { primaryKey } from './catalog/key-rotations.ts'
 import { CursorCodec } from './collections/cursor.ts'
 import { HealthMonitor } from './health/monitor.ts'
 import { type ConnectionLimit, connectionLimit } from './http/connection-limit.ts'
@@ -13,8 +15,8 @@ import { createServer } from './http/server.ts'
 import { LoginLimiter } from './identity/login-limiter.ts'
 import { LoginTurns } from './identity/login-turns.ts'
 import { successorOf } from './identity/sessions.ts'
+import { type JobHandler, JobRunner } from './jobs/runner.ts'
 import { Schedule } from './jobs/schedule.ts'
-import { Worker } from './jobs/worker.ts'
 import type { OwnDatabase } from './lib/database-identity.ts'
 import { descriptorLimit } from './lib/descriptors.ts'
 import type { PhysicalIdentity } from './lib/pg.ts'
@@ -23,7 +25,7 @@ import { type Migration, migrationsFolder, readMigrations, readTenantMigrations 
 import { CONFIRMATION_TIMEOUT_MS, createOperations } from './operations/desk.ts'
 import { withHome } from './operations/home-connection.ts'
 import type { Operations } from './operations/operations.ts'
-import { validateDatabase } from './operations/validate-database.ts'
+import { validationHandler } from './operations/validation-job.ts'
 import {
   createParts,
   followChanges,
@@ -38,12 +40,7 @@ import type { TenantSession } from './tenant/session.ts'
 import { VERSION } from './version.ts'
 
 type Phase = 'starting' | 'ready' | 'leaving' | 'draining'
-type Validation = Parameters<typeof validateDatabase>[1]
 
-const VALIDATION_TIMEOUT_MS = 8_000
-const VALIDATION_LEASE_MS = 60_000
-const VALIDATION_POLL_MS = 1_000
-const VALIDATION_CONCURRENCY = 4
 const FIRST_RETRY_MS = 250
 const MAX_RETRY_MS = 5_000
 const CLOSING_TIME_MS = 1_000
@@ -52,6 +49,7 @@ const LINGER_POLL_MS = 10
 const FLUSH_CRON = '*/30 * * * * *'
 const SEAL_CRON = '15,45 * * * * *'
 const KEYS_CRON = '*/5 * * * * *'
+const PRUNE_CRON = '7 * * * * *'
 const MINUTE_MS = 60_000
 
 /**
@@ -65,7 +63,7 @@ export class Gateway {
   readonly #options: GatewayOptions
   readonly #parts: Parts
   readonly #schedule: Schedule
-  readonly #validations: Worker<Validation>
+  readonly #jobs: JobRunner
   readonly #server: FastifyInstance
   /** Filled by the start: databases that can be no tenant's own. */
   readonly #ownDatabases: OwnDatabase[] = []
@@ -82,8 +80,8 @@ export class Gateway {
       descriptors === null ? null : connectionLimit(descriptors, options.settings.maxConnections)
     this.#parts = createParts(options)
     this.#schedule = new Schedule((job, err) => log.error({ job, err }, 'scheduled job failed'))
-    this.#validations = this.#createWorker()
-    followChanges(this.#parts, log, () => this.#validations.wake())
+    this.#jobs = this.#createRunner()
+    followChanges(this.#parts, log, () => this.#jobs.wake())
     this.operations = this.#createOperations()
     this.#server = createServer(this.#httpDeps())
   }
@@ -161,9 +159,9 @@ export class Gateway {
   }
 
   async #closeParts(): Promise<void> {
-    const { clientKeys, follower, pools, catalogPool, auditTrail, masterKeys } = this.#parts
+    const { clientKeys, follower, pools, catalogPool, auditTrail } = this.#parts
     // A validation may last longer than the requests do; nobody begins one from here on.
-    const workers = [this.#schedule.stop(), this.#validations.stop(), masterKeys.stop()]
+    const workers = [this.#schedule.stop(), this.#jobs.stop()]
     await Promise.all([this.#closeServer(), ...workers])
     await clientKeys.flushLastUsed().catch(() => undefined)
     await auditTrail.flush()
@@ -198,6 +196,7 @@ export class Gateway {
     const plan = { migrate: settings.migrateOnStart, log }
     const catalogMigrations = await readMigrations(migrationsFolder('catalog'), 'catalog')
     this.#tenantMigrations = await readTenantMigrations(application)
+    this.#parts.release.learn(this.#tenantMigrations)
     const catalog = await prepareCatalog({
       ...plan,
       serving: databases.catalog,
@@ -219,8 +218,7 @@ export class Gateway {
     await follower.start()
     // What changed before the changes were followed, and after what we had read.
     await Promise.all([signingKeys.reload(), revocations.init(), masterKeys.check()])
-    this.#validations.start()
-    masterKeys.start()
+    this.#jobs.start()
     this.#startSchedule()
   }
 
@@ -237,7 +235,7 @@ export class Gateway {
 
   #startSchedule(): void {
     const { settings, log } = this.#options
-    const { registry, addresses, pools, metrics, clientKeys, masterKeys } = this.#parts
+    const { store, registry, addresses, pools, metrics, clientKeys, masterKeys } = this.#parts
     const monitor = new HealthMonitor({
       ...{ registry, addresses, budget: pools.budget, log },
       ...{ migrations: this.#tenantMigrations, tables: this.#options.application },
@@ -250,6 +248,7 @@ export class Gateway {
       { name: 'health', cron: settings.healthCheckCron, run: (signal) => monitor.sweep(signal) },
       { name: 'client-key-use', cron: FLUSH_CRON, run: () => clientKeys.flushLastUsed() },
       { name: 'audit-seal', cron: SEAL_CRON, run: () => this.#sealAudit() },
+      { name: 'jobs-prune', cron: PRUNE_CRON, run: () => pruneJobs(store).then(() => undefined) },
       { name: 'encryption-keys', cron: KEYS_CRON, run: () => masterKeys.check() },
     ])
   }
@@ -273,25 +272,28 @@ export class Gateway {
     if (sealed !== null) this.#options.log.info(sealed, 'audit log sealed')
   }
 
-  #createWorker(): Worker<Validation> {
-    const { application, log } = this.#options
-    const { store, registry, addresses, announcements, shared, pools, metrics } = this.#parts
-    const depsFor = (entry: Validation) => ({
-      ...{ store, registry, addresses, announcements, budget: pools.budget, shared: shared.address, log },
-      ...{ migrations: this.#tenantMigrations, tables: application },
-      forbidden: this.#ownDatabases,
-      timeoutMs: VALIDATION_TIMEOUT_MS,
-      onOutcome: (outcome: string) => {
+  #createRunner(): JobRunner {
+    const { log } = this.#options
+    const parts = this.#parts
+    const { store, keyring, release, masterKeys, replicaId, metrics } = parts
+    return new JobRunner({
+      ...{ store, replicaId, log, handlers: [this.#validations(), masterKeys.handler] },
+      knows: () => [primaryKey(keyring.primaryKeyId), ...release.knows],
+      onEnd: (kind, outcome, seconds) => metrics.observeJob({ kind, outcome }, seconds),
+    })
+  }
+
+  #validations(): JobHandler {
+    const { registry, pools, metrics, shared, release } = this.#parts
+    return validationHandler({
+      ...this.#parts,
+      ...{ budget: pools.budget, shared: shared.address, log: this.#options.log },
+      ...{ registry, forbidden: this.#ownDatabases },
+      ...{ migrations: () => release.migrations, tables: this.#options.application },
+      onOutcome: (entry, outcome) => {
         metrics.countValidation(outcome)
         if (outcome === 'ok') pools.answered(entry)
       },
-    })
-    return new Worker({
-      claim: (limit) => registry.claimDueValidations(limit, VALIDATION_LEASE_MS),
-      run: (entry) => validateDatabase(depsFor(entry), entry),
-      onError: (err) => log.error({ err }, 'validation interrupted'),
-      concurrency: VALIDATION_CONCURRENCY,
-      pollMs: VALIDATION_POLL_MS,
     })
   }
 
@@ -305,7 +307,7 @@ export class Gateway {
       sslModeDefault: settings.sslModeDefault,
       ownPlaces: [databases.catalog, databases.shared],
       sessionFor: (route) => parts.sessions.openUnlisted(route),
-      wake: () => this.#validations.wake(),
+      wake: () => this.#jobs.wake(),
       onChanged: (tenantId) => void parts.routeKeeper.forget(tenantId),
     })
   }

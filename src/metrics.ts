@@ -23,6 +23,7 @@ export class Metrics {
   readonly #transitions: Counter<'from' | 'to'>
   readonly #rewrapped: Counter
   readonly #mismatches: Counter
+  readonly #jobs: Histogram<'kind' | 'outcome'>
 
   constructor() {
     const registers = [this.#registry]
@@ -51,6 +52,13 @@ export class Metrics {
       help: 'Data keys wrapped anew by rotations of the master key',
       registers,
     })
+    this.#jobs = new Histogram({
+      name: 'freehold_job_duration_seconds',
+      help: 'Time that this process worked on a job, by kind and by what became of it',
+      labelNames: ['kind', 'outcome'],
+      buckets: [0.05, 0.25, 1, 5, 15, 60, 300, 1800, 7200],
+      registers,
+    })
     this.#mismatches = new Counter({
       name: 'freehold_identity_mismatches_total',
       help: 'Connections refused because they led to another database than the one that was validated',
@@ -61,6 +69,11 @@ export class Metrics {
   /** `route` is the template (`/api/v1/places/:id`), never the path that was asked for. */
   observeRequest(labels: { method: string; route: string; status: number }, seconds: number): void {
     this.#requests.observe(labels, seconds)
+  }
+
+  /** One claim on a job: how it ended, and how long it took. */
+  observeJob(labels: { kind: string; outcome: string }, seconds: number): void {
+    this.#jobs.observe(labels, seconds)
   }
 
   countValidation(outcome: string): void {

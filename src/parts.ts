@@ -37,6 +37,7 @@ import type { Secret } from './lib/secret.ts'
 import { SingleFlight } from './lib/single-flight.ts'
 import type { Logger } from './logger.ts'
 import { Metrics } from './metrics.ts'
+import { Release } from './migrations/release.ts'
 import { MasterKeys } from './operations/master-keys.ts'
 import { reopenHome } from './operations/validate-database.ts'
 import { AddressBook } from './pools/addresses.ts'
@@ -171,7 +172,8 @@ function createCatalog({ settings, databases, log }: GatewayOptions, keyring: Ke
   const store = new CatalogStore(catalogPool)
   const vault = new Vault(store, keyring, { max: settings.routeCacheMax })
   const lifecycle = createLifecycle({ failuresToInactive: settings.healthFailuresToInactive })
-  const registry = new DatabaseRegistry(store, vault, lifecycle)
+  const release = new Release()
+  const registry = new DatabaseRegistry({ store, vault, lifecycle, needs: () => release.needs })
   const directory = new RouteDirectory({
     load: loadRoute(store),
     max: settings.routeCacheMax,
@@ -180,7 +182,7 @@ function createCatalog({ settings, databases, log }: GatewayOptions, keyring: Ke
     maxStalenessMs: settings.catalogMaxStalenessMs,
   })
   const auditTrail = new AuditTrail({ store, vault, log })
-  return { catalogPool, store, vault, registry, directory, auditTrail }
+  return { catalogPool, store, vault, registry, directory, auditTrail, release }
 }
 
 interface FollowerParts {

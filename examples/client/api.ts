@@ -728,6 +728,57 @@ export interface Health {
   version: string;
 }
 
+/** Job */
+export interface Job {
+  attempts: number;
+  /** @format date-time */
+  createdAt: string;
+  error: {
+    /** @format date-time */
+    at: string;
+    code: string;
+    message: string;
+  };
+  /** @format date-time */
+  finishedAt: string | null;
+  /**
+   * @format uuid
+   * @pattern ^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$
+   */
+  id: string;
+  kind: string;
+  progress: {
+    done: number;
+    total: number;
+  };
+  result: Record<string, any> | null;
+  /**
+   * @format uuid
+   * @pattern ^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$
+   */
+  runId: string | null;
+  /**
+   * @format uuid
+   * @pattern ^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$
+   */
+  serverId: string | null;
+  /** @format date-time */
+  startedAt: string | null;
+  status: "queued" | "running" | "succeeded" | "failed" | "cancelled";
+  step: string | null;
+  /**
+   * @format uuid
+   * @pattern ^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$
+   */
+  tenantId: string | null;
+}
+
+/** JobList */
+export interface JobList {
+  data: Job[];
+  nextCursor: string | null;
+}
+
 /** Jwk */
 export interface Jwk {
   alg: "EdDSA" | "ES256";
@@ -1987,6 +2038,7 @@ export interface Problem {
     | "CONFLICT"
     | "DATABASE_IN_USE"
     | "MOVE_IN_PROGRESS"
+    | "WRONG_STATE"
     | "IDEMPOTENCY_MISMATCH"
     | "PRECONDITION_FAILED"
     | "PAYLOAD_TOO_LARGE"
@@ -3857,6 +3909,89 @@ export class Api<
         body: data,
         secure: true,
         type: "application/json",
+        format: "json",
+        ...params,
+      }),
+  };
+  operatorsJobs = {
+    /**
+     * No description
+     *
+     * @tags operators: jobs
+     * @name CancelJob
+     * @summary Cancel a job: a queued one at once, a running one within seconds
+     * @request POST:/api/v1/jobs/{id}/cancel
+     * @secure
+     */
+    cancelJob: (id: string, params: RequestParams = {}) =>
+      this.request<Job, Problem>({
+        path: `/api/v1/jobs/${id}/cancel`,
+        method: "POST",
+        secure: true,
+        format: "json",
+        ...params,
+      }),
+
+    /**
+     * No description
+     *
+     * @tags operators: jobs
+     * @name FindJob
+     * @summary One job
+     * @request GET:/api/v1/jobs/{id}
+     * @secure
+     */
+    findJob: (id: string, params: RequestParams = {}) =>
+      this.request<Job, Problem>({
+        path: `/api/v1/jobs/${id}`,
+        method: "GET",
+        secure: true,
+        format: "json",
+        ...params,
+      }),
+
+    /**
+     * No description
+     *
+     * @tags operators: jobs
+     * @name ListJobs
+     * @summary Work in the background, newest first
+     * @request GET:/api/v1/jobs
+     * @secure
+     */
+    listJobs: (
+      query: {
+        /**
+         * @minLength 1
+         * @maxLength 512
+         */
+        cursor?: string;
+        /**
+         * @minLength 1
+         * @maxLength 100
+         * @pattern ^[^\u0000]*$
+         */
+        kind?: string;
+        /**
+         * @min 1
+         * @max 200
+         * @default 50
+         */
+        limit: number;
+        status?: "queued" | "running" | "succeeded" | "failed" | "cancelled";
+        /**
+         * @format uuid
+         * @pattern ^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$
+         */
+        tenantId?: string;
+      },
+      params: RequestParams = {},
+    ) =>
+      this.request<JobList, Problem>({
+        path: `/api/v1/jobs`,
+        method: "GET",
+        query: query,
+        secure: true,
         format: "json",
         ...params,
       }),

@@ -1,4 +1,4 @@
-import { and, asc, eq, inArray, lt, or, type SQL, sql } from 'drizzle-orm'
+import { and, eq, inArray, lt, or, type SQL, sql } from 'drizzle-orm'
 import type { AnyPgColumn } from 'drizzle-orm/pg-core'
 import { newId } from '../lib/ids.ts'
 import { recordAudit, systemActor } from './audit.ts'
@@ -12,13 +12,15 @@ import {
   type Lifecycle,
   type LifecycleEvent,
 } from './database-entry.ts'
+import { VALIDATION } from './job-kinds.ts'
+import { jobs } from './job-schema.ts'
 import { fromNow, isTooFarAhead } from './moments.ts'
 import { type DatabaseStatus, tenantDatabases } from './schema.ts'
 import { type CatalogDb, type CatalogTx, catalogErrors } from './store.ts'
 
 /**
- * One claim on one version of an entry: `claimedBy` is new with each, also where a process claims again what it is still at.
- * A result counts only as long as all three still stand in the row.
+ * One claim of a health check on one version of an entry: `claimedBy` is new with each, also where a process claims again
+ * what it is still at. A result counts only as long as all three still stand in the row.
  */
 export type Claim = Pick<DatabaseEntry, 'id' | 'rowVersion' | 'claimedBy'>
 
@@ -28,7 +30,7 @@ export interface ClaimRequest {
   leaseMs: number
 }
 
-/** What came out of work under a claim. `facts` are columns to write besides those the lifecycle decides. */
+/** What came out of a check or a validation. `facts` are columns to write besides those the lifecycle decides. */
 export interface Outcome {
   event: LifecycleEvent
   errorCode?: DatabaseErrorCode
@@ -44,21 +46,17 @@ export interface Outcome {
 
 const table = tenantDatabases
 const LONGEST_LEASE_MS = 60_000
-const LONGEST_PAUSE_MS = 3_600_000
 const unclaimed = or(
   sql`${table.claimedUntil} is null`,
   sql`${table.claimedUntil} < now()`,
   isTooFarAhead(table.claimedUntil, LONGEST_LEASE_MS),
 )
-const itsTurn = or(sql`${table.nextAttemptAt} <= now()`, isTooFarAhead(table.nextAttemptAt, LONGEST_PAUSE_MS))
+/** What is being validated is not checked meanwhile. */
+const unvalidated = sql`not exists (
+  select from ${jobs} where ${jobs.kind} = ${VALIDATION} and ${jobs.subject} = ${table.id}::text
+    and ${jobs.status} = 'running' and ${jobs.finishedAt} is null)`
 
-/** Claims entries whose validation is due, the longest due first. Two replicas never get the same. */
-export function claimValidations(db: CatalogDb, request: ClaimRequest): Promise<DatabaseEntry[]> {
-  const due = and(sql`${table.validationRequested}`, itsTurn, unclaimed)
-  return claim(db, { due, order: [asc(table.nextAttemptAt)], request })
-}
-
-/** An entry that is due for work, with the epoch that the stamp in a home has. */
+/** An entry that is due for a check, with the epoch that the stamp in a home has. */
 export type DueCheck = DatabaseEntry & { readonly homeEpoch: number }
 
 /** Which health checks are due: of what was not checked for `minAgeMs`, nor since `before` (the catalog's clock). */
@@ -82,13 +80,13 @@ export function claimHealthChecks(
     isTooFarAhead(table.lastCheckedAt, 0),
   )
   const validated = inArray(table.status, ['active', 'inactive'])
-  const due = and(validated, old, unclaimed)
+  const due = and(validated, old, unclaimed, unvalidated)
   return claim(db, { due, order: [sql`${table.lastCheckedAt} nulls first`], request })
 }
 
 /**
- * Writes down what came out of work under a claim, and lets the claim go. A change of status (or of moveRequired, or of
- * which database it is) comes with its audit and change rows. Answers the new status, or null when the claim no longer stands and nothing was written.
+ * Writes down what came out of a health check, and lets the claim go. Answers the new status, or null when the claim no
+ * longer stands and nothing was written.
  */
 export async function settleClaim(
   tx: CatalogTx,
@@ -97,14 +95,25 @@ export async function settleClaim(
   lifecycle: Lifecycle,
 ): Promise<DatabaseStatus | null> {
   const [before] = await tx.select(entryColumns).from(table).where(stillClaimed(claimed)).for('update')
-  if (before === undefined) return null
+  return before === undefined ? null : (await applyOutcome(tx, before, outcome, lifecycle)).status
+}
+
+/**
+ * Makes of an entry, which the transaction has locked, what the lifecycle makes of it. A change of status (or of
+ * moveRequired, or of which database it is) comes with its audit and change rows. Health checks under way do not count.
+ */
+export async function applyOutcome(
+  tx: CatalogTx,
+  before: DatabaseEntry,
+  outcome: Outcome,
+  lifecycle: Lifecycle,
+): Promise<{ status: DatabaseStatus; retryInMs: number | null }> {
   const { state, retryInMs } = lifecycle(before, outcome.event)
-  const { status, consecutiveFailures, validationRequested, validationAttempts } = state
+  const { status, consecutiveFailures, validationAttempts } = state
   const [after] = await tx
     .update(table)
     .set({
-      ...{ status, consecutiveFailures, validationRequested, validationAttempts },
-      ...(retryInMs === null ? {} : { nextAttemptAt: fromNow(retryInMs) }),
+      ...{ status, consecutiveFailures, validationAttempts },
       ...errorColumns(outcome, status),
       ...outcome.facts,
       ...(outcome.event === 'validation-succeeded' ? { validatedAt: sql`now()` } : {}),
@@ -118,7 +127,7 @@ export async function settleClaim(
     .where(eq(table.id, before.id))
     .returning(entryColumns)
   if (after !== undefined) await tell(tx, before, after)
-  return status
+  return { status, retryInMs }
 }
 
 /** The common case of a health check, in one statement: an active database answered. False when it is not that case. */
@@ -133,12 +142,6 @@ export async function settleHealthy(db: CatalogDb, claimed: Claim): Promise<bool
   const active = and(stillClaimed(claimed), eq(table.status, 'active'))
   const done = await catalogErrors(db.update(table).set(healthy).where(active).returning({ id: table.id }))
   return done.length > 0
-}
-
-/** Lets a claim go, if it still stands; a validation is due at once, and behind all the others that are. */
-export async function releaseClaim(db: CatalogDb, claimed: Claim): Promise<void> {
-  const free = { claimedBy: null, claimedUntil: null, nextAttemptAt: fromNow(0) }
-  await catalogErrors(db.update(table).set(free).where(stillClaimed(claimed)))
 }
 
 /** The columns of an entry with which nothing is wrong. */

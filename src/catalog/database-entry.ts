@@ -59,7 +59,6 @@ export function identityOf(
 export interface LifecycleState {
   readonly status: DatabaseStatus
   readonly consecutiveFailures: number
-  readonly validationRequested: boolean
   /** Failed validations since the last that was asked for or succeeded. */
   readonly validationAttempts: number
 }
@@ -68,13 +67,14 @@ export type LifecycleEvent =
   | 'validation-requested'
   | 'validation-succeeded'
   | 'validation-failed'
+  | 'validation-cancelled'
   | 'ping-succeeded'
   | 'ping-failed'
   | 'reactivated'
   | 'validation-read-only'
   | 'ping-read-only'
 
-/** `retryInMs`: when the next validation is due; null leaves that as it is. */
+/** `retryInMs`: when the next validation is due; null where none is to be made. */
 export interface LifecycleStep {
   readonly state: LifecycleState
   readonly retryInMs: number | null

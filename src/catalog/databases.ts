@@ -10,9 +10,8 @@ import {
   type CheckAge,
   type Claim,
   claimHealthChecks,
-  claimValidations,
   type DueCheck,
-  releaseClaim,
+  type Outcome,
   settleClaim,
   settleHealthy,
 } from './database-claims.ts'
@@ -25,11 +24,19 @@ import {
   type Lifecycle,
   summarize,
 } from './database-entry.ts'
-import { fromNow } from './moments.ts'
+import { dropJobs, type Job, replaceJob } from './jobs.ts'
 import { type Registration, registeredColumns, unvalidated } from './registration.ts'
 import { type DatabaseStatus, type Placement, type SchemaVersion, tenantDatabases } from './schema.ts'
 import { type CatalogStore, type CatalogTx, catalogErrors } from './store.ts'
 import { lockTenant } from './tenants.ts'
+import {
+  cancelValidation,
+  lockEntry,
+  settleValidation,
+  type Validation,
+  type ValidationClaim,
+  validationJob,
+} from './validations.ts'
 import type { Vault } from './vault.ts'
 
 /** Names one version of one entry. */
@@ -70,18 +77,28 @@ const IS_COPY = {
 
 const SEALED_MAX = 10_000
 
+export interface RegistryOptions {
+  readonly store: CatalogStore
+  readonly vault: Vault
+  readonly lifecycle: Lifecycle
+  readonly needs?: () => readonly string[]
+}
+
 /** The databases that tenants own, as the catalog knows them. The only place where their connection strings are opened. */
 export class DatabaseRegistry {
   readonly #store: CatalogStore
   readonly #vault: Vault
   readonly #lifecycle: Lifecycle
+  /** What a replica must know to validate what is registered here. */
+  readonly #needs: () => readonly string[]
   // Still sealed, so that a known tenant's pool can be opened while the catalog is down.
   readonly #sealed = new LRUCache<string, SealedEntry>({ max: SEALED_MAX })
 
-  constructor(store: CatalogStore, vault: Vault, lifecycle: Lifecycle) {
+  constructor({ store, vault, lifecycle, needs = () => [] }: RegistryOptions) {
     this.#store = store
     this.#vault = vault
     this.#lifecycle = lifecycle
+    this.#needs = needs
   }
 
   /** The entry that serves, or is to serve, the tenant. */
@@ -131,6 +148,7 @@ export class DatabaseRegistry {
       .onConflictDoUpdate({ target: [tenantDatabases.tenantId, tenantDatabases.slot], set: columns })
       .returning(entryColumns)
     if (entry === undefined) throw new Error('the database was not registered')
+    await replaceJob(tx, validationJob(entry, { needs: this.#needs() }))
     await record(tx, { action: 'tenant.database.put', actor, entry })
     return entry
   }
@@ -170,9 +188,11 @@ export class DatabaseRegistry {
     }
   }
 
-  /** Claims up to `limit` due validations for `leaseMs`. */
-  claimDueValidations(limit: number, leaseMs: number): Promise<DatabaseEntry[]> {
-    return claimValidations(this.#store.db, { limit, leaseMs })
+  /** The entry that a claimed job validates; null when it is gone. */
+  async validationOf(job: Job): Promise<Validation | null> {
+    const wanted = eq(tenantDatabases.id, job.subject)
+    const [row] = await catalogErrors(this.#store.db.select(entryColumns).from(tenantDatabases).where(wanted))
+    return row === undefined ? null : { ...row, job }
   }
 
   /** Claims up to `limit` once validated entries that are due for a check. */
@@ -186,25 +206,20 @@ export class DatabaseRegistry {
     { id, adopt }: { id: string; adopt: boolean },
     actor: Actor,
   ): Promise<DatabaseEntry | null> {
-    const [before] = await tx
-      .select(entryColumns)
-      .from(tenantDatabases)
-      .where(eq(tenantDatabases.id, id))
-      .for('update')
-    if (before === undefined) return null
-    const { state, retryInMs } = this.#lifecycle(before, 'validation-requested')
-    const { status, validationRequested, validationAttempts } = state
-    const nextAttemptAt = fromNow(retryInMs ?? 0)
-    // Whoever is at it now began before what the operator wants looked at: its outcome is not to be the answer.
+    const before = await lockEntry(tx, id)
+    if (before === null) return null
+    const { status, validationAttempts } = this.#lifecycle(before, 'validation-requested').state
+    // A health check under way began before what the operator wants looked at: its outcome is not to be the answer.
     const unclaimed = { claimedBy: null, claimedUntil: null }
-    const asked = { status, validationRequested, validationAttempts, adopt, nextAttemptAt }
-    const set = { ...asked, ...unclaimed, updatedAt: sql`now()` }
+    const set = { status, validationAttempts, adopt, ...unclaimed, updatedAt: sql`now()` }
     const [entry] = await tx
       .update(tenantDatabases)
       .set(set)
       .where(eq(tenantDatabases.id, id))
       .returning(entryColumns)
     if (entry === undefined) return null
+    // Nor is that of a validation under way.
+    await replaceJob(tx, validationJob(entry, { needs: this.#needs() }))
     await record(tx, { action: 'tenant.database.validate', actor, entry, ...(adopt && { more: { adopt } }) })
     return entry
   }
@@ -216,24 +231,20 @@ export class DatabaseRegistry {
       .delete(tenantDatabases)
       .where(inArray(tenantDatabases.id, [...ids]))
       .returning(entryColumns)
+    await dropJobs(tx, ids)
     for (const entry of gone) await record(tx, { action: 'tenant.database.delete', actor, entry })
     return gone.length
   }
 
   /** Ends a claimed validation. Answers the new status, or null when the claim no longer stands. */
-  finishValidation(claimed: Claim, outcome: ValidationOutcome): Promise<DatabaseStatus | null> {
-    if (!outcome.ok) {
-      const event = outcome.code === 'READ_ONLY' ? 'validation-read-only' : 'validation-failed'
-      return this.#settle(claimed, event, { errorCode: outcome.code, errorWords: outcome.words ?? null })
-    }
-    const { ok: _ok, residence, ...found } = outcome
-    const facts = { ...found, moveRequired: residence !== 'became-home' }
-    return this.#settle(claimed, 'validation-succeeded', { facts, ...(residence === 'copy' && IS_COPY) })
+  finishValidation(claimed: ValidationClaim, outcome: ValidationOutcome): Promise<DatabaseStatus | null> {
+    const settled = settledAs(outcome)
+    return this.#store.transaction((tx) => settleValidation(tx, claimed, settled, this.#lifecycle))
   }
 
-  /** Gives a claim back with nothing done: whoever looks next may have it. */
-  async releaseClaim(claimed: Claim): Promise<void> {
-    await releaseClaim(this.#store.db, claimed)
+  /** Writes down that a validation was cancelled, in the transaction that ends its job. */
+  cancelValidation(tx: CatalogTx, entryId: string): Promise<void> {
+    return cancelValidation(tx, entryId, this.#lifecycle)
   }
 
   /**
@@ -333,6 +344,16 @@ export function describeDatabase(
     ...summarize(entry, placement, encryptionKeyId),
     candidate: candidate && summarize(candidate, placement, encryptionKeyId),
   }
+}
+
+function settledAs(outcome: ValidationOutcome): Outcome {
+  if (!outcome.ok) {
+    const event = outcome.code === 'READ_ONLY' ? 'validation-read-only' : 'validation-failed'
+    return { event, errorCode: outcome.code, errorWords: outcome.words ?? null }
+  }
+  const { ok: _ok, residence, ...found } = outcome
+  const facts = { ...found, moveRequired: residence !== 'became-home' }
+  return { event: 'validation-succeeded', facts, ...(residence === 'copy' && IS_COPY) }
 }
 
 function bindingOf({ id, tenantId, rowVersion }: EntryRef): Binding {

@@ -1,18 +1,18 @@
-import { and, eq, sql } from 'drizzle-orm'
+import { and, eq, type SQL, sql } from 'drizzle-orm'
 import { type Actor, recordAudit, systemActor } from './audit.ts'
 import { recordChange } from './changes.ts'
 import { noError } from './database-claims.ts'
 import { type DatabaseEntry, type DatabaseFacts, entryColumns } from './database-entry.ts'
+import { dropJobs } from './jobs.ts'
 import { type Placement, tenantDatabases, tenants } from './schema.ts'
 import type { CatalogTx } from './store.ts'
 import { lockTenant, type Tenant } from './tenants.ts'
+import { holdValidation, type ValidationClaim } from './validations.ts'
 
 export interface NewHome {
   tenantId: string
-  /** The entry that becomes the home, as it was claimed for validation. */
-  entryId: string
-  rowVersion: number
-  claimedBy: string
+  /** The validation whose entry becomes the home. */
+  validation: ValidationClaim
   /** The epoch the decision was made at, and the one that the residence row in the new home carries. */
   epoch: number
   newEpoch: number
@@ -38,37 +38,27 @@ export interface LeftHome {
 
 /**
  * Makes a validated database the place where the tenant lives: current, active, `placement: dedicated`. A candidate takes
- * the place of the entry before it, which goes. The claim stays, for `finishValidation`.
+ * the place of the entry before it, which goes. The job goes on, to `finishValidation`.
  *
  * Answers false, with nothing written, when the tenant has moved or the entry has changed since.
  */
 export async function makeHome(tx: CatalogTx, home: NewHome): Promise<boolean> {
-  const { tenantId, entryId, rowVersion, claimedBy, epoch, newEpoch } = home
+  const { tenantId, validation, epoch, newEpoch } = home
   const tenant = await lockTenant(tx, tenantId)
   if (tenant?.epoch !== epoch) return false
-  const claimed = and(
-    eq(tenantDatabases.id, entryId),
-    eq(tenantDatabases.tenantId, tenantId),
-    eq(tenantDatabases.rowVersion, rowVersion),
-    eq(tenantDatabases.claimedBy, claimedBy),
-  )
-  const [entry] = await tx
-    .select({ slot: tenantDatabases.slot })
-    .from(tenantDatabases)
-    .where(claimed)
-    .for('update')
-  if (entry === undefined) return false
-  if (entry.slot === 'candidate') await tx.delete(tenantDatabases).where(currentOf(tenantId))
+  const entry = await holdValidation(tx, validation)
+  if (entry?.tenantId !== tenantId) return false
+  if (entry.slot === 'candidate') await removeEntries(tx, currentOf(tenantId))
   await tx
     .update(tenantDatabases)
     .set({
       ...{ slot: 'current', status: 'active', moveRequired: false, ...home.facts, ...noError },
       ...{ validatedAt: sql`now()`, updatedAt: sql`now()` },
     })
-    .where(eq(tenantDatabases.id, entryId))
+    .where(eq(tenantDatabases.id, entry.id))
   const actor = home.actor ?? systemActor('validation')
   if (home.isOther === true) await recordChange(tx, { kind: 'role', tenantId })
-  await settle(tx, tenant, { placement: 'dedicated', epoch: newEpoch, databaseId: entryId, actor })
+  await settle(tx, tenant, { placement: 'dedicated', epoch: newEpoch, databaseId: entry.id, actor })
   return true
 }
 
@@ -85,7 +75,7 @@ export async function leaveHome(tx: CatalogTx, left: LeftHome): Promise<boolean>
   // A copy that stands in for a lost home has another entry.
   if (home?.id !== entryId) return false
   const own = eq(tenantDatabases.tenantId, tenantId)
-  await tx.delete(tenantDatabases).where(keepsCandidate ? currentOf(tenantId) : own)
+  await removeEntries(tx, keepsCandidate ? currentOf(tenantId) : own)
   if (keepsCandidate) await tx.update(tenantDatabases).set({ slot: 'current' }).where(own)
   if (isLost) await recordLoss(tx, home, actor)
   await settle(tx, tenant, { placement: 'shared', epoch: newEpoch, databaseId: null, actor })
@@ -132,6 +122,15 @@ async function settle(
   await recordAudit(tx, { actor, action: 'tenant.home', tenantId, before, after: { ...home, databaseId } })
   const subject = databaseId === null ? {} : { subjectId: databaseId }
   await recordChange(tx, { kind: 'database', tenantId, ...subject })
+}
+
+/** With the work on them. */
+async function removeEntries(tx: CatalogTx, which: SQL | undefined): Promise<void> {
+  const gone = await tx.delete(tenantDatabases).where(which).returning({ id: tenantDatabases.id })
+  await dropJobs(
+    tx,
+    gone.map(({ id }) => id),
+  )
 }
 
 function currentOf(tenantId: string) {

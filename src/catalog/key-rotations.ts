@@ -4,6 +4,8 @@ import type { Keyring } from '../crypto/keyring.ts'
 import { newId } from '../lib/ids.ts'
 import { type Actor, recordAudit, systemActor } from './audit.ts'
 import { recordChange } from './changes.ts'
+import { KEY_ROTATION } from './job-kinds.ts'
+import { dropJobs, queueJob } from './jobs.ts'
 import { IS_LIVE } from './replicas.ts'
 import { dataKeys, encryptionRotations, type RotationStatus, replicas } from './schema.ts'
 import { type CatalogStore, type CatalogTx, catalogErrors } from './store.ts'
@@ -46,19 +48,25 @@ const RUNNING = eq(encryptionRotations.status, 'running')
 
 /** The rotation that was begun last. */
 export async function latestRotation({ db }: CatalogStore): Promise<KeyRotation | null> {
-  const { remaining, ...columns } = columnsOf(encryptionRotations)
-  const left = sql<number>`coalesce(${remaining}, ${countOutside(encryptionRotations.keyId)})`
-  const query = db.select({ ...columns, remaining: left }).from(encryptionRotations)
-  const [row] = await catalogErrors(query.orderBy(desc(encryptionRotations.id)).limit(1))
+  const [row] = await catalogErrors(rotationsIn(db).orderBy(desc(encryptionRotations.id)).limit(1))
   return row ?? null
 }
 
-/** The rotation to `keyId` that is running, if one is. */
-export async function runningRotation({ db }: CatalogStore, keyId: string): Promise<RotationRef | null> {
-  const { id } = encryptionRotations
-  const query = db.select({ id, keyId: encryptionRotations.keyId }).from(encryptionRotations)
-  const [row] = await catalogErrors(query.where(and(RUNNING, eq(encryptionRotations.keyId, keyId))))
+function rotationsIn(db: CatalogStore['db']) {
+  const { remaining, ...columns } = columnsOf(encryptionRotations)
+  const left = sql<number>`coalesce(${remaining}, ${countOutside(encryptionRotations.keyId)})`
+  return db.select({ ...columns, remaining: left }).from(encryptionRotations)
+}
+
+/** A rotation; null when there is no such. */
+export async function findRotation({ db }: CatalogStore, id: string): Promise<KeyRotation | null> {
+  const [row] = await catalogErrors(rotationsIn(db).where(eq(encryptionRotations.id, id)))
   return row ?? null
+}
+
+/** What a replica must know to work on a rotation to this master key: no other seals under it. */
+export function primaryKey(keyId: string): string {
+  return `primary-key:${keyId}`
 }
 
 /**
@@ -76,11 +84,15 @@ export function startRotation(
     if (others.length > 0) return others
     const [running] = await tx.select().from(encryptionRotations).where(RUNNING).for('update')
     if (running?.keyId === keyId) return []
-    if (running !== undefined) await end(tx, running, 'superseded')
+    if (running !== undefined) {
+      await end(tx, running, 'superseded')
+      await dropJobs(tx, [running.id], KEY_ROTATION)
+    }
     const id = newId()
     const total = sql`${countOutside(sql`${keyId}`)}`
     const made = tx.insert(encryptionRotations).values({ id, keyId, total })
     const [row] = await made.returning({ total: encryptionRotations.total })
+    await queueJob(tx, { kind: KEY_ROTATION, subject: id, payload: { keyId }, needs: [primaryKey(keyId)] })
     const after = { rotationId: id, keyId, total: row?.total }
     const before = running && { before: { rotationId: running.id, keyId: running.keyId } }
     await recordAudit(tx, { actor, action: 'encryption.rotate', tenantId: null, after, ...before })

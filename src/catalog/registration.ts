@@ -13,7 +13,7 @@ export interface Registration {
   applyMigrations: boolean
 }
 
-/** An entry of which nothing is known yet, and which nobody has claimed. */
+/** An entry of which nothing is known yet, and of which no health check is under way. */
 export const unvalidated = {
   status: 'pending_validation' as const,
   moveRequired: false,
@@ -27,10 +27,8 @@ export const unvalidated = {
   serverVersion: null,
   systemIdentifier: null,
   databaseOid: null,
-  validationRequested: true,
   validationAttempts: 0,
   adopt: false,
-  nextAttemptAt: sql`now()`,
   claimedBy: null,
   claimedUntil: null,
   updatedAt: sql`now()`,

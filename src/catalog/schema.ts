@@ -98,8 +98,8 @@ export interface SchemaVersion {
 /**
  * At most one current and one candidate database a tenant. `sealed_connection_string` is bound to this row's id and
  * `row_version`; everything else that the string said, except the password, stands beside it in clear.
- * `claimed_until` is a lease on work (validation, health check): whoever dies with it loses it by the clock.
- * `claimed_by` is new with each claim.
+ * `claimed_until` is the lease of a health check: a replica that dies with it loses it by the clock. `claimed_by` is new
+ * with each claim. Validations are jobs.
  */
 export const tenantDatabases = pgTable(
   'tenant_databases',
@@ -136,11 +136,10 @@ export const tenantDatabases = pgTable(
     serverVersion: text('server_version'),
     systemIdentifier: text('system_identifier'),
     databaseOid: bigint('database_oid', { mode: 'number' }),
-    validationRequested: boolean('validation_requested').notNull().default(true),
+    /** Failed validations since the last that was asked for or succeeded. */
     validationAttempts: integer('validation_attempts').notNull().default(0),
     /** For the next validation: an operator has decided for this database, should the catalog and the stamps contradict each other. */
     adopt: boolean('adopt').notNull().default(false),
-    nextAttemptAt: moment('next_attempt_at').notNull().defaultNow(),
     claimedBy: uuid('claimed_by'),
     claimedUntil: moment('claimed_until'),
     createdAt: createdAt(),
@@ -148,7 +147,6 @@ export const tenantDatabases = pgTable(
   },
   (t) => [
     uniqueIndex('tenant_databases_tenant_slot_key').on(t.tenantId, t.slot),
-    index('tenant_databases_due_idx').on(t.nextAttemptAt).where(sql`${t.validationRequested}`),
     index('tenant_databases_status_idx').on(t.status, t.lastCheckedAt),
     check('tenant_databases_slot_check', sql`${t.slot} in ('current', 'candidate')`),
     check(

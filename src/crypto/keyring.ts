@@ -20,6 +20,7 @@ export type Purpose =
   | 'refresh-successor'
   | 'audit-seal'
   | 'audit-person'
+  | 'job-payload'
 
 const DATA_KEY_BYTES = 32
 const WRAP_LABEL = 'freehold/master-key/wrap-data-key/v1'

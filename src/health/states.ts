@@ -18,6 +18,8 @@ export type { DatabaseErrorCode } from '../catalog/database-entry.ts'
  * A read-only database serves reads, so once it was valid it is `active` (`ping-read-only`, sent only after the checks that
  * `reactivated` needs). One that never was fails its validation. Neither counts as a failed ping.
  *
+ * `validation-cancelled` is as `validation-failed` for a database that never was valid, without another attempt.
+ *
  * Everything else leaves the status as it is: a ping says nothing about a database that was never validated, and one that
  * succeeds does not reopen an inactive database, whose stamp and schema have to be looked at first (`reactivated`).
  */
@@ -37,6 +39,7 @@ export function createLifecycle({ failuresToInactive, random = Math.random }: Li
   return (state, event) => {
     if (event === 'validation-failed') return validationFailed(state, random())
     if (event === 'ping-failed') return { state: pingFailed(state, failuresToInactive), retryInMs: null }
+    if (event === 'validation-cancelled') return { state: validationCancelled(state), retryInMs: null }
     if (event === 'validation-read-only') return validatedReadOnly(state, random())
     if (event === 'validation-requested') return { state: validationRequested(state), retryInMs: 0 }
     return { state: succeeded(state, event), retryInMs: null }
@@ -59,21 +62,26 @@ function wasValidated({ status }: LifecycleState): boolean {
 function validationFailed(state: LifecycleState, random: number): LifecycleStep {
   // What was valid once is the health check's to bring back; asking the whole validation again is the operator's.
   if (wasValidated(state)) {
-    return { state: { ...state, status: 'inactive', validationRequested: false }, retryInMs: null }
+    return { state: { ...state, status: 'inactive' }, retryInMs: null }
   }
   const validationAttempts = state.validationAttempts + 1
   const retryInMs = retryDelayMs(state.validationAttempts, random)
-  return { state: { ...state, status: 'failed', validationRequested: true, validationAttempts }, retryInMs }
+  return { state: { ...state, status: 'failed', validationAttempts }, retryInMs }
 }
 
 function validatedReadOnly(state: LifecycleState, random: number): LifecycleStep {
   if (!wasValidated(state)) return validationFailed(state, random)
-  return { state: { ...state, validationRequested: false }, retryInMs: null }
+  return { state, retryInMs: null }
+}
+
+/** Without a validation nothing becomes of it: it waits for an operator. */
+function validationCancelled(state: LifecycleState): LifecycleState {
+  return wasValidated(state) ? state : { ...state, status: 'failed' }
 }
 
 function validationRequested(state: LifecycleState): LifecycleState {
   const status = wasValidated(state) ? state.status : 'pending_validation'
-  return { ...state, status, validationRequested: true, validationAttempts: 0 }
+  return { ...state, status, validationAttempts: 0 }
 }
 
 function pingFailed(state: LifecycleState, failuresToInactive: number): LifecycleState {
@@ -85,7 +93,7 @@ function pingFailed(state: LifecycleState, failuresToInactive: number): Lifecycl
 
 function succeeded(state: LifecycleState, event: LifecycleEvent): LifecycleState {
   if (event === 'validation-succeeded') {
-    return { status: 'active', consecutiveFailures: 0, validationRequested: false, validationAttempts: 0 }
+    return { status: 'active', consecutiveFailures: 0, validationAttempts: 0 }
   }
   const isReopened = event === 'reactivated' || event === 'ping-read-only'
   const holds = state.status === 'active' || (state.status === 'inactive' && isReopened)

@@ -20,6 +20,7 @@ import { operatorAccountRoutes } from './routes/operator/accounts.ts'
 import { operatorAuditRoutes } from './routes/operator/audit.ts'
 import { operatorClientKeyRoutes } from './routes/operator/client-keys.ts'
 import { operatorDatabaseRoutes } from './routes/operator/databases.ts'
+import { operatorJobRoutes } from './routes/operator/jobs.ts'
 import { operatorRoutes } from './routes/operator/operators.ts'
 import { operatorRoleRoutes } from './routes/operator/roles.ts'
 import { operatorSigningKeyRoutes } from './routes/operator/signing-keys.ts'
@@ -51,6 +52,7 @@ const API_ROUTES = [
   clientKeyRoutes,
   operatorTenantRoutes,
   operatorDatabaseRoutes,
+  operatorJobRoutes,
   operatorUserRoutes,
   operatorRoleRoutes,
   operatorClientKeyRoutes,

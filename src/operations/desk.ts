@@ -5,11 +5,13 @@ import { showPersons } from '../catalog/audit-persons.ts'
 import type { ChangeFollower } from '../catalog/changes.ts'
 import { findTenantDatabases, type TenantDatabases } from '../catalog/database-state.ts'
 import { findExternalIds, inOneOrder } from '../catalog/external-ids.ts'
+import { findJob, listJobs } from '../catalog/job-list.ts'
 import { lastRouteChange } from '../catalog/route-changes.ts'
 import { tenants } from '../catalog/schema.ts'
 import { catalogErrors } from '../catalog/store.ts'
 import { listTenants, patchTenant, type Tenant, type TenantPatch } from '../catalog/tenants.ts'
 import { fail } from '../errors.ts'
+import { cancelJob } from './cancel-job.ts'
 import { assertName, type CreateTenantDeps, createTenant } from './create-tenant.ts'
 import type { DatabaseState, Effective, Operations, TenantRecord } from './operations.ts'
 import {
@@ -61,6 +63,9 @@ export function createOperations(deps: DeskDeps): Operations {
       return { data: await showPersons(deps.store, deps.vault, data), nextCursor }
     },
     verifyAudit: () => proveAudit(deps),
+    listJobs: (query) => listJobs(deps.store, query),
+    findJob: (id) => findJob(deps.store, id),
+    cancelJob: (id, actor) => cancelJob(deps, id, actor),
     describeEncryption: () => describeEncryption(deps),
     rotateEncryption: (actor) => rotateKeys(deps, actor),
   }

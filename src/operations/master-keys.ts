@@ -1,10 +1,11 @@
 import { setTimeout as pause } from 'node:timers/promises'
 import type { ChangeFollower } from '../catalog/changes.ts'
-import { type BrokenKey, type RotationRef, runningRotation } from '../catalog/key-rotations.ts'
+import { KEY_ROTATION } from '../catalog/job-kinds.ts'
+import { type BrokenKey, findRotation, type KeyRotation } from '../catalog/key-rotations.ts'
 import type { CatalogStore } from '../catalog/store.ts'
 import type { KeyUse, Vault } from '../catalog/vault.ts'
 import type { Keyring } from '../crypto/keyring.ts'
-import { Worker } from '../jobs/worker.ts'
+import type { JobHandler, JobOutcome, RunningJob } from '../jobs/runner.ts'
 import { Refresher } from '../lib/refresher.ts'
 import type { Logger } from '../logger.ts'
 import type { Metrics } from '../metrics.ts'
@@ -19,19 +20,16 @@ export interface MasterKeysParts {
   readonly log: Logger
 }
 
-const POLL_MS = 2_000
 /** Between the rounds of a rotation, of which some rows are in other hands. */
 const ROUND_PAUSE_MS = 500
 
 /**
- * What a replica does about master keys: works on rotations to its own primary key, whoever began them, and watches that
- * every key that data keys need is at hand.
+ * What a replica does about master keys: works on rotations to its own primary key, and watches that every key that data
+ * keys need is at hand.
  */
 export class MasterKeys {
   readonly #parts: MasterKeysParts
-  readonly #worker: Worker<RotationRef>
   readonly #watch: Refresher
-  readonly #stopping = new AbortController()
   /** Rows that were told of, of the rotation that is worked on: each round finds them again. */
   readonly #told = { rotationId: '', rowIds: new Set<string>() }
   #missing: readonly KeyUse[] = []
@@ -40,27 +38,17 @@ export class MasterKeys {
   #adopted = 0
 
   constructor(parts: MasterKeysParts) {
-    const { store, keyring, follower, metrics, log } = parts
+    const { follower, metrics, log } = parts
     this.#parts = parts
-    this.#worker = new Worker({
-      claim: async () => {
-        const rotation = await runningRotation(store, keyring.primaryKeyId)
-        return rotation === null ? [] : [rotation]
-      },
-      run: (rotation) => this.#work(rotation),
-      onError: (err) => log.error({ err }, 'key rotation interrupted'),
-      concurrency: 1,
-      pollMs: POLL_MS,
-    })
     this.#watch = new Refresher(
       () => this.check(),
       (err) => log.error({ err }, 'encryption keys not checked'),
     )
     follower.onChange(({ kind }) => {
-      if (kind === 'encryption') this.#look()
+      if (kind === 'encryption') void this.#watch.request()
     })
     follower.onReached(() => this.#watch.retry())
-    follower.onGap(() => this.#look())
+    follower.onGap(() => void this.#watch.request())
     metrics.watchMissingKeys(() => this.#missing.length)
   }
 
@@ -69,19 +57,12 @@ export class MasterKeys {
     return this.#missing.length === 0
   }
 
-  start(): void {
-    this.#worker.start()
-  }
-
-  /** Ends after the batch under way; who goes on finds the rest in the catalog. */
-  async stop(): Promise<void> {
-    this.#stopping.abort()
-    await this.#worker.stop()
-  }
-
-  /** Looks for a rotation to work on, now. */
-  wake(): void {
-    this.#worker.wake()
+  /** Works on rotations. */
+  get handler(): JobHandler {
+    return {
+      ...{ kind: KEY_ROTATION, concurrency: 1, endsWithProcess: true },
+      run: (running) => this.#work(running),
+    }
   }
 
   /** Reads which keys are needed. */
@@ -95,11 +76,6 @@ export class MasterKeys {
     this.#adopt(missing)
   }
 
-  #look(): void {
-    void this.#watch.request()
-    this.#worker.wake()
-  }
-
   #adopt(missing: readonly KeyUse[]): void {
     const { log } = this.#parts
     const was = namesOf(this.#missing)
@@ -109,22 +85,28 @@ export class MasterKeys {
     else log.info('no encryption key is missing any more')
   }
 
-  async #work(rotation: RotationRef): Promise<void> {
+  /** Rounds until nothing is left. Where a round found nothing that it could do, another replica may have the keys. */
+  async #work({ job, signal, note }: RunningJob): Promise<JobOutcome> {
     const { store, keyring, metrics, log } = this.#parts
-    const { signal } = this.#stopping
-    const onRewrapped = (count: number) => metrics.countRewrapped(count)
-    const onBroken = (row: BrokenKey) => this.#tell(rotation, row)
-    let over = false
-    try {
-      over = await sweepKeys({ store, keyring, log, onRewrapped, onBroken }, rotation, signal)
-    } catch (err) {
-      log.error({ err }, 'key rotation interrupted')
+    for (;;) {
+      const rotation = await findRotation(store, job.subject)
+      if (rotation === null || rotation.status !== 'running') return endOf(rotation)
+      let rewrapped = 0
+      const onRewrapped = (count: number) => {
+        rewrapped += count
+        metrics.countRewrapped(count)
+      }
+      const onBatch = () => note({ progress: progressOf(rotation, rewrapped) })
+      const onBroken = (row: BrokenKey) => this.#tell(rotation, row)
+      const over = await sweepKeys({ store, keyring, log, onRewrapped, onBroken, onBatch }, rotation, signal)
+      if (over) continue
+      signal.throwIfAborted()
+      if (rewrapped === 0) return { retryInMs: ROUND_PAUSE_MS }
+      await pause(ROUND_PAUSE_MS, undefined, { signal })
     }
-    // It would be claimed again at once.
-    if (!over) await pause(ROUND_PAUSE_MS, undefined, { signal }).catch(() => undefined)
   }
 
-  #tell({ id }: RotationRef, row: BrokenKey): void {
+  #tell({ id }: Pick<KeyRotation, 'id'>, row: BrokenKey): void {
     if (this.#told.rotationId !== id) {
       this.#told.rotationId = id
       this.#told.rowIds.clear()
@@ -133,6 +115,18 @@ export class MasterKeys {
     this.#told.rowIds.add(row.rowId)
     this.#parts.log.error({ ...row }, 'a data key does not open')
   }
+}
+
+function progressOf({ total, remaining }: KeyRotation, rewrapped: number) {
+  return { done: Math.min(total, total - remaining + rewrapped), total }
+}
+
+function endOf(rotation: KeyRotation | null): JobOutcome {
+  const { total = 0, remaining = 0, status } = rotation ?? {}
+  const result = { total, remaining }
+  if (status !== 'failed') return { result }
+  const message = `${remaining} data keys do not open`
+  return { error: { code: 'INTERNAL_ERROR', message }, result }
 }
 
 function namesOf(missing: readonly KeyUse[]): string {

@@ -3,6 +3,8 @@ import type { Actor, AuditFilter, AuditRow } from '../catalog/audit.ts'
 import type { AuditVerdict } from '../catalog/audit-chain.ts'
 import type { DatabaseEntry } from '../catalog/database-entry.ts'
 import type { ExternalId } from '../catalog/external-ids.ts'
+import type { JobQuery } from '../catalog/job-list.ts'
+import type { Job } from '../catalog/jobs.ts'
 import type { KeyRotation } from '../catalog/key-rotations.ts'
 import type { Page } from '../catalog/pages.ts'
 import type { Tenant, TenantPatch, TenantQuery } from '../catalog/tenants.ts'
@@ -68,6 +70,10 @@ export interface Operations {
   listAudit(filter: AuditFilter, page: PageRequest): Promise<Page<AuditRow>>
   /** Proves the audit log from its first row to its last. */
   verifyAudit(): Promise<AuditVerdict>
+  listJobs(query: JobQuery): Promise<Page<Job>>
+  findJob(id: string): Promise<Job>
+  /** WRONG_STATE for one that has finished or cannot be cancelled. */
+  cancelJob(id: string, actor: Actor): Promise<Job>
   describeEncryption(): Promise<EncryptionState>
   /** Has everything sealed anew under the primary key. CONFLICT where that would not end well. */
   rotateEncryption(actor: Actor): Promise<EncryptionState>

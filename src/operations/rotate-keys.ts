@@ -20,8 +20,8 @@ export interface RotateKeysDeps {
   readonly store: CatalogStore
   readonly vault: Pick<Vault, 'usedKeys' | 'missingKeys'>
   readonly keyring: Keyring
-  /** Who wraps data keys anew. */
-  readonly masterKeys: { wake(): void }
+  /** Has the rotation begun without waiting for the next look at the jobs. */
+  readonly wake: () => void
 }
 
 export interface SweepDeps extends Pick<RotateKeysDeps, 'store' | 'keyring'> {
@@ -29,6 +29,8 @@ export interface SweepDeps extends Pick<RotateKeysDeps, 'store' | 'keyring'> {
   readonly onRewrapped: (count: number) => void
   /** Called in each round, for each. */
   readonly onBroken: (row: BrokenKey) => void
+  /** Called after each batch. */
+  readonly onBatch?: () => Promise<void>
 }
 
 /** Until a process that was killed a moment ago has lapsed from the list of those that live, and some. */
@@ -38,8 +40,8 @@ const OTHERS_POLL_MS = 250
 const FIRST = '00000000-0000-0000-0000-000000000000'
 
 /**
- * Begins to wrap every data key anew under the primary master key; a rotation to it that is running goes on. The work is done in
- * the background, by all replicas.
+ * Begins to wrap every data key anew under the primary master key; a rotation to it that is running goes on. The work is
+ * a job in the background.
  * @throws PublicError CONFLICT while a replica lives that has another primary key, or when a key that is needed is not at hand
  */
 export async function rotateKeys(deps: RotateKeysDeps, actor: Actor): Promise<EncryptionState> {
@@ -49,7 +51,7 @@ export async function rotateKeys(deps: RotateKeysDeps, actor: Actor): Promise<En
     throw fail('CONFLICT', { detail })
   }
   await start(deps, actor)
-  deps.masterKeys.wake()
+  deps.wake()
   return describeEncryption(deps)
 }
 
@@ -73,7 +75,7 @@ export async function describeEncryption({
   store,
   vault,
   keyring,
-}: Omit<RotateKeysDeps, 'masterKeys'>): Promise<EncryptionState> {
+}: Omit<RotateKeysDeps, 'wake'>): Promise<EncryptionState> {
   // The rotation first: one that says it is done has counts that agree.
   const rotation = await latestRotation(store)
   const counts = Object.fromEntries((await vault.usedKeys()).map(({ keyId, count }) => [keyId, count]))
@@ -98,6 +100,7 @@ export async function sweepKeys(
     deps.onRewrapped(batch.rewrapped)
     for (const row of batch.broken) deps.onBroken(row)
     broken.push(...batch.broken.map(({ rowId }) => rowId))
+    await deps.onBatch?.()
     after = after === null ? FIRST : batch.last
   } while (after !== null)
   return conclude(deps, rotation, broken)

@@ -5,6 +5,7 @@ import { DatabaseEntryChangedError, type DatabaseRegistry } from '../catalog/dat
 import { makeHome } from '../catalog/homes.ts'
 import type { CatalogStore } from '../catalog/store.ts'
 import { findTenant, type Tenant } from '../catalog/tenants.ts'
+import type { Validation } from '../catalog/validations.ts'
 import type { CheckedDatabase } from '../health/checks.ts'
 import { CheckFailure } from '../health/failures.ts'
 import { type HomeView, withCurrentHome } from './ask-home.ts'
@@ -23,7 +24,7 @@ export type SettlingDeps = HomeConnectionDeps & {
 export type Residence = 'became-home' | 'move-required' | 'copy'
 
 export interface Candidate {
-  readonly entry: DatabaseEntry
+  readonly entry: Validation
   readonly checked: CheckedDatabase
   readonly client: pg.ClientBase
 }
@@ -185,19 +186,9 @@ async function commitHome(
   { entry, checked, isOther = false }: Omit<Candidate, 'client'> & { readonly isOther?: boolean },
   epochs: { epoch: number; newEpoch: number },
 ): Promise<void> {
-  const { id: entryId, tenantId, rowVersion, claimedBy } = entry
-  if (claimedBy === null) throw new DatabaseEntryChangedError()
   const actor = systemActor('validation')
-  const home = {
-    tenantId,
-    entryId,
-    rowVersion,
-    claimedBy,
-    ...epochs,
-    facts: factsOf(checked),
-    isOther,
-    actor,
-  }
+  const facts = factsOf(checked)
+  const home = { tenantId: entry.tenantId, validation: entry, ...epochs, facts, isOther, actor }
   const done = await deps.store.transaction((tx) => makeHome(tx, home))
   if (!done) throw new DatabaseEntryChangedError()
 }

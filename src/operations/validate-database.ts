@@ -1,7 +1,7 @@
-import type { DatabaseEntry } from '../catalog/database-entry.ts'
 import { DatabaseEntryChangedError, type DatabaseRegistry } from '../catalog/databases.ts'
 import type { CatalogStore } from '../catalog/store.ts'
 import { findTenant } from '../catalog/tenants.ts'
+import type { Validation } from '../catalog/validations.ts'
 import { fail, PublicError } from '../errors.ts'
 import { CHECK_ANSWER_BYTES, checkDatabase, checkResidence } from '../health/checks.ts'
 import { CheckFailure, classify, wordsFor } from '../health/failures.ts'
@@ -34,11 +34,13 @@ export interface ValidationDeps {
   readonly budget: ConnectionBudget
   readonly announcements: RaiseDeps['announcements']
   readonly shared: ServerAddress
-  readonly migrations: readonly Migration[]
+  readonly migrations: () => readonly Migration[]
   readonly tables: DeclaredTables
   readonly forbidden: readonly OwnDatabase[]
   /** For the checks of one database together, once the connection is open. */
   readonly timeoutMs: number
+  /** Breaks the validation off: it was cancelled, or is another replica's now. */
+  readonly signal?: AbortSignal
   readonly log: {
     info(fields: object, message: string): void
     warn(fields: object, message: string): void
@@ -50,28 +52,28 @@ export interface ValidationDeps {
 export type HomeDeps = HomeConnectionDeps &
   Pick<ValidationDeps, 'store' | 'registry'> & { readonly log: Pick<ValidationDeps['log'], 'warn'> }
 
-/** With what comes before and after it less than a claim lasts. */
+/** How the job of a validation has ended. */
+export type Settled = 'succeeded' | 'failed'
+
 const CONNECT_TIMEOUT_MS = 20_000
 
 /**
- * Validates a claimed entry and, where nothing speaks against it, makes it the tenant's home. Ends with a status in the
- * catalog; only faults of our own side (no catalog, no free connection) leave the claim to lapse and be taken up again.
- * @throws PublicError CATALOG_UNAVAILABLE, NoAdmissionError
+ * Validates an entry and, where nothing speaks against it, makes it the tenant's home. Ends with a status in the catalog;
+ * after faults of our own side (no catalog, no free connection), and where null is answered, it is to be done again.
+ * @throws PublicError CATALOG_UNAVAILABLE, MOVE_IN_PROGRESS; NoAdmissionError
  */
-export async function validateDatabase(deps: ValidationDeps, entry: DatabaseEntry): Promise<void> {
+export async function validateDatabase(deps: ValidationDeps, entry: Validation): Promise<Settled | null> {
   try {
     await checkAndSettle(deps, entry)
     deps.onOutcome('ok')
     deps.log.info({ tenantId: entry.tenantId, databaseId: entry.id }, 'database validated')
+    return 'succeeded'
   } catch (error) {
-    if (error instanceof NoAdmissionError || isInProgress(error)) {
-      // Whoever has a connection to spare, or comes when the other is done, is not to wait for the claim to lapse.
-      await deps.registry.releaseClaim(entry)
-      throw error
-    }
+    if (error instanceof NoAdmissionError || isInProgress(error)) throw error
     try {
+      if (deps.signal?.aborted === true) throw error
       const failure = await withoutOwnHome(deps, entry, error)
-      if (failure !== null) await recordFailure(deps, entry, failure)
+      return failure === null ? null : await recordFailure(deps, entry, failure)
     } finally {
       await reopenHome(deps, entry.tenantId)
     }
@@ -82,7 +84,7 @@ export async function validateDatabase(deps: ValidationDeps, entry: DatabaseEntr
  * Where the tenant's own database is another tenant's now, or is out of reach and an operator has decided, the tenant may have
  * come back to the shared one before the catalog was restored. Null if so; else the error with which the validation ends.
  */
-async function withoutOwnHome(deps: ValidationDeps, entry: DatabaseEntry, error: unknown): Promise<unknown> {
+async function withoutOwnHome(deps: ValidationDeps, entry: Validation, error: unknown): Promise<unknown> {
   const code = classify(error)
   const isAway = code === 'BELONGS_TO_ANOTHER_TENANT' || OUT_OF_REACH.has(code)
   if (!isAway || error instanceof PublicError || entry.slot !== 'current') return error
@@ -97,21 +99,26 @@ async function withoutOwnHome(deps: ValidationDeps, entry: DatabaseEntry, error:
 }
 
 /** Another validation is at work there, maybe one that an operator has overtaken by asking for this one. */
-function isInProgress(error: unknown): boolean {
+export function isInProgress(error: unknown): boolean {
   return error instanceof PublicError && error.code === 'MOVE_IN_PROGRESS'
 }
 
-async function recordFailure(deps: ValidationDeps, entry: DatabaseEntry, error: unknown): Promise<void> {
+async function recordFailure(
+  deps: ValidationDeps,
+  entry: Validation,
+  error: unknown,
+): Promise<Settled | null> {
   // Replaced or removed meanwhile: what was found is of no interest to anyone.
-  if (error instanceof DatabaseEntryChangedError) return
+  if (error instanceof DatabaseEntryChangedError) return null
   if (error instanceof PublicError) throw error
   const code = classify(error)
   deps.onOutcome(code)
   deps.log.warn({ tenantId: entry.tenantId, databaseId: entry.id, code, err: error }, 'database not valid')
   await deps.registry.finishValidation(entry, { ok: false, code, words: wordsFor(error) })
+  return 'failed'
 }
 
-async function checkAndSettle(deps: ValidationDeps, entry: DatabaseEntry): Promise<void> {
+async function checkAndSettle(deps: ValidationDeps, entry: Validation): Promise<void> {
   const { address, connect } = connectionTo(deps, entry)
   const limits = {
     connectTimeoutMs: connect,
@@ -120,11 +127,12 @@ async function checkAndSettle(deps: ValidationDeps, entry: DatabaseEntry): Promi
   }
   const deadline = new AbortController()
   let patience: Patience | undefined
+  const signals = deps.signal === undefined ? [deadline.signal] : [deadline.signal, deps.signal]
   const options = {
     budget: deps.budget,
     limits,
     admissionTimeoutMs: ADMISSION_TIMEOUT_MS,
-    signal: deadline.signal,
+    signal: AbortSignal.any(signals),
   }
   try {
     await withAdminConnection(address, options, async (client) => {
@@ -133,7 +141,7 @@ async function checkAndSettle(deps: ValidationDeps, entry: DatabaseEntry): Promi
       await assertUsable(client)
       const checked = await checkDatabase(client, {
         tenantId: entry.tenantId,
-        ...{ migrations: deps.migrations, tables: deps.tables },
+        ...{ migrations: deps.migrations(), tables: deps.tables },
         applyMigrations: entry.applyMigrations,
         lockTimeoutMs: STATEMENT_TIMEOUT_MS,
         forbidden: deps.forbidden,
@@ -170,10 +178,7 @@ async function homeCanBeLeft<T>(work: Promise<T>): Promise<T> {
   }
 }
 
-function connectionTo(
-  deps: ValidationDeps,
-  entry: DatabaseEntry,
-): { address: ServerAddress; connect: number } {
+function connectionTo(deps: ValidationDeps, entry: Validation): { address: ServerAddress; connect: number } {
   const connect = Math.min(entry.connectionTimeoutSeconds * 1_000, CONNECT_TIMEOUT_MS)
   return { address: deps.addresses.addressOf(entry), connect }
 }

@@ -1,14 +1,18 @@
 import type pg from 'pg'
 import { type Actor, systemActor } from '../../src/catalog/audit.ts'
 import { DatabaseRegistry } from '../../src/catalog/databases.ts'
+import { VALIDATION } from '../../src/catalog/job-kinds.ts'
+import { claimJobs } from '../../src/catalog/jobs.ts'
 import type { Registration } from '../../src/catalog/registration.ts'
 import { ReplicaList } from '../../src/catalog/replicas.ts'
 import { CatalogStore } from '../../src/catalog/store.ts'
 import { insertTenant, type Tenant } from '../../src/catalog/tenants.ts'
+import type { Validation } from '../../src/catalog/validations.ts'
 import { Vault } from '../../src/catalog/vault.ts'
 import { generateMasterKey, type MasterKey, parseMasterKey } from '../../src/crypto/key-source.ts'
 import { Keyring } from '../../src/crypto/keyring.ts'
 import { createLifecycle } from '../../src/health/states.ts'
+import { newId } from '../../src/lib/ids.ts'
 import { connectClient, createPool, type ServerAddress } from '../../src/lib/pg.ts'
 import { Secret } from '../../src/lib/secret.ts'
 import { applyMigrations } from '../../src/migrations/apply.ts'
@@ -30,6 +34,8 @@ export interface TestCatalog {
   connect(): Promise<pg.Client>
   addTenant(code: string, more?: { name?: string; parentId?: string }): Promise<Tenant>
   register(tenantId: string, more?: Partial<Registration>): ReturnType<DatabaseRegistry['put']>
+  /** Claims validations that are due, as a replica does. */
+  claimValidations(limit: number): Promise<Validation[]>
   close(): Promise<void>
 }
 
@@ -46,7 +52,11 @@ export async function openParts(database: string, address: ServerAddress): Promi
   const masterKey = parseMasterKey(generateMasterKey())
   const keyring = new Keyring(masterKey)
   const vault = new Vault(store, keyring, { max: 100 })
-  const registry = new DatabaseRegistry(store, vault, createLifecycle({ failuresToInactive: 3 }))
+  const registry = new DatabaseRegistry({
+    store,
+    vault,
+    lifecycle: createLifecycle({ failuresToInactive: 3 }),
+  })
   return {
     ...{ database, store, masterKey, keyring, vault, registry },
     connect: () => connectClient(address, LIMITS),
@@ -54,8 +64,21 @@ export async function openParts(database: string, address: ServerAddress): Promi
       store.transaction((tx) => insertTenant(tx, { code, name: code, ...more }, operator)),
     register: (tenantId, more) =>
       store.transaction((tx) => registry.put(tx, tenantId, registration(more), operator)),
+    claimValidations: (limit) => claimValidations({ store, registry }, limit),
     close: () => pool.end(),
   }
+}
+
+async function claimValidations(
+  { store, registry }: Pick<TestCatalog, 'store' | 'registry'>,
+  limit: number,
+): Promise<Validation[]> {
+  const claimed = await claimJobs(store.db, {
+    ...{ kind: VALIDATION, knows: [], replicaId: newId() },
+    ...{ limit, leaseMs: 60_000 },
+  })
+  const found = await Promise.all(claimed.map((job) => registry.validationOf(job)))
+  return found.filter((each) => each !== null)
 }
 
 /** A replica that wants no connections. */

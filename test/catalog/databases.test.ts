@@ -1,4 +1,4 @@
-import { eq, sql } from 'drizzle-orm'
+import { and, eq, isNull, sql } from 'drizzle-orm'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { recordAudit } from '../../src/catalog/audit.ts'
 import { auditLog } from '../../src/catalog/audit-schema.ts'
@@ -6,8 +6,12 @@ import { DATABASE_ERRORS, type DatabaseEntry } from '../../src/catalog/database-
 import { describeDatabase, type ValidationOutcome } from '../../src/catalog/databases.ts'
 import { loadRoute } from '../../src/catalog/directory.ts'
 import { leaveHome, makeHome } from '../../src/catalog/homes.ts'
+import { VALIDATION } from '../../src/catalog/job-kinds.ts'
+import { jobs } from '../../src/catalog/job-schema.ts'
+import { queueJob } from '../../src/catalog/jobs.ts'
 import { catalogChanges, tenantDatabases, tenants } from '../../src/catalog/schema.ts'
 import { findTenant } from '../../src/catalog/tenants.ts'
+import type { Validation } from '../../src/catalog/validations.ts'
 import { newId } from '../../src/lib/ids.ts'
 import { Secret } from '../../src/lib/secret.ts'
 import { type RemoveDatabaseDeps, removeDatabase } from '../../src/operations/remove-database.ts'
@@ -46,15 +50,38 @@ const current = async (tenantId: string) => {
   if (entry === null) throw new Error('no entry')
   return entry
 }
-/** Claims exactly this entry, whatever else is due. */
+/** Claims a health check of exactly this entry, whatever else is due. */
 async function claim(id: string): Promise<DatabaseEntry> {
   await catalog.store.db.update(tenantDatabases).set({ claimedBy: newId() }).where(eq(tenantDatabases.id, id))
   const [row] = await catalog.store.db.select().from(tenantDatabases).where(eq(tenantDatabases.id, id))
   if (row === undefined) throw new Error('no entry')
   return row
 }
+const unfinished = async (id: string) => {
+  const [job] = await catalog.store.db
+    .select()
+    .from(jobs)
+    .where(and(eq(jobs.subject, id), isNull(jobs.finishedAt)))
+  return job
+}
+/** Claims a validation of exactly this entry, whatever else is due. */
+async function claimValidation(id: string): Promise<Validation> {
+  const another = { kind: VALIDATION, subject: id }
+  if ((await unfinished(id)) === undefined) await catalog.store.transaction((tx) => queueJob(tx, another))
+  const leasedUntil = sql`now() + interval '1 minute'`
+  const [job] = await catalog.store.db
+    .update(jobs)
+    .set({ status: 'running', attempts: sql`${jobs.attempts} + 1`, leasedUntil })
+    .where(and(eq(jobs.subject, id), isNull(jobs.finishedAt)))
+    .returning()
+  const entry = job && (await catalog.registry.validationOf(job))
+  if (!entry) throw new Error('no validation')
+  return entry
+}
+const ask = (id: string) =>
+  catalog.store.transaction((tx) => catalog.registry.requestValidation(tx, { id, adopt: false }, operator))
 const finish = async (id: string, outcome: ValidationOutcome) =>
-  catalog.registry.finishValidation(await claim(id), outcome)
+  catalog.registry.finishValidation(await claimValidation(id), outcome)
 async function activeEntry() {
   const tenant = await newTenant()
   const entry = await catalog.register(tenant.id)
@@ -78,7 +105,6 @@ describe('a registration', () => {
         slot: 'current',
         rowVersion: 1,
         status: 'pending_validation',
-        validationRequested: true,
       },
       ...{
         host: 'db.example.com',
@@ -89,6 +115,7 @@ describe('a registration', () => {
       },
     })
     expect(await current(tenantId)).toEqual(entry)
+    expect(await unfinished(entry.id)).toMatchObject({ kind: 'validation', status: 'queued', tenantId })
     expect(await actionsOf(tenantId)).toEqual(['tenant.create', 'tenant.database.put'])
     expect(await changeCount(tenantId)).toBe(2)
   })
@@ -145,7 +172,7 @@ describe('a registration', () => {
   it('over one that was never valid takes its row under a new version, and work on the old one counts no more', async () => {
     const { id: tenantId } = await newTenant()
     const first = await catalog.register(tenantId)
-    const claimed = await claim(first.id)
+    const claimed = await claimValidation(first.id)
     const connectionString = new Secret('postgresql://u:other-pw@elsewhere.example.com/two')
     const second = await catalog.register(tenantId, { connectionString })
     expect(second).toMatchObject({
@@ -195,17 +222,15 @@ describe('claims', () => {
   it('give each due validation to one replica only, and again once the lease is over', async () => {
     const mine = await openCatalog()
     for (let n = 0; n < 12; n++) await mine.register((await mine.addTenant(`claim-${n}`)).id)
-    const claims = await Promise.all(
-      Array.from({ length: 5 }, () => mine.registry.claimDueValidations(3, LEASE_MS)),
-    )
+    const claims = await Promise.all(Array.from({ length: 5 }, () => mine.claimValidations(3)))
     const ids = claims.flat().map(({ id }) => id)
     expect(new Set(ids).size).toBe(ids.length)
     expect(Math.max(...claims.map((entries) => entries.length))).toBeLessThanOrEqual(3)
-    const rest = await mine.registry.claimDueValidations(100, LEASE_MS)
+    const rest = await mine.claimValidations(100)
     expect(rest.length + ids.length).toBe(12)
-    expect(await mine.registry.claimDueValidations(100, LEASE_MS)).toEqual([])
-    await mine.store.db.update(tenantDatabases).set({ claimedUntil: sql`now() - interval '1 second'` })
-    const [again] = await mine.registry.claimDueValidations(1, LEASE_MS)
+    expect(await mine.claimValidations(100)).toEqual([])
+    await mine.store.db.update(jobs).set({ leasedUntil: sql`now() - interval '1 second'` })
+    const [again] = await mine.claimValidations(1)
     const old = claims.flat().find(({ id }) => id === again?.id)
     if (again && old) {
       expect(await mine.registry.finishValidation(old, VALID)).toBeNull()
@@ -220,8 +245,8 @@ describe('claims', () => {
     const [busy, free] = [await mine.addTenant('busy'), await mine.addTenant('free')]
     const entries = [await mine.register(busy.id), await mine.register(free.id)]
     await mine.store.transaction(async (tx) => {
-      await tx.execute(sql`select 1 from tenant_databases where tenant_id = ${busy.id} for update`)
-      const claimed = await mine.registry.claimDueValidations(10, LEASE_MS)
+      await tx.execute(sql`select 1 from jobs where tenant_id = ${busy.id} for update`)
+      const claimed = await mine.claimValidations(10)
       expect(claimed.map(({ id }) => id)).toEqual([entries[1]?.id])
     })
     await mine.close()
@@ -231,7 +256,7 @@ describe('claims', () => {
     const mine = await openCatalog()
     const pending = await mine.register((await mine.addTenant('pending')).id)
     const entry = await mine.register((await mine.addTenant('valid')).id)
-    const claimed = await mine.registry.claimDueValidations(10, LEASE_MS)
+    const claimed = await mine.claimValidations(10)
     const valid = claimed.find(({ id }) => id === entry.id)
     if (valid) await mine.registry.finishValidation(valid, VALID)
     expect(
@@ -264,20 +289,23 @@ describe('after the clock of the catalog was set back', () => {
     const [valid, asked] = await Promise.all(
       ['valid', 'asked'].map(async (code) => mine.register((await mine.addTenant(code)).id)),
     )
-    const [claimed] = (await mine.registry.claimDueValidations(10, LEASE_MS)).filter(
-      ({ id }) => id === valid?.id,
-    )
+    const [claimed] = (await mine.claimValidations(10)).filter(({ id }) => id === valid?.id)
     if (claimed) await mine.registry.finishValidation(claimed, VALID)
-    const { lastCheckedAt, claimedUntil, nextAttemptAt } = tenantDatabases
+    const waiting = await mine.register((await mine.addTenant('waiting')).id)
+    const { lastCheckedAt, claimedUntil } = tenantDatabases
     await mine.store.db.update(tenantDatabases).set({
       lastCheckedAt: sql`${lastCheckedAt} + ${DAY}`,
       claimedUntil: sql`${claimedUntil} + ${DAY}`,
-      nextAttemptAt: sql`${nextAttemptAt} + ${DAY}`,
+    })
+    // One waits, one was being worked on.
+    await mine.store.db.update(jobs).set({
+      dueAt: sql`${jobs.dueAt} + ${DAY}`,
+      leasedUntil: sql`${jobs.leasedUntil} + ${DAY}`,
     })
     const checks = await mine.registry.claimDueHealthChecks({ minAgeMs: 60_000, before: null }, 10, LEASE_MS)
     expect(checks.map(({ id }) => id)).toEqual([valid?.id])
-    const validations = await mine.registry.claimDueValidations(10, LEASE_MS)
-    expect(validations.map(({ id }) => id)).toEqual([asked?.id])
+    const validations = await mine.claimValidations(10)
+    expect(validations.map(({ id }) => id).sort()).toEqual([asked?.id, waiting?.id].sort())
     await mine.close()
   })
 })
@@ -286,30 +314,15 @@ describe('a validation', () => {
   it('that began before it was asked for again has no say, though one process makes both', async () => {
     const mine = await openCatalog()
     const { id, tenantId } = await mine.register((await mine.addTenant('asked-again')).id)
-    const [early] = await mine.registry.claimDueValidations(1, LEASE_MS)
+    const [early] = await mine.claimValidations(1)
     await mine.store.transaction((tx) =>
       mine.registry.requestValidation(tx, { id: id, adopt: false }, operator),
     )
-    const [late] = await mine.registry.claimDueValidations(1, LEASE_MS)
+    const [late] = await mine.claimValidations(1)
     if (early === undefined || late === undefined) throw new Error('nothing was due')
     expect(await mine.registry.finishValidation(early, { ok: false, code: 'DNS_FAILED' })).toBeNull()
     expect(await mine.registry.finishValidation(late, VALID)).toBe('active')
     expect(await mine.registry.current(tenantId)).toMatchObject({ status: 'active' })
-    await mine.close()
-  })
-
-  it('that is given back untouched goes to the end of the line', async () => {
-    const mine = await openCatalog()
-    const first = await mine.register((await mine.addTenant('first')).id)
-    const second = await mine.register((await mine.addTenant('second')).id)
-    const ids: string[] = []
-    for (let turn = 0; turn < 3; turn += 1) {
-      const [claimed] = await mine.registry.claimDueValidations(1, LEASE_MS)
-      if (claimed === undefined) break
-      ids.push(claimed.id)
-      await mine.registry.releaseClaim(claimed)
-    }
-    expect(ids).toEqual([first.id, second.id, first.id])
     await mine.close()
   })
 
@@ -319,28 +332,23 @@ describe('a validation', () => {
     for (const minutes of [1, 2, 4]) {
       expect(await finish(id, { ok: false, code: 'DNS_FAILED' })).toBe('failed')
       const entry = await current(tenantId)
-      expect(entry).toMatchObject({
-        status: 'failed',
-        validationRequested: true,
-        lastErrorCode: 'DNS_FAILED',
-        claimedBy: null,
-      })
+      expect(entry).toMatchObject({ status: 'failed', lastErrorCode: 'DNS_FAILED', claimedBy: null })
       expect(entry.lastErrorMessage).toBe('The host name could not be resolved')
-      const waitMs = entry.nextAttemptAt.getTime() - Date.now()
+      const next = await unfinished(id)
+      expect(next).toMatchObject({ status: 'queued', attempts: 0 })
+      const waitMs = (next?.dueAt.getTime() ?? 0) - Date.now()
       expect(waitMs).toBeGreaterThan(minutes * 60_000 * 0.74 - 5000)
       expect(waitMs).toBeLessThanOrEqual(minutes * 60_000 + 1000)
     }
     // One change of status, so one change row: going on to fail is no news to anyone.
     expect(await changeCount(tenantId)).toBe(3)
-    const asked = await catalog.store.transaction((tx) =>
-      catalog.registry.requestValidation(tx, { id: id, adopt: false }, operator),
+    expect(await ask(id)).toMatchObject({ status: 'pending_validation', validationAttempts: 0 })
+    expect((await unfinished(id))?.dueAt.getTime()).toBeLessThan(Date.now() + 1000)
+    const failed = await catalog.store.db.select().from(jobs).where(eq(jobs.status, 'failed'))
+    const own = failed.filter(({ subject }) => subject === id)
+    expect(own.map(({ errorCode, result }) => ({ errorCode, result }))).toEqual(
+      [1, 2, 3].map(() => ({ errorCode: 'DNS_FAILED', result: null })),
     )
-    expect(asked).toMatchObject({
-      status: 'pending_validation',
-      validationRequested: true,
-      validationAttempts: 0,
-    })
-    expect(asked?.nextAttemptAt.getTime()).toBeLessThan(Date.now() + 1000)
   })
 
   it('that succeeds makes it active and clears what was wrong', async () => {
@@ -350,7 +358,7 @@ describe('a validation', () => {
     expect(await finish(id, { ...VALID, residence: 'move-required' })).toBe('active')
     const entry = await current(tenantId)
     expect(entry).toMatchObject({
-      ...{ status: 'active', moveRequired: true, lastErrorCode: null, validationRequested: false },
+      ...{ status: 'active', moveRequired: true, lastErrorCode: null },
       ...{
         serverVersion: '18.4',
         schemaVersion: { core: '0001_x', application: null },
@@ -383,25 +391,28 @@ describe('a validation', () => {
 
   it('asked for again leaves an active database in service; failing then, it is inactive', async () => {
     const { id, tenantId } = await activeEntry()
-    await catalog.store.transaction((tx) =>
-      catalog.registry.requestValidation(tx, { id: id, adopt: false }, operator),
-    )
-    expect(await current(tenantId)).toMatchObject({ status: 'active', validationRequested: true })
+    await ask(id)
+    expect(await current(tenantId)).toMatchObject({ status: 'active' })
+    expect(await unfinished(id)).toMatchObject({ kind: 'validation', status: 'queued' })
     expect(await finish(id, { ok: false, code: 'BELONGS_TO_ANOTHER_TENANT' })).toBe('inactive')
-    expect(await current(tenantId)).toMatchObject({
-      lastErrorCode: 'BELONGS_TO_ANOTHER_TENANT',
-      validationRequested: false,
-    })
+    expect(await current(tenantId)).toMatchObject({ lastErrorCode: 'BELONGS_TO_ANOTHER_TENANT' })
+    expect(await unfinished(id)).toBeUndefined()
   })
 
   it('of an entry that is not there or not claimed does not count', async () => {
-    const entry = await catalog.register((await newTenant()).id)
+    const { id } = await catalog.register((await newTenant()).id)
+    const entry = await claimValidation(id)
+    const { job } = entry
+    for (const other of [
+      { ...job, attempts: 0 },
+      { ...job, attempts: 2 },
+      { ...job, id: newId() },
+    ]) {
+      expect(await catalog.registry.finishValidation({ ...entry, job: other }, VALID)).toBeNull()
+    }
+    expect(await ask(newId())).toBeNull()
+    expect(await catalog.registry.finishValidation(entry, VALID)).toBe('active')
     expect(await catalog.registry.finishValidation(entry, VALID)).toBeNull()
-    expect(await catalog.registry.finishValidation({ ...entry, claimedBy: newId() }, VALID)).toBeNull()
-    const nobody = catalog.store.transaction((tx) =>
-      catalog.registry.requestValidation(tx, { id: newId(), adopt: false }, operator),
-    )
-    expect(await nobody).toBeNull()
   })
 })
 
@@ -457,12 +468,10 @@ const { ok: _ok, residence: _residence, ...facts } = VALID
 
 describe('a home', () => {
   const homeOf = async (entry: DatabaseEntry, more: { epoch?: number; newEpoch?: number } = {}) => {
-    const { id: entryId, tenantId, rowVersion, claimedBy } = await claim(entry.id)
+    const validation = await claimValidation(entry.id)
     const home = {
-      tenantId,
-      entryId,
-      rowVersion,
-      claimedBy: claimedBy ?? '',
+      tenantId: validation.tenantId,
+      validation,
       epoch: 1,
       newEpoch: 2,
       facts,
@@ -474,8 +483,7 @@ describe('a home', () => {
   it('is where the tenant lives from then on, at the new epoch', async () => {
     const tenant = await newTenant()
     const entry = await catalog.register(tenant.id)
-    const claimed = await claim(entry.id)
-    expect(await homeOf(claimed)).toBe(true)
+    expect(await homeOf(entry)).toBe(true)
     expect(await tenantOf(tenant.id)).toMatchObject({ placement: 'dedicated', epoch: 2 })
     expect(await finish(entry.id, VALID)).toBe('active')
     expect((await actionsOf(tenant.id)).at(-1)).toBe('tenant.home')
@@ -494,20 +502,13 @@ describe('a home', () => {
     const entry = await catalog.register(tenant.id)
     const before = await changeCount(tenant.id)
     expect(await homeOf(entry, { epoch: 7, newEpoch: 8 })).toBe(false)
-    const { claimedBy } = await claim(entry.id)
-    const right = {
-      tenantId: tenant.id,
-      entryId: entry.id,
-      rowVersion: 1,
-      claimedBy: claimedBy ?? '',
-      epoch: 1,
-      newEpoch: 2,
-      facts,
-    }
+    const validation = await claimValidation(entry.id)
+    const { job } = validation
+    const right = { tenantId: tenant.id, validation, epoch: 1, newEpoch: 2, facts }
     for (const wrong of [
-      { rowVersion: 2 },
-      { claimedBy: newId() },
-      { entryId: newId() },
+      { validation: { ...validation, rowVersion: 2 } },
+      { validation: { ...validation, job: { ...job, attempts: job.attempts - 1 } } },
+      { validation: { ...validation, id: newId() } },
       { tenantId: newId() },
     ]) {
       expect(await catalog.store.transaction((tx) => makeHome(tx, { ...right, ...wrong }))).toBe(false)
@@ -518,17 +519,8 @@ describe('a home', () => {
 
   it('made by two at once is made once', async () => {
     const tenant = await newTenant()
-    const { id: entryId, rowVersion } = await catalog.register(tenant.id)
-    const { claimedBy } = await claim(entryId)
-    const home = {
-      tenantId: tenant.id,
-      entryId,
-      rowVersion,
-      claimedBy: claimedBy ?? '',
-      epoch: 1,
-      newEpoch: 2,
-      facts,
-    }
+    const validation = await claimValidation((await catalog.register(tenant.id)).id)
+    const home = { tenantId: tenant.id, validation, epoch: 1, newEpoch: 2, facts }
     const make = () => catalog.store.transaction((tx) => makeHome(tx, home))
     expect((await Promise.all([make(), make(), make()])).sort()).toEqual([false, false, true])
   })

@@ -69,7 +69,7 @@ async function refusedDatabases(count: number) {
     systemIdentifier: '7',
     databaseOid: 5,
   }
-  for (const entry of await catalog.registry.claimDueValidations(count, 60_000)) {
+  for (const entry of await catalog.claimValidations(count)) {
     await catalog.registry.finishValidation(entry, { ok: true, ...found, residence: 'became-home' })
   }
   const forgetChecks = async () => {

@@ -1,11 +1,13 @@
 import { asc, eq, isNull, sql } from 'drizzle-orm'
 import { afterAll, afterEach, beforeEach, describe, expect, it, onTestFinished } from 'vitest'
 import { auditLog } from '../../src/catalog/audit-schema.ts'
+import { KEY_ROTATION } from '../../src/catalog/job-kinds.ts'
+import { claimJobs } from '../../src/catalog/jobs.ts'
 import {
   type BrokenKey,
   latestRotation,
+  primaryKey,
   type RotationRef,
-  runningRotation,
   startRotation,
   storeRewrapped,
 } from '../../src/catalog/key-rotations.ts'
@@ -33,12 +35,18 @@ afterEach(() => catalog.close())
 afterAll(dropAll)
 
 const start = (keyId = next.id) => startRotation(catalog.store, { keyId, actor: operator })
+/** The rotations that a replica whose primary key this is gets to work on. */
+const claimed = async (keyId: string) => {
+  const request = { kind: KEY_ROTATION, knows: [primaryKey(keyId)], replicaId: newId() }
+  const found = await claimJobs(catalog.store.db, { ...request, limit: 9, leaseMs: 60_000 })
+  return found.map(({ subject }) => subject)
+}
 const rows = () => catalog.store.db.select().from(dataKeys).orderBy(asc(dataKeys.id))
 
 async function running(keyId = next.id): Promise<RotationRef> {
   expect(await start(keyId)).toEqual([])
-  const rotation = await runningRotation(catalog.store, keyId)
-  if (rotation === null) throw new Error('no rotation is running')
+  const rotation = await latestRotation(catalog.store)
+  if (rotation?.status !== 'running' || rotation.keyId !== keyId) throw new Error('no rotation is running')
   return rotation
 }
 
@@ -206,7 +214,8 @@ describe('beginning a rotation', () => {
     const superseded = await running()
     expect(await sweep(superseded, new Keyring(next))).toMatchObject({ over: false })
     const back = await running(catalog.masterKey.id)
-    expect(await runningRotation(catalog.store, next.id)).toBeNull()
+    expect(await claimed(next.id)).toEqual([])
+    expect(await claimed(catalog.masterKey.id)).toEqual([back.id])
     expect(await sweep(superseded)).toEqual({ over: true, rewrapped: 0, broken: [] })
     expect(await sweep(back, catalog.keyring)).toMatchObject({ over: true, rewrapped: 0 })
     expect(await latestRotation(catalog.store)).toMatchObject({ id: back.id, status: 'done', total: 0 })

@@ -1,7 +1,8 @@
 import { afterAll, beforeAll, expect, it } from 'vitest'
+import type { Job } from '../../src/catalog/jobs.ts'
 import { lockResidence } from '../../src/operations/relocate.ts'
-import { type ValidationDeps, validateDatabase } from '../../src/operations/validate-database.ts'
-import { NoAdmissionError } from '../../src/pools/admin-connection.ts'
+import type { ValidationDeps } from '../../src/operations/validate-database.ts'
+import { validationHandler } from '../../src/operations/validation-job.ts'
 import { ConnectionBudget } from '../../src/pools/budget.ts'
 import { property } from '../support/application.ts'
 import { dropAll } from '../support/database.ts'
@@ -25,7 +26,7 @@ it('a gateway that has no connection to spare says nothing of the database, and 
   const outcomes: string[] = []
   const address = addressOf('postgresql://u:p@127.0.0.1:1/none')
   const deps: ValidationDeps = {
-    ...{ store, registry, shared: address, migrations: [], tables: property, forbidden: [] },
+    ...{ store, registry, shared: address, migrations: () => [], tables: property, forbidden: [] },
     announcements: { lowestOfTenant: () => new Map(), publish: async () => null },
     addresses: { addressOf: () => address, homeOf: () => address } as unknown as ValidationDeps['addresses'],
     budget: new ConnectionBudget({ max: 0, maxPerServer: 0, victims: () => [] }),
@@ -34,28 +35,32 @@ it('a gateway that has no connection to spare says nothing of the database, and 
     log: { info: () => undefined, warn: () => undefined },
     onOutcome: (outcome) => outcomes.push(outcome),
   }
-  const [claimed] = await registry.claimDueValidations(1, 60_000)
+  const [claimed] = await catalog.claimValidations(1)
   if (claimed === undefined) throw new Error('nothing was due')
-  await expect(validateDatabase(deps, claimed)).rejects.toBeInstanceOf(NoAdmissionError)
+  const running = { job: claimed.job, signal: new AbortController().signal, note: async () => undefined }
+  const outcome = await validationHandler({ ...deps, onOutcome: (_entry, code) => outcomes.push(code) }).run(
+    running,
+  )
+  expect(outcome).toMatchObject({ retryInMs: 0, error: { code: 'NO_CONNECTION_AVAILABLE' } })
   expect(outcomes).toEqual([])
   expect(await registry.current(tenant.id)).toMatchObject({
     ...{ status: 'pending_validation', lastErrorCode: null },
-    ...{ claimedBy: null, validationRequested: true },
   })
-  expect(await registry.claimDueValidations(1, 60_000)).toHaveLength(1)
 })
 
 it('a database in which another validation is at work is validated as soon as that one is done, not when a claim has lapsed', async () => {
   const written: string[] = []
   const registry = {
     finishValidation: async () => written.push('finished'),
-    releaseClaim: async () => void written.push('released'),
+    validationOf: async () => entry,
   }
   const parts = { store: catalog.store, registry }
   const { url, deps, entry } = await validationOf(parts, (outcome) => written.push(outcome))
+  const handler = validationHandler({ ...deps, onOutcome: (_entry, outcome) => written.push(outcome) })
+  const running = { job: {} as Job, signal: new AbortController().signal, note: async () => undefined }
   await withClient(url, async (other) => {
     await lockResidence(other)
-    await expect(validateDatabase(deps, entry)).rejects.toMatchObject({ code: 'MOVE_IN_PROGRESS' })
+    expect(await handler.run(running)).toMatchObject({ retryInMs: 0, error: { code: 'MOVE_IN_PROGRESS' } })
   })
-  expect(written).toEqual(['released'])
+  expect(written).toEqual([])
 })

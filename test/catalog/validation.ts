@@ -1,4 +1,4 @@
-import type { DatabaseEntry } from '../../src/catalog/database-entry.ts'
+import type { Validation } from '../../src/catalog/validations.ts'
 import type { ValidationDeps } from '../../src/operations/validate-database.ts'
 import { ConnectionBudget } from '../../src/pools/budget.ts'
 import { property, tenantMigrations } from '../support/application.ts'
@@ -8,19 +8,20 @@ import { addressOf, createTenantDatabase, moveIn } from '../support/tenant-datab
 export async function validationOf(
   parts: { store: unknown; registry: unknown },
   onOutcome: (outcome: string) => void,
-): Promise<{ url: string; deps: ValidationDeps; entry: DatabaseEntry }> {
+): Promise<{ url: string; deps: ValidationDeps; entry: Validation }> {
   const { url } = await createTenantDatabase()
   const address = addressOf(url)
+  const migrations = await tenantMigrations()
   const deps = {
     ...parts,
     addresses: { addressOf: () => address, homeOf: () => address },
     budget: new ConnectionBudget({ max: 4, maxPerServer: 4, victims: () => [] }),
-    ...{ shared: address, migrations: await tenantMigrations(), tables: property, forbidden: [] },
+    ...{ shared: address, migrations: () => migrations, tables: property, forbidden: [] },
     ...{ timeoutMs: 8_000, log: { info: () => undefined, warn: () => undefined } },
     announcements: { lowestOfTenant: () => new Map() },
     onOutcome,
   } as unknown as ValidationDeps
   const tenantId = await moveIn(url)
-  const entry = { id: 'd', tenantId, connectionTimeoutSeconds: 5, applyMigrations: false } as DatabaseEntry
+  const entry = { id: 'd', tenantId, connectionTimeoutSeconds: 5, applyMigrations: false } as Validation
   return { url, deps, entry }
 }

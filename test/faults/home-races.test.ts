@@ -85,7 +85,7 @@ describe('of two who move a tenant at the same time', () => {
     expect((await validate(tenant.id)).status).toBe(202)
     await expectWaiting(2, shared, database)
     await lift()
-    const idle = () => query(catalog(), `SELECT FROM tenant_databases WHERE claimed_by IS NOT NULL`)
+    const idle = () => query(catalog(), `SELECT FROM jobs WHERE status = 'running'`)
     await expect.poll(idle, SETTLED).toEqual([])
     // The slower of the two has hung up as well.
     const waiting = `SELECT FROM pg_stat_activity WHERE datname = $1 AND query LIKE '%advisory%'`

@@ -165,7 +165,7 @@ test('a shared database that is read-only serves reads, and is seen in /health',
   expect(
     (await gateway.operator('PUT', `/tenants/${tenant.id}/database`, { connectionString: own })).status,
   ).toBe(202)
-  await expect.poll(() => gateway.log(), PATIENCE).toMatch(/"validation interrupted"/)
+  await expect.poll(() => gateway.log(), PATIENCE).toMatch(/"job interrupted"/)
   expect(await stateOf(tenant)).toMatchObject({ status: 'pending_validation', code: null })
   await setWritable(stage.sharedUrl)
   await expect.poll(health, PATIENCE).toEqual(['ok', 'ok', 'ok'])

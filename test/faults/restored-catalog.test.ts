@@ -173,11 +173,7 @@ async function validated(name: Name, ask: typeof validate | typeof adopt) {
   const { id } = houses[name].tenant
   expect((await ask(id)).status).toBe(202)
   const idle = async () =>
-    query(
-      catalog(),
-      `SELECT FROM tenant_databases WHERE tenant_id = '${id}'
-         AND (claimed_by IS NOT NULL OR (validation_requested AND validation_attempts = 0))`,
-    )
+    query(catalog(), `SELECT FROM jobs WHERE tenant_id = '${id}' AND finished_at IS NULL AND due_at <= now()`)
   await expect.poll(idle, SOON).toEqual([])
   return (await get(id)).body
 }
@@ -295,7 +291,7 @@ async function triedAgain(name: Name) {
   const sql = `SELECT validation_attempts AS made FROM tenant_databases WHERE tenant_id = '${id}'`
   const attempts = async () => (await query<{ made: number }>(catalog(), sql))[0]?.made ?? 0
   const before = await attempts()
-  await query(catalog(), `UPDATE tenant_databases SET next_attempt_at = now() WHERE tenant_id = '${id}'`)
+  await query(catalog(), `UPDATE jobs SET due_at = now() WHERE tenant_id = '${id}' AND finished_at IS NULL`)
   await expect.poll(attempts, SOON).toBeGreaterThan(before)
   return (await get(id)).body
 }

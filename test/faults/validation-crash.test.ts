@@ -99,12 +99,15 @@ async function register(caller: Caller, { id }: TestTenant, connectionString: st
   expect(status, text).toBe(202)
 }
 
-const claimOf = `SELECT placement, claimed_until > now() AS claimed
-  FROM tenants t JOIN tenant_databases d ON d.tenant_id = t.id WHERE t.id = $1`
+const claimOf = `SELECT placement, j.status
+  FROM tenants t JOIN jobs j ON j.tenant_id = t.id AND j.kind = 'validation' WHERE t.id = $1`
 
 /** The clock's stand-in: a lease that would lapse within a minute has lapsed. */
 async function lapseClaims(): Promise<void> {
-  await query(catalog(), "UPDATE tenant_databases SET claimed_until = now() - interval '1 second'")
+  await query(
+    catalog(),
+    "UPDATE jobs SET leased_until = now() - interval '1 second' WHERE status = 'running'",
+  )
 }
 
 async function homeOf(url: string, { id }: TestTenant) {
@@ -210,7 +213,7 @@ describe('a gateway killed while it validates', PATIENCE, () => {
     await obstacle.lift()
 
     expect(await query(catalog(), claimOf, [tenant.id])).toEqual([
-      { placement: moment.placement, claimed: true },
+      { placement: moment.placement, status: 'running' },
     ])
     expect(await homeOf(shared(), tenant)).toMatchObject({ residence: [[1, moment.door]], people: 1 })
 
@@ -289,7 +292,7 @@ describe('a gateway that only was slow', PATIENCE, () => {
     const alive = () => query(superuserUrl(), 'SELECT FROM pg_stat_activity WHERE pid = $1', [backend])
     await expect.poll(alive, { timeout: 10_000 }).toEqual([])
     const decided = async () =>
-      (await placement()) === 'dedicated' || other.process.stdout.includes('validation interrupted')
+      (await placement()) === 'dedicated' || other.process.stdout.includes('job interrupted')
     await expect.poll(decided, { timeout: 15_000 }).toBe(true)
     await lapseClaims()
     await expectSettled(other.caller, tenant)

@@ -191,9 +191,9 @@ async function fillCatalog({ catalogUrl }: Stage): Promise<void> {
     url,
     `INSERT INTO tenant_databases (id, tenant_id, slot, host, port, database_name, user_name, ssl_mode,
             sealed_connection_string, pool_size, idle_timeout_seconds, connection_timeout_seconds,
-            apply_migrations, status, validation_requested, last_checked_at)
+            apply_migrations, status, last_checked_at)
      SELECT gen_random_uuid(), id, 'current', '127.0.0.1', 1, code, 'u', 'disable',
-            '\\x00', 10, 60, 5, true, 'active', false, now()
+            '\\x00', 10, 60, 5, true, 'active', now()
        FROM tenants WHERE placement = 'dedicated';
      ANALYZE tenants, tenant_databases`,
   )

@@ -5,6 +5,7 @@ import { CONNECTION_STRINGS } from './connection-strings.ts'
 import { DISASTERS } from './disasters.ts'
 import { DOCUMENTS } from './documents.ts'
 import { ISSUERS } from './issuers.ts'
+import { JOBS } from './jobs.ts'
 import { POOLERS } from './poolers.ts'
 import { PROCESS } from './process.ts'
 import { PROTOCOL } from './protocol.ts'
@@ -402,13 +403,6 @@ const CHANGES: readonly SeededFault[] = [
     tests: ['test/catalog/databases.test.ts'],
   },
   {
-    name: 'an entry is claimed by two replicas',
-    file: 'src/catalog/database-claims.ts',
-    find: 'itsTurn, unclaimed)',
-    replace: 'itsTurn)',
-    tests: ['test/catalog/databases.test.ts'],
-  },
-  {
     name: 'a database that was valid under an older release does not come back by itself',
     file: 'src/health/monitor.ts',
     find: '          validSchemaVersion: entry.schemaVersion,\n',
@@ -427,13 +421,6 @@ const CHANGES: readonly SeededFault[] = [
     file: 'src/catalog/moments.ts',
     find: 'gt(moment, fromNow(mostMs + SLACK_MS))',
     replace: 'gt(moment, fromNow(1e12 + mostMs + SLACK_MS))',
-    tests: ['test/catalog/databases.test.ts'],
-  },
-  {
-    name: 'a validation that is given back untouched is the next one again',
-    file: 'src/catalog/database-claims.ts',
-    find: ', nextAttemptAt: fromNow(0) }',
-    replace: ' }',
     tests: ['test/catalog/databases.test.ts'],
   },
   {
@@ -650,6 +637,7 @@ export const SEEDED_FAULTS: readonly SeededFault[] = [
   ...IDENTITY,
   ...DATA,
   ...BETWEEN_PARTS,
+  ...JOBS,
   ...POOLERS,
   ...AUDIT_PERSONS,
   ...CHECKS,

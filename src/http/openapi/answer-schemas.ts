@@ -279,4 +279,22 @@ export const Encryption = named('Encryption', {
   ),
 })
 
+/** A job's result is its kind's own. */
+export const Job = named('Job', {
+  id: uuid(),
+  kind: Type.String({ examples: ['validation'] }),
+  tenantId: orNull(uuid()),
+  serverId: orNull(uuid()),
+  runId: orNull(uuid()),
+  status: choice('queued', 'running', 'succeeded', 'failed', 'cancelled'),
+  step: orNull(text()),
+  progress: orNull(part({ done: whole(), total: whole() })),
+  attempts: whole(),
+  error: orNull(part({ code: text(), message: text(), at: moment() })),
+  result: orNull(open()),
+  createdAt: moment(),
+  startedAt: orNull(moment()),
+  finishedAt: orNull(moment()),
+})
+
 export const AnyDocument = open('OpenApiDocument')

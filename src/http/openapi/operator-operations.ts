@@ -12,6 +12,7 @@ import {
   REMOVED_USER,
   REVOKING,
 } from './described.ts'
+import { JOB_OPERATIONS } from './job-operations.ts'
 import type { RouteDocument } from './route-document.ts'
 
 const DATABASE: RouteDocument = { codes: ['NOT_FOUND'] }
@@ -297,4 +298,5 @@ export const OPERATOR_OPERATIONS: Operations = {
   ...SIGNING_KEYS,
   ...ACCOUNTS,
   ...OPERATORS,
+  ...JOB_OPERATIONS,
 }

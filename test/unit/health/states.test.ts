@@ -10,13 +10,13 @@ import { createLifecycle, retryDelayMs } from '../../../src/health/states.ts'
 const NEW: LifecycleState = {
   status: 'pending_validation',
   consecutiveFailures: 0,
-  validationRequested: true,
   validationAttempts: 0,
 }
 const EVENTS: LifecycleEvent[] = [
   'validation-requested',
   'validation-succeeded',
   'validation-failed',
+  'validation-cancelled',
   'ping-succeeded',
   'ping-failed',
   'reactivated',
@@ -28,8 +28,8 @@ const play = (...events: LifecycleEvent[]) => events.reduce((state, event) => ne
 
 describe('the life of a database', () => {
   it('a validation decides between active and failed', () => {
-    expect(play('validation-succeeded')).toMatchObject({ status: 'active', validationRequested: false })
-    expect(play('validation-failed')).toMatchObject({ status: 'failed', validationRequested: true })
+    expect(play('validation-succeeded')).toMatchObject({ status: 'active' })
+    expect(play('validation-failed')).toMatchObject({ status: 'failed' })
     expect(play('validation-failed', 'validation-failed', 'validation-succeeded').status).toBe('active')
     expect(play('validation-failed', 'validation-requested')).toEqual(NEW)
   })
@@ -49,13 +49,13 @@ describe('the life of a database', () => {
 
   it('an inactive database is reopened by a check of its stamp and schema, not by a ping', () => {
     const inactive = play('validation-succeeded', 'validation-failed')
-    expect(inactive).toMatchObject({ status: 'inactive', validationRequested: false })
+    expect(inactive).toMatchObject({ status: 'inactive' })
     expect(next(inactive, 'ping-succeeded').state).toEqual(inactive)
     expect(next(inactive, 'reactivated').state).toMatchObject({ status: 'active', consecutiveFailures: 0 })
   })
 
   it('a database found read-only serves if it was ever valid, and counts no failure; else it has failed', () => {
-    expect(play('validation-read-only')).toMatchObject({ status: 'failed', validationRequested: true })
+    expect(play('validation-read-only')).toMatchObject({ status: 'failed' })
     expect(next(play('validation-read-only'), 'validation-read-only').retryInMs).toBeGreaterThan(0)
     const active = play('validation-succeeded', 'ping-failed', 'ping-read-only')
     expect(active).toMatchObject({ status: 'active', consecutiveFailures: 0 })
@@ -68,7 +68,7 @@ describe('the life of a database', () => {
 
   it('a validation asked for does not take an active database out of service', () => {
     const state = play('validation-succeeded', 'validation-requested')
-    expect(state).toMatchObject({ status: 'active', validationRequested: true })
+    expect(state).toMatchObject({ status: 'active' })
     expect(next(state, 'validation-requested').retryInMs).toBe(0)
   })
 
@@ -93,8 +93,7 @@ describe('the life of a database', () => {
               expect(['ping-failed', 'validation-failed']).toContain(event)
             }
             if (reached.status === 'active') expect(reached.consecutiveFailures).toBeLessThan(n)
-            // Whoever waits to be validated is always due at some time.
-            if (!everValid) expect(reached.validationRequested).toBe(true)
+            // What was never valid is validated until somebody cancels that.
             if (reached.status === 'failed' && event === 'validation-failed')
               expect(retryInMs).toBeGreaterThan(0)
             state = reached

@@ -68,11 +68,10 @@ const entry = {
   ...({
     systemIdentifier: null,
     databaseOid: null,
-    validationRequested: false,
     validationAttempts: 1,
     adopt: false,
   } as const),
-  ...({ nextAttemptAt: AT, claimedBy: null, claimedUntil: null, createdAt: AT, updatedAt: AT } as const),
+  ...({ claimedBy: null, claimedUntil: null, createdAt: AT, updatedAt: AT } as const),
   // A row that was read whole would have it; no answer may.
   sealedConnectionString: Buffer.from(CANARY),
 } as const

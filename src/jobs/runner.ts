@@ -1,0 +1,239 @@
+import {
+  claimJobs,
+  endJob,
+  giveJobBack,
+  type Job,
+  type JobEnd,
+  type JobError,
+  type JobRef,
+  noteJob,
+  type Progress,
+  renewJobs,
+} from '../catalog/jobs.ts'
+import type { CatalogStore, CatalogTx } from '../catalog/store.ts'
+import { ERROR_TABLE, PublicError } from '../errors.ts'
+import { systemClock } from '../lib/clock.ts'
+import { Worker } from './worker.ts'
+
+/**
+ * What became of a claim. `settled`: the handler has ended the job itself, in the transaction of its result; null where
+ * its claim no longer stood. `retryInMs`: any replica may go on after that pause.
+ */
+export type JobOutcome =
+  | { readonly settled: JobEnd['status'] | null }
+  | { readonly result: Record<string, unknown> | null }
+  | { readonly error: JobError; readonly result?: Record<string, unknown> }
+  | { readonly retryInMs: number; readonly error?: JobError }
+
+export interface RunningJob {
+  readonly job: Job
+  /** Fires when the job is to be cancelled, when another replica has taken it over, and, for some kinds, when this process ends. */
+  readonly signal: AbortSignal
+  /** Writes down how far the job has come. Does nothing once the claim is lost. */
+  note(how: { step?: string; progress?: Progress }): Promise<void>
+}
+
+/** What does the work of one kind of job. Each step must be repeatable: a job may be begun again after any of them. */
+export interface JobHandler {
+  readonly kind: string
+  readonly concurrency: number
+  /** Whether the work is broken off when this process ends; else it is waited for, as long as the shutdown allows. */
+  readonly endsWithProcess: boolean
+  readonly run: (running: RunningJob) => Promise<JobOutcome>
+  /** Writes what a cancelled job leaves behind, in the transaction that ends it. */
+  readonly cancel?: (tx: CatalogTx, job: Job) => Promise<void>
+}
+
+export interface JobRunnerOptions {
+  readonly store: CatalogStore
+  readonly replicaId: string
+  readonly handlers: readonly JobHandler[]
+  /** What this replica knows: see `needs` of a job. */
+  readonly knows: () => readonly string[]
+  readonly onEnd: (kind: string, outcome: JobEnd['status'] | 'retried', seconds: number) => void
+  readonly log: {
+    error(fields: object, message: string): void
+    warn(fields: object, message: string): void
+  }
+  readonly leaseMs?: number
+  readonly renewMs?: number
+  readonly pollMs?: number
+}
+
+type Stop = 'cancelled' | 'lost' | 'leaving'
+
+interface Claimed {
+  readonly ref: JobRef
+  readonly handler: JobHandler
+  readonly stopping: AbortController
+}
+
+/** Another replica takes over within this, when the one that worked on a job is gone. */
+const LEASE_MS = 10_000
+/** Also how soon a job hears that it is to be cancelled. */
+const RENEW_MS = 1_000
+const POLL_MS = 1_000
+const FIRST_RETRY_MS = 1_000
+const LONGEST_RETRY_MS = 60_000
+
+/**
+ * Works on the catalog's jobs: claims what is due by kind, renews the leases of what runs, and ends what is cancelled or
+ * was taken over.
+ *
+ *   queued ──claim──▶ running ──▶ succeeded | failed | cancelled
+ *      ▲                 │  └──lease over──▶ claimed by another replica, under the next number
+ *      └──given back─────┘
+ */
+export class JobRunner {
+  readonly #options: JobRunnerOptions
+  readonly #workers = new Map<string, Worker<Job>>()
+  readonly #claimed = new Map<string, Claimed>()
+  #renewal: NodeJS.Timeout | null = null
+  #renewing = false
+
+  constructor(options: JobRunnerOptions) {
+    this.#options = options
+    for (const handler of options.handlers) this.#workers.set(handler.kind, this.#workerFor(handler))
+  }
+
+  start(): void {
+    const { renewMs = RENEW_MS } = this.#options
+    this.#renewal = setInterval(() => void this.#renew(), renewMs)
+    for (const worker of this.#workers.values()) worker.start()
+  }
+
+  /** Looks for jobs of a kind now, or of all. */
+  wake(kind?: string): void {
+    if (kind !== undefined) this.#workers.get(kind)?.wake()
+    else for (const worker of this.#workers.values()) worker.wake()
+  }
+
+  /** Claims no more, and resolves when nothing runs any more. What can be broken off is given back to the other replicas. */
+  async stop(): Promise<void> {
+    const stopped = [...this.#workers.values()].map((worker) => worker.stop())
+    for (const { handler, stopping } of this.#claimed.values()) {
+      if (handler.endsWithProcess) stopping.abort('leaving' satisfies Stop)
+    }
+    await Promise.all(stopped)
+    if (this.#renewal !== null) clearInterval(this.#renewal)
+  }
+
+  #workerFor(handler: JobHandler): Worker<Job> {
+    const { store, replicaId, knows, log, leaseMs = LEASE_MS, pollMs = POLL_MS } = this.#options
+    const { kind, concurrency } = handler
+    return new Worker({
+      claim: (limit) => claimJobs(store.db, { kind, knows: knows(), replicaId, limit, leaseMs }),
+      run: (job) => this.#run(handler, job),
+      onError: (err) => log.error({ kind, err }, 'jobs not claimed'),
+      concurrency,
+      pollMs,
+    })
+  }
+
+  async #run(handler: JobHandler, job: Job): Promise<void> {
+    const startedAt = systemClock.monotonic()
+    const key = `${job.id}:${job.attempts}`
+    const stopping = new AbortController()
+    this.#claimed.set(key, { ref: job, handler, stopping })
+    if (job.cancelRequested) stopping.abort('cancelled' satisfies Stop)
+    try {
+      const ended = await this.#attempt(handler, job, stopping.signal)
+      if (ended !== null) this.#options.onEnd(job.kind, ended, (systemClock.monotonic() - startedAt) / 1_000)
+    } catch (err) {
+      // The catalog is away: the lease lapses, and the job is claimed again.
+      this.#options.log.error({ jobId: job.id, kind: job.kind, err }, 'job not recorded')
+    } finally {
+      this.#claimed.delete(key)
+    }
+  }
+
+  async #attempt(
+    handler: JobHandler,
+    job: Job,
+    signal: AbortSignal,
+  ): Promise<JobEnd['status'] | 'retried' | null> {
+    if (signal.aborted) return this.#break(handler, job, signal)
+    try {
+      const outcome = await handler.run({ job, signal, note: (how) => this.#note(job, how) })
+      return await this.#settle(job, outcome)
+    } catch (err) {
+      if (signal.aborted) return this.#break(handler, job, signal)
+      const { id: jobId, kind, tenantId, attempts } = job
+      this.#options.log.error({ jobId, kind, tenantId, attempts, err }, 'job interrupted')
+      const again = { dueInMs: retryDelayMs(attempts), error: jobErrorOf(err) }
+      return (await giveJobBack(this.#options.store.db, job, again)) ? 'retried' : null
+    }
+  }
+
+  async #settle(job: Job, outcome: JobOutcome): Promise<JobEnd['status'] | 'retried' | null> {
+    const { db } = this.#options.store
+    if ('settled' in outcome) return outcome.settled
+    if ('retryInMs' in outcome) {
+      const { retryInMs: dueInMs, error = null } = outcome
+      return (await giveJobBack(db, job, { dueInMs, error })) ? 'retried' : null
+    }
+    const end: JobEnd =
+      'error' in outcome ? { status: 'failed', ...outcome } : { status: 'succeeded', result: outcome.result }
+    return (await endJob(db, job, end)) ? end.status : null
+  }
+
+  /** Ends what was broken off, as what broke it off asks for. */
+  async #break(
+    handler: JobHandler,
+    job: Job,
+    { reason }: AbortSignal,
+  ): Promise<'cancelled' | 'retried' | null> {
+    const { store, log } = this.#options
+    const { id: jobId, kind, tenantId } = job
+    if (reason === ('lost' satisfies Stop)) {
+      log.warn({ jobId, kind, tenantId }, 'job taken over by another replica')
+      return null
+    }
+    if (reason === ('leaving' satisfies Stop)) {
+      return (await giveJobBack(store.db, job, { dueInMs: 0 })) ? 'retried' : null
+    }
+    return store.transaction(async (tx) => {
+      await handler.cancel?.(tx, job)
+      return (await endJob(tx, job, { status: 'cancelled' })) ? 'cancelled' : null
+    })
+  }
+
+  async #note(job: Job, how: { step?: string; progress?: Progress }): Promise<void> {
+    await noteJob(this.#options.store.db, job, how)
+  }
+
+  /** A renewal that fails says nothing: whoever takes a job over needs the same catalog. */
+  async #renew(): Promise<void> {
+    const claimed = [...this.#claimed.values()]
+    if (this.#renewing || claimed.length === 0) return
+    this.#renewing = true
+    const { store, leaseMs = LEASE_MS } = this.#options
+    try {
+      const held = await renewJobs(
+        store.db,
+        claimed.map(({ ref }) => ref),
+        leaseMs,
+      )
+      const byId = new Map(held.map((job) => [`${job.id}:${job.attempts}`, job]))
+      for (const { ref, stopping } of claimed) {
+        const found = byId.get(`${ref.id}:${ref.attempts}`)
+        if (found === undefined) stopping.abort('lost' satisfies Stop)
+        else if (found.cancelRequested) stopping.abort('cancelled' satisfies Stop)
+      }
+    } catch (err) {
+      this.#options.log.warn({ err }, 'leases of jobs not renewed')
+    } finally {
+      this.#renewing = false
+    }
+  }
+}
+
+/** One second, doubled with each attempt before, at most a minute. */
+function retryDelayMs(attempts: number): number {
+  return Math.min(LONGEST_RETRY_MS, FIRST_RETRY_MS * 2 ** Math.min(attempts - 1, 10))
+}
+
+function jobErrorOf(error: unknown): JobError {
+  const code = error instanceof PublicError ? error.code : 'INTERNAL_ERROR'
+  return { code, message: ERROR_TABLE[code].title }
+}

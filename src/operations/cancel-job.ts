@@ -1,0 +1,42 @@
+import { type Actor, recordAudit } from '../catalog/audit.ts'
+import type { DatabaseRegistry } from '../catalog/databases.ts'
+import { KEY_ROTATION, VALIDATION } from '../catalog/job-kinds.ts'
+import { findJob, requestCancel } from '../catalog/job-list.ts'
+import type { Job } from '../catalog/jobs.ts'
+import type { CatalogStore, CatalogTx } from '../catalog/store.ts'
+import { lockEntry } from '../catalog/validations.ts'
+import { fail } from '../errors.ts'
+
+export interface CancelJobDeps {
+  readonly store: CatalogStore
+  readonly registry: Pick<DatabaseRegistry, 'cancelValidation'>
+}
+
+/** Half done, these leave a state that nobody should stop at. */
+const NOT_CANCELLED = new Map([
+  [KEY_ROTATION, 'A rotation goes on until no key is sealed under the key before.'],
+])
+
+/**
+ * Cancels a job: a queued one ends at once, a running one within seconds.
+ * @throws PublicError NOT_FOUND, WRONG_STATE for one that has finished or cannot be cancelled
+ */
+export async function cancelJob(deps: CancelJobDeps, id: string, actor: Actor): Promise<Job> {
+  const { kind, subject } = await findJob(deps.store, id)
+  const detail = NOT_CANCELLED.get(kind)
+  if (detail !== undefined) throw fail('WRONG_STATE', { detail })
+  return deps.store.transaction(async (tx) => {
+    if (kind === VALIDATION) await lockEntry(tx, subject)
+    const job = await requestCancel(tx, id)
+    if (job === null) throw fail('WRONG_STATE', { detail: 'The job has finished.' })
+    if (job.status === 'cancelled') await leaveBehind(deps, tx, job)
+    const after = { jobId: id, kind, runId: job.runId }
+    await recordAudit(tx, { actor, action: 'job.cancel', tenantId: job.tenantId, after })
+    return job
+  })
+}
+
+/** What the job's handler would write, had it run. */
+async function leaveBehind({ registry }: CancelJobDeps, tx: CatalogTx, job: Job): Promise<void> {
+  if (job.kind === VALIDATION) await registry.cancelValidation(tx, job.subject)
+}

@@ -1,0 +1,63 @@
+import type { SeededFault } from './seeded-fault.ts'
+
+const JOBS_TEST = ['test/catalog/jobs.test.ts']
+
+/** What keeps work in the background from being done twice, lost, or done by those who do not know how. */
+export const JOBS: readonly SeededFault[] = [
+  {
+    name: 'a replica that was frozen finishes a job that another has taken over',
+    file: 'src/catalog/jobs.ts',
+    find: "return and(eq(jobs.id, id), eq(jobs.attempts, attempts), eq(jobs.status, 'running'))",
+    replace: "return and(eq(jobs.id, id), eq(jobs.status, 'running'), sql`${attempts}::int is not null`)",
+    tests: JOBS_TEST,
+  },
+  {
+    name: 'a claim does not get a number of its own',
+    file: 'src/catalog/jobs.ts',
+    find: 'attempts: sql`${jobs.attempts} + 1`',
+    replace: 'attempts: sql`greatest(${jobs.attempts}, 1)`',
+    tests: JOBS_TEST,
+  },
+  {
+    name: 'a validation counts though its job was taken over',
+    file: 'src/catalog/validations.ts',
+    find: 'entry !== undefined && (await holdJob(tx, job)) ? entry : null',
+    replace: 'job !== undefined && entry !== undefined ? entry : null',
+    tests: ['test/catalog/databases.test.ts'],
+  },
+  {
+    name: 'a job is claimed by two replicas',
+    file: 'src/catalog/jobs.ts',
+    find: 'or(lt(jobs.leasedUntil, sql`now()`), isTooFarAhead(jobs.leasedUntil, LONGEST_LEASE_MS)),\n',
+    replace: 'or(lt(jobs.createdAt, sql`now()`), isTooFarAhead(jobs.leasedUntil, LONGEST_LEASE_MS)),\n',
+    tests: JOBS_TEST,
+  },
+  {
+    name: 'an older release takes work that it does not know',
+    file: 'src/catalog/jobs.ts',
+    find: 'or(isDue, isLeft), known)',
+    replace: 'or(isDue, isLeft), or(known, isDue))',
+    tests: JOBS_TEST,
+  },
+  {
+    name: 'a job that is given back untouched is the next one again',
+    file: 'src/catalog/jobs.ts',
+    find: '.orderBy(asc(jobs.dueAt), asc(jobs.id))',
+    replace: '.orderBy(asc(jobs.id))',
+    tests: JOBS_TEST,
+  },
+  {
+    name: 'the lease of a job that takes long is not renewed',
+    file: 'src/jobs/runner.ts',
+    find: 'this.#renewal = setInterval(() => void this.#renew(), renewMs)',
+    replace: 'this.#renewal = setInterval(() => undefined, renewMs)',
+    tests: JOBS_TEST,
+  },
+  {
+    name: 'the secret of a job outlives it',
+    file: 'src/catalog/jobs.ts',
+    find: 'leasedUntil: null, sealedPayload: null }',
+    replace: 'leasedUntil: null }',
+    tests: JOBS_TEST,
+  },
+]
