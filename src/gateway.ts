@@ -26,14 +26,8 @@ import { CONFIRMATION_TIMEOUT_MS, createOperations } from './operations/desk.ts'
 import { withHome } from './operations/home-connection.ts'
 import type { Operations } from './operations/operations.ts'
 import { validationHandler } from './operations/validation-job.ts'
-import {
-  createParts,
-  followChanges,
-  type GatewayOptions,
-  knownDatabases,
-  mismatchAlarm,
-  type Parts,
-} from './parts.ts'
+import { createParts, followChanges, type GatewayOptions, knownDatabases, type Parts } from './parts.ts'
+import { mismatchAlarm } from './pools/alarms.ts'
 import type { OpenOptions } from './pools/tenant-sessions.ts'
 import { prepareCatalog, prepareShared, refusalIn, withClient } from './startup.ts'
 import type { TenantSession } from './tenant/session.ts'

@@ -1,5 +1,4 @@
 import { setTimeout as delay } from 'node:timers/promises'
-import { LRUCache } from 'lru-cache'
 import type { Application } from './application.ts'
 import { AuditTrail } from './catalog/audit-trail.ts'
 import { type CatalogChange, ChangeFollower } from './catalog/changes.ts'
@@ -41,8 +40,9 @@ import { Release } from './migrations/release.ts'
 import { MasterKeys } from './operations/master-keys.ts'
 import { reopenHome } from './operations/validate-database.ts'
 import { AddressBook } from './pools/addresses.ts'
+import { mismatchAlarm, violationAlarm } from './pools/alarms.ts'
 import type { ConnectionBudget } from './pools/budget.ts'
-import { type Mismatch, PoolManager, type Violation } from './pools/pool-manager.ts'
+import { PoolManager, type Violation } from './pools/pool-manager.ts'
 import { RouteKeeper } from './pools/route-keeper.ts'
 import { TenantSessions } from './pools/tenant-sessions.ts'
 
@@ -86,8 +86,6 @@ const CATALOG_LIMITS = {
 }
 const NEGATIVE_ROUTE_TTL_MS = 5_000
 const LOOKUP_TIMEOUT_MS = 3_000
-/** Between two notes of one database whose server breaks the protocol. */
-const VIOLATION_PAUSE_MS = 5_000
 const REOPENING_PAUSE_MS = 1_000
 /** Shorter than an operator waits for confirmations. */
 const DRAIN_TIMEOUT_MS = 2_000
@@ -248,32 +246,6 @@ class KnownDatabase {
 
   learn(identity: PhysicalIdentity): void {
     this.#identity = identity
-  }
-}
-
-/** Counts databases that are not the ones that were validated, and says so in the log once, not at each attempt. */
-export function mismatchAlarm(metrics: Metrics, log: Logger): (mismatch: Mismatch) => void {
-  return ({ tenantId, databaseId, isNews }) => {
-    metrics.countIdentityMismatch()
-    const code = 'IDENTITY_MISMATCH'
-    if (isNews)
-      log.error({ tenantId, databaseId, code }, 'another database is in the place of the validated one')
-  }
-}
-
-/** Writes down which servers break the protocol: now and then for each, however many connections are lost by it. */
-function violationAlarm(registry: DatabaseRegistry, log: Logger): (violation: Violation) => void {
-  const toldOf = new LRUCache<string, true>({ max: 1_000, ttl: VIOLATION_PAUSE_MS })
-  return ({ tenantId, databaseId, error }) => {
-    const key = databaseId ?? ''
-    if (toldOf.has(key)) return
-    toldOf.set(key, true)
-    const code = 'PROTOCOL_VIOLATION'
-    log.error({ tenantId, databaseId, code, err: error }, 'a database server broke the protocol')
-    if (databaseId === null) return
-    registry
-      .noteError(databaseId, code)
-      .catch((err: unknown) => log.warn({ tenantId, databaseId, err }, 'health not recorded'))
   }
 }
 
