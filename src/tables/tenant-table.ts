@@ -1,10 +1,11 @@
 import { sql } from 'drizzle-orm'
-import type { BuildExtraConfigColumns } from 'drizzle-orm/column-builder'
+import type { BuildColumns, BuildExtraConfigColumns } from 'drizzle-orm/column-builder'
 import type {
   AnyPgColumn,
   ExtraConfigColumn,
   PgColumnBuilderBase,
   PgTableExtraConfigValue,
+  PgTableWithColumns,
 } from 'drizzle-orm/pg-core'
 import {
   foreignKey as pgForeignKey,
@@ -40,6 +41,14 @@ const trailing = () => ({
 type OwnColumns = ReturnType<typeof leading> & ReturnType<typeof trailing>
 type Columns = Record<string, PgColumnBuilderBase>
 
+/** What drizzle's `pgTable` makes. Said here, for the compiler's own words for it do not survive in a declaration file. */
+type Table<Name extends string, Own extends Columns> = PgTableWithColumns<{
+  name: Name
+  schema: undefined
+  columns: BuildColumns<Name, Own, 'pg'>
+  dialect: 'pg'
+}>
+
 /** A table that a key may lead to: one of a tenant's rows, by their id. */
 export interface Referable {
   readonly tenantId: AnyPgColumn
@@ -73,7 +82,7 @@ export function tenantTable<Name extends string, Own extends Columns>(
     table: BuildExtraConfigColumns<Name, Own & OwnColumns, 'pg'>,
     keys: TenantKeys,
   ) => PgTableExtraConfigValue[],
-) {
+): Table<Name, Own & OwnColumns> {
   const all = { ...leading(), ...columns, ...trailing() } as Own & OwnColumns
   return pgTable(name, all, (table) => {
     const { tenantId, id } = table as unknown as Record<'tenantId' | 'id', ExtraConfigColumn>
@@ -90,7 +99,7 @@ export function referenceTable<Name extends string, Own extends Columns>(
   name: Name,
   columns: Own,
   extras?: (table: BuildExtraConfigColumns<Name, Own, 'pg'>) => PgTableExtraConfigValue[],
-) {
+): Table<Name, Own> {
   const table = pgTable(name, columns, (self) => extras?.(self) ?? [])
   referenceTables.add(table)
   return table
