@@ -23,7 +23,7 @@ export default defineConfig({
         extends: true,
         test: {
           name: 'integration',
-          include: ['test/{http,stories,guarantees,catalog,pools,migrations,containers}/**/*.test.ts'],
+          include: ['test/{http,stories,guarantees,catalog,pools,migrations,schema,containers}/**/*.test.ts'],
           globalSetup,
           sequence: { groupOrder: 1 },
         },
