@@ -39,9 +39,10 @@ export async function readMigrationsFolder(path: string): Promise<MigrationsFold
     (entry) => entry.isDirectory() && existsSync(join(path, entry.name, 'migration.sql')),
   )
   if (folders.length > 0)
-    throw unusable(
-      `${path} is in the layout of a newer drizzle-kit (a folder for each migration). Freehold applies it as it is; ` +
-        'write the next migration with that drizzle-kit, and add SELECT public.freehold_protect(…) for each new tenant table',
+    throw new SchemaError(
+      'MIGRATIONS_LAYOUT_NEWER',
+      `${path} is in the layout of a newer drizzle-kit (a folder for each migration). Freehold applies it as it is; write the ` +
+        'next migration with that drizzle-kit, and add SELECT public.freehold_protect(…) for each new tenant table.',
     )
   const journal = await readJson<Journal>(join(path, 'meta', '_journal.json'))
   if (journal === null) {

@@ -3,6 +3,7 @@ export type SchemaErrorCode =
   | 'DRIZZLE_KIT_MISSING'
   | 'DRIZZLE_KIT_UNSUPPORTED'
   | 'MIGRATIONS_FOLDER_UNUSABLE'
+  | 'MIGRATIONS_LAYOUT_NEWER'
   | 'RENAME_UNCLEAR'
 
 /** Why no migration was written. The message says what is wrong and how to mend it, for the developer at the terminal. */

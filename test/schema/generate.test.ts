@@ -162,7 +162,7 @@ describe('no migration is written', () => {
     await mkdir(join(folder, '20250102030405_first'), { recursive: true })
     await writeFile(join(folder, '20250102030405_first', 'migration.sql'), 'SELECT 1')
     const { code, message } = await failureOf(generate({ clinicians }))
-    expect(code).toBe('MIGRATIONS_FOLDER_UNUSABLE')
+    expect(code).toBe('MIGRATIONS_LAYOUT_NEWER')
     expect(message).toContain('freehold_protect')
     expect(await readMigrations(folder, 'application')).toMatchObject([{ id: '20250102030405_first' }])
   })
