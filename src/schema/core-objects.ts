@@ -27,11 +27,11 @@ UNION ALL
 SELECT 'constraint ' || k.conname || ' of table ' || o.name, pg_catalog.pg_get_constraintdef(k.oid)
   FROM own o JOIN pg_catalog.pg_constraint k ON k.conrelid = o.oid WHERE k.contype <> 'n'
 UNION ALL
-SELECT 'trigger ' || t.tgname || ' of table ' || o.name, t.tgenabled || pg_catalog.pg_get_triggerdef(t.oid)
+SELECT 'trigger ' || t.tgname || ' of table ' || o.name, pg_catalog.concat(t.tgenabled, ' ', pg_catalog.pg_get_triggerdef(t.oid))
   FROM own o JOIN pg_catalog.pg_trigger t ON t.tgrelid = o.oid WHERE NOT t.tgisinternal
 UNION ALL
-SELECT 'policy ' || p.polname || ' of table ' || o.name, p.polcmd || pg_catalog.pg_get_expr(p.polqual, o.oid)
-    || coalesce(pg_catalog.pg_get_expr(p.polwithcheck, o.oid), '')
+SELECT 'policy ' || p.polname || ' of table ' || o.name, pg_catalog.concat(p.polcmd, ' ', pg_catalog.pg_get_expr(p.polqual, o.oid), ' ',
+    pg_catalog.pg_get_expr(p.polwithcheck, o.oid))
   FROM own o JOIN pg_catalog.pg_policy p ON p.polrelid = o.oid
 UNION ALL
 SELECT 'function ' || p.oid::pg_catalog.regprocedure::text, pg_catalog.pg_get_functiondef(p.oid)

@@ -21,13 +21,15 @@ const SENTENCES: Readonly<Record<Exclude<IsolationRule, Unprotected>, (violation
     `The function ${object} is SECURITY DEFINER, so that it runs as the owner. Create it SECURITY INVOKER.`,
   'granted-to-public': ({ object, detail }) =>
     `Table "${object}" is granted to PUBLIC (${detail}). REVOKE it in a migration.`,
+  'reference-writable': ({ object }) =>
+    `The reference table "${object}" can be written by others than migrations. Add to a migration: SELECT public.freehold_share('public.${object}');`,
 }
 
 /** What the isolation audit has found, a sentence each. `tables` are passed over: what is wrong with them is told already. */
 export function faultsOfIsolation(violations: readonly Violation[], told: readonly string[]): string[] {
   const open = violations.filter(({ object }) => !told.includes(object))
   const unprotected = new Set(open.filter(({ rule }) => isUnprotected(rule)).map(({ object }) => object))
-  return [
+  const sentences = [
     ...[...unprotected].map(
       (table) =>
         `Table "${table}" has no row-level security of Freehold's. Add to a migration: SELECT public.freehold_protect('public.${table}');`,
@@ -36,6 +38,8 @@ export function faultsOfIsolation(violations: readonly Violation[], told: readon
       isUnprotected(violation.rule) ? [] : [SENTENCES[violation.rule](violation)],
     ),
   ]
+  // One mend for several privileges is one fault.
+  return [...new Set(sentences)]
 }
 
 function isUnprotected(rule: IsolationRule): rule is Unprotected {

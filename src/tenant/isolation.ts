@@ -19,6 +19,7 @@ export type IsolationRule =
   | 'view'
   | 'security-definer'
   | 'granted-to-public'
+  | 'reference-writable'
 export type RoleRule = 'superuser' | 'bypassrls'
 
 /** One rule that does not hold, and the table (view, function) or role it does not hold for. */
@@ -82,7 +83,7 @@ WITH owned AS (
   LEFT JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND a.attname = 'tenant_id' AND NOT a.attisdropped
   WHERE c.relkind IN ('r', 'p', 'f')
     AND NOT EXISTS (SELECT FROM owned o WHERE o.classid = 'pg_catalog.pg_class'::pg_catalog.regclass AND o.objid = c.oid)
-    AND (${everything} OR a.attnum IS NOT NULL OR c.relname IN (${literals([...CORE_TABLES, ...tenantTables, ...INFRASTRUCTURE])}))
+    AND (${everything} OR a.attnum IS NOT NULL OR c.relname IN (${literals([...CORE_TABLES, ...tenantTables, ...referenceTables, ...INFRASTRUCTURE])}))
 ), guarded AS (
   SELECT * FROM relation WHERE NOT infrastructure
 ), policy AS (
@@ -134,8 +135,26 @@ WITH owned AS (
   SELECT r.name, 'granted-to-public', a.attname || ': ' || x.privilege_type
   FROM relation r JOIN pg_catalog.pg_attribute a ON a.attrelid = r.oid,
     LATERAL pg_catalog.aclexplode(a.attacl) x WHERE x.grantee = 0
+  UNION ALL
+  ${references(referenceTables)}
 )
 SELECT object, rule, detail FROM violation ORDER BY object, rule, detail`
+
+/** A reference table that others than its owner may do more with than read, or that `freehold_share` was not called for. */
+const references = (tables: readonly string[]) => `
+  SELECT r.name, 'reference-writable', x.grantee::pg_catalog.regrole::text || ': ' || x.privilege_type
+  FROM relation r, LATERAL (
+    SELECT t.grantee, t.privilege_type FROM pg_catalog.aclexplode(r.relacl) t
+    UNION SELECT s.grantee, s.privilege_type FROM pg_catalog.pg_attribute a, LATERAL pg_catalog.aclexplode(a.attacl) s
+      WHERE a.attrelid = r.oid
+  ) x
+  WHERE r.name IN (${literals(['', ...tables])}) AND x.grantee NOT IN (0, r.relowner) AND x.privilege_type <> 'SELECT'
+  UNION ALL
+  SELECT r.name, 'reference-writable', '' FROM relation r
+  WHERE r.name IN (${literals(['', ...tables])}) AND NOT EXISTS (SELECT FROM pg_catalog.pg_trigger t
+    JOIN pg_catalog.pg_proc p ON p.oid = t.tgfoid
+    WHERE t.tgrelid = r.oid AND t.tgname = 'freehold_read_only' AND t.tgenabled IN ('O', 'A')
+      AND p.proname = 'freehold_read_only' AND p.pronamespace = 'public'::pg_catalog.regnamespace)`
 
 /** Also a view outside `public`, when it is a view of a guarded table. A materialised view cannot be an invoker's. */
 const views = (everything: boolean) => `
