@@ -3,7 +3,7 @@ import type { NodePgDatabase } from 'drizzle-orm/node-postgres'
 import { getTableConfig, type PgTable } from 'drizzle-orm/pg-core'
 import type { FastifyInstance } from 'fastify'
 import type { Resource } from './collections/define-resource.ts'
-import { faultsOfTables, tablesIn } from './tables/table-faults.ts'
+import { faultsOfTables, faultsOfViews, tablesIn } from './tables/table-faults.ts'
 import { isReferenceTable } from './tables/tenant-table.ts'
 import type { TenantSession } from './tenant/session.ts'
 
@@ -94,6 +94,7 @@ export function defineApplication(definition: ApplicationDefinition): Applicatio
   const problems = [
     ...faultsOfDefinition(definition),
     ...faultsOfTables(tables),
+    ...faultsOfViews(definition.tables),
     ...faultsOfResources(resources, tables),
   ]
   if (problems.length > 0) throw new ApplicationError(problems)

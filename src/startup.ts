@@ -17,7 +17,12 @@ import { firstDrift, schemaState } from './migrations/drift.ts'
 import { type Migration, MigrationFileError } from './migrations/files.ts'
 import { assertWholeSessions } from './pools/pool-mode.ts'
 import { assertUsable, Sessionless } from './pools/sessionless.ts'
-import { type DeclaredTables, findIsolationViolations, findRoleViolations } from './tenant/isolation.ts'
+import {
+  type DeclaredTables,
+  findIsolationViolations,
+  findMissingTables,
+  findRoleViolations,
+} from './tenant/isolation.ts'
 
 /** A start that repeating will not mend: the process ends with exit code 78 (sysexits.h, EX_CONFIG). */
 export class StartRefusedError extends Error {
@@ -116,6 +121,7 @@ export function prepareShared(plan: SchemaPlan & { tables: DeclaredTables }): Pr
     for (const address of [plan.serving, plan.owner ?? []].flat()) await withClient(address, assertUsable)
     await assertOrdinaryRole(plan.serving)
     const identity = await prepare(plan)
+    await assertDeclared(plan.serving, plan.tables)
     await assertIsolation(plan.serving, plan.tables)
     return identity
   })
@@ -155,6 +161,17 @@ async function assertOrdinaryRole(address: ServerAddress): Promise<void> {
   if (violations.length > 0) {
     throw new StartRefusedError('ROLE_BYPASSES_RLS', 'its role is superuser or BYPASSRLS, or may become one')
   }
+}
+
+/** Before a request needs one: a table that is not there would be a 500 each time. */
+async function assertDeclared(address: ServerAddress, tables: DeclaredTables): Promise<void> {
+  const missing = await withClient(address, (client) => findMissingTables(client, tables))
+  if (missing.length === 0) return
+  const names = missing.map((name) => `"${name}"`).join(', ')
+  throw new StartRefusedError(
+    'SCHEMA_DRIFTED',
+    `no migration has created ${names}, which the application declares. Run: freehold schema check`,
+  )
 }
 
 async function assertIsolation(address: ServerAddress, tables: DeclaredTables): Promise<void> {

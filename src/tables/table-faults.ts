@@ -1,9 +1,7 @@
-import { is, SQL } from 'drizzle-orm'
-import type { PgColumn } from 'drizzle-orm/pg-core'
-import { getTableConfig, PgTable } from 'drizzle-orm/pg-core'
+import { is } from 'drizzle-orm'
+import { getTableConfig, getViewConfig, isPgMaterializedView, isPgView, PgTable } from 'drizzle-orm/pg-core'
+import { faultsOfKeys, faultsOfNames, faultsOfReferences, type TableConfig, TENANT } from './key-faults.ts'
 import { isReferenceTable } from './tenant-table.ts'
-
-type Config = ReturnType<typeof getTableConfig>
 
 /** Tables of the core. Later ones begin with `freehold_`. */
 const RESERVED: ReadonlySet<string> = new Set([
@@ -11,11 +9,10 @@ const RESERVED: ReadonlySet<string> = new Set([
   ...['sessions', 'login_attempts', 'idempotency_keys'],
 ])
 const PREFIX = 'freehold_'
-const TENANT = 'tenant_id'
 
-/** The tables among a module's exports, by their names in SQL; what else it exports is passed over. */
+/** The tables among a module's exports, each once; what else it exports is passed over. */
 export function tablesIn(exports: Readonly<Record<string, unknown>>): PgTable[] {
-  return Object.values(exports).filter((value): value is PgTable => is(value, PgTable))
+  return [...new Set(Object.values(exports).filter((value): value is PgTable => is(value, PgTable)))]
 }
 
 /**
@@ -25,15 +22,38 @@ export function tablesIn(exports: Readonly<Record<string, unknown>>): PgTable[] 
 export function faultsOfTables(tables: readonly PgTable[]): string[] {
   const configs = tables.map((table) => ({ table, config: getTableConfig(table) }))
   const names = configs.map(({ config }) => config.name)
-  const twice = names.filter((name, index) => names.indexOf(name) !== index)
+  const declared = new Set(names)
+  const faults = ({ table, config }: { table: PgTable; config: TableConfig }) => [
+    ...faultsOfName(config),
+    ...faultsOfNames(config),
+    ...faultsOfColumns(config),
+    ...(isReferenceTable(table)
+      ? faultsOfReferences(config, declared)
+      : faultsOfTenantTable(config, declared)),
+  ]
   return [
-    ...[...new Set(twice)].map((name) => `Two tables are named "${name}". Rename one of them.`),
-    ...configs.flatMap(({ config }) => faultsOfName(config)),
-    ...configs.flatMap(({ table, config }) => (isReferenceTable(table) ? [] : faultsOfTenantTable(config))),
+    ...twiceIn(names).map((name) => `Two tables are named "${name}". Rename one of them.`),
+    ...configs.flatMap(faults),
   ]
 }
 
-function faultsOfName({ name, schema }: Config): string[] {
+/** A view shows what its owner may see, which is every tenant's rows, unless it runs as its invoker. */
+export function faultsOfViews(exports: Readonly<Record<string, unknown>>): string[] {
+  return Object.values(exports).flatMap((view) => {
+    if (isPgMaterializedView(view))
+      return [
+        'A materialised view holds rows of every tenant, and shows them to every tenant. Make it a table, or a view.',
+      ]
+    if (!isPgView(view)) return []
+    const { name, isExisting, with: options } = getViewConfig(view)
+    if (isExisting || options?.securityInvoker === true) return []
+    return [
+      `The view "${name}" would show every tenant's rows. Make it with({ securityInvoker: true }), which needs PostgreSQL 15.`,
+    ]
+  })
+}
+
+function faultsOfName({ name, schema }: TableConfig): string[] {
   if (schema !== undefined && schema !== 'public')
     return [
       `Table "${name}" is in the schema "${schema}". Tables of an application belong to public: use pgTable.`,
@@ -43,7 +63,22 @@ function faultsOfName({ name, schema }: Config): string[] {
   return []
 }
 
-function faultsOfTenantTable(config: Config): string[] {
+function faultsOfColumns({ name, columns, policies }: TableConfig): string[] {
+  return [
+    ...twiceIn(columns.map((column) => column.name)).map(
+      (column) =>
+        `Table "${name}" has two columns named "${column}". tenantTable brings tenant_id, id, created_at and updated_at itself.`,
+    ),
+    ...policies
+      .filter((policy) => policy.as !== 'restrictive')
+      .map(
+        (policy) =>
+          `The policy "${policy.name}" of table "${name}" would let more rows through than the tenant's own. Make it restrictive, or leave it out.`,
+      ),
+  ]
+}
+
+function faultsOfTenantTable(config: TableConfig, declared: ReadonlySet<string>): string[] {
   const { name, columns } = config
   const tenant = columns.find((column) => column.name === TENANT)
   if (tenant === undefined)
@@ -52,45 +87,19 @@ function faultsOfTenantTable(config: Config): string[] {
     ]
   if (tenant.getSQLType() !== 'uuid' || !tenant.notNull)
     return [`Column tenant_id of table "${name}" must be uuid and NOT NULL. Make the table with tenantTable.`]
-  return [...faultsOfPrimaryKey(config), ...faultsOfUnique(config), ...faultsOfForeignKeys(config)]
+  return [...faultsOfSerials(config), ...faultsOfKeys(config, declared)]
 }
 
-function faultsOfPrimaryKey({ name, columns, primaryKeys }: Config): string[] {
-  const own = columns.filter((column) => column.primary).map((column) => column.name)
-  const [first] = primaryKeys[0]?.columns.map((column) => column.name) ?? own
-  if (first === TENANT) return []
-  return [`The primary key of table "${name}" must begin with tenant_id, for example (tenant_id, id).`]
-}
-
-function faultsOfUnique({ name, columns, indexes, uniqueConstraints }: Config): string[] {
-  const keys = [
-    ...columns
-      .filter((column) => column.isUnique)
-      .map((column) => ({ key: `on ${column.name}`, columns: [column] })),
-    ...indexes
-      .filter(({ config }) => config.unique)
-      .map(({ config }) => ({ key: config.name ?? '', columns: config.columns })),
-    ...uniqueConstraints.map((key) => ({ key: key.getName() ?? '', columns: key.columns })),
-  ]
-  return keys
-    .filter(({ columns: [first] }) => !isTenant(first))
+/** The sequence behind a serial is nothing that the serving role has a right to; that of an identity needs none. */
+function faultsOfSerials({ name, columns }: TableConfig): string[] {
+  return columns
+    .filter((column) => column.getSQLType().endsWith('serial'))
     .map(
-      ({ key }) =>
-        `The unique key ${key} of table "${name}" must begin with tenant_id, or it tells one tenant of another's values: use unique(...) of tenantTable's third argument.`,
+      (column) =>
+        `Column "${column.name}" of table "${name}" is a serial, whose sequence the serving role may not use. Make it an integer generatedAlwaysAsIdentity().`,
     )
 }
 
-function faultsOfForeignKeys({ name, foreignKeys }: Config): string[] {
-  return foreignKeys.flatMap((key) => {
-    const { columns, foreignColumns, foreignTable } = key.reference()
-    if (isReferenceTable(foreignTable)) return []
-    if (isTenant(columns[0]) && isTenant(foreignColumns[0])) return []
-    return [
-      `The foreign key ${key.getName()} of table "${name}" must begin with tenant_id on both sides, or it accepts another tenant's row: use references(...) of tenantTable's third argument.`,
-    ]
-  })
-}
-
-function isTenant(column: unknown): boolean {
-  return column !== undefined && !is(column, SQL) && (column as PgColumn).name === TENANT
+function twiceIn(names: readonly string[]): string[] {
+  return [...new Set(names.filter((name, index) => names.indexOf(name) !== index))]
 }

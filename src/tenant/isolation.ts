@@ -191,6 +191,20 @@ export async function findIsolationViolations(
   return withPinnedPath(client, isolationAudit(everything, tables))
 }
 
+/** Tables that an application declares and the database has not, by name. */
+export async function findMissingTables(
+  client: AuditClient,
+  { tenantTables, referenceTables }: DeclaredTables,
+): Promise<string[]> {
+  const rows = await withPinnedPath<{ name: string }>(
+    client,
+    `SELECT t.name FROM pg_catalog.unnest(ARRAY[${literals([...tenantTables, ...referenceTables])}]::text[]) AS t(name)
+     WHERE NOT EXISTS (SELECT FROM pg_catalog.pg_class c WHERE c.relname = t.name AND c.relkind IN ('r', 'p')
+       AND c.relnamespace = 'public'::pg_catalog.regnamespace) ORDER BY 1`,
+  )
+  return rows.map(({ name }) => name)
+}
+
 /** Proves that the connected role cannot step around row-level security. Empty when all is well. */
 export async function findRoleViolations(client: AuditClient): Promise<Violation<RoleRule>[]> {
   return withPinnedPath(client, ROLE_AUDIT)

@@ -221,7 +221,7 @@ describe('a check of the schema', () => {
       '',
       /SELECT public.freehold_(protect\('public.clinicians'|share\('public.countries')\);\n.*\n/g,
     )
-    expect((await check(tables)).faults.sort()).toEqual([
+    expect([...(await check(tables)).faults].sort()).toEqual([
       expect.stringMatching(
         /^Table "clinicians" has no row-level security .* SELECT public\.freehold_protect\('public\.clinicians'\);$/,
       ),

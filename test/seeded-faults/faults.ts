@@ -11,6 +11,7 @@ import { PROCESS } from './process.ts'
 import { PROTOCOL } from './protocol.ts'
 import { REVOKING } from './revoking.ts'
 import { ROLLING_STOP } from './rolling-stop.ts'
+import { SCHEMA } from './schema.ts'
 import { BETWEEN_PARTS } from './seams.ts'
 import type { SeededFault } from './seeded-fault.ts'
 
@@ -647,4 +648,5 @@ export const SEEDED_FAULTS: readonly SeededFault[] = [
   ...DISASTERS,
   ...CONNECTION_STRINGS,
   ...DOCUMENTS,
+  ...SCHEMA,
 ]

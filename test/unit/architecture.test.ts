@@ -33,6 +33,8 @@ const mayImport: Record<string, readonly string[]> = {
   identity: [...toCatalog, 'tenant'],
   jobs: toCatalog,
   migrations: [...base, 'lib'],
+  // What a developer does about migrations: writes them, and checks them against what the application declares.
+  schema: [...base, 'lib', 'tenant', 'tables', 'application', 'migrations'],
   health: toHealth,
   // Reads the environment with the parsers of those it configures.
   config: ['lib', 'crypto', 'health', 'identity'],
