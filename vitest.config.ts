@@ -23,7 +23,9 @@ export default defineConfig({
         extends: true,
         test: {
           name: 'integration',
-          include: ['test/{http,stories,guarantees,catalog,pools,migrations,schema,containers}/**/*.test.ts'],
+          include: [
+            'test/{application,http,stories,guarantees,catalog,pools,migrations,schema,containers}/**/*.test.ts',
+          ],
           globalSetup,
           sequence: { groupOrder: 1 },
         },

@@ -1,28 +1,24 @@
-import type { AddressInfo } from 'node:net'
 import { setTimeout as delay } from 'node:timers/promises'
-import type { FastifyInstance } from 'fastify'
+import type { Health, Gateway as PublicGateway } from './application.ts'
 import { sealAnchor } from './catalog/audit-anchor.ts'
 import { sealAudit } from './catalog/audit-chain.ts'
 import { sealFormerPersons } from './catalog/audit-persons.ts'
 import type { Route } from './catalog/directory.ts'
 import { pruneJobs } from './catalog/job-list.ts'
 import { primaryKey } from './catalog/key-rotations.ts'
-import { CursorCodec } from './collections/cursor.ts'
+import { listTenants } from './catalog/tenants.ts'
 import { HealthMonitor } from './health/monitor.ts'
 import { type ConnectionLimit, connectionLimit } from './http/connection-limit.ts'
 import type { HttpDeps } from './http/deps.ts'
-import { createServer } from './http/server.ts'
-import { LoginLimiter } from './identity/login-limiter.ts'
-import { LoginTurns } from './identity/login-turns.ts'
-import { successorOf } from './identity/sessions.ts'
+import { HealthReporter } from './http/health-report.ts'
+import { httpDepsFor } from './http-deps.ts'
 import { type JobHandler, JobRunner } from './jobs/runner.ts'
 import { Schedule } from './jobs/schedule.ts'
 import type { OwnDatabase } from './lib/database-identity.ts'
 import { descriptorLimit } from './lib/descriptors.ts'
 import type { PhysicalIdentity } from './lib/pg.ts'
-import { RateLimiter } from './lib/rate-limiter.ts'
 import { type Migration, migrationsFolder, readMigrations, readTenantMigrations } from './migrations/files.ts'
-import { CONFIRMATION_TIMEOUT_MS, createOperations } from './operations/desk.ts'
+import { createOperations } from './operations/desk.ts'
 import { withHome } from './operations/home-connection.ts'
 import type { Operations } from './operations/operations.ts'
 import { validationHandler } from './operations/validation-job.ts'
@@ -30,21 +26,32 @@ import { createParts, followChanges, type GatewayOptions, knownDatabases, type P
 import { mismatchAlarm } from './pools/alarms.ts'
 import type { OpenOptions } from './pools/tenant-sessions.ts'
 import { prepareCatalog, prepareShared, refusalIn, withClient } from './startup.ts'
+import { OwnSchema } from './tenancy/own-schema.ts'
+import { TenantWork } from './tenancy/tenants.ts'
 import type { TenantSession } from './tenant/session.ts'
 import { VERSION } from './version.ts'
+
+/** What callers come in by, and how it is closed behind them. */
+export interface Door {
+  /** How long requests are served on after it is said that no more are wanted. */
+  readonly leaveAfterMs: number
+  close(): Promise<void>
+  /** Cuts off the connections that are left. */
+  cut(): void
+}
+
+const NO_DOOR: Door = { leaveAfterMs: 0, close: async () => undefined, cut: () => undefined }
 
 type Phase = 'starting' | 'ready' | 'leaving' | 'draining'
 
 const FIRST_RETRY_MS = 250
 const MAX_RETRY_MS = 5_000
 const CLOSING_TIME_MS = 1_000
-const MAX_LINGER_MS = 1_000
-const LINGER_POLL_MS = 10
+const TENANTS_AT_ONCE = 200
 const FLUSH_CRON = '*/30 * * * * *'
 const SEAL_CRON = '15,45 * * * * *'
 const KEYS_CRON = '*/5 * * * * *'
 const PRUNE_CRON = '7 * * * * *'
-const MINUTE_MS = 60_000
 
 /**
  * The composition root: has the parts built, opens what they need in order, closes it all in reverse.
@@ -52,18 +59,21 @@ const MINUTE_MS = 60_000
  *   starting ──catalog and shared database prepared──▶ ready ──close()──▶ leaving ──delay over──▶ draining
  *      └──────────────────────────────────close()───────────────────────────────────────────────▲
  */
-export class Gateway {
+export class Gateway implements PublicGateway {
   readonly operations: Operations
+  readonly tenants: TenantWork
   readonly #options: GatewayOptions
   readonly #parts: Parts
   readonly #schedule: Schedule
   readonly #jobs: JobRunner
-  readonly #server: FastifyInstance
+  readonly #http: HttpDeps
+  readonly #health: HealthReporter
   /** Filled by the start: databases that can be no tenant's own. */
   readonly #ownDatabases: OwnDatabase[] = []
   #tenantMigrations: readonly Migration[] = []
   readonly #connections: ConnectionLimit | null
   #phase: Phase = 'starting'
+  #closing: Promise<void> | null = null
 
   constructor(given: GatewayOptions) {
     const options = { ...given, databases: knownDatabases(given.databases) }
@@ -77,7 +87,9 @@ export class Gateway {
     this.#jobs = this.#createRunner()
     followChanges(this.#parts, log, () => this.#jobs.wake())
     this.operations = this.#createOperations()
-    this.#server = createServer(this.#httpDeps())
+    this.tenants = this.#createTenants()
+    this.#http = this.#createHttp()
+    this.#health = new HealthReporter(this.#http)
   }
 
   /**
@@ -101,17 +113,6 @@ export class Gateway {
     }
   }
 
-  /** Opens the port. */
-  async listen(): Promise<AddressInfo> {
-    const { host, port } = this.#options.settings
-    await this.#server.listen({ host, port })
-    const address = this.#server.server.address() as AddressInfo
-    if (this.#connections !== null)
-      this.#options.log.info({ ...this.#connections }, 'HTTP connections limited')
-    this.#options.log.info({ address: address.address, port: address.port, host }, 'listening')
-    return address
-  }
-
   /** The route of a tenant by its code; null if there is no such tenant. */
   routeOf(code: string): Promise<Route | null> {
     return this.#parts.directory.byCode(code)
@@ -121,22 +122,42 @@ export class Gateway {
     return this.#parts.sessions.open(route, options)
   }
 
+  health(): Promise<Health> {
+    return this.#health.report()
+  }
+
+  /** What a server in front of this gateway needs. */
+  get http(): HttpDeps {
+    return this.#http
+  }
+
+  /** Proxies are told to send nothing new; what comes all the same is served. */
+  leave(): void {
+    if (this.#phase === 'ready') this.#phase = 'leaving'
+  }
+
   /**
-   * Serves on for `SHUTDOWN_DELAY_SECONDS` while `/readyz` already answers 503, then lets requests under way finish and
-   * closes everything in reverse order, all within the grace period: shortly before its end the connections that are left
-   * are cut off, and what hangs even then (a statement behind a lock) is left to the server.
+   * Lets what is under way finish and closes everything in reverse order, all within the grace period: shortly before its end
+   * the connections of the door that are left are cut off, and what hangs even then (a statement behind a lock) is left to
+   * the server.
    */
-  async close(): Promise<void> {
-    if (this.#phase === 'leaving' || this.#phase === 'draining') return
-    const wasReady = this.#phase === 'ready'
-    this.#phase = wasReady ? 'leaving' : 'draining'
+  close(door: Door = NO_DOOR): Promise<void> {
+    this.#closing ??= this.#close(door)
+    return this.#closing
+  }
+
+  async #close(door: Door): Promise<void> {
+    const isServing = this.#phase === 'ready' || this.#phase === 'leaving'
     const { shutdownGraceMs } = this.#options.settings
     const cutAfterMs = shutdownGraceMs - Math.min(CLOSING_TIME_MS, shutdownGraceMs / 4)
-    const cut = setTimeout(() => this.#server.server.closeAllConnections(), cutAfterMs)
+    const cut = setTimeout(() => door.cut(), cutAfterMs)
     const late = Promise.withResolvers<'late'>()
     const deadline = setTimeout(() => late.resolve('late'), shutdownGraceMs)
+    this.leave()
     try {
-      const closed = this.#leave(wasReady).then(() => this.#closeParts())
+      // A proxy goes on sending requests until it has asked for readiness again.
+      const left = isServing ? delay(Math.min(door.leaveAfterMs, shutdownGraceMs / 2)) : Promise.resolve()
+      const closed = left.then(() => this.#closeParts(door))
       const outcome = await Promise.race([closed, late.promise])
       if (outcome === 'late') this.#options.log.warn('left behind what did not end within the grace period')
     } finally {
@@ -145,44 +166,18 @@ export class Gateway {
     }
   }
 
-  /** A proxy goes on sending requests until it has asked for readiness again. */
-  async #leave(wasReady: boolean): Promise<void> {
-    const { shutdownDelayMs, shutdownGraceMs } = this.#options.settings
-    if (wasReady) await delay(Math.min(shutdownDelayMs, shutdownGraceMs / 2))
+  async #closeParts(door: Door): Promise<void> {
     this.#phase = 'draining'
-  }
-
-  async #closeParts(): Promise<void> {
     const { clientKeys, follower, pools, catalogPool, auditTrail } = this.#parts
     // A validation may last longer than the requests do; nobody begins one from here on.
     const workers = [this.#schedule.stop(), this.#jobs.stop()]
-    await Promise.all([this.#closeServer(), ...workers])
+    await Promise.all([door.close(), this.tenants.drain(), ...workers])
     await clientKeys.flushLastUsed().catch(() => undefined)
     await auditTrail.flush()
     await pools.close()
     // Last: the other replicas take over our share of the connections when we leave the list.
     await follower.stop()
     await catalogPool.end()
-  }
-
-  /**
-   * Closes the door only when nobody has come for a while, and idle connections when they have been silent for a while: a
-   * client in the middle of its work may have sent its next request when we close, and would never learn what became of it.
-   * It gets an answer, and with it is told to go.
-   */
-  async #closeServer(): Promise<void> {
-    const lingerMs = Math.min(MAX_LINGER_MS, this.#options.settings.shutdownGraceMs / 10)
-    const deadline = performance.now() + lingerMs
-    let busyAt = performance.now()
-    while (performance.now() < deadline && performance.now() - busyAt <= lingerMs / 4) {
-      await delay(LINGER_POLL_MS)
-      if ((await this.#countConnections()) > 0) busyAt = performance.now()
-    }
-    await this.#server.close()
-  }
-
-  #countConnections(): Promise<number> {
-    return new Promise((resolve) => this.#server.server.getConnections((_error, count) => resolve(count)))
   }
 
   async #begin(): Promise<void> {
@@ -306,65 +301,28 @@ export class Gateway {
     })
   }
 
-  #httpDeps(): HttpDeps {
-    const { settings, log } = this.#options
-    const parts = this.#parts
-    const { directory, sessions, tokens, hasher, vault } = parts
-    return {
-      ...parts,
-      log,
-      application: this.#options.application,
-      settings: {
-        ...{ actForHeader: settings.actForHeader, trustedProxies: settings.trustedProxies },
-        ...{ corsOrigins: settings.corsOrigins, version: VERSION },
-        ...(this.#connections !== null && { connections: this.#connections }),
+  #createTenants(): TenantWork {
+    const { application, log } = this.#options
+    const { directory, freshness, sessions, auditTrail, store } = this.#parts
+    return new TenantWork({
+      ...{ directory, freshness, sessions, log, schema: new OwnSchema(application) },
+      note: (record) => auditTrail.note(record),
+      list: (cursor) => listTenants(store, { limit: TENANTS_AT_ONCE, status: 'ACTIVE', cursor }),
+      assertServing: () => {
+        if (this.#phase === 'starting') throw new Error('the gateway has not started: await gateway.start()')
+        if (this.#phase === 'draining') throw new Error('the gateway is closed')
       },
-      rates: {
-        principals: new RateLimiter({ limit: settings.rateLimitPerMinute, windowMs: MINUTE_MS }),
-        addresses: new RateLimiter({ limit: settings.loginRateLimitPerMinute, windowMs: MINUTE_MS }),
-      },
-      lifecycle: {
-        isStarting: () => this.#phase === 'starting',
-        isLeaving: () => this.#phase === 'leaving' || this.#phase === 'draining',
-        isDraining: () => this.#phase === 'draining',
-      },
-      signIn: {
-        ...{ tokens, hasher, turns: new LoginTurns() },
-        ...{ announcements: parts.announcements, auditTrail: parts.auditTrail },
-        succeed: (token) => successorOf(vault.service, token),
-        openTenant: async (by) => {
-          const route = await ('id' in by ? directory.byId(by.id) : directory.byCode(by.code))
-          return route === null ? null : { tenant: route, session: () => sessions.open(route) }
-        },
-      },
-      // For the turns all accounts are one tenant; no database of a tenant can make them hang.
-      accountSignIn: { ...parts, limiter: new LoginLimiter(), turns: new LoginTurns({ maxOfTenant: 32 }) },
-      homeIsDown: (route) => parts.pools.isDown(route),
-      operations: this.operations,
-      confirmations: (seq) => parts.follower.confirmations(seq, CONFIRMATION_TIMEOUT_MS),
-      probes: this.#probes(),
-      cursors: new CursorCodec((message) => vault.service.mac('cursor', message)),
-    }
+    })
   }
 
-  #probes(): HttpDeps['probes'] {
-    const { pools, directory, store, registry, masterKeys, replicas } = this.#parts
-    return {
-      readiness: () => {
-        if (this.#phase !== 'ready') return 'starting'
-        if (!masterKeys.complete) return 'key-missing'
-        return replicas.waitsFor === null ? 'ready' : 'connections-missing'
-      },
-      waitsFor: () => replicas.waitsFor,
-      pingCatalog: () => store.ping(),
-      pingShared: () => pools.pingShared(),
-      countDatabases: () => registry.countByStatus(),
-      gauges: () => ({
-        activePools: pools.size,
-        cachedConfigs: directory.size,
-        connections: { open: pools.budget.open, max: pools.budget.max },
-      }),
-    }
+  #createHttp(): HttpDeps {
+    return httpDepsFor({
+      ...this.#options,
+      parts: this.#parts,
+      operations: this.operations,
+      connections: this.#connections,
+      phase: () => this.#phase,
+    })
   }
 }
 

@@ -4,6 +4,7 @@ import type { Settings } from '../config.ts'
 import type { Embedded } from '../embedded/start.ts'
 import { Gateway } from '../gateway.ts'
 import { gatewayOptions } from '../gateway-options.ts'
+import { Listener } from '../listener.ts'
 import { createLogger, type Logger } from '../logger.ts'
 import type { GatewayOptions } from '../parts.ts'
 import { CommandError, EXIT } from './exit-codes.ts'
@@ -39,12 +40,13 @@ async function open(
     : null
   if (shutdown.begun) return
   const options = gatewayOptions(settings, { application, embedded, log })
-  const gateway = await shutdown.open(new Gateway(options), (opened) => opened.close())
+  const gateway = new Gateway(options)
+  const listener = await shutdown.open(new Listener(gateway, settings), (opened) => opened.end())
   const started = gateway.start()
   // A gateway whose databases answer is ready before its port is open; one whose databases do not says so at /readyz.
   await Promise.race([started, new Promise((resolve) => setTimeout(resolve, FIRST_ATTEMPT_MS).unref())])
   if (shutdown.begun) return
-  const [{ port }] = await Promise.all([listen(gateway, settings), started])
+  const [{ port }] = await Promise.all([listen(listener, settings), started])
   if (embedded !== null && !shutdown.begun) await presentDemo(gateway, embedded, { options, port })
 }
 
@@ -61,9 +63,9 @@ const ADDRESS_FAULTS: Readonly<Record<string, string>> = {
   ENOTFOUND: 'cannot be looked up. Set HOST to an address of this machine',
 }
 
-async function listen(gateway: Gateway, { host, port }: Settings): Promise<{ port: number }> {
+async function listen(listener: Listener, { host, port }: Settings): Promise<{ port: number }> {
   try {
-    return await gateway.listen()
+    return await listener.listen()
   } catch (error) {
     const code = (error as NodeJS.ErrnoException).code ?? ''
     const fault = ADDRESS_FAULTS[code]

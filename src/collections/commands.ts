@@ -3,12 +3,11 @@ import { and, getTableColumns, sql } from 'drizzle-orm'
 import type { PgColumn } from 'drizzle-orm/pg-core'
 import { fail } from '../errors.ts'
 import { newId } from '../lib/ids.ts'
-import type { TenantSession } from '../tenant/session.ts'
 import { etagOf, parseIfMatch } from './etag.ts'
 import type { Field, Model, ResourceTable, Tagged } from './model.ts'
 import type { Reader, RowWithTag } from './query.ts'
 import { builder, isRow, tagged, taggedSelection } from './query.ts'
-import type { Statement, Values } from './statement.ts'
+import type { Reach, Statement, Values } from './statement.ts'
 import { compile, run, value } from './statement.ts'
 import type { Verb } from './violations.ts'
 
@@ -42,7 +41,7 @@ export class Writer {
   }
 
   /** Inserts a row under a new id; throws `REFERENCE_NOT_FOUND`, `CONFLICT`, `VALIDATION_FAILED`. */
-  async create(session: TenantSession, body: Body): Promise<Tagged> {
+  async create(session: Reach, body: Body): Promise<Tagged> {
     const values: Record<string, unknown> = { tenantId: session.tenantId, id: newId() }
     for (const field of this.#model.fields) values[field.name] = body[field.name] ?? field.column.default
     const [row] = await this.#run<RowWithTag>(session, this.#insert, values)
@@ -54,7 +53,7 @@ export class Writer {
    * Applies a merge patch (RFC 7396): absent fields stay, null clears. An empty patch changes nothing, `updatedAt`
    * neither. Throws `NOT_FOUND`, `PRECONDITION_FAILED`, `CONFLICT` for a row that may not change, and what `create` throws.
    */
-  async update(session: TenantSession, id: string, patch: Body, ifMatch?: string): Promise<Tagged> {
+  async update(session: Reach, id: string, patch: Body, ifMatch?: string): Promise<Tagged> {
     const etags = parseIfMatch(ifMatch)
     if (Object.keys(patch).length === 0) return this.#findVersion(session, id, etags)
     const values: Record<string, unknown> = { tenantId: session.tenantId, id, [KNOWN_ETAGS]: etags }
@@ -69,7 +68,7 @@ export class Writer {
   }
 
   /** Deletes a row; throws `NOT_FOUND`, `PRECONDITION_FAILED`, and `CONFLICT` while others refer to it. */
-  async remove(session: TenantSession, id: string, ifMatch?: string): Promise<void> {
+  async remove(session: Reach, id: string, ifMatch?: string): Promise<void> {
     const etags = parseIfMatch(ifMatch)
     const statement = etags === null ? this.#delete : this.#deleteIfMatch
     const rows = await this.#run(
@@ -81,14 +80,14 @@ export class Writer {
     if (rows.length === 0) throw await this.#missing(session, id, etags)
   }
 
-  async #findVersion(session: TenantSession, id: string, etags: readonly string[] | null): Promise<Tagged> {
+  async #findVersion(session: Reach, id: string, etags: readonly string[] | null): Promise<Tagged> {
     const found = await this.#reader.find(session, id)
     if (etags !== null && !etags.includes(found.etag)) throw fail('PRECONDITION_FAILED')
     return found
   }
 
   /** Why an update found nothing to change: no row, another version of it, or one that may not be changed. */
-  async #unchanged(session: TenantSession, id: string, etags: readonly string[] | null): Promise<Error> {
+  async #unchanged(session: Reach, id: string, etags: readonly string[] | null): Promise<Error> {
     const { changeable } = this.#model
     if (changeable === null) return this.#missing(session, id, etags)
     const found = await this.#reader.find(session, id)
@@ -96,18 +95,13 @@ export class Writer {
     return isKnown ? fail('CONFLICT', { detail: changeable.otherwise }) : fail('PRECONDITION_FAILED')
   }
 
-  async #missing(session: TenantSession, id: string, etags: readonly string[] | null): Promise<Error> {
+  async #missing(session: Reach, id: string, etags: readonly string[] | null): Promise<Error> {
     if (etags === null) return fail('NOT_FOUND')
     await this.#reader.find(session, id)
     return fail('PRECONDITION_FAILED')
   }
 
-  async #run<R>(
-    session: TenantSession,
-    statement: Statement,
-    values: Values,
-    verb: Verb = 'write',
-  ): Promise<R[]> {
+  async #run<R>(session: Reach, statement: Statement, values: Values, verb: Verb = 'write'): Promise<R[]> {
     try {
       return await run<R>(session, statement, values)
     } catch (error) {

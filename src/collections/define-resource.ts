@@ -12,6 +12,7 @@ import type { ListQuery, Page } from './query.ts'
 import { LIST_PARAMETERS, Reader } from './query.ts'
 import type { ResourceSchemas } from './resource-schemas.ts'
 import { resourceSchemas } from './resource-schemas.ts'
+import type { Reach } from './statement.ts'
 import type { Meanings } from './violations.ts'
 import { violationsOf } from './violations.ts'
 
@@ -51,7 +52,10 @@ export interface Declaration<Fields extends Record<string, TSchema>> {
   readonly constraints?: Meanings
 }
 
-/** A collection with its schemas. Methods take the session of the tenant whose rows they reach. */
+/** The tenant whose rows are reached: `request.tenant`, the tenant of a transaction, or the core's own session. */
+export type Within = Pick<TenantSession, 'tenantId' | 'db'> | { readonly id: string; readonly db: object }
+
+/** A collection with its schemas. */
 export interface Resource {
   readonly name: string
   readonly title: string
@@ -59,11 +63,11 @@ export interface Resource {
   readonly table: ResourceTable
   readonly methods: readonly Method[]
   readonly schemas: ResourceSchemas
-  list(session: TenantSession, query: ListQuery, cursors: CursorCodec): Promise<Page>
-  find(session: TenantSession, id: string): Promise<Tagged>
-  create(session: TenantSession, body: Body): Promise<Tagged>
-  update(session: TenantSession, id: string, patch: Body, ifMatch?: string): Promise<Tagged>
-  remove(session: TenantSession, id: string, ifMatch?: string): Promise<void>
+  list(tenant: Within, query: ListQuery, cursors: CursorCodec): Promise<Page>
+  find(tenant: Within, id: string): Promise<Tagged>
+  create(tenant: Within, body: Body): Promise<Tagged>
+  update(tenant: Within, id: string, patch: Body, ifMatch?: string): Promise<Tagged>
+  remove(tenant: Within, id: string, ifMatch?: string): Promise<void>
 }
 
 /** Names that a filter may not take. */
@@ -85,12 +89,16 @@ export function defineResource<const Fields extends Record<string, TSchema>>(
     table,
     methods,
     schemas: resourceSchemas(title, model),
-    list: (session, query, cursors) => reader.list(session, query, cursors),
-    find: (session, id) => reader.find(session, id),
-    create: (session, body) => writer.create(session, body),
-    update: (session, id, patch, ifMatch) => writer.update(session, id, patch, ifMatch),
-    remove: (session, id, ifMatch) => writer.remove(session, id, ifMatch),
+    list: (tenant, query, cursors) => reader.list(reachOf(tenant), query, cursors),
+    find: (tenant, id) => reader.find(reachOf(tenant), id),
+    create: (tenant, body) => writer.create(reachOf(tenant), body),
+    update: (tenant, id, patch, ifMatch) => writer.update(reachOf(tenant), id, patch, ifMatch),
+    remove: (tenant, id, ifMatch) => writer.remove(reachOf(tenant), id, ifMatch),
   }
+}
+
+function reachOf(tenant: Within): Reach {
+  return 'tenantId' in tenant ? tenant : { tenantId: tenant.id, db: tenant.db as Reach['db'] }
 }
 
 /** Resolves a declaration against its table. */

@@ -3,11 +3,10 @@ import { and, asc, desc, eq, sql } from 'drizzle-orm'
 import { drizzle } from 'drizzle-orm/node-postgres'
 import type { PgColumn } from 'drizzle-orm/pg-core'
 import { fail } from '../errors.ts'
-import type { TenantSession } from '../tenant/session.ts'
 import type { CursorCodec, CursorScope } from './cursor.ts'
 import { etagOf } from './etag.ts'
 import type { Field, Model, ResourceTable, Row, Tagged } from './model.ts'
-import type { Statement } from './statement.ts'
+import type { Reach, Statement } from './statement.ts'
 import { compile, run, value } from './statement.ts'
 
 export const DEFAULT_LIMIT = 50
@@ -80,14 +79,14 @@ export class Reader {
   }
 
   /** The row with its tag; throws `NOT_FOUND`, also for a row of another tenant. */
-  async find(session: TenantSession, id: string): Promise<Tagged> {
+  async find(session: Reach, id: string): Promise<Tagged> {
     const [row] = await this.#run<RowWithTag>(session, this.#find, { tenantId: session.tenantId, id })
     if (row === undefined) throw fail('NOT_FOUND')
     return tagged(row)
   }
 
   /** One page in a stable order; throws `INVALID_CURSOR` for a cursor of another list. */
-  async list(session: TenantSession, query: ListQuery, cursors: CursorCodec): Promise<Page> {
+  async list(session: Reach, query: ListQuery, cursors: CursorCodec): Promise<Page> {
     const { limit = DEFAULT_LIMIT, cursor, sort = this.#model.defaultSort, ...given } = query
     const scope: CursorScope = {
       tenantId: session.tenantId,
@@ -128,7 +127,7 @@ export class Reader {
     return statement
   }
 
-  async #run<R>(session: TenantSession, statement: Statement, values: Record<string, unknown>): Promise<R[]> {
+  async #run<R>(session: Reach, statement: Statement, values: Record<string, unknown>): Promise<R[]> {
     try {
       return await run<R>(session, statement, values)
     } catch (error) {

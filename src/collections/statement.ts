@@ -3,6 +3,9 @@ import { is, Param, Placeholder, sql } from 'drizzle-orm'
 import type { PgColumn } from 'drizzle-orm/pg-core'
 import type { TenantDb, TenantSession } from '../tenant/session.ts'
 
+/** What a statement needs of a session, or of a transaction in one. */
+export type Reach = Pick<TenantSession, 'tenantId' | 'db'>
+
 /** Values by the name of their placeholder. */
 export type Values = Readonly<Record<string, unknown>>
 
@@ -36,7 +39,7 @@ export function value(name: string, column: PgColumn): SQL {
 }
 
 /** Runs one statement, in one round trip; its columns carry the names of the fields, so its rows are answers already. */
-export async function run<Row>(session: TenantSession, statement: Statement, values: Values): Promise<Row[]> {
+export async function run<Row>(session: Reach, statement: Statement, values: Values): Promise<Row[]> {
   const { rows } = await clientOf(session.db).query({ text: statement.text, values: statement.bind(values) })
   return rows as Row[]
 }

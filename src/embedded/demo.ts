@@ -1,19 +1,17 @@
-import type { Application } from '../application.ts'
+import type { Application, Tenant, Tenants } from '../application.ts'
 import type { Actor } from '../catalog/audit.ts'
 import { systemActor } from '../catalog/audit.ts'
 import type { DatabaseEntry } from '../catalog/database-entry.ts'
 import type { Route } from '../catalog/directory.ts'
-import { within } from '../collections/within.ts'
 import { PublicError } from '../errors.ts'
 import type { ServerAddress } from '../lib/pg.ts'
 import type { DatabaseState, Operations, TenantRecord } from '../operations/operations.ts'
-import type { TenantSession } from '../tenant/session.ts'
 
 /** What a demo needs of a gateway. */
 export interface DemoGateway {
   readonly operations: Operations
   routeOf(code: string): Promise<Route | null>
-  sessionOf(route: Route): TenantSession
+  readonly tenants: Tenants
 }
 
 interface DemoTenant {
@@ -154,8 +152,7 @@ async function describe(
 
 /** All rows of a tenant or none. */
 async function addRows(gateway: DemoGateway, { code }: DemoTenant, seed: Application['seed']): Promise<void> {
-  const route = await gateway.routeOf(code)
-  if (route === null || seed === null) return
-  const { tenantId } = route
-  await gateway.sessionOf(route).transaction(async (db) => seed({ code, session: within(tenantId, db) }))
+  if (seed === null) return
+  const work = (tenant: Tenant) => tenant.transaction((_db, inside) => seed(inside))
+  await gateway.tenants.run(code, work, { actor: 'demo' })
 }

@@ -1,6 +1,7 @@
 import type { Socket } from 'node:net'
 import type { FastifyInstance } from 'fastify'
 import { fail } from '../errors.ts'
+import type {} from './access.ts'
 
 /** How many HTTP connections there may be. */
 export interface ConnectionLimit {

@@ -8,18 +8,9 @@ import { assertMayWrite } from '../identity/operators.ts'
 import { type Place, subjectOf, type Unplaced } from '../identity/placing.ts'
 import type { Principal, TenantPrincipal, TokenIdentity } from '../identity/principal.ts'
 import type { Allowance } from '../lib/rate-limiter.ts'
+import type { Access } from './access.ts'
 import type { HttpDeps } from './deps.ts'
 import { assertNotRepeated, readCredential } from './request-headers.ts'
-
-/**
- * Who may call a route. `permission: null` is anybody of the tenant; `probe` answers also while draining; `counted` is
- * bounded by the caller's address; `either` is a path that operators and tenants share, each seeing their part.
- */
-export type Access =
-  | { readonly kind: 'open'; readonly probe?: boolean; readonly counted?: boolean }
-  | { readonly kind: 'operator'; readonly write: boolean }
-  | { readonly kind: 'tenant'; readonly permission: string | null }
-  | { readonly kind: 'either'; readonly permission: string }
 
 /** What the gates find out on the way. */
 export interface Visit {

@@ -9,10 +9,10 @@ import { fail } from '../errors.ts'
 import { subjectOf } from '../identity/placing.ts'
 import type { Principal, TenantPrincipal } from '../identity/principal.ts'
 import type { TenantSession } from '../tenant/session.ts'
+import type { Access } from './access.ts'
 import { actFor } from './act-for.ts'
 import type { HttpDeps } from './deps.ts'
 import {
-  type Access,
   authenticate,
   authorizeOperator,
   authorizeTenant,
@@ -30,9 +30,6 @@ import {
 import { STANDING_HEADERS } from './request-headers.ts'
 
 declare module 'fastify' {
-  interface FastifyContextConfig {
-    access?: Access
-  }
   interface FastifyRequest {
     /** On all routes but open ones; throws on those. */
     readonly principal: Principal

@@ -114,7 +114,7 @@ export const COHERENCE: readonly SeededFault[] = [
   },
   {
     name: 'limits: a replica without connections is ready',
-    file: 'src/gateway.ts',
+    file: 'src/http-deps.ts',
     find: "replicas.waitsFor === null ? 'ready'",
     replace: "replicas.waitsFor !== undefined ? 'ready'",
     tests: [LIMITS],

@@ -4,8 +4,8 @@ export const ROLLING_STOP: readonly SeededFault[] = [
   {
     name: 'a gateway that is told to end refuses requests at once',
     file: 'src/gateway.ts',
-    find: 'if (wasReady) await delay(',
-    replace: 'if (!wasReady) await delay(',
+    find: 'const left = isServing ? delay(',
+    replace: 'const left = !isServing ? delay(',
     tests: ['test/faults/rolling-stop.test.ts'],
   },
   {

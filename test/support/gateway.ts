@@ -1,9 +1,11 @@
 import { randomBytes } from 'node:crypto'
 import { Writable } from 'node:stream'
+import type { Application } from '../../src/application.ts'
 import { readSettings } from '../../src/config.ts'
 import { parseMasterKey } from '../../src/crypto/key-source.ts'
 import { Gateway } from '../../src/gateway.ts'
 import { Secret } from '../../src/lib/secret.ts'
+import { Listener } from '../../src/listener.ts'
 import { createLogger } from '../../src/logger.ts'
 import { property } from './application.ts'
 import { createDatabase, createRole, urlFor } from './database.ts'
@@ -150,7 +152,11 @@ export interface TestGateway extends Caller {
 }
 
 /** Starts a gateway of this release in this process, on a port of its own. */
-export async function startGateway(stage: Stage, more: Record<string, string> = {}): Promise<TestGateway> {
+export async function startGateway(
+  stage: Stage,
+  more: Record<string, string> = {},
+  application: Application = property,
+): Promise<TestGateway> {
   const settings = readSettings(environmentOf(stage, { LOG_LEVEL: 'debug', ...more }))
   const lines: string[] = []
   const sink = new Writable({
@@ -160,7 +166,7 @@ export async function startGateway(stage: Stage, more: Record<string, string> = 
     },
   })
   const gateway = new Gateway({
-    application: property,
+    application,
     settings,
     databases: {
       catalog: addressOf(stage.catalogUrl),
@@ -174,7 +180,8 @@ export async function startGateway(stage: Stage, more: Record<string, string> = 
     log: createLogger(settings.logLevel, sink),
   })
   await gateway.start()
-  const { port } = await gateway.listen()
+  const listener = new Listener(gateway, settings)
+  const { port } = await listener.listen()
   const caller = new Caller(`http://127.0.0.1:${port}`, stage.operatorToken)
-  return Object.assign(caller, { gateway, log: () => lines.join(''), close: () => gateway.close() })
+  return Object.assign(caller, { gateway, log: () => lines.join(''), close: () => listener.end() })
 }

@@ -12,7 +12,7 @@ const toCatalog = [...base, 'lib', 'crypto', 'catalog']
 const services = ['pools', 'identity', 'jobs', 'migrations']
 const toHealth = [...toCatalog, ...services, 'tenant', 'health']
 const toOperations = [...toHealth, 'config', 'operations']
-const everything = [...toOperations, 'tables', 'application', 'collections', 'embedded', 'http']
+const everything = [...toOperations, 'tables', 'application', 'collections', 'tenancy', 'embedded', 'http']
 
 const mayImport: Record<string, readonly string[]> = {
   errors: [],
@@ -26,7 +26,10 @@ const mayImport: Record<string, readonly string[]> = {
   // What a product declares of its tables and collections. Both work on a session: they cannot learn where a tenant lives.
   tables: ['lib'],
   collections: ['errors', 'lib', 'tenant'],
-  application: ['tables', 'collections', 'tenant'],
+  register: [],
+  application: ['register', 'tables', 'collections', 'tenant'],
+  // What an application is handed of a tenant, with and without a request.
+  tenancy: [...toCatalog, 'identity', 'tenant', 'collections', 'application'],
   // A product: nobody but main, tests and bench imports one.
   applications: ['errors', 'lib', 'tenant', 'tables', 'collections', 'application', 'http'],
   pools: [...toCatalog, 'tenant'],
@@ -42,20 +45,35 @@ const mayImport: Record<string, readonly string[]> = {
   // Starts a server before there is a catalog, and fills it as an operator and the tenants' people would.
   embedded: [...toOperations, 'collections', 'application'],
   // Never pools, jobs, migrations, embedded: a route reaches rows by a session and changes by an operation.
-  http: [...toCatalog, 'identity', 'tenant', 'application', 'collections', 'health', 'config', 'operations'],
+  http: [
+    ...toCatalog,
+    'identity',
+    'tenant',
+    'application',
+    'collections',
+    'tenancy',
+    'health',
+    'config',
+    'operations',
+  ],
   version: [],
   // What must hold before anything is served: roles, schemas, rules of isolation.
   startup: [...toHealth, 'config'],
   // What the gateway is made of, before anything is opened.
   parts: [...toOperations, 'application'],
-  gateway: [...everything, 'startup', 'parts', 'version'],
+  // What a server in front of a gateway gets of its parts.
+  'http-deps': [...everything, 'parts', 'version'],
+  gateway: [...everything, 'startup', 'parts', 'http-deps', 'version'],
   // What a gateway is given, of settings and an embedded server.
   'gateway-options': ['application', 'config', 'embedded', 'health', 'lib', 'logger', 'parts'],
+  // The ways in: a server of its own, and a gateway in another process.
+  listener: [...everything, 'gateway'],
+  'create-gateway': [...everything, 'parts', 'gateway-options', 'gateway'],
   // The commands: for a process that serves, and for an operator's terminal.
-  cli: [...everything, 'startup', 'parts', 'gateway-options', 'gateway', 'version'],
+  cli: [...everything, 'startup', 'parts', 'gateway-options', 'gateway', 'listener', 'version'],
   // The way in for the checkout's process, and the one for those who embed the gateway in theirs.
   main: ['applications', 'config', 'cli'],
-  index: [...everything, 'startup', 'parts', 'gateway-options', 'gateway', 'version'],
+  index: [...everything, 'register', 'startup', 'create-gateway'],
 }
 
 /** Types of these may be imported from anywhere: settings are handed down from the top, so their shape is known below. */
@@ -130,10 +148,12 @@ describe('who may import whom', () => {
     expect(wrong, 'move what is shared to a lower layer, or hand it in from gateway.ts').toEqual([])
   })
 
-  test('nobody but gateway.ts imports http', () => {
+  test('http is imported only by what stands in front of a gateway', () => {
     const wrong = imports
       .filter(({ to }) => to !== null && layerOf(to) === 'http')
-      .filter(({ from }) => !['http', 'gateway', 'applications'].includes(layerOf(from)))
+      .filter(
+        ({ from }) => !['http', 'http-deps', 'gateway', 'listener', 'applications'].includes(layerOf(from)),
+      )
     expect(wrong.map(({ from, to }) => `${from} imports ${to}`)).toEqual([])
   })
 

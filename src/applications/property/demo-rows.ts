@@ -1,5 +1,6 @@
+import type { Tenant } from '../../application.ts'
 import type { Resource } from '../../collections/define-resource.ts'
-import type { TenantSession } from '../../tenant/session.ts'
+import { within } from '../../collections/within.ts'
 import { credits } from './credits/credits.ts'
 import { charges } from './leases/charges.ts'
 import { documents } from './leases/documents.ts'
@@ -46,36 +47,34 @@ const SIGNATURE_PRICE = 2
 const VACANT_EVERY = 5
 
 /** Adds the rows of one tenant, in the session of a transaction; the days are around today, so that it looks lived in. */
-export async function addDemoRows(
-  session: TenantSession,
-  code: string,
-  all: readonly DemoPlace[],
-): Promise<void> {
-  const filler = new DemoRows(session, code)
+export async function addDemoRows(tenant: Tenant, all: readonly DemoPlace[]): Promise<void> {
+  const filler = new DemoRows(tenant)
   await filler.addOwners()
   for (const place of all) await filler.addPlace(place)
 }
 
 class DemoRows {
-  readonly #session: TenantSession
-  readonly #code: string
+  readonly #tenant: Tenant
   #estates = 0
 
-  constructor(session: TenantSession, code: string) {
-    this.#session = session
-    this.#code = code
+  constructor(tenant: Tenant) {
+    this.#tenant = tenant
   }
 
   async addOwners(): Promise<void> {
-    const email = `office@${this.#code}.example`
-    const owner = await this.#add(owners, { kind: 'company', name: `${this.#code} holding`, email })
+    const email = `office@${this.#tenant.code}.example`
+    const owner = await this.#add(owners, { kind: 'company', name: `${this.#tenant.code} holding`, email })
     await this.#add(contacts, {
       name: 'Night porter',
       phone: '+31 10 555 0199',
       role: 'keys',
       ownerId: owner,
     })
-    await this.#add(contacts, { name: 'Bookkeeping', email: `books@${this.#code}.example`, ownerId: owner })
+    await this.#add(contacts, {
+      name: 'Bookkeeping',
+      email: `books@${this.#tenant.code}.example`,
+      ownerId: owner,
+    })
     await this.#add(credits, { amount: 500, paymentReference: 'opening-balance' })
   }
 
@@ -84,7 +83,7 @@ class DemoRows {
     for (const [index, name] of names.entries()) {
       const number = ++this.#estates
       const surfaceM2 = place.kind === 'parking' ? 12.5 : 48 + ((number * 17) % 60)
-      const reference = `${this.#code.slice(0, 3).toUpperCase()}-${String(number).padStart(3, '0')}`
+      const reference = `${this.#tenant.code.slice(0, 3).toUpperCase()}-${String(number).padStart(3, '0')}`
       const floor = place.kind === 'parking' ? -1 : Math.floor(index / 2)
       const estateId = await this.#add(estates, { placeId, name, reference, surfaceM2, floor })
       if (place.kind === 'building') await this.#furnish(estateId, number)
@@ -128,7 +127,7 @@ class DemoRows {
     const isCompany = number % 7 === 0
     const names = isCompany ? COMPANIES : PEOPLE
     const name = names[number % names.length] ?? ''
-    const email = `lessee-${number}@${this.#code}.example`
+    const email = `lessee-${number}@${this.#tenant.code}.example`
     return this.#add(lessees, { kind: isCompany ? 'company' : 'person', name, email })
   }
 
@@ -153,15 +152,16 @@ class DemoRows {
   async #askToSign(leaseId: string, number: number): Promise<void> {
     const documentId = await this.#add(documents, { leaseId, title: `Lease agreement ${number}` })
     const signerName = PEOPLE[number % PEOPLE.length] ?? ''
-    const signerEmail = `lessee-${number}@${this.#code}.example`
+    const signerEmail = `lessee-${number}@${this.#tenant.code}.example`
     const id = await this.#add(signatures, { documentId, signerName, signerEmail })
     await this.#add(credits, { amount: -SIGNATURE_PRICE, paymentReference: `signature-${number}` })
-    if (number % 3 === 1) await sign(this.#session, { id, address: '127.0.0.1' })
-    if (number % 3 === 2) await decline(this.#session, { id })
+    const session = within(this.#tenant.id, this.#tenant.db as never)
+    if (number % 3 === 1) await sign(session, { id, address: '127.0.0.1' })
+    if (number % 3 === 2) await decline(session, { id })
   }
 
   async #add(resource: Resource, body: Readonly<Record<string, unknown>>): Promise<string> {
-    return (await resource.create(this.#session, body)).row.id
+    return (await resource.create(this.#tenant, body)).row.id
   }
 }
 

@@ -1,4 +1,4 @@
-import type { TenantSession } from '../../tenant/session.ts'
+import type { Tenant } from '../../application.ts'
 import { addDemoRows, type DemoPlace } from './demo-rows.ts'
 import { places } from './tables/properties.ts'
 
@@ -68,15 +68,9 @@ const DEMO_PLACES: Readonly<Record<string, readonly DemoPlace[]>> = {
 }
 
 /** Some hundred rows for a demo tenant, unless it has some. */
-export async function seedDemoRows({
-  code,
-  session,
-}: {
-  readonly code: string
-  readonly session: TenantSession
-}): Promise<void> {
-  const own = DEMO_PLACES[code]
+export async function seedDemoRows(tenant: Tenant): Promise<void> {
+  const own = DEMO_PLACES[tenant.code]
   if (own === undefined) return
-  if ((await session.db.select({ id: places.id }).from(places).limit(1)).length > 0) return
-  await addDemoRows(session, code, own)
+  if ((await tenant.db.select({ id: places.id }).from(places).limit(1)).length > 0) return
+  await addDemoRows(tenant, own)
 }

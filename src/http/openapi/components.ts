@@ -1,6 +1,6 @@
 /** The parts of the document that many routes share. Nothing here is of any one route. */
 import { ERROR_TABLE, type ErrorCode } from '../../errors.ts'
-import type { Access } from '../gates.ts'
+import type { Access } from '../access.ts'
 import { Problem } from '../schemas.ts'
 import type { AnswerHeader, RequestHeader } from './route-document.ts'
 

@@ -1,6 +1,6 @@
 import type { RouteOptions } from 'fastify'
 import type { ErrorCode } from '../../errors.ts'
-import type { Access } from '../gates.ts'
+import type { Access } from '../access.ts'
 
 type Codes = readonly ErrorCode[]
 

@@ -4,11 +4,11 @@ import type { PageRequest } from '../../identity/client-keys.ts'
 import type { Home } from '../../identity/people.ts'
 import { CORE_PERMISSIONS } from '../../identity/permissions.ts'
 import { listRoles, type NewRole, type RolePatch } from '../../identity/roles.ts'
+import type { Access } from '../access.ts'
 import { CLOSED, idOf, PageQuery, ROLE_FIELDS } from '../bodies.ts'
 import { callerOf } from '../caller.ts'
 import type { HttpDeps } from '../deps.ts'
 import { whenEffective } from '../effective.ts'
-import type { Access } from '../gates.ts'
 
 const READ = { kind: 'tenant', permission: 'roles:read' } as const
 const WRITE = { kind: 'tenant', permission: 'roles:write' } as const

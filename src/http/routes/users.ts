@@ -5,11 +5,11 @@ import type { Home } from '../../identity/people.ts'
 import type { NewUser, UserPatch } from '../../identity/user-form.ts'
 import { listUsers, publicUser } from '../../identity/users.ts'
 import { choice, nullable, text } from '../../lib/fields.ts'
+import type { Access } from '../access.ts'
 import { CLOSED, idOf, NewUserBody, PageQuery, Password, pageView, RoleNames } from '../bodies.ts'
 import { callerOf } from '../caller.ts'
 import type { HttpDeps } from '../deps.ts'
 import { takesAway, whenEffective } from '../effective.ts'
-import type { Access } from '../gates.ts'
 
 const UserPatchBody = Type.Object(
   {

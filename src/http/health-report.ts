@@ -1,0 +1,91 @@
+import type { Health, PartHealth } from '../application.ts'
+import type { Ping } from '../lib/pg.ts'
+import type { HttpDeps, Probes } from './deps.ts'
+
+const PING_DEADLINE_MS = 600
+const REPORT_LIFETIME_MS = 1000
+
+type HealthDeps = Pick<HttpDeps, 'probes' | 'lifecycle'> & { readonly settings: { readonly version: string } }
+
+/** Looks at the parts at most once a second, all at once and each within a deadline, whoever asks and however often. */
+export class HealthReporter {
+  readonly #deps: HealthDeps
+  #looked: Promise<Health> | null = null
+  #lookedAt = Number.NEGATIVE_INFINITY
+  /** The last numbers the catalog gave: while it is down they are the best there are. */
+  #counts: Health['databases'] = { pending_validation: 0, active: 0, failed: 0, inactive: 0 }
+
+  constructor(deps: HealthDeps) {
+    this.#deps = deps
+  }
+
+  report(): Promise<Health> {
+    const now = performance.now()
+    if (this.#looked === null || now - this.#lookedAt >= REPORT_LIFETIME_MS) {
+      this.#lookedAt = now
+      this.#looked = this.#look()
+    }
+    return this.#looked
+  }
+
+  async #look(): Promise<Health> {
+    const { probes, settings, lifecycle } = this.#deps
+    const [catalog, shared] = await Promise.all([
+      ping(() => probes.pingCatalog()),
+      ping(() => probes.pingShared()),
+      this.#count(probes),
+    ])
+    const serving = probes.readiness() === 'ready' && !lifecycle.isDraining()
+    return {
+      status: statusOf({ serving, catalog, shared, inactive: this.#counts.inactive }),
+      version: settings.version,
+      uptimeSeconds: Math.floor(process.uptime()),
+      ...probes.gauges(),
+      catalog,
+      shared,
+      databases: this.#counts,
+    }
+  }
+
+  async #count(probes: Probes): Promise<void> {
+    const { pending_validation, active, failed, inactive } = await within(() =>
+      probes.countDatabases(),
+    ).catch(() => this.#counts)
+    this.#counts = { pending_validation, active, failed, inactive }
+  }
+}
+
+/** Without the catalog known tenants are still served, without the shared database those elsewhere; without both none. */
+function statusOf(parts: {
+  serving: boolean
+  catalog: PartHealth
+  shared: PartHealth
+  inactive: number
+}): Health['status'] {
+  const down = [parts.catalog, parts.shared].filter(({ status }) => status === 'down').length
+  if (!parts.serving || down === 2) return 'unavailable'
+  const isWhole = parts.catalog.status === 'ok' && parts.shared.status === 'ok'
+  return !isWhole || parts.inactive > 0 ? 'degraded' : 'ok'
+}
+
+async function ping(measure: () => Promise<Ping>): Promise<PartHealth> {
+  try {
+    const { latencyMs, isReadOnly } = await within(measure)
+    return { status: isReadOnly ? 'read-only' : 'ok', latencyMs: Math.round(latencyMs * 100) / 100 }
+  } catch {
+    return { status: 'down', latencyMs: null }
+  }
+}
+
+/** Past the deadline the work goes on unheard; what a probe needs is an answer. */
+async function within<T>(start: () => Promise<T>): Promise<T> {
+  const late = Promise.withResolvers<never>()
+  const timer = setTimeout(() => late.reject(new Error('no answer in time')), PING_DEADLINE_MS)
+  try {
+    const work = start()
+    work.catch(() => undefined)
+    return await Promise.race([work, late.promise])
+  } finally {
+    clearTimeout(timer)
+  }
+}

@@ -1,0 +1,6 @@
+/** One program has one application that its types know: in the suite it is this one. */
+declare module '../../../src/register.ts' {
+  interface Register {
+    tables: typeof import('./tables.ts')
+  }
+}
