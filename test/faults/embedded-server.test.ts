@@ -23,9 +23,9 @@ import { prepareBinaries } from '../../src/embedded/binaries.ts'
 import { acquireLock } from '../../src/embedded/lock.ts'
 import { identifyProcess, runCommand } from '../../src/embedded/processes.ts'
 import { type EmbeddedServer, removeEmbeddedServer, startEmbeddedServer } from '../../src/embedded/server.ts'
+import { makeThrowawayDirectory, removeThrowaway } from '../../src/testing/throwaway.ts'
 import { query } from '../support/database.ts'
 import { superuserUrlOf } from '../support/postgres.ts'
-import { makeThrowawayDirectory, removeThrowaway } from '../support/throwaway.ts'
 
 const isRoot = process.getuid?.() === 0
 const isLinux = process.platform === 'linux'

@@ -8,10 +8,10 @@ import { LIST_PARAMETERS, type ListQuery } from '../../src/collections/query.ts'
 import { newId } from '../../src/lib/ids.ts'
 import { connectClient } from '../../src/lib/pg.ts'
 import type { TenantDb, TenantSession } from '../../src/tenant/session.ts'
-import { migratedTemplate } from '../migrations/connect.ts'
 import { makeCursors } from '../support/cursors.ts'
 import { createDatabase, createRole, dropAll, superuserUrl, urlFor } from '../support/database.ts'
 import { manyRows } from '../support/many-rows.ts'
+import { migratedTemplate } from '../support/migrated.ts'
 import { addressOf, withClient } from '../support/tenant-database.ts'
 
 // A list takes as long among a thousand tenants as alone if the server goes by an index to the tenant's own rows, and to

@@ -2,8 +2,8 @@ import { randomUUID } from 'node:crypto'
 import type { Client, QueryResult } from 'pg'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { findRoleViolations } from '../../src/tenant/isolation.ts'
-import { migratedTemplate } from '../migrations/connect.ts'
 import { createDatabase, createRole, dropAll, query, superuserUrl, urlFor } from '../support/database.ts'
+import { migratedTemplate } from '../support/migrated.ts'
 import { withClient } from '../support/tenant-database.ts'
 
 // Written against the database alone, without the gateway: what holds here holds whatever the gateway gets wrong.

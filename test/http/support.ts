@@ -1,7 +1,6 @@
 import { once } from 'node:events'
 import { connect } from 'node:net'
 import { expect } from 'vitest'
-import { createDatabase, createRole, urlFor } from '../support/database.ts'
 import {
   type Answer,
   createStage,
@@ -10,6 +9,7 @@ import {
   type TestGateway,
   type TestTenant,
 } from '../support/gateway.ts'
+import { createTenantDatabase } from '../support/tenant-database.ts'
 
 export const API = '/api/v1'
 
@@ -41,9 +41,7 @@ export async function openHomes(more: Record<string, string> = {}): Promise<Home
 
 /** Gives a tenant a new database of its own and waits until it lives there. */
 export async function moveToOwnDatabase(gateway: TestGateway, tenantId: string): Promise<string> {
-  const role = await createRole()
-  const database = await createDatabase({ owner: role.name })
-  const url = urlFor({ role, database })
+  const { url } = await createTenantDatabase()
   const { status, placement, lastError } = await gateway.registerDatabase(tenantId, url)
   expect({ status, placement, lastError }).toEqual({
     status: 'active',

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { createDatabase, createRole, dropAll, query, superuserUrl, urlFor } from '../support/database.ts'
-import { migratedTemplate } from './connect.ts'
+import { migratedTemplate } from '../support/migrated.ts'
 
 let database: string
 let url: string

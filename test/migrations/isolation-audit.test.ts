@@ -11,8 +11,8 @@ import {
   type TestRole,
   urlFor,
 } from '../support/database.ts'
+import { migratedTemplate } from '../support/migrated.ts'
 import { withClient } from '../support/tenant-database.ts'
-import { migratedTemplate } from './connect.ts'
 
 let database: string
 

@@ -1,9 +1,9 @@
 import { access } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { makeThrowawayDirectory } from '../../src/testing/throwaway.ts'
 import { Caller } from '../support/gateway.ts'
 import { checkout, GatewayProcess, removeDemo } from '../support/gateway-process.ts'
-import { makeThrowawayDirectory } from '../support/throwaway.ts'
 
 const PASSWORD = 'demo-password-please-change'
 

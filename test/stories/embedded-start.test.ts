@@ -6,10 +6,10 @@ import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { afterAll, afterEach, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
 import { identifyProcess, runCommand } from '../../src/embedded/processes.ts'
+import { makeThrowawayDirectory } from '../../src/testing/throwaway.ts'
 import { query } from '../support/database.ts'
 import { Caller } from '../support/gateway.ts'
 import { checkout, GatewayProcess, type ProcessOptions, removeDemo } from '../support/gateway-process.ts'
-import { makeThrowawayDirectory } from '../support/throwaway.ts'
 
 /** What the issue allows a start to take, and a bound for "quick"; a start takes about three seconds and one. */
 const SECOND_START_MS = 10_000

@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import { Client, Pool, type QueryResultRow } from 'pg'
 import { inject } from 'vitest'
+import { copyTemplate, ensureTemplate, quote, type Superuser } from '../../src/testing/templates.ts'
 import { runPrefix } from './leftovers.ts'
 
 export interface TestRole {
@@ -73,33 +74,37 @@ export async function createRole(options: RoleOptions = {}): Promise<TestRole> {
  * `createDatabase({ template })`. `prepare` gets a superuser's URL and closes what it opens.
  */
 export async function createTemplate(key: string, prepare: (url: string) => Promise<void>): Promise<string> {
-  const name = `${runPrefix(inject('runId'))}template_${key}`
-  const client = new Client({ connectionString: superuserUrl() })
-  await client.connect()
-  try {
-    // Held by this session, so freed with it whatever happens.
-    await client.query('SELECT pg_advisory_lock(hashtext($1))', [name])
-    const found = await client.query('SELECT datistemplate AS done FROM pg_database WHERE datname = $1', [
-      name,
-    ])
-    if (found.rows[0]?.done === true) return name
-    await client.query(`DROP DATABASE IF EXISTS ${quote(name)} WITH (FORCE)`)
-    await client.query(`CREATE DATABASE ${quote(name)} TEMPLATE template0`)
-    await prepare(superuserUrl(name))
-    // An open session on a template makes every copy wait 5 s and fail.
-    await client.query(`ALTER DATABASE ${quote(name)} ALLOW_CONNECTIONS false IS_TEMPLATE true`)
-    await client.query('SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = $1', [
-      name,
-    ])
-    return name
-  } finally {
-    await client.end()
-  }
+  const name = templateName(key)
+  await ensureTemplate(superuser, { name, writer: null, fill: () => prepare(superuserUrl(name)) })
+  return name
 }
 
-/** Drops every database and role this file has made, cutting off whoever is still connected. For `afterAll`. */
+/**
+ * A copy of a database that `prepare` fills once per run as an ordinary role. `owner` owns all that is in the copy, as if the
+ * owner had filled it.
+ */
+export async function createCopy(
+  owner: string,
+  key: string,
+  prepare: (url: string) => Promise<void>,
+): Promise<string> {
+  const [template, writer] = [templateName(key), templateName('writer')]
+  await ensureTemplate(superuser, {
+    ...{ name: template, writer: { name: writer, password: writer } },
+    fill: () => prepare(urlFor({ role: { name: writer, password: writer }, database: template })),
+  })
+  const name = uniqueName()
+  await copyTemplate(superuser, { template, name, owner, writer })
+  databases.add(name)
+  return name
+}
+
+/** Drops every database and role this file has made, cutting off the sessions on them. For `afterAll`. */
 export async function dropAll(): Promise<void> {
-  for (const name of databases) await admin(`DROP DATABASE IF EXISTS ${quote(name)} WITH (FORCE)`)
+  // Each asks for a checkpoint; those that ask at once share it.
+  await Promise.all(
+    [...databases].map((name) => admin(`DROP DATABASE IF EXISTS ${quote(name)} WITH (FORCE)`)),
+  )
   for (const name of roles) await dropRole(name)
   databases.clear()
   roles.clear()
@@ -169,8 +174,19 @@ async function dropRole(name: string): Promise<void> {
   })
 }
 
-function quote(name: string): string {
-  return `"${name.replaceAll('"', '""')}"`
+function templateName(key: string): string {
+  return `${runPrefix(inject('runId'))}template_${key}`
+}
+
+const superuser: Superuser = async (database, work) => {
+  const client = new Client({ connectionString: superuserUrl(database ?? undefined) })
+  client.on('error', () => {})
+  await client.connect()
+  try {
+    return await work(client)
+  } finally {
+    await client.end()
+  }
 }
 
 async function enter(): Promise<void> {

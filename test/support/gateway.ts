@@ -9,6 +9,7 @@ import { Listener } from '../../src/listener.ts'
 import { createLogger } from '../../src/logger.ts'
 import { property } from './application.ts'
 import { createDatabase, createRole, urlFor } from './database.ts'
+import { createMigrated } from './migrated.ts'
 import { addressOf } from './tenant-database.ts'
 
 /** The databases of one gateway, or of several that share a catalog. */
@@ -19,11 +20,14 @@ export interface Stage {
   readonly operatorToken: string
 }
 
-/** Makes an empty catalog and shared database, each owned by an ordinary role. */
-export async function createStage(): Promise<Stage> {
-  const [catalogRole, sharedRole] = [await createRole(), await createRole()]
-  const catalog = await createDatabase({ owner: catalogRole.name })
-  const shared = await createDatabase({ owner: sharedRole.name })
+/** Makes a catalog and a shared database, each owned by an ordinary role and up to date; or empty. */
+export async function createStage({ empty = false } = {}): Promise<Stage> {
+  const [catalogRole, sharedRole] = await Promise.all([createRole(), createRole()])
+  const [catalog, shared] = await Promise.all(
+    empty
+      ? [createDatabase({ owner: catalogRole.name }), createDatabase({ owner: sharedRole.name })]
+      : [createMigrated(catalogRole.name, 'catalog'), createMigrated(sharedRole.name, 'tenant')],
+  )
   return {
     catalogUrl: urlFor({ role: catalogRole, database: catalog }),
     sharedUrl: urlFor({ role: sharedRole, database: shared }),

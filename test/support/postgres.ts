@@ -3,7 +3,12 @@ import { request } from 'node:http'
 import { join } from 'node:path'
 import { prepareBinaries } from '../../src/embedded/binaries.ts'
 import { type EmbeddedServer, startEmbeddedServer } from '../../src/embedded/server.ts'
-import { makeThrowawayDirectory, removeThrowaway, sweepThrowaways, throwawaySettings } from './throwaway.ts'
+import {
+  makeThrowawayDirectory,
+  removeThrowaway,
+  sweepThrowaways,
+  throwawaySettings,
+} from '../../src/testing/throwaway.ts'
 
 export interface TestServer {
   readonly origin: 'TEST_DATABASE_URL' | 'testcontainers' | 'embedded'

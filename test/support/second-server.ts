@@ -4,8 +4,8 @@ import { chmod, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { type EmbeddedServer, startEmbeddedServer } from '../../src/embedded/server.ts'
+import { makeThrowawayDirectory, removeThrowaway, throwawaySettings } from '../../src/testing/throwaway.ts'
 import { superuserUrlOf } from './postgres.ts'
-import { makeThrowawayDirectory, removeThrowaway, throwawaySettings } from './throwaway.ts'
 
 /** Owners and modes stay as they are. */
 const copyDirectory = promisify(execFile)

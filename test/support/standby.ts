@@ -4,11 +4,11 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Client } from 'pg'
 import { startEmbeddedServer } from '../../src/embedded/server.ts'
+import { makeThrowawayDirectory, removeThrowaway, throwawaySettings } from '../../src/testing/throwaway.ts'
 import { query } from './database.ts'
 import { superuserUrlOf } from './postgres.ts'
 import type { OwnServer } from './second-server.ts'
 import { withClient } from './tenant-database.ts'
-import { makeThrowawayDirectory, removeThrowaway, throwawaySettings } from './throwaway.ts'
 
 /** A streaming standby of a primary: the same databases and roles, read-only until it is promoted. */
 export interface Standby {

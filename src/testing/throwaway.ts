@@ -1,9 +1,9 @@
 import { access, chmod, mkdtemp, readdir, rm, statfs } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { isOurs } from '../../src/embedded/places.ts'
-import { identifyProcess } from '../../src/embedded/processes.ts'
-import { removeEmbeddedServer } from '../../src/embedded/server.ts'
+import { isOurs } from '../embedded/places.ts'
+import { identifyProcess } from '../embedded/processes.ts'
+import { removeEmbeddedServer } from '../embedded/server.ts'
 
 /** Settings for a server whose data nobody will miss. */
 export const throwawaySettings: Record<string, string> = {

@@ -1,0 +1,35 @@
+import { Client } from 'pg'
+import { applyMigrations } from '../../src/migrations/apply.ts'
+import { migrationsFolder, readMigrations } from '../../src/migrations/files.ts'
+import { tenantMigrations } from './application.ts'
+import { createCopy, createTemplate } from './database.ts'
+
+export type Schema = 'catalog' | 'tenant'
+
+/** A database with all migrations of a schema, of which `owner` owns everything. Gives its name. */
+export function createMigrated(owner: string, schema: Schema): Promise<string> {
+  return createCopy(owner, schema, (url) => migrate(url, schema))
+}
+
+/** A template database with all migrations of a schema, of which a superuser owns everything. */
+export function migratedTemplate(schema: Schema): Promise<string> {
+  return createTemplate(`${schema}_migrated`, (url) => migrate(url, schema))
+}
+
+/** Lends one plain connection, with nothing set on it. That it ends is told to the query under way, if any. */
+export async function withClient<T>(url: string, fn: (client: Client) => Promise<T>): Promise<T> {
+  const client = new Client({ connectionString: url })
+  client.on('error', () => {})
+  await client.connect()
+  try {
+    return await fn(client)
+  } finally {
+    await client.end()
+  }
+}
+
+async function migrate(url: string, schema: Schema): Promise<void> {
+  const migrations =
+    schema === 'tenant' ? await tenantMigrations() : await readMigrations(migrationsFolder(schema), schema)
+  await withClient(url, (client) => applyMigrations(client, migrations, { lockTimeoutMs: 10_000 }))
+}
