@@ -18,7 +18,10 @@ export interface Login {
 export interface Template {
   /** The name of its database. It says what is in there: a template that is there is taken as it is. */
   readonly name: string
-  /** An ordinary role that owns the database while it is filled, and for good all that is made in it. Made if it is not there. */
+  /**
+   * An ordinary role that owns the database while it is filled, and for good all that is made in it. Made if it is not there.
+   * One whose objects are handed on, see `Copy`, must be the writer of no other template: that one may just be filled.
+   */
   readonly writer: Login | null
   /** Fills the empty database, and closes what it opens. */
   readonly fill: () => Promise<void>
@@ -28,7 +31,7 @@ export interface Copy {
   readonly template: string
   readonly name: string
   readonly owner: string
-  /** A role whose objects become the owner's. It must own no databases: they would be handed over as well. */
+  /** The template's writer, whose objects become the owner's. It must own no databases by now: they would go along. */
   readonly writer: string | null
 }
 

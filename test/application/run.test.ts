@@ -16,7 +16,7 @@ const lines: { fields: object; message: string }[] = []
 const AS = { actor: 'nightly-import' }
 
 beforeAll(async () => {
-  stage = await createStage()
+  stage = await createStage({ application })
   gateway = await startGateway(stage, {}, application)
   shared = await gateway.createTenant()
   own = await gateway.createTenant()

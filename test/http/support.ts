@@ -41,7 +41,7 @@ export async function openHomes(more: Record<string, string> = {}): Promise<Home
 
 /** Gives a tenant a new database of its own and waits until it lives there. */
 export async function moveToOwnDatabase(gateway: TestGateway, tenantId: string): Promise<string> {
-  const { url } = await createTenantDatabase()
+  const { url } = await createTenantDatabase(gateway.application)
   const { status, placement, lastError } = await gateway.registerDatabase(tenantId, url)
   expect({ status, placement, lastError }).toEqual({
     status: 'active',

@@ -21,12 +21,18 @@ export interface Stage {
 }
 
 /** Makes a catalog and a shared database, each owned by an ordinary role and up to date; or empty. */
-export async function createStage({ empty = false } = {}): Promise<Stage> {
+export async function createStage({
+  empty = false,
+  application = property,
+}: {
+  empty?: boolean
+  application?: Application
+} = {}): Promise<Stage> {
   const [catalogRole, sharedRole] = await Promise.all([createRole(), createRole()])
   const [catalog, shared] = await Promise.all(
     empty
       ? [createDatabase({ owner: catalogRole.name }), createDatabase({ owner: sharedRole.name })]
-      : [createMigrated(catalogRole.name, 'catalog'), createMigrated(sharedRole.name, 'tenant')],
+      : [createMigrated(catalogRole.name, 'catalog'), createMigrated(sharedRole.name, application)],
   )
   return {
     catalogUrl: urlFor({ role: catalogRole, database: catalog }),
@@ -150,6 +156,7 @@ export interface TestTenant {
 
 export interface TestGateway extends Caller {
   readonly gateway: Gateway
+  readonly application: Application
   /** Every line it has logged. */
   readonly log: () => string
   close(): Promise<void>
@@ -187,5 +194,9 @@ export async function startGateway(
   const listener = new Listener(gateway, settings)
   const { port } = await listener.listen()
   const caller = new Caller(`http://127.0.0.1:${port}`, stage.operatorToken)
-  return Object.assign(caller, { gateway, log: () => lines.join(''), close: () => listener.end() })
+  return Object.assign(caller, {
+    ...{ gateway, application },
+    log: () => lines.join(''),
+    close: () => listener.end(),
+  })
 }

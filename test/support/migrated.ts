@@ -1,19 +1,22 @@
 import { Client } from 'pg'
+import type { Application } from '../../src/application.ts'
 import { applyMigrations } from '../../src/migrations/apply.ts'
-import { migrationsFolder, readMigrations } from '../../src/migrations/files.ts'
-import { tenantMigrations } from './application.ts'
+import { migrationsFolder, readMigrations, readTenantMigrations } from '../../src/migrations/files.ts'
+import { property } from './application.ts'
 import { createCopy, createTemplate } from './database.ts'
 
-export type Schema = 'catalog' | 'tenant'
+/** The catalog's, or that of an application's tenants. */
+type Schema = 'catalog' | Application
 
 /** A database with all migrations of a schema, of which `owner` owns everything. Gives its name. */
 export function createMigrated(owner: string, schema: Schema): Promise<string> {
-  return createCopy(owner, schema, (url) => migrate(url, schema))
+  return createCopy(owner, keyOf(schema), (url) => migrate(url, schema))
 }
 
 /** A template database with all migrations of a schema, of which a superuser owns everything. */
-export function migratedTemplate(schema: Schema): Promise<string> {
-  return createTemplate(`${schema}_migrated`, (url) => migrate(url, schema))
+export function migratedTemplate(which: 'catalog' | 'tenant'): Promise<string> {
+  const schema = which === 'tenant' ? property : which
+  return createTemplate(`${keyOf(schema)}_migrated`, (url) => migrate(url, schema))
 }
 
 /** Lends one plain connection, with nothing set on it. That it ends is told to the query under way, if any. */
@@ -30,6 +33,12 @@ export async function withClient<T>(url: string, fn: (client: Client) => Promise
 
 async function migrate(url: string, schema: Schema): Promise<void> {
   const migrations =
-    schema === 'tenant' ? await tenantMigrations() : await readMigrations(migrationsFolder(schema), schema)
+    schema === 'catalog'
+      ? await readMigrations(migrationsFolder(schema), schema)
+      : await readTenantMigrations(schema)
   await withClient(url, (client) => applyMigrations(client, migrations, { lockTimeoutMs: 10_000 }))
+}
+
+function keyOf(schema: Schema): string {
+  return schema === 'catalog' ? schema : `tenant_${schema.name}`
 }

@@ -1,17 +1,21 @@
+import type { Application } from '../../src/application.ts'
 import type { Route } from '../../src/catalog/directory.ts'
 import { parseConnectionString } from '../../src/lib/connection-string.ts'
 import { newId } from '../../src/lib/ids.ts'
 import type { ServerAddress } from '../../src/lib/pg.ts'
 import { stamp } from '../../src/operations/residence.ts'
+import { property } from './application.ts'
 import { createRole, urlFor } from './database.ts'
 import { createMigrated, withClient } from './migrated.ts'
 
 export { withClient }
 
 /** An ordinary role's own database with the tenant schema, as an operator would hand it over after one validation. */
-export async function createTenantDatabase(): Promise<{ url: string; database: string; role: string }> {
+export async function createTenantDatabase(
+  application: Application = property,
+): Promise<{ url: string; database: string; role: string }> {
   const role = await createRole()
-  const database = await createMigrated(role.name, 'tenant')
+  const database = await createMigrated(role.name, application)
   const url = urlFor({ role, database })
   return { url, database, role: role.name }
 }
