@@ -1,6 +1,7 @@
 import { AUDIT_PERSONS } from './audit-persons.ts'
 import { CHECKS } from './checks.ts'
 import { COHERENCE } from './coherence.ts'
+import { COMMAND } from './command.ts'
 import { CONNECTION_STRINGS } from './connection-strings.ts'
 import { DISASTERS } from './disasters.ts'
 import { DOCUMENTS } from './documents.ts'
@@ -646,6 +647,7 @@ export const SEEDED_FAULTS: readonly SeededFault[] = [
   ...REVOKING,
   ...ISSUERS,
   ...DISASTERS,
+  ...COMMAND,
   ...CONNECTION_STRINGS,
   ...DOCUMENTS,
   ...SCHEMA,

@@ -1,0 +1,43 @@
+import type { SeededFault } from './seeded-fault.ts'
+
+const CONFIGURATION = ['test/unit/cli/configuration.test.ts']
+const COMMANDS = ['test/stories/command-line.test.ts']
+
+/** What the command `freehold` sees to, taken away. */
+export const COMMAND: readonly SeededFault[] = [
+  {
+    name: 'a default export of something else is served',
+    file: 'src/cli/load-application.ts',
+    find: 'if (isApplication(made)) return made',
+    replace: 'if (made !== null) return made as Application',
+    tests: CONFIGURATION,
+  },
+  {
+    name: 'an import without its extension is told without the file that was meant',
+    file: 'src/cli/load-failure.ts',
+    find: '`${written}.ts`, ',
+    replace: '',
+    tests: CONFIGURATION,
+  },
+  {
+    name: 'freehold migrate --check applies',
+    file: 'src/cli/schemas.ts',
+    find: 'check ? missingIn : applyTo',
+    replace: 'applyTo',
+    tests: COMMANDS,
+  },
+  {
+    name: 'freehold migrate --check ends with 0 though something is missing',
+    file: 'src/cli/schemas.ts',
+    find: 'if (check && missing > 0)',
+    replace: 'if (check && missing < 0)',
+    tests: COMMANDS,
+  },
+  {
+    name: 'of settings and application only the first fault is told',
+    file: 'src/cli/given.ts',
+    find: '[settings.reason, application.reason]',
+    replace: '[settings.reason]',
+    tests: COMMANDS,
+  },
+]
