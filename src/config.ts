@@ -356,3 +356,8 @@ function reasonOf(error: unknown): string {
   }
   throw error
 }
+
+/** A superuser's URL on a PostgreSQL for tests, which they and `freehold schema check` use rather than an embedded one. */
+export function testDatabaseUrl(env: NodeJS.ProcessEnv = process.env): string | null {
+  return env.TEST_DATABASE_URL || null
+}

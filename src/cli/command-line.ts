@@ -3,10 +3,11 @@ import { VERSION } from '../version.ts'
 import { addDev } from './dev.ts'
 import { EXIT, type ExitCode } from './exit-codes.ts'
 import { addMigrate } from './migrate.ts'
+import { addSchema } from './schema.ts'
 import { addStart } from './start.ts'
 
 /** In the order in which a newcomer meets them. */
-const COMMANDS = [addDev, addStart, addMigrate]
+const COMMANDS = [addDev, addStart, addMigrate, addSchema]
 
 /** Runs one command. What it tells goes to stdout, what went wrong to stderr; the answer is how the process should end. */
 export async function runCommandLine(args: readonly string[]): Promise<ExitCode> {
