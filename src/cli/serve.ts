@@ -7,6 +7,7 @@ import { gatewayOptions } from '../gateway-options.ts'
 import { Listener } from '../listener.ts'
 import { createLogger, type Logger } from '../logger.ts'
 import type { GatewayOptions } from '../parts.ts'
+import { StartRefusedError } from '../startup.ts'
 import { CommandError, EXIT } from './exit-codes.ts'
 import { Shutdown } from './shutdown.ts'
 
@@ -36,13 +37,13 @@ async function open(
   { shutdown, log }: { shutdown: Shutdown; log: Logger },
 ): Promise<void> {
   const embedded = settings.embedded
-    ? await shutdown.open(startEmbedded(log), ({ server }) => server.stop())
+    ? await shutdown.open(startEmbedded(application, log), ({ server }) => server.stop())
     : null
   if (shutdown.begun) return
   const options = gatewayOptions(settings, { application, embedded, log })
   const gateway = new Gateway(options)
   const listener = await shutdown.open(new Listener(gateway, settings), (opened) => opened.end())
-  const started = gateway.start()
+  const started = embedded === null ? gateway.start() : gateway.start().catch(refuseDrifted)
   // A gateway whose databases answer is ready before its port is open; one whose databases do not says so at /readyz.
   await Promise.race([started, new Promise((resolve) => setTimeout(resolve, FIRST_ATTEMPT_MS).unref())])
   if (shutdown.begun) return
@@ -50,10 +51,17 @@ async function open(
   if (embedded !== null && !shutdown.begun) await presentDemo(gateway, embedded, { options, port })
 }
 
-async function startEmbedded(log: Logger): Promise<Embedded> {
+async function startEmbedded(application: Application, log: Logger): Promise<Embedded> {
   // Only here: a production installation carries no PostgreSQL.
   const { startEmbedded: start } = await import('../embedded/start.ts')
-  return start((line) => log.info({ part: 'postgres' }, line))
+  return start(application, (line) => log.info({ part: 'postgres' }, line))
+}
+
+/** Data of an embedded server is nobody's but this directory's: it may be given up. */
+async function refuseDrifted(error: unknown): Promise<never> {
+  if (!(error instanceof StartRefusedError && error.code === 'SCHEMA_DRIFTED')) throw error
+  const { BEGIN_AFRESH } = await import('../embedded/bring-up-to-date.ts')
+  throw new StartRefusedError(error.code, `${error.message}. ${BEGIN_AFRESH}`, error)
 }
 
 const ADDRESS_FAULTS: Readonly<Record<string, string>> = {

@@ -1,6 +1,8 @@
 import { resolve } from 'node:path'
+import type { Application } from '../application.ts'
 import { generateMasterKey, parseMasterKey } from '../crypto/key-source.ts'
 import { Secret } from '../lib/secret.ts'
+import { bringUpToDate } from './bring-up-to-date.ts'
 import { DEMO_DATABASES } from './demo.ts'
 import { keptSecret, randomToken } from './kept.ts'
 import { type EmbeddedDatabases, provision } from './provision.ts'
@@ -20,16 +22,21 @@ export interface Embedded {
 const PREFERRED_PORT = 54_329
 
 /**
- * Starts a PostgreSQL of our own with data below `.freehold/` of the working directory, and makes what is missing there.
+ * Starts a PostgreSQL of our own with data below `.freehold/` of the working directory, and makes what is missing there. What
+ * an earlier release has left is brought up to date.
  * @throws EmbeddedServerError
  */
-export async function startEmbedded(log: (line: string) => void): Promise<Embedded> {
+export async function startEmbedded(
+  application: Application,
+  log: (line: string) => void,
+): Promise<Embedded> {
   const directory = resolve('.freehold')
   const encryptionKey = parseMasterKey(await keptSecret(`${directory}/encryption-key`, generateMasterKey))
   const operatorToken = new Secret(await keptSecret(`${directory}/operator-token`, randomToken))
   const server = await startEmbeddedServer({ dataDir: `${directory}/postgres`, port: PREFERRED_PORT, log })
   try {
     const databases = await provision(server, directory, DEMO_DATABASES)
+    await bringUpToDate(databases.dedicated.values(), application, log)
     return { server, databases, encryptionKey, operatorToken, seededMark: `${directory}/demo-seeded` }
   } catch (error) {
     await server.stop()

@@ -1,0 +1,43 @@
+import type { Application } from '../application.ts'
+import { connectClient, type ServerAddress } from '../lib/pg.ts'
+import { applyMigrations } from '../migrations/apply.ts'
+import { MigrationError, readJournal } from '../migrations/drift.ts'
+import { readTenantMigrations } from '../migrations/files.ts'
+import { EmbeddedServerError } from './failure.ts'
+
+const LIMITS = { connectTimeoutMs: 10_000, statementTimeoutMs: 0 }
+const LOCK_TIMEOUT_MS = 10_000
+
+/** How to begin with an empty server. */
+export const BEGIN_AFRESH =
+  'To begin afresh, which deletes the data: npm run demo:reset, or in a project of your own delete the folder .freehold.'
+
+/**
+ * Applies what this release and the application have beyond those of the last start to tenants' own databases on the embedded
+ * server. Their roles and data are this start's to look after; those that were never used are prepared when they are registered.
+ * @throws EmbeddedServerError DATA_UNUSABLE
+ */
+export async function bringUpToDate(
+  databases: Iterable<ServerAddress>,
+  application: Application,
+  log: (line: string) => void,
+): Promise<void> {
+  const migrations = await readTenantMigrations(application)
+  for (const address of databases) {
+    const client = await connectClient(address, LIMITS)
+    try {
+      if ((await readJournal(client)) === null) continue
+      const { applied } = await applyMigrations(client, migrations, { lockTimeoutMs: LOCK_TIMEOUT_MS })
+      if (applied.length > 0) log(`${address.database}: applied ${applied.join(', ')}`)
+    } catch (error) {
+      if (!(error instanceof MigrationError)) throw error
+      throw new EmbeddedServerError(
+        'DATA_UNUSABLE',
+        `The embedded database ${address.database} cannot be brought up to date: ${error.message} (${error.code}). ${BEGIN_AFRESH}`,
+        { cause: error },
+      )
+    } finally {
+      await client.end()
+    }
+  }
+}
