@@ -1,5 +1,3 @@
-import { chmod, mkdtemp, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { testDatabaseUrl } from '../config.ts'
 import { ConnectionStringError, effectiveSslMode, parseConnectionString } from '../lib/connection-string.ts'
@@ -12,8 +10,7 @@ export interface ThrowawayServer {
   stop(): Promise<void>
 }
 
-/** Nobody will miss what is in it. */
-const SETTINGS = { fsync: 'off', synchronous_commit: 'off', full_page_writes: 'off' }
+const APPLICATION_NAME = 'freehold schema check'
 
 /** The server that `TEST_DATABASE_URL` names, else an embedded one of its own. @throws CommandError, EmbeddedServerError */
 export async function openThrowawayServer(): Promise<ThrowawayServer> {
@@ -29,7 +26,7 @@ function addressOf(url: string): ServerAddress {
       ...{ host, port, database, user, handshake, lookup: null, caCertificate: null },
       password: async () => target.password.reveal(),
       sslMode: effectiveSslMode(target, 'verify-full'),
-      applicationName: 'freehold schema check',
+      applicationName: APPLICATION_NAME,
     }
   } catch (error) {
     if (!(error instanceof ConnectionStringError)) throw error
@@ -42,32 +39,33 @@ function addressOf(url: string): ServerAddress {
 
 async function startOne(): Promise<ThrowawayServer> {
   // Only here: with TEST_DATABASE_URL no PostgreSQL need be installed.
-  const { removeEmbeddedServer, startEmbeddedServer } = await import('../embedded/server.ts')
-  const directory = await mkdtemp(join(tmpdir(), 'freehold-check-'))
-  // The server of a root user runs as another account, which has to enter here.
-  await chmod(directory, 0o711)
-  const dataDir = join(directory, 'postgres')
+  const { startEmbeddedServer } = await import('../embedded/server.ts')
+  const { makeThrowawayDirectory, removeThrowaway, sweepThrowaways, throwawaySettings } = await import(
+    '../testing/throwaway.ts'
+  )
+  // What a check that was ended by Ctrl-C has left.
+  await sweepThrowaways()
+  const directory = await makeThrowawayDirectory()
   try {
-    const { host, port, superuser, stop } = await startEmbeddedServer({ dataDir, settings: SETTINGS })
+    const server = await startEmbeddedServer({
+      dataDir: join(directory, 'postgres'),
+      settings: throwawaySettings,
+    })
+    const { host, port, superuser } = server
     return {
       superuser: {
         ...{ host, port, database: 'postgres', user: superuser.user, lookup: null, caCertificate: null },
         password: async () => superuser.password.reveal(),
         sslMode: 'disable',
-        applicationName: 'freehold schema check',
+        applicationName: APPLICATION_NAME,
       },
       stop: async () => {
-        await stop()
-        await remove()
+        await server.stop()
+        await removeThrowaway(directory)
       },
     }
   } catch (error) {
-    await remove()
+    await removeThrowaway(directory)
     throw error
-  }
-
-  async function remove(): Promise<void> {
-    await removeEmbeddedServer(dataDir)
-    await rm(directory, { recursive: true, force: true })
   }
 }

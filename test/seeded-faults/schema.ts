@@ -58,4 +58,11 @@ export const SCHEMA: readonly SeededFault[] = [
     replace: 'if (missing.length < 1e6) return',
     tests: ['test/schema/declared-and-absent.test.ts'],
   },
+  {
+    name: 'the databases of tenants that an earlier release has left embedded stay behind',
+    file: 'src/embedded/start.ts',
+    find: '    await bringUpToDate(databases.dedicated.values(), application, log)\n',
+    replace: '',
+    tests: ['test/stories/former-data.test.ts'],
+  },
 ]

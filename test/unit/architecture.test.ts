@@ -70,7 +70,17 @@ const mayImport: Record<string, readonly string[]> = {
   listener: [...everything, 'gateway'],
   'create-gateway': [...everything, 'parts', 'gateway-options', 'gateway'],
   // The commands: for a process that serves, and for an operator's terminal.
-  cli: [...everything, 'schema', 'testing', 'startup', 'parts', 'gateway-options', 'gateway', 'listener', 'version'],
+  cli: [
+    ...everything,
+    'schema',
+    'testing',
+    'startup',
+    'parts',
+    'gateway-options',
+    'gateway',
+    'listener',
+    'version',
+  ],
   // What an application's own tests are made of. Nothing else of the core imports it; the suite uses it too.
   testing: [...everything, 'parts', 'gateway-options', 'gateway', 'listener'],
   // The way in for the checkout's process, and the one for those who embed the gateway in theirs.

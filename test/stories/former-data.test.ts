@@ -1,0 +1,104 @@
+import { join } from 'node:path'
+import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
+import { DEMO_DATABASES, DEMO_PASSWORD } from '../../src/embedded/demo.ts'
+import { type EmbeddedDatabases, provision } from '../../src/embedded/provision.ts'
+import { type EmbeddedServer, startEmbeddedServer } from '../../src/embedded/server.ts'
+import type { ServerAddress } from '../../src/lib/pg.ts'
+import { migrationsFolder, readMigrations } from '../../src/migrations/files.ts'
+import { makeThrowawayDirectory, throwawaySettings } from '../../src/testing/throwaway.ts'
+import { query } from '../support/database.ts'
+import { makeFormerCatalog, makeFormerTenantDatabase, rowsWithLineage } from '../support/former-release.ts'
+import { Caller } from '../support/gateway.ts'
+import { GatewayProcess, removeDemo } from '../support/gateway-process.ts'
+
+const started: GatewayProcess[] = []
+let directory: string
+
+/** The server of `.freehold`, as a start finds it, for as long as `work` takes. */
+async function withServer<T>(work: (databases: EmbeddedDatabases) => Promise<T>): Promise<T> {
+  const server: EmbeddedServer = await startEmbeddedServer({
+    dataDir: join(directory, '.freehold/postgres'),
+    settings: throwawaySettings,
+  })
+  try {
+    return await work(await provision(server, join(directory, '.freehold'), DEMO_DATABASES))
+  } finally {
+    await server.stop()
+  }
+}
+
+async function urlOf({ host, port, user, database, password }: ServerAddress): Promise<string> {
+  return `postgresql://${user}:${await password()}@${host}:${port}/${database}?sslmode=disable`
+}
+
+function start(): GatewayProcess {
+  const gateway = new GatewayProcess({ cwd: directory, env: { PORT: '0' } })
+  started.push(gateway)
+  return gateway
+}
+
+beforeAll(async () => {
+  directory = await makeThrowawayDirectory()
+  await withServer(async ({ catalog, sharedOwner, dedicated }) => {
+    await makeFormerCatalog(await urlOf(catalog))
+    for (const address of [sharedOwner, ...dedicated.values()])
+      await makeFormerTenantDatabase(await urlOf(address))
+  })
+})
+afterEach(async () => {
+  for (const gateway of started.splice(0)) await gateway.end('SIGKILL')
+})
+afterAll(() => removeDemo(directory))
+
+describe('data in .freehold/ of the release before lineages', () => {
+  test('is brought up to date by a start, the databases of tenants too', async () => {
+    const gateway = start()
+    const [, url = '', token = ''] = await gateway.until(
+      /Freehold is running at (\S+)\n\n {2}Operator token +(\S+)/,
+    )
+    expect(gateway.stdout).toMatch(/"msg":"demo_initech: applied core\//)
+    const caller = new Caller(url, token)
+    for (const code of ['acme-corp', 'initech']) {
+      const login = { email: `admin@${code}.example`, password: DEMO_PASSWORD }
+      const { status, body } = await caller.call('GET', '/api/v1/places', {
+        token: await caller.login(code, login),
+      })
+      expect([status, body.data.length > 0]).toEqual([200, true])
+    }
+    expect(await gateway.end('SIGINT')).toBe(0)
+    await withServer(async ({ catalog, sharedOwner, dedicated }) => {
+      for (const address of [catalog, sharedOwner, ...dedicated.values()])
+        expect(await rowsWithLineage(await urlOf(address)), address.database).toBeGreaterThan(0)
+    })
+  })
+
+  test.each([
+    ['a tenant', ({ dedicated }: EmbeddedDatabases) => dedicated.get('demo_initech'), 1],
+    ['the shared database', ({ sharedOwner }: EmbeddedDatabases) => sharedOwner, 78],
+  ])(
+    'that is not what the migrations make is refused, with the way to begin afresh: of %s',
+    async (_what, choose, code) => {
+      await withServer(async (databases) => {
+        const address = choose(databases)
+        if (address === undefined) throw new Error('no such database')
+        await query(
+          await urlOf(address),
+          "UPDATE freehold_migrations SET hash = 'edited' WHERE id = '0000_core'",
+        )
+      })
+      const gateway = start()
+      expect(await gateway.ended).toBe(code)
+      expect(gateway.stderr).toMatch(/core\/0000_core differs from the one that was applied/)
+      expect(gateway.stderr).toMatch(/To begin afresh, which deletes the data: npm run demo:reset/)
+      await withServer(async (databases) => {
+        const { hash } = (await readMigrations(migrationsFolder('core'), 'core'))[0] ?? {}
+        const address = choose(databases)
+        if (address !== undefined)
+          await query(
+            await urlOf(address),
+            `UPDATE freehold_migrations SET hash = '${hash}' WHERE id = '0000_core'`,
+          )
+      })
+    },
+  )
+})
