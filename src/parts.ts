@@ -19,7 +19,7 @@ import { Announcements } from './identity/announcements.ts'
 import { ClientKeys } from './identity/client-keys.ts'
 import { ExternalIssuers } from './identity/external-issuers.ts'
 import { Operators } from './identity/operators.ts'
-import { PasswordHasher } from './identity/passwords.ts'
+import { type HashCost, PasswordHasher } from './identity/passwords.ts'
 import { People } from './identity/people.ts'
 import { Placing } from './identity/placing.ts'
 import { Revocations } from './identity/revocations.ts'
@@ -73,6 +73,8 @@ export interface GatewayOptions {
   readonly encryptionKey: MasterKey
   readonly operatorToken: Secret | null
   readonly hostRules: HostRules | null
+  /** What a hash of a password costs; what it should unless given. Not a setting: only tests have a reason to change it. */
+  readonly passwordCost?: HashCost
   readonly log: Logger
 }
 
@@ -293,7 +295,8 @@ function createIdentity(options: GatewayOptions, catalog: ReturnType<typeof crea
     }),
     isVoid: (identity) => revocations.isVoid(identity),
   })
-  const hasher = new PasswordHasher()
+  const { passwordCost: cost } = options
+  const hasher = new PasswordHasher(cost === undefined ? {} : { cost })
   const accounts = new Accounts({ store, hasher, revocations, vault })
   return { clientKeys, operators, signingKeys, revocations, tokens, hasher, accounts }
 }

@@ -36,9 +36,9 @@ async function snapshot(tenant: TestTenant): Promise<unknown[]> {
   )
 }
 
-const proverOf = (gateway: TestGateway, attacker: 'shared' | 'own') =>
+const proverOf = (gateway: TestGateway, attacker: 'shared' | 'own', only?: readonly string[]) =>
   new Prover(
-    { gateway, document, databases: homes.urls },
+    { gateway, document, databases: homes.urls, ...(only && { only }) },
     { tenant: homes[attacker], rows: rowsOf[attacker] },
   )
 
@@ -76,7 +76,7 @@ test.each(PAIRS)(
 test("finds the caller's own rows, so that it would find another's", async () => {
   const readable = ['places', 'leases', 'documents', 'proofs', 'payments', 'media']
   const rows = new Map([...rowsOf.shared].filter(([collection]) => readable.includes(collection)))
-  const { leaks } = await proverOf(homes.gateway, 'shared').findLeaks(rows)
+  const { leaks } = await proverOf(homes.gateway, 'shared', readable).findLeaks(rows)
   for (const collection of readable) expect(foundAt(leaks)).toContain(`GET ${API}/${collection}/{id}`)
 })
 
@@ -101,10 +101,13 @@ async function weakened<T>(change: string, fn: () => Promise<T>): Promise<T> {
   }
 }
 
+/** What refers to places, and would show a row of another tenant, is tried with them. */
+const WEAKENED = ['places', 'estates']
+
 const foundAt = (leaks: readonly string[]) => new Set(leaks.map((leak) => leak.split(':')[0]))
 
 test('a policy that is gone is found though no row leaks, for statements name the tenant as well', async () => {
-  const prove = () => proverOf(homes.gateway, 'shared').prove(rowsOf.stranger)
+  const prove = () => proverOf(homes.gateway, 'shared', WEAKENED).prove(rowsOf.stranger)
   const { leaks, violations } = await weakened('DROP POLICY OF places', prove)
   expect({ leaks, violations }).toEqual({ leaks: [], violations: ['shared: policy-missing at places'] })
   expect(await prove()).toMatchObject(APART)
@@ -138,7 +141,7 @@ describe('with statements that forget to name the tenant', () => {
     ['ALTER TABLE places DISABLE ROW LEVEL SECURITY', ['rls-disabled']],
   ])('after %s rows leak, and the rule and the table are told', async (change, rules) => {
     const { leaks, violations } = await weakened(change, () =>
-      proverOf(forgetful, 'shared').prove(rowsOf.stranger),
+      proverOf(forgetful, 'shared', WEAKENED).prove(rowsOf.stranger),
     )
     expect(foundAt(leaks)).toContain(`GET ${API}/places/{id}`)
     expect(foundAt(leaks)).not.toContain(`GET ${API}/estates/{id}`)
@@ -147,7 +150,7 @@ describe('with statements that forget to name the tenant', () => {
 
   test('without a policy nobody sees a row, their own no more than others’, and it is told all the same', async () => {
     const { leaks, violations, own } = await weakened('DROP POLICY OF places', async () => ({
-      ...(await proverOf(forgetful, 'shared').prove(rowsOf.stranger)),
+      ...(await proverOf(forgetful, 'shared', WEAKENED).prove(rowsOf.stranger)),
       own: await forgetful.call('GET', `${API}/places`, { token: homes.shared.token }),
     }))
     expect(own.body.data).toEqual([])

@@ -44,6 +44,8 @@ interface Proven {
   readonly document: ApiDocument
   /** Where the rows of attacker and victim are, by a name to be told. */
   readonly databases: Readonly<Record<string, string>>
+  /** Collections whose paths are tried; all unless given. */
+  readonly only?: readonly string[]
 }
 
 /**
@@ -54,12 +56,14 @@ export class Prover {
   readonly #gateway: TestGateway
   readonly #document: ApiDocument
   readonly #databases: Proven['databases']
+  readonly #only: Proven['only']
   readonly #attacker: { readonly tenant: TestTenant; readonly rows: Rows }
 
-  constructor({ gateway, document, databases }: Proven, attacker: { tenant: TestTenant; rows: Rows }) {
+  constructor({ gateway, document, databases, only }: Proven, attacker: { tenant: TestTenant; rows: Rows }) {
     this.#gateway = gateway
     this.#document = document
     this.#databases = databases
+    this.#only = only
     this.#attacker = attacker
   }
 
@@ -103,7 +107,10 @@ export class Prover {
   }
 
   #attempts(victim: Rows): Attempt[] {
-    return Object.entries(this.#document.paths).flatMap(([path, operations]) =>
+    const paths = Object.entries(this.#document.paths).filter(
+      ([path]) => this.#only?.includes(path.split('/')[3] ?? '') ?? true,
+    )
+    return paths.flatMap(([path, operations]) =>
       Object.entries(operations).flatMap(([method, operation]) => {
         const target = { method: method.toUpperCase(), path, operation, victim }
         return [

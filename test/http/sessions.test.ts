@@ -18,7 +18,8 @@ let homes: Homes
 let gateway: TestGateway
 let replica: TestGateway
 beforeAll(async () => {
-  homes = await openHomes(UNLIMITED)
+  // Some of the tests are about what a hash costs.
+  homes = await openHomes(UNLIMITED, { realPasswords: true })
   gateway = homes.gateway
   replica = await startGateway(homes.stage, UNLIMITED)
 })

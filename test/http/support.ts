@@ -27,8 +27,11 @@ export interface Homes {
   readonly urls: { readonly shared: string; readonly own: string }
 }
 
-export async function openHomes(more: Record<string, string> = {}): Promise<Homes> {
-  const stage = await createStage()
+export async function openHomes(
+  more: Record<string, string> = {},
+  options: { realPasswords?: boolean } = {},
+): Promise<Homes> {
+  const stage = await createStage(options)
   const gateway = await startGateway(stage, more)
   const [shared, own, stranger] = await Promise.all([
     gateway.createTenant(),

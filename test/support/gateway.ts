@@ -4,6 +4,7 @@ import type { Application } from '../../src/application.ts'
 import { readSettings } from '../../src/config.ts'
 import { parseMasterKey } from '../../src/crypto/key-source.ts'
 import { Gateway } from '../../src/gateway.ts'
+import type { HashCost } from '../../src/identity/passwords.ts'
 import { Secret } from '../../src/lib/secret.ts'
 import { Listener } from '../../src/listener.ts'
 import { createLogger } from '../../src/logger.ts'
@@ -18,15 +19,22 @@ export interface Stage {
   readonly sharedUrl: string
   readonly encryptionKey: string
   readonly operatorToken: string
+  /** What a hash of a password costs its gateways in this process; absent: what it should. */
+  readonly passwordCost?: HashCost
 }
+
+/** An eighth of what it should cost. Gateways with either cost take hashes of the other. */
+const CHEAP: HashCost = { memoryCost: 4_864, timeCost: 1, parallelism: 1 }
 
 /** Makes a catalog and a shared database, each owned by an ordinary role and up to date; or empty. */
 export async function createStage({
   empty = false,
   application = property,
+  realPasswords = false,
 }: {
   empty?: boolean
   application?: Application
+  realPasswords?: boolean
 } = {}): Promise<Stage> {
   const [catalogRole, sharedRole] = await Promise.all([createRole(), createRole()])
   const [catalog, shared] = await Promise.all(
@@ -39,6 +47,7 @@ export async function createStage({
     sharedUrl: urlFor({ role: sharedRole, database: shared }),
     encryptionKey: randomBytes(32).toString('base64'),
     operatorToken: randomBytes(32).toString('base64url'),
+    ...(!realPasswords && { passwordCost: CHEAP }),
   }
 }
 
@@ -188,6 +197,7 @@ export async function startGateway(
     encryptionKey: parseMasterKey(stage.encryptionKey),
     operatorToken: new Secret(stage.operatorToken),
     hostRules: settings.hostRules,
+    ...(stage.passwordCost !== undefined && { passwordCost: stage.passwordCost }),
     log: createLogger(settings.logLevel, sink),
   })
   await gateway.start()
