@@ -80,7 +80,7 @@ function snapshotsOf(
   return { before, after: kit.generateDrizzleJson(declaredFor(application.schema), latest?.id) }
 }
 
-/** drizzle-kit asks on the terminal. Without one, some of its releases wait for ever. */
+/** drizzle-kit asks on the terminal. Without one it fails without saying what it would have asked, or waits. */
 function assertNoQuestions(before: Snapshot, after: Snapshot): void {
   const questions = questionsBetween(before, after)
   if (questions.length === 0) return
