@@ -10,6 +10,7 @@ import type { TokenKeys } from '../src/identity/signing-key.ts'
 import { AccessTokens } from '../src/identity/tokens.ts'
 import { newId } from '../src/lib/ids.ts'
 import { RateLimiter } from '../src/lib/rate-limiter.ts'
+import { Secret } from '../src/lib/secret.ts'
 
 /** CPU µs of what stands between a request's head and its handler, in this process. */
 export interface GateCosts {
@@ -58,6 +59,7 @@ async function makeVisit(
     externalIds: [],
     ...{ placement: 'shared', epoch: 1, authConfig: DEFAULT_AUTH_CONFIG, createdAt: at, updatedAt: at },
     database: null,
+    seal: new Secret('seal'),
   } satisfies Route)
   const directory = new RouteDirectory({
     ...{ load: async () => route, max: 10, ttlMs: 300_000, maxStalenessMs: 300_000 },

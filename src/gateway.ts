@@ -21,6 +21,7 @@ import { type Migration, migrationsFolder, readMigrations, readTenantMigrations 
 import { createOperations } from './operations/desk.ts'
 import { withHome } from './operations/home-connection.ts'
 import type { Operations } from './operations/operations.ts'
+import { sealResidents } from './operations/seal-residents.ts'
 import { validationHandler } from './operations/validation-job.ts'
 import { createParts, followChanges, type GatewayOptions, knownDatabases, type Parts } from './parts.ts'
 import { mismatchAlarm } from './pools/alarms.ts'
@@ -202,6 +203,7 @@ export class Gateway implements PublicGateway {
     this.#parts.shared.learn(shared)
     const { vault, signingKeys, revocations, follower, masterKeys } = this.#parts
     await vault.init()
+    await this.#sealResidents()
     await signingKeys.init()
     await this.#sealFormerAudit()
     await follower.start()
@@ -211,9 +213,18 @@ export class Gateway implements PublicGateway {
     this.#startSchedule()
   }
 
+  /** Once after the release that brought seals: its migration has no keys. */
+  async #sealResidents(): Promise<void> {
+    const { databases, log } = this.#options
+    const { sealOf } = this.#parts
+    const owner = databases.sharedOwner ?? databases.shared
+    const sealed = await withClient(owner, (client) => sealResidents(client, sealOf))
+    if (sealed > 0) log.info({ tenants: sealed }, 'residences of the shared database sealed')
+  }
+
   #learnOwn({ catalog, shared }: Record<'catalog' | 'shared', PhysicalIdentity>): void {
-    const { addresses, pools } = this.#parts
-    const home = { addresses, budget: pools.budget, shared: this.#parts.shared.address }
+    const { addresses, pools, sealOf } = this.#parts
+    const home = { addresses, budget: pools.budget, shared: this.#parts.shared.ownerAddress, sealOf }
     this.#ownDatabases.splice(
       0,
       Number.POSITIVE_INFINITY,
@@ -276,7 +287,7 @@ export class Gateway implements PublicGateway {
     const { registry, pools, metrics, shared, release } = this.#parts
     return validationHandler({
       ...this.#parts,
-      ...{ budget: pools.budget, shared: shared.address, log: this.#options.log },
+      ...{ budget: pools.budget, shared: shared.ownerAddress, log: this.#options.log },
       ...{ registry, forbidden: this.#ownDatabases },
       ...{ migrations: () => release.migrations, tables: this.#options.application },
       onOutcome: (entry, outcome) => {
@@ -292,7 +303,7 @@ export class Gateway implements PublicGateway {
     return createOperations({
       ...parts,
       budget: parts.pools.budget,
-      shared: parts.shared.address,
+      shared: parts.shared.ownerAddress,
       sslModeDefault: settings.sslModeDefault,
       ownPlaces: [databases.catalog, databases.shared],
       sessionFor: (route) => parts.sessions.openUnlisted(route),

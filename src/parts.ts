@@ -6,6 +6,7 @@ import { ClockSkew } from './catalog/clock-skew.ts'
 import { DatabaseRegistry } from './catalog/databases.ts'
 import { loadRoute, RouteDirectory } from './catalog/directory.ts'
 import { type Connections, ReplicaList, type ShareWait } from './catalog/replicas.ts'
+import { sealsOf } from './catalog/seals.ts'
 import { CatalogStore } from './catalog/store.ts'
 import { Vault } from './catalog/vault.ts'
 import type { Settings } from './config.ts'
@@ -30,7 +31,7 @@ import { AccessTokens } from './identity/tokens.ts'
 import { settleSession } from './lib/database-identity.ts'
 import { newId } from './lib/ids.ts'
 import { newManners } from './lib/manners.ts'
-import { connectClient, createPool, type PhysicalIdentity, type ServerAddress } from './lib/pg.ts'
+import { connectClient, createPool, type ServerAddress } from './lib/pg.ts'
 import { Refresher } from './lib/refresher.ts'
 import type { Secret } from './lib/secret.ts'
 import { SingleFlight } from './lib/single-flight.ts'
@@ -42,6 +43,7 @@ import { reopenHome } from './operations/validate-database.ts'
 import { AddressBook } from './pools/addresses.ts'
 import { mismatchAlarm, violationAlarm } from './pools/alarms.ts'
 import type { ConnectionBudget } from './pools/budget.ts'
+import { KnownDatabase } from './pools/known-database.ts'
 import { PoolManager, type Violation } from './pools/pool-manager.ts'
 import { RouteKeeper } from './pools/route-keeper.ts'
 import { TenantSessions } from './pools/tenant-sessions.ts'
@@ -107,9 +109,9 @@ export function createParts(options: GatewayOptions) {
     lookupFor: (port) => guardedLookup(policy, port, LOOKUP_TIMEOUT_MS),
     applicationName: 'freehold',
   })
-  const shared = new KnownDatabase(databases.shared)
+  const shared = new KnownDatabase(databases.shared, databases.sharedOwner)
   const onViolation = violationAlarm(catalog.registry, options.log)
-  const pools = createPools(options, { addresses, shared: shared.address, metrics, onViolation })
+  const pools = createPools(options, { addresses, shared, metrics, onViolation })
   const { directory } = catalog
   const { store, registry } = catalog
   const homes = {
@@ -117,7 +119,8 @@ export function createParts(options: GatewayOptions) {
     registry,
     addresses,
     budget: pools.budget,
-    shared: shared.address,
+    shared: shared.ownerAddress,
+    sealOf: catalog.sealOf,
     log: options.log,
   }
   const reopening = new SingleFlight<void>()
@@ -171,18 +174,19 @@ function createCatalog({ settings, databases, log }: GatewayOptions, keyring: Ke
   const catalogPool = createPool(databases.catalog, limits, { verify: settleSession })
   const store = new CatalogStore(catalogPool)
   const vault = new Vault(store, keyring, { max: settings.routeCacheMax })
+  const sealOf = sealsOf(vault)
   const lifecycle = createLifecycle({ failuresToInactive: settings.healthFailuresToInactive })
   const release = new Release()
   const registry = new DatabaseRegistry({ store, vault, lifecycle, needs: () => release.needs })
   const directory = new RouteDirectory({
-    load: loadRoute(store),
+    load: loadRoute(store, sealOf),
     max: settings.routeCacheMax,
     ttlMs: settings.routeCacheTtlMs,
     negativeTtlMs: NEGATIVE_ROUTE_TTL_MS,
     maxStalenessMs: settings.catalogMaxStalenessMs,
   })
   const auditTrail = new AuditTrail({ store, vault, log })
-  return { catalogPool, store, vault, registry, directory, auditTrail, release }
+  return { catalogPool, store, vault, sealOf, registry, directory, auditTrail, release }
 }
 
 interface FollowerParts {
@@ -237,23 +241,9 @@ function createFollower(
   return { follower: new ChangeFollower({ store, replicas, listenTarget, log }), replicas }
 }
 
-/** A database of our own: which one it is is learnt at the start, and from then on no other will do. */
-class KnownDatabase {
-  readonly address: ServerAddress
-  #identity: PhysicalIdentity | null = null
-
-  constructor(address: ServerAddress) {
-    this.address = { ...address, expected: () => this.#identity }
-  }
-
-  learn(identity: PhysicalIdentity): void {
-    this.#identity = identity
-  }
-}
-
 interface PoolParts {
   readonly addresses: AddressBook
-  readonly shared: ServerAddress
+  readonly shared: KnownDatabase
   readonly metrics: Metrics
   readonly onViolation: (violation: Violation) => void
 }
@@ -268,7 +258,8 @@ function createPools(
     maxConnectionsPerServer: settings.maxConnectionsPerServer,
     acquireTimeoutMs: settings.acquireTimeoutMs,
     statementTimeoutMs: settings.statementTimeoutMs,
-    shared,
+    shared: shared.address,
+    ...(shared.owner !== null && { sharedOwner: shared.owner }),
     sharedPoolSize: settings.maxConnectionsPerServer,
     addressOf: (database, tenantId) =>
       addresses.homeOf({ ...database, tenantId, rowVersion: database.version }),

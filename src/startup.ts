@@ -20,6 +20,7 @@ import { assertUsable, Sessionless } from './pools/sessionless.ts'
 import {
   type DeclaredTables,
   findIsolationViolations,
+  findLostPromises,
   findMissingTables,
   findRoleViolations,
 } from './tenant/isolation.ts'
@@ -42,7 +43,7 @@ export interface SchemaPlan {
   readonly owner: ServerAddress | null
   readonly migrations: readonly Migration[]
   readonly migrate: boolean
-  readonly log: { info(fields: object, message: string): void }
+  readonly log: { info(fields: object, message: string): void; warn(fields: object, message: string): void }
 }
 
 /** A migration may take its time; a look at what there is may not. */
@@ -123,6 +124,8 @@ export function prepareShared(plan: SchemaPlan & { tables: DeclaredTables }): Pr
     const identity = await prepare(plan)
     await assertDeclared(plan.serving, plan.tables)
     await assertIsolation(plan.serving, plan.tables)
+    await assertOperable(plan)
+    await tellLostPromises(plan)
     return identity
   })
 }
@@ -184,6 +187,30 @@ async function assertIsolation(address: ServerAddress, tables: DeclaredTables): 
       `its isolation does not hold: ${violation.rule} at ${violation.object}`,
     )
   }
+}
+
+/** Tenants are made, moved and sealed by the role that owns the tables, and by no other. */
+async function assertOperable({ owner, serving }: SchemaPlan): Promise<void> {
+  const { rows } = await withClient(owner ?? serving, (client) =>
+    client.query<{ owns: boolean }>(
+      `SELECT pg_catalog.pg_has_role(session_user, c.relowner, 'USAGE') AS owns
+         FROM pg_catalog.pg_class AS c WHERE c.oid = 'public.residence'::pg_catalog.regclass`,
+    ),
+  )
+  if (rows[0]?.owns === true) return
+  throw new StartRefusedError(
+    'PERMISSION_MISSING',
+    owner === null
+      ? 'its role does not own the tables: set SHARED_MIGRATION_DATABASE_URL to the role that does'
+      : 'the role of SHARED_MIGRATION_DATABASE_URL does not own the tables',
+  )
+}
+
+async function tellLostPromises({ serving, log }: SchemaPlan): Promise<void> {
+  const lost = await withClient(serving, findLostPromises)
+  if (lost.length === 0) return
+  const { user, database } = serving
+  log.warn({ lost, role: user, database }, 'the serving role can get around the seal between tenants')
 }
 
 /** Lends a connection for a moment, outside of any pool. */

@@ -4,6 +4,7 @@ import { PublicError } from '../errors.ts'
 import { type Clock, systemClock } from '../lib/clock.ts'
 import type { HandshakeOptions } from '../lib/connection-string.ts'
 import { isUuid } from '../lib/ids.ts'
+import type { Secret } from '../lib/secret.ts'
 import { SingleFlight } from '../lib/single-flight.ts'
 import { type ExternalId, externalIdsColumn, hasExternalId } from './external-ids.ts'
 import {
@@ -14,6 +15,7 @@ import {
   tenantDatabases,
   tenants,
 } from './schema.ts'
+import type { SealOf } from './seals.ts'
 import { type CatalogStore, catalogErrors } from './store.ts'
 
 /** Where one tenant lives, as the catalog said at one moment. Frozen, and so is everything in it. */
@@ -26,6 +28,8 @@ export interface Route {
   readonly externalIds: readonly ExternalId[]
   readonly placement: Placement
   readonly epoch: number
+  /** What its database must be told to let a statement in. */
+  readonly seal: Secret
   readonly authConfig: Readonly<AuthConfig>
   readonly createdAt: Date
   readonly updatedAt: Date
@@ -278,7 +282,7 @@ export class RouteDirectory {
 }
 
 /** The loader for a directory: one query over the tenant and its current database. */
-export function loadRoute(store: CatalogStore): RouteLoader {
+export function loadRoute(store: CatalogStore, sealOf: SealOf): RouteLoader {
   return async (by) => {
     const query = store.db
       .select({ tenant: tenants, database: routeColumns, externalIds: externalIdsColumn })
@@ -289,7 +293,7 @@ export function loadRoute(store: CatalogStore): RouteLoader {
       )
       .where(conditionOf(by))
     const [row] = await catalogErrors(query)
-    return row === undefined ? null : freezeRoute(row)
+    return row === undefined ? null : freezeRoute(row, sealOf)
   }
 }
 
@@ -334,7 +338,7 @@ interface RouteRow {
   readonly externalIds: readonly ExternalId[]
 }
 
-function freezeRoute({ tenant, database, externalIds }: RouteRow): Route {
+function freezeRoute({ tenant, database, externalIds }: RouteRow, sealOf: SealOf): Route {
   const { id, authConfig, ...rest } = tenant
   Object.freeze(authConfig.passwordPolicy)
   Object.freeze(authConfig.lockout)
@@ -342,6 +346,7 @@ function freezeRoute({ tenant, database, externalIds }: RouteRow): Route {
   return Object.freeze({
     ...{ tenantId: id, ...rest, authConfig: Object.freeze(authConfig) },
     externalIds: Object.freeze(externalIds),
+    seal: sealOf({ ...tenant, tenantId: id }),
     database: database && freezeDatabase(database),
   })
 }

@@ -21,6 +21,7 @@ export type Purpose =
   | 'audit-seal'
   | 'audit-person'
   | 'job-payload'
+  | 'residence-seal'
 
 const DATA_KEY_BYTES = 32
 const WRAP_LABEL = 'freehold/master-key/wrap-data-key/v1'

@@ -196,12 +196,16 @@ function versionOf({ core = null, application = null }: Versions): SchemaVersion
 }
 
 async function checkTables(client: pg.ClientBase, tables: DeclaredTables, isOlder: boolean): Promise<void> {
-  await checkIsolation(client, tables)
+  await checkIsolation(client, tables, isOlder)
   await checkRights(client, tables, isOlder)
 }
 
-async function checkIsolation(client: pg.ClientBase, tables: DeclaredTables): Promise<void> {
-  const violations = await findIsolationViolations(client, { tables })
+async function checkIsolation(
+  client: pg.ClientBase,
+  tables: DeclaredTables,
+  isOlder: boolean,
+): Promise<void> {
+  const violations = await findIsolationViolations(client, { tables, isOlder })
   const [first] = violations
   if (first === undefined) return
   const cause = new Error(JSON.stringify(violations.slice(0, 5)))
@@ -213,7 +217,7 @@ function violationWords({ object, rule }: Violation): string | null {
   return PLAIN_NAME.test(object) ? `What keeps tenants apart does not hold for "${object}" (${rule})` : null
 }
 
-/** An older schema has no more than some of the tables. */
+/** An older schema has no more than some of the tables. The residences are their owner's alone: that is the role to be. */
 async function checkRights(
   client: pg.ClientBase,
   { tenantTables }: DeclaredTables,

@@ -2,6 +2,7 @@ import type pg from 'pg'
 import type { Actor } from '../catalog/audit.ts'
 import type { Route } from '../catalog/directory.ts'
 import type { ExternalId } from '../catalog/external-ids.ts'
+import type { SealOf } from '../catalog/seals.ts'
 import type { CatalogStore } from '../catalog/store.ts'
 import {
   completeAuthConfig,
@@ -37,7 +38,8 @@ export interface NewTenantInput {
 
 export interface CreateTenantDeps {
   readonly store: CatalogStore
-  readonly pools: PoolManager
+  readonly pools: Pick<PoolManager, 'runAsOwner'>
+  readonly sealOf: SealOf
   readonly hasher: PasswordHasher
   /** A session of a tenant that the catalog does not know yet. */
   readonly sessionFor: (route: Route) => TenantSession
@@ -57,27 +59,24 @@ export async function createTenant(
   actor: Actor,
 ): Promise<Tenant> {
   assertName(input.name)
-  const route = provisionalRoute(input)
+  const route = provisionalRoute(deps, input)
   assertPeople(input, route.authConfig)
   if ((await findTenantByCode(deps.store, input.code)) !== null) throw fail('TENANT_CODE_TAKEN')
-  await inHome(deps, route, stamp)
+  await inHome(deps, (client) => stamp(client, route))
   try {
     await makePeople(deps, route, input)
     return await deps.store.transaction((tx) => insertTenant(tx, { ...input, id: route.tenantId }, actor))
   } catch (error) {
     // What may be a tenant's home by now stays as it is.
-    if (!isOutcomeUnknown(error)) await inHome(deps, route, clearOldHome).catch(() => undefined)
+    if (!isOutcomeUnknown(error))
+      await inHome(deps, (client) => clearOldHome(client, route.tenantId, FIRST_EPOCH)).catch(() => undefined)
     throw error
   }
 }
 
-async function inHome(
-  deps: CreateTenantDeps,
-  route: Route,
-  fn: (client: pg.ClientBase, tenantId: string, epoch: number) => Promise<void>,
-) {
+async function inHome(deps: CreateTenantDeps, fn: (client: pg.ClientBase) => Promise<void>) {
   try {
-    await deps.pools.run(route, (client) => fn(client, route.tenantId, FIRST_EPOCH), isOrderly)
+    await deps.pools.runAsOwner(fn, isOrderly)
   } catch (cause) {
     throw cause instanceof PublicError ? cause : fail('TENANT_DATABASE_UNAVAILABLE', { cause })
   }
@@ -115,17 +114,17 @@ async function findTenantByCode(store: CatalogStore, code: string): Promise<Tena
   return tenant?.code === code ? tenant : null
 }
 
-function provisionalRoute(input: NewTenantInput): Route {
+function provisionalRoute({ sealOf }: CreateTenantDeps, input: NewTenantInput): Route {
   const now = new Date()
+  const home = { tenantId: newId(), epoch: FIRST_EPOCH, placement: 'shared' } as const
   return Object.freeze({
-    tenantId: newId(),
+    ...home,
+    seal: sealOf(home),
     code: input.code,
     name: input.name,
     status: 'ACTIVE',
     parentId: input.parentId ?? null,
     externalIds: [],
-    placement: 'shared',
-    epoch: FIRST_EPOCH,
     authConfig: completeAuthConfig(input.authConfig ?? {}),
     createdAt: now,
     updatedAt: now,

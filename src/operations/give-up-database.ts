@@ -44,7 +44,7 @@ export async function giveUpDatabase(deps: GivingUpDeps, lost: LostHome): Promis
 }
 
 async function settleInShared(
-  { store }: GivingUpDeps,
+  { store, sealOf }: GivingUpDeps,
   shared: pg.ClientBase,
   { lost: { tenant, current, actor }, now }: { lost: LostHome; now: Tenant },
 ): Promise<void> {
@@ -54,7 +54,8 @@ async function settleInShared(
   const newEpoch = Math.max(epoch, left?.epoch ?? 0) + 1
   await inTenant(shared, tenantId, async () => {
     // Written fenced: nothing can be done by it before the catalog has it.
-    await stamp(shared, tenantId, newEpoch, 'fenced')
+    const seal = sealOf({ tenantId, epoch: newEpoch, placement: 'shared' })
+    await stamp(shared, { tenantId, epoch: newEpoch, seal, state: 'fenced' })
     // A stamp that is newer than the catalog's is that of a tenant that had come back before the catalog was restored.
     if (left === null || left.epoch <= epoch) await beginAnew(shared, tenantId)
   })

@@ -1,5 +1,6 @@
 import type pg from 'pg'
 import type { DatabaseEntry } from '../catalog/database-entry.ts'
+import type { SealOf } from '../catalog/seals.ts'
 import type { ServerAddress } from '../lib/pg.ts'
 import type { AddressBook } from '../pools/addresses.ts'
 import { withAdminConnection } from '../pools/admin-connection.ts'
@@ -8,7 +9,9 @@ import type { ConnectionBudget } from '../pools/budget.ts'
 export interface HomeConnectionDeps {
   readonly addresses: AddressBook
   readonly budget: ConnectionBudget
+  /** The shared database, as the role that owns its tables. */
   readonly shared: ServerAddress
+  readonly sealOf: SealOf
 }
 
 export const ADMISSION_TIMEOUT_MS = 3_000

@@ -4,6 +4,7 @@ import { DatabaseEntryChangedError } from '../catalog/databases.ts'
 import type { CatalogStore } from '../catalog/store.ts'
 import { lockTenant, type Tenant } from '../catalog/tenants.ts'
 import { fail } from '../errors.ts'
+import type { Secret } from '../lib/secret.ts'
 import { scopeOf } from '../lib/session-scope.ts'
 import {
   assertFenced,
@@ -27,6 +28,8 @@ export interface Relocation {
   readonly tenant: Pick<Tenant, 'id' | 'epoch' | 'placement'>
   readonly from: pg.ClientBase
   readonly to: pg.ClientBase
+  /** The seal of the new home at the next epoch. */
+  readonly seal: Secret
   /** Makes the new home the tenant's home in the catalog. Throws if somebody else was faster. */
   readonly commit: (newEpoch: number) => Promise<void>
 }
@@ -72,7 +75,7 @@ async function copyUnlessRich(relocation: Relocation, fenced: boolean): Promise<
       await unfence(from, tenantId, epoch)
       return false
     }
-    await copyPeople(from, to, { tenantId, newEpoch: epoch + 1 })
+    await copyPeople(from, to, { tenantId, newEpoch: epoch + 1, seal: relocation.seal })
     await assertFenced(from, tenantId, epoch)
     return true
   } catch (error) {
@@ -140,7 +143,7 @@ export function openDoor(store: CatalogStore, client: pg.ClientBase, tenantId: s
 async function copyPeople(
   from: pg.ClientBase,
   to: pg.ClientBase,
-  { tenantId, newEpoch }: { tenantId: string; newEpoch: number },
+  { tenantId, newEpoch, seal }: { tenantId: string; newEpoch: number; seal: Secret },
 ): Promise<void> {
   const copies = await inTenant(from, tenantId, async () => {
     const rows: { table: string; json: string }[] = []
@@ -163,7 +166,7 @@ async function copyPeople(
       )
     }
     // Nothing is to be taken for a home that the catalog has not made one.
-    await stamp(to, tenantId, newEpoch, 'fenced')
+    await stamp(to, { tenantId, epoch: newEpoch, seal, state: 'fenced' })
   })
 }
 

@@ -3,6 +3,7 @@ import type { DatabaseEntry } from '../catalog/database-entry.ts'
 import { findTenantDatabases } from '../catalog/database-state.ts'
 import { DatabaseEntryChangedError, type DatabaseRegistry } from '../catalog/databases.ts'
 import { leaveHome } from '../catalog/homes.ts'
+import type { SealOf } from '../catalog/seals.ts'
 import type { CatalogStore } from '../catalog/store.ts'
 import { lockTenant, type Tenant } from '../catalog/tenants.ts'
 import { fail, PublicError } from '../errors.ts'
@@ -19,6 +20,7 @@ export interface RemoveDatabaseDeps {
   readonly addresses: AddressBook
   readonly budget: ConnectionBudget
   readonly shared: ServerAddress
+  readonly sealOf: SealOf
 }
 
 /** `force`: gives up a database that cannot be reached, and what it holds; `confirm` is the tenant's code then. */
@@ -78,10 +80,11 @@ async function moveBack(
     const done = await deps.store.transaction((tx) => leaveHome(tx, left))
     if (!done) throw fail('CONFLICT')
   }
+  const seal = deps.sealOf({ tenantId, epoch: epoch + 1, placement: 'shared' })
   let moved: boolean
   try {
     moved = await withHome(deps, current, (from) =>
-      withHome(deps, null, (to) => relocate({ store: deps.store, tenant, from, to, commit })),
+      withHome(deps, null, (to) => relocate({ store: deps.store, tenant, from, to, seal, commit })),
     )
   } catch (error) {
     if (error instanceof DatabaseEntryChangedError) throw fail('CONFLICT', { cause: error })

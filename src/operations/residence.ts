@@ -1,5 +1,7 @@
 import type pg from 'pg'
 import { type Stamp, stampOf } from '../health/checks.ts'
+import { CheckFailure } from '../health/failures.ts'
+import type { Secret } from '../lib/secret.ts'
 import { scopeOf } from '../lib/session-scope.ts'
 
 /** Tables that come along with a tenant that has nothing else yet, parents before children. */
@@ -25,25 +27,45 @@ export async function readStamp(client: pg.ClientBase, tenantId: string): Promis
   return row === undefined ? null : stampOf(row)
 }
 
-/** Writes that the tenant lives here, at this epoch. */
+export interface NewStamp {
+  readonly tenantId: string
+  readonly epoch: number
+  readonly seal: Secret
+  readonly state?: Stamp['state']
+}
+
+/** Writes that the tenant lives here, at this epoch, behind this seal. */
 export async function stamp(
   client: pg.ClientBase,
-  tenantId: string,
-  epoch: number,
-  state: Stamp['state'] = 'open',
+  { tenantId, epoch, seal, state = 'open' }: NewStamp,
 ): Promise<void> {
   await client.query(
-    `INSERT INTO public.residence (tenant_id, epoch, state) VALUES ($1, $2, $3)
-     ON CONFLICT (tenant_id) DO UPDATE SET epoch = excluded.epoch, state = excluded.state, stamped_at = pg_catalog.now()`,
-    [tenantId, epoch, state],
+    `INSERT INTO public.residence (tenant_id, epoch, state, seal) VALUES ($1, $2, $3, pg_catalog.decode($4, 'hex'))
+     ON CONFLICT (tenant_id) DO UPDATE
+       SET epoch = excluded.epoch, state = excluded.state, seal = excluded.seal, stamped_at = pg_catalog.now()`,
+    [tenantId, epoch, state, seal.reveal()],
   )
 }
 
-/** Runs `fn` in a transaction that may see the tenant's rows, open or fenced, whatever its epoch. */
+/** Gives the stamp of this epoch its seal, where it has none or another. True if that was so. */
+export async function putSeal(client: pg.ClientBase, { tenantId, epoch, seal }: NewStamp): Promise<boolean> {
+  const { rowCount } = await client.query(
+    `UPDATE public.residence AS r SET seal = pg_catalog.decode($3, 'hex')
+      WHERE r.tenant_id = $1 AND r.epoch = $2 AND r.seal IS DISTINCT FROM pg_catalog.decode($3, 'hex')`,
+    [tenantId, epoch, seal.reveal()],
+  )
+  return rowCount === 1
+}
+
+/**
+ * Runs `fn` in a transaction that may see the tenant's rows, open or fenced, whatever its epoch. Takes a role that owns the
+ * tables.
+ * @throws CheckFailure PERMISSION_MISSING for another one, to which the tenant would seem to have no rows
+ */
 export async function inTenant<T>(client: pg.ClientBase, tenantId: string, fn: () => Promise<T>): Promise<T> {
   await client.query('BEGIN')
   try {
-    await client.query("SELECT pg_catalog.set_config('app.tenant_id', $1, true)", [tenantId])
+    await enterAsOwner(client, tenantId)
     const result = await fn()
     await client.query('COMMIT')
     return result
@@ -51,6 +73,20 @@ export async function inTenant<T>(client: pg.ClientBase, tenantId: string, fn: (
     await client.query('ROLLBACK').catch(() => undefined)
     throw error
   }
+}
+
+async function enterAsOwner(client: pg.ClientBase, tenantId: string): Promise<void> {
+  const { rows } = await client.query<{ isSealed: boolean }>(
+    `SELECT pg_catalog.set_config('app.tenant_id', $1, true), pg_catalog.set_config('app.seal', 'owner', true),
+            pg_catalog.to_regprocedure('public.freehold_operating()') IS NOT NULL AS "isSealed"`,
+    [tenantId],
+  )
+  // An older schema believes the setting.
+  if (rows[0]?.isSealed !== true) return
+  const { rows: entered } = await client.query<{ tenant: string | null }>(
+    'SELECT public.freehold_operating() AS tenant',
+  )
+  if (entered[0]?.tenant !== tenantId) throw new CheckFailure('PERMISSION_MISSING')
 }
 
 /** Waits for the tenant's writers and lets no further ones in. False where the tenant does not live at this epoch. */

@@ -12,7 +12,7 @@ import { type HomeView, withCurrentHome } from './ask-home.ts'
 import { type HomeConnectionDeps, withHome } from './home-connection.ts'
 import { decideHome, type HomeDecision, type Standing } from './home-decision.ts'
 import { assertNotMoved, lockRelocation, openDoor, relocate, whileAtRest } from './relocate.ts'
-import { clearOldHome, fence, ownsRows, readStamp, stamp, unfence } from './residence.ts'
+import { clearOldHome, fence, ownsRows, putSeal, readStamp, stamp, unfence } from './residence.ts'
 import { raiseToStamp, returnToShared } from './shared-home.ts'
 
 export type SettlingDeps = HomeConnectionDeps & {
@@ -76,10 +76,10 @@ async function settleWith(deps: SettlingDeps, found: Omit<Scene, 'shared'>): Pro
 }
 
 /** An empty database says nothing of where the tenant lives; the shared one may know more than the catalog. */
-async function isCorrected({ store }: SettlingDeps, { candidate, tenant, home }: Scene): Promise<boolean> {
+async function isCorrected(deps: SettlingDeps, { candidate, tenant, home }: Scene): Promise<boolean> {
   const isShared = tenant.placement === 'shared' && home?.client != null
   if (!isShared || candidate.checked.residence !== null) return false
-  return raiseToStamp(store, home.client, tenant.id)
+  return raiseToStamp(deps, home.client, tenant.id)
 }
 
 async function decide({ candidate, tenant, home, shared }: Scene): Promise<HomeDecision> {
@@ -106,6 +106,7 @@ async function lookAtShared(deps: SettlingDeps, tenantId: string): Promise<Stand
 /** It is the home already, under this entry or under the one that it is to replace. */
 async function stay(deps: SettlingDeps, { candidate, tenant, shared }: Scene): Promise<Residence> {
   const { entry, checked, client } = candidate
+  await putSeal(client, sealedHome(deps, tenant.id, tenant.epoch))
   if (checked.residence?.state === 'fenced') await openDoor(deps.store, client, tenant.id)
   if (entry.slot === 'candidate' || entry.status === 'pending_validation' || entry.status === 'failed') {
     await commitHome(deps, { entry, checked }, { epoch: tenant.epoch, newEpoch: tenant.epoch })
@@ -143,7 +144,7 @@ async function take(deps: SettlingDeps, { candidate, tenant, home, shared }: Sce
   for (const each of left === null ? [client] : [left, client]) await lockRelocation(each, tenantId)
   await assertNotMoved({ store: deps.store, tenant })
   if (left !== null) await closeEmptyHome(left, tenant)
-  await stamp(client, tenantId, newEpoch, 'fenced')
+  await stamp(client, { ...sealedHome(deps, tenantId, newEpoch), state: 'fenced' })
   // From here on an error does not lift the fence of the old home: whether the catalog has committed may not be known.
   await commitHome(deps, { entry, checked, isOther: true }, { epoch, newEpoch })
   await unfence(client, tenantId, newEpoch)
@@ -168,8 +169,14 @@ async function moveIn(deps: SettlingDeps, { candidate, tenant, home }: Scene): P
   const { client, ...valid } = candidate
   if (home?.client == null) return 'move-required'
   const commit = (newEpoch: number) => commitHome(deps, valid, { epoch: tenant.epoch, newEpoch })
-  const hasMoved = await relocate({ store: deps.store, tenant, from: home.client, to: client, commit })
+  const { seal } = sealedHome(deps, tenant.id, tenant.epoch + 1)
+  const hasMoved = await relocate({ store: deps.store, tenant, from: home.client, to: client, seal, commit })
   return hasMoved ? 'became-home' : 'move-required'
+}
+
+/** A database of the tenant's own as its home at this epoch. */
+function sealedHome({ sealOf }: SettlingDeps, tenantId: string, epoch: number) {
+  return { tenantId, epoch, seal: sealOf({ tenantId, epoch, placement: 'dedicated' }) }
 }
 
 /** The same name and behind it the same database. Under another name a clone may have the identity of its original. */

@@ -19,6 +19,7 @@ export function returnToShared(
   tenant: Tenant,
 ): Promise<boolean> {
   const { id: tenantId, epoch } = tenant
+  const { sealOf } = deps
   let isDone = false
   const work = (shared: pg.ClientBase) =>
     whileAtRest(deps.store, shared, tenantId, async (now) => {
@@ -32,7 +33,7 @@ export function returnToShared(
         actor: systemActor('validation'),
         keepsCandidate: true,
       }
-      isDone = await restamp(shared, now, (newEpoch) =>
+      isDone = await restamp({ shared, sealOf }, now, (newEpoch) =>
         deps.store.transaction((tx) => leaveHome(tx, { ...left, newEpoch })),
       )
     })
@@ -45,7 +46,7 @@ export function returnToShared(
  * @returns false, with nothing changed, where it has not fallen behind
  */
 export async function raiseToStamp(
-  store: CatalogStore,
+  { store, sealOf }: Pick<HomeConnectionDeps, 'sealOf'> & { readonly store: CatalogStore },
   shared: pg.ClientBase,
   tenantId: string,
 ): Promise<boolean> {
@@ -54,7 +55,7 @@ export async function raiseToStamp(
     if (now.placement !== 'shared') return
     const { epoch } = now
     const actor = systemActor('validation')
-    isDone = await restamp(shared, now, (newEpoch) =>
+    isDone = await restamp({ shared, sealOf }, now, (newEpoch) =>
       store.transaction((tx) => raiseEpoch(tx, { tenantId, epoch, newEpoch, actor })),
     )
   })
@@ -63,7 +64,7 @@ export async function raiseToStamp(
 
 /** Has the shared database and, by `commit`, the catalog agree on an epoch above both of theirs. */
 async function restamp(
-  shared: pg.ClientBase,
+  { shared, sealOf }: Pick<HomeConnectionDeps, 'sealOf'> & { readonly shared: pg.ClientBase },
   { id: tenantId, epoch }: Tenant,
   commit: (newEpoch: number) => Promise<boolean>,
 ): Promise<boolean> {
@@ -71,7 +72,8 @@ async function restamp(
   if (found === null || found.state !== 'open' || found.epoch <= epoch) return false
   const newEpoch = found.epoch + 1
   // Nothing can be done by it before the catalog has it too.
-  await stamp(shared, tenantId, newEpoch)
+  const home = { tenantId, epoch: newEpoch }
+  await stamp(shared, { ...home, seal: sealOf({ ...home, placement: 'shared' }) })
   if (!(await commit(newEpoch))) throw new DatabaseEntryChangedError()
   return true
 }

@@ -1,4 +1,6 @@
+import type pg from 'pg'
 import { DatabaseEntryChangedError, type DatabaseRegistry } from '../catalog/databases.ts'
+import type { SealOf } from '../catalog/seals.ts'
 import type { CatalogStore } from '../catalog/store.ts'
 import { findTenant } from '../catalog/tenants.ts'
 import type { Validation } from '../catalog/validations.ts'
@@ -22,8 +24,8 @@ import {
   withHome,
 } from './home-connection.ts'
 import { type RaiseDeps, raiseGenerations } from './raise-generations.ts'
-import { lockResidence, openDoor } from './relocate.ts'
-import { readStamp } from './residence.ts'
+import { lockResidence, whileAtRest } from './relocate.ts'
+import { putSeal, readStamp, unfence } from './residence.ts'
 import { factsOf, settleIn } from './settle-in.ts'
 import { raiseToStamp, returnToShared } from './shared-home.ts'
 
@@ -34,6 +36,7 @@ export interface ValidationDeps {
   readonly budget: ConnectionBudget
   readonly announcements: RaiseDeps['announcements']
   readonly shared: ServerAddress
+  readonly sealOf: SealOf
   readonly migrations: () => readonly Migration[]
   readonly tables: DeclaredTables
   readonly forbidden: readonly OwnDatabase[]
@@ -194,11 +197,21 @@ export async function reopenHome(deps: HomeDeps, tenantId: string): Promise<void
     const current = tenant.placement === 'dedicated' ? await deps.registry.current(tenantId) : null
     if (current !== null && current.status !== 'active') return
     await withHome(deps, current, async (client) => {
-      const isRaised = current === null && (await raiseToStamp(deps.store, client, tenantId))
+      const isRaised = current === null && (await raiseToStamp(deps, client, tenantId))
       if (isRaised) deps.log.warn({ tenantId }, 'epoch raised to that of the shared database')
-      else await openDoor(deps.store, client, tenantId)
+      else await openDoorAndSeal(deps, client, tenantId)
     })
   } catch (err) {
     deps.log.warn({ tenantId, err }, 'home not looked after')
   }
+}
+
+/** A stamp that has lost its seal, or was restored from before it had one, lets nobody in. */
+function openDoorAndSeal(deps: HomeDeps, client: pg.ClientBase, tenantId: string): Promise<void> {
+  return whileAtRest(deps.store, client, tenantId, async ({ epoch, placement }) => {
+    const seal = deps.sealOf({ tenantId, epoch, placement })
+    if (await putSeal(client, { tenantId, epoch, seal }))
+      deps.log.warn({ tenantId }, 'residence had no seal, or another one; sealed')
+    await unfence(client, tenantId, epoch)
+  })
 }

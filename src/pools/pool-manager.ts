@@ -14,6 +14,8 @@ export interface PoolManagerOptions {
   readonly acquireTimeoutMs: number
   readonly statementTimeoutMs: number
   readonly shared: ServerAddress
+  /** The same database, as the role that owns its tables; absent where that is the one that serves. */
+  readonly sharedOwner?: ServerAddress
   readonly sharedPoolSize: number
   /** The address of a dedicated database; the password is opened from the catalog when the first connection asks for it. */
   readonly addressOf: (database: RouteDatabase, tenantId: string) => ServerAddress
@@ -51,6 +53,8 @@ interface OwnPool {
 }
 
 const SHARED_KEY = 'shared'
+const OWNER_KEY = 'shared-owner'
+const OWNER_POOL_SIZE = 2
 const SHARED_CONNECT_TIMEOUT_MS = 5_000
 const SHARED_IDLE_TIMEOUT_MS = 30_000
 /** A tenant's server may be anybody's: what it says must not fill our memory. */
@@ -95,6 +99,23 @@ export class PoolManager {
   ): Promise<T> {
     const database = databaseOf(route)
     const lease = this.#pools.acquire(keyOf(database), () => this.#createPool(database, route.tenantId))
+    try {
+      return await lease.value.run(fn, keep)
+    } finally {
+      lease.release()
+    }
+  }
+
+  /** Lends a connection to the shared database to what only the owner of its tables may do. @throws as `run` */
+  async runAsOwner<T>(
+    fn: (client: pg.PoolClient) => Promise<T>,
+    keep: (error: unknown) => boolean,
+  ): Promise<T> {
+    const { sharedOwner } = this.#options
+    const lease =
+      sharedOwner === undefined
+        ? this.#pools.acquire(SHARED_KEY, () => this.#createPool(null, ''))
+        : this.#pools.acquire(OWNER_KEY, () => this.#createOwnerPool(sharedOwner))
     try {
       return await lease.value.run(fn, keep)
     } finally {
@@ -213,6 +234,22 @@ export class PoolManager {
     })
     if (database !== null) this.#keep(tenantId, pool, keyOf(database))
     return pool
+  }
+
+  #createOwnerPool(address: ServerAddress): TenantPool {
+    const { acquireTimeoutMs, statementTimeoutMs } = this.#options
+    const limits = {
+      max: OWNER_POOL_SIZE,
+      connectTimeoutMs: SHARED_CONNECT_TIMEOUT_MS,
+      idleTimeoutMs: SHARED_IDLE_TIMEOUT_MS,
+    }
+    return new TenantPool({
+      ...{ address, acquireTimeoutMs, budget: this.budget },
+      limits: { ...limits, statementTimeoutMs },
+      way: this.#breakers.wayTo(serverOf(address), OWNER_KEY),
+      onMismatch: (isNews) => this.#options.onMismatch?.({ tenantId: null, databaseId: null, isNews }),
+      onViolation: (error) => this.#options.onViolation?.({ tenantId: null, databaseId: null, error }),
+    })
   }
 
   #keep(tenantId: string, pool: TenantPool, key: string): void {

@@ -46,7 +46,8 @@ export function overClient(run: (statement: Statement) => Promise<pg.QueryResult
 }
 
 export function entranceOf(route: Route): Entrance {
-  return { tenantId: route.tenantId, epoch: route.epoch }
+  const { tenantId, epoch, seal } = route
+  return { tenantId, epoch, seal }
 }
 
 /**

@@ -2,11 +2,14 @@ import { createHash } from 'node:crypto'
 import pg from 'pg'
 import type { Dressing } from '../lib/dressing.ts'
 import { databaseError } from '../lib/pg.ts'
+import type { Secret } from '../lib/secret.ts'
 
 /** What a statement needs to enter its tenant. */
 export interface Entrance {
   readonly tenantId: string
   readonly epoch: number
+  /** Travels as a parameter only: the text of a statement is shown to every session of the role. */
+  readonly seal: Secret
 }
 
 export interface Statement {
@@ -31,7 +34,11 @@ export interface UnitOptions {
 
 const BEGIN = 'BEGIN'
 const BEGIN_DRESSED = 'BEGIN ISOLATION LEVEL READ COMMITTED'
-const ENTRANCE = 'public.freehold_enter($1::pg_catalog.uuid, $2::pg_catalog.int8, $3::pg_catalog.bool)'
+const ENTRANCE = [
+  "pg_catalog.set_config('app.tenant_id', $1, true)",
+  "pg_catalog.set_config('app.seal', $2, true)",
+  'public.freehold_enter($3::pg_catalog.int8, $4::pg_catalog.bool)',
+].join(', ')
 
 /** The messages of pg's protocol that a unit writes. */
 interface Wire {
@@ -234,7 +241,7 @@ function preambleOf({
   if (dressing !== undefined && isAlone === true) return [{ text: `SELECT ${dressing.settings}`, values: [] }]
   const opening = begin ? [{ text: dressing === undefined ? BEGIN : BEGIN_DRESSED, values: [] }] : []
   if (entrance === null) return opening
-  const values = [entrance.tenantId, entrance.epoch, writes]
+  const values = [entrance.tenantId, entrance.seal.reveal(), entrance.epoch, writes]
   const settings = dressing === undefined ? '' : `${dressing.settings}, `
   return [...opening, { text: `SELECT ${settings}${ENTRANCE}`, values }]
 }

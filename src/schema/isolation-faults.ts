@@ -21,6 +21,8 @@ const SENTENCES: Readonly<Record<Exclude<IsolationRule, Unprotected>, (violation
     `The function ${object} is SECURITY DEFINER, so that it runs as the owner. Create it SECURITY INVOKER.`,
   'granted-to-public': ({ object, detail }) =>
     `Table "${object}" is granted to PUBLIC (${detail}). REVOKE it in a migration.`,
+  'granted-to-role': ({ object, detail }) =>
+    `The serving role has ${detail} on "${object}", by which SQL of one tenant gets around the policies. REVOKE it in a migration.`,
   'reference-writable': ({ object }) =>
     `The reference table "${object}" can be written by others than migrations. Add to a migration: SELECT public.freehold_share('public.${object}');`,
 }

@@ -1,5 +1,6 @@
 import { is } from 'drizzle-orm'
 import { getTableConfig, PgTable } from 'drizzle-orm/pg-core'
+import { HERE, isHere, policies } from './policies.ts'
 import * as schema from './schema.ts'
 
 /** Anything that runs SQL. Of several statements in one text it gives a result each. */
@@ -20,6 +21,7 @@ export type IsolationRule =
   | 'security-definer'
   | 'granted-to-public'
   | 'reference-writable'
+  | 'granted-to-role'
 export type RoleRule = 'superuser' | 'bypassrls'
 
 /** One rule that does not hold, and the table (view, function) or role it does not hold for. */
@@ -37,6 +39,8 @@ export interface AuditOptions {
    * those that have a tenant_id, views of these, and our functions.
    */
   readonly everything?: boolean
+  /** True where the schema may be older than this release's. */
+  readonly isOlder?: boolean
   readonly tables: DeclaredTables
 }
 
@@ -57,13 +61,6 @@ export const CORE_TABLES: readonly string[] = Object.values(schema)
   .filter((name) => !INFRASTRUCTURE.includes(name))
   .sort()
 
-/** What the policy of every table says, as PostgreSQL prints it, after `normalised`. */
-const POLICY = `(tenant_id = ( SELECT (NULLIF(current_setting('app.tenant_id'::text, true), ''::text))::uuid))`
-
-/** How an expression prints depends on search_path and, in the name of a column nobody reads, on the server's version. */
-const normalised = (expression: string) => `pg_catalog.regexp_replace(pg_catalog.regexp_replace(
-    ${expression}, 'OPERATOR\\(pg_catalog\\.([^)]+)\\)', '\\1', 'g'), 'pg_catalog\\.| AS "nullif"', '', 'g')`
-
 const literals = (names: readonly string[]) =>
   names.map((name) => `'${name.replaceAll("'", "''")}'`).join(', ')
 
@@ -72,28 +69,21 @@ const literals = (names: readonly string[]) =>
  * AuditOptions. Unique indexes and foreign keys count because they ignore row-level security, and so accept, or betray,
  * another tenant's row; a view shows what its owner may see.
  */
-export const isolationAudit = (everything: boolean, { tenantTables, referenceTables }: DeclaredTables) => `
+export const isolationAudit = ({ everything = false, isOlder = false, tables }: AuditOptions) => `
 WITH owned AS (
   SELECT d.classid, d.objid FROM pg_catalog.pg_depend d WHERE d.deptype = 'e'
 ), relation AS (
-  SELECT c.*, c.relname::text AS name, c.relname IN (${literals([...INFRASTRUCTURE, ...referenceTables])}) AS infrastructure,
+  SELECT c.*, c.relname::text AS name, c.relname IN (${literals([...INFRASTRUCTURE, ...tables.referenceTables])}) AS infrastructure,
     a.attnum AS tenant_attnum, a.attnotnull AND a.atttypid = 'pg_catalog.uuid'::pg_catalog.regtype AS tenant_sound
   FROM pg_catalog.pg_class c
   JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace AND n.nspname = 'public'
   LEFT JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND a.attname = 'tenant_id' AND NOT a.attisdropped
   WHERE c.relkind IN ('r', 'p', 'f')
     AND NOT EXISTS (SELECT FROM owned o WHERE o.classid = 'pg_catalog.pg_class'::pg_catalog.regclass AND o.objid = c.oid)
-    AND (${everything} OR a.attnum IS NOT NULL OR c.relname IN (${literals([...CORE_TABLES, ...tenantTables, ...referenceTables, ...INFRASTRUCTURE])}))
+    AND (${everything} OR a.attnum IS NOT NULL OR c.relname IN (${literals([...CORE_TABLES, ...tables.tenantTables, ...tables.referenceTables, ...INFRASTRUCTURE])}))
 ), guarded AS (
   SELECT * FROM relation WHERE NOT infrastructure
-), policy AS (
-  SELECT p.polrelid, p.polname, p.polcmd = '*' AND p.polroles = '{0}'
-    AND ${normalised('pg_catalog.pg_get_expr(p.polqual, p.polrelid)')} = $policy$${POLICY}$policy$
-    AND ${normalised('pg_catalog.pg_get_expr(p.polwithcheck, p.polrelid)')} = $policy$${POLICY}$policy$
-    -- A look-alike function or operator of another schema prints alike, but is depended on; built-in ones never are.
-    AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend d WHERE d.classid = 'pg_catalog.pg_policy'::pg_catalog.regclass
-      AND d.objid = p.oid AND d.refclassid <> 'pg_catalog.pg_class'::pg_catalog.regclass) AS ours
-  FROM pg_catalog.pg_policy p WHERE p.polpermissive
+), policy AS (${policies(isOlder)}
 ), violation(object, rule, detail) AS (
   SELECT name, 'tenant-id', '' FROM guarded WHERE tenant_sound IS NOT TRUE
   UNION ALL
@@ -110,16 +100,20 @@ WITH owned AS (
   JOIN pg_catalog.pg_constraint k ON k.conrelid = g.oid AND k.contype = 'f'
   LEFT JOIN pg_catalog.pg_attribute t ON t.attrelid = k.confrelid AND t.attnum = k.confkey[1]
   WHERE (k.conkey[1] IS DISTINCT FROM g.tenant_attnum OR t.attname IS DISTINCT FROM 'tenant_id')
-    AND NOT EXISTS (SELECT FROM relation r WHERE r.oid = k.confrelid AND r.name IN (${literals(['', ...referenceTables])}))
+    AND NOT EXISTS (SELECT FROM relation r WHERE r.oid = k.confrelid AND r.name IN (${literals(['', ...tables.referenceTables])}))
   UNION ALL
   SELECT name, 'rls-disabled', '' FROM guarded WHERE NOT relrowsecurity
   UNION ALL
   SELECT name, 'rls-not-forced', '' FROM guarded WHERE NOT relforcerowsecurity
   UNION ALL
   SELECT g.name, 'policy-missing', '' FROM guarded g
-  WHERE NOT EXISTS (SELECT FROM policy p WHERE p.polrelid = g.oid AND p.ours)
+  WHERE NOT EXISTS (SELECT FROM policy p WHERE p.polrelid = g.oid AND p.isolation)
   UNION ALL
-  SELECT g.name, 'policy-foreign', p.polname FROM guarded g JOIN policy p ON p.polrelid = g.oid AND p.ours IS NOT TRUE
+  SELECT g.name, 'policy-missing', 'tenant_deletion' FROM guarded g
+  WHERE NOT EXISTS (SELECT FROM policy p WHERE p.polrelid = g.oid AND p.deletion)
+  UNION ALL
+  SELECT g.name, 'policy-foreign', p.polname FROM guarded g
+  JOIN policy p ON p.polrelid = g.oid AND p.polpermissive AND p.isolation IS NOT TRUE
   UNION ALL
   ${views(everything)}
   UNION ALL
@@ -136,9 +130,33 @@ WITH owned AS (
   FROM relation r JOIN pg_catalog.pg_attribute a ON a.attrelid = r.oid,
     LATERAL pg_catalog.aclexplode(a.attacl) x WHERE x.grantee = 0
   UNION ALL
-  ${references(referenceTables)}
+  ${references(tables.referenceTables)}
+  UNION ALL
+  ${GRANTED_TO_ROLE} AND NOT ${isOlder}
 )
 SELECT object, rule, detail FROM violation ORDER BY object, rule, detail`
+
+/**
+ * Rights of the connected role by which SQL of a tenant's own could get around the policies: all to the residences, where the
+ * seals are; those that row-level security knows nothing of. Says nothing of a role that owns the tables, or may become their
+ * owner: there nothing holds (see `findLostPromises`).
+ */
+const GRANTED_TO_ROLE = `
+  SELECT t.name, 'granted-to-role', t.privilege
+  FROM (
+    SELECT r.name, r.oid, x.privilege FROM relation r, pg_catalog.unnest(
+      CASE r.name WHEN 'residence' THEN '{SELECT,INSERT,UPDATE,DELETE,TRUNCATE,REFERENCES,TRIGGER}'::text[]
+        WHEN 'freehold_migrations' THEN '{INSERT,UPDATE,DELETE,TRUNCATE,REFERENCES,TRIGGER}'::text[]
+        ELSE '{TRUNCATE,REFERENCES,TRIGGER}'::text[] END) AS x(privilege)
+    UNION ALL
+    SELECT '${HERE}', v.oid, x.privilege FROM pg_catalog.pg_class v,
+      pg_catalog.unnest('{INSERT,UPDATE,DELETE,TRIGGER}'::text[]) AS x(privilege)
+    WHERE v.oid = pg_catalog.to_regclass('public.${HERE}')
+  ) t
+  WHERE NOT pg_catalog.pg_has_role(current_user, (SELECT r.relowner FROM relation r WHERE r.name = 'residence'), 'MEMBER')
+    AND CASE WHEN t.privilege IN ('SELECT', 'INSERT', 'UPDATE', 'REFERENCES')
+      THEN pg_catalog.has_any_column_privilege(current_user, t.oid, t.privilege)
+      ELSE pg_catalog.has_table_privilege(current_user, t.oid, t.privilege) END`
 
 /** A reference table that others than its owner may do more with than read, or that `freehold_share` was not called for. */
 const references = (tables: readonly string[]) => `
@@ -165,10 +183,12 @@ const views = (everything: boolean) => `
     AND NOT EXISTS (SELECT FROM pg_catalog.pg_options_to_table(v.reloptions) o
       WHERE o.option_name = 'security_invoker' AND o.option_value::pg_catalog.bool)
     AND NOT EXISTS (SELECT FROM owned o WHERE o.classid = 'pg_catalog.pg_class'::pg_catalog.regclass AND o.objid = v.oid)
-    AND (${everything} AND n.nspname = 'public' OR EXISTS (
+    AND ${isHere} IS NOT TRUE
+    AND (${everything} AND n.nspname = 'public' OR n.nspname = 'public' AND v.relname = '${HERE}' OR EXISTS (
       SELECT FROM pg_catalog.pg_rewrite w
       JOIN pg_catalog.pg_depend d ON d.classid = 'pg_catalog.pg_rewrite'::pg_catalog.regclass AND d.objid = w.oid
-      JOIN guarded g ON d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.refobjid = g.oid
+      JOIN relation g ON d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.refobjid = g.oid
+        AND (NOT g.infrastructure OR g.name = 'residence')
       WHERE w.ev_class = v.oid))`
 
 /**
@@ -186,9 +206,9 @@ GROUP BY 1, 2 ORDER BY 1`
 /** Proves, against the live database, that no table forgot the tenant. Empty when all is well. */
 export async function findIsolationViolations(
   client: AuditClient,
-  { everything = false, tables }: AuditOptions,
+  options: AuditOptions,
 ): Promise<Violation[]> {
-  return withPinnedPath(client, isolationAudit(everything, tables))
+  return withPinnedPath(client, isolationAudit(options))
 }
 
 /** Tables that an application declares and the database has not, by name. */
@@ -221,4 +241,26 @@ const PUT_PATH_BACK = `SELECT ${set('search_path', "pg_catalog.current_setting('
 async function withPinnedPath<Row>(client: AuditClient, text: string): Promise<Row[]> {
   const results = [await client.query(`${PIN_PATH};\n${text};\n${PUT_PATH_BACK}`)].flat()
   return (results.at(-2)?.rows ?? []) as Row[]
+}
+
+/** What the serving role can do by which SQL of an application, or what was injected into it, gets past the seal. */
+export type LostPromise = 'OWNS_TABLES' | 'CREATES_OBJECTS' | 'REACHES_SERVER'
+
+const LOST_PROMISES = `
+SELECT 'OWNS_TABLES' AS promise WHERE EXISTS (SELECT FROM pg_catalog.pg_class c
+  WHERE c.relnamespace = 'public'::pg_catalog.regnamespace AND c.relkind IN ('r', 'p', 'v', 'm')
+    AND pg_catalog.pg_has_role(current_user, c.relowner, 'MEMBER'))
+UNION ALL
+SELECT 'CREATES_OBJECTS' WHERE pg_catalog.has_schema_privilege(current_user, 'public', 'CREATE')
+  OR pg_catalog.has_database_privilege(current_user, pg_catalog.current_database(), 'CREATE')
+UNION ALL
+SELECT 'REACHES_SERVER' WHERE EXISTS (SELECT FROM pg_catalog.pg_roles r
+  WHERE r.rolname IN ('pg_read_server_files', 'pg_write_server_files', 'pg_execute_server_program', 'pg_read_all_data')
+    AND pg_catalog.pg_has_role(current_user, r.oid, 'MEMBER'))
+ORDER BY 1`
+
+/** Looks at the role that serves. Empty where the seal holds against whatever SQL runs as it. */
+export async function findLostPromises(client: AuditClient): Promise<LostPromise[]> {
+  const rows = await withPinnedPath<{ promise: LostPromise }>(client, LOST_PROMISES)
+  return rows.map(({ promise }) => promise)
 }

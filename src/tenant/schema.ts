@@ -1,6 +1,7 @@
 import { sql } from 'drizzle-orm'
 import {
   bigint,
+  boolean,
   check,
   foreignKey,
   index,
@@ -12,7 +13,7 @@ import {
   uniqueIndex,
   uuid,
 } from 'drizzle-orm/pg-core'
-import { createdAt, id, moment, tenantId, updatedAt } from './columns.ts'
+import { bytea, createdAt, id, moment, tenantId, updatedAt } from './columns.ts'
 
 /**
  * The schema every tenant database has, shared or dedicated. Rules that `isolation.ts` proves against a live database:
@@ -25,11 +26,20 @@ export const residence = pgTable(
   {
     tenantId: uuid('tenant_id').primaryKey(),
     epoch: bigint('epoch', { mode: 'number' }).notNull(),
-    state: text('state').$type<'open' | 'fenced'>().notNull().default('open'),
+    /** `left`: it lives elsewhere, and nothing here is read any more. */
+    state: text('state').$type<'open' | 'fenced' | 'left'>().notNull().default('open'),
     stampedAt: moment('stamped_at').notNull().defaultNow(),
+    /** What a unit must know to be let in. Without one nobody is. */
+    seal: bytea('seal'),
+    /** Whether changes are written down for a move, and for which one. */
+    capture: boolean('capture').notNull().default(false),
+    moveId: uuid('move_id'),
   },
-  (t) => [check('residence_state_check', sql`${t.state} in ('open', 'fenced')`)],
-)
+  (t) => [
+    check('residence_state_check', sql`${t.state} in ('open', 'fenced', 'left')`),
+    check('residence_seal_check', sql`octet_length(${t.seal}) = 32`),
+  ],
+).enableRLS()
 
 export const users = pgTable(
   'users',

@@ -16,6 +16,7 @@ import { newId } from '../../src/lib/ids.ts'
 import { Secret } from '../../src/lib/secret.ts'
 import { type RemoveDatabaseDeps, removeDatabase } from '../../src/operations/remove-database.ts'
 import { dropAll } from '../support/database.ts'
+import { sealOf } from '../support/seals.ts'
 import { addressOf, health, openCatalog, operator, registration, type TestCatalog } from './catalog.ts'
 
 const VALID = {
@@ -377,7 +378,7 @@ describe('a validation', () => {
     expect(await changeCount(tenantId)).toBe(before)
     expect(await finish(id, { ...VALID, databaseOid: 16401 })).toBe('active')
     expect(await changeCount(tenantId)).toBe(before + 1)
-    const route = await loadRoute(catalog.store)({ id: tenantId })
+    const route = await loadRoute(catalog.store, sealOf)({ id: tenantId })
     const { systemIdentifier } = VALID
     expect(route?.database).toMatchObject({ systemIdentifier, databaseOid: 16401 })
     const rows = await catalog.store.db.select().from(auditLog).where(eq(auditLog.tenantId, tenantId))
@@ -563,6 +564,7 @@ describe('a home', () => {
       addresses: unused,
       budget: unused,
       shared: addressOf('postgresql://u:p@h/d'),
+      sealOf,
     }
     // As the end of a health check or a validation does: the row first, and then the record of it.
     const removal = await store.transaction(async (tx) => {

@@ -5,6 +5,7 @@ import { loadRoute, RouteDirectory } from '../../src/catalog/directory.ts'
 import { patchTenant } from '../../src/catalog/tenants.ts'
 import { newId } from '../../src/lib/ids.ts'
 import { dropAll } from '../support/database.ts'
+import { sealOf } from '../support/seals.ts'
 import { openCatalog, operator, replicaWithoutPools, type TestCatalog } from './catalog.ts'
 
 let catalog: TestCatalog
@@ -19,7 +20,7 @@ afterAll(async () => {
 it('a route is read with its current database, frozen, and carries no secret', async () => {
   const parent = await catalog.addTenant('parent')
   const tenant = await catalog.addTenant('routed', { parentId: parent.id })
-  const load = loadRoute(catalog.store)
+  const load = loadRoute(catalog.store, sealOf)
   expect(await load({ code: 'routed' })).toMatchObject({
     tenantId: tenant.id,
     parentId: parent.id,
@@ -54,7 +55,7 @@ it('a change by one replica is seen by the directory of another, and confirmed',
   const tenant = await catalog.addTenant('watched')
   const replica = async () => {
     const directory = new RouteDirectory({
-      load: loadRoute(catalog.store),
+      load: loadRoute(catalog.store, sealOf),
       max: 100,
       ttlMs: 60_000,
       maxStalenessMs: 60_000,

@@ -1,7 +1,6 @@
 import fc from 'fast-check'
 import { generateKeyPair, SignJWT } from 'jose'
 import { afterAll, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest'
-import type { Route } from '../../src/catalog/directory.ts'
 import { DataKey } from '../../src/crypto/keyring.ts'
 import { fail } from '../../src/errors.ts'
 import { createAdmin } from '../../src/identity/admins.ts'
@@ -29,7 +28,7 @@ import { RoutedSession } from '../../src/pools/tenant-session.ts'
 import type { TenantSession } from '../../src/tenant/session.ts'
 import { dropAll, query, superuserUrl } from '../support/database.ts'
 import { routeSource } from '../support/route-source.ts'
-import { addressOf, createTenantDatabase, moveIn } from '../support/tenant-database.ts'
+import { addressOf, createTenantDatabase, moveIn, routeOf } from '../support/tenant-database.ts'
 
 const origin = { requestId: null, address: null }
 const caller = {
@@ -136,13 +135,7 @@ async function openTenant(code: string) {
       lockout: { attempts: 3, windowSeconds: 900 },
     },
   }
-  const route = {
-    tenantId,
-    epoch: 1,
-    placement: 'shared',
-    status: 'ACTIVE',
-    database: null,
-  } as unknown as Route
+  const route = routeOf(tenantId)
   const session = new RoutedSession(route, {
     pools,
     routes: routeSource(route),

@@ -6,6 +6,7 @@ import { validationHandler } from '../../src/operations/validation-job.ts'
 import { ConnectionBudget } from '../../src/pools/budget.ts'
 import { property } from '../support/application.ts'
 import { dropAll } from '../support/database.ts'
+import { sealOf } from '../support/seals.ts'
 import { addressOf, withClient } from '../support/tenant-database.ts'
 import { openCatalog, type TestCatalog } from './catalog.ts'
 import { validationOf } from './validation.ts'
@@ -26,7 +27,7 @@ it('a gateway that has no connection to spare says nothing of the database, and 
   const outcomes: string[] = []
   const address = addressOf('postgresql://u:p@127.0.0.1:1/none')
   const deps: ValidationDeps = {
-    ...{ store, registry, shared: address, migrations: () => [], tables: property, forbidden: [] },
+    ...{ store, registry, sealOf, shared: address, migrations: () => [], tables: property, forbidden: [] },
     announcements: { lowestOfTenant: () => new Map(), publish: async () => null },
     addresses: { addressOf: () => address, homeOf: () => address } as unknown as ValidationDeps['addresses'],
     budget: new ConnectionBudget({ max: 0, maxPerServer: 0, victims: () => [] }),

@@ -2,6 +2,7 @@ import type { Validation } from '../../src/catalog/validations.ts'
 import type { ValidationDeps } from '../../src/operations/validate-database.ts'
 import { ConnectionBudget } from '../../src/pools/budget.ts'
 import { property, tenantMigrations } from '../support/application.ts'
+import { sealOf } from '../support/seals.ts'
 import { addressOf, createTenantDatabase, moveIn } from '../support/tenant-database.ts'
 
 /** A validation of a tenant's own home, with connections to spare, of which `store` and `registry` are the test's. */
@@ -16,7 +17,7 @@ export async function validationOf(
     ...parts,
     addresses: { addressOf: () => address, homeOf: () => address },
     budget: new ConnectionBudget({ max: 4, maxPerServer: 4, victims: () => [] }),
-    ...{ shared: address, migrations: () => migrations, tables: property, forbidden: [] },
+    ...{ sealOf, shared: address, migrations: () => migrations, tables: property, forbidden: [] },
     ...{ timeoutMs: 8_000, log: { info: () => undefined, warn: () => undefined } },
     announcements: { lowestOfTenant: () => new Map() },
     onOutcome,

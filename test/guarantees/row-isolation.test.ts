@@ -4,6 +4,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { findRoleViolations } from '../../src/tenant/isolation.ts'
 import { createDatabase, createRole, dropAll, query, superuserUrl, urlFor } from '../support/database.ts'
 import { migratedTemplate } from '../support/migrated.ts'
+import { operatingOn, sealBytes, sealOf } from '../support/seals.ts'
 import { withClient } from '../support/tenant-database.ts'
 
 // Written against the database alone, without the gateway: what holds here holds whatever the gateway gets wrong.
@@ -23,7 +24,8 @@ beforeAll(async () => {
   await query(
     superuserUrl(database),
     `GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO ${plain.name};
-     INSERT INTO residence (tenant_id, epoch) VALUES ('${acme}', 7), ('${globex}', 3);
+     INSERT INTO residence (tenant_id, epoch, seal)
+       VALUES ('${acme}', 7, ${sealBytes(acme, 7)}), ('${globex}', 3, ${sealBytes(globex, 3)});
      INSERT INTO places (tenant_id, id, name) VALUES
        ('${acme}', '${acmePlace}', 'Mill'), ('${globex}', '${globexPlace}', 'Tower');
      INSERT INTO users (tenant_id, id, email, password_hash) VALUES ('${globex}', gen_random_uuid(), 'a@b.c', 'x');
@@ -41,9 +43,18 @@ interface Entry {
   tenant?: string | null
   epoch?: number | null
   write?: boolean | null
+  seal?: string | null
 }
-const enter = (client: Client, { tenant = acme, epoch = 7, write = true }: Entry = {}) =>
-  client.query('SELECT public.freehold_enter($1, $2, $3)', [tenant, epoch, write])
+const sealAt = (tenantId: string, epoch: number) => sealOf({ tenantId, epoch, placement: 'shared' }).reveal()
+const seals = new Map<string, string>([
+  [acme, sealAt(acme, 7)],
+  [globex, sealAt(globex, 3)],
+])
+const enter = (client: Client, { tenant = acme, epoch = 7, write = true, seal }: Entry = {}) =>
+  client.query(
+    `SELECT set_config('app.tenant_id', $1, true), set_config('app.seal', $2, true), public.freehold_enter($3, $4)`,
+    [tenant, seal === undefined ? seals.get(tenant ?? '') : seal, epoch, write],
+  )
 
 /** Runs `fn` after entering, in a transaction that is rolled back. */
 const inside = <T>(url: string, entry: Entry, fn: (client: Client) => Promise<T>): Promise<T> =>
@@ -177,6 +188,34 @@ describe.each([true, false])('the door, entered with write %s,', (write) => {
     expect(await code({ tenant: globex, epoch: 3 })).toBe('open')
   })
 
+  test('says FH003 to who has left', async () => {
+    await setGlobex('left')
+    expect(await code({ tenant: globex, epoch: 3 })).toBe('FH003')
+    await setGlobex('open')
+  })
+
+  test.each([
+    ['of another tenant', () => sealAt(globex, 3)],
+    ['of another epoch', () => sealAt(acme, 6)],
+    ['of nobody', () => 'x'],
+    ['that is empty', () => ''],
+    ['that is none', () => null],
+    ['of the owner', () => 'owner'],
+  ])('says FH001 to a seal %s', async (_, seal) => {
+    expect(await code({ seal: seal() })).toBe('FH001')
+  })
+
+  test('says FH001 while the residence has no seal, to whatever seal', async () => {
+    const put = (seal: string) =>
+      query(superuserUrl(database), `UPDATE residence SET seal = ${seal} WHERE tenant_id = '${globex}'`)
+    await put('NULL')
+    for (const seal of [undefined, '', null]) {
+      expect(await code({ tenant: globex, epoch: 3, ...(seal !== undefined && { seal }) })).toBe('FH001')
+    }
+    await put(sealBytes(globex, 3))
+    expect(await code({ tenant: globex, epoch: 3 })).toBe('open')
+  })
+
   test('names nobody in what it says', async () => {
     await withClient(urls.plain, async (client) => {
       const tenant = randomUUID()
@@ -191,6 +230,129 @@ describe.each([true, false])('the door, entered with write %s,', (write) => {
       await enter(client, { epoch: 8, write }).catch(() => undefined)
       await client.query('ROLLBACK TO before')
       expect(names(await client.query(ALL_PLACES))).toEqual([])
+    })
+  })
+})
+
+test('a writer does not enter above READ COMMITTED, where it would not see a fence', async () => {
+  await withClient(urls.plain, async (client) => {
+    await client.query('BEGIN ISOLATION LEVEL REPEATABLE READ')
+    await expect(enter(client)).rejects.toMatchObject({ code: '25001' })
+  })
+})
+
+describe('whoever knows the seal and makes the settings by himself', () => {
+  const settle = (client: Client, seal: string) =>
+    client.query("SELECT set_config('app.tenant_id', $1, false), set_config('app.seal', $2, false)", [
+      globex,
+      seal,
+    ])
+  const setGlobex = (state: string) =>
+    query(superuserUrl(database), `UPDATE residence SET state = '${state}' WHERE tenant_id = '${globex}'`)
+  const as = (state: string, seal: string, fn: (client: Client) => Promise<void>) =>
+    withClient(urls.plain, async (client) => {
+      await setGlobex(state)
+      try {
+        await settle(client, seal)
+        await fn(client)
+      } finally {
+        await setGlobex('open')
+      }
+    })
+  const INSERT = 'INSERT INTO places (tenant_id, id, name) VALUES ($1, gen_random_uuid(), $2)'
+
+  test('reads, but writes nothing past a fence', async () => {
+    await as('fenced', sealAt(globex, 3), async (client) => {
+      expect(names(await client.query(ALL_PLACES))).toEqual(['Tower'])
+      await expect(client.query(INSERT, [globex, 'x'])).rejects.toMatchObject({ code: '42501' })
+      await expect(client.query("UPDATE places SET name = 'x'")).rejects.toMatchObject({ code: '42501' })
+      expect((await client.query('DELETE FROM places')).rowCount).toBe(0)
+    })
+  })
+
+  test('finds nothing where the tenant has left', async () => {
+    await as('left', sealAt(globex, 3), async (client) => {
+      expect(names(await client.query(ALL_PLACES))).toEqual([])
+      await expect(client.query(INSERT, [globex, 'x'])).rejects.toMatchObject({ code: '42501' })
+    })
+  })
+
+  test.each(['owner', 'x', ''])('finds nothing with the seal "%s"', async (seal) => {
+    await as('open', seal, async (client) => {
+      expect(names(await client.query(ALL_PLACES))).toEqual([])
+      await expect(client.query(INSERT, [globex, 'x'])).rejects.toMatchObject({ code: '42501' })
+    })
+  })
+})
+
+describe('the role that owns the tables', () => {
+  test('may work on a tenant, in whatever state, also on one that does not live there', async () => {
+    await withClient(urls.owner, async (client) => {
+      await query(superuserUrl(database), `UPDATE residence SET state = 'left' WHERE tenant_id = '${globex}'`)
+      await client.query('BEGIN')
+      await client.query(operatingOn(globex))
+      expect(names(await client.query(ALL_PLACES))).toEqual(['Tower'])
+      expect((await client.query("UPDATE places SET name = 'Spire'")).rowCount).toBe(1)
+      const stranger = randomUUID()
+      await client.query(operatingOn(stranger))
+      expect(names(await client.query(ALL_PLACES))).toEqual([])
+      await client.query('INSERT INTO places (tenant_id, id, name) VALUES ($1, gen_random_uuid(), $2)', [
+        stranger,
+        'x',
+      ])
+      await client.query('ROLLBACK')
+      await query(superuserUrl(database), `UPDATE residence SET state = 'open' WHERE tenant_id = '${globex}'`)
+    })
+  })
+
+  test('is known by who has logged in: a function that runs as it opens nothing', async () => {
+    await withClient(superuserUrl(database), async (superuser) => {
+      await superuser.query(
+        `CREATE FUNCTION public.trusting() RETURNS bigint SECURITY DEFINER LANGUAGE sql AS 'SELECT count(*) FROM public.places'`,
+      )
+      await superuser.query(`ALTER FUNCTION public.trusting() OWNER TO ${new URL(urls.owner).username}`)
+    })
+    const counted = (url: string) =>
+      withClient(url, async (client) => {
+        await client.query('BEGIN')
+        await client.query(operatingOn(globex))
+        return (await client.query<{ trusting: string }>('SELECT public.trusting()')).rows[0]?.trusting
+      })
+    expect(await counted(urls.owner)).toBe('1')
+    expect(await counted(urls.plain)).toBe('0')
+  })
+})
+
+describe('the residences', () => {
+  test('are hidden from a role that was granted all tables, and cannot be changed by it', async () => {
+    await withClient(urls.plain, async (client) => {
+      expect((await client.query('SELECT FROM residence')).rowCount).toBe(0)
+      expect((await client.query("UPDATE residence SET state = 'open'")).rowCount).toBe(0)
+      expect((await client.query('DELETE FROM residence')).rowCount).toBe(0)
+      await expect(
+        client.query('INSERT INTO residence (tenant_id, epoch) VALUES (gen_random_uuid(), 1)'),
+      ).rejects.toMatchObject({ code: '42501' })
+      expect((await client.query('DELETE FROM freehold_migrations')).rowCount).toBe(0)
+    })
+  })
+
+  test('cannot be written through the view, whatever is granted', async () => {
+    await query(superuserUrl(database), `GRANT ALL ON freehold_here TO ${new URL(urls.plain).username}`)
+    await inside(urls.plain, {}, async (client) => {
+      await expect(client.query("UPDATE freehold_here SET state = 'open'")).rejects.toMatchObject({
+        code: '55000',
+      })
+    })
+  })
+
+  test('show no other row to a condition that tells what it sees', async () => {
+    await inside(urls.plain, {}, async (client) => {
+      await client.query(`CREATE FUNCTION pg_temp.tell(t uuid) RETURNS boolean COST 0.0001 LANGUAGE plpgsql AS
+        $$ BEGIN PERFORM set_config('told.it', current_setting('told.it', true) || t::text, true); RETURN true; END $$`)
+      await client.query("SELECT set_config('told.it', '', true)")
+      await client.query('SELECT FROM freehold_here WHERE pg_temp.tell(tenant_id)')
+      const { rows } = await client.query("SELECT current_setting('told.it') AS told")
+      expect(rows).toEqual([{ told: acme }])
     })
   })
 })

@@ -1,6 +1,11 @@
 import type { Client } from 'pg'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { CORE_TABLES, findIsolationViolations, findRoleViolations } from '../../src/tenant/isolation.ts'
+import {
+  CORE_TABLES,
+  findIsolationViolations,
+  findLostPromises,
+  findRoleViolations,
+} from '../../src/tenant/isolation.ts'
 import { property } from '../support/application.ts'
 import {
   createDatabase,
@@ -32,6 +37,8 @@ const auditAfter = (statements: string, everything = true) =>
   })
 
 const TENANT = "(SELECT nullif(current_setting('app.tenant_id', true), '')::uuid)"
+const THROUGH = (view: string, operator: string, state: string) =>
+  `(SELECT coalesce((SELECT h.tenant_id FROM ${view} AS h WHERE h.state ${operator} '${state}'), public.freehold_operating()))`
 const replacePolicy = (policy: string) =>
   `DROP POLICY tenant_isolation ON users; CREATE POLICY tenant_isolation ON users ${policy}`
 const bothPolicyRules = [
@@ -56,6 +63,48 @@ describe('the audit of row isolation', () => {
     ['row-level security off', 'ALTER TABLE rooms DISABLE ROW LEVEL SECURITY', [['rooms', 'rls-disabled']]],
     ['not forced', 'ALTER TABLE rooms NO FORCE ROW LEVEL SECURITY', [['rooms', 'rls-not-forced']]],
     ['no policy', 'DROP POLICY tenant_isolation ON rooms', [['rooms', 'policy-missing']]],
+    [
+      'no policy for deletions',
+      'DROP POLICY tenant_deletion ON rooms',
+      [['rooms', 'policy-missing', 'tenant_deletion']],
+    ],
+    [
+      'deletions past a fence',
+      `DROP POLICY tenant_deletion ON rooms;
+       CREATE POLICY tenant_deletion ON rooms AS RESTRICTIVE FOR DELETE USING (tenant_id = (SELECT h.tenant_id FROM freehold_here h))`,
+      [['rooms', 'policy-missing', 'tenant_deletion']],
+    ],
+    [
+      'a policy that believes the setting',
+      replacePolicy(`USING (tenant_id = ${TENANT}) WITH CHECK (tenant_id = ${TENANT})`),
+      bothPolicyRules,
+    ],
+    [
+      'a policy that asks another view',
+      `CREATE SCHEMA evil; CREATE VIEW evil.freehold_here AS SELECT tenant_id, state FROM residence;
+       ${replacePolicy(`USING (tenant_id = ${THROUGH('evil.freehold_here', '<>', 'left')}) WITH CHECK (tenant_id = ${THROUGH('evil.freehold_here', '=', 'open')})`)}`,
+      [['evil.freehold_here', 'view'], ...bothPolicyRules],
+    ],
+    [
+      'another view in the place of ours',
+      'CREATE OR REPLACE VIEW freehold_here WITH (security_barrier) AS SELECT tenant_id, epoch, state FROM residence',
+      [['public.freehold_here', 'view']],
+    ],
+    [
+      'our view without its barrier',
+      'ALTER VIEW freehold_here RESET (security_barrier)',
+      [['public.freehold_here', 'view']],
+    ],
+    [
+      'our view in other hands than the residences',
+      'ALTER VIEW freehold_here OWNER TO pg_monitor',
+      [['public.freehold_here', 'view']],
+    ],
+    [
+      'one more view of the residences',
+      'CREATE VIEW homes AS SELECT * FROM residence',
+      [['public.homes', 'view']],
+    ],
     ['a policy that is true', replacePolicy('USING (true) WITH CHECK (true)'), bothPolicyRules],
     ['a policy without WITH CHECK', replacePolicy(`USING (tenant_id = ${TENANT})`), bothPolicyRules],
     [
@@ -122,6 +171,7 @@ describe('the audit of row isolation', () => {
       'CREATE TABLE gardens (tenant_id uuid NOT NULL, id uuid, PRIMARY KEY (tenant_id, id))',
       [
         ['gardens', 'policy-missing'],
+        ['gardens', 'policy-missing', 'tenant_deletion'],
         ['gardens', 'rls-disabled'],
         ['gardens', 'rls-not-forced'],
       ],
@@ -181,6 +231,71 @@ describe('the audit of row isolation', () => {
     expect(new Set((await auditAfter(own)).map(([object]) => object))).toEqual(
       new Set(['invoices', 'public.paid', 'total']),
     )
+  })
+})
+
+describe('the audit of what a serving role may do', () => {
+  const auditAs = (role: TestRole, grants: string) =>
+    withClient(superuserUrl(database), async (client) => {
+      await client.query('BEGIN')
+      await client.query(grants)
+      await client.query(`SET LOCAL ROLE ${role.name}`)
+      const violations = await findIsolationViolations(client, { everything: true, tables: property })
+      await client.query('ROLLBACK')
+      return violations.map(({ object, rule, detail }) => [object, rule, detail])
+    })
+
+  test.each<[string, string[][]]>([
+    ['SELECT, INSERT, UPDATE, DELETE ON users', []],
+    ['SELECT ON residence', [['residence', 'granted-to-role', 'SELECT']]],
+    ['SELECT (tenant_id) ON residence', [['residence', 'granted-to-role', 'SELECT']]],
+    ['UPDATE ON residence', [['residence', 'granted-to-role', 'UPDATE']]],
+    ['SELECT ON freehold_migrations', []],
+    ['DELETE ON freehold_migrations', [['freehold_migrations', 'granted-to-role', 'DELETE']]],
+    ['TRUNCATE ON users', [['users', 'granted-to-role', 'TRUNCATE']]],
+    ['TRIGGER ON users', [['users', 'granted-to-role', 'TRIGGER']]],
+    ['UPDATE ON freehold_here', [['freehold_here', 'granted-to-role', 'UPDATE']]],
+  ])('of GRANT %s', async (privilege, violations) => {
+    const role = await createRole()
+    expect(await auditAs(role, `GRANT ${privilege} TO ${role.name}`)).toEqual(violations)
+  })
+
+  test('says what promise is lost where it owns the tables, or might', async () => {
+    const [plain, owner, member, maker] = [
+      await createRole(),
+      await createRole(),
+      await createRole(),
+      await createRole(),
+    ]
+    await query(superuserUrl(), `GRANT ${owner.name} TO ${member.name}`)
+    await query(
+      superuserUrl(database),
+      `ALTER TABLE rooms OWNER TO ${owner.name}; GRANT CREATE ON SCHEMA public TO ${maker.name}`,
+    )
+    const lostOf = (role: TestRole) => withClient(urlFor({ role, database }), findLostPromises)
+    expect(await lostOf(plain)).toEqual([])
+    expect(await lostOf(owner)).toEqual(['OWNS_TABLES'])
+    expect(await lostOf(member)).toEqual(['OWNS_TABLES'])
+    expect(await lostOf(maker)).toEqual(['CREATES_OBJECTS'])
+    await query(superuserUrl(database), 'ALTER TABLE rooms OWNER TO CURRENT_USER')
+    await query(superuserUrl(), `GRANT pg_read_server_files TO ${plain.name}`)
+    expect(await lostOf(plain)).toEqual(['REACHES_SERVER'])
+  })
+})
+
+describe('the audit of an older schema', () => {
+  test('takes the policy of before there were seals, and only there', async () => {
+    const former = `DROP VIEW freehold_here CASCADE; DROP POLICY IF EXISTS tenant_isolation ON users;
+      CREATE POLICY tenant_isolation ON users USING (tenant_id = ${TENANT}) WITH CHECK (tenant_id = ${TENANT})`
+    const rulesOf = (isOlder: boolean) =>
+      withClient(superuserUrl(database), async (client) => {
+        await client.query(`BEGIN; ${former}`)
+        const violations = await findIsolationViolations(client, { isOlder, tables: property })
+        await client.query('ROLLBACK')
+        return violations.filter(({ object }) => object === 'users').map(({ rule }) => rule)
+      })
+    expect(await rulesOf(true)).toEqual([])
+    expect(await rulesOf(false)).toEqual(['policy-foreign', 'policy-missing', 'policy-missing'])
   })
 })
 

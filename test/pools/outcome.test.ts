@@ -2,7 +2,6 @@ import { sql } from 'drizzle-orm'
 import type pg from 'pg'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { places } from '../../src/applications/property/tables/properties.ts'
-import type { Route } from '../../src/catalog/directory.ts'
 import { newId } from '../../src/lib/ids.ts'
 import { PoolManager } from '../../src/pools/pool-manager.ts'
 import { RoutedSession } from '../../src/pools/tenant-session.ts'
@@ -10,7 +9,7 @@ import type { TenantDb } from '../../src/tenant/session.ts'
 import { dropAll, query, superuserUrl } from '../support/database.ts'
 import { routeSource } from '../support/route-source.ts'
 import { TcpProxy } from '../support/tcp-proxy.ts'
-import { addressOf, createTenantDatabase, moveIn } from '../support/tenant-database.ts'
+import { addressOf, createTenantDatabase, moveIn, routeOf } from '../support/tenant-database.ts'
 
 let home: Awaited<ReturnType<typeof createTenantDatabase>>
 let proxy: TcpProxy
@@ -44,7 +43,7 @@ afterAll(async () => {
 
 async function newTenant(lender: Pick<PoolManager, 'run'> = pools) {
   const tenantId = await moveIn(home.url)
-  const route = { tenantId, epoch: 1, placement: 'shared', status: 'ACTIVE' } as unknown as Route
+  const route = routeOf(tenantId)
   const session = new RoutedSession(route, {
     pools: lender as PoolManager,
     routes: routeSource(route),

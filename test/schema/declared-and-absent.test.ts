@@ -17,7 +17,7 @@ test('a start is refused where a declared table is not there, and goes on where 
       owner: null,
       migrations,
       migrate: true,
-      log: { info: () => undefined },
+      log: { info: () => undefined, warn: () => undefined },
       tables: { tenantTables, referenceTables },
     })
   await start(['places'])

@@ -7,6 +7,7 @@ import { stamp } from '../../src/operations/residence.ts'
 import { property } from './application.ts'
 import { createRole, urlFor } from './database.ts'
 import { createMigrated, withClient } from './migrated.ts'
+import { sealOf } from './seals.ts'
 
 export { withClient }
 
@@ -23,13 +24,14 @@ export async function createTenantDatabase(
 /** Stamps a new tenant into the database and gives its id. */
 export async function moveIn(url: string, epoch = 1): Promise<string> {
   const tenantId = newId()
-  await withClient(url, (client) => stamp(client, tenantId, epoch))
+  await withClient(url, (client) => stamp(client, routeOf(tenantId, epoch)))
   return tenantId
 }
 
 /** The way to a tenant that was moved in. */
 export function routeOf(tenantId: string, epoch = 1): Route {
-  return { tenantId, epoch, placement: 'shared', status: 'ACTIVE', database: null } as unknown as Route
+  const home = { tenantId, epoch, placement: 'shared' } as const
+  return { ...home, seal: sealOf(home), status: 'ACTIVE', database: null } as unknown as Route
 }
 
 export function addressOf(url: string, overrides: Partial<ServerAddress> = {}): ServerAddress {

@@ -1,6 +1,8 @@
 import { commit } from '../../../src/lib/outcome.ts'
 import type { GuardedClient } from '../../../src/lib/pg.ts'
+import { entranceOf } from '../../../src/pools/tenant-transaction.ts'
 import { runUnit, type Statement, TenantUnit } from '../../../src/pools/tenant-unit.ts'
+import { routeOf } from '../../support/tenant-database.ts'
 
 const ROWS: Statement = {
   text: 'SELECT n, $1::text AS name, null AS nothing, now() AS at FROM generate_series(1, 5) AS n',
@@ -10,7 +12,7 @@ const ROWS: Statement = {
 
 /** What a gateway says to a database, a statement of each kind. The same words to a real server and to one that is none. */
 export async function converse(client: GuardedClient, tenantId: string): Promise<unknown[]> {
-  const entrance = { tenantId, epoch: 1 }
+  const entrance = entranceOf(routeOf(tenantId))
   const unit = (statement: Statement, begin: boolean) =>
     runUnit(client, new TenantUnit(statement, { entrance, begin, writes: begin }))
   const failures: unknown[] = []

@@ -7,6 +7,7 @@ import {
 } from '../../../src/catalog/directory.ts'
 import { fail } from '../../../src/errors.ts'
 import { newId } from '../../../src/lib/ids.ts'
+import { Secret } from '../../../src/lib/secret.ts'
 
 const route = (code: string, more: Partial<Route> = {}): Route => ({
   tenantId: newId(),
@@ -17,6 +18,7 @@ const route = (code: string, more: Partial<Route> = {}): Route => ({
   externalIds: [],
   placement: 'shared',
   epoch: 1,
+  seal: new Secret('seal'),
   authConfig: {
     passwordPolicy: { minLength: 12, requireMixed: false },
     accessTokenSeconds: 900,

@@ -7,6 +7,7 @@ import { createServer } from '../../../src/http/server.ts'
 import { PermissionSet } from '../../../src/identity/permissions.ts'
 import type { UserPrincipal } from '../../../src/identity/principal.ts'
 import { RateLimiter } from '../../../src/lib/rate-limiter.ts'
+import { Secret } from '../../../src/lib/secret.ts'
 import { createLogger } from '../../../src/logger.ts'
 import { Metrics } from '../../../src/metrics.ts'
 import type { TenantSession } from '../../../src/tenant/session.ts'
@@ -44,6 +45,7 @@ export function routeOf(tenantId: string, code: string, status: Route['status'] 
   return Object.freeze({
     ...{ tenantId, code, status, name: code.toUpperCase(), parentId: null, placement: 'shared', epoch: 1 },
     ...{ authConfig: AUTH_CONFIG, createdAt: at, updatedAt: at, database: null, externalIds: [] },
+    seal: new Secret('seal'),
   } as Route)
 }
 

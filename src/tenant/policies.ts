@@ -1,0 +1,50 @@
+/** The view through which tenants' SQL sees which tenant it is, and no other way. */
+export const HERE = 'freehold_here'
+
+/** Policies say this as PostgreSQL prints it, after `normalised`. */
+const fallingBack = (state: string) =>
+  `(tenant_id = ( SELECT COALESCE(( SELECT h.tenant_id FROM public.freehold_here h WHERE (h.state ${state}::text)), public.freehold_operating()) AS "coalesce"))`
+const OWN = fallingBack("<> 'left'")
+const OPEN = fallingBack("= 'open'")
+/** What they said before there were seals. */
+const FORMER = `(tenant_id = ( SELECT (NULLIF(current_setting('app.tenant_id'::text, true), ''::text))::uuid))`
+const VIEW = ` SELECT tenant_id, epoch, state FROM public.residence r WHERE ((tenant_id = (NULLIF(current_setting('app.tenant_id'::text, true), ''::text))::uuid) AND (encode(seal, 'hex'::text) = current_setting('app.seal'::text, true))) OFFSET 0;`
+
+/** How an expression prints depends on search_path and, in names that say nothing, on the server's version. */
+const normalised = (
+  expression: string,
+) => `pg_catalog.regexp_replace(pg_catalog.regexp_replace(pg_catalog.regexp_replace(
+    ${expression}, 'OPERATOR\\(pg_catalog\\.([^)]+)\\)', '\\1', 'g'), 'pg_catalog\\.| AS "nullif"|\\mr\\.', '', 'g'), '\\s+', ' ', 'g')`
+const printed = (column: string) => normalised(`pg_catalog.pg_get_expr(p.${column}, p.polrelid)`)
+const text = (value: string) => `$policy$${value}$policy$`
+
+/** A look-alike function or operator of another schema prints alike, but is depended on; built-in ones never are. */
+const DEPENDS_ON_OURS = `NOT EXISTS (SELECT FROM pg_catalog.pg_depend d
+      WHERE d.classid = 'pg_catalog.pg_policy'::pg_catalog.regclass AND d.objid = p.oid
+        AND (d.refclassid, d.refobjid) NOT IN (
+          ('pg_catalog.pg_class'::pg_catalog.regclass, p.polrelid),
+          ('pg_catalog.pg_class'::pg_catalog.regclass, coalesce(pg_catalog.to_regclass('public.${HERE}')::pg_catalog.oid, 0)),
+          ('pg_catalog.pg_proc'::pg_catalog.regclass, coalesce(pg_catalog.to_regprocedure('public.freehold_operating()')::pg_catalog.oid, 0))))`
+
+/**
+ * A query over all policies: `isolation` and `deletion` are true for the two that a protected table has. `isFormer`: the
+ * schema may be from before there were seals, where there is one policy.
+ */
+export const policies = (isFormer: boolean) => {
+  const former = `(${isFormer} AND pg_catalog.to_regclass('public.${HERE}') IS NULL)`
+  return `
+  SELECT p.polrelid, p.polname, p.polpermissive,
+    p.polpermissive AND p.polcmd = '*' AND p.polroles = '{0}' AND ${DEPENDS_ON_OURS} AND (
+      ${printed('polqual')} = ${text(OWN)} AND ${printed('polwithcheck')} = ${text(OPEN)}
+      OR ${former} AND ${printed('polqual')} = ${text(FORMER)} AND ${printed('polwithcheck')} = ${text(FORMER)}
+    ) AS isolation,
+    ${former} OR NOT p.polpermissive AND p.polcmd = 'd' AND p.polroles = '{0}' AND p.polwithcheck IS NULL
+      AND ${printed('polqual')} = ${text(OPEN)} AND ${DEPENDS_ON_OURS} AS deletion
+  FROM pg_catalog.pg_policy p`
+}
+
+/** True for the view `v`, a row of pg_class, if it shows what it is to show, and its owner is the residences'. */
+export const isHere = `(v.oid = coalesce(pg_catalog.to_regclass('public.${HERE}')::pg_catalog.oid, 0) AND v.relkind = 'v'
+      AND v.relowner = (SELECT r.relowner FROM pg_catalog.pg_class r WHERE r.oid = pg_catalog.to_regclass('public.residence'))
+      AND v.reloptions @> '{security_barrier=true}'
+      AND ${normalised('pg_catalog.pg_get_viewdef(v.oid)')} = ${text(VIEW)})`
