@@ -83,21 +83,11 @@ test("finds the caller's own rows, so that it would find another's", async () =>
 /** Makes `places` of the shared database worse for as long as `fn` takes. */
 async function weakened<T>(change: string, fn: () => Promise<T>): Promise<T> {
   const owner = superuserUrl(new URL(homes.stage.sharedUrl).pathname.slice(1))
-  const [policy] = await query<{ name: string; using: string; check: string }>(
-    owner,
-    `SELECT policyname AS name, qual AS using, with_check AS check FROM pg_policies WHERE tablename = 'places'`,
-  )
-  if (policy === undefined) throw new Error('places has no policy')
-  const { name, using, check } = policy
-  await query(owner, change.replaceAll('POLICY OF places', `POLICY "${name}" ON places`))
+  await query(owner, change.replaceAll('POLICY OF places', 'POLICY tenant_isolation ON places'))
   try {
     return await fn()
   } finally {
-    await query(
-      owner,
-      `ALTER TABLE places ENABLE ROW LEVEL SECURITY; DROP POLICY IF EXISTS "${name}" ON places;
-       CREATE POLICY "${name}" ON places USING (${using}) WITH CHECK (${check})`,
-    )
+    await query(owner, "SELECT freehold_protect('public.places')")
   }
 }
 
