@@ -64,6 +64,10 @@ export const CORE_TABLES: readonly string[] = Object.values(schema)
 const literals = (names: readonly string[]) =>
   names.map((name) => `'${name.replaceAll("'", "''")}'`).join(', ')
 
+const has = (role: string) => `CASE WHEN t.privilege IN ('SELECT', 'INSERT', 'UPDATE', 'REFERENCES')
+      THEN pg_catalog.has_any_column_privilege(${role}, t.oid, t.privilege)
+      ELSE pg_catalog.has_table_privilege(${role}, t.oid, t.privilege) END`
+
 /**
  * Lists each violation as (object, rule, detail); no rows, no violations. Reads pg_catalog only. `everything`: see
  * AuditOptions. Unique indexes and foreign keys count because they ignore row-level security, and so accept, or betray,
@@ -138,7 +142,8 @@ SELECT object, rule, detail FROM violation ORDER BY object, rule, detail`
 
 /**
  * Rights of the connected role by which SQL of a tenant's own could get around the policies: all to the residences, where the
- * seals are; those that row-level security knows nothing of. Says nothing of a role that owns the tables, or may become their
+ * seals are; those that row-level security knows nothing of. Those of PUBLIC are told as such. Says nothing of a role that owns
+ * the tables, or may become their
  * owner: there nothing holds (see `findLostPromises`).
  */
 const GRANTED_TO_ROLE = `
@@ -154,9 +159,7 @@ const GRANTED_TO_ROLE = `
     WHERE v.oid = pg_catalog.to_regclass('public.${HERE}')
   ) t
   WHERE NOT pg_catalog.pg_has_role(current_user, (SELECT r.relowner FROM relation r WHERE r.name = 'residence'), 'MEMBER')
-    AND CASE WHEN t.privilege IN ('SELECT', 'INSERT', 'UPDATE', 'REFERENCES')
-      THEN pg_catalog.has_any_column_privilege(current_user, t.oid, t.privilege)
-      ELSE pg_catalog.has_table_privilege(current_user, t.oid, t.privilege) END`
+    AND ${has('current_user')} AND NOT ${has("'public'")}`
 
 /** A reference table that others than its owner may do more with than read, or that `freehold_share` was not called for. */
 const references = (tables: readonly string[]) => `

@@ -86,6 +86,7 @@ DECLARE
   v_open pg_catalog.text := 'tenant_id OPERATOR(pg_catalog.=) (SELECT coalesce('
     '(SELECT h.tenant_id FROM public.freehold_here AS h WHERE h.state OPERATOR(pg_catalog.=) ''open''), '
     'public.freehold_operating()))';
+  v_role pg_catalog.text;
 BEGIN
   EXECUTE pg_catalog.format('ALTER TABLE %s ENABLE ROW LEVEL SECURITY', p_table);
   EXECUTE pg_catalog.format('ALTER TABLE %s FORCE ROW LEVEL SECURITY', p_table);
@@ -96,6 +97,17 @@ BEGIN
   -- A deletion is checked by USING alone.
   EXECUTE pg_catalog.format(
     'CREATE POLICY tenant_deletion ON %s AS RESTRICTIVE FOR DELETE USING (%s)', p_table, v_open);
+  -- Row-level security knows nothing of these, which default privileges may have given.
+  FOR v_role IN
+    SELECT DISTINCT coalesce(pg_catalog.quote_ident(r.rolname), 'PUBLIC')
+      FROM pg_catalog.pg_class AS c
+      CROSS JOIN LATERAL pg_catalog.aclexplode(c.relacl) AS x
+      LEFT JOIN pg_catalog.pg_roles AS r ON r.oid OPERATOR(pg_catalog.=) x.grantee
+     WHERE c.oid OPERATOR(pg_catalog.=) p_table AND x.grantee OPERATOR(pg_catalog.<>) c.relowner
+       AND x.privilege_type OPERATOR(pg_catalog.=) ANY ('{TRUNCATE,REFERENCES,TRIGGER}')
+  LOOP
+    EXECUTE pg_catalog.format('REVOKE TRUNCATE, REFERENCES, TRIGGER ON TABLE %s FROM %s CASCADE', p_table, v_role);
+  END LOOP;
 END
 $$;
 --> statement-breakpoint
@@ -114,19 +126,23 @@ $$;
 -- without a policy holds also against rights that are granted to "all tables" later.
 DO $$
 DECLARE
-  v_given record;
+  v_table pg_catalog.regclass;
+  v_role text;
 BEGIN
-  FOR v_given IN
-    SELECT DISTINCT c.oid::pg_catalog.regclass AS relation, x.grantee,
-           CASE WHEN x.grantee = 0 THEN 'PUBLIC' ELSE x.grantee::pg_catalog.regrole::text END AS role
-      FROM pg_catalog.pg_class AS c,
-           LATERAL (SELECT t.grantee FROM pg_catalog.aclexplode(c.relacl) AS t
-                    UNION SELECT e.grantee FROM pg_catalog.pg_attribute AS a, pg_catalog.aclexplode(a.attacl) AS e
-                           WHERE a.attrelid = c.oid) AS x
+  FOR v_table, v_role IN
+    SELECT DISTINCT c.oid::pg_catalog.regclass, coalesce(pg_catalog.quote_ident(r.rolname), 'PUBLIC')
+      FROM pg_catalog.pg_class AS c
+      CROSS JOIN LATERAL (
+        SELECT t.grantee FROM pg_catalog.aclexplode(c.relacl) AS t
+        UNION
+        SELECT s.grantee FROM pg_catalog.pg_attribute AS a, LATERAL pg_catalog.aclexplode(a.attacl) AS s
+         WHERE a.attrelid = c.oid
+      ) AS x
+      LEFT JOIN pg_catalog.pg_roles AS r ON r.oid = x.grantee
      WHERE c.oid IN ('public.residence'::pg_catalog.regclass, 'public.freehold_here'::pg_catalog.regclass)
        AND x.grantee <> c.relowner
   LOOP
-    EXECUTE pg_catalog.format('REVOKE ALL ON %s FROM %s CASCADE', v_given.relation, v_given.role);
+    EXECUTE pg_catalog.format('REVOKE ALL ON TABLE %s FROM %s CASCADE', v_table, v_role);
   END LOOP;
 END
 $$;

@@ -11,6 +11,7 @@ import {
   type TestRole,
   urlFor,
 } from '../support/database.ts'
+import { entering, sealBytes } from '../support/seals.ts'
 import { withClient } from '../support/tenant-database.ts'
 
 const countries = parseMigration(
@@ -28,7 +29,7 @@ const countries = parseMigration(
 )
 const tables = { tenantTables: ['offices'], referenceTables: ['countries'] }
 const TENANT = '0197a000-0000-7000-8000-000000000001'
-const asTenant = `SET app.tenant_id = '${TENANT}';`
+const asTenant = `${entering(TENANT, 1).replaceAll(', true)', ', false)')};`
 const WRITES = [
   "INSERT INTO countries VALUES ('XX', 'x')",
   "UPDATE countries SET name = 'x'",
@@ -54,6 +55,10 @@ beforeAll(async () => {
   const core = await readMigrations(migrationsFolder('core'), 'core')
   await withClient(url(owner), (client) =>
     applyMigrations(client, [...core, countries], { lockTimeoutMs: 10_000 }),
+  )
+  await query(
+    url(owner),
+    `INSERT INTO residence (tenant_id, epoch, seal) VALUES ('${TENANT}', 1, ${sealBytes(TENANT, 1)})`,
   )
 })
 afterAll(dropAll)
