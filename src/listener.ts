@@ -12,12 +12,12 @@ const LINGER_POLL_MS = 10
 export class Listener implements Door {
   readonly #gateway: Gateway
   readonly #settings: Settings
-  readonly #server: FastifyInstance
+  readonly server: FastifyInstance
 
   constructor(gateway: Gateway, settings: Settings) {
     this.#gateway = gateway
     this.#settings = settings
-    this.#server = createServer(gateway.http)
+    this.server = createServer(gateway.http)
   }
 
   get leaveAfterMs(): number {
@@ -28,8 +28,8 @@ export class Listener implements Door {
   async listen(): Promise<AddressInfo> {
     const { host, port } = this.#settings
     const { log, settings } = this.#gateway.http
-    await this.#server.listen({ host, port })
-    const address = this.#server.server.address() as AddressInfo
+    await this.server.listen({ host, port })
+    const address = this.server.server.address() as AddressInfo
     if (settings.connections !== undefined) log.info({ ...settings.connections }, 'HTTP connections limited')
     log.info({ address: address.address, port: address.port, host }, 'listening')
     return address
@@ -56,14 +56,14 @@ export class Listener implements Door {
       await delay(LINGER_POLL_MS)
       if ((await this.#countConnections()) > 0) busyAt = performance.now()
     }
-    await this.#server.close()
+    await this.server.close()
   }
 
   cut(): void {
-    this.#server.server.closeAllConnections()
+    this.server.server.closeAllConnections()
   }
 
   #countConnections(): Promise<number> {
-    return new Promise((resolve) => this.#server.server.getConnections((_error, count) => resolve(count)))
+    return new Promise((resolve) => this.server.server.getConnections((_error, count) => resolve(count)))
   }
 }

@@ -164,7 +164,8 @@ describe('who may import whom', () => {
     const wrong = imports
       .filter(({ to }) => to !== null && layerOf(to) === 'http')
       .filter(
-        ({ from }) => !['http', 'http-deps', 'gateway', 'listener', 'applications'].includes(layerOf(from)),
+        ({ from }) =>
+          !['http', 'http-deps', 'gateway', 'listener', 'testing', 'applications'].includes(layerOf(from)),
       )
     expect(wrong.map(({ from, to }) => `${from} imports ${to}`)).toEqual([])
   })

@@ -1,0 +1,60 @@
+import type { FastifyInstance, InjectOptions, LightMyRequestResponse, RouteOptions } from 'fastify'
+import type { Application, Gateway as PublicGateway } from '../application.ts'
+import { readSettings } from '../config.ts'
+import { Gateway } from '../gateway.ts'
+import { gatewayOptions } from '../gateway-options.ts'
+import { OPERATIONS } from '../http/openapi/operations.ts'
+import { Listener } from '../listener.ts'
+import { createLogger } from '../logger.ts'
+import { ReadingWatch } from './reading-watch.ts'
+
+/** Who sends requests. */
+export interface Injector {
+  /** Sends a request through the whole HTTP server, without a socket. `url` holds the prefix: `/api/v1/bookings`. */
+  inject(request: InjectOptions): Promise<LightMyRequestResponse>
+}
+
+/** A gateway that serves, as seen from inside its process. */
+export interface Serving {
+  readonly gateway: PublicGateway
+  readonly url: string
+  /** The routes that the application declares, those of its resources among them. */
+  readonly routes: readonly RouteOptions[]
+  readonly watch: ReadingWatch
+  inject(request: InjectOptions): Promise<LightMyRequestResponse>
+  close(): Promise<void>
+}
+
+/** Starts a gateway of these settings with its HTTP server. */
+export async function startServing(application: Application, env: Record<string, string>): Promise<Serving> {
+  const settings = readSettings(env, { mayEmbed: false })
+  const log = createLogger(settings.logLevel, process.stderr)
+  const gateway = new Gateway(gatewayOptions(settings, { application, embedded: null, log }))
+  const listener = new Listener(gateway, settings)
+  const { server } = listener
+  const routes = collectRoutes(server)
+  const watch = new ReadingWatch(server)
+  try {
+    await gateway.start()
+    const { address, port } = await listener.listen()
+    return {
+      ...{ gateway, routes, watch, url: `http://${address}:${port}` },
+      inject: (request) => server.inject(request),
+      close: () => listener.end(),
+    }
+  } catch (error) {
+    await listener.end()
+    throw error
+  }
+}
+
+/** Routes are registered when the server gets ready, so a hook of now sees all of them. */
+function collectRoutes(server: FastifyInstance): RouteOptions[] {
+  const routes: RouteOptions[] = []
+  server.addHook('onRoute', (route) => {
+    const method = String(route.method)
+    const isOwn = OPERATIONS[`${method} ${route.url}`] === undefined && route.config?.access !== undefined
+    if (isOwn && method !== 'HEAD' && method !== 'OPTIONS') routes.push({ ...route })
+  })
+  return routes
+}

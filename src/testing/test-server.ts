@@ -1,0 +1,118 @@
+import { createHash } from 'node:crypto'
+import { join } from 'node:path'
+import { testDatabaseUrl } from '../config.ts'
+import { connectClient } from '../lib/pg.ts'
+import { addressOf } from './address.ts'
+import type { Superuser } from './templates.ts'
+import { makeThrowawayDirectory, removeThrowaway, sweepThrowaways, throwawaySettings } from './throwaway.ts'
+
+/** A PostgreSQL on which tests make databases and roles as they like. */
+export interface TestServer {
+  readonly superuser: Superuser
+  /** The URL under which a role reaches a database there. */
+  urlFor(login: { readonly name: string; readonly password: string }, database: string): string
+  /** The password of a role that several processes share, which each of them can work out. */
+  passwordOf(role: string): string
+  /** Gives the server back; an embedded one ends with the last that has asked for it. */
+  release(): Promise<void>
+}
+
+interface Embedded {
+  readonly url: Promise<string>
+  stop(): Promise<void>
+  users: number
+}
+
+const CONNECT_TIMEOUT_MS = 10_000
+const STATEMENT_TIMEOUT_MS = 60_000
+const MAX_CONNECTIONS = '200'
+
+// One for all test gateways of a process: it takes a second to start.
+let embedded: Embedded | null = null
+
+/** The server at `url`, else the one that `TEST_DATABASE_URL` names, else an embedded one. */
+export async function openTestServer(url = testDatabaseUrl()): Promise<TestServer> {
+  if (url !== null) return new Server(url, () => Promise.resolve())
+  embedded ??= startEmbedded()
+  const used = embedded
+  used.users += 1
+  const release = async () => {
+    used.users -= 1
+    if (used.users > 0) return
+    if (embedded === used) embedded = null
+    await used.stop()
+  }
+  try {
+    return new Server(await used.url, release)
+  } catch (error) {
+    await release()
+    throw error
+  }
+}
+
+class Server implements TestServer {
+  readonly release: () => Promise<void>
+  readonly #url: string
+  readonly superuser: Superuser = async (database, work) => {
+    const address = addressOf(this.#url)
+    const client = await connectClient(
+      { ...address, database: database ?? address.database },
+      {
+        connectTimeoutMs: CONNECT_TIMEOUT_MS,
+        statementTimeoutMs: STATEMENT_TIMEOUT_MS,
+      },
+    )
+    try {
+      return await work(client)
+    } finally {
+      await client.end()
+    }
+  }
+
+  constructor(url: string, release: () => Promise<void>) {
+    this.#url = url
+    this.release = release
+  }
+
+  urlFor({ name, password }: { name: string; password: string }, database: string): string {
+    const url = new URL(this.#url)
+    Object.assign(url, { username: encodeURIComponent(name), password: encodeURIComponent(password) })
+    url.pathname = `/${encodeURIComponent(database)}`
+    return url.href
+  }
+
+  passwordOf(role: string): string {
+    return createHash('sha256').update(`${role} ${this.#url}`).digest('hex')
+  }
+}
+
+function startEmbedded(): Embedded {
+  const started = launch()
+  return {
+    users: 0,
+    url: started.then(({ url }) => url),
+    stop: () =>
+      started.then(
+        ({ stop }) => stop(),
+        () => undefined,
+      ),
+  }
+}
+
+async function launch(): Promise<{ url: string; stop: () => Promise<void> }> {
+  // Only here: with a server of one's own no PostgreSQL need be installed.
+  const { startEmbeddedServer } = await import('../embedded/server.ts')
+  await sweepThrowaways()
+  const directory = await makeThrowawayDirectory()
+  try {
+    const { host, port, superuser, stop } = await startEmbeddedServer({
+      dataDir: join(directory, 'postgres'),
+      settings: { ...throwawaySettings, max_connections: MAX_CONNECTIONS },
+    })
+    const url = `postgresql://${superuser.user}:${superuser.password.reveal()}@${host}:${port}/postgres?sslmode=disable`
+    return { url, stop: () => stop().then(() => removeThrowaway(directory)) }
+  } catch (error) {
+    await removeThrowaway(directory)
+    throw error
+  }
+}
