@@ -4,7 +4,7 @@ import { getTableConfig, type PgTable } from 'drizzle-orm/pg-core'
 import type { FastifyInstance } from 'fastify'
 import type { Resource } from './collections/define-resource.ts'
 import type { Register } from './register.ts'
-import { faultsOfTables, faultsOfViews, tablesIn } from './tables/table-faults.ts'
+import { faultsOfExports, faultsOfTables, tablesIn } from './tables/table-faults.ts'
 import { isReferenceTable } from './tables/tenant-table.ts'
 
 /** The contract between Freehold and a product that is built on it. */
@@ -173,12 +173,15 @@ const applications = new WeakSet<object>()
  * @throws ApplicationError with every problem
  */
 export function defineApplication(definition: ApplicationDefinition): Application {
+  // Node removes types and checks none.
+  if (typeof definition !== 'object' || definition === null)
+    throw new ApplicationError(['defineApplication needs an object: { name, tables, migrations }.'])
   const tables = tablesIn(definition.tables)
   const { resources = [] } = definition
   const problems = [
     ...faultsOfDefinition(definition),
     ...faultsOfTables(tables),
-    ...faultsOfViews(definition.tables),
+    ...faultsOfExports(definition.tables),
     ...faultsOfResources(resources, tables),
   ]
   if (problems.length > 0) throw new ApplicationError(problems)
@@ -210,7 +213,7 @@ export function isApplication(value: unknown): value is Application {
 function faultsOfDefinition({ name, migrations, permissions = [] }: ApplicationDefinition): string[] {
   const wrong = permissions.filter((permission) => !PERMISSION.test(permission))
   return [
-    ...(NAME.test(name)
+    ...(typeof name === 'string' && NAME.test(name)
       ? []
       : [`The application's name "${name}" must be lower case, with digits and hyphens.`]),
     ...(isFolder(migrations) ? [] : ['migrations must be a file: URL or an absolute path of a folder.']),
@@ -233,6 +236,9 @@ function faultsOfResources(resources: readonly Resource[], tables: readonly PgTa
       : [
           `The table "${getTableConfig(table).name}" of the resource "${name}" is not in the application's tables. Add it.`,
         ]),
+    ...(isReferenceTable(table)
+      ? [`The resource "${name}" is of a reference table, which only migrations write. Read it in a route.`]
+      : []),
     ...(PERMISSION.test(`${permission}:read`)
       ? []
       : [
@@ -251,6 +257,7 @@ function permissionsOf({ resources = [], permissions = [] }: ApplicationDefiniti
 
 function isFolder(migrations: URL | string): boolean {
   if (migrations instanceof URL) return migrations.protocol === 'file:'
+  if (typeof migrations !== 'string') return false
   return migrations.startsWith('/') || /^[A-Za-z]:[\\/]/.test(migrations)
 }
 

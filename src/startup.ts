@@ -21,8 +21,8 @@ import {
   type DeclaredTables,
   findIsolationViolations,
   findLostPromises,
-  findMissingTables,
   findRoleViolations,
+  findTableDifferences,
 } from './tenant/isolation.ts'
 
 /** A start that repeating will not mend: the process ends with exit code 78 (sysexits.h, EX_CONFIG). */
@@ -122,7 +122,7 @@ export function prepareShared(plan: SchemaPlan & { tables: DeclaredTables }): Pr
     for (const address of [plan.serving, plan.owner ?? []].flat()) await withClient(address, assertUsable)
     await assertOrdinaryRole(plan.serving)
     const identity = await prepare(plan)
-    await assertDeclared(plan.serving, plan.tables)
+    await assertDeclared(plan)
     await assertIsolation(plan.serving, plan.tables)
     await assertOperable(plan)
     await tellLostPromises(plan)
@@ -166,15 +166,26 @@ async function assertOrdinaryRole(address: ServerAddress): Promise<void> {
   }
 }
 
-/** Before a request needs one: a table that is not there would be a 500 each time. */
-async function assertDeclared(address: ServerAddress, tables: DeclaredTables): Promise<void> {
-  const missing = await withClient(address, (client) => findMissingTables(client, tables))
-  if (missing.length === 0) return
-  const names = missing.map((name) => `"${name}"`).join(', ')
-  throw new StartRefusedError(
-    'SCHEMA_DRIFTED',
-    `no migration has created ${names}, which the application declares. Run: freehold schema check`,
-  )
+/**
+ * Before a request needs one: a table that is not there would be a 500 each time. One that no declaration knows would be moved,
+ * exported and erased by none; only where a newer release has been at work it is that release's.
+ */
+async function assertDeclared(plan: SchemaPlan & { tables: DeclaredTables }): Promise<void> {
+  const { missing, undeclared, isAhead } = await withClient(plan.serving, async (client) => {
+    const { ahead } = await schemaState(client, plan.migrations)
+    return { ...(await findTableDifferences(client, plan.tables)), isAhead: ahead.length > 0 }
+  })
+  const list = (names: readonly string[]) => names.map((name) => `"${name}"`).join(', ')
+  if (missing.length > 0)
+    throw new StartRefusedError(
+      'SCHEMA_DRIFTED',
+      `no migration has created ${list(missing)}, which the application declares. Run: freehold schema check`,
+    )
+  if (undeclared.length > 0 && !isAhead)
+    throw new StartRefusedError(
+      'SCHEMA_DRIFTED',
+      `it has ${list(undeclared)}, which the application does not declare. Declare it, or drop it. Run: freehold schema check`,
+    )
 }
 
 async function assertIsolation(address: ServerAddress, tables: DeclaredTables): Promise<void> {

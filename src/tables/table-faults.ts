@@ -1,4 +1,4 @@
-import { is } from 'drizzle-orm'
+import { getTableName, is, Table } from 'drizzle-orm'
 import { getTableConfig, getViewConfig, isPgMaterializedView, isPgView, PgTable } from 'drizzle-orm/pg-core'
 import { faultsOfKeys, faultsOfNames, faultsOfReferences, type TableConfig, TENANT } from './key-faults.ts'
 import { isReferenceTable } from './tenant-table.ts'
@@ -12,7 +12,7 @@ const PREFIX = 'freehold_'
 
 /** The tables among a module's exports, each once; what else it exports is passed over. */
 export function tablesIn(exports: Readonly<Record<string, unknown>>): PgTable[] {
-  return [...new Set(Object.values(exports).filter((value): value is PgTable => is(value, PgTable)))]
+  return [...new Set(Object.values(exports ?? {}).filter((value): value is PgTable => is(value, PgTable)))]
 }
 
 /**
@@ -28,7 +28,7 @@ export function faultsOfTables(tables: readonly PgTable[]): string[] {
     ...faultsOfNames(config),
     ...faultsOfColumns(config),
     ...(isReferenceTable(table)
-      ? faultsOfReferences(config, declared)
+      ? [...faultsOfReferenceTable(config), ...faultsOfReferences(config, declared)]
       : faultsOfTenantTable(config, declared)),
   ]
   return [
@@ -37,20 +37,34 @@ export function faultsOfTables(tables: readonly PgTable[]): string[] {
   ]
 }
 
-/** A view shows what its owner may see, which is every tenant's rows, unless it runs as its invoker. */
-export function faultsOfViews(exports: Readonly<Record<string, unknown>>): string[] {
-  return Object.values(exports).flatMap((view) => {
-    if (isPgMaterializedView(view))
-      return [
-        'A materialised view holds rows of every tenant, and shows them to every tenant. Make it a table, or a view.',
-      ]
-    if (!isPgView(view)) return []
-    const { name, isExisting, with: options } = getViewConfig(view)
-    if (isExisting || options?.securityInvoker === true) return []
+/**
+ * What is wrong with a module's other exports. A view shows what its owner may see, which is every tenant's rows, unless it
+ * runs as its invoker; a table of another kind of database would be passed over without a word.
+ */
+export function faultsOfExports(exports: Readonly<Record<string, unknown>>): string[] {
+  if (typeof exports !== 'object' || exports === null)
+    return ['tables must be an object of tables, or a module: import * as tables from "./tables.ts".']
+  return Object.values(exports).flatMap((value) => [...faultsOfView(value), ...faultsOfOther(value)])
+}
+
+function faultsOfView(view: unknown): string[] {
+  if (isPgMaterializedView(view))
     return [
-      `The view "${name}" would show every tenant's rows. Make it with({ securityInvoker: true }), which needs PostgreSQL 15.`,
+      'A materialised view holds rows of every tenant, and shows them to every tenant. Make it a table, or a view.',
     ]
-  })
+  if (!isPgView(view)) return []
+  const { name, isExisting, with: options } = getViewConfig(view)
+  if (isExisting || options?.securityInvoker === true) return []
+  return [
+    `The view "${name}" would show every tenant's rows. Make it with({ securityInvoker: true }), which needs PostgreSQL 15.`,
+  ]
+}
+
+function faultsOfOther(value: unknown): string[] {
+  if (!is(value, Table) || is(value, PgTable)) return []
+  return [
+    `Table "${getTableName(value)}" is not one of PostgreSQL. Make it with tenantTable or referenceTable.`,
+  ]
 }
 
 function faultsOfName({ name, schema }: TableConfig): string[] {
@@ -88,6 +102,13 @@ function faultsOfTenantTable(config: TableConfig, declared: ReadonlySet<string>)
   if (tenant.getSQLType() !== 'uuid' || !tenant.notNull)
     return [`Column tenant_id of table "${name}" must be uuid and NOT NULL. Make the table with tenantTable.`]
   return [...faultsOfSerials(config), ...faultsOfKeys(config, declared)]
+}
+
+function faultsOfReferenceTable({ name, columns }: TableConfig): string[] {
+  if (!columns.some((column) => column.name === TENANT)) return []
+  return [
+    `Reference table "${name}" has a column tenant_id, and every tenant reads all of its rows. Make it with tenantTable.`,
+  ]
 }
 
 /** The sequence behind a serial is nothing that the serving role has a right to; that of an identity needs none. */

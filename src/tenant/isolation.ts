@@ -214,18 +214,34 @@ export async function findIsolationViolations(
   return withPinnedPath(client, isolationAudit(options))
 }
 
-/** Tables that an application declares and the database has not, by name. */
-export async function findMissingTables(
+/** How the tables of a database differ from those that an application declares. */
+export interface TableDifferences {
+  /** Declared and not there. */
+  readonly missing: readonly string[]
+  /** There and not declared: neither Freehold's own, an extension's, nor a partition. */
+  readonly undeclared: readonly string[]
+}
+
+export async function findTableDifferences(
   client: AuditClient,
   { tenantTables, referenceTables }: DeclaredTables,
-): Promise<string[]> {
-  const rows = await withPinnedPath<{ name: string }>(
+): Promise<TableDifferences> {
+  const declared = [...tenantTables, ...referenceTables]
+  const rows = await withPinnedPath<{ name: string; isMissing: boolean }>(
     client,
-    `SELECT t.name FROM pg_catalog.unnest(ARRAY[${literals([...tenantTables, ...referenceTables])}]::text[]) AS t(name)
-     WHERE NOT EXISTS (SELECT FROM pg_catalog.pg_class c WHERE c.relname = t.name AND c.relkind IN ('r', 'p')
-       AND c.relnamespace = 'public'::pg_catalog.regnamespace) ORDER BY 1`,
+    `WITH present AS (SELECT c.oid, c.relname::text AS name FROM pg_catalog.pg_class c
+       WHERE c.relnamespace = 'public'::pg_catalog.regnamespace AND c.relkind IN ('r', 'p', 'f') AND NOT c.relispartition)
+     SELECT t.name, true AS "isMissing" FROM pg_catalog.unnest(ARRAY[${literals(declared)}]::text[]) AS t(name)
+       WHERE t.name NOT IN (SELECT p.name FROM present p)
+     UNION ALL SELECT p.name, false FROM present p
+       WHERE p.name NOT IN (${literals([...INFRASTRUCTURE, ...CORE_TABLES, ...declared])}) AND p.name NOT LIKE 'freehold\\_%'
+         AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend d
+           WHERE d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.objid = p.oid AND d.deptype = 'e')
+     ORDER BY 1`,
   )
-  return rows.map(({ name }) => name)
+  const names = (isMissing: boolean) =>
+    rows.filter((row) => row.isMissing === isMissing).map(({ name }) => name)
+  return { missing: names(true), undeclared: names(false) }
 }
 
 /** Proves that the connected role cannot step around row-level security. Empty when all is well. */

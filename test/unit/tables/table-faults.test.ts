@@ -16,6 +16,7 @@ import {
   uniqueIndex,
   uuid,
 } from 'drizzle-orm/pg-core'
+import { integer as sqliteInteger, sqliteTable } from 'drizzle-orm/sqlite-core'
 import { describe, expect, test } from 'vitest'
 import { ApplicationError, defineApplication } from '../../../src/application.ts'
 import { referenceTable, tenantTable, users } from '../../../src/index.ts'
@@ -209,6 +210,11 @@ describe('an application does not boot with', () => {
       /^The foreign key .* of table "x" leads to "places", which is no reference table/,
     ],
     [
+      "a reference table that holds tenants' rows",
+      { x: referenceTable('x', { tenantId: tenantId(), id: uuid('id').primaryKey() }) },
+      /^Reference table "x" has a column tenant_id/,
+    ],
+    [
       'a column twice',
       { x: tenantTable('x', { tenant: uuid('tenant_id') }) },
       /^Table "x" has two columns named "tenant_id"/,
@@ -245,5 +251,28 @@ describe('an application does not boot with', () => {
       problems.filter((each) => problem.test(each)),
       problems.join('\n'),
     ).toHaveLength(1)
+  })
+})
+
+describe('what JavaScript may hand over is no stack', () => {
+  test.each<[string, unknown, RegExp]>([
+    ['nothing', undefined, /^defineApplication needs an object/],
+    ['no tables', { name: 'clinic', migrations: '/m' }, /^tables must be an object of tables/],
+    [
+      'null for tables',
+      { name: 'clinic', tables: null, migrations: '/m' },
+      /^tables must be an object of tables/,
+    ],
+    ['no name', { tables: {}, migrations: '/m' }, /^The application's name "undefined" must be lower case/],
+    ['no migrations', { name: 'clinic', tables: {} }, /^migrations must be a file: URL/],
+    [
+      'a table of SQLite',
+      { name: 'clinic', tables: { x: sqliteTable('x', { id: sqliteInteger('id') }) }, migrations: '/m' },
+      /^Table "x" is not one of PostgreSQL\. Make it with tenantTable/,
+    ],
+  ])('%s', (_what, definition, problem) => {
+    const define = () => defineApplication(definition as never)
+    expect(define).toThrow(ApplicationError)
+    expect(define).toThrow(problem)
   })
 })
