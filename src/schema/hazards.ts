@@ -2,7 +2,7 @@ import type { MigrationClient } from '../migrations/drift.ts'
 
 /**
  * Each is a query of (object, detail) over tables of the application, `$1`: what the isolation audit lets pass, because rows stay
- * apart, but what would fail a tenant's move or gives the serving role more than it needs.
+ * apart, but what would fail a tenant's move.
  */
 const HAZARDS: readonly {
   readonly sql: string
@@ -24,13 +24,6 @@ const HAZARDS: readonly {
     fault: (table, column) =>
       `The primary key of table "${table}" holds "${column}", whose text depends on settings (float, interval, money), so rows cannot be told apart by it. ` +
       'Use numeric, a whole number, a date or a text.',
-  },
-  {
-    sql: `SELECT c.relname::text AS object, x.privilege_type AS detail FROM own c,
-      LATERAL pg_catalog.aclexplode(c.relacl) x
-      WHERE x.grantee NOT IN (0, c.relowner) AND x.privilege_type NOT IN ('SELECT', 'INSERT', 'UPDATE', 'DELETE')`,
-    fault: (table, privilege) =>
-      `A migration grants ${privilege} on table "${table}", which the serving role does not need. REVOKE it in a migration.`,
   },
   {
     sql: `SELECT c.relname::text AS object, t.tgname::text AS detail FROM pg_catalog.pg_trigger t

@@ -3,12 +3,8 @@ import type { IsolationRule, Violation } from '../tenant/isolation.ts'
 /** Rules that one missing call of `freehold_protect` breaks together. */
 const UNPROTECTED = ['rls-disabled', 'rls-not-forced', 'policy-missing'] as const satisfies IsolationRule[]
 type Unprotected = (typeof UNPROTECTED)[number]
-/** Told by the check itself, which knows what a migration has granted. */
-const GRANTED = 'granted-to-role' satisfies IsolationRule
 
-const SENTENCES: Readonly<
-  Record<Exclude<IsolationRule, Unprotected | typeof GRANTED>, (violation: Violation) => string>
-> = {
+const SENTENCES: Readonly<Record<Exclude<IsolationRule, Unprotected>, (violation: Violation) => string>> = {
   'tenant-id': ({ object }) =>
     `Table "${object}" has no column tenant_id that is uuid NOT NULL. Make it with tenantTable, or with referenceTable if its rows belong to no tenant.`,
   'primary-key': ({ object }) =>
@@ -25,13 +21,15 @@ const SENTENCES: Readonly<
     `The function ${object} is SECURITY DEFINER, so that it runs as the owner. Create it SECURITY INVOKER.`,
   'granted-to-public': ({ object, detail }) =>
     `Table "${object}" is granted to PUBLIC (${detail}). REVOKE it in a migration.`,
+  'granted-to-role': ({ object, detail }) =>
+    `The serving role has the right to ${detail} on "${object}", which it does not need. REVOKE it in a migration.`,
   'reference-writable': ({ object }) =>
     `The reference table "${object}" can be written by others than migrations. Add to a migration: SELECT public.freehold_share('public.${object}');`,
 }
 
 /** What the isolation audit has found, a sentence each. `tables` are passed over: what is wrong with them is told already. */
 export function faultsOfIsolation(violations: readonly Violation[], told: readonly string[]): string[] {
-  const open = violations.filter(({ object, rule }) => rule !== GRANTED && !told.includes(object))
+  const open = violations.filter(({ object }) => !told.includes(object))
   const unprotected = new Set(open.filter(({ rule }) => isUnprotected(rule)).map(({ object }) => object))
   const sentences = [
     ...[...unprotected].map(
@@ -39,9 +37,7 @@ export function faultsOfIsolation(violations: readonly Violation[], told: readon
         `Table "${table}" has no row-level security of Freehold's. Add to a migration: SELECT public.freehold_protect('public.${table}');`,
     ),
     ...open.flatMap((violation) =>
-      isUnprotected(violation.rule) || violation.rule === GRANTED
-        ? []
-        : [SENTENCES[violation.rule](violation)],
+      isUnprotected(violation.rule) ? [] : [SENTENCES[violation.rule](violation)],
     ),
   ]
   // One mend for several privileges is one fault.

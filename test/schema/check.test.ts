@@ -159,7 +159,11 @@ describe('a check of the schema', () => {
           /^The policy all_of_them of table "clinicians"/,
         ],
         ['GRANT SELECT ON clinicians TO PUBLIC', /^Table "clinicians" is granted to PUBLIC \(SELECT\)\./],
-        [grantToServing('TRUNCATE ON clinicians'), /^A migration grants TRUNCATE on table "clinicians"/],
+        [
+          grantToServing('TRUNCATE ON clinicians'),
+          /^The serving role has the right to TRUNCATE on "clinicians"/,
+        ],
+        [grantToServing('SELECT ON residence'), /^The serving role has the right to SELECT on "residence"/],
         [
           grantToServing('INSERT ON countries'),
           /^The reference table "countries" can be written .* SELECT public\.freehold_share\('public\.countries'\);$/,
