@@ -13,10 +13,11 @@ import { PROTOCOL } from './protocol.ts'
 import { REVOKING } from './revoking.ts'
 import { ROLLING_STOP } from './rolling-stop.ts'
 import { SCHEMA } from './schema.ts'
+import { SEAL } from './seal.ts'
 import { BETWEEN_PARTS } from './seams.ts'
 import type { SeededFault } from './seeded-fault.ts'
 
-const TENANT_RULES = 'tenant-migrations/core/0001_isolation.sql'
+const TENANT_RULES = 'tenant-migrations/core/0003_seal.sql'
 const ISOLATION = ['test/guarantees/row-isolation.test.ts', 'test/migrations/isolation-audit.test.ts']
 const SESSION = ['test/pools/tenant-session.test.ts']
 
@@ -69,16 +70,16 @@ const ISOLATION_FAULTS: readonly SeededFault[] = [
   {
     name: 'policies do not check what is written',
     file: TENANT_RULES,
-    find: 'FOR ALL USING (%2$s) WITH CHECK (%2$s)',
-    replace: 'FOR ALL USING (%2$s) WITH CHECK (true)',
+    find: "FOR ALL USING (%s) WITH CHECK (%s)', p_table, v_own, v_open)",
+    replace: "FOR ALL USING (%s) WITH CHECK (true)', p_table, v_own)",
     tests: ISOLATION,
   },
   {
     name: 'the tenant of a session outlives its transaction',
-    file: TENANT_RULES,
-    find: "set_config('app.tenant_id', p_tenant::pg_catalog.text, true)",
-    replace: "set_config('app.tenant_id', p_tenant::pg_catalog.text, false)",
-    tests: [...SESSION, ...ISOLATION],
+    file: 'src/pools/tenant-unit.ts',
+    find: "pg_catalog.set_config('app.tenant_id', $1, true)",
+    replace: "pg_catalog.set_config('app.tenant_id', $1, false)",
+    tests: SESSION,
   },
   {
     name: 'a tenant is entered at any epoch (no generation check)',
@@ -97,7 +98,7 @@ const ISOLATION_FAULTS: readonly SeededFault[] = [
   {
     name: 'a tenant is entered where it does not live (no stamp)',
     file: TENANT_RULES,
-    find: 'SELECT r.epoch, r.state INTO v_epoch, v_state\n    FROM public.residence AS r WHERE r.tenant_id OPERATOR(pg_catalog.=) p_tenant;',
+    find: 'SELECT h.epoch, h.state INTO v_epoch, v_state FROM public.freehold_here AS h;',
     replace: "SELECT p_epoch, 'open' INTO v_epoch, v_state;",
     tests: SESSION,
   },
@@ -651,4 +652,5 @@ export const SEEDED_FAULTS: readonly SeededFault[] = [
   ...CONNECTION_STRINGS,
   ...DOCUMENTS,
   ...SCHEMA,
+  ...SEAL,
 ]

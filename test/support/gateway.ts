@@ -9,7 +9,7 @@ import { Secret } from '../../src/lib/secret.ts'
 import { Listener } from '../../src/listener.ts'
 import { createLogger } from '../../src/logger.ts'
 import { property } from './application.ts'
-import { createDatabase, createRole, urlFor } from './database.ts'
+import { createDatabase, createRole, query, urlFor } from './database.ts'
 import { createMigrated } from './migrated.ts'
 import { addressOf } from './tenant-database.ts'
 
@@ -17,6 +17,8 @@ import { addressOf } from './tenant-database.ts'
 export interface Stage {
   readonly catalogUrl: string
   readonly sharedUrl: string
+  /** As the role that owns its tables, where that is not the one that serves. */
+  readonly sharedOwnerUrl?: string
   readonly encryptionKey: string
   readonly operatorToken: string
   /** What a hash of a password costs its gateways in this process; absent: what it should. */
@@ -51,11 +53,25 @@ export async function createStage({
   }
 }
 
+/** Has another role serve the shared database, which owns nothing in it. */
+export async function withTwoRoles(stage: Stage): Promise<Stage> {
+  const serving = await createRole()
+  const database = new URL(stage.sharedUrl).pathname.slice(1)
+  await query(
+    stage.sharedUrl,
+    `GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO ${serving.name};
+     REVOKE ALL ON residence, freehold_here, freehold_migrations FROM ${serving.name};
+     GRANT SELECT ON freehold_migrations TO ${serving.name}`,
+  )
+  return { ...stage, sharedUrl: urlFor({ role: serving, database }), sharedOwnerUrl: stage.sharedUrl }
+}
+
 /** The stage as a process would be told of it. Health rounds are quick, so that tests need not wait. */
 export function environmentOf(stage: Stage, more: Record<string, string> = {}): Record<string, string> {
   return {
     CATALOG_DATABASE_URL: stage.catalogUrl,
     SHARED_DATABASE_URL: stage.sharedUrl,
+    ...(stage.sharedOwnerUrl !== undefined && { SHARED_MIGRATION_DATABASE_URL: stage.sharedOwnerUrl }),
     ENCRYPTION_KEY: stage.encryptionKey,
     OPERATOR_TOKEN: stage.operatorToken,
     DATABASE_HOSTS_ALLOWED: '127.0.0.1,::1',
@@ -192,7 +208,7 @@ export async function startGateway(
       catalog: addressOf(stage.catalogUrl),
       catalogOwner: null,
       shared: addressOf(stage.sharedUrl),
-      sharedOwner: null,
+      sharedOwner: stage.sharedOwnerUrl === undefined ? null : addressOf(stage.sharedOwnerUrl),
     },
     encryptionKey: parseMasterKey(stage.encryptionKey),
     operatorToken: new Secret(stage.operatorToken),

@@ -1,0 +1,122 @@
+import type { SeededFault } from './seeded-fault.ts'
+
+const MIGRATION = 'tenant-migrations/core/0003_seal.sql'
+const ROWS = ['test/guarantees/row-isolation.test.ts']
+const INJECTED = ['test/guarantees/injected-sql.test.ts']
+const OWN_SQL = ['test/pools/own-sql.test.ts']
+
+/** What holds SQL of an application to its tenant. */
+export const SEAL: readonly SeededFault[] = [
+  {
+    name: 'the view asks for the tenant, and not for its seal',
+    file: MIGRATION,
+    find: "     AND pg_catalog.encode(r.seal, 'hex') OPERATOR(pg_catalog.=) pg_catalog.current_setting('app.seal', true)\n",
+    replace: '',
+    tests: INJECTED,
+  },
+  {
+    name: 'the view shows other rows to a condition of a caller',
+    file: MIGRATION,
+    find: 'CREATE VIEW public.freehold_here WITH (security_barrier) AS',
+    replace: 'CREATE VIEW public.freehold_here AS',
+    tests: ['test/migrations/isolation-audit.test.ts'],
+  },
+  {
+    name: 'the view can be written through',
+    file: MIGRATION,
+    find: '\n  OFFSET 0;',
+    replace: ';',
+    tests: ROWS,
+  },
+  {
+    name: 'the residences are open to a role that was granted all tables',
+    file: MIGRATION,
+    find: 'ALTER TABLE "residence" ENABLE ROW LEVEL SECURITY;--> statement-breakpoint\n',
+    replace: '',
+    tests: ROWS,
+  },
+  {
+    name: "whoever runs as the owner has the owner's way in, be it by a function",
+    file: MIGRATION,
+    find: 'pg_catalog.pg_has_role(session_user, v_owner',
+    replace: 'pg_catalog.pg_has_role(current_user, v_owner',
+    tests: ROWS,
+  },
+  {
+    name: 'the word of the owner lets everybody in',
+    file: MIGRATION,
+    find: "IF pg_catalog.pg_has_role(session_user, v_owner, 'USAGE') IS NOT TRUE THEN",
+    replace: 'IF false THEN',
+    tests: INJECTED,
+  },
+  {
+    name: 'rows are written past a fence by who knows the seal',
+    file: MIGRATION,
+    find: "WHERE h.state OPERATOR(pg_catalog.=) ''open''), '",
+    replace: "WHERE h.state OPERATOR(pg_catalog.<>) ''left''), '",
+    tests: ROWS,
+  },
+  {
+    name: 'rows are deleted past a fence',
+    file: MIGRATION,
+    find: "'CREATE POLICY tenant_deletion ON %s AS RESTRICTIVE FOR DELETE USING (%s)', p_table, v_open);",
+    replace: "'CREATE POLICY tenant_deletion ON %s AS RESTRICTIVE FOR DELETE USING (true)', p_table);",
+    tests: ROWS,
+  },
+  {
+    name: 'a writer enters with a snapshot that is older than its lock',
+    file: MIGRATION,
+    find: "OPERATOR(pg_catalog.=) 'read committed') IS NOT TRUE",
+    replace: "OPERATOR(pg_catalog.=) 'read committed') IS NULL",
+    tests: ROWS,
+  },
+  {
+    name: 'a serving role keeps TRUNCATE',
+    file: MIGRATION,
+    find: "format('REVOKE TRUNCATE, REFERENCES, TRIGGER ON TABLE",
+    replace: "format('REVOKE REFERENCES, TRIGGER ON TABLE",
+    tests: ['test/migrations/seal.test.ts'],
+  },
+  {
+    name: 'residences are not sealed after an upgrade',
+    file: 'src/operations/seal-residents.ts',
+    find: 'WHERE r.seal IS NULL AND r.tenant_id >= $1',
+    replace: 'WHERE r.seal IS NOT NULL AND r.tenant_id >= $1',
+    tests: ['test/migrations/seal.test.ts'],
+  },
+  {
+    name: 'a connection on which SQL of an application has run is lent as it is',
+    file: 'src/pools/tenant-pool.ts',
+    find: '} else if (isSoiled(client)) {',
+    replace: '} else if (this.#isRetired && isSoiled(client)) {',
+    tests: OWN_SQL,
+  },
+  {
+    name: 'the seed of random() stays with whoever chose it',
+    file: 'src/pools/soiled-connections.ts',
+    find: 'return randomBytes(4).readUInt32BE() / 0x1_0000_0000',
+    replace: 'return randomBytes(4).length / 8',
+    tests: OWN_SQL,
+  },
+  {
+    name: 'a comment hides what a statement begins with',
+    file: 'src/pools/statement-kind.ts',
+    find: 'kindIn(text.slice(beginningOf(text)))',
+    replace: 'kindIn(text.trimStart())',
+    tests: OWN_SQL,
+  },
+  {
+    name: 'a transaction that was ended from within goes on',
+    file: 'src/pools/tenant-transaction.ts',
+    find: "if (found === wanted || this.#mode !== 'open') return",
+    replace: "if (found !== null || wanted !== null || this.#mode !== 'open') return",
+    tests: OWN_SQL,
+  },
+  {
+    name: 'a code that SQL of an application raises is taken for the entrance’s',
+    file: 'src/pools/tenant-session.ts',
+    find: "if (isRefused && code === 'FH003') return 'fenced'",
+    replace: "if (code === 'FH003') return 'fenced'",
+    tests: OWN_SQL,
+  },
+]
