@@ -90,6 +90,7 @@ export interface Health {
   readonly catalog: PartHealth
   readonly shared: PartHealth
   readonly databases: Readonly<Record<'pending_validation' | 'active' | 'failed' | 'inactive', number>>
+  readonly schema: Readonly<Record<'current' | 'behind' | 'failed', number>>
 }
 
 export interface PartHealth {

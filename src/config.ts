@@ -56,7 +56,8 @@ export interface Settings {
   /** Null: every unicast address but the special ones. */
   readonly hostRules: HostRules | null
   readonly sslModeDefault: SslMode
-  readonly migrateOnStart: boolean
+  /** `catalog`: the catalog alone; the shared database is left to runs of migrations. */
+  readonly migrateOnStart: 'true' | 'catalog' | 'false'
   /** In lower case, as Node gives header names. */
   readonly actForHeader: string
   /** Whose tokens are accepted besides our own. */
@@ -183,7 +184,7 @@ function readServing(reader: Reader) {
     host: reader.parsed('HOST', parseHost) ?? '127.0.0.1',
     port: reader.whole('PORT', 8080, 0, 65_535),
     logLevel: reader.choice('LOG_LEVEL', LOG_LEVELS, 'info'),
-    migrateOnStart: reader.flag('MIGRATE_ON_START', true),
+    migrateOnStart: reader.choice('MIGRATE_ON_START', ['true', 'catalog', 'false'], 'true'),
     actForHeader: reader.parsed('ACT_FOR_HEADER', parseActForHeader) ?? 'x-account-id',
     trustedIssuers: reader.parsed('TRUSTED_ISSUERS', parseTrustedIssuers) ?? [],
     trustedProxies: Object.freeze(reader.parsed('TRUSTED_PROXIES', parseTrustedProxies) ?? []),

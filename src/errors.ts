@@ -27,6 +27,7 @@ const TABLE = {
   CONFLICT: { status: 409, title: 'The request conflicts with what exists' },
   DATABASE_IN_USE: { status: 409, title: "The tenant's data is in this database" },
   MOVE_IN_PROGRESS: { status: 409, title: 'The tenant is being moved' },
+  RUN_IN_PROGRESS: { status: 409, title: 'A run of migrations is under way' },
   WRONG_STATE: { status: 409, title: 'This cannot be done now' },
   IDEMPOTENCY_MISMATCH: { status: 409, title: 'The idempotency key was used for another request' },
   PRECONDITION_FAILED: { status: 412, title: 'The resource has changed' },
@@ -45,6 +46,11 @@ const TABLE = {
     status: 503,
     title: "The tenant's database is not available",
     retryAfterSeconds: 5,
+  },
+  TENANT_SCHEMA_OUT_OF_DATE: {
+    status: 503,
+    title: "The tenant's database lacks what this needs until it has been migrated",
+    retryAfterSeconds: 30,
   },
   OUTCOME_UNKNOWN: {
     status: 503,

@@ -4,9 +4,10 @@ import { sealAnchor } from './catalog/audit-anchor.ts'
 import { sealAudit } from './catalog/audit-chain.ts'
 import { sealFormerPersons } from './catalog/audit-persons.ts'
 import type { Route } from './catalog/directory.ts'
-import { pruneJobs } from './catalog/job-list.ts'
 import { primaryKey } from './catalog/key-rotations.ts'
+import { tidyJobs } from './catalog/migration-runs.ts'
 import { listTenants } from './catalog/tenants.ts'
+import type { Validation } from './catalog/validations.ts'
 import { HealthMonitor } from './health/monitor.ts'
 import { type ConnectionLimit, connectionLimit } from './http/connection-limit.ts'
 import type { HttpDeps } from './http/deps.ts'
@@ -20,6 +21,7 @@ import type { PhysicalIdentity } from './lib/pg.ts'
 import { type Migration, migrationsFolder, readMigrations, readTenantMigrations } from './migrations/files.ts'
 import { createOperations } from './operations/desk.ts'
 import { withHome } from './operations/home-connection.ts'
+import { migrationHandler } from './operations/migration-job.ts'
 import type { Operations } from './operations/operations.ts'
 import { sealResidents } from './operations/seal-residents.ts'
 import { validationHandler } from './operations/validation-job.ts'
@@ -53,6 +55,7 @@ const FLUSH_CRON = '*/30 * * * * *'
 const SEAL_CRON = '15,45 * * * * *'
 const KEYS_CRON = '*/5 * * * * *'
 const PRUNE_CRON = '7 * * * * *'
+const SCHEMAS_CRON = '*/10 * * * * *'
 
 /**
  * The composition root: has the parts built, opens what they need in order, closes it all in reverse.
@@ -183,32 +186,35 @@ export class Gateway implements PublicGateway {
 
   async #begin(): Promise<void> {
     const { application, databases, settings, log } = this.#options
-    const plan = { migrate: settings.migrateOnStart, log }
+    const { migrateOnStart } = settings
     const catalogMigrations = await readMigrations(migrationsFolder('catalog'), 'catalog')
     this.#tenantMigrations = await readTenantMigrations(application)
     this.#parts.release.learn(this.#tenantMigrations)
     const catalog = await prepareCatalog({
-      ...plan,
+      ...{ migrate: migrateOnStart !== 'false', log },
       serving: databases.catalog,
       owner: databases.catalogOwner,
       migrations: catalogMigrations,
     })
-    const shared = await prepareShared({
-      ...plan,
+    const { identity: shared, isBehind } = await prepareShared({
+      ...{ migrate: migrateOnStart === 'true', log },
       serving: databases.shared,
       owner: databases.sharedOwner,
       ...{ migrations: this.#tenantMigrations, tables: application },
     })
     this.#learnOwn({ catalog, shared })
     this.#parts.shared.learn(shared)
-    const { vault, signingKeys, revocations, follower, masterKeys } = this.#parts
+    const { vault, signingKeys, revocations, follower, masterKeys, registry, schemas } = this.#parts
     await vault.init()
-    await this.#sealResidents()
+    // One that is behind need not have the place for seals: the run that migrates it seals it.
+    if (!isBehind) await this.#sealResidents()
     await signingKeys.init()
     await this.#sealFormerAudit()
     await follower.start()
     // What changed before the changes were followed, and after what we had read.
     await Promise.all([signingKeys.reload(), revocations.init(), masterKeys.check()])
+    await registry.noteOutdated()
+    await schemas.count()
     this.#jobs.start()
     this.#startSchedule()
   }
@@ -235,7 +241,7 @@ export class Gateway implements PublicGateway {
 
   #startSchedule(): void {
     const { settings, log } = this.#options
-    const { store, registry, addresses, pools, metrics, clientKeys, masterKeys } = this.#parts
+    const { store, registry, addresses, pools, metrics, clientKeys, masterKeys, schemas } = this.#parts
     const monitor = new HealthMonitor({
       ...{ registry, addresses, budget: pools.budget, log },
       ...{ migrations: this.#tenantMigrations, tables: this.#options.application },
@@ -248,7 +254,8 @@ export class Gateway implements PublicGateway {
       { name: 'health', cron: settings.healthCheckCron, run: (signal) => monitor.sweep(signal) },
       { name: 'client-key-use', cron: FLUSH_CRON, run: () => clientKeys.flushLastUsed() },
       { name: 'audit-seal', cron: SEAL_CRON, run: () => this.#sealAudit() },
-      { name: 'jobs-prune', cron: PRUNE_CRON, run: () => pruneJobs(store).then(() => undefined) },
+      { name: 'jobs-prune', cron: PRUNE_CRON, run: () => tidyJobs(store) },
+      { name: 'schemas', cron: SCHEMAS_CRON, run: () => schemas.count().then(() => undefined) },
       { name: 'encryption-keys', cron: KEYS_CRON, run: () => masterKeys.check() },
     ])
   }
@@ -277,24 +284,31 @@ export class Gateway implements PublicGateway {
     const parts = this.#parts
     const { store, keyring, release, masterKeys, replicaId, metrics } = parts
     return new JobRunner({
-      ...{ store, replicaId, log, handlers: [this.#validations(), masterKeys.handler] },
+      ...{ store, replicaId, log },
+      handlers: [...this.#databaseJobs(), masterKeys.handler],
       knows: () => [primaryKey(keyring.primaryKeyId), ...release.knows],
       onEnd: (kind, outcome, seconds) => metrics.observeJob({ kind, outcome }, seconds),
     })
   }
 
-  #validations(): JobHandler {
-    const { registry, pools, metrics, shared, release } = this.#parts
-    return validationHandler({
+  /** What is done about tenants' databases: validating and migrating them. */
+  #databaseJobs(): JobHandler[] {
+    const { application, log } = this.#options
+    const { pools, metrics, shared, release, schemas } = this.#parts
+    const common = {
       ...this.#parts,
-      ...{ budget: pools.budget, shared: shared.ownerAddress, log: this.#options.log },
-      ...{ registry, forbidden: this.#ownDatabases },
-      ...{ migrations: () => release.migrations, tables: this.#options.application },
-      onOutcome: (entry, outcome) => {
-        metrics.countValidation(outcome)
-        if (outcome === 'ok') pools.answered(entry)
-      },
-    })
+      ...{ budget: pools.budget, shared: shared.ownerAddress, log, forbidden: this.#ownDatabases },
+      ...{ migrations: () => release.migrations, tables: application },
+      wake: () => this.#jobs.wake(),
+    }
+    const onOutcome = (entry: Validation, outcome: string) => {
+      metrics.countValidation(outcome)
+      if (outcome === 'ok') pools.answered(entry)
+    }
+    return [
+      validationHandler({ ...common, onOutcome }),
+      migrationHandler({ ...common, onShared: () => schemas.forgetShared() }),
+    ]
   }
 
   #createOperations(): Operations {

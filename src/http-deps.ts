@@ -61,7 +61,7 @@ export function httpDepsFor(served: Served): HttpDeps {
 }
 
 function probesOf({ parts, phase }: Served): HttpDeps['probes'] {
-  const { pools, directory, store, registry, masterKeys, replicas } = parts
+  const { pools, directory, store, registry, masterKeys, replicas, schemas } = parts
   return {
     readiness: () => {
       if (phase() !== 'ready') return 'starting'
@@ -72,6 +72,7 @@ function probesOf({ parts, phase }: Served): HttpDeps['probes'] {
     pingCatalog: () => store.ping(),
     pingShared: () => pools.pingShared(),
     countDatabases: () => registry.countByStatus(),
+    countSchemas: () => schemas.count(),
     gauges: () => ({
       activePools: pools.size,
       cachedConfigs: directory.size,

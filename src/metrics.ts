@@ -101,6 +101,19 @@ export class Metrics {
     )
   }
 
+  /** How many databases have the schema of this release, or do not, and why. */
+  watchSchemas(read: () => Readonly<Record<string, number>>): void {
+    new Gauge({
+      name: 'freehold_database_schemas',
+      help: 'Databases that serve tenants, the shared one included, by the state of their schema',
+      labelNames: ['state'],
+      registers: [this.#registry],
+      collect() {
+        for (const [state, count] of Object.entries(read())) this.set({ state }, count)
+      },
+    })
+  }
+
   /** The catalog's clock beside ours. Nothing is told before it was measured. */
   watchClockSkew(read: () => number | null): void {
     new Gauge({

@@ -12,6 +12,7 @@ import { Vault } from './catalog/vault.ts'
 import type { Settings } from './config.ts'
 import type { MasterKey } from './crypto/key-source.ts'
 import { Keyring } from './crypto/keyring.ts'
+import { readSchemaVersion } from './health/checks.ts'
 import { EgressPolicy, type HostRules } from './health/egress.ts'
 import { guardedLookup } from './health/guarded-lookup.ts'
 import { createLifecycle } from './health/states.ts'
@@ -38,7 +39,9 @@ import { SingleFlight } from './lib/single-flight.ts'
 import type { Logger } from './logger.ts'
 import { Metrics } from './metrics.ts'
 import { Release } from './migrations/release.ts'
+import { withHome } from './operations/home-connection.ts'
 import { MasterKeys } from './operations/master-keys.ts'
+import { Schemas } from './operations/schemas.ts'
 import { reopenHome } from './operations/validate-database.ts'
 import { AddressBook } from './pools/addresses.ts'
 import { mismatchAlarm, violationAlarm } from './pools/alarms.ts'
@@ -123,6 +126,9 @@ export function createParts(options: GatewayOptions) {
     sealOf: catalog.sealOf,
     log: options.log,
   }
+  const { release } = catalog
+  const readShared = () => withHome(homes, null, (client) => readSchemaVersion(client, release.migrations))
+  const schemas = new Schemas({ store, release, readShared })
   const reopening = new SingleFlight<void>()
   const { follower, replicas } = createFollower(options, {
     store,
@@ -138,6 +144,7 @@ export function createParts(options: GatewayOptions) {
     forget: (tenantId) => void routeKeeper.forget(tenantId),
     pools,
     fenceTimeoutMs: settings.acquireTimeoutMs,
+    isBehind: ({ placement, database }) => schemas.isBehind(placement, database?.schemaVersion ?? null),
     onStuck: (tenantId) =>
       void reopening.run(tenantId, async () => {
         await reopenHome(homes, tenantId)
@@ -159,6 +166,7 @@ export function createParts(options: GatewayOptions) {
     pools,
     sessions,
     routeKeeper,
+    schemas,
   }
   const keepers = createKeepers({ ...catalog, ...identity, roleBook })
   const masterKeys = new MasterKeys({ ...catalog, follower, keyring, metrics, log: options.log })
@@ -177,7 +185,7 @@ function createCatalog({ settings, databases, log }: GatewayOptions, keyring: Ke
   const sealOf = sealsOf(vault)
   const lifecycle = createLifecycle({ failuresToInactive: settings.healthFailuresToInactive })
   const release = new Release()
-  const registry = new DatabaseRegistry({ store, vault, lifecycle, needs: () => release.needs })
+  const registry = new DatabaseRegistry({ store, vault, lifecycle, release })
   const directory = new RouteDirectory({
     load: loadRoute(store, sealOf),
     max: settings.routeCacheMax,
@@ -319,7 +327,13 @@ function createKeepers({
   return { announcements, people, roles: new RoleKeeper(announcements) }
 }
 
-function watchGauges({ metrics, pools, directory }: Pick<Parts, 'metrics' | 'pools' | 'directory'>): void {
+function watchGauges({
+  metrics,
+  pools,
+  directory,
+  schemas,
+}: Pick<Parts, 'metrics' | 'pools' | 'directory' | 'schemas'>): void {
+  metrics.watchSchemas(() => ({ ...schemas.counts }))
   metrics.watchPools(() => ({
     activePools: pools.size,
     openConnections: pools.budget.open,

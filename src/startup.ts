@@ -93,7 +93,9 @@ export function prepareCatalog(plan: SchemaPlan): Promise<PhysicalIdentity> {
     for (const address of [plan.serving, plan.owner ?? []].flat())
       await assertWholeSessions(() => connectClient(address, LIMITS))
     await withClient(plan.serving, (client) => assertFormerStopped(client, plan.migrations))
-    return prepare(plan)
+    const { identity, missing } = await prepare(plan)
+    if (missing > 0) throw new SchemaOutdatedError(`${missing} migrations are not applied`)
+    return identity
   })
 }
 
@@ -114,23 +116,29 @@ async function assertFormerStopped(client: GuardedClient, migrations: readonly M
 }
 
 /**
- * Brings the shared database's schema up to date, proves its isolation and that the serving role cannot get around it.
- * @throws StartRefusedError, SchemaOutdatedError
+ * Brings the shared database's schema up to date where that is asked for, proves its isolation and that the serving role
+ * cannot get around it. One that is behind serves what it can, and a run of migrations brings it further.
+ * @throws StartRefusedError
  */
-export function prepareShared(plan: SchemaPlan & { tables: DeclaredTables }): Promise<PhysicalIdentity> {
+export function prepareShared(
+  plan: SchemaPlan & { tables: DeclaredTables },
+): Promise<{ identity: PhysicalIdentity; isBehind: boolean }> {
   return refusing('SHARED_DATABASE_URL', async () => {
     for (const address of [plan.serving, plan.owner ?? []].flat()) await withClient(address, assertUsable)
     await assertOrdinaryRole(plan.serving)
-    const identity = await prepare(plan)
+    const { identity, missing } = await prepare(plan)
+    // What is demanded of the tables are the rules of this release.
+    if (missing > 0) return { identity, isBehind: true }
     await assertDeclared(plan)
     await assertIsolation(plan.serving, plan.tables)
     await assertOperable(plan)
     await tellLostPromises(plan)
-    return identity
+    return { identity, isBehind: false }
   })
 }
 
-function prepare(plan: SchemaPlan): Promise<PhysicalIdentity> {
+/** Which database it is, and how many migrations it lacks. */
+function prepare(plan: SchemaPlan): Promise<{ identity: PhysicalIdentity; missing: number }> {
   const [address, limits] = plan.migrate
     ? [plan.owner ?? plan.serving, MIGRATION_LIMITS]
     : [plan.serving, LIMITS]
@@ -140,6 +148,7 @@ function prepare(plan: SchemaPlan): Promise<PhysicalIdentity> {
         'ENCODING_UNSUPPORTED',
         'its encoding is not UTF8, so it cannot keep every text',
       )
+    let missing = 0
     if (plan.migrate) {
       const { applied } = await applyMigrations(client, plan.migrations, {
         lockTimeoutMs: LOCK_TIMEOUT_MS,
@@ -151,10 +160,9 @@ function prepare(plan: SchemaPlan): Promise<PhysicalIdentity> {
       const state = await schemaState(client, plan.migrations)
       const drift = firstDrift(state)
       if (drift !== null) throw new StartRefusedError('SCHEMA_DRIFTED', drift.reason)
-      if (state.pending.length > 0)
-        throw new SchemaOutdatedError(`${state.pending.length} migrations are not applied`)
+      missing = state.pending.length
     }
-    return readIdentity(client)
+    return { identity: await readIdentity(client), missing }
   }
   return withClient(address, prepared, limits)
 }

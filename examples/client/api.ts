@@ -501,6 +501,26 @@ export interface DatabaseRegistration {
   poolSize: number;
 }
 
+/** DatabaseSchema */
+export interface DatabaseSchema {
+  lastError: {
+    /** @format date-time */
+    at: string;
+    code: string;
+    message: string;
+  };
+  schemaVersion: {
+    application: string | null;
+    core: string | null;
+  };
+  state: "current" | "behind" | "failed" | "unreachable" | "drifted";
+  /**
+   * @format uuid
+   * @pattern ^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$
+   */
+  tenantId: string | null;
+}
+
 /** DatabaseValidation */
 export interface DatabaseValidation {
   /** @default false */
@@ -718,6 +738,11 @@ export interface Health {
     failed: number;
     inactive: number;
     pending_validation: number;
+  };
+  schema: {
+    behind: number;
+    current: number;
+    failed: number;
   };
   shared: {
     latencyMs: number | null;
@@ -1107,6 +1132,93 @@ export interface MembershipRoles {
    * @uniqueItems true
    */
   roles: string[];
+}
+
+/** MigrationRun */
+export interface MigrationRun {
+  counts: {
+    done: number;
+    failed: number;
+    skipped: number;
+    total: number;
+  };
+  /** @format date-time */
+  createdAt: string;
+  error: {
+    code: string;
+    message: string;
+  };
+  /** @format date-time */
+  finishedAt: string | null;
+  /**
+   * @format uuid
+   * @pattern ^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$
+   */
+  id: string;
+  status: "running" | "succeeded" | "failed" | "cancelled";
+  target: {
+    application: string | null;
+    core: string | null;
+  };
+  wave: number;
+  waves: {
+    done: number;
+    failed: number;
+    size: number;
+  }[];
+}
+
+/** MigrationRunList */
+export interface MigrationRunList {
+  data: MigrationRun[];
+  nextCursor: string | null;
+}
+
+/** Migrations */
+export interface Migrations {
+  databases: {
+    behind: number;
+    current: number;
+    drifted: number;
+    failed: number;
+    unreachable: number;
+  };
+  run: {
+    counts: {
+      done: number;
+      failed: number;
+      skipped: number;
+      total: number;
+    };
+    /** @format date-time */
+    createdAt: string;
+    error: {
+      code: string;
+      message: string;
+    };
+    /** @format date-time */
+    finishedAt: string | null;
+    /**
+     * @format uuid
+     * @pattern ^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$
+     */
+    id: string;
+    status: "running" | "succeeded" | "failed" | "cancelled";
+    target: {
+      application: string | null;
+      core: string | null;
+    };
+    wave: number;
+    waves: {
+      done: number;
+      failed: number;
+      size: number;
+    }[];
+  };
+  target: {
+    application: string | null;
+    core: string | null;
+  };
 }
 
 /** NewAccount */
@@ -2038,6 +2150,7 @@ export interface Problem {
     | "CONFLICT"
     | "DATABASE_IN_USE"
     | "MOVE_IN_PROGRESS"
+    | "RUN_IN_PROGRESS"
     | "WRONG_STATE"
     | "IDEMPOTENCY_MISMATCH"
     | "PRECONDITION_FAILED"
@@ -2049,6 +2162,7 @@ export interface Problem {
     | "INTERNAL_ERROR"
     | "TENANT_DATABASE_PENDING"
     | "TENANT_DATABASE_UNAVAILABLE"
+    | "TENANT_SCHEMA_OUT_OF_DATE"
     | "OUTCOME_UNKNOWN"
     | "NO_CONNECTION_AVAILABLE"
     | "CATALOG_UNAVAILABLE"
@@ -2254,6 +2368,12 @@ export interface RoomPatch {
    * @pattern ^[^\u0000]*$
    */
   name?: string;
+}
+
+/** SchemaList */
+export interface SchemaList {
+  data: DatabaseSchema[];
+  nextCursor: string | null;
 }
 
 /** Signature */
@@ -3991,6 +4111,130 @@ export class Api<
         path: `/api/v1/jobs`,
         method: "GET",
         query: query,
+        secure: true,
+        format: "json",
+        ...params,
+      }),
+  };
+  operatorsMigrations = {
+    /**
+     * No description
+     *
+     * @tags operators: migrations
+     * @name FindMigrationRun
+     * @summary One run of migrations
+     * @request GET:/api/v1/migrations/runs/{id}
+     * @secure
+     */
+    findMigrationRun: (id: string, params: RequestParams = {}) =>
+      this.request<MigrationRun, Problem>({
+        path: `/api/v1/migrations/runs/${id}`,
+        method: "GET",
+        secure: true,
+        format: "json",
+        ...params,
+      }),
+
+    /**
+     * No description
+     *
+     * @tags operators: migrations
+     * @name ListMigrationRuns
+     * @summary Runs of migrations, newest first
+     * @request GET:/api/v1/migrations/runs
+     * @secure
+     */
+    listMigrationRuns: (
+      query: {
+        /**
+         * @minLength 1
+         * @maxLength 512
+         */
+        cursor?: string;
+        /**
+         * @min 1
+         * @max 200
+         * @default 50
+         */
+        limit: number;
+      },
+      params: RequestParams = {},
+    ) =>
+      this.request<MigrationRunList, Problem>({
+        path: `/api/v1/migrations/runs`,
+        method: "GET",
+        query: query,
+        secure: true,
+        format: "json",
+        ...params,
+      }),
+
+    /**
+     * No description
+     *
+     * @tags operators: migrations
+     * @name ListSchemas
+     * @summary Each database's schema, the shared one first
+     * @request GET:/api/v1/migrations/databases
+     * @secure
+     */
+    listSchemas: (
+      query: {
+        /**
+         * @minLength 1
+         * @maxLength 512
+         */
+        cursor?: string;
+        /**
+         * @min 1
+         * @max 200
+         * @default 50
+         */
+        limit: number;
+        state?: "current" | "behind" | "failed" | "unreachable" | "drifted";
+      },
+      params: RequestParams = {},
+    ) =>
+      this.request<SchemaList, Problem>({
+        path: `/api/v1/migrations/databases`,
+        method: "GET",
+        query: query,
+        secure: true,
+        format: "json",
+        ...params,
+      }),
+
+    /**
+     * No description
+     *
+     * @tags operators: migrations
+     * @name ReadMigrations
+     * @summary How many databases have the schema of this release
+     * @request GET:/api/v1/migrations
+     * @secure
+     */
+    readMigrations: (params: RequestParams = {}) =>
+      this.request<Migrations, Problem>({
+        path: `/api/v1/migrations`,
+        method: "GET",
+        secure: true,
+        format: "json",
+        ...params,
+      }),
+
+    /**
+     * No description
+     *
+     * @tags operators: migrations
+     * @name StartMigrationRun
+     * @summary Bring every database up to date, in the background
+     * @request POST:/api/v1/migrations/runs
+     * @secure
+     */
+    startMigrationRun: (params: RequestParams = {}) =>
+      this.request<MigrationRun, Problem>({
+        path: `/api/v1/migrations/runs`,
+        method: "POST",
         secure: true,
         format: "json",
         ...params,

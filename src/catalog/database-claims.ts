@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from 'node:util'
 import { and, eq, inArray, lt, or, type SQL, sql } from 'drizzle-orm'
 import type { AnyPgColumn } from 'drizzle-orm/pg-core'
 import { newId } from '../lib/ids.ts'
@@ -15,7 +16,7 @@ import {
 import { VALIDATION } from './job-kinds.ts'
 import { jobs } from './job-schema.ts'
 import { fromNow, isTooFarAhead } from './moments.ts'
-import { type DatabaseStatus, tenantDatabases } from './schema.ts'
+import { type DatabaseStatus, type SchemaVersion, tenantDatabases } from './schema.ts'
 import { type CatalogDb, type CatalogTx, catalogErrors } from './store.ts'
 
 /**
@@ -130,11 +131,22 @@ export async function applyOutcome(
   return { status, retryInMs }
 }
 
+/** What a health round has found of the schema of a database that answered. `version` is given where it was read. */
+export interface SchemaFound {
+  readonly isBehind: boolean
+  readonly version?: SchemaVersion
+}
+
 /** The common case of a health check, in one statement: an active database answered. False when it is not that case. */
-export async function settleHealthy(db: CatalogDb, claimed: Claim): Promise<boolean> {
+export async function settleHealthy(
+  db: CatalogDb,
+  claimed: Claim,
+  { isBehind, version }: SchemaFound,
+): Promise<boolean> {
   const healthy = {
     consecutiveFailures: 0,
-    ...noErrorButAmbiguity,
+    ...(isBehind ? outdated : noErrorButAmbiguity),
+    ...(version !== undefined && { schemaVersion: version }),
     lastCheckedAt: sql`now()`,
     claimedBy: null,
     claimedUntil: null,
@@ -154,6 +166,17 @@ const noErrorButAmbiguity = {
   lastErrorCode: unlessAmbiguous(table.lastErrorCode),
   lastErrorMessage: unlessAmbiguous(table.lastErrorMessage),
   lastErrorAt: unlessAmbiguous(table.lastErrorAt),
+}
+
+/** That it is behind is said once, and not over what says more: why its migrations failed. */
+const isSaid = sql`${table.lastErrorCode} in ('SCHEMA_OUT_OF_DATE', 'MIGRATION_FAILED', 'IDENTITY_AMBIGUOUS')`
+const unlessSaid = (column: AnyPgColumn, value: SQL) =>
+  sql`case when ${isSaid} then ${column} else ${value} end`
+/** The error columns of an active database that lacks migrations. */
+export const outdated = {
+  lastErrorCode: unlessSaid(table.lastErrorCode, sql`${'SCHEMA_OUT_OF_DATE'}::text`),
+  lastErrorMessage: unlessSaid(table.lastErrorMessage, sql`${DATABASE_ERRORS.SCHEMA_OUT_OF_DATE}::text`),
+  lastErrorAt: unlessSaid(table.lastErrorAt, sql`now()`),
 }
 
 const homeEpoch = sql`(select t.epoch from tenants t where t.id = tenant_databases.tenant_id)`.mapWith(Number)
@@ -201,6 +224,7 @@ function isSameToRoutes(before: DatabaseEntry, after: DatabaseEntry): boolean {
     before.status === after.status &&
     before.moveRequired === after.moveRequired &&
     before.databaseOid === after.databaseOid &&
+    isDeepStrictEqual(before.schemaVersion, after.schemaVersion) &&
     before.systemIdentifier === after.systemIdentifier
   )
 }

@@ -20,7 +20,7 @@ export const DATABASE_ERRORS = {
   BELONGS_TO_ANOTHER_TENANT: "The database holds another tenant's data",
   IDENTITY_MISMATCH: 'The database is not the one that was validated',
   IDENTITY_AMBIGUOUS: 'The catalog and the databases contradict each other about where the tenant lives',
-  SCHEMA_OUT_OF_DATE: 'The schema is not up to date, and migrations may not be applied',
+  SCHEMA_OUT_OF_DATE: 'The schema lacks migrations; a run of migrations applies them',
   SCHEMA_DRIFTED: 'The schema is not what the applied migrations make',
   MIGRATION_FAILED: 'A migration failed',
   ENCODING_UNSUPPORTED: 'The encoding of the database is not UTF8; make one with ENCODING UTF8',
@@ -131,7 +131,7 @@ export function summarize(
     status: entry.status,
     placement,
     moveRequired: entry.moveRequired,
-    lastError: lastErrorOf(entry),
+    lastError: summarizeError(entry),
     consecutiveFailures: entry.consecutiveFailures,
     lastCheckedAt: entry.lastCheckedAt?.toISOString() ?? null,
     validatedAt: entry.validatedAt?.toISOString() ?? null,
@@ -141,6 +141,10 @@ export function summarize(
   }
 }
 
-function lastErrorOf({ lastErrorCode: code, lastErrorMessage: message, lastErrorAt: at }: DatabaseEntry) {
+export function summarizeError({
+  lastErrorCode: code,
+  lastErrorMessage: message,
+  lastErrorAt: at,
+}: Pick<DatabaseEntry, 'lastErrorCode' | 'lastErrorMessage' | 'lastErrorAt'>): DatabaseSummary['lastError'] {
   return code === null || message === null || at === null ? null : { code, message, at: at.toISOString() }
 }

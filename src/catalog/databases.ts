@@ -1,4 +1,4 @@
-import { and, eq, inArray, sql } from 'drizzle-orm'
+import { and, eq, inArray, isNull, sql } from 'drizzle-orm'
 import { LRUCache } from 'lru-cache'
 import type { Binding } from '../crypto/envelope.ts'
 import { fail } from '../errors.ts'
@@ -11,7 +11,7 @@ import {
   type Claim,
   claimHealthChecks,
   type DueCheck,
-  type Outcome,
+  outdated,
   settleClaim,
   settleHealthy,
 } from './database-claims.ts'
@@ -24,9 +24,18 @@ import {
   type Lifecycle,
   summarize,
 } from './database-entry.ts'
+import { type MigrationOutcome, queueFirstMigration, settleMigration } from './entry-migrations.ts'
 import { dropJobs, type Job, replaceJob } from './jobs.ts'
+import {
+  type HealthResult,
+  NO_RELEASE,
+  type ReleaseView,
+  settledAs,
+  type ValidationOutcome,
+} from './outcomes.ts'
 import { type Registration, registeredColumns, unvalidated } from './registration.ts'
 import { type DatabaseStatus, type Placement, type SchemaVersion, tenantDatabases } from './schema.ts'
+import { isBehind, isBehindSql } from './schema-versions.ts'
 import { type CatalogStore, type CatalogTx, catalogErrors } from './store.ts'
 import { lockTenant } from './tenants.ts'
 import {
@@ -41,18 +50,6 @@ import type { Vault } from './vault.ts'
 
 /** Names one version of one entry. */
 export type EntryRef = Pick<DatabaseEntry, 'id' | 'tenantId' | 'rowVersion'>
-
-/** `residence` says what a valid database is to the tenant: its home, a place it would have to move to first, or a copy of its home. */
-export type ValidationOutcome =
-  | {
-      ok: true
-      serverVersion: string
-      schemaVersion: SchemaVersion
-      systemIdentifier: string | null
-      databaseOid: number
-      residence: 'became-home' | 'move-required' | 'copy'
-    }
-  | { ok: false; code: DatabaseErrorCode; words?: string | null }
 
 /** The entry was replaced or removed since the caller learnt of it: its route is to be read again. */
 export class DatabaseEntryChangedError extends Error {
@@ -69,19 +66,13 @@ interface SealedEntry {
   sslMode: SslMode
 }
 
-const IS_COPY = {
-  errorCode: 'IDENTITY_AMBIGUOUS',
-  errorWords:
-    'It is a copy of the database that serves the tenant: what was written there since would be lost',
-} as const
-
 const SEALED_MAX = 10_000
 
 export interface RegistryOptions {
   readonly store: CatalogStore
   readonly vault: Vault
   readonly lifecycle: Lifecycle
-  readonly needs?: () => readonly string[]
+  readonly release?: ReleaseView
 }
 
 /** The databases that tenants own, as the catalog knows them. The only place where their connection strings are opened. */
@@ -89,16 +80,15 @@ export class DatabaseRegistry {
   readonly #store: CatalogStore
   readonly #vault: Vault
   readonly #lifecycle: Lifecycle
-  /** What a replica must know to validate what is registered here. */
-  readonly #needs: () => readonly string[]
+  readonly #release: ReleaseView
   // Still sealed, so that a known tenant's pool can be opened while the catalog is down.
   readonly #sealed = new LRUCache<string, SealedEntry>({ max: SEALED_MAX })
 
-  constructor({ store, vault, lifecycle, needs = () => [] }: RegistryOptions) {
+  constructor({ store, vault, lifecycle, release = NO_RELEASE }: RegistryOptions) {
     this.#store = store
     this.#vault = vault
     this.#lifecycle = lifecycle
-    this.#needs = needs
+    this.#release = release
   }
 
   /** The entry that serves, or is to serve, the tenant. */
@@ -148,7 +138,8 @@ export class DatabaseRegistry {
       .onConflictDoUpdate({ target: [tenantDatabases.tenantId, tenantDatabases.slot], set: columns })
       .returning(entryColumns)
     if (entry === undefined) throw new Error('the database was not registered')
-    await replaceJob(tx, validationJob(entry, { needs: this.#needs() }))
+    await dropJobs(tx, [entry.id])
+    await replaceJob(tx, validationJob(entry, { needs: this.#release.needs }))
     await record(tx, { action: 'tenant.database.put', actor, entry })
     return entry
   }
@@ -219,7 +210,7 @@ export class DatabaseRegistry {
       .returning(entryColumns)
     if (entry === undefined) return null
     // Nor is that of a validation under way.
-    await replaceJob(tx, validationJob(entry, { needs: this.#needs() }))
+    await replaceJob(tx, validationJob(entry, { needs: this.#release.needs }))
     await record(tx, { action: 'tenant.database.validate', actor, entry, ...(adopt && { more: { adopt } }) })
     return entry
   }
@@ -242,6 +233,27 @@ export class DatabaseRegistry {
     return this.#store.transaction((tx) => settleValidation(tx, claimed, settled, this.#lifecycle))
   }
 
+  /** Ends a validation for which migrations have to be applied first. False when the claim no longer stands. */
+  queueMigration(claimed: Validation): Promise<boolean> {
+    return this.#store.transaction((tx) => queueFirstMigration(tx, claimed, this.#release.needs))
+  }
+
+  /** Ends a claimed migration of an entry, and what it means for the entry. False when the claim no longer stands. */
+  finishMigration(claimed: Validation, outcome: MigrationOutcome): Promise<boolean> {
+    return this.#store.transaction((tx) => settleMigration(tx, claimed, outcome, this.#lifecycle))
+  }
+
+  /** Marks the active databases that lack migrations of this release. Answers how many there are of which nothing else is wrong. */
+  async noteOutdated(): Promise<number> {
+    const isClean = and(eq(tenantDatabases.status, 'active'), isNull(tenantDatabases.lastErrorCode))
+    const query = this.#store.db
+      .update(tenantDatabases)
+      .set(outdated)
+      .where(and(isClean, isBehindSql(this.#release.target)))
+      .returning({ id: tenantDatabases.id })
+    return (await catalogErrors(query)).length
+  }
+
   /** Writes down that a validation was cancelled, in the transaction that ends its job. */
   cancelValidation(tx: CatalogTx, entryId: string): Promise<void> {
     return cancelValidation(tx, entryId, this.#lifecycle)
@@ -252,20 +264,27 @@ export class DatabaseRegistry {
    * it can. Answers as above.
    */
   async recordHealth(
-    claimed: Claim,
-    result: 'ok' | { code: DatabaseErrorCode; isUnproven?: boolean },
+    claimed: Claim & Pick<DatabaseEntry, 'schemaVersion'>,
+    result: HealthResult,
   ): Promise<DatabaseStatus | null> {
-    if (result !== 'ok') {
+    if ('code' in result) {
       const event = result.code === 'READ_ONLY' && !result.isUnproven ? 'ping-read-only' : 'ping-failed'
       return this.#settle(claimed, event, { errorCode: result.code })
     }
-    if (await settleHealthy(this.#store.db, claimed)) return 'active'
+    const { schemaVersion } = result
+    const isOutdated = isBehind(schemaVersion ?? claimed.schemaVersion, this.#release.target)
+    const found = { isBehind: isOutdated, ...(schemaVersion !== undefined && { version: schemaVersion }) }
+    if (await settleHealthy(this.#store.db, claimed, found)) return 'active'
     return this.#settle(claimed, 'ping-succeeded')
   }
 
-  /** Ends a claimed health check of an inactive database that answers, and whose stamp and schema hold. Answers as above. */
-  reactivate(claimed: Claim): Promise<DatabaseStatus | null> {
-    return this.#settle(claimed, 'reactivated')
+  /** Ends a claimed health check of an inactive database that answers, and whose stamp holds. Answers as above. */
+  reactivate(claimed: Claim, schemaVersion: SchemaVersion): Promise<DatabaseStatus | null> {
+    const isOutdated = isBehind(schemaVersion, this.#release.target)
+    return this.#settle(claimed, 'reactivated', {
+      facts: { schemaVersion },
+      ...(isOutdated && { errorCode: 'SCHEMA_OUT_OF_DATE' }),
+    })
   }
 
   /** Writes down what requests have found wrong with an active database; the next health round has the last word. */
@@ -344,16 +363,6 @@ export function describeDatabase(
     ...summarize(entry, placement, encryptionKeyId),
     candidate: candidate && summarize(candidate, placement, encryptionKeyId),
   }
-}
-
-function settledAs(outcome: ValidationOutcome): Outcome {
-  if (!outcome.ok) {
-    const event = outcome.code === 'READ_ONLY' ? 'validation-read-only' : 'validation-failed'
-    return { event, errorCode: outcome.code, errorWords: outcome.words ?? null }
-  }
-  const { ok: _ok, residence, ...found } = outcome
-  const facts = { ...found, moveRequired: residence !== 'became-home' }
-  return { event: 'validation-succeeded', facts, ...(residence === 'copy' && IS_COPY) }
 }
 
 function bindingOf({ id, tenantId, rowVersion }: EntryRef): Binding {

@@ -11,6 +11,7 @@ import {
   type AuthConfig,
   type DatabaseStatus,
   type Placement,
+  type SchemaVersion,
   type TenantStatus,
   tenantDatabases,
   tenants,
@@ -56,6 +57,8 @@ export interface RouteDatabase {
   /** Which database was found there when it was validated; see `PhysicalIdentity`. Null was never looked at. */
   readonly systemIdentifier: string | null
   readonly databaseOid: number | null
+  /** What its schema was when it was last looked at; null when that is not known. */
+  readonly schemaVersion: SchemaVersion | null
 }
 
 export type RouteKey =
@@ -325,6 +328,7 @@ const routeColumns = {
   connectionTimeoutSeconds: tenantDatabases.connectionTimeoutSeconds,
   systemIdentifier: tenantDatabases.systemIdentifier,
   databaseOid: tenantDatabases.databaseOid,
+  schemaVersion: tenantDatabases.schemaVersion,
 }
 
 type DatabaseColumns = Omit<RouteDatabase, 'idleTimeoutMs' | 'connectTimeoutMs'> & {

@@ -56,6 +56,8 @@ export interface Progress {
   readonly total: number
 }
 
+/** A statement has room for 65,535 parameters. */
+const AT_ONCE = 1_000
 const LONGEST_LEASE_MS = 60_000
 const LONGEST_PAUSE_MS = 3_600_000
 const { sealedPayload: _sealed, ...columns } = getTableColumns(jobs)
@@ -69,6 +71,19 @@ export async function queueJob(tx: CatalogTx, job: NewJob): Promise<Job | null> 
   const values = { ...rest, id, payload, needs: [...needs], dueAt: fromNow(dueInMs) }
   const [row] = await tx.insert(jobs).values(values).onConflictDoNothing().returning(jobColumns)
   return row ?? null
+}
+
+/** Queues many jobs of one kind. Answers how many of them there were: those of subjects with an unfinished one are left out. */
+export async function queueJobs(tx: CatalogTx, many: readonly Omit<NewJob, 'dueInMs'>[]): Promise<number> {
+  let queued = 0
+  for (let at = 0; at < many.length; at += AT_ONCE) {
+    const values = many
+      .slice(at, at + AT_ONCE)
+      .map(({ id = newId(), needs = [], ...rest }) => ({ ...rest, id, needs: [...needs] }))
+    const rows = await tx.insert(jobs).values(values).onConflictDoNothing().returning({ id: jobs.id })
+    queued += rows.length
+  }
+  return queued
 }
 
 /** As `queueJob`, in the place of an unfinished one, whose results do not count from here on. */

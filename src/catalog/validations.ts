@@ -58,11 +58,11 @@ export async function lockEntry(tx: CatalogTx, id: string): Promise<DatabaseEntr
   return entry ?? null
 }
 
-/** What a validation that was cancelled leaves behind: a database that was never valid has failed, and is not tried again. */
+/** What a cancelled validation or migration leaves behind: a database that was never valid has failed, and is not tried again. */
 export async function cancelValidation(tx: CatalogTx, entryId: string, lifecycle: Lifecycle): Promise<void> {
   const before = await lockEntry(tx, entryId)
   if (before === null) return
-  const words = 'The validation was cancelled; POST …/database/validate begins another'
+  const words = 'Its validation was cancelled; POST …/database/validate begins another'
   const outcome: Outcome = { event: 'validation-cancelled' }
   const isNews = before.status === 'pending_validation'
   await applyOutcome(

@@ -1,12 +1,11 @@
-import { isDeepStrictEqual } from 'node:util'
 import type pg from 'pg'
 import type { SchemaVersion } from '../catalog/schema.ts'
 import { isAlike, isSameDatabase, type OwnDatabase, readIdentity } from '../lib/database-identity.ts'
 import { parseEpoch } from '../lib/epochs.ts'
 import { databaseError, type PhysicalIdentity, READS_ONLY } from '../lib/pg.ts'
-import { applyMigrations } from '../migrations/apply.ts'
+import { type ApplyOptions, applyMigrations } from '../migrations/apply.ts'
 import { firstDrift, schemaState, type Versions } from '../migrations/drift.ts'
-import type { Migration } from '../migrations/files.ts'
+import type { Lineage, Migration } from '../migrations/files.ts'
 import {
   CORE_TABLES,
   type DeclaredTables,
@@ -20,14 +19,8 @@ export interface CheckOptions {
   readonly tenantId: string
   readonly migrations: readonly Migration[]
   readonly tables: DeclaredTables
-  /** False: an outdated schema is a failure, not something to mend. */
-  readonly applyMigrations: boolean
-  /**
-   * The schema with which the database was found valid. At that it may stay, though migrations have been added since: it
-   * served with it, and nobody but a validation brings it further.
-   */
-  readonly validSchemaVersion?: SchemaVersion | null
-  readonly lockTimeoutMs: number
+  /** Given where the schema is to be brought up to date; else it is compared, and may be behind. */
+  readonly apply?: Pick<ApplyOptions, 'lockTimeoutMs' | 'log' | 'onProgress'>
   /** True for a database that was valid once: it may be read-only for now, and keeps its encoding. */
   readonly wasValid?: boolean
   /** Databases that can never be a tenant's own: the catalog and the shared one. */
@@ -45,6 +38,10 @@ export interface CheckedDatabase {
   readonly identity: PhysicalIdentity
   readonly serverVersion: string
   readonly schemaVersion: SchemaVersion
+  /** It lacks migrations of this release. */
+  readonly isBehind: boolean
+  /** It lacks migrations of the core: tables of ours are not as this release knows them. */
+  readonly lacksCore: boolean
   readonly residence: Stamp | null
 }
 
@@ -59,7 +56,7 @@ export const CHECK_ANSWER_BYTES = 1024 * 1024
 
 /**
  * Checks a database that a tenant is to live in, step by step: version, role, whose it is, schema (brought up to date where
- * allowed), rules of isolation, rights. Writes nothing before it is known that the database is nobody else's.
+ * that is asked for), rules of isolation, rights. Writes nothing before it is known that the database is nobody else's.
  * @throws CheckFailure, or what the connection throws (see `classify`)
  */
 export async function checkDatabase(client: pg.ClientBase, options: CheckOptions): Promise<CheckedDatabase> {
@@ -71,10 +68,16 @@ export async function checkDatabase(client: pg.ClientBase, options: CheckOptions
   await checkNotOurs(client, identity, options.forbidden)
   if (facts.hasResidence) await readResidence(client, options.tenantId)
   if (options.wasValid !== true && facts.isReadOnly) throw new CheckFailure('READ_ONLY')
-  const { schemaVersion, isOlder, isProven } = await checkSchema(client, options)
-  if (!isProven) await checkTables(client, options.tables, isOlder)
-  const residence = await readResidence(client, options.tenantId)
-  return { identity, serverVersion, schemaVersion, residence }
+  const { schemaVersion, behind, isProven } = await checkSchema(client, options)
+  const isBehind = behind.length > 0
+  // What is demanded of a database that waits for its first migrations is proved when they have been applied.
+  if (!isProven && (!isBehind || options.wasValid === true)) {
+    await checkIsolation(client, options.tables, isBehind)
+    await checkRights(client, options.tables, isBehind)
+  }
+  const residence = await checkResidence(client, options.tenantId)
+  const lacksCore = behind.includes('core')
+  return { identity, serverVersion, schemaVersion, isBehind, lacksCore, residence }
 }
 
 /** What one question tells of a database, of any version of PostgreSQL. */
@@ -168,43 +171,39 @@ export async function readResidence(
 async function checkSchema(
   client: pg.ClientBase,
   options: CheckOptions,
-): Promise<{ schemaVersion: SchemaVersion; isOlder: boolean; isProven: boolean }> {
-  if (options.applyMigrations) {
+): Promise<{ schemaVersion: SchemaVersion; behind: readonly Lineage[]; isProven: boolean }> {
+  if (options.apply !== undefined) {
     let isProven = false
     const { versions } = await applyMigrations(client, options.migrations, {
-      lockTimeoutMs: options.lockTimeoutMs,
+      ...options.apply,
       // A database that is refused for what it has of its own is left as it was.
       prove: async () => {
-        await checkTables(client, options.tables, false)
+        await checkIsolation(client, options.tables)
+        await checkRights(client, options.tables, false)
         isProven = true
       },
     })
-    return { schemaVersion: versionOf(versions), isOlder: false, isProven }
+    return { schemaVersion: versionOf(versions), behind: [], isProven }
   }
   const state = await schemaState(client, options.migrations)
   if (firstDrift(state) !== null) throw new CheckFailure('SCHEMA_DRIFTED')
-  const { pending } = state
-  const schemaVersion = versionOf(state.versions)
-  const isOlder = pending.length > 0
-  if (isOlder && !isDeepStrictEqual(schemaVersion, options.validSchemaVersion))
-    throw new CheckFailure('SCHEMA_OUT_OF_DATE')
-  return { schemaVersion, isOlder, isProven: false }
+  const behind = state.isFormer ? (['core'] as const) : state.pending.map(({ lineage }) => lineage)
+  return { schemaVersion: versionOf(state.versions), behind, isProven: false }
+}
+
+/** What the journal says, of lineages that a newer release may have brought further. */
+export async function readSchemaVersion(
+  client: pg.ClientBase,
+  migrations: readonly Migration[],
+): Promise<SchemaVersion> {
+  return versionOf((await schemaState(client, migrations)).versions)
 }
 
 function versionOf({ core = null, application = null }: Versions): SchemaVersion {
   return { core, application }
 }
 
-async function checkTables(client: pg.ClientBase, tables: DeclaredTables, isOlder: boolean): Promise<void> {
-  await checkIsolation(client, tables, isOlder)
-  await checkRights(client, tables, isOlder)
-}
-
-async function checkIsolation(
-  client: pg.ClientBase,
-  tables: DeclaredTables,
-  isOlder: boolean,
-): Promise<void> {
+async function checkIsolation(client: pg.ClientBase, tables: DeclaredTables, isOlder = false): Promise<void> {
   const violations = await findIsolationViolations(client, { tables, isOlder })
   const [first] = violations
   if (first === undefined) return
@@ -225,7 +224,7 @@ async function checkRights(
 ): Promise<void> {
   const tables = [...CORE_TABLES, ...tenantTables, 'residence'].map((name) => `public.${name}`)
   const { rows } = await client.query<{ missing: boolean }>(
-    `SELECT pg_catalog.bool_or(NOT pg_catalog.has_table_privilege(t, r)) AS missing
+    `SELECT coalesce(pg_catalog.bool_or(NOT pg_catalog.has_table_privilege(t, r)), false) AS missing
        FROM pg_catalog.unnest($1::text[]) AS t, pg_catalog.unnest('{SELECT,INSERT,UPDATE,DELETE}'::text[]) AS r
       WHERE NOT $2 OR pg_catalog.to_regclass(t) IS NOT NULL`,
     [tables, isOlder],

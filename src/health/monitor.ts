@@ -1,6 +1,8 @@
+import type pg from 'pg'
 import type { DueCheck } from '../catalog/database-claims.ts'
 import { type DatabaseEntry, identityOf } from '../catalog/database-entry.ts'
 import type { DatabaseRegistry } from '../catalog/databases.ts'
+import type { SchemaVersion } from '../catalog/schema.ts'
 import { assertIdentity, type OwnDatabase } from '../lib/database-identity.ts'
 import { startPatience } from '../lib/patience.ts'
 import { databaseError } from '../lib/pg.ts'
@@ -9,7 +11,14 @@ import type { AddressBook } from '../pools/addresses.ts'
 import { NoAdmissionError, withAdminConnection } from '../pools/admin-connection.ts'
 import type { ConnectionBudget } from '../pools/budget.ts'
 import type { DeclaredTables } from '../tenant/isolation.ts'
-import { CHECK_ANSWER_BYTES, checkDatabase, lookAt, readResidence } from './checks.ts'
+import {
+  CHECK_ANSWER_BYTES,
+  type CheckOptions,
+  checkDatabase,
+  lookAt,
+  readResidence,
+  readSchemaVersion,
+} from './checks.ts'
 import { CheckFailure, classify } from './failures.ts'
 import type { DatabaseErrorCode } from './states.ts'
 
@@ -48,6 +57,12 @@ class ServerOutOfReach extends CheckFailure {
   isTrueFor(patienceMs: number): boolean {
     return this.code !== 'CONNECTION_TIMEOUT' || patienceMs <= this.#waitedMs
   }
+}
+
+/** What a database that answers has said. The schema only where it was looked at. */
+interface Answered {
+  readonly isReadOnly: boolean
+  readonly schemaVersion?: SchemaVersion
 }
 
 /** What was found of each server (`host:port`) in one round, or is being found: null if it can be reached. */
@@ -107,9 +122,11 @@ export class HealthMonitor {
     const { tenantId, id: databaseId } = entry
     let code: DatabaseErrorCode | null = null
     let hasAnswered = false
+    let found: SchemaVersion | undefined
     try {
-      const { isReadOnly } = await this.#askInTurn(entry, round)
+      const { isReadOnly, schemaVersion } = await this.#askInTurn(entry, round)
       hasAnswered = true
+      found = schemaVersion
       this.#options.onAnswer(entry)
       if (isReadOnly) code = this.#noteReadOnly(entry)
     } catch (err) {
@@ -120,7 +137,7 @@ export class HealthMonitor {
         this.#options.onMismatch({ tenantId, databaseId, isNews: entry.lastErrorCode !== code })
       }
     }
-    await this.#record(entry, code, hasAnswered)
+    await this.#record(entry, { code, hasAnswered, found })
   }
 
   #noteReadOnly({ tenantId, id: databaseId, lastErrorCode }: DatabaseEntry): DatabaseErrorCode {
@@ -130,13 +147,26 @@ export class HealthMonitor {
     return code
   }
 
-  async #record(entry: DatabaseEntry, code: DatabaseErrorCode | null, hasAnswered: boolean): Promise<void> {
+  async #record(
+    entry: DatabaseEntry,
+    {
+      code,
+      hasAnswered,
+      found,
+    }: {
+      code: DatabaseErrorCode | null
+      hasAnswered: boolean
+      found: SchemaVersion | undefined
+    },
+  ): Promise<void> {
     const { registry, log } = this.#options
     try {
-      const isBack = code === null && entry.status === 'inactive'
+      const isBack = code === null && entry.status === 'inactive' && found !== undefined
       const result =
-        code === null ? 'ok' : { code, ...(code === 'READ_ONLY' && !hasAnswered && { isUnproven: true }) }
-      const status = await (isBack ? registry.reactivate(entry) : registry.recordHealth(entry, result))
+        code === null
+          ? { ...(found !== undefined && { schemaVersion: found }) }
+          : { code, ...(code === 'READ_ONLY' && !hasAnswered && { isUnproven: true }) }
+      const status = await (isBack ? registry.reactivate(entry, found) : registry.recordHealth(entry, result))
       if (status !== null && status !== entry.status) this.#options.onTransition(entry.status, status)
     } catch (err) {
       // The catalog's trouble, which says nothing of this database. Where it took no note, a later round asks again.
@@ -145,7 +175,7 @@ export class HealthMonitor {
   }
 
   /** Asks, unless who was asked first has found the server out of reach. */
-  async #askInTurn(entry: DueCheck, round: Round): Promise<{ isReadOnly: boolean }> {
+  async #askInTurn(entry: DueCheck, round: Round): Promise<Answered> {
     const server = `${entry.host}:${entry.port}`
     const patienceMs = connectTimeoutOf(entry)
     // Of those whom an answer leaves in doubt the first asks again, and the others wait once more.
@@ -164,7 +194,7 @@ export class HealthMonitor {
    * Resolves if the database answers and is still the one it was: by its stamp and its identity (a copy has the stamp), and
    * where it was inactive in every way.
    */
-  async #ask(entry: DueCheck): Promise<{ isReadOnly: boolean }> {
+  async #ask(entry: DueCheck): Promise<Answered> {
     const { addresses, budget, migrations, tables, forbidden } = this.#options
     const connectTimeoutMs = connectTimeoutOf(entry)
     const { password, ...place } = addresses.addressOf(entry)
@@ -188,23 +218,19 @@ export class HealthMonitor {
         const { tenantId } = entry
         const options = {
           tenantId,
-          ...{ migrations, tables },
-          applyMigrations: false,
-          validSchemaVersion: entry.schemaVersion,
-          lockTimeoutMs: PING_TIMEOUT_MS,
-          forbidden,
+          ...{ migrations, tables, forbidden },
           wasValid: true,
         }
         // Before the identity: whose database it is says more than that it is another.
         const { hasResidence, isReadOnly } = await lookAt(client)
         const residence = hasResidence ? await readResidence(client, tenantId) : null
         await assertIdentity(client, identityOf(entry))
-        if (entry.status !== 'active') await checkDatabase(client, options)
+        const schemaVersion = await this.#schemaOf(client, entry, options)
         // Where a home has no stamp, or one of another epoch, it or the catalog has been restored: nobody is let in there.
         const isHome = !entry.moveRequired
         if (isHome && residence?.epoch !== entry.homeEpoch)
           throw new CheckFailure('IDENTITY_AMBIGUOUS', new Error('the stamp is gone, or of another epoch'))
-        return { isReadOnly }
+        return { isReadOnly, ...(schemaVersion !== undefined && { schemaVersion }) }
       })
     } catch (error) {
       const failure = signal.aborted ? new CheckFailure('CONNECTION_TIMEOUT', error) : error
@@ -212,6 +238,16 @@ export class HealthMonitor {
     } finally {
       patience.clear()
     }
+  }
+
+  /** Looked at where the database is to come back, and where it is not known: a release before did not tell lineages apart. */
+  async #schemaOf(
+    client: pg.ClientBase,
+    { status, schemaVersion }: DueCheck,
+    options: CheckOptions,
+  ): Promise<SchemaVersion | undefined> {
+    if (status !== 'active') return (await checkDatabase(client, options)).schemaVersion
+    return schemaVersion === null ? readSchemaVersion(client, options.migrations) : undefined
   }
 }
 

@@ -23,6 +23,7 @@ import type { RateLimiter } from '../lib/rate-limiter.ts'
 import type { Logger } from '../logger.ts'
 import type { Metrics } from '../metrics.ts'
 import type { Operations } from '../operations/operations.ts'
+import type { Schemas } from '../operations/schemas.ts'
 import type { TenantSession } from '../tenant/session.ts'
 import type { ConnectionLimit } from './connection-limit.ts'
 
@@ -55,6 +56,7 @@ export interface HttpDeps {
   /** Whether the tenant's own database is known not to answer, so that only the catalog's part can be served. */
   homeIsDown(route: Route): boolean
   readonly operations: Operations
+  readonly schemas: Pick<Schemas, 'report' | 'list' | 'listRuns' | 'findRun'>
   /** Waits until every live replica applies the change (null: all up to now), for seconds at most. */
   confirmations(seq: number | null): Promise<Confirmations>
   readonly probes: Probes
@@ -98,6 +100,7 @@ export interface Probes {
   pingCatalog(): Promise<Ping>
   pingShared(): Promise<Ping>
   countDatabases(): Promise<Readonly<Record<DatabaseStatus, number>>>
+  countSchemas(): Promise<Readonly<Record<'current' | 'behind' | 'failed', number>>>
   gauges(): ProbeGauges
 }
 

@@ -14,6 +14,7 @@ export class HealthReporter {
   #lookedAt = Number.NEGATIVE_INFINITY
   /** The last numbers the catalog gave: while it is down they are the best there are. */
   #counts: Health['databases'] = { pending_validation: 0, active: 0, failed: 0, inactive: 0 }
+  #schema: Health['schema'] = { current: 0, behind: 0, failed: 0 }
 
   constructor(deps: HealthDeps) {
     this.#deps = deps
@@ -34,6 +35,7 @@ export class HealthReporter {
       ping(() => probes.pingCatalog()),
       ping(() => probes.pingShared()),
       this.#count(probes),
+      this.#countSchemas(probes),
     ])
     const serving = probes.readiness() === 'ready' && !lifecycle.isDraining()
     return {
@@ -44,6 +46,7 @@ export class HealthReporter {
       catalog,
       shared,
       databases: this.#counts,
+      schema: this.#schema,
     }
   }
 
@@ -52,6 +55,11 @@ export class HealthReporter {
       probes.countDatabases(),
     ).catch(() => this.#counts)
     this.#counts = { pending_validation, active, failed, inactive }
+  }
+
+  async #countSchemas(probes: Probes): Promise<void> {
+    const { current, behind, failed } = await within(() => probes.countSchemas()).catch(() => this.#schema)
+    this.#schema = { current, behind, failed }
   }
 }
 

@@ -21,6 +21,7 @@ import { operatorAuditRoutes } from './routes/operator/audit.ts'
 import { operatorClientKeyRoutes } from './routes/operator/client-keys.ts'
 import { operatorDatabaseRoutes } from './routes/operator/databases.ts'
 import { operatorJobRoutes } from './routes/operator/jobs.ts'
+import { operatorMigrationRoutes } from './routes/operator/migrations.ts'
 import { operatorRoutes } from './routes/operator/operators.ts'
 import { operatorRoleRoutes } from './routes/operator/roles.ts'
 import { operatorSigningKeyRoutes } from './routes/operator/signing-keys.ts'
@@ -53,6 +54,7 @@ const API_ROUTES = [
   operatorTenantRoutes,
   operatorDatabaseRoutes,
   operatorJobRoutes,
+  operatorMigrationRoutes,
   operatorUserRoutes,
   operatorRoleRoutes,
   operatorClientKeyRoutes,

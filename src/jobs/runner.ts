@@ -40,8 +40,8 @@ export interface JobHandler {
   /** Whether the work is broken off when this process ends; else it is waited for, as long as the shutdown allows. */
   readonly endsWithProcess: boolean
   readonly run: (running: RunningJob) => Promise<JobOutcome>
-  /** Writes what a cancelled job leaves behind, in the transaction that ends it. */
-  readonly cancel?: (tx: CatalogTx, job: Job) => Promise<void>
+  /** Ends a cancelled job, with what it leaves behind. False when the claim no longer stands. */
+  readonly cancel?: (tx: CatalogTx, job: Job) => Promise<boolean>
 }
 
 export interface JobRunnerOptions {
@@ -193,8 +193,8 @@ export class JobRunner {
       return (await giveJobBack(store.db, job, { dueInMs: 0 })) ? 'retried' : null
     }
     return store.transaction(async (tx) => {
-      await handler.cancel?.(tx, job)
-      return (await endJob(tx, job, { status: 'cancelled' })) ? 'cancelled' : null
+      const isEnded = await (handler.cancel?.(tx, job) ?? endJob(tx, job, { status: 'cancelled' }))
+      return isEnded ? 'cancelled' : null
     })
   }
 

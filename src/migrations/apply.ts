@@ -25,6 +25,8 @@ export interface ApplyOptions {
    * nothing of ours is left there. Not asked where a migration commits by itself.
    */
   readonly prove?: () => Promise<void>
+  /** Told at the beginning, and after each migration. */
+  readonly onProgress?: (progress: { done: number; total: number }) => Promise<void>
 }
 
 export interface ApplyResult {
@@ -35,6 +37,8 @@ export interface ApplyResult {
   /** Of a newer release, left alone. */
   readonly ahead: string[]
 }
+
+type Applying = ApplyOptions & { readonly step: () => Promise<void> }
 
 const LOCK = 'freehold:migrations'
 const POLL_MS = 50
@@ -54,8 +58,9 @@ const BEGIN = 'BEGIN ISOLATION LEVEL READ COMMITTED;\n'
 export async function applyMigrations(
   client: MigrationClient,
   migrations: readonly Migration[],
-  options: ApplyOptions,
+  given: ApplyOptions,
 ): Promise<ApplyResult> {
+  const options = { ...given, step: () => Promise.resolve() }
   const hadJournal = await pinSession(client, options.lockTimeoutMs)
   const before = await readState(client, migrations, hadJournal)
   if (isSettled(before)) return result(before, [])
@@ -65,6 +70,8 @@ export async function applyMigrations(
     const state = await readState(client, migrations, hasJournal)
     if (state.isFormer) await convertJournal(client, state)
     const todo = state.pending.filter(({ lineage }) => !state.drifts.has(lineage))
+    options.step = counter(todo.length, given)
+    await options.step()
     if (isTogether(state, todo) && options.prove !== undefined)
       await applyTogether(client, todo, { ...options, prove: options.prove })
     else if (todo.length > 0) await applyLineages(client, todo, { ...options, isFirst: !hasJournal })
@@ -74,6 +81,15 @@ export async function applyMigrations(
     throw await withClash(client, migrations, error)
   } finally {
     await unlock(client)
+  }
+}
+
+/** Told of each migration that is applied, and once before the first. */
+function counter(total: number, { onProgress }: ApplyOptions): () => Promise<void> {
+  let done = -1
+  return async () => {
+    done += 1
+    await onProgress?.({ done, total })
   }
 }
 
@@ -134,7 +150,7 @@ async function convertJournal(client: MigrationClient, state: SchemaState): Prom
 async function applyLineages(
   client: MigrationClient,
   todo: readonly Migration[],
-  options: ApplyOptions & { isFirst: boolean },
+  options: Applying & { isFirst: boolean },
 ): Promise<void> {
   if (options.isFirst) await createJournal(client, '')
   const failures: MigrationError[] = []
@@ -215,7 +231,7 @@ async function unlock(client: MigrationClient): Promise<void> {
 async function applyEach(
   client: MigrationClient,
   migrations: readonly Migration[],
-  options: ApplyOptions,
+  options: Applying,
 ): Promise<void> {
   for (const migration of migrations) {
     const work = () =>
@@ -230,7 +246,7 @@ async function applyEach(
 async function applyTogether(
   client: MigrationClient,
   migrations: readonly Migration[],
-  options: ApplyOptions & { prove: () => Promise<void> },
+  options: Applying & { prove: () => Promise<void> },
 ): Promise<void> {
   await undoing(client, async () => {
     await createJournal(client, BEGIN)
@@ -256,7 +272,7 @@ async function createJournal(client: MigrationClient, before: string): Promise<v
 
 async function applyOne(
   migration: Migration,
-  { log, work }: ApplyOptions & { work: () => Promise<void> },
+  { log, work, step }: Applying & { work: () => Promise<void> },
 ): Promise<void> {
   const startedAt = performance.now()
   try {
@@ -266,6 +282,7 @@ async function applyOne(
   }
   const durationMs = Math.round(performance.now() - startedAt)
   log?.info({ migration: nameOf(migration), durationMs }, 'migration applied')
+  await step()
 }
 
 /** Rolls back what `work` has begun and not committed. */

@@ -33,6 +33,16 @@ export class MigrationError extends Error {
   }
 }
 
+/** SQLSTATE of a lock that was not given in time. */
+const LOCK_NOT_AVAILABLE = '55P03'
+
+/** Whether a migration waited in vain for a lock, or for another runner: trying again may help. */
+export function isLockWait(error: unknown): boolean {
+  if (!(error instanceof MigrationError) || error.code !== 'MIGRATION_FAILED') return false
+  const isOtherRunner = error.migrationId === null && error.cause === undefined
+  return isOtherRunner || sqlState(error.cause) === LOCK_NOT_AVAILABLE
+}
+
 /** The last migration applied of each lineage, ours or a newer release's; null where none is. */
 export type Versions = Readonly<Partial<Record<Lineage, string | null>>>
 

@@ -23,6 +23,12 @@ export class Release {
     })
   }
 
+  /** What a database has when all of them are applied. */
+  get target(): { readonly core: string | null; readonly application: string | null } {
+    const last = (lineage: Lineage) => lastOf(this.#migrations, lineage)?.id ?? null
+    return { core: last('core'), application: last('application') }
+  }
+
   /** All that a replica of this release knows. */
   get knows(): readonly string[] {
     return this.#migrations.map(nameOf)

@@ -1,8 +1,9 @@
 import { type Actor, recordAudit } from '../catalog/audit.ts'
 import type { DatabaseRegistry } from '../catalog/databases.ts'
-import { KEY_ROTATION, VALIDATION } from '../catalog/job-kinds.ts'
+import { KEY_ROTATION, MIGRATION, SHARED, VALIDATION } from '../catalog/job-kinds.ts'
 import { findJob, requestCancel } from '../catalog/job-list.ts'
 import type { Job } from '../catalog/jobs.ts'
+import { settleRun } from '../catalog/migration-runs.ts'
 import type { CatalogStore, CatalogTx } from '../catalog/store.ts'
 import { lockEntry } from '../catalog/validations.ts'
 import { fail } from '../errors.ts'
@@ -26,7 +27,7 @@ export async function cancelJob(deps: CancelJobDeps, id: string, actor: Actor): 
   const detail = NOT_CANCELLED.get(kind)
   if (detail !== undefined) throw fail('WRONG_STATE', { detail })
   return deps.store.transaction(async (tx) => {
-    if (kind === VALIDATION) await lockEntry(tx, subject)
+    if (isOfEntry(kind, subject)) await lockEntry(tx, subject)
     const job = await requestCancel(tx, id)
     if (job === null) throw fail('WRONG_STATE', { detail: 'The job has finished.' })
     if (job.status === 'cancelled') await leaveBehind(deps, tx, job)
@@ -38,5 +39,10 @@ export async function cancelJob(deps: CancelJobDeps, id: string, actor: Actor): 
 
 /** What the job's handler would write, had it run. */
 async function leaveBehind({ registry }: CancelJobDeps, tx: CatalogTx, job: Job): Promise<void> {
-  if (job.kind === VALIDATION) await registry.cancelValidation(tx, job.subject)
+  if (isOfEntry(job.kind, job.subject)) await registry.cancelValidation(tx, job.subject)
+  if (job.runId !== null) await settleRun(tx, job.runId)
+}
+
+function isOfEntry(kind: string, subject: string): boolean {
+  return kind === VALIDATION || (kind === MIGRATION && subject !== SHARED)
 }

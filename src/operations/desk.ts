@@ -21,12 +21,14 @@ import {
 } from './register-database.ts'
 import { type RemoveDatabaseDeps, removeDatabase } from './remove-database.ts'
 import { describeEncryption, type RotateKeysDeps, rotateKeys } from './rotate-keys.ts'
+import type { Schemas } from './schemas.ts'
 
 export type DeskDeps = CreateTenantDeps &
   RegisterDatabaseDeps &
   RemoveDatabaseDeps &
   RotateKeysDeps & {
     readonly follower: Pick<ChangeFollower, 'confirmations'>
+    readonly schemas: Pick<Schemas, 'startRun'>
     /** Called after a change of a tenant that this process made itself, so that it need not wait for its own news. */
     readonly onChanged: (tenantId: string) => void
   }
@@ -66,6 +68,11 @@ export function createOperations(deps: DeskDeps): Operations {
     listJobs: (query) => listJobs(deps.store, query),
     findJob: (id) => findJob(deps.store, id),
     cancelJob: (id, actor) => cancelJob(deps, id, actor),
+    startMigrations: async (actor) => {
+      const run = await deps.schemas.startRun(actor)
+      deps.wake()
+      return run
+    },
     describeEncryption: () => describeEncryption(deps),
     rotateEncryption: (actor) => rotateKeys(deps, actor),
   }

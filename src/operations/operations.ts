@@ -6,6 +6,7 @@ import type { ExternalId } from '../catalog/external-ids.ts'
 import type { JobQuery } from '../catalog/job-list.ts'
 import type { Job } from '../catalog/jobs.ts'
 import type { KeyRotation } from '../catalog/key-rotations.ts'
+import type { MigrationRun } from '../catalog/migration-runs.ts'
 import type { Page } from '../catalog/pages.ts'
 import type { Tenant, TenantPatch, TenantQuery } from '../catalog/tenants.ts'
 import type { PageRequest } from '../identity/client-keys.ts'
@@ -74,6 +75,8 @@ export interface Operations {
   findJob(id: string): Promise<Job>
   /** WRONG_STATE for one that has finished or cannot be cancelled. */
   cancelJob(id: string, actor: Actor): Promise<Job>
+  /** Begins to bring every database up to date. RUN_IN_PROGRESS while that is being done. */
+  startMigrations(actor: Actor): Promise<MigrationRun>
   describeEncryption(): Promise<EncryptionState>
   /** Has everything sealed anew under the primary key. CONFLICT where that would not end well. */
   rotateEncryption(actor: Actor): Promise<EncryptionState>

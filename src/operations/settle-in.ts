@@ -106,7 +106,7 @@ async function lookAtShared(deps: SettlingDeps, tenantId: string): Promise<Stand
 /** It is the home already, under this entry or under the one that it is to replace. */
 async function stay(deps: SettlingDeps, { candidate, tenant, shared }: Scene): Promise<Residence> {
   const { entry, checked, client } = candidate
-  await putSeal(client, sealedHome(deps, tenant.id, tenant.epoch))
+  if (!checked.lacksCore) await putSeal(client, sealedHome(deps, tenant.id, tenant.epoch))
   if (checked.residence?.state === 'fenced') await openDoor(deps.store, client, tenant.id)
   if (entry.slot === 'candidate' || entry.status === 'pending_validation' || entry.status === 'failed') {
     await commitHome(deps, { entry, checked }, { epoch: tenant.epoch, newEpoch: tenant.epoch })

@@ -49,11 +49,15 @@ export interface ValidationDeps {
     warn(fields: object, message: string): void
   }
   readonly onOutcome: (outcome: string) => void
+  /** Has the next job begun without waiting for the next look at them. */
+  readonly wake: () => void
 }
 
 /** What it takes to reach a tenant's home. */
 export type HomeDeps = HomeConnectionDeps &
   Pick<ValidationDeps, 'store' | 'registry'> & { readonly log: Pick<ValidationDeps['log'], 'warn'> }
+
+const MAY_NOT_BE_APPLIED = 'The schema lacks migrations, and applyMigrations is false'
 
 /** How the job of a validation has ended. */
 export type Settled = 'succeeded' | 'failed'
@@ -67,9 +71,10 @@ const CONNECT_TIMEOUT_MS = 20_000
  */
 export async function validateDatabase(deps: ValidationDeps, entry: Validation): Promise<Settled | null> {
   try {
-    await checkAndSettle(deps, entry)
-    deps.onOutcome('ok')
-    deps.log.info({ tenantId: entry.tenantId, databaseId: entry.id }, 'database validated')
+    const isValid = await checkAndSettle(deps, entry)
+    if (isValid) deps.onOutcome('ok')
+    const outcome = isValid ? 'database validated' : 'database waits for its migrations'
+    deps.log.info({ tenantId: entry.tenantId, databaseId: entry.id }, outcome)
     return 'succeeded'
   } catch (error) {
     if (error instanceof NoAdmissionError || isInProgress(error)) throw error
@@ -121,7 +126,8 @@ async function recordFailure(
   return 'failed'
 }
 
-async function checkAndSettle(deps: ValidationDeps, entry: Validation): Promise<void> {
+/** False where the database is valid but for migrations, which a job of their own applies before it is validated again. */
+async function checkAndSettle(deps: ValidationDeps, entry: Validation): Promise<boolean> {
   const { address, connect } = connectionTo(deps, entry)
   const limits = {
     connectTimeoutMs: connect,
@@ -138,30 +144,43 @@ async function checkAndSettle(deps: ValidationDeps, entry: Validation): Promise<
     signal: AbortSignal.any(signals),
   }
   try {
-    await withAdminConnection(address, options, async (client) => {
+    return await withAdminConnection(address, options, async (client) => {
       // Not before: connecting has a limit of its own, and that we have no connection to spare is not the database's fault.
       patience = startPatience(() => deadline.abort(), deps.timeoutMs)
       await assertUsable(client)
       const checked = await checkDatabase(client, {
         tenantId: entry.tenantId,
-        ...{ migrations: deps.migrations(), tables: deps.tables },
-        applyMigrations: entry.applyMigrations,
-        lockTimeoutMs: STATEMENT_TIMEOUT_MS,
-        forbidden: deps.forbidden,
+        ...{ migrations: deps.migrations(), tables: deps.tables, forbidden: deps.forbidden },
       })
       patience.clear()
+      if (checked.isBehind && !hasServed(entry)) return await waitForMigrations(deps, entry)
       await lockResidence(client)
       // Somebody may have moved in, another tenant or this one, before it was our turn.
       const latest = { ...checked, residence: await checkResidence(client, entry.tenantId) }
       const residence = await homeCanBeLeft(settleIn(deps, { entry, checked: latest, client }))
       if (residence === 'became-home') await raiseGenerations(deps, client, entry.tenantId)
-      await deps.registry.finishValidation(entry, { ok: true, ...factsOf(checked), residence })
+      const { isBehind } = checked
+      await deps.registry.finishValidation(entry, { ok: true, ...factsOf(checked), residence, isBehind })
+      return true
     })
   } catch (error) {
     throw deadline.signal.aborted ? new CheckFailure('CONNECTION_TIMEOUT', error) : error
   } finally {
     patience?.clear()
   }
+}
+
+/** What serves goes on with the schema that it has; a run of migrations brings it further. */
+function hasServed({ status }: Validation): boolean {
+  return status === 'active' || status === 'inactive'
+}
+
+/** @throws CheckFailure SCHEMA_OUT_OF_DATE where migrations may not be applied */
+async function waitForMigrations(deps: ValidationDeps, entry: Validation): Promise<false> {
+  if (!entry.applyMigrations) throw new CheckFailure('SCHEMA_OUT_OF_DATE', undefined, MAY_NOT_BE_APPLIED)
+  await deps.registry.queueMigration(entry)
+  deps.wake()
+  return false
 }
 
 /**

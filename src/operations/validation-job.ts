@@ -1,4 +1,5 @@
 import { VALIDATION } from '../catalog/job-kinds.ts'
+import { endJob } from '../catalog/jobs.ts'
 import type { Validation } from '../catalog/validations.ts'
 import { PublicError } from '../errors.ts'
 import type { JobHandler, JobOutcome, RunningJob } from '../jobs/runner.ts'
@@ -20,7 +21,10 @@ export function validationHandler(deps: ValidationJobDeps): JobHandler {
   return {
     ...{ kind: VALIDATION, concurrency: CONCURRENCY, endsWithProcess: false },
     run: (running) => validate(deps, running),
-    cancel: (tx, job) => deps.registry.cancelValidation(tx, job.subject),
+    cancel: async (tx, job) => {
+      await deps.registry.cancelValidation(tx, job.subject)
+      return endJob(tx, job, { status: 'cancelled' })
+    },
   }
 }
 

@@ -29,6 +29,8 @@ export interface SessionOptions {
    * that does not live where its route leads, however often that is read: the catalog may have been restored.
    */
   readonly onStuck: (tenantId: string) => void
+  /** Whether the database that the route leads to lacks migrations of this release. */
+  readonly isBehind?: (route: Route) => boolean
   /** What runs on it is SQL of an application: a connection it has run on is cleaned before others get it. */
   readonly ownSql?: boolean
 }
@@ -42,6 +44,8 @@ const OF_THE_CONNECTION = new Set(['26000', '42P05', '0A000', '25001'])
 /** RAISE and ASSERT of a trigger that the database's owner has made. */
 const RAISED = /^P0/
 const RULE_OF_ITS_OWN = 'A rule of the database refuses this change.'
+/** A table, column or function that is not there: where migrations are missing, they make it. */
+const NOT_THERE = new Set(['42P01', '42703', '42883'])
 /** Data exceptions, which a caller's values may cause. */
 const ABOUT_VALUES = /^22/
 /** Broken constraints, which only writing can cause. */
@@ -138,7 +142,8 @@ export class RoutedSession implements TenantSession {
           await delay(FENCE_POLL_MS)
         } else {
           if (verdict === 'stale' && attempts >= MAX_ATTEMPTS) this.#options.onStuck(this.tenantId)
-          if (verdict === 'final' || attempts >= MAX_ATTEMPTS) throw publicError(error, kind)
+          if (verdict === 'final' || attempts >= MAX_ATTEMPTS)
+            throw publicError(error, kind, () => this.#options.isBehind?.(heading.route) === true)
           attempts += 1
         }
         if (verdict !== 'again') this.#adopt(await this.#options.routes.refresh(heading.route))
@@ -216,7 +221,7 @@ function judge(error: unknown, { kind, attempts, ownSql }: Attempted): Verdict {
  * What a caller is told of an error. What a handler may interpret, values and constraints, passes as it is; everything else
  * that a database says is its own trouble: it may be another than the one that was validated, or its owner's mischief.
  */
-function publicError(error: unknown, kind: StatementKind): unknown {
+function publicError(error: unknown, kind: StatementKind, isBehind: () => boolean): unknown {
   if (error instanceof PublicError) return error
   // Its own Sync commits it. A transaction says by itself what became of its COMMIT; before that nothing was done.
   if (kind === 'write' && isLost(error)) return fail('OUTCOME_UNKNOWN', { cause: error })
@@ -227,6 +232,7 @@ function publicError(error: unknown, kind: StatementKind): unknown {
     return fail('TENANT_DATABASE_UNAVAILABLE', { detail: READ_ONLY, cause: error })
   if (kind !== 'read' && RAISED.test(code)) return fail('CONFLICT', { detail: RULE_OF_ITS_OWN, cause: error })
   if (code === '53300') return fail('NO_CONNECTION_AVAILABLE', { cause: error })
+  if (NOT_THERE.has(code) && isBehind()) return fail('TENANT_SCHEMA_OUT_OF_DATE', { cause: error })
   const isInterpreted = ABOUT_VALUES.test(code) || (kind !== 'read' && ABOUT_CONSTRAINTS.test(code))
   return isInterpreted ? error : fail('TENANT_DATABASE_UNAVAILABLE', { cause: error })
 }

@@ -13,6 +13,8 @@ export interface TenantSessionsOptions {
   readonly pools: PoolManager
   readonly fenceTimeoutMs: number
   readonly onStuck: (tenantId: string) => void
+  /** Whether the database that a route leads to lacks migrations of this release. */
+  readonly isBehind?: (route: Route) => boolean
 }
 
 interface Opened {
@@ -36,8 +38,10 @@ export class TenantSessions {
   readonly #options: SessionOptions
   readonly #sessions = { core: new WeakMap<Route, Opened>(), ownSql: new WeakMap<Route, Opened>() }
 
-  constructor({ pools, fenceTimeoutMs, onStuck, ...source }: TenantSessionsOptions) {
-    this.#options = { pools, routes: sourceOf(source), fenceTimeoutMs, onStuck }
+  constructor(options: TenantSessionsOptions) {
+    const { pools, fenceTimeoutMs, onStuck, isBehind, ...source } = options
+    const common = { pools, fenceTimeoutMs, onStuck, ...(isBehind && { isBehind }) }
+    this.#options = { ...common, routes: sourceOf(source) }
   }
 
   open(route: Route, { ownSql = false }: OpenOptions = {}): TenantSession {

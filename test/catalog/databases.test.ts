@@ -3,12 +3,13 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { recordAudit } from '../../src/catalog/audit.ts'
 import { auditLog } from '../../src/catalog/audit-schema.ts'
 import { DATABASE_ERRORS, type DatabaseEntry } from '../../src/catalog/database-entry.ts'
-import { describeDatabase, type ValidationOutcome } from '../../src/catalog/databases.ts'
+import { describeDatabase } from '../../src/catalog/databases.ts'
 import { loadRoute } from '../../src/catalog/directory.ts'
 import { leaveHome, makeHome } from '../../src/catalog/homes.ts'
 import { VALIDATION } from '../../src/catalog/job-kinds.ts'
 import { jobs } from '../../src/catalog/job-schema.ts'
 import { queueJob } from '../../src/catalog/jobs.ts'
+import type { ValidationOutcome } from '../../src/catalog/outcomes.ts'
 import { catalogChanges, tenantDatabases, tenants } from '../../src/catalog/schema.ts'
 import { findTenant } from '../../src/catalog/tenants.ts'
 import type { Validation } from '../../src/catalog/validations.ts'
@@ -431,7 +432,7 @@ describe('health', () => {
       consecutiveFailures: 2,
       lastErrorCode: 'CONNECTION_REFUSED',
     })
-    expect(await check(id, 'ok')).toBe('active')
+    expect(await check(id, {})).toBe('active')
     expect(await current(tenantId)).toMatchObject({
       consecutiveFailures: 0,
       lastErrorCode: null,
@@ -445,9 +446,9 @@ describe('health', () => {
   it('an inactive one that answers stays inactive until it has been looked at', async () => {
     const { id, tenantId } = await activeEntry()
     await finish(id, { ok: false, code: 'CONNECTION_TIMEOUT' })
-    expect(await check(id, 'ok')).toBe('inactive')
+    expect(await check(id, {})).toBe('inactive')
     expect(await current(tenantId)).toMatchObject({ lastErrorCode: 'CONNECTION_TIMEOUT', claimedBy: null })
-    expect(await catalog.registry.reactivate(await claim(id))).toBe('active')
+    expect(await catalog.registry.reactivate(await claim(id), VALID.schemaVersion)).toBe('active')
     expect(await current(tenantId)).toMatchObject({
       status: 'active',
       consecutiveFailures: 0,
@@ -459,7 +460,7 @@ describe('health', () => {
     const { id, tenantId } = await activeEntry()
     const old = await claim(id)
     await claim(id)
-    expect(await catalog.registry.recordHealth(old, 'ok')).toBeNull()
+    expect(await catalog.registry.recordHealth(old, {})).toBeNull()
     expect(await catalog.registry.recordHealth(old, { code: 'UNKNOWN' })).toBeNull()
     expect((await current(tenantId)).consecutiveFailures).toBe(0)
   })

@@ -52,7 +52,7 @@ it('a catalog that takes no note of a round is not taken for a database that doe
   })
   await monitor.sweep()
   expect({ results, lines, transitions }).toEqual({
-    results: ['ok'],
+    results: [{}],
     lines: ['health not recorded'],
     transitions: [],
   })
@@ -163,18 +163,18 @@ describe('a database that was valid under an older release, and answers again', 
     return { url, migrations, version: { core, application }, tenantId: await moveIn(url) }
   }
 
-  async function roundOver(schemaVersion: (version: SchemaVersion) => SchemaVersion) {
+  async function roundOver(status: 'active' | 'inactive', known: (version: SchemaVersion) => unknown) {
     const { url, migrations, version, tenantId } = await createOlderHome()
     const identity = await withClient(url, readIdentity)
     const entry = {
-      ...{ id: 'd', tenantId, status: 'inactive', connectionTimeoutSeconds: 5, moveRequired: false },
-      ...{ ...identity, schemaVersion: schemaVersion(version), homeEpoch: 1 },
+      ...{ id: 'd', tenantId, status, connectionTimeoutSeconds: 5, moveRequired: false },
+      ...{ ...identity, schemaVersion: known(version), homeEpoch: 1 },
     }
     const results: unknown[] = []
     const registry = {
       claimDueHealthChecks: async () => [entry],
       recordHealth: async (_claimed: DatabaseEntry, result: unknown) => void results.push(result),
-      reactivate: async () => void results.push('reactivated'),
+      reactivate: async (_claimed: DatabaseEntry, found: SchemaVersion) => void results.push({ back: found }),
     }
     const monitor = new HealthMonitor({
       registry: registry as unknown as DatabaseRegistry,
@@ -184,16 +184,22 @@ describe('a database that was valid under an older release, and answers again', 
       ...{ onTransition: () => undefined, onAnswer: () => undefined, onMismatch: () => undefined },
     })
     await monitor.sweep()
-    return results
+    return { results, version }
   }
 
   it('serves again as it did before, without what that release did not know', async () => {
-    expect(await roundOver((version) => version)).toEqual(['reactivated'])
+    const { results, version } = await roundOver('inactive', (valid) => valid)
+    expect(results).toEqual([{ back: version }])
   })
 
-  it('stays out of service where its schema is not the one that was valid', async () => {
-    expect(await roundOver((version) => ({ ...version, core: '0000_other' }))).toEqual([
-      { code: 'SCHEMA_OUT_OF_DATE' },
-    ])
+  it('serves again also where its schema is not the one that was known: what it lacks is told', async () => {
+    const { results, version } = await roundOver('inactive', (valid) => ({ ...valid, core: '0000_other' }))
+    expect(results).toEqual([{ back: version }])
+  })
+
+  it('has its schema read where that is not known, and else not', async () => {
+    const unknown = await roundOver('active', () => null)
+    expect(unknown.results).toEqual([{ schemaVersion: unknown.version }])
+    expect((await roundOver('active', (valid) => valid)).results).toEqual([{}])
   })
 })

@@ -16,6 +16,7 @@ import {
   replaceJob,
   sealJobSecret,
 } from '../../src/catalog/jobs.ts'
+import type { CatalogTx } from '../../src/catalog/store.ts'
 import { type JobHandler, type JobOutcome, JobRunner, type RunningJob } from '../../src/jobs/runner.ts'
 import { newId } from '../../src/lib/ids.ts'
 import { Secret } from '../../src/lib/secret.ts'
@@ -326,7 +327,10 @@ describe('a replica that works', () => {
     const { kind, queue, rows } = world()
     const { id } = await queue('s')
     const left: string[] = []
-    const cancel = async (_tx: unknown, job: Job) => void left.push(job.subject)
+    const cancel = async (tx: CatalogTx, job: Job) => {
+      left.push(job.subject)
+      return endJob(tx, job, { status: 'cancelled' })
+    }
     const begun = Promise.withResolvers<void>()
     const { ends } = replica(
       kind,

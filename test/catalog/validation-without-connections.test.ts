@@ -35,6 +35,7 @@ it('a gateway that has no connection to spare says nothing of the database, and 
     timeoutMs: 1,
     log: { info: () => undefined, warn: () => undefined },
     onOutcome: (outcome) => outcomes.push(outcome),
+    wake: () => undefined,
   }
   const [claimed] = await catalog.claimValidations(1)
   if (claimed === undefined) throw new Error('nothing was due')

@@ -40,6 +40,7 @@ describe('/health', () => {
       catalog: { status: 'ok', latencyMs: number },
       shared: { status: 'ok', latencyMs: number },
       databases: { pending_validation: 0, active: 1, failed: 0, inactive: 0 },
+      schema: { current: 2, behind: 0, failed: 0 },
     })
     expect(body.cachedConfigs).toBeGreaterThanOrEqual(2)
     expect(body.connections.open).toBeGreaterThanOrEqual(2)

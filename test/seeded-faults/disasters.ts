@@ -38,8 +38,8 @@ export const DISASTERS: readonly SeededFault[] = [
   {
     name: 'that it is a copy is forgotten with the next health round',
     file: 'src/catalog/database-claims.ts',
-    find: '    ...noErrorButAmbiguity,\n',
-    replace: '    ...noError,\n',
+    find: '(isBehind ? outdated : noErrorButAmbiguity)',
+    replace: '(isBehind ? outdated : noError)',
     tests: LOST,
   },
   {

@@ -406,13 +406,6 @@ const CHANGES: readonly SeededFault[] = [
     tests: ['test/catalog/databases.test.ts'],
   },
   {
-    name: 'a database that was valid under an older release does not come back by itself',
-    file: 'src/health/monitor.ts',
-    find: '          validSchemaVersion: entry.schemaVersion,\n',
-    replace: '',
-    tests: ['test/catalog/health-monitor.test.ts'],
-  },
-  {
     name: 'two claims by one process cannot be told apart',
     file: 'src/catalog/database-claims.ts',
     find: 'claimedBy: newId()',

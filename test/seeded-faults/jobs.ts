@@ -1,5 +1,6 @@
 import type { SeededFault } from './seeded-fault.ts'
 
+const MIGRATIONS = ['test/http/migrations.test.ts']
 const JOBS_TEST = ['test/catalog/jobs.test.ts']
 
 /** What keeps work in the background from being done twice, lost, or done by those who do not know how. */
@@ -52,6 +53,42 @@ export const JOBS: readonly SeededFault[] = [
     find: 'this.#renewal = setInterval(() => void this.#renew(), renewMs)',
     replace: 'this.#renewal = setInterval(() => undefined, renewMs)',
     tests: JOBS_TEST,
+  },
+  {
+    name: 'a release takes databases out of service that it has outgrown',
+    file: 'src/health/checks.ts',
+    find: '  return { schemaVersion: versionOf(state.versions), behind, isProven: false }',
+    replace:
+      "  if (behind.length > 0) throw new CheckFailure('SCHEMA_OUT_OF_DATE')\n  return { schemaVersion: versionOf(state.versions), behind, isProven: false }",
+    tests: ['test/catalog/health-monitor.test.ts'],
+  },
+  {
+    name: 'what a database lacks is told as a database that does not answer',
+    file: 'src/pools/tenant-session.ts',
+    find: 'if (NOT_THERE.has(code) && isBehind())',
+    replace: "if (NOT_THERE.has(code) && isBehind() && code === '')",
+    tests: MIGRATIONS,
+  },
+  {
+    name: 'a database that serves is taken out of service by a migration that fails',
+    file: 'src/catalog/entry-migrations.ts',
+    find: "if (entry.status === 'active' || entry.status === 'inactive') await settleServing",
+    replace: "if (entry.status === 'inactive') await settleServing",
+    tests: MIGRATIONS,
+  },
+  {
+    name: 'a run names no release that its jobs need',
+    file: 'src/operations/schemas.ts',
+    find: 'needs: release.needs, actor',
+    replace: 'needs: [], actor',
+    tests: MIGRATIONS,
+  },
+  {
+    name: 'a run ends before its last job',
+    file: 'src/catalog/migration-runs.ts',
+    find: 'if (left > 0) return',
+    replace: 'if (left > 1) return',
+    tests: MIGRATIONS,
   },
   {
     name: 'the secret of a job outlives it',

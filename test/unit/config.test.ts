@@ -42,7 +42,7 @@ describe('readSettings', () => {
       acquireTimeoutMs: 5000,
       hostRules: null,
       sslModeDefault: 'verify-full',
-      migrateOnStart: true,
+      migrateOnStart: 'true',
       actForHeader: 'x-account-id',
       shutdownGraceMs: 20_000,
       shutdownDelayMs: 0,
@@ -78,7 +78,7 @@ describe('readSettings', () => {
     expect(settings.databases?.catalogMigration).toBeNull()
     expect(settings.retiredKeys).toHaveLength(2)
     expect(settings.hostRules?.networks).toHaveLength(1)
-    expect(settings).toMatchObject({ actForHeader: 'x-acting-for', migrateOnStart: false })
+    expect(settings).toMatchObject({ actForHeader: 'x-acting-for', migrateOnStart: 'false' })
     expect(Object.isFrozen(settings)).toBe(true)
   })
 

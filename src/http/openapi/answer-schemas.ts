@@ -41,6 +41,7 @@ export const Health = named('Health', {
   catalog: partHealth(),
   shared: partHealth(),
   databases: part({ pending_validation: whole(), active: whole(), failed: whole(), inactive: whole() }),
+  schema: part({ current: whole(), behind: whole(), failed: whole() }),
 })
 
 /** The public half: what is not named here can slip into no answer. `y` is for P-256. */
@@ -277,6 +278,37 @@ export const Encryption = named('Encryption', {
       finishedAt: orNull(moment()),
     }),
   ),
+})
+
+const schemaVersion = () => part({ core: orNull(text()), application: orNull(text()) })
+
+const runFields = () => ({
+  id: uuid(),
+  status: choice('running', 'succeeded', 'failed', 'cancelled'),
+  target: schemaVersion(),
+  wave: whole(),
+  waves: Type.Array(part({ size: whole(), done: whole(), failed: whole() })),
+  counts: part({ total: whole(), done: whole(), failed: whole(), skipped: whole() }),
+  error: orNull(part({ code: text(), message: text() })),
+  createdAt: moment(),
+  finishedAt: orNull(moment()),
+})
+
+export const MigrationRun = named('MigrationRun', runFields())
+
+export const Migrations = named('Migrations', {
+  target: schemaVersion(),
+  databases: part({
+    ...{ current: whole(), behind: whole(), failed: whole(), unreachable: whole(), drifted: whole() },
+  }),
+  run: orNull(part(runFields())),
+})
+
+export const DatabaseSchema = named('DatabaseSchema', {
+  tenantId: orNull(uuid()),
+  schemaVersion: orNull(schemaVersion()),
+  state: choice('current', 'behind', 'failed', 'unreachable', 'drifted'),
+  lastError: orNull(part({ code: text(), message: text(), at: moment() })),
 })
 
 /** A job's result is its kind's own. */

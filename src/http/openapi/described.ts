@@ -32,7 +32,12 @@ export function described(
 
 /** What can be wrong with the database that a tenant's people are in. */
 export function homeCodes() {
-  return ['TENANT_DATABASE_PENDING', 'TENANT_DATABASE_UNAVAILABLE', 'NO_CONNECTION_AVAILABLE'] as const
+  return [
+    'TENANT_DATABASE_PENDING',
+    'TENANT_DATABASE_UNAVAILABLE',
+    'TENANT_SCHEMA_OUT_OF_DATE',
+    'NO_CONNECTION_AVAILABLE',
+  ] as const
 }
 
 export const MADE: RouteDocument = { headers: ['location'] }

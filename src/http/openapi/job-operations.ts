@@ -16,3 +16,32 @@ export const JOB_OPERATIONS: Operations = {
     { codes: ['WRONG_STATE'] },
   ),
 }
+
+export const MIGRATION_OPERATIONS: Operations = {
+  [`GET ${API}/migrations`]: described(
+    ['operators: migrations', 'readMigrations', 'How many databases have the schema of this release'],
+    200,
+    Answers.Migrations,
+  ),
+  [`GET ${API}/migrations/databases`]: described(
+    ['operators: migrations', 'listSchemas', "Each database's schema, the shared one first"],
+    200,
+    Answers.pageOf('SchemaList', Answers.DatabaseSchema),
+  ),
+  [`POST ${API}/migrations/runs`]: described(
+    ['operators: migrations', 'startMigrationRun', 'Bring every database up to date, in the background'],
+    202,
+    Answers.MigrationRun,
+    { codes: ['RUN_IN_PROGRESS'] },
+  ),
+  [`GET ${API}/migrations/runs`]: described(
+    ['operators: migrations', 'listMigrationRuns', 'Runs of migrations, newest first'],
+    200,
+    Answers.pageOf('MigrationRunList', Answers.MigrationRun),
+  ),
+  [`GET ${API}/migrations/runs/:id`]: described(
+    ['operators: migrations', 'findMigrationRun', 'One run of migrations'],
+    200,
+    Answers.MigrationRun,
+  ),
+}

@@ -12,7 +12,7 @@ import {
   REMOVED_USER,
   REVOKING,
 } from './described.ts'
-import { JOB_OPERATIONS } from './job-operations.ts'
+import { JOB_OPERATIONS, MIGRATION_OPERATIONS } from './job-operations.ts'
 import type { RouteDocument } from './route-document.ts'
 
 const DATABASE: RouteDocument = { codes: ['NOT_FOUND'] }
@@ -299,4 +299,5 @@ export const OPERATOR_OPERATIONS: Operations = {
   ...ACCOUNTS,
   ...OPERATORS,
   ...JOB_OPERATIONS,
+  ...MIGRATION_OPERATIONS,
 }

@@ -87,6 +87,7 @@ const unlimited = new RateLimiter({ limit: 1_000_000, windowMs: 1_000 })
 export function makeDeps(changes: Partial<HttpDeps> = {}): HttpDeps {
   return {
     application: property,
+    schemas: only<HttpDeps['schemas']>({}),
     settings: { actForHeader: 'x-account-id', version: '1.2.3', trustedProxies: [] },
     rates: { principals: unlimited, addresses: unlimited },
     auditTrail: { note: () => undefined },
@@ -138,6 +139,7 @@ export function makeDeps(changes: Partial<HttpDeps> = {}): HttpDeps {
       waitsFor: () => null,
       pingCatalog: async () => ({ latencyMs: 1, isReadOnly: false }),
       pingShared: async () => ({ latencyMs: 1.234, isReadOnly: false }),
+      countSchemas: async () => ({ current: 2, behind: 1, failed: 0 }),
       countDatabases: async () => ({ pending_validation: 0, active: 2, failed: 1, inactive: 0 }),
       gauges: () => ({ activePools: 1, cachedConfigs: 2, connections: { open: 3, max: 100 } }),
     }),

@@ -8,9 +8,18 @@ afterEach(() => server.close())
 
 function withProbes(changes: Partial<HttpDeps['probes']>) {
   const { probes } = makeDeps()
-  const { readiness, waitsFor, pingCatalog, pingShared, countDatabases, gauges } = probes
+  const { readiness, waitsFor, pingCatalog, pingShared, countDatabases, countSchemas, gauges } = probes
   server = makeServer({
-    probes: { readiness, waitsFor, pingCatalog, pingShared, countDatabases, gauges, ...changes },
+    probes: {
+      readiness,
+      waitsFor,
+      pingCatalog,
+      pingShared,
+      countDatabases,
+      countSchemas,
+      gauges,
+      ...changes,
+    },
   })
   return server
 }
@@ -35,6 +44,7 @@ describe('/health', () => {
       catalog: { status: 'ok', latencyMs: 1 },
       shared: { status: 'ok', latencyMs: 1.23 },
       databases: { pending_validation: 0, active: 2, failed: 1, inactive: 0 },
+      schema: { current: 2, behind: 1, failed: 0 },
     })
   })
 

@@ -5,6 +5,7 @@ import { describe, expect, test } from 'vitest'
 import { property } from '../../../src/applications/property/application.ts'
 import * as audit from '../../../src/catalog/audit-schema.ts'
 import * as jobs from '../../../src/catalog/job-schema.ts'
+import * as migrations from '../../../src/catalog/migration-schema.ts'
 import * as catalog from '../../../src/catalog/schema.ts'
 import { migrationsFolder } from '../../../src/migrations/files.ts'
 import * as tenant from '../../../src/tenant/schema.ts'
@@ -12,7 +13,7 @@ import * as tenant from '../../../src/tenant/schema.ts'
 const readJson = async (path: string) => JSON.parse(await readFile(path, 'utf8'))
 
 describe.each([
-  ['catalog', { ...catalog, ...audit, ...jobs }, migrationsFolder('catalog')],
+  ['catalog', { ...catalog, ...audit, ...jobs, ...migrations }, migrationsFolder('catalog')],
   ['core', tenant, migrationsFolder('core')],
   ['property', property.schema, property.migrations],
 ] as const)('the %s schema', (name, schema, folder) => {
