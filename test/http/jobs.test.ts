@@ -40,10 +40,7 @@ describe('GET /jobs', () => {
     expect(status).toBe(200)
     expect(body.nextCursor).toBeNull()
     const [job, ...others] = body.data as Record<string, unknown>[]
-    expect(others).toMatchObject([
-      { kind: 'migration', status: 'succeeded', step: 'applying', progress: { done: 4, total: 4 } },
-      { kind: 'validation', status: 'succeeded', result: { migrationNeeded: true } },
-    ])
+    expect(others).toEqual([])
     const moment = expect.stringMatching(/^\d{4}-\d\d-\d\dT[\d:.]+Z$/)
     expect(job).toEqual({
       ...{ id: expect.any(String), kind: 'validation', tenantId, serverId: null, runId: null },
