@@ -84,13 +84,14 @@ async function listen(listener: Listener, { host, port }: Settings): Promise<{ p
 
 async function presentDemo(
   gateway: Gateway,
-  { databases, seededMark }: Embedded,
+  { databases, migrated, seededMark }: Embedded,
   { options, port }: { options: GatewayOptions; port: number },
 ): Promise<void> {
   const { demoBanner } = await import('../embedded/banner.ts')
   const { seedDemo } = await import('../embedded/demo.ts')
   const isRepeated = existsSync(seededMark)
-  await seedDemo(gateway, { seed: options.application.seed, databases: databases.dedicated, isRepeated })
+  const { seed } = options.application
+  await seedDemo(gateway, { seed, databases: databases.dedicated, migrated, isRepeated })
   if (!isRepeated) writeFileSync(seededMark, '', { mode: 0o600 })
   process.stderr.write(
     demoBanner(reachableUrl(options.settings.host, port), {

@@ -14,21 +14,25 @@ export const BEGIN_AFRESH =
 
 /**
  * Applies what this release and the application have beyond those of the last start to tenants' own databases on the embedded
- * server. Their roles and data are this start's to look after; those that were never used are prepared when they are registered.
+ * server, and names those in which there was something to apply. Their roles and data are this start's to look after; those
+ * that were never used are prepared when they are registered.
  * @throws EmbeddedServerError DATA_UNUSABLE
  */
 export async function bringUpToDate(
   databases: Iterable<ServerAddress>,
   application: Application,
   log: (line: string) => void,
-): Promise<void> {
+): Promise<ReadonlySet<string>> {
+  const changed = new Set<string>()
   const migrations = await readTenantMigrations(application)
   for (const address of databases) {
     const client = await connectClient(address, LIMITS)
     try {
       if ((await readJournal(client)) === null) continue
       const { applied } = await applyMigrations(client, migrations, { lockTimeoutMs: LOCK_TIMEOUT_MS })
-      if (applied.length > 0) log(`${address.database}: applied ${applied.join(', ')}`)
+      if (applied.length === 0) continue
+      changed.add(address.database)
+      log(`${address.database}: applied ${applied.join(', ')}`)
     } catch (error) {
       if (!(error instanceof MigrationError)) throw error
       throw new EmbeddedServerError(
@@ -40,4 +44,5 @@ export async function bringUpToDate(
       await client.end()
     }
   }
+  return changed
 }

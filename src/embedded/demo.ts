@@ -62,10 +62,13 @@ export async function seedDemo(
   {
     seed,
     databases,
+    migrated,
     isRepeated,
   }: {
     seed: Application['seed']
     databases: ReadonlyMap<string, ServerAddress>
+    /** Names of those that were migrated since they were validated. */
+    migrated: ReadonlySet<string>
     isRepeated: boolean
   },
 ): Promise<void> {
@@ -74,7 +77,11 @@ export async function seedDemo(
     const { id, isNew } = await ensureTenant(gateway, tenant, actor)
     const isUnfinished = isNew || !isRepeated
     const address = tenant.database === null ? undefined : databases.get(tenant.database)
-    if (address !== undefined) await ensureDatabase(gateway.operations, { id, address, actor, isUnfinished })
+    if (address !== undefined)
+      await ensureDatabase(gateway.operations, {
+        ...{ id, address, actor, isUnfinished },
+        isMigrated: migrated.has(address.database),
+      })
     if (isUnfinished) await addRows(gateway, tenant, seed)
   }
 }
@@ -102,7 +109,7 @@ async function ensureTenant(
 
 /**
  * Registers the database if it is not yet, if the server listens elsewhere than it did, or if an earlier start was ended before
- * it was valid, and waits until it is. What somebody has registered in its place stays.
+ * it was valid, and waits until it is; one that was migrated is validated again. What somebody has registered in its place stays.
  */
 async function ensureDatabase(
   operations: Operations,
@@ -111,7 +118,8 @@ async function ensureDatabase(
     address,
     actor,
     isUnfinished,
-  }: { id: string; address: ServerAddress; actor: Actor; isUnfinished: boolean },
+    isMigrated,
+  }: { id: string; address: ServerAddress; actor: Actor; isUnfinished: boolean; isMigrated: boolean },
 ): Promise<void> {
   const { current: present, candidate } = await describe(operations, id)
   const { host, user, database } = address
@@ -119,19 +127,30 @@ async function ensureDatabase(
     entry.host !== host || entry.userName !== user || entry.databaseName !== database
   const isTheirs = present === null ? !isUnfinished : isOther(present) || (candidate && isOther(candidate))
   const isReady = present?.status === 'active' && present.port === address.port
-  if (isTheirs || isReady) return
+  if (isTheirs) return
+  if (isReady) {
+    if (!isMigrated) return
+    await operations.requestValidation(id, { adopt: false }, actor)
+    return untilActive(operations, id, { port: address.port, after: present.validatedAt })
+  }
   const password = encodeURIComponent(await address.password())
   const connectionString = `postgresql://${user}:${password}@${host}:${address.port}/${database}`
   const limits = { poolSize: 10, idleTimeoutSeconds: 30, connectionTimeoutSeconds: 5 }
   await operations.registerDatabase(id, { connectionString, ...limits, applyMigrations: true }, actor)
-  await untilActive(operations, id, address.port)
+  await untilActive(operations, id, { port: address.port, after: null })
 }
 
-async function untilActive(operations: Operations, id: string, port: number): Promise<void> {
+/** `after`: when it was last validated, where it is to be again. */
+async function untilActive(
+  operations: Operations,
+  id: string,
+  { port, after }: { port: number; after: DatabaseEntry['validatedAt'] },
+): Promise<void> {
   const deadline = performance.now() + VALIDATION_TIMEOUT_MS
   for (;;) {
     const { current: state } = await describe(operations, id)
-    if (state?.status === 'active' && state.port === port) return
+    const isValidated = after === null || state?.validatedAt?.getTime() !== after.getTime()
+    if (state?.status === 'active' && state.port === port && isValidated) return
     if (performance.now() > deadline)
       throw new Error(`the demo database did not become active: ${state?.lastErrorCode}`)
     await new Promise((resolve) => setTimeout(resolve, VALIDATION_POLL_MS))

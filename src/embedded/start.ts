@@ -12,6 +12,8 @@ import { type EmbeddedServer, startEmbeddedServer } from './server.ts'
 export interface Embedded {
   readonly server: EmbeddedServer
   readonly databases: EmbeddedDatabases
+  /** Names of tenants' databases that an earlier release had left, and that this start has migrated. */
+  readonly migrated: ReadonlySet<string>
   readonly encryptionKey: ReturnType<typeof parseMasterKey>
   readonly operatorToken: Secret
   /** Says by being there that the demo was seeded whole. */
@@ -36,8 +38,9 @@ export async function startEmbedded(
   const server = await startEmbeddedServer({ dataDir: `${directory}/postgres`, port: PREFERRED_PORT, log })
   try {
     const databases = await provision(server, directory, DEMO_DATABASES)
-    await bringUpToDate(databases.dedicated.values(), application, log)
-    return { server, databases, encryptionKey, operatorToken, seededMark: `${directory}/demo-seeded` }
+    const migrated = await bringUpToDate(databases.dedicated.values(), application, log)
+    const seededMark = `${directory}/demo-seeded`
+    return { server, databases, migrated, encryptionKey, operatorToken, seededMark }
   } catch (error) {
     await server.stop()
     throw error

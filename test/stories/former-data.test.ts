@@ -14,14 +14,20 @@ import { GatewayProcess, removeDemo } from '../support/gateway-process.ts'
 const started: GatewayProcess[] = []
 let directory: string
 
+type Login = Pick<ServerAddress, 'user' | 'password'>
+
 /** The server of `.freehold`, as a start finds it, for as long as `work` takes. */
-async function withServer<T>(work: (databases: EmbeddedDatabases) => Promise<T>): Promise<T> {
+async function withServer<T>(
+  work: (databases: EmbeddedDatabases, superuser: Login) => Promise<T>,
+): Promise<T> {
   const server: EmbeddedServer = await startEmbeddedServer({
     dataDir: join(directory, '.freehold/postgres'),
     settings: throwawaySettings,
   })
   try {
-    return await work(await provision(server, join(directory, '.freehold'), DEMO_DATABASES))
+    const { user, password } = server.superuser
+    const superuser = { user, password: async () => password.reveal() }
+    return await work(await provision(server, join(directory, '.freehold'), DEMO_DATABASES), superuser)
   } finally {
     await server.stop()
   }
@@ -70,6 +76,45 @@ describe('data in .freehold/ of the release before lineages', () => {
       for (const address of [catalog, sharedOwner, ...dedicated.values()])
         expect(await rowsWithLineage(await urlOf(address)), address.database).toBeGreaterThan(0)
     })
+  })
+
+  test('in which a tenant lives by itself is validated again, before the start says that it runs', async () => {
+    await withServer(async ({ dedicated }, superuser) => {
+      const address = dedicated.get('demo_initech')
+      if (address === undefined) throw new Error('no such database')
+      const asSuperuser = await urlOf({ ...address, user: superuser.user, password: superuser.password })
+      const kept = new Map<string, string>()
+      for (const table of ['residence', 'users', 'roles', 'role_permissions', 'user_roles']) {
+        const [row] = await query<{ rows: string }>(
+          asSuperuser,
+          `SELECT jsonb_agg(to_jsonb(t))::text AS rows FROM public.${table} t`,
+        )
+        kept.set(table, row?.rows ?? '[]')
+      }
+      await query(asSuperuser, 'DROP SCHEMA public CASCADE')
+      await query(asSuperuser, 'CREATE SCHEMA public AUTHORIZATION pg_database_owner')
+      await makeFormerTenantDatabase(await urlOf(address))
+      for (const [table, rows] of kept)
+        await query(
+          asSuperuser,
+          `INSERT INTO public.${table} SELECT * FROM jsonb_populate_recordset(NULL::public.${table}, $1::jsonb)`,
+          [rows],
+        )
+    })
+    const gateway = start()
+    const [, url = '', token = ''] = await gateway.until(
+      /Freehold is running at (\S+)\n\n {2}Operator token +(\S+)/,
+    )
+    const caller = new Caller(url, token)
+    const { body } = await caller.operator('GET', '/tenants')
+    const initech = body.data.find(({ code }: { code: string }) => code === 'initech')
+    expect(initech.database).toMatchObject({
+      status: 'active',
+      schemaVersion: { core: expect.any(String), application: expect.any(String) },
+    })
+    await caller.login('initech', { email: 'admin@initech.example', password: DEMO_PASSWORD })
+    expect(gateway.stdout).not.toMatch(/"status":503/)
+    expect(await gateway.end('SIGINT')).toBe(0)
   })
 
   test.each([
