@@ -68,8 +68,8 @@ export const SCHEMA: readonly SeededFault[] = [
   {
     name: 'the databases of tenants that an earlier release has left embedded stay behind',
     file: 'src/embedded/start.ts',
-    find: '    await bringUpToDate(databases.dedicated.values(), application, log)\n',
-    replace: '',
+    find: 'await bringUpToDate(databases.dedicated.values(), application, log)',
+    replace: 'new Set<string>()',
     tests: ['test/stories/former-data.test.ts'],
   },
   {

@@ -1,15 +1,18 @@
 import { join } from 'node:path'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
+import { bringUpToDate } from '../../src/embedded/bring-up-to-date.ts'
 import { DEMO_DATABASES, DEMO_PASSWORD } from '../../src/embedded/demo.ts'
 import { type EmbeddedDatabases, provision } from '../../src/embedded/provision.ts'
 import { type EmbeddedServer, startEmbeddedServer } from '../../src/embedded/server.ts'
 import type { ServerAddress } from '../../src/lib/pg.ts'
-import { migrationsFolder, readMigrations } from '../../src/migrations/files.ts'
 import { makeThrowawayDirectory, throwawaySettings } from '../../src/testing/throwaway.ts'
-import { query } from '../support/database.ts'
+import { property } from '../support/application.ts'
+import { createRole, dropAll, query, superuserUrl, urlFor } from '../support/database.ts'
 import { makeFormerCatalog, makeFormerTenantDatabase, rowsWithLineage } from '../support/former-release.ts'
 import { Caller } from '../support/gateway.ts'
 import { GatewayProcess, removeDemo } from '../support/gateway-process.ts'
+import { createMigrated } from '../support/migrated.ts'
+import { addressOf } from '../support/tenant-database.ts'
 
 const started: GatewayProcess[] = []
 let directory: string
@@ -54,7 +57,10 @@ beforeAll(async () => {
 afterEach(async () => {
   for (const gateway of started.splice(0)) await gateway.end('SIGKILL')
 })
-afterAll(() => removeDemo(directory))
+afterAll(async () => {
+  await removeDemo(directory)
+  await dropAll()
+})
 
 describe('data in .freehold/ of the release before lineages', () => {
   test('is brought up to date by a start, the databases of tenants too', async () => {
@@ -117,33 +123,26 @@ describe('data in .freehold/ of the release before lineages', () => {
     expect(await gateway.end('SIGINT')).toBe(0)
   })
 
-  test.each([
-    ['a tenant', ({ dedicated }: EmbeddedDatabases) => dedicated.get('demo_initech'), 1],
-    ['the shared database', ({ sharedOwner }: EmbeddedDatabases) => sharedOwner, 78],
-  ])(
-    'that is not what the migrations make is refused, with the way to begin afresh: of %s',
-    async (_what, choose, code) => {
-      await withServer(async (databases) => {
-        const address = choose(databases)
-        if (address === undefined) throw new Error('no such database')
-        await query(
-          await urlOf(address),
-          "UPDATE freehold_migrations SET hash = 'edited' WHERE id = '0000_core'",
-        )
-      })
-      const gateway = start()
-      expect(await gateway.ended).toBe(code)
-      expect(gateway.stderr).toMatch(/core\/0000_core differs from the one that was applied/)
-      expect(gateway.stderr).toMatch(/To begin afresh, which deletes the data: npm run demo:reset/)
-      await withServer(async (databases) => {
-        const { hash } = (await readMigrations(migrationsFolder('core'), 'core'))[0] ?? {}
-        const address = choose(databases)
-        if (address !== undefined)
-          await query(
-            await urlOf(address),
-            `UPDATE freehold_migrations SET hash = '${hash}' WHERE id = '0000_core'`,
-          )
-      })
-    },
-  )
+  const EDITED = "UPDATE freehold_migrations SET hash = 'edited' WHERE id = '0000_core'"
+  const DIFFERS = /core\/0000_core differs from the one that was applied/
+  const AFRESH = /To begin afresh, which deletes the data: npm run demo:reset/
+
+  test('that is not what the migrations make is refused, with the way to begin afresh', async () => {
+    await withServer(async ({ sharedOwner }) => query(await urlOf(sharedOwner), EDITED))
+    const gateway = start()
+    expect(await gateway.ended).toBe(78)
+    expect(gateway.stderr).toMatch(DIFFERS)
+    expect(gateway.stderr).toMatch(AFRESH)
+  })
+
+  test("so is that of a tenant's own database", async () => {
+    const role = await createRole()
+    const database = await createMigrated(role.name, property)
+    await query(superuserUrl(database), EDITED)
+    const address = addressOf(urlFor({ role, database }))
+    const refusal = bringUpToDate([address], property, () => undefined)
+    await expect(refusal).rejects.toMatchObject({ name: 'EmbeddedServerError', code: 'DATA_UNUSABLE' })
+    await expect(refusal).rejects.toThrow(DIFFERS)
+    await expect(refusal).rejects.toThrow(AFRESH)
+  })
 })
