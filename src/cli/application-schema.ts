@@ -10,9 +10,7 @@ import { openThrowawayServer } from './throwaway-server.ts'
 export async function generate(file: string, { name, json }: { name: string; json: boolean }): Promise<void> {
   const application = await loadApplication(file)
   const interactive = !json && process.stdin.isTTY === true && process.stdout.isTTY === true
-  const made = await generateMigration({ application, name, interactive }).catch((error: unknown) => {
-    throw error instanceof SchemaError ? refusal(error) : error
-  })
+  const made = await generateMigration({ application, name, interactive }).catch(refuse)
   process.stdout.write(json ? `${JSON.stringify(made ?? { path: null, tables: [] })}\n` : sentenceOf(made))
 }
 
@@ -23,19 +21,20 @@ function sentenceOf(made: Generated | null): string {
   return `Wrote ${relative(process.cwd(), path)}.${created} Read it before you apply it.\n`
 }
 
-function refusal({ code, message, details }: SchemaError): CommandError {
-  return new CommandError(message, {
-    code,
-    exitCode: code === 'NAME_INVALID' ? EXIT.usage : EXIT.failed,
-    details,
-  })
+function refuse(error: unknown): never {
+  if (!(error instanceof SchemaError)) throw error
+  const { code, message, details } = error
+  const exitCode = code === 'NAME_INVALID' ? EXIT.usage : EXIT.failed
+  throw new CommandError(message, { code, exitCode, details })
 }
 
 /** Checks an application's migrations and tells every fault. @throws CommandError where there is one */
 export async function check(file: string, { json }: { json: boolean }): Promise<void> {
   const application = await loadApplication(file)
   const server = await openThrowawayServer()
-  const { faults, notes } = await checkSchema(application, server.superuser).finally(() => server.stop())
+  const { faults, notes } = await checkSchema(application, server.superuser)
+    .catch(refuse)
+    .finally(() => server.stop())
   if (!json) for (const note of notes) process.stderr.write(`${note}\n`)
   if (faults.length > 0)
     throw new CommandError(`The schema has ${faults.length === 1 ? 'a fault' : `${faults.length} faults`}:`, {

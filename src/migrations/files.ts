@@ -53,11 +53,24 @@ export function migrationsFolder(lineage: keyof typeof FOLDERS): string {
   return fileURLToPath(new URL(`../../${FOLDERS[lineage]}`, import.meta.url))
 }
 
-/** Both lineages of a tenant database, Freehold's own first. @throws MigrationFileError */
-export async function readTenantMigrations(application: { migrations: string }): Promise<Migration[]> {
+/** What is known here of an application. */
+interface Declared {
+  readonly migrations: string
+  readonly tenantTables: readonly string[]
+  readonly referenceTables: readonly string[]
+}
+
+/** Both lineages of a tenant database, Freehold's own first. One without tables needs no migrations. @throws MigrationFileError */
+export async function readTenantMigrations(application: Declared): Promise<Migration[]> {
+  const hasTables = application.tenantTables.length + application.referenceTables.length > 0
   const [core, own] = await Promise.all([
     readMigrations(migrationsFolder('core'), 'core'),
-    readMigrations(application.migrations, 'application'),
+    readMigrations(application.migrations, 'application').catch((error: unknown) => {
+      const isAbsent = error instanceof MigrationFileError && error.code === 'MIGRATIONS_MISSING'
+      if (!isAbsent) throw error
+      if (!hasTables) return []
+      throw new MigrationFileError(`${error.message}. Run: freehold schema generate --name first`, error.code)
+    }),
   ])
   return [...core, ...own]
 }

@@ -38,8 +38,7 @@ const LOCK_TIMEOUT_MS = 10_000
 export async function checkSchema(application: Application, superuser: ServerAddress): Promise<SchemaReport> {
   const pending = await faultsOfFolder(application)
   const migrations = await readTenantMigrations(application).catch((error: unknown) => {
-    if (error instanceof MigrationFileError)
-      return `${error.message}. Run: freehold schema generate --name NAME`
+    if (error instanceof MigrationFileError) return error.message
     throw error
   })
   if (typeof migrations === 'string') return { faults: [migrations], notes: [] }

@@ -5,8 +5,9 @@ export type SchemaErrorCode =
   | 'MIGRATIONS_FOLDER_UNUSABLE'
   | 'MIGRATIONS_LAYOUT_NEWER'
   | 'RENAME_UNCLEAR'
+  | 'SERVER_UNUSABLE'
 
-/** Why no migration was written. The message says what is wrong and how to mend it, for the developer at the terminal. */
+/** Why no migration was written, or none could be checked. The message says what is wrong and how to mend it, for the developer at the terminal. */
 export class SchemaError extends Error {
   override readonly name = 'SchemaError'
   readonly code: SchemaErrorCode

@@ -1,6 +1,12 @@
 import { randomBytes } from 'node:crypto'
-import type { ConnectionLimits, GuardedClient, ServerAddress } from '../lib/pg.ts'
-import { connectClient } from '../lib/pg.ts'
+import {
+  type ConnectionLimits,
+  connectClient,
+  errorCode,
+  type GuardedClient,
+  type ServerAddress,
+} from '../lib/pg.ts'
+import { SchemaError } from './schema-error.ts'
 
 /** An empty database with roles as in production: one owns it, the other serves and owns nothing. */
 export interface ThrowawayDatabase {
@@ -11,7 +17,7 @@ export interface ThrowawayDatabase {
 
 const LIMITS: ConnectionLimits = { connectTimeoutMs: 10_000, statementTimeoutMs: 120_000 }
 
-/** Makes one on a server, whose superuser `superuser` is. Whatever fails, nothing of it stays there. */
+/** Makes one on a server, whose superuser `superuser` is. Whatever fails, nothing of it stays there. @throws SchemaError SERVER_UNUSABLE */
 export async function createThrowawayDatabase(superuser: ServerAddress): Promise<ThrowawayDatabase> {
   const name = `freehold_check_${randomBytes(6).toString('hex')}`
   const [owner, serving] = [`${name}_owner`, `${name}_serving`]
@@ -42,7 +48,13 @@ export async function createThrowawayDatabase(superuser: ServerAddress): Promise
     )
   } catch (error) {
     await drop().catch(() => undefined)
-    throw error
+    const code = errorCode(error)
+    if (code === null) throw error
+    throw new SchemaError(
+      'SERVER_UNUSABLE',
+      `No throwaway database can be made on ${superuser.host}:${superuser.port} (${code}). ` +
+        'TEST_DATABASE_URL must name a superuser of a PostgreSQL that answers.',
+    )
   }
   return { owner: address(owner), serving: address(serving), drop }
 }

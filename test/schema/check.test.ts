@@ -1,12 +1,13 @@
 import { appendFile, mkdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { doublePrecision, foreignKey, integer, text, uuid } from 'drizzle-orm/pg-core'
-import { beforeEach, describe, expect, test } from 'vitest'
+import { afterAll, beforeEach, describe, expect, test } from 'vitest'
 import { referenceTable, tenantTable, users } from '../../src/index.ts'
+import type { ServerAddress } from '../../src/lib/pg.ts'
 import { checkSchema } from '../../src/schema/check.ts'
 import { generateMigration } from '../../src/schema/generate.ts'
 import { property } from '../support/application.ts'
-import { query, superuserUrl } from '../support/database.ts'
+import { createRole, dropAll, query, superuserUrl, urlFor } from '../support/database.ts'
 import { addressOf } from '../support/tenant-database.ts'
 import { applicationOf, newFolder } from './applications.ts'
 
@@ -44,6 +45,8 @@ const tables = { countries, clinicians, bookings, readings, slots }
 /** The serving role has a name of its own in each check. */
 const grantToServing = (what: string) => `DO $$ BEGIN
   EXECUTE format('GRANT ${what} TO %I', replace(current_user, '_owner', '_serving')); END $$`
+
+afterAll(dropAll)
 
 let folder: string
 beforeEach(async () => {
@@ -271,6 +274,22 @@ describe('a check of the schema', () => {
     expect((await check(tables)).faults).toEqual([
       expect.stringMatching(/^no migrations in .*Run: freehold schema generate/),
     ])
+  })
+
+  test('says what is wrong with a server on which it can make nothing', async () => {
+    await migrate('SELECT 1')
+    const role = await createRole()
+    const checkOn = (address: ServerAddress) => checkSchema(applicationOf(folder, tables), address)
+    const plain = addressOf(urlFor({ role, database: 'postgres' }))
+    await expect(checkOn(plain)).rejects.toMatchObject({
+      code: 'SERVER_UNUSABLE',
+      message: expect.stringContaining('(42501)'),
+    })
+    const closed = { ...superuser(), host: '127.0.0.1', port: 1 }
+    await expect(checkOn(closed)).rejects.toMatchObject({
+      code: 'SERVER_UNUSABLE',
+      message: expect.stringMatching(/\(ECONNREFUSED\).*TEST_DATABASE_URL must name a superuser/),
+    })
   })
 
   test('applies the layout of a newer drizzle-kit, and says that its snapshots were not compared', async () => {

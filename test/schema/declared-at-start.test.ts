@@ -1,8 +1,8 @@
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import type { Migration } from '../../src/migrations/files.ts'
+import { type Migration, readTenantMigrations } from '../../src/migrations/files.ts'
 import { prepareShared } from '../../src/startup.ts'
 import { property, tenantMigrations } from '../support/application.ts'
-import { createRole, dropAll, query, urlFor } from '../support/database.ts'
+import { createDatabase, createRole, dropAll, query, urlFor } from '../support/database.ts'
 import { createMigrated } from '../support/migrated.ts'
 import { addressOf } from '../support/tenant-database.ts'
 
@@ -56,4 +56,20 @@ test('a start is refused where a table is there that is not declared, unless a n
   await expect(start(property)).rejects.toMatchObject(
     refusal(/its isolation does not hold: .* at freehold_later$/),
   )
+})
+
+test('an application without tables starts without a folder of migrations, one with tables does not', async () => {
+  const nowhere = { migrations: '/nowhere/at/all', tenantTables: [], referenceTables: [] }
+  const migrations = await readTenantMigrations(nowhere)
+  expect(new Set(migrations.map(({ lineage }) => lineage))).toEqual(new Set(['core']))
+  await expect(readTenantMigrations({ ...nowhere, referenceTables: ['countries'] })).rejects.toMatchObject({
+    code: 'MIGRATIONS_MISSING',
+    message: 'no migrations in /nowhere/at/all. Run: freehold schema generate --name first',
+  })
+  const role = await createRole()
+  const empty = urlFor({ role, database: await createDatabase({ owner: role.name }) })
+  await prepareShared({
+    ...{ serving: addressOf(empty), owner: null, migrations, migrate: true, tables: nowhere },
+    log: { info: () => undefined, warn: () => undefined },
+  })
 })
