@@ -86,6 +86,8 @@ export interface ErrorExtra {
   readonly required?: string
   readonly errors?: readonly FieldError[]
   readonly retryAfterSeconds?: number
+  /** More members of the answer. Those that every problem has are not replaced by them. */
+  readonly fields?: Readonly<Record<string, unknown>>
   readonly cause?: unknown
 }
 
@@ -94,18 +96,21 @@ export class PublicError extends Error {
   readonly code: ErrorCode
   readonly status: number
   readonly extra: ErrorExtra
+  readonly #entry: ErrorEntry
 
-  constructor(code: ErrorCode, extra: ErrorExtra = {}) {
-    super(TABLE[code].title, extra.cause === undefined ? undefined : { cause: extra.cause })
+  /** `entry` is another than the table's for a code of an application's own. */
+  constructor(code: ErrorCode, extra: ErrorExtra = {}, entry: ErrorEntry = TABLE[code]) {
+    super(entry.title, extra.cause === undefined ? undefined : { cause: extra.cause })
     this.name = 'PublicError'
     this.code = code
-    this.status = TABLE[code].status
+    this.status = entry.status
     this.extra = extra
+    this.#entry = entry
   }
 
   /** Seconds for `Retry-After`, or null where waiting does not help. */
   get retryAfterSeconds(): number | null {
-    return this.extra.retryAfterSeconds ?? ERROR_TABLE[this.code].retryAfterSeconds ?? null
+    return this.extra.retryAfterSeconds ?? this.#entry.retryAfterSeconds ?? null
   }
 }
 

@@ -12,6 +12,7 @@ import { HealthMonitor } from './health/monitor.ts'
 import { type ConnectionLimit, connectionLimit } from './http/connection-limit.ts'
 import type { HttpDeps } from './http/deps.ts'
 import { HealthReporter } from './http/health-report.ts'
+import { type Own, ownOf } from './http/own/own.ts'
 import { httpDepsFor } from './http-deps.ts'
 import { type JobHandler, JobRunner } from './jobs/runner.ts'
 import { Schedule } from './jobs/schedule.ts'
@@ -29,7 +30,6 @@ import { createParts, followChanges, type GatewayOptions, knownDatabases, type P
 import { mismatchAlarm } from './pools/alarms.ts'
 import type { OpenOptions } from './pools/tenant-sessions.ts'
 import { prepareCatalog, prepareShared, refusalIn, withClient } from './startup.ts'
-import { OwnSchema } from './tenancy/own-schema.ts'
 import { TenantWork } from './tenancy/tenants.ts'
 import type { TenantSession } from './tenant/session.ts'
 import { VERSION } from './version.ts'
@@ -68,6 +68,7 @@ export class Gateway implements PublicGateway {
   readonly tenants: TenantWork
   readonly #options: GatewayOptions
   readonly #parts: Parts
+  readonly #own: Own
   readonly #schedule: Schedule
   readonly #jobs: JobRunner
   readonly #http: HttpDeps
@@ -83,6 +84,7 @@ export class Gateway implements PublicGateway {
     const options = { ...given, databases: knownDatabases(given.databases) }
     const { log } = options
     this.#options = options
+    this.#own = ownOf(options.application)
     const descriptors = descriptorLimit()
     this.#connections =
       descriptors === null ? null : connectionLimit(descriptors, options.settings.maxConnections)
@@ -327,10 +329,10 @@ export class Gateway implements PublicGateway {
   }
 
   #createTenants(): TenantWork {
-    const { application, log } = this.#options
+    const { log } = this.#options
     const { directory, freshness, sessions, auditTrail, store } = this.#parts
     return new TenantWork({
-      ...{ directory, freshness, sessions, log, schema: new OwnSchema(application) },
+      ...{ directory, freshness, sessions, log, schema: this.#own.schema },
       note: (record) => auditTrail.note(record),
       list: (cursor) => listTenants(store, { limit: TENANTS_AT_ONCE, status: 'ACTIVE', cursor }),
       assertServing: () => {
@@ -343,7 +345,7 @@ export class Gateway implements PublicGateway {
   #createHttp(): HttpDeps {
     return httpDepsFor({
       ...this.#options,
-      parts: this.#parts,
+      ...{ parts: this.#parts, own: this.#own },
       operations: this.operations,
       connections: this.#connections,
       phase: () => this.#phase,

@@ -1,6 +1,7 @@
 import { CursorCodec } from './collections/cursor.ts'
 import type { ConnectionLimit } from './http/connection-limit.ts'
 import type { HttpDeps } from './http/deps.ts'
+import type { Own } from './http/own/own.ts'
 import { LoginLimiter } from './identity/login-limiter.ts'
 import { LoginTurns } from './identity/login-turns.ts'
 import { successorOf } from './identity/sessions.ts'
@@ -14,6 +15,7 @@ interface Served extends GatewayOptions {
   readonly parts: Parts
   readonly operations: Operations
   readonly connections: ConnectionLimit | null
+  readonly own: Own
   readonly phase: () => 'starting' | 'ready' | 'leaving' | 'draining'
 }
 
@@ -21,12 +23,13 @@ const MINUTE_MS = 60_000
 
 /** Hands the HTTP layer what it asks for of a gateway's parts. */
 export function httpDepsFor(served: Served): HttpDeps {
-  const { settings, log, application, parts, operations, connections, phase } = served
+  const { settings, log, application, parts, operations, connections, phase, own } = served
   const { directory, sessions, tokens, hasher, vault } = parts
   return {
     ...parts,
     log,
     application,
+    own,
     settings: {
       ...{ actForHeader: settings.actForHeader, trustedProxies: settings.trustedProxies },
       ...{ corsOrigins: settings.corsOrigins, version: VERSION },

@@ -8,10 +8,15 @@ export {
   type Gateway,
   type Health,
   type Principal,
+  type Scope,
+  type ScopePlugin,
   type Tenant,
+  type TenantOptions,
   type Tenants,
 } from './application.ts'
 export { defineResource, type Resource } from './collections/define-resource.ts'
+export { etagOf, matchesNone, parseIfMatch } from './collections/etag.ts'
+export type { Row, Tagged } from './collections/model.ts'
 export { SettingsError } from './config.ts'
 export { createGateway } from './create-gateway.ts'
 export { PublicError } from './errors.ts'
@@ -22,6 +27,7 @@ export {
   currency,
   day,
   email,
+  example,
   int4 as integer,
   moment,
   nullable,
@@ -33,6 +39,8 @@ export {
   uuid,
   uuids,
 } from './lib/fields.ts'
+export { Turns } from './lib/turns.ts'
+export { problem } from './own-errors.ts'
 // By star: an augmentation of `freehold` reaches what is exported so, and not what is exported by name.
 export * from './register.ts'
 export { StartRefusedError } from './startup.ts'

@@ -66,7 +66,7 @@ export class Metrics {
     })
   }
 
-  /** `route` is the template (`/api/v1/places/:id`), never the path that was asked for. */
+  /** `route` is the template (`/api/v1/users/:id`), never the path that was asked for. */
   observeRequest(labels: { method: string; route: string; status: number }, seconds: number): void {
     this.#requests.observe(labels, seconds)
   }

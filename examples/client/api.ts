@@ -4938,6 +4938,7 @@ export class Api<
          * @minLength 1
          * @maxLength 200
          * @pattern ^[^\u0000]*$
+         * @example "Boiler"
          */
         name?: string;
         /**
@@ -4985,6 +4986,7 @@ export class Api<
          * @minLength 1
          * @maxLength 200
          * @pattern ^[^\u0000]*$
+         * @example "Flat 12"
          */
         name?: string;
         /**
@@ -4996,6 +4998,7 @@ export class Api<
          * @minLength 1
          * @maxLength 100
          * @pattern ^[^\u0000]*$
+         * @example "GC-12"
          */
         reference?: string;
         /** @default "createdAt" */
@@ -5039,6 +5042,7 @@ export class Api<
          * @minLength 1
          * @maxLength 200
          * @pattern ^[^\u0000]*$
+         * @example "Garden Court"
          */
         name?: string;
         /** @default "createdAt" */
@@ -5086,6 +5090,7 @@ export class Api<
          * @minLength 1
          * @maxLength 200
          * @pattern ^[^\u0000]*$
+         * @example "Kitchen"
          */
         name?: string;
         /** @default "createdAt" */
@@ -5429,6 +5434,7 @@ export class Api<
          * @minLength 1
          * @maxLength 200
          * @pattern ^[^\u0000]*$
+         * @example "Lease of flat 12"
          */
         title?: string;
       },
@@ -5753,6 +5759,7 @@ export class Api<
         /**
          * @maxLength 254
          * @pattern ^[^\s@\u0000]+@[^\s@\u0000]+$
+         * @example "ada@acme-corp.example"
          */
         email?: string;
         /**
@@ -5770,6 +5777,7 @@ export class Api<
          * @minLength 1
          * @maxLength 200
          * @pattern ^[^\u0000]*$
+         * @example "Ada Lovelace"
          */
         name?: string;
         /**
@@ -5810,6 +5818,7 @@ export class Api<
         /**
          * @maxLength 254
          * @pattern ^[^\s@\u0000]+@[^\s@\u0000]+$
+         * @example "ada@acme-corp.example"
          */
         email?: string;
         kind?: "person" | "company";
@@ -5823,6 +5832,7 @@ export class Api<
          * @minLength 1
          * @maxLength 200
          * @pattern ^[^\u0000]*$
+         * @example "Ada Lovelace"
          */
         name?: string;
         /** @default "createdAt" */
@@ -5858,6 +5868,7 @@ export class Api<
         /**
          * @maxLength 254
          * @pattern ^[^\s@\u0000]+@[^\s@\u0000]+$
+         * @example "ada@acme-corp.example"
          */
         email?: string;
         kind?: "person" | "company";
@@ -5871,6 +5882,7 @@ export class Api<
          * @minLength 1
          * @maxLength 200
          * @pattern ^[^\u0000]*$
+         * @example "Ada Lovelace"
          */
         name?: string;
         /** @default "createdAt" */
@@ -6119,6 +6131,7 @@ export class Api<
         /**
          * @maxLength 254
          * @pattern ^[^\s@\u0000]+@[^\s@\u0000]+$
+         * @example "ada@acme-corp.example"
          */
         signerEmail?: string;
         /** @default "createdAt" */
@@ -6261,6 +6274,7 @@ export class Api<
          * @minLength 1
          * @maxLength 200
          * @pattern ^[^\u0000]*$
+         * @example "invoice-2026-001"
          */
         paymentReference?: string;
         /** @default "createdAt" */
@@ -6308,6 +6322,7 @@ export class Api<
          * @minLength 1
          * @maxLength 200
          * @pattern ^[^\u0000]*$
+         * @example "invoice-2026-001"
          */
         paymentReference?: string;
         /** @default "createdAt" */
@@ -6424,6 +6439,7 @@ export class Api<
          * @minLength 1
          * @maxLength 255
          * @pattern ^[^\u0000]*$
+         * @example "lease.pdf"
          */
         filename?: string;
         /**

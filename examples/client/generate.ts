@@ -7,6 +7,7 @@ import { pino } from 'pino'
 import { generateApi } from 'swagger-typescript-api'
 import { property } from '../../src/applications/property/application.ts'
 import type { HttpDeps } from '../../src/http/deps.ts'
+import { ownOf } from '../../src/http/own/own.ts'
 import { createServer } from '../../src/http/server.ts'
 
 const TARGET = new URL('api.ts', import.meta.url)
@@ -50,7 +51,7 @@ function correct(text: string, [wrong, right]: readonly [string, string]): strin
 /** The document of a server that is never opened: what it would answer with is not asked for. */
 async function readDocument(): Promise<never> {
   const settings = { actForHeader: 'x-account-id', version: '0', trustedProxies: [] }
-  const deps = { application: property, settings, log: pino({ enabled: false }) }
+  const deps = { application: property, own: ownOf(property), settings, log: pino({ enabled: false }) }
   const server = createServer(deps as unknown as HttpDeps)
   try {
     await server.ready()

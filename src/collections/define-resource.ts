@@ -23,7 +23,7 @@ const ALL_METHODS: readonly Method[] = ['create', 'update', 'remove']
 
 /** What a collection is, in its author's words. */
 export interface Declaration<Fields extends Record<string, TSchema>> {
-  /** The collection's path, in the plural: `places`. */
+  /** The collection's path, in the plural: `rooms`. */
   readonly name: string
   /** One of them, for documentation: `Place`. */
   readonly title: string

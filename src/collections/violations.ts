@@ -32,6 +32,8 @@ export type Meanings = Readonly<Record<string, Meaning>>
 
 /** Which field each constraint of a table is about, by the constraint's name. */
 export interface Violations {
+  /** True for a constraint whose field is known. */
+  knows(constraint: string | undefined): boolean
   /** The public error for what the server said; anything that is not the caller's fault comes back as it is. */
   translate(error: unknown, verb: Verb): unknown
 }
@@ -49,6 +51,7 @@ export function violationsOf(
   }
   for (const [name, meaning] of Object.entries(meanings)) known.set(name, meaning)
   return {
+    knows: (constraint) => constraint !== undefined && known.has(constraint),
     translate: (error, verb) => {
       const found = serverErrorOf(error)
       return (found && publicErrorOf(found, verb, known)) ?? error

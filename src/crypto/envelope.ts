@@ -144,7 +144,7 @@ function split(sealed: Uint8Array) {
   }
 }
 
-/** Every field is preceded by its kind and length, so that no two places give the same bytes. */
+/** Every field is preceded by its kind and length, so that no two bindings give the same bytes. */
 function additionalData(header: Buffer, binding: Binding): Buffer {
   const { table, column, tenantId, rowId, rowVersion } = binding
   if (!Number.isSafeInteger(rowVersion) || rowVersion < 0) {

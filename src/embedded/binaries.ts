@@ -16,7 +16,7 @@ import {
 import { createRequire } from 'node:module'
 import { dirname, join, relative } from 'node:path'
 import { EmbeddedServerError, type EmbeddedServerFailure, errorCode, unless } from './failure.ts'
-import { isOurs, refuges } from './places.ts'
+import { isOurs, refuges } from './paths.ts'
 import { runCommand } from './processes.ts'
 import { canEnter, canRead, type ServerUser } from './server-user.ts'
 

@@ -7,7 +7,7 @@ import { prepareBinaries } from './binaries.ts'
 import { openCluster, superuserName } from './cluster.ts'
 import { EmbeddedServerError, errorCode } from './failure.ts'
 import { acquireLock, type Lock } from './lock.ts'
-import { findData, type Places, preparePlaces, settleData } from './places.ts'
+import { findData, type Paths, preparePaths, settleData } from './paths.ts'
 import { findFreePort, host, type Launch, startPostmaster, stopLeftover, stopProcess } from './postmaster.ts'
 import { sendSignal } from './processes.ts'
 
@@ -39,10 +39,10 @@ export interface EmbeddedServerOptions {
  */
 export async function startEmbeddedServer(options: EmbeddedServerOptions): Promise<EmbeddedServer> {
   try {
-    const places = await preparePlaces(options.dataDir)
-    const lock = await acquireLock(places.lock)
+    const paths = await preparePaths(options.dataDir)
+    const lock = await acquireLock(paths.lock)
     try {
-      return await startLocked(places, options, lock)
+      return await startLocked(paths, options, lock)
     } catch (error) {
       await lock.release()
       throw error
@@ -57,35 +57,34 @@ export async function startEmbeddedServer(options: EmbeddedServerOptions): Promi
  * @throws EmbeddedServerError `IN_USE` while the process that started it lives
  */
 export async function removeEmbeddedServer(dataDir: string): Promise<void> {
-  const places = await preparePlaces(dataDir)
-  const lock = await acquireLock(places.lock)
+  const paths = await preparePaths(dataDir)
+  const lock = await acquireLock(paths.lock)
   try {
-    const data = await findData(places)
+    const data = await findData(paths)
     await stopLeftover(data)
     // A refuge was made for this data alone, so it goes as a whole.
-    await rm(data === places.data ? data : dirname(data), { recursive: true, force: true, maxRetries: 5 })
-    for (const path of [places.pointer, places.password, places.log]) await rm(path, { force: true })
+    await rm(data === paths.data ? data : dirname(data), { recursive: true, force: true, maxRetries: 5 })
+    for (const path of [paths.pointer, paths.password, paths.log]) await rm(path, { force: true })
   } finally {
     await lock.release()
   }
 }
 
 async function startLocked(
-  places: Places,
+  paths: Paths,
   options: EmbeddedServerOptions,
   lock: Lock,
 ): Promise<EmbeddedServer> {
   const log = options.log ?? (() => {})
-  const { data, user } = await settleData(places)
-  if (data !== places.data)
-    log(`PostgreSQL keeps its data in ${data}: its account cannot enter ${places.data}`)
+  const { data, user } = await settleData(paths)
+  if (data !== paths.data) log(`PostgreSQL keeps its data in ${data}: its account cannot enter ${paths.data}`)
   const leftover = await stopLeftover(data)
   if (leftover !== null) log(`stopped a PostgreSQL (process ${leftover}) that an earlier run had left behind`)
   const binaries = await prepareBinaries(user)
   const settings: Record<string, string> = { timezone: 'UTC', log_timezone: 'UTC', ...options.settings }
   const durable = settings.fsync !== 'off'
-  const password = await openCluster({ data, passwordFile: places.password, binaries, user, durable })
-  const launch: Launch = { data, log: places.log, binaries, user, password, settings }
+  const password = await openCluster({ data, passwordFile: paths.password, binaries, user, durable })
+  const launch: Launch = { data, log: paths.log, binaries, user, password, settings }
   const { child, port } = await launchOnFreePort(launch, options.port ?? 0)
   const running = new RunningServer(child, lock, log)
   return { host, port, superuser: { user: superuserName, password }, stop: () => running.stop() }

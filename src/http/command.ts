@@ -4,7 +4,7 @@ import { Type } from 'typebox'
 import { type CommandAnswer, runOnce, type Ticket } from '../collections/idempotency.ts'
 import type { TenantSession } from '../tenant/session.ts'
 import { pathOf } from './error-handler.ts'
-import { actorOf } from './pipeline.ts'
+import { actorOf, contextOf } from './pipeline.ts'
 
 /** Works on the session it is handed and nowhere else, and leaves it to the route to answer. */
 export type Run = (request: FastifyRequest, session: TenantSession) => Promise<CommandAnswer>
@@ -15,20 +15,15 @@ export interface CommandRoute {
   readonly config: RouteOptions['config'] & object
   readonly schema: FastifySchema
   readonly run: Run
-  /**
-   * Where the body is not JSON but a stream, which can be read only once: reads it to its end, as a repetition, and
-   * gives what `run` calls `digest` in its answer.
-   */
-  readonly digest?: (request: FastifyRequest) => Promise<string>
-  readonly bodyLimit?: number
 }
 
-/** An answer to an upload says what it was made of, so that a repetition can be compared with it. */
-export interface UploadAnswer extends CommandAnswer {
-  readonly digest: string
-}
+/**
+ * Where the body is not JSON but a stream, which can be read only once: tells the request from others by what was answered to
+ * it, and a repetition (`answered` is null then) by reading its body to the end.
+ */
+type Digest = (request: FastifyRequest, answered: unknown) => Promise<string>
 
-const KEY_HEADER = 'idempotency-key'
+export const KEY_HEADER = 'idempotency-key'
 
 export const COMMAND_HEADERS = Type.Object({
   [KEY_HEADER]: Type.Optional(
@@ -46,17 +41,17 @@ export const COMMAND_HEADERS = Type.Object({
  * A POST whose answer is kept for those who repeat it with the same `Idempotency-Key`. Without the header the command
  * works on the request's own session, as any route does.
  */
-export function command({ run, digest, ...route }: CommandRoute): RouteOptions {
+export function command({ run, ...route }: CommandRoute): RouteOptions {
   return {
     ...route,
     method: 'POST',
     schema: { ...route.schema, headers: COMMAND_HEADERS },
     handler: async (request, reply) => {
-      const { session } = request.tenant
+      const { session } = contextOf(request)
       const key = request.headers[KEY_HEADER]
       const { answer, replayed } =
         typeof key === 'string'
-          ? await runOnce(session, ticketOf(request, key, digest), (inside) => run(request, inside))
+          ? await runOnce(session, ticketOf(request, key), (inside) => run(request, inside))
           : { answer: await run(request, session), replayed: false }
       reply.code(answer.status).headers(answer.headers ?? {})
       if (replayed) reply.header('idempotency-replayed', 'true')
@@ -66,14 +61,14 @@ export function command({ run, digest, ...route }: CommandRoute): RouteOptions {
 }
 
 /** A key is its principal's own: another's request under the same key is another request. */
-function ticketOf(request: FastifyRequest, key: string, digest: CommandRoute['digest']): Ticket {
+export function ticketOf(request: FastifyRequest, key: string, digest?: Digest): Ticket {
   const { type, id } = actorOf(request)
   const place = [request.method, pathOf(request.url)]
   return {
     key: sha256([type, id, key]),
     fingerprint: async (answer) => {
       if (digest === undefined) return sha256([...place, sorted(request.body ?? null)])
-      return sha256([...place, answer === null ? await digest(request) : (answer as UploadAnswer).digest])
+      return sha256([...place, await digest(request, answer?.body ?? null)])
     },
   }
 }

@@ -26,9 +26,12 @@ import type { Operations } from '../operations/operations.ts'
 import type { Schemas } from '../operations/schemas.ts'
 import type { TenantSession } from '../tenant/session.ts'
 import type { ConnectionLimit } from './connection-limit.ts'
+import type { Own } from './own/own.ts'
 
 export interface HttpDeps {
   readonly application: Application
+  /** What was read out of the application. */
+  readonly own: Own
   readonly settings: HttpSettings
   readonly log: Logger
   readonly metrics: Metrics
@@ -52,7 +55,7 @@ export interface HttpDeps {
   >
   readonly accountSignIn: AccountSignInParts
   readonly placing: Pick<Placing, 'place'>
-  readonly sessions: { open(route: Route): TenantSession }
+  readonly sessions: { open(route: Route, options?: { readonly ownSql?: boolean }): TenantSession }
   /** Whether the tenant's own database is known not to answer, so that only the catalog's part can be served. */
   homeIsDown(route: Route): boolean
   readonly operations: Operations

@@ -1,8 +1,9 @@
 import type { Socket } from 'node:net'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
-import { ERROR_TABLE, type ErrorCode, type FieldError, fail, PublicError } from '../errors.ts'
+import { type ErrorCode, type FieldError, fail, PublicError } from '../errors.ts'
 import { causesOf } from '../lib/causes.ts'
 import { databaseError } from '../lib/pg.ts'
+import { declaredProblem, type OwnErrors, OwnProblem } from '../own-errors.ts'
 import { escapePointer } from './json-body.ts'
 import { STANDING_HEADERS } from './request-headers.ts'
 
@@ -18,9 +19,9 @@ const MAX_FIELD_ERRORS = 20
 const MAX_POINTER_LENGTH = 200
 
 /** Makes every failure of a request leave as problem+json (RFC 9457) with a code of the table. */
-export function answerErrorsAsProblems(server: FastifyInstance): void {
-  server.decorateRequest('errorCode', null)
-  server.setErrorHandler(sendProblem)
+export function answerErrorsAsProblems(server: FastifyInstance, errors: OwnErrors): void {
+  if (!server.hasRequestDecorator('errorCode')) server.decorateRequest('errorCode', null)
+  server.setErrorHandler((error, request, reply) => sendProblem(toPublicError(error, errors), request, reply))
   // Reached only by `reply.callNotFound()`: the corridor refuses unknown paths before their bodies are read.
   server.setNotFoundHandler((request, reply) => sendProblem(fail('NOT_FOUND'), request, reply))
 }
@@ -45,13 +46,14 @@ function headersOf({ code, status, retryAfterSeconds }: PublicError): Record<str
   return headers
 }
 
-function bodyOf({ code, status, extra }: PublicError, { id, url }: { id: string; url: string }) {
-  const { title } = ERROR_TABLE[code]
+function bodyOf(problem: PublicError, { id, url }: { id: string; url: string }) {
+  const { code, status, extra, message: title } = problem
   const detail = extra.detail ?? `${title}.`
   // Where it is the request as a whole that is not valid, the fault is at its root.
   const errors =
     extra.errors ?? (code === 'VALIDATION_FAILED' ? [{ pointer: '', message: detail }] : undefined)
   return {
+    ...withoutStandard(extra.fields),
     type: `urn:freehold:error:${code.toLowerCase().replaceAll('_', '-')}`,
     title,
     status,
@@ -62,6 +64,15 @@ function bodyOf({ code, status, extra }: PublicError, { id, url }: { id: string;
     ...(extra.required !== undefined && { required: extra.required }),
     ...(errors !== undefined && { errors }),
   }
+}
+
+/** What every problem may have, and means the same in each. */
+const STANDARD: ReadonlySet<string> = new Set([
+  ...['type', 'title', 'status', 'detail', 'instance', 'code', 'requestId', 'required', 'errors'],
+])
+
+function withoutStandard(fields: Readonly<Record<string, unknown>> = {}) {
+  return Object.fromEntries(Object.entries(fields).filter(([name]) => !STANDARD.has(name)))
 }
 
 /** A URL's path: queries hold what callers search for, and are nobody else's. */
@@ -102,8 +113,8 @@ const CANNOT_BE_KEPT = new Set(['22021', '22P05'])
 const RULE = /^23/
 
 /** The public error that stands for any error. Decides on codes, never on messages. */
-export function toPublicError(error: unknown): PublicError {
-  const told = publicErrorIn(error)
+export function toPublicError(error: unknown, errors: OwnErrors = {}): PublicError {
+  const told = publicErrorIn(error, errors)
   if (told !== null) return told
   if (!(error instanceof Error)) return fail('INTERNAL_ERROR', { cause: error })
   if (isValidationError(error)) return validationProblem(error)
@@ -117,11 +128,19 @@ export function toPublicError(error: unknown): PublicError {
 }
 
 /** drizzle wraps whatever its client throws, also what a session says of its database. */
-function publicErrorIn(error: unknown): PublicError | null {
+function publicErrorIn(error: unknown, errors: OwnErrors): PublicError | null {
   for (const e of causesOf(error)) {
     if (e instanceof PublicError) return e
+    if (e instanceof OwnProblem) return declaredProblem(e, errors) ?? undeclared(e)
   }
   return null
+}
+
+function undeclared({ code }: OwnProblem): PublicError {
+  const cause = new Error(
+    `problem("${code}"): declare the code in defineApplication({ errors: { ${code}: … } })`,
+  )
+  return fail('INTERNAL_ERROR', { cause })
 }
 
 interface SchemaFault {

@@ -1,5 +1,6 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest, RouteOptions } from 'fastify'
 import type { CursorCodec, CursorScope } from '../collections/cursor.ts'
+import { contextOf } from './pipeline.ts'
 
 declare module 'fastify' {
   interface FastifyContextConfig {
@@ -57,7 +58,7 @@ function scopeOf(request: FastifyRequest): CursorScope {
   const { limit: _limit, cursor: _cursor, ...filters } = request.query as Record<string, unknown>
   return {
     // An operator's lists name their tenant in the path or among the filters.
-    tenantId: request.principal.kind === 'operator' ? '' : request.tenant.tenantId,
+    tenantId: request.principal.kind === 'operator' ? '' : contextOf(request).tenantId,
     resource: `${request.routeOptions.url} ${JSON.stringify(request.params)}`,
     sort: BY_ID,
     filters: Object.entries(filters).toSorted(([a], [b]) => (a < b ? -1 : 1)),

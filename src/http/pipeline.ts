@@ -33,8 +33,6 @@ declare module 'fastify' {
   interface FastifyRequest {
     /** On all routes but open ones; throws on those. */
     readonly principal: Principal
-    /** Where a tenant's credential was shown; throws elsewhere. */
-    readonly tenant: TenantContext
   }
 }
 
@@ -124,12 +122,15 @@ interface Marked {
   [kTenant]: TenantContext | null
 }
 
-/** Puts the corridor before every route that is registered on `server` from now on. */
-export function guardRoutes(server: FastifyInstance, deps: HttpDeps): void {
+/** What the gates leave on a request. Once a server, also where several gateways stand in it. */
+export function decorateRequests(server: FastifyInstance): void {
   server.decorateRequest(kVisit, null)
   server.decorateRequest(kTenant, null)
   server.decorateRequest('principal', { getter: readPrincipal })
-  server.decorateRequest('tenant', { getter: readTenant })
+}
+
+/** Puts the corridor before every route that is registered on `server` from now on. */
+export function guardRoutes(server: FastifyInstance, deps: HttpDeps): void {
   server.addHook('onRequest', (request, reply, done) => {
     reply.headers(STANDING_HEADERS).header('x-request-id', request.id)
     done(faultOf(request))
@@ -255,8 +256,7 @@ function passGates(gates: readonly Gate[], visit: Visit, from: number): Promise<
 function admit(visit: Visit, open: (route: Route) => TenantSession): void {
   const { request, principal, route, home } = visit
   if (route === null || principal === null || principal.kind === 'operator') return
-  const marked = request as unknown as Marked
-  marked[kTenant] = new TenantContext({ route, home, principal }, open)
+  setContext(request, new TenantContext({ route, home, principal }, open))
   if (home !== null) noteActing(visit, home)
 }
 
@@ -266,10 +266,22 @@ function readPrincipal(this: FastifyRequest): Principal {
   return principal
 }
 
-function readTenant(this: FastifyRequest): TenantContext {
-  const { [kTenant]: tenant } = this as unknown as Marked
-  if (tenant === null) throw new Error('this route knows no tenant')
+/** Says in which tenant a request works, once it is let in. */
+export function setContext(request: FastifyRequest, context: TenantContext): void {
+  const marked = request as unknown as Marked
+  marked[kTenant] = context
+}
+
+/** The tenant and principal of a request. @throws Error on routes that take no tenant's credential */
+export function contextOf(request: FastifyRequest): TenantContext {
+  const { [kTenant]: tenant } = request as unknown as Marked
+  if (tenant == null) throw new Error('this route knows no tenant')
   return tenant
+}
+
+/** What the gates have found out of a request; null before they were asked. */
+export function visitOf(request: FastifyRequest): Visit | null {
+  return (request as unknown as Marked)[kVisit] ?? null
 }
 
 /** Who acts for another is recorded with every request, read or write. */

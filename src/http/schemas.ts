@@ -9,20 +9,26 @@ const FieldFault = Type.Object(
 )
 
 /** Every error's body: `application/problem+json` (RFC 9457) with a code of the table. */
-export const Problem = Type.Object(
-  {
-    type: Type.String(),
-    title: Type.String(),
-    status: Type.Integer(),
-    detail: Type.Optional(Type.String()),
-    instance: Type.Optional(Type.String()),
-    code: Type.Unsafe<string>({ type: 'string', enum: Object.keys(ERROR_TABLE) }),
-    requestId: Type.String(),
-    required: Type.Optional(Type.String()),
-    errors: Type.Optional(Type.Array(FieldFault)),
-  },
-  { additionalProperties: false, title: 'Problem' },
-)
+export function problemSchema(codes: readonly string[]) {
+  const isClosed = codes.every((code) => code in ERROR_TABLE)
+  return Type.Object(
+    {
+      type: Type.String(),
+      title: Type.String(),
+      status: Type.Integer(),
+      detail: Type.Optional(Type.String()),
+      instance: Type.Optional(Type.String()),
+      code: Type.Unsafe<string>({ type: 'string', enum: [...codes] }),
+      requestId: Type.String(),
+      required: Type.Optional(Type.String()),
+      errors: Type.Optional(Type.Array(FieldFault)),
+    },
+    // The errors of an application may have fields of their own.
+    { additionalProperties: !isClosed, title: 'Problem' },
+  )
+}
+
+export const Problem = problemSchema(Object.keys(ERROR_TABLE))
 
 /** The answers that any route may give besides its own. */
 export const PROBLEM_RESPONSES: Readonly<Record<string, TSchema>> = { '4xx': Problem, '5xx': Problem }

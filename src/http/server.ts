@@ -8,8 +8,10 @@ import { answerClientError, answerErrorsAsProblems, sendProblem } from './error-
 import { acceptJsonBodies } from './json-body.ts'
 import { shedLoad } from './load.ts'
 import { describeRoutes, publishRoutes } from './openapi/publish.ts'
+import { ownRoutes } from './own/own-routes.ts'
+import { decorateTenant } from './own/request-tenant.ts'
 import { signCursors } from './paging.ts'
-import { guardRoutes } from './pipeline.ts'
+import { decorateRequests, guardRoutes } from './pipeline.ts'
 import { requestIdOf } from './request-headers.ts'
 import { observeRequests } from './request-log.ts'
 import { accountRoutes } from './routes/accounts.ts'
@@ -93,12 +95,14 @@ export function createServer(deps: HttpDeps): FastifyInstance {
   answerUnusual(server)
   server.setValidatorCompiler(compileValidator)
   acceptJsonBodies(server)
-  answerErrorsAsProblems(server)
+  decorateRequests(server)
+  decorateTenant(server)
+  answerErrorsAsProblems(server, deps.application.errors)
   const answerOptionsOfAll = answerOptions(server)
   const routes = describeRoutes(server)
   compressAnswers(server)
   answerOrigins(server, deps.settings)
-  publishRoutes(server, routes, deps.settings)
+  publishRoutes(server, routes, { ...deps.settings, errors: deps.application.errors })
   observeRequests(server, deps)
   dismissClients(server, deps)
   guardRoutes(server, deps)
@@ -140,7 +144,7 @@ function registerRoutes(server: FastifyInstance, deps: HttpDeps): void {
     (api, _options, done) => {
       for (const routes of API_ROUTES) routes(api, deps)
       for (const resource of deps.application.resources) registerResource(api, resource, deps)
-      deps.application.routes?.({ server: api })
+      ownRoutes(api, deps)
       done()
     },
     { prefix: API_PREFIX },

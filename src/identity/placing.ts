@@ -42,7 +42,7 @@ const NO_ROLES: RolesOfTenant = new Map()
 export class Placing {
   readonly #parts: PlacingParts
   /** Made once for a token, a route and a reading of the tenant's roles: a warm request makes nothing. */
-  readonly #places = new WeakMap<Unplaced, Map<string, Remembered>>()
+  readonly #known = new WeakMap<Unplaced, Map<string, Remembered>>()
 
   constructor(parts: PlacingParts) {
     this.#parts = parts
@@ -101,11 +101,11 @@ export class Placing {
   }
 
   #remember(identity: Unplaced, route: Route, roles: RolesOfTenant): Place {
-    const places = this.#places.get(identity) ?? new Map<string, Remembered>()
-    const known = places.get(route.tenantId)
+    const remembered = this.#known.get(identity) ?? new Map<string, Remembered>()
+    const known = remembered.get(route.tenantId)
     if (known?.route === route && known.roles === roles) return known
     const place = { route, roles, principal: principalOf(identity, route, roles) }
-    this.#places.set(identity, places.set(route.tenantId, place))
+    this.#known.set(identity, remembered.set(route.tenantId, place))
     return place
   }
 }

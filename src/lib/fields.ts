@@ -1,4 +1,4 @@
-import type { TSchema } from 'typebox'
+import type { Static, TSchema } from 'typebox'
 import { Type } from 'typebox'
 
 /** PostgreSQL cannot store U+0000 in text, so a body that holds one is refused before it costs a connection. */
@@ -30,16 +30,21 @@ export const int4 = (minimum = -INT4_MAX - 1, maximum = INT4_MAX) => Type.Intege
 export const day = () => Type.String({ format: 'date' })
 
 /** A country by its two letters, ISO 3166. */
-export const country = () => Type.String({ pattern: '^[A-Z]{2}$' })
+export const country = () => Type.String({ pattern: '^[A-Z]{2}$', examples: ['NL'] })
 
 /** An e-mail address as far as a form tells: something, an @, something. Whether it exists only a letter tells. */
-export const email = () => Type.String({ maxLength: 254, pattern: '^[^\\s@\\u0000]+@[^\\s@\\u0000]+$' })
+export const email = () =>
+  Type.String({
+    maxLength: 254,
+    pattern: '^[^\\s@\\u0000]+@[^\\s@\\u0000]+$',
+    examples: ['ada@acme-corp.example'],
+  })
 
 /** A telephone number as people write it. */
-export const phone = () => text(50)
+export const phone = () => example('+31 15 555 0100', text(50))
 
 /** A currency by its three letters, ISO 4217. */
-export const currency = () => Type.String({ pattern: '^[A-Z]{3}$' })
+export const currency = () => Type.String({ pattern: '^[A-Z]{3}$', examples: ['EUR'] })
 
 /** Money in the currency's cents: an integer that JSON's readers do not round. */
 export const cents = (minimum = Number.MIN_SAFE_INTEGER) =>
@@ -51,6 +56,11 @@ export const sha256 = () => Type.String({ pattern: '^[0-9a-f]{64}$' })
 /** Several ids, each once. */
 export const uuids = (minItems: number, maxItems: number) =>
   Type.Array(uuid(), { minItems, maxItems, uniqueItems: true })
+
+/** The same field with a value that the document shows for it. */
+export function example<Field extends TSchema>(value: Static<Field>, field: Field): Field {
+  return { ...field, examples: [value] }
+}
 
 /** An object of optional parts, kept in a `jsonb` column. In a patch its parts are merged one by one. */
 export const parts = (properties: Record<string, TSchema>) =>

@@ -38,8 +38,8 @@ export async function loadDrizzleKit(folder: string): Promise<DrizzleKit> {
   return (await import(pathToFileURL(path).href)) as DrizzleKit
 }
 
-function resolveKit(places: readonly string[]): string | null {
-  for (const place of places) {
+function resolveKit(folders: readonly string[]): string | null {
+  for (const place of folders) {
     try {
       return createRequire(place).resolve('drizzle-kit/api')
     } catch (error) {

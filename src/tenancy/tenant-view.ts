@@ -52,11 +52,10 @@ export class TenantView implements Tenant {
     return this.#way.db()
   }
 
-  transaction<T>(fn: Work<T>): Promise<T> {
-    return this.#way.transaction(fn)
-  }
+  // Not methods: a handler may take them out of its tenant.
+  readonly transaction = <T>(fn: Work<T>): Promise<T> => this.#way.transaction(fn)
 
-  audit(action: string, details: Readonly<Record<string, unknown>> = {}): void {
+  readonly audit = (action: string, details: Readonly<Record<string, unknown>> = {}): void => {
     assertOwnAction(action)
     this.#way.note({ actor: this.#actor, action, tenantId: this.id, after: plainJson(details) })
   }

@@ -1,7 +1,7 @@
 import { access, chmod, mkdtemp, readdir, rm, statfs } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { isOurs } from '../embedded/places.ts'
+import { isOurs } from '../embedded/paths.ts'
 import { identifyProcess } from '../embedded/processes.ts'
 import { removeEmbeddedServer } from '../embedded/server.ts'
 

@@ -1,3 +1,4 @@
+import { APPLICATIONS } from './applications.ts'
 import { AUDIT_PERSONS } from './audit-persons.ts'
 import { CHECKS } from './checks.ts'
 import { COHERENCE } from './coherence.ts'
@@ -213,8 +214,8 @@ const CONNECTIONS: readonly SeededFault[] = [
   {
     name: 'a form is waited for whose sender has gone before anybody began to read it',
     file: 'src/applications/property/routes/upload.ts',
-    find: 'if (request.raw.destroyed) throw',
-    replace: 'if (request.raw.readableEnded) throw',
+    find: 'if (request.raw.destroyed) return',
+    replace: 'if (request.raw.readableEnded) return',
     tests: ['test/http/media.test.ts'],
   },
   {
@@ -620,6 +621,7 @@ const DATA: readonly SeededFault[] = [
 
 /** Every protection that is worth a line of its own. A test holds that each `find` still stands where it says. */
 export const SEEDED_FAULTS: readonly SeededFault[] = [
+  ...APPLICATIONS,
   ...SECRETS,
   ...ISOLATION_FAULTS,
   ...CONNECTIONS,

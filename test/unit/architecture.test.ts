@@ -12,7 +12,18 @@ const toCatalog = [...base, 'lib', 'crypto', 'catalog']
 const services = ['pools', 'identity', 'jobs', 'migrations']
 const toHealth = [...toCatalog, ...services, 'tenant', 'health']
 const toOperations = [...toHealth, 'config', 'operations']
-const everything = [...toOperations, 'tables', 'application', 'collections', 'tenancy', 'embedded', 'http']
+const everything = [
+  ...toOperations,
+  'tables',
+  'application',
+  'own-errors',
+  'scope',
+  'contract',
+  'collections',
+  'tenancy',
+  'embedded',
+  'http',
+]
 
 const mayImport: Record<string, readonly string[]> = {
   errors: [],
@@ -27,11 +38,15 @@ const mayImport: Record<string, readonly string[]> = {
   tables: ['lib'],
   collections: ['errors', 'lib', 'tenant'],
   register: [],
-  application: ['register', 'tables', 'collections', 'tenant'],
+  // What an application is handed, and what it registers routes on: types only.
+  contract: ['register'],
+  scope: ['contract'],
+  'own-errors': ['errors'],
+  application: ['contract', 'scope', 'own-errors', 'tables', 'collections', 'tenant'],
   // What an application is handed of a tenant, with and without a request.
   tenancy: [...toCatalog, 'identity', 'tenant', 'collections', 'application'],
   // A product: nobody but main, tests and bench imports one.
-  applications: ['errors', 'lib', 'tenant', 'tables', 'collections', 'application', 'http'],
+  applications: ['index'],
   pools: [...toCatalog, 'tenant'],
   identity: [...toCatalog, 'tenant'],
   jobs: toCatalog,
@@ -50,6 +65,8 @@ const mayImport: Record<string, readonly string[]> = {
     'identity',
     'tenant',
     'application',
+    'own-errors',
+    'scope',
     'collections',
     'tenancy',
     'health',
@@ -163,10 +180,7 @@ describe('who may import whom', () => {
   test('http is imported only by what stands in front of a gateway', () => {
     const wrong = imports
       .filter(({ to }) => to !== null && layerOf(to) === 'http')
-      .filter(
-        ({ from }) =>
-          !['http', 'http-deps', 'gateway', 'listener', 'testing', 'applications'].includes(layerOf(from)),
-      )
+      .filter(({ from }) => !['http', 'http-deps', 'gateway', 'listener', 'testing'].includes(layerOf(from)))
     expect(wrong.map(({ from, to }) => `${from} imports ${to}`)).toEqual([])
   })
 
@@ -242,6 +256,34 @@ describe('what only one place may do', () => {
     // keyring.ts lists the purposes there are.
     const wrong = filesWith(/database-credential/).filter((path) => path !== 'crypto/keyring.ts')
     expect(wrong).toEqual(['catalog/databases.ts'])
+  })
+})
+
+describe('the line between the core and an application', () => {
+  // The words are tables of the reference application; a job's lease is another thing than one of a flat.
+  const names =
+    /\b(?:places|estates|lessees|charges|equipment|media_chunks|credit_balances)\b|["'/]leases["'/]/
+
+  test('the core names nothing of the reference application', () => {
+    const core = files.filter((path) => layerOf(path) !== 'applications')
+    expect(core.filter((path) => names.test(textOf.get(path) ?? ''))).toEqual([])
+  })
+
+  test("neither do the core's migrations", () => {
+    const folder = join(src, '../tenant-migrations/core')
+    const found = readdirSync(folder, { recursive: true, encoding: 'utf8' }).filter((path) =>
+      /\.(?:sql|json)$/.test(path),
+    )
+    expect(found.length).toBeGreaterThan(2)
+    expect(found.filter((path) => names.test(readFileSync(join(folder, path), 'utf8')))).toEqual([])
+  })
+
+  test('an application imports the core by its one door', () => {
+    const wrong = imports.filter(
+      ({ from, to }) =>
+        layerOf(from) === 'applications' && to !== null && !/^applications\/|^index\.ts$/.test(to),
+    )
+    expect(wrong.map(({ from, to }) => `${from} imports ${to}`)).toEqual([])
   })
 })
 

@@ -1,4 +1,4 @@
-import { type Application, defineApplication } from '../../application.ts'
+import { type Application, defineApplication } from '../../index.ts'
 import { RESOURCES } from './resources.ts'
 import { creditRoutes } from './routes/credits.ts'
 import { documentRoutes } from './routes/documents.ts'
@@ -14,8 +14,8 @@ export const property: Application = defineApplication({
   tables: { ...properties, ...records },
   migrations: new URL('../../../tenant-migrations/property', import.meta.url),
   resources: RESOURCES,
-  routes: ({ server }) => {
-    for (const register of [creditRoutes, documentRoutes, signatureRoutes, mediaRoutes]) register(server)
+  routes: (scope) => {
+    for (const register of [creditRoutes, documentRoutes, signatureRoutes, mediaRoutes]) register(scope)
   },
   seed: seedDemoRows,
 })

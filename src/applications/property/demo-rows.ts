@@ -1,6 +1,4 @@
-import type { Tenant } from '../../application.ts'
-import type { Resource } from '../../collections/define-resource.ts'
-import { within } from '../../collections/within.ts'
+import type { Resource, Tenant } from '../../index.ts'
 import { credits } from './credits/credits.ts'
 import { charges } from './leases/charges.ts'
 import { documents } from './leases/documents.ts'
@@ -155,9 +153,8 @@ class DemoRows {
     const signerEmail = `lessee-${number}@${this.#tenant.code}.example`
     const id = await this.#add(signatures, { documentId, signerName, signerEmail })
     await this.#add(credits, { amount: -SIGNATURE_PRICE, paymentReference: `signature-${number}` })
-    const session = within(this.#tenant.id, this.#tenant.db as never)
-    if (number % 3 === 1) await sign(session, { id, address: '127.0.0.1' })
-    if (number % 3 === 2) await decline(session, { id })
+    if (number % 3 === 1) await sign(this.#tenant, { id, address: '127.0.0.1' })
+    if (number % 3 === 2) await decline(this.#tenant, { id })
   }
 
   async #add(resource: Resource, body: Readonly<Record<string, unknown>>): Promise<string> {

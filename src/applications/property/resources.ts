@@ -1,4 +1,4 @@
-import type { Resource } from '../../collections/define-resource.ts'
+import type { Resource } from '../../index.ts'
 import { credits } from './credits/credits.ts'
 import { payments } from './credits/payments.ts'
 import { charges } from './leases/charges.ts'

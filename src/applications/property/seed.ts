@@ -1,4 +1,4 @@
-import type { Tenant } from '../../application.ts'
+import type { Tenant } from '../../index.ts'
 import { addDemoRows, type DemoPlace } from './demo-rows.ts'
 import { places } from './tables/properties.ts'
 

@@ -1,7 +1,7 @@
 /** The parts of the document that many routes share. Nothing here is of any one route. */
-import { ERROR_TABLE, type ErrorCode } from '../../errors.ts'
+import type { ErrorEntry } from '../../errors.ts'
 import type { Access } from '../access.ts'
-import { Problem } from '../schemas.ts'
+import { problemSchema } from '../schemas.ts'
 import type { AnswerHeader, RequestHeader } from './route-document.ts'
 
 const text = { type: 'string' } as const
@@ -77,12 +77,8 @@ const header = (description: string, schema: object, example: string | number) =
 const HEADERS = {
   'x-request-id': header("The request's id: the caller's own, or a new one.", text, 'b1b4e0a2-request'),
   etag: header('The version of the row, for `If-Match` and `If-None-Match`.', text, '"5f2b…"'),
-  location: header('Where the new row is.', text, '/api/v1/places/01900000-0000-7000-8000-000000000001'),
-  link: header(
-    'The next page, `rel="next"`, if there is one.',
-    text,
-    '</api/v1/places?cursor=…>; rel="next"',
-  ),
+  location: header('Where the new row is.', text, '/api/v1/users/01900000-0000-7000-8000-000000000001'),
+  link: header('The next page, `rel="next"`, if there is one.', text, '</api/v1/users?cursor=…>; rel="next"'),
   'accept-ranges': header('Ranges are served by bytes.', text, 'bytes'),
   'content-range': header('The part that is sent, of how much.', text, 'bytes 0-1023/4096'),
   'freehold-degraded': header("Set while the tenant's database is down.", text, 'tenant-database'),
@@ -161,28 +157,30 @@ export function parameterRef(name: ParameterName): { readonly $ref: string } {
 }
 
 /** One example of each code there is, so that the document names them all. */
-function problemExamples(): Record<string, object> {
-  const codes = Object.keys(ERROR_TABLE) as ErrorCode[]
-  return Object.fromEntries(codes.map((code) => [code, { summary: code, value: exampleProblem(code) }]))
+function problemExamples(errors: Readonly<Record<string, ErrorEntry>>): Record<string, object> {
+  const examples = Object.entries(errors).map(([code, entry]) => [
+    code,
+    { summary: code, value: exampleProblem(code, entry) },
+  ])
+  return Object.fromEntries(examples)
 }
 
-function exampleProblem(code: ErrorCode) {
-  const { title, status } = ERROR_TABLE[code]
+function exampleProblem(code: string, { title, status }: ErrorEntry) {
   return {
     type: `urn:freehold:error:${code.toLowerCase().replaceAll('_', '-')}`,
     title,
     status,
     detail: `${title}.`,
-    instance: '/api/v1/places',
+    instance: '/api/v1/users',
     code,
     requestId: 'b1b4e0a2-request',
-    ...(code === 'PERMISSION_DENIED' && { required: 'properties:write' }),
+    ...(code === 'PERMISSION_DENIED' && { required: 'users:write' }),
     ...(code === 'VALIDATION_FAILED' && { errors: [{ pointer: '/name', message: 'is required' }] }),
   }
 }
 
 /** Everything but schemas and responses, which the routes bring. */
-export function sharedComponents(actForHeader: string) {
+export function sharedComponents(actForHeader: string, errors: Readonly<Record<string, ErrorEntry>>) {
   const headers = Object.fromEntries(
     Object.entries(HEADERS).map(([name, value]) => [SPELLING[name] ?? capitalised(name), value]),
   )
@@ -190,7 +188,7 @@ export function sharedComponents(actForHeader: string) {
     securitySchemes: SECURITY_SCHEMES,
     headers,
     parameters: parametersFor(actForHeader),
-    examples: problemExamples(),
-    schemas: { Problem: { ...Problem } },
+    examples: problemExamples(errors),
+    schemas: { Problem: { ...problemSchema(Object.keys(errors)) } },
   }
 }

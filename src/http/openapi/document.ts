@@ -1,5 +1,5 @@
 import type { RouteOptions } from 'fastify'
-import { ERROR_TABLE, type ErrorCode } from '../../errors.ts'
+import type { ErrorCode, ErrorEntry } from '../../errors.ts'
 import { takesCursor } from '../paging.ts'
 import {
   type HeaderName,
@@ -47,8 +47,16 @@ const STATUS_TEXTS: Readonly<Record<string, string>> = {
   503: 'Not ready.',
 }
 
+/** Every error that is answered, the application's among them, by its code. */
+export type Errors = Readonly<Record<string, ErrorEntry>>
+
+interface Told {
+  readonly routes: ReadonlyMap<string, RouteOptions>
+  readonly errors: Errors
+}
+
 /** Adds what the routes' schemas do not say: credentials, headers, errors, examples, and names for what is shared. */
-export function complete<D extends Document>(document: D, routes: ReadonlyMap<string, RouteOptions>): D {
+export function complete<D extends Document>(document: D, { routes, errors }: Told): D {
   const named = new NamedSchemas(document)
   const responses: Record<string, unknown> = {}
   for (const [path, operations] of Object.entries(document.paths ?? {})) {
@@ -58,7 +66,7 @@ export function complete<D extends Document>(document: D, routes: ReadonlyMap<st
       completeRequest(operation, route)
       completeAnswers(operation, route)
       named.takeFrom(operation)
-      Object.assign(operation.responses, problemsOf(route, responses))
+      Object.assign(operation.responses, problemsOf(route, { shared: responses, errors }))
     }
   }
   Object.assign(document.components ?? {}, { responses })
@@ -108,25 +116,35 @@ function takesKey({ schema }: RouteOptions): boolean {
 }
 
 /** One answer a status. Routes with the same codes share it. */
-function problemsOf(route: RouteOptions, shared: Record<string, unknown>): Record<string, { $ref: string }> {
-  const byStatus = Map.groupBy([...codesOf(route)].sort(), (code) => ERROR_TABLE[code].status)
+function problemsOf(
+  route: RouteOptions,
+  { shared, errors }: { shared: Record<string, unknown>; errors: Errors },
+): Record<string, { $ref: string }> {
+  const known = [...codesOf(route)].filter((code) => code in errors).sort()
+  const byStatus = Map.groupBy(known, (code) => entryOf(errors, code).status)
   const counted: readonly HeaderName[] = isCounted(route.config?.access) ? RATE_HEADERS : []
   return Object.fromEntries(
     [...byStatus].map(([status, codes]) => {
       const name = [status, ...(counted.length > 0 ? [] : ['open']), ...codes].join('.')
-      shared[name] ??= problemAnswer(status, codes, counted)
+      shared[name] ??= problemAnswer(status, { codes, counted, errors })
       return [status, { $ref: `#/components/responses/${name}` }]
     }),
   )
 }
 
-function problemAnswer(status: number, codes: readonly ErrorCode[], counted: readonly HeaderName[]) {
+interface Answered {
+  readonly codes: readonly ErrorCode[]
+  readonly counted: readonly HeaderName[]
+  readonly errors: Errors
+}
+
+function problemAnswer(status: number, { codes, counted, errors }: Answered) {
   const told: readonly HeaderName[] = [
-    ...(codes.some(tellsWait) ? (['retry-after'] as const) : []),
+    ...(codes.some((code) => tellsWait(code, errors)) ? (['retry-after'] as const) : []),
     ...(status === 401 ? (['www-authenticate'] as const) : []),
   ]
   return {
-    description: codes.map((code) => `\`${code}\`: ${ERROR_TABLE[code].title}.`).join(' '),
+    description: codes.map((code) => `\`${code}\`: ${entryOf(errors, code).title}.`).join(' '),
     headers: headerRefs(['x-request-id', ...told, ...counted]),
     content: {
       'application/problem+json': {
@@ -145,8 +163,12 @@ function problemAnswer(status: number, codes: readonly ErrorCode[], counted: rea
 }
 
 /** How long an account is locked is not in the table: it depends. */
-function tellsWait(code: ErrorCode): boolean {
-  return code === 'ACCOUNT_LOCKED' || ERROR_TABLE[code].retryAfterSeconds !== undefined
+function tellsWait(code: ErrorCode, errors: Errors): boolean {
+  return code === 'ACCOUNT_LOCKED' || entryOf(errors, code).retryAfterSeconds !== undefined
+}
+
+function entryOf(errors: Errors, code: string): ErrorEntry {
+  return errors[code] as ErrorEntry
 }
 
 /** Moves every schema that has a title to the components, so that readers and generated clients know it by name. */

@@ -1,6 +1,8 @@
 import swagger from '@fastify/swagger'
 import swaggerUi from '@fastify/swagger-ui'
 import type { FastifyInstance, RouteOptions } from 'fastify'
+import { ERROR_TABLE } from '../../errors.ts'
+import type { OwnErrors } from '../../own-errors.ts'
 import { sharedComponents } from './components.ts'
 import { complete, type Document } from './document.ts'
 import { OPERATIONS } from './operations.ts'
@@ -19,6 +21,8 @@ client key call the same paths; operators have paths of their own. Errors are \`
 interface Publication {
   readonly version: string
   readonly actForHeader: string
+  /** Those of the application. */
+  readonly errors: OwnErrors
 }
 
 /** Routes as they are declared, by method and path template. */
@@ -43,6 +47,7 @@ export function describeRoutes(server: FastifyInstance): Routes {
 
 /** Says what the routes registered after this are: to callers at `/openapi.json` and to people at `/docs`. */
 export function publishRoutes(server: FastifyInstance, routes: Routes, publication: Publication): void {
+  const errors = { ...ERROR_TABLE, ...publication.errors }
   void server.register(swagger, {
     openapi: {
       openapi: '3.1.0',
@@ -53,11 +58,11 @@ export function publishRoutes(server: FastifyInstance, routes: Routes, publicati
         license: { name: 'Apache-2.0', identifier: 'Apache-2.0' },
       },
       servers: [{ url: '/', description: 'This gateway' }],
-      components: sharedComponents(publication.actForHeader) as object,
+      components: sharedComponents(publication.actForHeader, errors) as object,
     },
     transformObject: (made) => {
       const document = 'openapiObject' in made ? made.openapiObject : made.swaggerObject
-      return complete(document as Document, routes) as typeof document
+      return complete(document as Document, { routes, errors }) as typeof document
     },
   })
   void server.register(swaggerUi, {

@@ -9,7 +9,7 @@ import { text } from '../../lib/fields.ts'
 import { CLOSED, Password } from '../bodies.ts'
 import type { HttpDeps } from '../deps.ts'
 import { whenEffective } from '../effective.ts'
-import { actorOf, type TenantContext } from '../pipeline.ts'
+import { actorOf, contextOf, type TenantContext } from '../pipeline.ts'
 
 const OPEN = { access: { kind: 'open' } } as const
 /** Where a credential is tried, the caller's address is counted. */
@@ -66,7 +66,7 @@ export function authRoutes(api: FastifyInstance, deps: HttpDeps): void {
     return reply.code(204).send()
   })
   api.post('/auth/password', { config: ANYBODY, schema: { body: PasswordBody } }, async (request, reply) => {
-    const { principal, home, homeSession } = request.tenant
+    const { principal, home, homeSession } = contextOf(request)
     if (principal.kind !== 'user')
       throw fail('PERMISSION_DENIED', { detail: 'Only users have a password here.' })
     const change = request.body as Static<typeof PasswordBody>
@@ -81,10 +81,11 @@ export function authRoutes(api: FastifyInstance, deps: HttpDeps): void {
     }
     return reply.code(204).send()
   })
-  api.get('/auth/me', { config: ANYBODY }, async ({ tenant }) => {
-    const { route, home, principal, isActing } = tenant
+  api.get('/auth/me', { config: ANYBODY }, async (request) => {
+    const context = contextOf(request)
+    const { route, home, principal, isActing } = context
     return {
-      ...(await describeCaller(deps, tenant)),
+      ...(await describeCaller(deps, context)),
       tenant: { id: home.tenantId, code: home.code, name: home.name },
       roles: 'roles' in principal ? principal.roles : [],
       permissions: principal.permissions.list,

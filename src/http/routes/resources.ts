@@ -8,6 +8,7 @@ import type { ListQuery } from '../../collections/query.ts'
 import { fail } from '../../errors.ts'
 import { command } from '../command.ts'
 import { nextLink } from '../paging.ts'
+import { contextOf } from '../pipeline.ts'
 import { NoBody, PROBLEM_RESPONSES } from '../schemas.ts'
 
 /** What the routes need besides the request's tenant. */
@@ -42,7 +43,7 @@ function listRoute({ resource, cursors }: Registration): RouteOptions {
       response: answers(200, { ...schemas.list, title: `${resource.title}List` }),
     },
     handler: async (request, reply) => {
-      const page = await resource.list(request.tenant.session, request.query as ListQuery, cursors)
+      const page = await resource.list(contextOf(request).session, request.query as ListQuery, cursors)
       if (page.nextCursor !== null) reply.header('link', nextLink(request.url, page.nextCursor))
       return page
     },
@@ -74,7 +75,7 @@ function findRoute({ resource }: Registration): RouteOptions {
       response: { ...answers(200, schemas.row), 304: NoBody },
     },
     handler: async (request, reply) => {
-      const found = await resource.find(request.tenant.session, idOf(request.params))
+      const found = await resource.find(contextOf(request).session, idOf(request.params))
       if (matchesNone(request.headers['if-none-match'], found.etag)) return answerTagged(reply, found)
       return reply.code(304).header('etag', quoted(found.etag)).send()
     },
@@ -95,9 +96,9 @@ function updateRoute({ resource }: Registration): RouteOptions {
       response: answers(200, schemas.row),
     },
     handler: async (request, reply) => {
-      const { params, body, tenant } = request
+      const { params, body } = request
       const condition = await conditionOf(request, resource)
-      const patched = await resource.update(tenant.session, idOf(params), body as Body, condition)
+      const patched = await resource.update(contextOf(request).session, idOf(params), body as Body, condition)
       return answerTagged(reply, patched)
     },
   }
@@ -115,7 +116,7 @@ function removeRoute({ resource }: Registration): RouteOptions {
     },
     handler: async (request, reply) => {
       const condition = await conditionOf(request, resource)
-      await resource.remove(request.tenant.session, idOf(request.params), condition)
+      await resource.remove(contextOf(request).session, idOf(request.params), condition)
       return reply.code(204).send()
     },
   }
@@ -128,7 +129,7 @@ function removeRoute({ resource }: Registration): RouteOptions {
 async function conditionOf(request: FastifyRequest, resource: Resource): Promise<string | undefined> {
   const { 'if-match': ifMatch, 'if-none-match': ifNoneMatch } = request.headers
   if (ifNoneMatch === undefined) return ifMatch
-  const { etag } = await resource.find(request.tenant.session, idOf(request.params))
+  const { etag } = await resource.find(contextOf(request).session, idOf(request.params))
   if (!matchesNone(ifNoneMatch, etag)) throw fail('PRECONDITION_FAILED')
   return ifMatch ?? quoted(etag)
 }

@@ -9,6 +9,7 @@ import { CLOSED, idOf, PageQuery, ROLE_FIELDS } from '../bodies.ts'
 import { callerOf } from '../caller.ts'
 import type { HttpDeps } from '../deps.ts'
 import { whenEffective } from '../effective.ts'
+import { contextOf } from '../pipeline.ts'
 
 const READ = { kind: 'tenant', permission: 'roles:read' } as const
 const WRITE = { kind: 'tenant', permission: 'roles:write' } as const
@@ -35,11 +36,12 @@ export interface RoleCollection {
 
 /** What people of the tenant may do. Permissions `roles:read` and `roles:write`. */
 export function roleRoutes(api: FastifyInstance, deps: HttpDeps): void {
-  const data = [...deps.application.permissions, ...CORE_PERMISSIONS]
-  api.get('/permissions', { config: { access: READ } }, async () => ({ data }))
+  api.get('/permissions', { config: { access: READ } }, async () => ({
+    data: [...deps.own.routes.permissions, ...CORE_PERMISSIONS],
+  }))
   registerRoles(api, deps, {
     ...{ path: '/roles', id: 'id', read: READ, write: WRITE },
-    homeOf: ({ tenant }) => tenant,
+    homeOf: contextOf,
   })
 }
 

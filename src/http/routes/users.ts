@@ -10,6 +10,7 @@ import { CLOSED, idOf, NewUserBody, PageQuery, Password, pageView, RoleNames } f
 import { callerOf } from '../caller.ts'
 import type { HttpDeps } from '../deps.ts'
 import { takesAway, whenEffective } from '../effective.ts'
+import { contextOf } from '../pipeline.ts'
 
 const UserPatchBody = Type.Object(
   {
@@ -40,7 +41,7 @@ export function userRoutes(api: FastifyInstance, deps: HttpDeps): void {
     ...{ path: '/users', id: 'id' },
     read: { kind: 'tenant', permission: 'users:read' },
     write: { kind: 'tenant', permission: 'users:write' },
-    homeOf: ({ tenant }) => tenant,
+    homeOf: contextOf,
   })
 }
 

@@ -2,6 +2,7 @@ import Fastify from 'fastify'
 import { describe, expect, it } from 'vitest'
 import { estates } from '../../../src/applications/property/properties/estates.ts'
 import { places } from '../../../src/applications/property/properties/places.ts'
+import { decorateRequests, setContext, type TenantContext } from '../../../src/http/pipeline.ts'
 import { registerResource } from '../../../src/http/routes/resources.ts'
 import { makeCursors } from '../../support/cursors.ts'
 import { recorder } from './recorder.ts'
@@ -26,9 +27,9 @@ async function serving(...script: (readonly unknown[])[]) {
   const { session, sent } = recorder(TENANT, ...script)
   const app = Fastify({ ajv: { customOptions: { removeAdditional: false, coerceTypes: true } } })
   const accesses: unknown[] = []
-  app.decorateRequest('tenant', null as never)
+  decorateRequests(app)
   app.addHook('onRequest', async (request) => {
-    Object.assign(request, { tenant: { tenantId: TENANT, session } })
+    setContext(request, { tenantId: TENANT, session } as TenantContext)
   })
   app.addHook('onRoute', ({ method, url, config }) => {
     accesses.push([method, url, config?.access])

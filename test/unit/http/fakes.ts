@@ -3,6 +3,7 @@ import type { FastifyInstance } from 'fastify'
 import type { Route } from '../../../src/catalog/directory.ts'
 import { fail } from '../../../src/errors.ts'
 import type { HttpDeps } from '../../../src/http/deps.ts'
+import { ownOf } from '../../../src/http/own/own.ts'
 import { createServer } from '../../../src/http/server.ts'
 import { PermissionSet } from '../../../src/identity/permissions.ts'
 import type { UserPrincipal } from '../../../src/identity/principal.ts'
@@ -88,6 +89,7 @@ export function makeDeps(changes: Partial<HttpDeps> = {}): HttpDeps {
   return {
     application: property,
     schemas: only<HttpDeps['schemas']>({}),
+    own: ownOf(changes.application ?? property),
     settings: { actForHeader: 'x-account-id', version: '1.2.3', trustedProxies: [] },
     rates: { principals: unlimited, addresses: unlimited },
     auditTrail: { note: () => undefined },

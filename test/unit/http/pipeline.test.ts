@@ -4,6 +4,7 @@ import type { FastifyInstance, InjectOptions } from 'fastify'
 import { afterEach, describe, expect, it } from 'vitest'
 import { fail } from '../../../src/errors.ts'
 import type { HttpDeps } from '../../../src/http/deps.ts'
+import { contextOf } from '../../../src/http/pipeline.ts'
 import { PermissionSet } from '../../../src/identity/permissions.ts'
 import { ALWAYS_FRESH } from '../../support/route-source.ts'
 import { ACME, bearer, makeServer, OTHER, only, TOKENS } from './fakes.ts'
@@ -21,7 +22,7 @@ function guarded(changes?: Parameters<typeof makeServer>[0]) {
       TENANT_PATH,
       { config: { access: { kind: 'tenant', permission: 'properties:read' } } },
       async (request) => {
-        const { tenantId, principal } = request.tenant
+        const { tenantId, principal } = contextOf(request)
         return { tenantId, kind: principal.kind }
       },
     )

@@ -1,9 +1,5 @@
 import { eq } from 'drizzle-orm'
-import { defineResource } from '../../../collections/define-resource.ts'
-import { builder } from '../../../collections/query.ts'
-import { compile, run, value } from '../../../collections/statement.ts'
-import { int4, text } from '../../../lib/fields.ts'
-import type { TenantSession } from '../../../tenant/session.ts'
+import { defineResource, example, integer, type Tenant, text } from '../../../index.ts'
 import { creditBalances, credits as table } from '../tables/records.ts'
 
 /** The ledger. What is above zero was bought, what is below was spent; triggers keep the balance and the payments. */
@@ -13,7 +9,7 @@ export const credits = defineResource({
   permission: 'credits',
   table,
   methods: ['create'],
-  fields: { amount: int4(), paymentReference: text(200) },
+  fields: { amount: example(100, integer()), paymentReference: example('invoice-2026-001', text(200)) },
   filters: ['paymentReference'],
   constraints: {
     credits_amount_check: { field: 'amount', message: 'must not be 0' },
@@ -21,16 +17,9 @@ export const credits = defineResource({
   },
 })
 
-const balanceStatement = compile(
-  builder
-    .select({ balance: creditBalances.balance })
-    .from(creditBalances)
-    .where(eq(creditBalances.tenantId, value('tenantId', creditBalances.tenantId))),
-)
-
 /** The sum of the tenant's ledger. */
-export async function readBalance(session: TenantSession): Promise<number> {
-  const { tenantId } = session
-  const [row] = await run<{ balance: number }>(session, balanceStatement, { tenantId })
+export async function readBalance({ id, db }: Tenant): Promise<number> {
+  const { tenantId, balance } = creditBalances
+  const [row] = await db.select({ balance }).from(creditBalances).where(eq(tenantId, id))
   return row?.balance ?? 0
 }

@@ -1,5 +1,4 @@
-import { defineResource } from '../../../collections/define-resource.ts'
-import { int4, text, uuid } from '../../../lib/fields.ts'
+import { defineResource, example, integer, text, uuid } from '../../../index.ts'
 import { payments as table } from '../tables/records.ts'
 import { credits } from './credits.ts'
 
@@ -10,7 +9,11 @@ export const payments = defineResource({
   permission: 'credits',
   table,
   methods: [],
-  fields: { creditId: uuid(), amount: int4(1), paymentReference: text(200) },
+  fields: {
+    creditId: uuid(),
+    amount: example(100, integer(1)),
+    paymentReference: example('invoice-2026-001', text(200)),
+  },
   filters: ['creditId', 'paymentReference'],
   references: { creditId: credits },
 })

@@ -1,6 +1,5 @@
 import { Type } from 'typebox'
-import { defineResource } from '../../../collections/define-resource.ts'
-import { cents, choice, currency, day, text, uuid } from '../../../lib/fields.ts'
+import { cents, choice, currency, day, defineResource, example, text, uuid } from '../../../index.ts'
 import { charges as table } from '../tables/properties.ts'
 import { leases } from './leases.ts'
 
@@ -11,9 +10,9 @@ export const charges = defineResource({
   table,
   fields: {
     leaseId: uuid(),
-    label: text(200),
+    label: example('Rent of January', text(200)),
     // Below zero is what the lessee gets back.
-    amountCents: cents(),
+    amountCents: example(125_000, cents()),
     currency: currency(),
     dueOn: day(),
     status: Type.Optional(choice('due', 'paid', 'cancelled')),

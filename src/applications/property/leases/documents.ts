@@ -1,6 +1,5 @@
 import { sql } from 'drizzle-orm'
-import { defineResource } from '../../../collections/define-resource.ts'
-import { text, uuid } from '../../../lib/fields.ts'
+import { defineResource, example, text, uuid } from '../../../index.ts'
 import { signatures, documents as table } from '../tables/records.ts'
 import { leases } from './leases.ts'
 import { termsOf } from './terms.ts'
@@ -10,7 +9,7 @@ export const documents = defineResource({
   title: 'Document',
   permission: 'leases',
   table,
-  fields: { leaseId: uuid(), title: text(200) },
+  fields: { leaseId: uuid(), title: example('Lease of flat 12', text(200)) },
   derived: { terms: { from: 'leaseId', value: termsOf } },
   changeable: {
     when: sql`not exists (select from ${signatures}

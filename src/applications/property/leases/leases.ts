@@ -1,6 +1,5 @@
 import { Type } from 'typebox'
-import { defineResource } from '../../../collections/define-resource.ts'
-import { cents, choice, currency, day, uuid, uuids } from '../../../lib/fields.ts'
+import { cents, choice, currency, day, defineResource, example, uuid, uuids } from '../../../index.ts'
 import { estates } from '../properties/estates.ts'
 import { leases as table } from '../tables/properties.ts'
 
@@ -16,9 +15,9 @@ export const leases = defineResource({
     lesseeIds: uuids(1, MAX_LESSEES),
     startsOn: day(),
     endsOn: Type.Optional(day()),
-    rentCents: cents(0),
+    rentCents: example(125_000, cents(0)),
     currency: currency(),
-    depositCents: Type.Optional(cents(0)),
+    depositCents: Type.Optional(example(250_000, cents(0))),
     status: Type.Optional(choice('draft', 'active', 'ended')),
   },
   filters: ['estateId', 'status', 'startsOn'],

@@ -1,5 +1,5 @@
 import { Worker } from 'node:worker_threads'
-import { fail } from '../../../errors.ts'
+import { PublicError, problem } from '../../../index.ts'
 import type { PrintableDocument } from './lease-pdf.ts'
 import type { Printed, PrintOrder } from './printing-thread.ts'
 
@@ -26,7 +26,7 @@ export class Printer {
    *   was made from; NO_CONNECTION_AVAILABLE where too many wait already
    */
   async print(document: PrintableDocument): Promise<Buffer> {
-    if (this.#pending.size >= MAX_PENDING) throw fail('NO_CONNECTION_AVAILABLE', { detail: BUSY })
+    if (this.#pending.size >= MAX_PENDING) problem('NO_CONNECTION_AVAILABLE', BUSY)
     this.#thread ??= this.#start()
     const number = ++this.#lastNumber
     const printed = Promise.withResolvers<Buffer>()
@@ -67,7 +67,7 @@ export class Printer {
 }
 
 function undrawable(character: string): Error {
-  return fail('CONFLICT', {
+  return new PublicError('CONFLICT', {
     detail: `The document cannot be printed: there is no glyph for the character ${character}.`,
   })
 }

@@ -1,12 +1,6 @@
 import { createHash } from 'node:crypto'
 import { and, eq } from 'drizzle-orm'
-import type { Tagged } from '../../../collections/model.ts'
-import { builder } from '../../../collections/query.ts'
-import { compile, run, value } from '../../../collections/statement.ts'
-import { within } from '../../../collections/within.ts'
-import { fail } from '../../../errors.ts'
-import { newId } from '../../../lib/ids.ts'
-import type { TenantDb, TenantSession } from '../../../tenant/session.ts'
+import { problem, type Tagged, type Tenant } from '../../../index.ts'
 import { mediaChunks, media as table } from '../tables/records.ts'
 import { media } from './media.ts'
 
@@ -26,11 +20,11 @@ const UNKNOWN_YET = { sizeBytes: 0, sha256: '0'.repeat(64) }
  * Writes a file piece by piece in one transaction, never holding more than two of them; the file is asked for more as
  * fast as the database takes it. What ends early leaves nothing. The connection is taken once there is something to write.
  */
-export async function storeMedia(session: TenantSession, file: IncomingFile): Promise<Tagged> {
+export async function storeMedia(tenant: Tenant, file: IncomingFile): Promise<Tagged> {
   const pieces = inPieces(file.content)
   const incoming: Incoming = { file, pieces, first: await pieces.next(), begun: false }
   try {
-    return await session.transaction((db) => writeFile(session.tenantId, db, incoming))
+    return await tenant.transaction((_db, inside) => writeFile(inside, incoming))
   } finally {
     await pieces.return(undefined)
   }
@@ -43,13 +37,17 @@ interface Incoming {
   begun: boolean
 }
 
-async function writeFile(tenantId: string, db: TenantDb, incoming: Incoming): Promise<Tagged> {
+async function writeFile(inside: Tenant, incoming: Incoming): Promise<Tagged> {
+  const { id: tenantId, db } = inside
   const { filename, contentType } = incoming.file
   // A stream is read once: a transaction that is tried again after it has begun would write the rest of it.
-  if (incoming.begun) throw fail('TENANT_DATABASE_UNAVAILABLE')
-  const id = newId()
-  const inside = within(tenantId, db)
-  await db.insert(table).values({ tenantId, id, filename, contentType, ...UNKNOWN_YET })
+  if (incoming.begun) return problem('TENANT_DATABASE_UNAVAILABLE')
+  const [row] = await db
+    .insert(table)
+    .values({ tenantId, filename, contentType, ...UNKNOWN_YET })
+    .returning({ id: table.id })
+  if (row === undefined) throw new Error('an insert returned no row')
+  const { id } = row
   incoming.begun = true
   const hash = createHash('sha256')
   let sizeBytes = 0
@@ -57,7 +55,7 @@ async function writeFile(tenantId: string, db: TenantDb, incoming: Incoming): Pr
   for (let number = 0; !piece.done; number++) {
     hash.update(piece.value)
     sizeBytes += piece.value.length
-    await run(inside, insertChunk, { tenantId, mediaId: id, number, bytes: piece.value })
+    await db.insert(mediaChunks).values({ tenantId, mediaId: id, number, bytes: piece.value })
     piece = await incoming.pieces.next()
   }
   const isFile = and(eq(table.tenantId, tenantId), eq(table.id, id))
@@ -67,15 +65,6 @@ async function writeFile(tenantId: string, db: TenantDb, incoming: Incoming): Pr
     .where(isFile)
   return media.find(inside, id)
 }
-
-const insertChunk = compile(
-  builder.insert(mediaChunks).values({
-    tenantId: value('tenantId', mediaChunks.tenantId),
-    mediaId: value('mediaId', mediaChunks.mediaId),
-    number: value('number', mediaChunks.number),
-    bytes: value('bytes', mediaChunks.bytes),
-  }),
-)
 
 /** Cuts a stream anew, into pieces of one size; the last may be shorter, and an empty stream has none. */
 async function* inPieces(content: AsyncIterable<Uint8Array>): AsyncGenerator<Buffer, void> {
@@ -95,19 +84,6 @@ async function* inPieces(content: AsyncIterable<Uint8Array>): AsyncGenerator<Buf
   if (length > 0) yield Buffer.concat(held)
 }
 
-const findChunk = compile(
-  builder
-    .select({ bytes: mediaChunks.bytes })
-    .from(mediaChunks)
-    .where(
-      and(
-        eq(mediaChunks.tenantId, value('tenantId', mediaChunks.tenantId)),
-        eq(mediaChunks.mediaId, value('mediaId', mediaChunks.mediaId)),
-        eq(mediaChunks.number, value('number', mediaChunks.number)),
-      ),
-    ),
-)
-
 /** Bytes of a content, from the first to the last, both included. */
 export interface ByteRange {
   readonly first: number
@@ -119,15 +95,18 @@ export interface ByteRange {
  * reads slowly holds no connection. Throws when the file is deleted meanwhile, so that the answer breaks off.
  */
 export async function* readContent(
-  session: TenantSession,
+  { id: tenantId, db }: Tenant,
   mediaId: string,
   { first, last }: ByteRange,
 ): AsyncGenerator<Buffer, void> {
-  const { tenantId } = session
+  const isContent = and(eq(mediaChunks.tenantId, tenantId), eq(mediaChunks.mediaId, mediaId))
   for (let at = first; at <= last; ) {
     const number = Math.floor(at / CHUNK_BYTES)
-    const [chunk] = await run<{ bytes: Buffer }>(session, findChunk, { tenantId, mediaId, number })
-    if (chunk === undefined) throw fail('NOT_FOUND')
+    const [chunk] = await db
+      .select({ bytes: mediaChunks.bytes })
+      .from(mediaChunks)
+      .where(and(isContent, eq(mediaChunks.number, number)))
+    if (chunk === undefined) return problem('NOT_FOUND')
     const begin = number * CHUNK_BYTES
     yield chunk.bytes.subarray(at - begin, last - begin + 1)
     at = begin + CHUNK_BYTES

@@ -1,6 +1,5 @@
 import { Type } from 'typebox'
-import { defineResource } from '../../../collections/define-resource.ts'
-import { email, phone, text, uuid } from '../../../lib/fields.ts'
+import { defineResource, email, example, phone, text, uuid } from '../../../index.ts'
 import { contacts as table } from '../tables/properties.ts'
 import { lessees } from './lessees.ts'
 import { owners } from './owners.ts'
@@ -11,7 +10,7 @@ export const contacts = defineResource({
   permission: 'lessees',
   table,
   fields: {
-    name: text(200),
+    name: example('Ada Lovelace', text(200)),
     email: Type.Optional(email()),
     phone: Type.Optional(phone()),
     role: Type.Optional(text(100)),

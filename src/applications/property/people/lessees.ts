@@ -1,6 +1,5 @@
 import { Type } from 'typebox'
-import { defineResource } from '../../../collections/define-resource.ts'
-import { choice, email, phone, text } from '../../../lib/fields.ts'
+import { choice, defineResource, email, example, phone, text } from '../../../index.ts'
 import { lessees as table } from '../tables/properties.ts'
 
 export const lessees = defineResource({
@@ -10,7 +9,7 @@ export const lessees = defineResource({
   table,
   fields: {
     kind: choice('person', 'company'),
-    name: text(200),
+    name: example('Ada Lovelace', text(200)),
     email: Type.Optional(email()),
     phone: Type.Optional(phone()),
   },

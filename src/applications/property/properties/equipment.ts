@@ -1,6 +1,5 @@
 import { Type } from 'typebox'
-import { defineResource } from '../../../collections/define-resource.ts'
-import { choice, day, text, uuid } from '../../../lib/fields.ts'
+import { choice, day, defineResource, example, text, uuid } from '../../../index.ts'
 import { equipment as table } from '../tables/properties.ts'
 import { rooms } from './rooms.ts'
 
@@ -11,7 +10,7 @@ export const equipment = defineResource({
   table,
   fields: {
     roomId: uuid(),
-    name: text(200),
+    name: example('Boiler', text(200)),
     condition: Type.Optional(choice('new', 'good', 'fair', 'poor')),
     acquiredOn: Type.Optional(day()),
   },

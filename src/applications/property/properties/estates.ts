@@ -1,6 +1,5 @@
 import { Type } from 'typebox'
-import { defineResource } from '../../../collections/define-resource.ts'
-import { int4, number, text, uuid } from '../../../lib/fields.ts'
+import { defineResource, example, integer, number, text, uuid } from '../../../index.ts'
 import { estates as table } from '../tables/properties.ts'
 import { places } from './places.ts'
 
@@ -11,10 +10,10 @@ export const estates = defineResource({
   table,
   fields: {
     placeId: uuid(),
-    name: text(200),
-    reference: Type.Optional(text(100)),
-    surfaceM2: Type.Optional(number(0, 1e9)),
-    floor: Type.Optional(int4()),
+    name: example('Flat 12', text(200)),
+    reference: Type.Optional(example('GC-12', text(100))),
+    surfaceM2: Type.Optional(example(84.5, number(0, 1e9))),
+    floor: Type.Optional(example(2, integer())),
   },
   filters: ['placeId', 'name', 'reference'],
   sorts: ['createdAt', 'name'],

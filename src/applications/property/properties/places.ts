@@ -1,6 +1,5 @@
 import { Type } from 'typebox'
-import { defineResource } from '../../../collections/define-resource.ts'
-import { choice, country, number, parts, text } from '../../../lib/fields.ts'
+import { choice, country, defineResource, example, number, parts, text } from '../../../index.ts'
 import { places as table } from '../tables/properties.ts'
 
 export const places = defineResource({
@@ -9,19 +8,19 @@ export const places = defineResource({
   permission: 'properties',
   table,
   fields: {
-    name: text(200),
+    name: example('Garden Court', text(200)),
     kind: Type.Optional(choice('building', 'land', 'parking', 'other')),
     address: Type.Optional(
       parts({
-        line1: text(200),
-        line2: text(200),
-        postalCode: text(20),
-        city: text(100),
+        line1: example('12 Mill Lane', text(200)),
+        line2: example('Flat 3', text(200)),
+        postalCode: example('2611 AB', text(20)),
+        city: example('Delft', text(100)),
         country: country(),
       }),
     ),
-    latitude: Type.Optional(number(-90, 90)),
-    longitude: Type.Optional(number(-180, 180)),
+    latitude: Type.Optional(example(52.0116, number(-90, 90))),
+    longitude: Type.Optional(example(4.3571, number(-180, 180))),
   },
   filters: ['name', 'kind'],
   sorts: ['createdAt', 'name'],

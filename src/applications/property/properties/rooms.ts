@@ -1,6 +1,5 @@
 import { Type } from 'typebox'
-import { defineResource } from '../../../collections/define-resource.ts'
-import { number, text, uuid } from '../../../lib/fields.ts'
+import { defineResource, example, number, text, uuid } from '../../../index.ts'
 import { rooms as table } from '../tables/properties.ts'
 import { estates } from './estates.ts'
 
@@ -11,9 +10,9 @@ export const rooms = defineResource({
   table,
   fields: {
     estateId: uuid(),
-    name: text(200),
+    name: example('Kitchen', text(200)),
     kind: Type.Optional(text(50)),
-    surfaceM2: Type.Optional(number(0, 1e9)),
+    surfaceM2: Type.Optional(example(12.5, number(0, 1e9))),
   },
   filters: ['estateId', 'name'],
   sorts: ['createdAt', 'name'],

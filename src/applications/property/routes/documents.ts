@@ -1,19 +1,13 @@
-import type { FastifyInstance } from 'fastify'
-import { matchesNone } from '../../../collections/etag.ts'
-import { idOf } from '../../../http/bodies.ts'
-import { NoBody, PROBLEM_RESPONSES } from '../../../http/schemas.ts'
+import { Type } from 'typebox'
+import { matchesNone, type Scope } from '../../../index.ts'
 import { documents } from '../leases/documents.ts'
 import { printDocument } from '../leases/print.ts'
 import { contentDisposition } from './content-disposition.ts'
 
 const PDF = 'application/pdf'
-const config = {
-  access: { kind: 'tenant', permission: 'leases:read' },
-  document: { headers: ['etag'], asks: ['if-none-match'], codes: ['CONFLICT'] },
-} as const
 
 /** The lease of `/documents/{id}` in print. Its tag is the SHA-256 that a proof holds. */
-export function documentRoutes(api: FastifyInstance): void {
+export function documentRoutes(scope: Scope): void {
   const schema = {
     tags: ['leases'],
     operationId: 'printDocument',
@@ -21,12 +15,14 @@ export function documentRoutes(api: FastifyInstance): void {
     params: documents.schemas.params,
     response: {
       200: { description: 'The PDF.', content: { [PDF]: { schema: { type: 'string', format: 'binary' } } } },
-      304: NoBody,
-      ...PROBLEM_RESPONSES,
+      304: Type.Null(),
     },
   }
-  api.get('/documents/:id/pdf', { config, schema }, async ({ tenant, params, headers }, reply) => {
-    const { title, bytes, sha256 } = await printDocument(tenant.session, idOf(params))
+  const document = { headers: ['etag'], asks: ['if-none-match'], codes: ['CONFLICT'] } as const
+  const options = { access: 'leases:read', schema, document }
+  scope.tenant.get('/documents/:id/pdf', options, async ({ tenant, params, headers }, reply) => {
+    const { id } = params as { id: string }
+    const { title, bytes, sha256 } = await printDocument(tenant, id)
     reply.header('etag', `"${sha256}"`)
     if (!matchesNone(headers['if-none-match'], sha256)) return reply.code(304).send()
     reply.header('content-disposition', contentDisposition('inline', `${title}.pdf`))

@@ -1,41 +1,36 @@
-import type { FastifyInstance, FastifyRequest, RouteOptions } from 'fastify'
-import type { Tagged } from '../../../collections/model.ts'
-import { idOf } from '../../../http/bodies.ts'
-import { command } from '../../../http/command.ts'
-import { PROBLEM_RESPONSES } from '../../../http/schemas.ts'
-import type { TenantSession } from '../../../tenant/session.ts'
+import type { Scope, Tagged, Tenant } from '../../../index.ts'
 import { decline, type Signing, sign } from '../signatures/sign.ts'
 import { signatures } from '../signatures/signatures.ts'
 
-type Settle = (session: TenantSession, signing: Signing) => Promise<Tagged>
+type Settle = (tenant: Tenant, signing: Signing) => Promise<Tagged>
 
-const config = {
-  access: { kind: 'tenant', permission: 'signatures:write' },
-  document: { headers: ['etag'], asks: ['if-match'], codes: ['CONFLICT', 'PRECONDITION_FAILED'] },
+const document = {
+  headers: ['etag'],
+  asks: ['if-match'],
+  codes: ['CONFLICT', 'PRECONDITION_FAILED'],
 } as const
 
 /** What may become of a pending signature. */
-export function signatureRoutes(api: FastifyInstance): void {
-  api.route(settleRoute('sign', 'Sign, and write the proof of it', sign))
-  api.route(settleRoute('decline', 'Decline to sign', decline))
+export function signatureRoutes(scope: Scope): void {
+  settleRoute(scope, { verb: 'sign', summary: 'Sign, and write the proof of it', settle: sign })
+  settleRoute(scope, { verb: 'decline', summary: 'Decline to sign', settle: decline })
 }
 
-function settleRoute(verb: 'sign' | 'decline', summary: string, settle: Settle): RouteOptions {
+interface Settling {
+  readonly verb: 'sign' | 'decline'
+  readonly summary: string
+  readonly settle: Settle
+}
+
+function settleRoute(scope: Scope, { verb, summary, settle }: Settling): void {
   const { params, row } = signatures.schemas
-  return command({
-    url: `/signatures/:id/${verb}`,
-    config,
-    schema: {
-      ...{ tags: ['signatures'], operationId: `${verb}Signature`, summary, params },
-      response: { 200: row, ...PROBLEM_RESPONSES },
-    },
-    run: async (request, session) => {
-      const settled = await settle(session, signingOf(request))
-      return { status: 200, headers: { etag: `"${settled.etag}"` }, body: settled.row }
-    },
+  const schema = { operationId: `${verb}Signature`, summary, params, response: { 200: row } }
+  const options = { access: 'signatures:write', schema, document }
+  scope.tenant.post(`/signatures/:id/${verb}`, options, async (request, reply) => {
+    const { id } = request.params as { id: string }
+    const signing = { id, ifMatch: request.headers['if-match'], address: request.ip }
+    const settled = await settle(request.tenant, signing)
+    reply.header('etag', `"${settled.etag}"`)
+    return settled.row
   })
-}
-
-function signingOf({ params, headers, ip }: FastifyRequest): Signing {
-  return { id: idOf(params), ifMatch: headers['if-match'], address: ip }
 }

@@ -1,6 +1,6 @@
 import type { MultipartFile } from '@fastify/multipart'
 import type { FastifyRequest } from 'fastify'
-import { fail, PublicError } from '../../../errors.ts'
+import { PublicError, problem } from '../../../index.ts'
 import type { IncomingFile } from '../media/store.ts'
 
 /** The largest file that is taken. */
@@ -20,15 +20,15 @@ export const FORM_LIMITS = { fileSize: MAX_FILE_BYTES, files: 1, fields: 0, head
  * @throws PublicError UNSUPPORTED_MEDIA_TYPE, PAYLOAD_TOO_LARGE, VALIDATION_FAILED; its content throws the last two
  */
 export async function openUpload(request: FastifyRequest): Promise<IncomingFile> {
-  if (!request.isMultipart()) throw fail('UNSUPPORTED_MEDIA_TYPE')
+  if (!request.isMultipart()) problem('UNSUPPORTED_MEDIA_TYPE')
   if (Number(request.headers['content-length'] ?? 0) > MAX_FILE_BYTES + FORM_BYTES)
-    throw fail('PAYLOAD_TOO_LARGE')
+    problem('PAYLOAD_TOO_LARGE')
   // Of one that has gone already nothing will be heard any more, not even that: the form's reader would wait for ever.
-  if (request.raw.destroyed) throw unreadable(null)
+  if (request.raw.destroyed) return unreadable(null)
   const parts = partsOf(request)
   const part = await parts.next()
   if (part.done || part.value.type !== 'file' || part.value.fieldname !== 'file') {
-    throw fail('VALIDATION_FAILED', {
+    return problem('VALIDATION_FAILED', undefined, {
       errors: [{ pointer: '/file', message: 'is required, and nothing else' }],
     })
   }
@@ -42,7 +42,7 @@ async function* partsOf(request: FastifyRequest) {
   try {
     yield* request.parts()
   } catch (error) {
-    throw unreadable(error)
+    unreadable(error)
   }
 }
 
@@ -51,16 +51,16 @@ async function* contentOf({ file }: MultipartFile, parts: Parts): AsyncGenerator
   try {
     yield* file
   } catch (error) {
-    throw unreadable(error)
+    unreadable(error)
   }
-  if (file.truncated) throw fail('PAYLOAD_TOO_LARGE')
-  if (!(await parts.next()).done) throw unreadable(null)
+  if (file.truncated) problem('PAYLOAD_TOO_LARGE')
+  if (!(await parts.next()).done) unreadable(null)
 }
 
 /** Whatever a form's reader says is about the form, or about its sender, who has gone. */
-function unreadable(cause: unknown): PublicError {
-  if (cause instanceof PublicError) return cause
-  return fail('VALIDATION_FAILED', { detail: 'The form is not whole, or holds more than one file.', cause })
+function unreadable(cause: unknown): never {
+  if (cause instanceof PublicError) throw cause
+  return problem('VALIDATION_FAILED', 'The form is not whole, or holds more than one file.')
 }
 
 /** The name alone, without what cannot be shown or kept. */

@@ -1,6 +1,5 @@
 import { Type } from 'typebox'
-import { defineResource } from '../../../collections/define-resource.ts'
-import { email, int4, moment, sha256, text, uuid } from '../../../lib/fields.ts'
+import { defineResource, email, example, integer, moment, sha256, text, uuid } from '../../../index.ts'
 import { proofs as table } from '../tables/records.ts'
 import { signatures } from './signatures.ts'
 
@@ -12,11 +11,11 @@ export const proofs = defineResource({
   table,
   methods: [],
   fields: {
-    number: int4(1),
+    number: integer(1),
     signatureId: uuid(),
     documentId: uuid(),
     documentSha256: sha256(),
-    signerName: text(200),
+    signerName: example('Ada Lovelace', text(200)),
     signerEmail: email(),
     signedAt: moment(),
     address: Type.Optional(text(100)),

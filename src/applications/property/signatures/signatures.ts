@@ -1,7 +1,6 @@
 import { sql } from 'drizzle-orm'
 import { Type } from 'typebox'
-import { defineResource } from '../../../collections/define-resource.ts'
-import { choice, email, text, uuid } from '../../../lib/fields.ts'
+import { choice, defineResource, email, example, text, uuid } from '../../../index.ts'
 import { documents } from '../leases/documents.ts'
 import { signatures as table } from '../tables/records.ts'
 
@@ -13,7 +12,7 @@ export const signatures = defineResource({
   table,
   fields: {
     documentId: uuid(),
-    signerName: text(200),
+    signerName: example('Ada Lovelace', text(200)),
     signerEmail: email(),
     status: Type.Optional(choice('pending', 'signed', 'declined')),
   },

@@ -14,7 +14,8 @@ import {
   uniqueIndex,
   uuid,
 } from 'drizzle-orm/pg-core'
-import { createdAt, folded, id, tenantId, updatedAt } from '../../../tenant/columns.ts'
+import { tenantTable } from '../../../index.ts'
+import { folded, tenantId } from './columns.ts'
 
 export interface Address {
   line1?: string | null
@@ -28,21 +29,16 @@ export interface Address {
  * Indexes serve the lists that src/data declares. A filter that may match most of a tenant's rows (`kind`, `status`) has
  * one for each order, or the server would read them all to show a page; one that matches few (`placeId`) has one.
  */
-export const places = pgTable(
+export const places = tenantTable(
   'places',
   {
-    tenantId: tenantId(),
-    id: id(),
     name: text('name').notNull(),
     kind: text('kind').$type<'building' | 'land' | 'parking' | 'other'>(),
     address: jsonb('address').$type<Address>(),
     latitude: doublePrecision('latitude'),
     longitude: doublePrecision('longitude'),
-    createdAt: createdAt(),
-    updatedAt: updatedAt(),
   },
   (t) => [
-    primaryKey({ name: 'places_pkey', columns: [t.tenantId, t.id] }),
     index('places_created_idx').on(t.tenantId, t.createdAt, t.id),
     index('places_name_idx').on(t.tenantId, t.name, t.id),
     index('places_kind_idx').on(t.tenantId, t.kind, t.createdAt, t.id),
@@ -53,21 +49,16 @@ export const places = pgTable(
   ],
 )
 
-export const estates = pgTable(
+export const estates = tenantTable(
   'estates',
   {
-    tenantId: tenantId(),
-    id: id(),
     placeId: uuid('place_id').notNull(),
     name: text('name').notNull(),
     reference: text('reference'),
     surfaceM2: doublePrecision('surface_m2'),
     floor: integer('floor'),
-    createdAt: createdAt(),
-    updatedAt: updatedAt(),
   },
   (t) => [
-    primaryKey({ name: 'estates_pkey', columns: [t.tenantId, t.id] }),
     uniqueIndex('estates_reference_key').on(t.tenantId, t.reference),
     index('estates_place_idx').on(t.tenantId, t.placeId, t.id),
     index('estates_created_idx').on(t.tenantId, t.createdAt, t.id),
@@ -81,20 +72,15 @@ export const estates = pgTable(
   ],
 )
 
-export const rooms = pgTable(
+export const rooms = tenantTable(
   'rooms',
   {
-    tenantId: tenantId(),
-    id: id(),
     estateId: uuid('estate_id').notNull(),
     name: text('name').notNull(),
     kind: text('kind'),
     surfaceM2: doublePrecision('surface_m2'),
-    createdAt: createdAt(),
-    updatedAt: updatedAt(),
   },
   (t) => [
-    primaryKey({ name: 'rooms_pkey', columns: [t.tenantId, t.id] }),
     index('rooms_estate_idx').on(t.tenantId, t.estateId, t.id),
     index('rooms_created_idx').on(t.tenantId, t.createdAt, t.id),
     index('rooms_name_idx').on(t.tenantId, t.name, t.id),
@@ -107,20 +93,15 @@ export const rooms = pgTable(
   ],
 )
 
-export const equipment = pgTable(
+export const equipment = tenantTable(
   'equipment',
   {
-    tenantId: tenantId(),
-    id: id(),
     roomId: uuid('room_id').notNull(),
     name: text('name').notNull(),
     condition: text('condition').$type<'new' | 'good' | 'fair' | 'poor'>(),
     acquiredOn: date('acquired_on', { mode: 'string' }),
-    createdAt: createdAt(),
-    updatedAt: updatedAt(),
   },
   (t) => [
-    primaryKey({ name: 'equipment_pkey', columns: [t.tenantId, t.id] }),
     index('equipment_room_idx').on(t.tenantId, t.roomId, t.id),
     index('equipment_created_idx').on(t.tenantId, t.createdAt, t.id),
     index('equipment_name_idx').on(t.tenantId, t.name, t.id),
@@ -135,21 +116,16 @@ export const equipment = pgTable(
   ],
 )
 
-export const lessees = pgTable(
+export const lessees = tenantTable(
   'lessees',
   {
-    tenantId: tenantId(),
-    id: id(),
     kind: text('kind').$type<'person' | 'company'>().notNull(),
     name: text('name').notNull(),
     email: text('email'),
     emailFolded: folded('email'),
     phone: text('phone'),
-    createdAt: createdAt(),
-    updatedAt: updatedAt(),
   },
   (t) => [
-    primaryKey({ name: 'lessees_pkey', columns: [t.tenantId, t.id] }),
     uniqueIndex('lessees_email_key').on(t.tenantId, t.emailFolded),
     index('lessees_created_idx').on(t.tenantId, t.createdAt, t.id),
     index('lessees_name_idx').on(t.tenantId, t.name, t.id),
@@ -159,21 +135,16 @@ export const lessees = pgTable(
   ],
 )
 
-export const owners = pgTable(
+export const owners = tenantTable(
   'owners',
   {
-    tenantId: tenantId(),
-    id: id(),
     kind: text('kind').$type<'person' | 'company'>().notNull(),
     name: text('name').notNull(),
     email: text('email'),
     emailFolded: folded('email'),
     phone: text('phone'),
-    createdAt: createdAt(),
-    updatedAt: updatedAt(),
   },
   (t) => [
-    primaryKey({ name: 'owners_pkey', columns: [t.tenantId, t.id] }),
     uniqueIndex('owners_email_key').on(t.tenantId, t.emailFolded),
     index('owners_created_idx').on(t.tenantId, t.createdAt, t.id),
     index('owners_name_idx').on(t.tenantId, t.name, t.id),
@@ -183,11 +154,9 @@ export const owners = pgTable(
   ],
 )
 
-export const contacts = pgTable(
+export const contacts = tenantTable(
   'contacts',
   {
-    tenantId: tenantId(),
-    id: id(),
     name: text('name').notNull(),
     email: text('email'),
     emailFolded: folded('email'),
@@ -195,11 +164,8 @@ export const contacts = pgTable(
     role: text('role'),
     lesseeId: uuid('lessee_id'),
     ownerId: uuid('owner_id'),
-    createdAt: createdAt(),
-    updatedAt: updatedAt(),
   },
   (t) => [
-    primaryKey({ name: 'contacts_pkey', columns: [t.tenantId, t.id] }),
     index('contacts_lessee_idx').on(t.tenantId, t.lesseeId, t.createdAt, t.id),
     index('contacts_owner_idx').on(t.tenantId, t.ownerId, t.createdAt, t.id),
     index('contacts_created_idx').on(t.tenantId, t.createdAt, t.id),
@@ -223,11 +189,9 @@ export const contacts = pgTable(
  * word for exclusion constraints). `lessee_ids` is what the API shows; a trigger keeps `lease_lessees` equal to it, whose
  * foreign keys a list cannot have.
  */
-export const leases = pgTable(
+export const leases = tenantTable(
   'leases',
   {
-    tenantId: tenantId(),
-    id: id(),
     estateId: uuid('estate_id').notNull(),
     lesseeIds: uuid('lessee_ids').array().notNull(),
     startsOn: date('starts_on', { mode: 'string' }).notNull(),
@@ -236,11 +200,8 @@ export const leases = pgTable(
     currency: text('currency').notNull(),
     depositCents: bigint('deposit_cents', { mode: 'number' }),
     status: text('status').$type<'draft' | 'active' | 'ended'>().notNull().default('draft'),
-    createdAt: createdAt(),
-    updatedAt: updatedAt(),
   },
   (t) => [
-    primaryKey({ name: 'leases_pkey', columns: [t.tenantId, t.id] }),
     index('leases_estate_idx').on(t.tenantId, t.estateId, t.createdAt, t.id),
     index('leases_status_idx').on(t.tenantId, t.status, t.createdAt, t.id),
     index('leases_status_starts_idx').on(t.tenantId, t.status, t.startsOn, t.id),
@@ -279,22 +240,17 @@ export const leaseLessees = pgTable(
   ],
 )
 
-export const charges = pgTable(
+export const charges = tenantTable(
   'charges',
   {
-    tenantId: tenantId(),
-    id: id(),
     leaseId: uuid('lease_id').notNull(),
     label: text('label').notNull(),
     amountCents: bigint('amount_cents', { mode: 'number' }).notNull(),
     currency: text('currency').notNull(),
     dueOn: date('due_on', { mode: 'string' }).notNull(),
     status: text('status').$type<'due' | 'paid' | 'cancelled'>().notNull().default('due'),
-    createdAt: createdAt(),
-    updatedAt: updatedAt(),
   },
   (t) => [
-    primaryKey({ name: 'charges_pkey', columns: [t.tenantId, t.id] }),
     index('charges_lease_idx').on(t.tenantId, t.leaseId, t.createdAt, t.id),
     index('charges_status_idx').on(t.tenantId, t.status, t.createdAt, t.id),
     index('charges_status_due_idx').on(t.tenantId, t.status, t.dueOn, t.id),

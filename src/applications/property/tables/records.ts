@@ -12,23 +12,19 @@ import {
   uniqueIndex,
   uuid,
 } from 'drizzle-orm/pg-core'
-import { bytea, createdAt, folded, id, moment, tenantId, updatedAt } from '../../../tenant/columns.ts'
+import { tenantTable } from '../../../index.ts'
+import { bytea, createdAt, folded, moment, tenantId } from './columns.ts'
 import { leases } from './properties.ts'
 
 /** `terms` is the lease as it was when the document was made: what was signed does not change with the lease. */
-export const documents = pgTable(
+export const documents = tenantTable(
   'documents',
   {
-    tenantId: tenantId(),
-    id: id(),
     leaseId: uuid('lease_id').notNull(),
     title: text('title').notNull(),
     terms: jsonb('terms').$type<Record<string, unknown>>(),
-    createdAt: createdAt(),
-    updatedAt: updatedAt(),
   },
   (t) => [
-    primaryKey({ name: 'documents_pkey', columns: [t.tenantId, t.id] }),
     index('documents_lease_idx').on(t.tenantId, t.leaseId, t.createdAt, t.id),
     index('documents_created_idx').on(t.tenantId, t.createdAt, t.id),
     index('documents_title_idx').on(t.tenantId, t.title, t.id),
@@ -64,21 +60,16 @@ export const documentFiles = pgTable(
   ],
 )
 
-export const signatures = pgTable(
+export const signatures = tenantTable(
   'signatures',
   {
-    tenantId: tenantId(),
-    id: id(),
     documentId: uuid('document_id').notNull(),
     signerName: text('signer_name').notNull(),
     signerEmail: text('signer_email').notNull(),
     signerEmailFolded: folded('signer_email'),
     status: text('status').$type<'pending' | 'signed' | 'declined'>().notNull().default('pending'),
-    createdAt: createdAt(),
-    updatedAt: updatedAt(),
   },
   (t) => [
-    primaryKey({ name: 'signatures_pkey', columns: [t.tenantId, t.id] }),
     index('signatures_document_idx').on(t.tenantId, t.documentId, t.createdAt, t.id),
     index('signatures_status_idx').on(t.tenantId, t.status, t.createdAt, t.id),
     index('signatures_created_idx').on(t.tenantId, t.createdAt, t.id),
@@ -93,11 +84,9 @@ export const signatures = pgTable(
 )
 
 /** One a signed signature, append-only: numbered without gaps within the tenant, each with the hash of the one before. */
-export const proofs = pgTable(
+export const proofs = tenantTable(
   'proofs',
   {
-    tenantId: tenantId(),
-    id: id(),
     number: integer('number').notNull(),
     signatureId: uuid('signature_id').notNull(),
     documentId: uuid('document_id').notNull(),
@@ -108,11 +97,8 @@ export const proofs = pgTable(
     address: text('address'),
     previousHash: text('previous_hash'),
     hash: text('hash').notNull(),
-    createdAt: createdAt(),
-    updatedAt: updatedAt(),
   },
   (t) => [
-    primaryKey({ name: 'proofs_pkey', columns: [t.tenantId, t.id] }),
     uniqueIndex('proofs_number_key').on(t.tenantId, t.number),
     uniqueIndex('proofs_signature_key').on(t.tenantId, t.signatureId),
     index('proofs_document_idx').on(t.tenantId, t.documentId, t.createdAt, t.id),
@@ -128,18 +114,13 @@ export const proofs = pgTable(
 )
 
 /** The ledger, append-only: what was bought (positive) and spent (negative). A trigger keeps the balance with it. */
-export const credits = pgTable(
+export const credits = tenantTable(
   'credits',
   {
-    tenantId: tenantId(),
-    id: id(),
     amount: integer('amount').notNull(),
     paymentReference: text('payment_reference').notNull(),
-    createdAt: createdAt(),
-    updatedAt: updatedAt(),
   },
   (t) => [
-    primaryKey({ name: 'credits_pkey', columns: [t.tenantId, t.id] }),
     uniqueIndex('credits_purchase_key').on(t.tenantId, t.paymentReference).where(sql`${t.amount} > 0`),
     index('credits_created_idx').on(t.tenantId, t.createdAt, t.id),
     index('credits_reference_idx').on(t.tenantId, t.paymentReference, t.createdAt, t.id),
@@ -158,19 +139,14 @@ export const creditBalances = pgTable(
 )
 
 /** One a purchase, written with it. */
-export const payments = pgTable(
+export const payments = tenantTable(
   'payments',
   {
-    tenantId: tenantId(),
-    id: id(),
     creditId: uuid('credit_id').notNull(),
     amount: integer('amount').notNull(),
     paymentReference: text('payment_reference').notNull(),
-    createdAt: createdAt(),
-    updatedAt: updatedAt(),
   },
   (t) => [
-    primaryKey({ name: 'payments_pkey', columns: [t.tenantId, t.id] }),
     uniqueIndex('payments_credit_key').on(t.tenantId, t.creditId),
     index('payments_reference_idx').on(t.tenantId, t.paymentReference, t.createdAt, t.id),
     index('payments_created_idx').on(t.tenantId, t.createdAt, t.id),
@@ -182,20 +158,15 @@ export const payments = pgTable(
   ],
 )
 
-export const media = pgTable(
+export const media = tenantTable(
   'media',
   {
-    tenantId: tenantId(),
-    id: id(),
     filename: text('filename').notNull(),
     contentType: text('content_type').notNull(),
     sizeBytes: integer('size_bytes').notNull(),
     sha256: text('sha256').notNull(),
-    createdAt: createdAt(),
-    updatedAt: updatedAt(),
   },
   (t) => [
-    primaryKey({ name: 'media_pkey', columns: [t.tenantId, t.id] }),
     index('media_created_idx').on(t.tenantId, t.createdAt, t.id),
     index('media_filename_idx').on(t.tenantId, t.filename, t.id),
     check('media_sha256_check', sql`${t.sha256} ~ '^[0-9a-f]{64}$'`),

@@ -5,6 +5,7 @@ import { fail } from '../../../errors.ts'
 import { text, uuid } from '../../../lib/fields.ts'
 import { CLOSED, momentOf, PAGE_FIELDS, pageView } from '../../bodies.ts'
 import type { HttpDeps } from '../../deps.ts'
+import { contextOf } from '../../pipeline.ts'
 
 const AuditQuery = Type.Object(
   {
@@ -52,7 +53,7 @@ function filterOf(query: Static<typeof AuditQuery>, request: FastifyRequest): Au
 /** A tenant cannot name a tenant, not even itself: elsewhere in its API that is refused as well. */
 function scopeOf(named: string | undefined, request: FastifyRequest): string | undefined {
   if (request.principal.kind === 'operator') return named?.toLowerCase()
-  if (named === undefined) return request.tenant.tenantId
+  if (named === undefined) return contextOf(request).tenantId
   throw fail('VALIDATION_FAILED', { errors: [{ pointer: '/tenantId', message: 'is not known here' }] })
 }
 

@@ -77,7 +77,7 @@ const NewTenantBody = Type.Object(
     roles: Type.Optional(
       Type.Array(Type.Object({ ...ROLE_FIELDS }, CLOSED), {
         maxItems: 50,
-        examples: [[{ name: 'clerk', permissions: ['leases:read'] }]],
+        examples: [[{ name: 'clerk', permissions: ['users:read'] }]],
       }),
     ),
   },

@@ -33,6 +33,5 @@ CREATE TABLE "bookings" (
 SELECT public.freehold_protect('public.rooms');
 --> statement-breakpoint
 SELECT public.freehold_protect('public.bookings');
-
 --> statement-breakpoint
 SELECT public.freehold_share('public.regions');

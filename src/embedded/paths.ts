@@ -16,7 +16,7 @@ import { EmbeddedServerError, errorCode, unless } from './failure.ts'
 import { canEnter, chooseServerUser, type ServerUser } from './server-user.ts'
 
 /** Where everything about one embedded server is kept. All but `data` always lies beside the given data directory. */
-export interface Places {
+export interface Paths {
   readonly data: string
   readonly lock: string
   readonly password: string
@@ -25,13 +25,13 @@ export interface Places {
   readonly pointer: string
 }
 
-/** Places that every account may enter and that survive a restart of the machine, where the first one exists. */
+/** Paths that every account may enter and that survive a restart of the machine, where the first one exists. */
 export function refuges(): string[] {
   return process.platform === 'win32' ? [tmpdir()] : [...new Set(['/var/tmp', tmpdir()])]
 }
 
 /** Names the files beside `dataDir` and makes their directory. */
-export async function preparePlaces(dataDir: string): Promise<Places> {
+export async function preparePaths(dataDir: string): Promise<Paths> {
   const data = resolve(dataDir)
   const asRoot = process.getuid?.() === 0
   const made = await mkdir(dirname(data), { recursive: true })
@@ -51,18 +51,18 @@ export async function preparePlaces(dataDir: string): Promise<Places> {
  * Decides where the data really lies, and who runs the server: in the given place when that account can live
  * there, else in a directory of its own in a refuge, which the pointer file remembers.
  */
-export async function settleData(places: Places): Promise<{ data: string; user: ServerUser | null }> {
-  const moved = await readPointer(places.pointer)
+export async function settleData(paths: Paths): Promise<{ data: string; user: ServerUser | null }> {
+  const moved = await readPointer(paths.pointer)
   if (moved !== null) return { data: moved, user: await chooseServerUser(moved) }
-  const user = await chooseServerUser(places.data)
-  const alreadyThere = (await unless(['ENOENT', 'ENOTDIR'], lstat(places.data))) !== null
-  if (alreadyThere || (await canLiveIn(dirname(places.data), user))) return { data: places.data, user }
-  return { data: await makeRefuge(places.pointer), user }
+  const user = await chooseServerUser(paths.data)
+  const alreadyThere = (await unless(['ENOENT', 'ENOTDIR'], lstat(paths.data))) !== null
+  if (alreadyThere || (await canLiveIn(dirname(paths.data), user))) return { data: paths.data, user }
+  return { data: await makeRefuge(paths.pointer), user }
 }
 
-/** Where the data of `places` lies now, without making anything. */
-export async function findData(places: Places): Promise<string> {
-  return (await readPointer(places.pointer)) ?? places.data
+/** Where the data of `paths` lies now, without making anything. */
+export async function findData(paths: Paths): Promise<string> {
+  return (await readPointer(paths.pointer)) ?? paths.data
 }
 
 async function makeRefuge(pointer: string): Promise<string> {

@@ -1,0 +1,67 @@
+import type { FastifyReply, FastifyRequest } from 'fastify'
+import { type CommandAnswer, runOnce } from '../../collections/idempotency.ts'
+import { ticketOf } from '../command.ts'
+import type { HttpDeps } from '../deps.ts'
+import { sessionFor, workInside } from './request-tenant.ts'
+
+export type Work = (request: FastifyRequest, reply: FastifyReply) => unknown
+export type Digest = (request: FastifyRequest, answered: unknown) => Promise<string>
+
+/**
+ * Runs a handler once for its `Idempotency-Key`: in one transaction, which is what `request.tenant` works in meanwhile, and
+ * whose answer is kept with it. A repetition is answered without the handler.
+ */
+export async function answerOnce(
+  { key, digest, work, deps }: { key: string; digest: Digest | undefined; work: Work; deps: HttpDeps },
+  request: FastifyRequest,
+  reply: FastifyReply,
+): Promise<unknown> {
+  const ticket = ticketOf(request, key, digest)
+  let noted: Awaited<ReturnType<typeof workInside>>['noted'] = []
+  const { answer, replayed } = await runOnce(sessionFor(request), ticket, async ({ db }) => {
+    const inside = deps.own.schema.over(db)
+    const done = await workInside(request, inside, () => recorded(work, request, reply))
+    noted = done.noted
+    return done.result
+  })
+  for (const record of noted) deps.auditTrail.note(record)
+  reply.code(answer.status).headers(answer.headers ?? {})
+  if (replayed) reply.header('idempotency-replayed', 'true')
+  return answer.body
+}
+
+/** The answer of a handler that may also `send` it: nothing may leave before the transaction has committed. */
+async function recorded(work: Work, request: FastifyRequest, reply: FastifyReply): Promise<CommandAnswer> {
+  const before = reply.getHeaders()
+  let sent: { readonly payload: unknown } | null = null
+  const recorder: FastifyReply = Object.create(reply, {
+    send: {
+      value: (payload: unknown) => {
+        sent = { payload }
+        return recorder
+      },
+    },
+  })
+  const returned = await work(request, recorder)
+  const body = sent === null ? returned : (sent as { readonly payload: unknown }).payload
+  if (!isJson(body))
+    throw new Error(
+      `${request.method} ${request.routeOptions.url}: an answer under an Idempotency-Key must be JSON`,
+    )
+  return { status: reply.statusCode, headers: changed(before, reply.getHeaders()), body: body ?? null }
+}
+
+type Headers = ReturnType<FastifyReply['getHeaders']>
+
+/** What the handler has set, which tells of its result; what stood there before is of this request alone. */
+function changed(before: Headers, after: Headers): Record<string, string> {
+  const own = Object.entries(after).filter(
+    ([name, value]) => value !== undefined && (before as Record<string, unknown>)[name] !== value,
+  )
+  return Object.fromEntries(own.map(([name, value]) => [name, String(value)]))
+}
+
+function isJson(body: unknown): boolean {
+  if (typeof body !== 'object' || body === null) return typeof body !== 'function' && typeof body !== 'bigint'
+  return !(body instanceof Uint8Array || 'pipe' in body || 'getReader' in body || body instanceof Response)
+}

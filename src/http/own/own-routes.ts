@@ -1,0 +1,124 @@
+import type { FastifyInstance, FastifyReply, FastifyRequest, RouteOptions } from 'fastify'
+import type { ErrorCode } from '../../errors.ts'
+import type { Access } from '../access.ts'
+import { COMMAND_HEADERS, KEY_HEADER } from '../command.ts'
+import type { HttpDeps } from '../deps.ts'
+import { PROBLEM_RESPONSES } from '../schemas.ts'
+import { compileValidator } from '../validation.ts'
+import { answerOnce, type Digest, type Work } from './answer-once.ts'
+import { closed } from './closed-schema.ts'
+import { type Declared, type OwnRoute, scopeInto } from './route-book.ts'
+
+declare module 'fastify' {
+  interface FastifyContextConfig {
+    /** A route of the application. */
+    isOwn?: boolean
+  }
+}
+
+/** Registers the application's routes on the server of the API. */
+export function ownRoutes(api: FastifyInstance, deps: HttpDeps): void {
+  api.addHook('onRoute', ({ config }) => {
+    const access = config?.access
+    if (access?.kind === 'tenant' && access.permission !== null)
+      deps.own.routes.addPermission(access.permission)
+  })
+  for (const declared of deps.own.routes.declared) register(api, declared, deps)
+}
+
+function register(server: FastifyInstance, declared: Declared, deps: HttpDeps): void {
+  if (!('plugin' in declared)) {
+    server.route(fastifyRoute(declared, deps))
+    return
+  }
+  const { plugin } = declared
+  void server.register((inner, _options, done) => {
+    const scope = scopeInto((nested) => {
+      if (!('plugin' in nested)) deps.own.routes.add(nested)
+      register(inner, nested, deps)
+    })
+    const run = async () => plugin(scope, inner)
+    run().then(() => done(), done)
+  })
+}
+
+/** A route of an application as Fastify is given it. */
+export function fastifyRoute(route: OwnRoute, deps: HttpDeps): RouteOptions {
+  const { method, path, options } = route
+  const { access: _access, digest: _digest, document, schema = {}, config, ...passed } = options
+  return {
+    ...(passed as object),
+    method,
+    url: path,
+    config: { ...config, access: accessOf(route), isOwn: true, document: documentOf(route, deps) },
+    schema: {
+      ...{ tags: [path.split('/')[1] ?? ''], summary: `${method} ${path}` },
+      ...schema,
+      ...closedParts(route),
+      ...{ operationId: deps.own.routes.operationIdOf(route) },
+      response: { ...(schema.response as object), ...PROBLEM_RESPONSES },
+    },
+    ...(isStream(route) && { validatorCompiler: validateAllButBody }),
+    handler: handlerOf(route, deps),
+  }
+}
+
+/** The handler reads the body itself; there is none to look at before. */
+function isStream({ options: { digest, document } }: OwnRoute): boolean {
+  return digest !== undefined || document?.requestContent !== undefined
+}
+
+const validateAllButBody: typeof compileValidator = (part) =>
+  part.httpPart === 'body' ? () => true : compileValidator(part)
+
+function accessOf({ kind, method, options }: OwnRoute): Access {
+  if (kind === 'tenant') return { kind, permission: options.access ?? null }
+  if (kind === 'operator') return { kind, write: method !== 'GET' && method !== 'HEAD' }
+  return { kind }
+}
+
+const NOTHING = { type: 'object', properties: {}, additionalProperties: false }
+
+/** What a route does not declare it does not take, also where it is open. */
+function closedParts({ kind, method, options: { schema = {} } }: OwnRoute) {
+  const { querystring = NOTHING, headers } = schema as { querystring?: unknown; headers?: object }
+  const hasBody = method !== 'GET' && method !== 'HEAD'
+  const body = schema.body ?? { ...NOTHING, type: ['object', 'null'] }
+  return {
+    querystring: closed(querystring),
+    ...(hasBody && { body: closed(body) }),
+    ...(kind === 'tenant' && method === 'POST' && { headers: withKey(headers) }),
+  }
+}
+
+function withKey(headers: object = {}): object {
+  const { properties = {} } = headers as { properties?: object }
+  return { type: 'object', ...headers, properties: { ...properties, ...COMMAND_HEADERS.properties } }
+}
+
+function documentOf({ kind, method, options }: OwnRoute, deps: HttpDeps) {
+  const { document = {} } = options
+  const isChange = method !== 'GET' && method !== 'HEAD'
+  const codes = [
+    ...(document.codes ?? Object.keys(deps.application.errors)),
+    ...(kind === 'tenant' ? ['TENANT_SCHEMA_OUT_OF_DATE'] : []),
+    ...(kind === 'tenant' && isChange ? ['CONFLICT', 'REFERENCE_NOT_FOUND'] : []),
+  ]
+  return { ...document, codes: codes as ErrorCode[] }
+}
+
+function handlerOf(route: OwnRoute, deps: HttpDeps): RouteOptions['handler'] {
+  const { kind, method, options } = route
+  const digest = options.digest as Digest | undefined
+  const isCommand = kind === 'tenant' && method === 'POST'
+  return async function answer(this: FastifyInstance, request: FastifyRequest, reply: FastifyReply) {
+    const work = route.handler.bind(this as never) as Work
+    const key = isCommand ? request.headers[KEY_HEADER] : undefined
+    try {
+      if (typeof key !== 'string') return await work(request, reply)
+      return await answerOnce({ key, digest, work, deps }, request, reply)
+    } catch (error) {
+      throw deps.own.errors.told(error, method)
+    }
+  }
+}

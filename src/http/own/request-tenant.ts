@@ -1,0 +1,92 @@
+import type { FastifyInstance, FastifyRequest } from 'fastify'
+import type { ApplicationDb, Principal, Tenant } from '../../application.ts'
+import type { AuditRecord } from '../../catalog/audit.ts'
+import { fail } from '../../errors.ts'
+import type { TenantPrincipal } from '../../identity/principal.ts'
+import { type Place, viewAlong, viewInside } from '../../tenancy/tenant-view.ts'
+import type { TenantSession } from '../../tenant/session.ts'
+import { actorOf, contextOf, type TenantContext, visitOf } from '../pipeline.ts'
+
+const kView = Symbol('view')
+
+interface Viewed {
+  /** With whom it is of: when the gates are asked again, another view is made. */
+  [kView]: { readonly context: TenantContext; readonly tenant: Tenant } | null
+}
+
+/** Gives requests `tenant`, the view that an application's code has. The core's own routes use `contextOf`. */
+export function decorateTenant(server: FastifyInstance): void {
+  server.decorateRequest(kView, null)
+  server.decorateRequest('tenant', { getter: readTenant } as never)
+}
+
+function readTenant(this: FastifyRequest): Tenant {
+  const viewed = this as unknown as Viewed
+  const context = contextOf(this)
+  if (viewed[kView]?.context !== context) viewed[kView] = { context, tenant: viewOf(this) }
+  return viewed[kView].tenant
+}
+
+function viewOf(request: FastifyRequest): Tenant {
+  const place = placeOf(request)
+  const { own, auditTrail } = depsOf(request)
+  return viewAlong(place, {
+    schema: own.schema,
+    open: () => sessionFor(request),
+    note: (record) => auditTrail.note(record),
+  })
+}
+
+/**
+ * A session for SQL of the application, for the caller as the gates have let them in.
+ * @throws PublicError CATALOG_UNAVAILABLE where changes were missed since: one of them may have shut this caller out
+ */
+export function sessionFor(request: FastifyRequest): TenantSession {
+  const visit = visitOf(request)
+  const { freshness, sessions } = depsOf(request)
+  if (visit?.lapses !== freshness.lapses) throw fail('CATALOG_UNAVAILABLE')
+  return sessions.open(contextOf(request).route, { ownSql: true })
+}
+
+/** Has `fn` see the request's tenant within a transaction, and gives what it noted for the audit log meanwhile. */
+export async function workInside<T>(
+  request: FastifyRequest,
+  db: ApplicationDb,
+  fn: () => Promise<T>,
+): Promise<{ result: T; noted: readonly AuditRecord[] }> {
+  const viewed = request as unknown as Viewed
+  const { tenant, noted } = viewInside(placeOf(request), db)
+  viewed[kView] = { context: contextOf(request), tenant }
+  try {
+    return { result: await fn(), noted }
+  } finally {
+    viewed[kView] = null
+  }
+}
+
+function depsOf(request: FastifyRequest) {
+  const visit = visitOf(request)
+  if (visit === null) throw new Error('this route knows no tenant')
+  return visit.deps
+}
+
+function placeOf(request: FastifyRequest): Place {
+  const { route, principal, isActing } = contextOf(request)
+  const { tenantId: id, code, name } = route
+  return {
+    ...{ id, code, name, principal: principalView(principal) },
+    actingFor: isActing ? Object.freeze({ id, code, name }) : null,
+    actor: actorOf(request),
+  }
+}
+
+function principalView(principal: TenantPrincipal): Principal {
+  const { kind, tenantId, permissions } = principal
+  const roles = 'roles' in principal ? principal.roles : []
+  return Object.freeze({ kind, id: idOf(principal), tenantId, roles, permissions })
+}
+
+function idOf(principal: TenantPrincipal): string {
+  if (principal.kind === 'user') return principal.userId
+  return principal.kind === 'client-key' ? principal.keyId : principal.subject
+}

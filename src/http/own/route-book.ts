@@ -1,0 +1,169 @@
+import type { FastifySchema } from 'fastify'
+import {
+  type Application,
+  ApplicationError,
+  PATH,
+  PERMISSION,
+  RESERVED_PATHS,
+  type Scope,
+  type ScopePlugin,
+} from '../../application.ts'
+import type { OwnOptions } from '../../scope.ts'
+
+export type Method = 'GET' | 'HEAD' | 'POST' | 'PUT' | 'PATCH' | 'DELETE'
+export type Kind = 'tenant' | 'operator' | 'open'
+type Handler = (this: never, request: never, reply: never) => unknown
+
+/** A route as an application declares it. */
+export interface OwnRoute {
+  readonly kind: Kind
+  readonly method: Method
+  readonly path: string
+  readonly options: OwnOptions & { readonly access?: string; readonly digest?: unknown }
+  readonly handler: Handler
+}
+
+export type Declared = OwnRoute | { readonly plugin: ScopePlugin }
+
+const METHODS: readonly Method[] = ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE']
+const KINDS: readonly Kind[] = ['tenant', 'operator', 'open']
+
+/** The scope whose declarations `add` is given. */
+export function scopeInto(add: (declared: Declared) => void): Scope {
+  const verbsOf = (kind: Kind) =>
+    Object.freeze(
+      Object.fromEntries(
+        METHODS.map((method) => [
+          method.toLowerCase(),
+          (path: string, given: unknown, last?: unknown) => {
+            const [options, handler] = typeof given === 'function' ? [{}, given] : [given ?? {}, last]
+            add({ kind, method, path, options, handler } as OwnRoute)
+          },
+        ]),
+      ),
+    )
+  const verbs = Object.fromEntries(KINDS.map((kind) => [kind, verbsOf(kind)]))
+  return Object.freeze({ ...verbs, register: (plugin: ScopePlugin) => add({ plugin }) }) as unknown as Scope
+}
+
+/**
+ * The routes that an application declares, and the permissions that they name. Those of `register` are known when Fastify has
+ * run the plugin; all others at once.
+ */
+export class RouteBook {
+  readonly declared: readonly Declared[]
+  readonly #permissions: Set<string>
+  readonly #known = new Map<string, string>()
+  readonly #operationIds = new Set<string>()
+
+  /** @throws ApplicationError with every problem of the routes */
+  constructor({ resources, permissions, routes }: Pick<Application, 'resources' | 'permissions' | 'routes'>) {
+    this.#permissions = new Set(permissions)
+    for (const { name, methods } of resources) {
+      const ofRow = { update: 'PATCH', remove: 'DELETE' } as const
+      const paths = [`GET /${name}`, `GET /${name}/:`]
+      for (const method of methods)
+        paths.push(method === 'create' ? `POST /${name}` : `${ofRow[method]} /${name}/:`)
+      for (const path of paths) this.#known.set(path, `the resource "${name}" serves it`)
+    }
+    const declared: Declared[] = []
+    routes?.(scopeInto((entry) => declared.push(entry)))
+    const problems = declared.flatMap((entry) => ('plugin' in entry ? [] : this.#enter(entry)))
+    if (problems.length > 0) throw new ApplicationError(problems)
+    this.declared = declared
+  }
+
+  /** Those of the application, its resources and its routes, sorted. */
+  get permissions(): readonly string[] {
+    return [...this.#permissions].sort()
+  }
+
+  /** Notes a route of a plugin. @throws ApplicationError where it cannot be one */
+  add(route: OwnRoute): void {
+    const problems = this.#enter(route)
+    if (problems.length > 0) throw new ApplicationError(problems)
+  }
+
+  /** A route that a plugin has registered by Fastify's own means. */
+  addPermission(permission: string): void {
+    this.#permissions.add(permission)
+  }
+
+  /** The id that the document calls a route by: its own, or one of method and path. Each is given once. */
+  operationIdOf({ method, path, options }: OwnRoute): string {
+    const { operationId: own } = (options.schema ?? {}) as { operationId?: string }
+    const wanted = own ?? `${method.toLowerCase()}${wordsOf(path)}`
+    let id = wanted
+    for (let number = 2; this.#operationIds.has(id); number += 1) id = `${wanted}${number}`
+    this.#operationIds.add(id)
+    return id
+  }
+
+  #enter(route: OwnRoute): string[] {
+    const problems = faultsOfRoute(route)
+    if (problems.length > 0) return problems
+    const key = `${route.method} ${route.path.replaceAll(/:[^/-]+/g, ':')}`
+    const known = this.#known.get(key)
+    if (known !== undefined)
+      return [`The route ${route.method} ${route.path} is there twice: ${known}. Change one of the paths.`]
+    this.#known.set(key, `another route of the application has the path ${route.path}`)
+    if (route.kind === 'tenant') this.#permissions.add(String(route.options.access))
+    return []
+  }
+}
+
+function faultsOfRoute({ kind, method, path, options, handler }: OwnRoute): string[] {
+  const name = `The route ${method} ${String(path)}`
+  const { access } = options
+  if (typeof path !== 'string' || !PATH.test(firstOf(path)) || path.includes('//') || path.endsWith('/'))
+    return [
+      `${name} must have a path such as "/bookings/:id", whose first part is of lower-case letters, digits, hyphens.`,
+    ]
+  return [
+    ...(typeof handler === 'function'
+      ? []
+      : [`${name} has no handler. Give it a function as the last argument.`]),
+    ...(RESERVED_PATHS.has(firstOf(path))
+      ? [`${name} is below "/${firstOf(path)}", which Freehold serves itself. Choose another path.`]
+      : []),
+    ...(kind === 'tenant' ? faultsOfAccess(name, access) : []),
+    ...(kind !== 'tenant' && access !== undefined
+      ? [
+          `${name} is for ${kind === 'open' ? 'anybody' : 'operators'} and takes no access. Remove it, or use scope.tenant.`,
+        ]
+      : []),
+    ...faultsOfSchema(name, method, options.schema),
+  ]
+}
+
+function faultsOfAccess(name: string, access: unknown): string[] {
+  if (access === undefined)
+    return [
+      `${name} declares no access. Give it { access: "bookings:read" }, the permission that callers must hold.`,
+    ]
+  if (typeof access === 'string' && PERMISSION.test(access)) return []
+  return [
+    `${name} has the access ${JSON.stringify(access)}, which must be a permission such as "bookings:read".`,
+  ]
+}
+
+function faultsOfSchema(name: string, method: Method, schema: FastifySchema | undefined): string[] {
+  const isRead = method === 'GET' || method === 'HEAD'
+  return isRead && schema?.body !== undefined
+    ? [`${name} declares a body, which ${method} has none of. Declare a querystring, or use POST.`]
+    : []
+}
+
+function firstOf(path: string): string {
+  return path.startsWith('/') ? (path.split('/')[1] ?? '') : ''
+}
+
+function wordsOf(path: string): string {
+  return path
+    .split('/')
+    .filter((part) => part !== '')
+    .map((part) => (part.startsWith(':') ? `By-${part.slice(1)}` : part))
+    .flatMap((part) => part.split(/[^A-Za-z0-9]+/))
+    .map((word) => word.charAt(0).toUpperCase() + word.slice(1))
+    .join('')
+}

@@ -1,0 +1,247 @@
+import { randomUUID } from 'node:crypto'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { expectProblem, moveToOwnDatabase, NOBODY } from '../http/support.ts'
+import { createStage, startGateway, type TestGateway, type TestTenant } from '../support/gateway.ts'
+import { bookings as application } from './bookings/application.ts'
+
+const API = '/api/v1'
+let gateway: TestGateway
+let shared: TestTenant
+let own: TestTenant
+
+beforeAll(async () => {
+  gateway = await startGateway(await createStage({ application }), {}, application)
+  shared = await gateway.createTenant()
+  own = await gateway.createTenant()
+  await moveToOwnDatabase(gateway, own.id)
+})
+
+afterAll(() => gateway?.close())
+
+const as = (tenant: TestTenant, route: string, body?: unknown, headers = {}) => {
+  const [method = '', path] = route.split(' ')
+  return gateway.call(method, `${API}${path}`, {
+    token: tenant.token,
+    headers,
+    ...(body !== undefined && { body }),
+  })
+}
+
+async function room(tenant: TestTenant): Promise<string> {
+  const { status, body, text } = await as(tenant, 'POST /rooms', { name: randomUUID(), seats: 4 })
+  expect(status, text).toBe(201)
+  return body.id
+}
+
+async function keyOf(tenant: TestTenant, permissions: string[]): Promise<Record<string, string>> {
+  const { body } = await gateway.operator('POST', `/tenants/${tenant.id}/client-keys`, {
+    name: 'k',
+    permissions,
+  })
+  return { 'x-client-key': body.key, 'x-tenant-code': tenant.code }
+}
+
+const placements = [
+  ['shared', () => shared],
+  ['dedicated', () => own],
+] as const
+
+describe.each(placements)('in a tenant that lives %s', (_placement, tenantOf) => {
+  test('a route of the application works on its tables, in a transaction, with its own errors', async () => {
+    const tenant = tenantOf()
+    const id = await room(tenant)
+    const made = await as(tenant, `POST /rooms/${id}/bookings`, { slot: 'monday' })
+    expect([made.status, made.body]).toEqual([201, { id: expect.any(String), slot: 'monday' }])
+    expect(made.headers.get('location')).toBe(`/bookings/${made.body.id}`)
+    const again = await as(tenant, `POST /rooms/${id}/bookings`, { slot: 'monday' })
+    expectProblem(again, { status: 409, code: 'SLOT_TAKEN' })
+    expect(again.body).toMatchObject({
+      ...{ title: 'The slot is taken', detail: 'monday is taken', slot: 'monday', status: 409 },
+      type: 'urn:freehold:error:slot-taken',
+    })
+  })
+
+  test('another tenant’s room is none', async () => {
+    const other = tenantOf() === shared ? own : shared
+    const answer = await as(tenantOf(), `POST /rooms/${await room(other)}/bookings`, { slot: 'monday' })
+    expectProblem(answer, { status: 404, code: 'REFERENCE_NOT_FOUND' })
+  })
+
+  test('under an Idempotency-Key the handler runs once, and a repetition gets the same answer', async () => {
+    const tenant = tenantOf()
+    const id = await room(tenant)
+    const headers = { 'idempotency-key': randomUUID() }
+    const answers = await Promise.all(
+      [1, 2].map(() => as(tenant, `POST /rooms/${id}/bookings`, { slot: 'friday' }, headers)),
+    )
+    expect(answers.map(({ status }) => status)).toEqual([201, 201])
+    expect(answers[0]?.text).toBe(answers[1]?.text)
+    expect(answers.map((answer) => answer.headers.get('location'))).toEqual(
+      Array(2).fill(`/bookings/${answers[0]?.body.id}`),
+    )
+    expect(answers.map((answer) => answer.headers.get('idempotency-replayed')).toSorted()).toEqual(
+      [null, 'true'].toSorted(),
+    )
+    const { body } = await as(tenant, `GET /rooms/${id}/bookings`)
+    expect(body.data).toHaveLength(1)
+    const other = await as(tenant, `POST /rooms/${id}/bookings`, { slot: 'sunday' }, headers)
+    expectProblem(other, { status: 409, code: 'IDEMPOTENCY_MISMATCH' })
+  })
+
+  test('what fails under an Idempotency-Key leaves nothing, and may be tried again', async () => {
+    const tenant = tenantOf()
+    const id = await room(tenant)
+    await as(tenant, `POST /rooms/${id}/bookings`, { slot: 'tuesday' })
+    const headers = { 'idempotency-key': randomUUID() }
+    const taken = await as(tenant, `POST /rooms/${id}/bookings`, { slot: 'tuesday' }, headers)
+    expectProblem(taken, { status: 409, code: 'SLOT_TAKEN' })
+    const free = await as(tenant, `POST /rooms/${id}/bookings`, { slot: 'wednesday' }, headers)
+    expect([free.status, free.headers.get('idempotency-replayed')]).toEqual([201, null])
+  })
+
+  test('lists have signed cursors of this list alone', async () => {
+    const tenant = tenantOf()
+    const [id, other] = [await room(tenant), await room(tenant)]
+    for (const slot of ['a', 'b', 'c']) await as(tenant, `POST /rooms/${id}/bookings`, { slot })
+    const first = await as(tenant, `GET /rooms/${id}/bookings`)
+    expect(first.body.data.map(({ slot }: { slot: string }) => slot)).toEqual(['a', 'b'])
+    expect(first.headers.get('link')).toContain('rel="next"')
+    const next = await as(tenant, `GET /rooms/${id}/bookings?cursor=${first.body.nextCursor}`)
+    expect(next.body).toEqual({ data: [{ id: expect.any(String), slot: 'c' }], nextCursor: null })
+    const elsewhere = await as(tenant, `GET /rooms/${other}/bookings?cursor=${first.body.nextCursor}`)
+    expectProblem(elsewhere, { status: 400, code: 'INVALID_CURSOR' })
+  })
+
+  test.each([
+    ['table', 503, 'TENANT_SCHEMA_OUT_OF_DATE'],
+    ['column', 503, 'TENANT_SCHEMA_OUT_OF_DATE'],
+    ['function', 503, 'TENANT_SCHEMA_OUT_OF_DATE'],
+    ['syntax', 500, 'INTERNAL_ERROR'],
+    ['reference', 404, 'REFERENCE_NOT_FOUND', ['/roomId']],
+    ['unique', 409, 'CONFLICT', ['/name']],
+    ['check', 400, 'VALIDATION_FAILED', ['/seats']],
+    ['value', 400, 'VALIDATION_FAILED', ['']],
+    ['undeclared', 500, 'INTERNAL_ERROR'],
+    ['plain', 500, 'INTERNAL_ERROR'],
+    ['closed', 503, 'CLOSED_TODAY'],
+  ])('a handler that meets %s is answered %i %s', async (kind, status, code, pointers?: string[]) => {
+    for (const headers of [{}, { 'idempotency-key': randomUUID() }]) {
+      const answer = await as(tenantOf(), `POST /faults/${kind}`, undefined, headers)
+      expectProblem(answer, { status, code, ...(pointers && { pointers }) })
+      expect(answer.text).not.toMatch(/secret|nowhere|no-uuid|select/)
+    }
+  })
+
+  test('who calls is told: a person, a key, and an ancestor that acts for the tenant', async () => {
+    const tenant = tenantOf()
+    const person = await as(tenant, 'GET /whoami')
+    expect(person.body).toMatchObject({
+      ...{ id: tenant.id, code: tenant.code, kind: 'user', home: tenant.id, actingFor: null, mayWrite: true },
+    })
+    const headers = await keyOf(tenant, ['bookings:read'])
+    const program = await gateway.call('GET', `${API}/whoami`, { headers })
+    expect(program.body).toMatchObject({ id: tenant.id, kind: 'client-key', mayWrite: false })
+    const parent = await gateway.createTenant()
+    await gateway.operator('PATCH', `/tenants/${tenant.id}`, { parentId: parent.id })
+    const acting = await as(parent, 'GET /whoami', undefined, { 'x-account-id': tenant.code })
+    expect(acting.body).toMatchObject({ id: tenant.id, home: parent.id, actingFor: { code: tenant.code } })
+  })
+})
+
+describe('who may call', () => {
+  test('a tenant’s caller needs the permission of the route, which the tenant can grant', async () => {
+    const headers = await keyOf(shared, ['rooms:*'])
+    const refused = await gateway.call('GET', `${API}/whoami`, { headers })
+    expectProblem(refused, { status: 403, code: 'PERMISSION_DENIED', required: 'bookings:read' })
+    const { body } = await as(shared, 'GET /permissions')
+    const declared = [
+      'bookings:read',
+      'bookings:write',
+      'faults:run',
+      'imports:write',
+      'reports:export',
+      'rooms:read',
+      'rooms:write',
+    ]
+    expect(body.data.filter((name: string) => declared.includes(name))).toEqual(declared)
+  })
+
+  test('nobody calls a tenant’s route without a credential, and no operator does', async () => {
+    expectProblem(await gateway.call('GET', `${API}/whoami`), { status: 401, code: 'UNAUTHENTICATED' })
+    expectProblem(await gateway.operator('GET', '/whoami'), { status: 403, code: 'PERMISSION_DENIED' })
+  })
+
+  test('operators’ routes are for operators, viewers only read, and there is no tenant there', async () => {
+    expect((await gateway.operator('GET', '/counts')).body).toEqual({ kind: 'operator' })
+    expect((await gateway.operator('POST', '/counts')).body).toEqual({ ok: true })
+    expectProblem(await as(shared, 'GET /counts'), { status: 403, code: 'OPERATOR_REQUIRED' })
+    const viewer = await gateway.operator('POST', '/operators', { name: 'v', role: 'viewer' })
+    const token = viewer.body.token as string
+    expect((await gateway.call('GET', `${API}/counts`, { token })).status).toBe(200)
+    expect((await gateway.call('POST', `${API}/counts`, { token })).status).toBe(403)
+    expectProblem(await gateway.operator('GET', '/leaks'), { status: 500, code: 'INTERNAL_ERROR' })
+  })
+})
+
+describe('what may be sent', () => {
+  test('query and path are coerced, bodies are not', async () => {
+    expect((await gateway.call('GET', `${API}/opening-hours?day=3`)).body).toEqual({ day: 3 })
+    const exact = await gateway.call('POST', `${API}/opening-hours`, { body: { day: '3' } })
+    expectProblem(exact, { status: 400, code: 'VALIDATION_FAILED', pointers: ['/day'] })
+  })
+
+  test('what is not declared is refused, also a tenant', async () => {
+    const query = await gateway.call('GET', `${API}/opening-hours?day=3&tenantId=${own.id}`)
+    expectProblem(query, { status: 400, code: 'VALIDATION_FAILED', pointers: ['/tenantId'] })
+    const body = { slot: 'x', tenantId: own.id }
+    const named = await as(shared, `POST /rooms/${await room(shared)}/bookings`, body)
+    expectProblem(named, { status: 400, code: 'VALIDATION_FAILED', pointers: ['/tenantId'] })
+    expect((await as(shared, 'GET /whoami?x=1')).status).toBe(400)
+    expect((await as(shared, 'POST /faults/closed', { x: 1 })).status).toBe(400)
+  })
+
+  test('an id that can be none is not found', async () => {
+    expectProblem(await as(shared, 'GET /rooms/1/bookings'), { status: 404, code: 'NOT_FOUND' })
+  })
+
+  test('a parser of a plugin holds for its routes alone', async () => {
+    const headers = { 'content-type': 'text/csv' }
+    expect((await as(shared, 'PUT /imports', 'a\nb', headers)).body).toEqual({ lines: 2 })
+    const elsewhere = await as(shared, `POST /rooms/${NOBODY}/bookings`, 'a', headers)
+    expectProblem(elsewhere, { status: 415, code: 'UNSUPPORTED_MEDIA_TYPE' })
+  })
+
+  test('an answer that is no JSON is none to keep', async () => {
+    expect((await as(shared, 'POST /faults/stream')).status).toBe(200)
+    const kept = await as(shared, 'POST /faults/stream', undefined, { 'idempotency-key': 'x' })
+    expectProblem(kept, { status: 500, code: 'INTERNAL_ERROR' })
+  })
+})
+
+test('what a handler audits stands in the tenant’s log under its caller, and not where it was rolled back', async () => {
+  const tenant = await gateway.createTenant()
+  const id = await room(tenant)
+  await as(tenant, `POST /rooms/${id}/bookings`, { slot: 'kept' }, { 'idempotency-key': randomUUID() })
+  await as(tenant, 'POST /faults/plain', undefined, { 'idempotency-key': randomUUID() })
+  const log = async () => (await as(tenant, 'GET /audit-log')).body.data
+  const told = (rows: { action: string }[]) => rows.filter(({ action }) => /^(booking|fault)\./.test(action))
+  await expect
+    .poll(async () => told(await log()))
+    .toMatchObject([{ action: 'booking.create', after: { slot: 'kept' }, actor: { type: 'user' } }])
+})
+
+test('the document describes the routes with the rest, and the codes of the application', async () => {
+  const { body } = await gateway.call('GET', '/openapi.json')
+  const route = body.paths['/api/v1/rooms/{id}/bookings'].post
+  expect(route).toMatchObject({
+    operationId: 'postRoomsByIdBookings',
+    tags: ['rooms'],
+    summary: 'POST /rooms/:id/bookings',
+  })
+  expect(route.parameters).toContainEqual(expect.objectContaining({ name: 'idempotency-key', in: 'header' }))
+  const conflict = body.components.responses[route.responses['409'].$ref.split('/').at(-1)]
+  expect(conflict.description).toContain('`SLOT_TAKEN`: The slot is taken.')
+  expect(body.components.schemas.Problem.properties.code.enum).toContain('SLOT_TAKEN')
+  expect(body.components.examples.SLOT_TAKEN.value).toMatchObject({ status: 409, code: 'SLOT_TAKEN' })
+  expect(body.paths['/api/v1/opening-hours'].get.security).toEqual([])
+})
