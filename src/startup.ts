@@ -23,6 +23,7 @@ import {
   findLostPromises,
   findRoleViolations,
   findTableDifferences,
+  type Violation,
 } from './tenant/isolation.ts'
 
 /** A start that repeating will not mend: the process ends with exit code 78 (sysexits.h, EX_CONFIG). */
@@ -203,9 +204,16 @@ async function assertIsolation(address: ServerAddress, tables: DeclaredTables): 
   if (violation !== undefined) {
     throw new StartRefusedError(
       'SCHEMA_DRIFTED',
-      `its isolation does not hold: ${violation.rule} at ${violation.object}`,
+      `its isolation does not hold: ${violation.rule} at ${violation.object}${mendOf(violation)}`,
     )
   }
+}
+
+/** What a grant to all tables at once has broken is mended by its owner in one call. */
+function mendOf({ rule, object }: Violation): string {
+  return rule === 'reference-writable'
+    ? `. As its owner: SELECT public.freehold_share('public.${object}')`
+    : ''
 }
 
 /** Tenants are made, moved and sealed by the role that owns the tables, and by no other. */

@@ -73,3 +73,27 @@ test('an application without tables starts without a folder of migrations, one w
     log: { info: () => undefined, warn: () => undefined },
   })
 })
+
+test('a start that a grant to all tables keeps from serving says what mends it', async () => {
+  const [owner, serving] = [await createRole(), await createRole()]
+  const database = await createMigrated(owner.name, property)
+  const ownUrl = urlFor({ role: owner, database })
+  await query(
+    ownUrl,
+    `CREATE TABLE countries (code text PRIMARY KEY); SELECT public.freehold_share('public.countries');
+     GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO ${serving.name};
+     REVOKE ALL ON public.residence FROM ${serving.name};
+     REVOKE INSERT, UPDATE, DELETE ON public.freehold_migrations, public.freehold_here FROM ${serving.name}`,
+  )
+  const prepare = async () =>
+    prepareShared({
+      ...{ serving: addressOf(urlFor({ role: serving, database })), owner: addressOf(ownUrl), migrate: true },
+      migrations: await tenantMigrations(),
+      log: { info: () => undefined, warn: () => undefined },
+      tables: { ...property, referenceTables: ['countries'] },
+    })
+  const mend = "SELECT public.freehold_share('public.countries')"
+  await expect(prepare()).rejects.toThrow(`reference-writable at countries. As its owner: ${mend}`)
+  await query(ownUrl, mend)
+  await prepare()
+})
