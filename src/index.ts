@@ -32,6 +32,7 @@ export {
   moment,
   nullable,
   number,
+  optional,
   parts,
   phone,
   sha256,

@@ -71,6 +71,9 @@ export const parts = (properties: Record<string, TSchema>) =>
     { additionalProperties: false },
   )
 
+/** A field that may be left out, and then is null. */
+export const optional = <Schema extends TSchema>(schema: Schema) => Type.Optional(schema)
+
 /**
  * The same schema with null allowed. Written as `type: [x, 'null']`, not as a union: a union is tried member by member
  * through ajv while serialising, a list of types costs one `typeof`.

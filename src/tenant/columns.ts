@@ -1,5 +1,4 @@
-import { sql } from 'drizzle-orm'
-import { customType, text, timestamp, uuid } from 'drizzle-orm/pg-core'
+import { customType, timestamp, uuid } from 'drizzle-orm/pg-core'
 
 /** Columns that the tables of a tenant database are made of. */
 export const bytea = customType<{ data: Buffer; driverData: Buffer }>({ dataType: () => 'bytea' })
@@ -8,9 +7,3 @@ export const id = () => uuid('id').notNull()
 export const moment = (name: string) => timestamp(name, { withTimezone: true, mode: 'string' })
 export const createdAt = () => moment('created_at').notNull().defaultNow()
 export const updatedAt = () => moment('updated_at').notNull().defaultNow()
-
-/**
- * A column again, in lower case, kept by the server: for a comparison that does not tell case apart. An index of the
- * expression would not do, since `lower()` is not leakproof, and row-level security then looks at every row first.
- */
-export const folded = (name: string) => text(`${name}_folded`).generatedAlwaysAs(sql.raw(`lower(${name})`))

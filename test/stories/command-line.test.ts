@@ -88,3 +88,17 @@ test('a command that does not exist ends with 2 and names one that does', async 
   expect(await freehold([])).toMatchObject({ code: 2 })
   expect(await freehold(['--help'])).toMatchObject({ code: 0, stderr: '' })
 })
+
+test('a Node that is too old is told in words', async () => {
+  const older = 'data:text/javascript,Object.defineProperty(process,"versions",{value:{node:"22.17.9"}})'
+  const command = [
+    process.execPath,
+    '--import',
+    older,
+    join(checkout, 'bin/freehold.js'),
+    '--version',
+  ] as const
+  const started = new GatewayProcess({ command })
+  expect(await started.ended).toBe(78)
+  expect(started.stderr).toMatch(/^Freehold needs Node 22\.18 or newer; this is .*\n$/)
+})
