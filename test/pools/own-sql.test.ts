@@ -175,6 +175,18 @@ describe('what SQL of an application leaves on a connection', () => {
   })
 })
 
+test('a unit leaves neither its tenant nor its seal in the session', async () => {
+  await core.db.execute(sql`SELECT`)
+  const settings =
+    "SELECT current_setting('app.tenant_id', true) AS tenant, current_setting('app.seal', true) AS seal"
+  const { rows } = await pools.run(
+    route,
+    (client) => client.query(settings),
+    () => false,
+  )
+  expect(rows).toEqual([{ tenant: '', seal: '' }])
+})
+
 describe('SQL of an application', () => {
   test.each([
     'COMMIT',

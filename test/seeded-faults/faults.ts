@@ -80,14 +80,14 @@ const ISOLATION_FAULTS: readonly SeededFault[] = [
     file: 'src/pools/tenant-unit.ts',
     find: "pg_catalog.set_config('app.tenant_id', $1, true)",
     replace: "pg_catalog.set_config('app.tenant_id', $1, false)",
-    tests: SESSION,
+    tests: ['test/pools/own-sql.test.ts'],
   },
   {
     name: 'a tenant is entered at any epoch (no generation check)',
     file: TENANT_RULES,
     find: 'IF (v_epoch OPERATOR(pg_catalog.=) p_epoch) IS NOT TRUE THEN',
     replace: 'IF false THEN',
-    tests: SESSION,
+    tests: ISOLATION,
   },
   {
     name: 'a fence is not respected',

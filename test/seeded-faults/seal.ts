@@ -85,6 +85,13 @@ export const SEAL: readonly SeededFault[] = [
     tests: ['test/migrations/seal.test.ts'],
   },
   {
+    name: 'the seal of a session outlives its transaction',
+    file: 'src/pools/tenant-unit.ts',
+    find: "pg_catalog.set_config('app.seal', $2, true)",
+    replace: "pg_catalog.set_config('app.seal', $2, false)",
+    tests: OWN_SQL,
+  },
+  {
     name: 'a connection on which SQL of an application has run is lent as it is',
     file: 'src/pools/tenant-pool.ts',
     find: '} else if (isSoiled(client)) {',
