@@ -8,6 +8,19 @@ import { forgetStatements } from './tenant-unit.ts'
 /** Connections on which SQL of an application has run since they were cleaned. */
 const soiled = new WeakSet<pg.ClientBase>()
 
+/** What DISCARD ALL does, which would take a message, and a round trip, of its own. */
+const DISCARD_ALL = [
+  'CLOSE ALL',
+  'SET SESSION AUTHORIZATION DEFAULT',
+  'RESET ALL',
+  'DEALLOCATE ALL',
+  'UNLISTEN *',
+  'SELECT pg_catalog.pg_advisory_unlock_all()',
+  'DISCARD PLANS',
+  'DISCARD TEMP',
+  'DISCARD SEQUENCES',
+].join('; ')
+
 /** To be called before SQL of an application runs on a connection. */
 export function soil(client: pg.ClientBase): void {
   soiled.add(client)
@@ -32,11 +45,11 @@ export function isSoiled(client: pg.ClientBase): boolean {
 export async function cleanConnection(client: pg.ClientBase): Promise<boolean> {
   soiled.delete(client)
   if (isPooled(client)) return true
-  const discarded = await sendCommand(client, 'DISCARD ALL')
-  if (discarded.command !== 'DISCARD') return false
+  // In a block that was left open the same statements would do nothing for good.
+  if ((client as pg.Client).getTransactionStatus() !== 'I') return false
+  const { error } = await sendCommand(client, `${DISCARD_ALL}; SELECT pg_catalog.setseed(${randomSeed()})`)
   forgetStatements(client)
-  const seeded = await sendCommand(client, `SELECT pg_catalog.setseed(${randomSeed()})`)
-  return seeded.command === 'SELECT'
+  return error === undefined && (client as pg.Client).getTransactionStatus() === 'I'
 }
 
 /** Who chose the seed knows what random() will say. */

@@ -1,4 +1,5 @@
 import { createHash, randomBytes, randomUUID } from 'node:crypto'
+import { sql } from 'drizzle-orm'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { createDatabase, createRole, dropAll, query, superuserUrl, urlFor } from '../support/database.ts'
 import {
@@ -129,6 +130,25 @@ describe.each(SETUPS)('behind $name', (setup) => {
       expect([changed.status, changed.body.kind]).toEqual([200, 'land'])
       expect((await call(0, 'DELETE', path)).status).toBe(204)
       expect((await call(1, 'GET', path)).status).toBe(404)
+    })
+
+    test.skipIf(!isThere)('runs SQL of an application within its tenant', async () => {
+      const { gateway } = world.gateways[0]
+      const { id, code } = world.tenants[home]
+      const route = await gateway.routeOf(code)
+      if (route === null) throw new Error('no such tenant')
+      const session = gateway.sessionOf(route, { ownSql: true })
+      const name = randomUUID()
+      await session.transaction(async (db) => {
+        await db.execute(
+          sql`INSERT INTO places (tenant_id, id, name) VALUES (${id}, ${randomUUID()}, ${name})`,
+        )
+        await db.execute(sql`SELECT set_config('app.tenant_id', ${world.tenants.neighbour.id}, true)`)
+        expect((await db.execute(sql`SELECT FROM places`)).rows).toEqual([])
+      })
+      const found = await session.db.execute(sql`SELECT name FROM places WHERE name = ${name}`)
+      expect(found.rows).toEqual([{ name }])
+      expect((await call(0, 'GET', `/places?name=${name}`)).body.data).toHaveLength(1)
     })
 
     test.skipIf(!isThere)('does a POST with a key once, in one transaction', async () => {

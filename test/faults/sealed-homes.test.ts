@@ -54,18 +54,25 @@ test('a tenant moves to a database of its own and back, with a fresh seal each t
   expect(new Set([before, there, await sealOf(shared(), tenant.id)]).size).toBe(3)
 })
 
-test.each(['NULL', "sha256('x')"])(
-  'a home whose seal is %s lets nobody in, and is sealed again',
-  async (seal) => {
-    const tenant = await gateway.createTenant()
-    const right = await sealOf(shared(), tenant.id)
-    await query(shared(), `UPDATE residence SET seal = ${seal} WHERE tenant_id = $1`, [tenant.id])
-    expect((await placesOf(tenant)).status).toBe(503)
-    await expect.poll(async () => (await placesOf(tenant)).status, SOON).toBe(200)
-    expect(await sealOf(shared(), tenant.id)).toBe(right)
-    expect(gateway.log()).toContain('residence had no seal, or another one; sealed')
-  },
-)
+test.each([
+  ['shared', 'NULL'],
+  ['shared', "sha256('x')"],
+  ['dedicated', 'NULL'],
+])('a %s home whose seal is %s lets nobody in, and is sealed again', async (placement, seal) => {
+  const tenant = await gateway.createTenant()
+  let home = shared()
+  if (placement === 'dedicated') {
+    const role = await createRole()
+    home = urlFor({ role, database: await createDatabase({ owner: role.name }) })
+    expect(await gateway.registerDatabase(tenant.id, home)).toMatchObject({ status: 'active' })
+  }
+  const right = await sealOf(home, tenant.id)
+  await query(home, `UPDATE residence SET seal = ${seal} WHERE tenant_id = $1`, [tenant.id])
+  expect((await placesOf(tenant)).status).toBe(503)
+  await expect.poll(async () => (await placesOf(tenant)).status, SOON).toBe(200)
+  expect(await sealOf(home, tenant.id)).toBe(right)
+  expect(gateway.log()).toContain('residence had no seal, or another one; sealed')
+})
 
 test('a start seals what has no seal', async () => {
   const tenant = await gateway.createTenant()
