@@ -8,6 +8,8 @@ import { Listener } from '../listener.ts'
 import { createLogger } from '../logger.ts'
 import { ReadingWatch } from './reading-watch.ts'
 
+const PREFIX = '/api/v1/'
+
 /** Who sends requests. */
 export interface Injector {
   /** Sends a request through the whole HTTP server, without a socket. `url` holds the prefix: `/api/v1/bookings`. */
@@ -53,8 +55,9 @@ function collectRoutes(server: FastifyInstance): RouteOptions[] {
   const routes: RouteOptions[] = []
   server.addHook('onRoute', (route) => {
     const method = String(route.method)
-    const isOwn = OPERATIONS[`${method} ${route.url}`] === undefined && route.config?.access !== undefined
-    if (isOwn && method !== 'HEAD' && method !== 'OPTIONS') routes.push({ ...route })
+    const described = `${method === 'HEAD' ? 'GET' : method} ${route.url}`
+    const isOwn = route.url.startsWith(PREFIX) && OPERATIONS[described] === undefined
+    if (isOwn && method !== 'OPTIONS') routes.push({ ...route })
   })
   return routes
 }

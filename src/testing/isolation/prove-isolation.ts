@@ -1,0 +1,261 @@
+import { randomUUID } from 'node:crypto'
+import type { InjectOptions, LightMyRequestResponse } from 'fastify'
+import type { TestGateway } from '../test-gateway.ts'
+import { type Attempt, attemptsOn } from './attempts.ts'
+import { IsolationError, type Leak } from './isolation-error.ts'
+import { type Parts, requestOf, wordsOf } from './parts.ts'
+import { type Examples, Resident } from './resident.ts'
+import { type TenantRoute, tenantRoutes } from './routes.ts'
+import { TenantRows } from './rows.ts'
+import { depart, settle } from './settle.ts'
+import { shownOf, type Traces, telling } from './traces.ts'
+
+export interface IsolationOptions {
+  /** What the schemas of the routes do not tell. */
+  readonly examples?: Examples
+}
+
+/** What was proven. */
+export interface IsolationProof {
+  /** Routes that were tried, by `METHOD /path`. */
+  readonly routes: readonly string[]
+  /** Requests of one tenant that named something of another. */
+  readonly attempts: number
+  /** Routes of the application that take no tenant's requests, which were not tried: open ones and operators'. */
+  readonly skipped: readonly string[]
+}
+
+/**
+ * Sends three tenants, two in the shared database and one in its own, through every route of the application: first each for
+ * itself, then with everything that is another's.
+ * @throws IsolationError with the routes through which one reached another, and those that have proven nothing
+ */
+export async function proveIsolation(
+  t: TestGateway,
+  { examples = {} }: IsolationOptions = {},
+): Promise<IsolationProof> {
+  const { watch } = t.serving
+  watch.isOn = true
+  try {
+    return await withResidents(t, examples, (parts) => new Trial(t, parts).run())
+  } finally {
+    watch.isOn = false
+  }
+}
+
+interface TrialParts {
+  readonly routes: readonly TenantRoute[]
+  readonly others: readonly string[]
+  readonly residents: readonly [Resident, Resident, Resident]
+  readonly rows: TenantRows
+}
+
+const PARALLEL_ROUNDS = 2
+
+class Trial {
+  readonly #t: TestGateway
+  readonly #parts: TrialParts
+  readonly #leaks = new Map<string, Leak>()
+  readonly #traces = new Map<Resident, Traces>()
+  #attempts = 0
+
+  constructor(t: TestGateway, parts: TrialParts) {
+    this.#t = t
+    this.#parts = parts
+  }
+
+  async run(): Promise<IsolationProof> {
+    const { routes, others, residents, rows } = this.#parts
+    const [one, two, apart] = residents
+    const violations = await rows.violations()
+    // One after the other: what the first leaves in a cache of a handler, the others are shown.
+    for (const resident of residents) await settle(resident, routes)
+    for (const resident of residents) this.#traces.set(resident, await this.#tracesOf(resident))
+    this.#lookAtOwn()
+    await this.#callInParallel()
+    await this.#attack(one, two, true)
+    await this.#attack(one, apart, false)
+    await this.#attack(apart, two, false)
+    for (const resident of residents) await depart(resident, routes)
+    const unproven = routes.flatMap(({ key }) => {
+      const reason = residents.map(({ failed }) => failed.get(key)).find((text) => text !== undefined)
+      return reason === undefined ? [] : [{ route: key, reason }]
+    })
+    const leaks = [...this.#leaks.values()]
+    if (leaks.length + unproven.length + violations.length > 0)
+      throw new IsolationError({ leaks, unproven, violations })
+    return { routes: routes.map(({ key }) => key), attempts: this.#attempts, skipped: others }
+  }
+
+  async #tracesOf({ tenant, mark }: Resident): Promise<Traces> {
+    const ids = await this.#parts.rows.idsOf(tenant.id)
+    return { ids: new Set([tenant.id, ...ids].map((id) => id.toLowerCase())), words: [mark, tenant.code] }
+  }
+
+  /** What each has been answered to its own requests. */
+  #lookAtOwn(): void {
+    for (const resident of this.#parts.residents)
+      for (const route of this.#parts.routes) {
+        const sent = resident.sent.get(route.key)
+        if (sent === undefined) continue
+        const request = requestOf(route, sent.parts)
+        this.#inspect(route, { resident, request, answer: sent.answer, by: 'its own request' })
+      }
+  }
+
+  /** All tenants at once: what a handler keeps outside of its call is then another's. */
+  async #callInParallel(): Promise<void> {
+    const { routes, residents } = this.#parts
+    for (const route of routes.filter(({ method }) => method === 'GET'))
+      for (let round = 0; round < PARALLEL_ROUNDS; round += 1)
+        await Promise.all(
+          residents.map(async (resident) => {
+            const parts = resident.sent.get(route.key)?.parts
+            if (parts === undefined) return
+            const request = requestOf(route, parts)
+            const answer = await resident.send(request)
+            this.#inspect(route, {
+              resident,
+              request,
+              answer,
+              by: 'its own request, at the same time as others',
+            })
+          }),
+        )
+  }
+
+  /** Reading comes first: what is written later may be shown, by the writer's own fault. */
+  async #attack(attacker: Resident, victim: Resident, isThorough: boolean): Promise<void> {
+    const { routes, rows } = this.#parts
+    const id = victim.tenant.id
+    const isReading = ({ method }: TenantRoute) => method === 'GET'
+    const ordered = [...routes.filter(isReading), ...routes.filter((route) => !isReading(route))]
+    let before = await rows.contentOf(id)
+    for (const route of ordered) {
+      const headersRead = this.#t.serving.watch.headersRead(route.method, route.url)
+      for (const attempt of attemptsOn(route, { attacker, victim, headersRead }, isThorough))
+        await this.#try(route, attacker, attempt)
+      const after = await rows.contentOf(id)
+      if (after === before) continue
+      await this.#blame(route, { attacker, victim, headersRead, isThorough })
+      before = await rows.contentOf(id)
+    }
+  }
+
+  async #try(route: TenantRoute, attacker: Resident, { by, parts, id }: Attempt): Promise<void> {
+    const [request, answer] = await this.#send(route, attacker, parts)
+    this.#inspect(route, { resident: attacker, request, answer, by })
+    if (id === undefined) return
+    const shown = telling(answer, id.value)
+    const blank = async () => {
+      const unknown = randomUUID()
+      const [, other] = await this.#send(route, attacker, id.parts(unknown))
+      return telling(other, unknown)
+    }
+    const first = await blank()
+    // A route that answers differently each time says nothing by it.
+    if (shown !== first && first === (await blank()))
+      this.#note(route, `by ${by} it is told whether another tenant has a row of that id`)
+  }
+
+  async #send(
+    route: TenantRoute,
+    by: Resident,
+    parts: Parts,
+  ): Promise<[request: InjectOptions, answer: LightMyRequestResponse]> {
+    this.#attempts += 1
+    const request = requestOf(route, parts)
+    return [request, await by.send(request)]
+  }
+
+  /** The victim has other rows than before. The attempts are made again one by one, to tell by which. */
+  async #blame(
+    route: TenantRoute,
+    { isThorough, ...sides }: Parameters<typeof attemptsOn>[1] & { isThorough: boolean },
+  ): Promise<void> {
+    const { rows } = this.#parts
+    const id = sides.victim.tenant.id
+    for (const { by, parts } of attemptsOn(route, sides, isThorough)) {
+      const before = await rows.contentOf(id)
+      await this.#send(route, sides.attacker, parts)
+      if ((await rows.contentOf(id)) !== before) {
+        this.#note(route, `by ${by} one tenant changed rows of another`)
+        return
+      }
+    }
+    this.#note(route, 'one tenant changed rows of another')
+  }
+
+  #inspect(
+    route: TenantRoute,
+    seen: { resident: Resident; request: InjectOptions; answer: LightMyRequestResponse; by: string },
+  ): void {
+    const { resident, request, answer } = seen
+    const asked = wordsOf(request)
+    const known = `${asked} ${resident.borrowed}`
+    for (const [other, traces] of this.#traces) {
+      const shown = other === resident ? null : shownOf(traces, answer, known)
+      if (shown !== null) this.#note(route, `by ${seen.by} one tenant was shown ${shown} of another`)
+    }
+    if (route.method !== 'GET' && answer.statusCode < 300) this.#borrow(resident, asked)
+  }
+
+  /** What a tenant has written of another's words it may be shown again: they are its own now. */
+  #borrow(resident: Resident, asked: string): void {
+    for (const [other, { words }] of this.#traces)
+      if (other !== resident)
+        resident.borrow([other.tenant.id, ...words].filter((word) => asked.includes(word)))
+  }
+
+  /** The first of a route; the others would say the same. */
+  #note({ key }: TenantRoute, how: string): void {
+    if (!this.#leaks.has(key)) this.#leaks.set(key, { route: key, how })
+  }
+}
+
+/** Makes the tenants, and keeps a connection to each of their databases meanwhile. */
+async function withResidents<T>(
+  t: TestGateway,
+  examples: Examples,
+  fn: (parts: TrialParts) => Promise<T>,
+): Promise<T> {
+  const { routes, others } = tenantRoutes(t.application, t.serving.routes)
+  assertKnown(examples, routes)
+  const one = new Resident(await t.tenant(), examples)
+  const two = new Resident(await t.tenant(), examples)
+  const apart = new Resident(await t.tenant({ placement: 'dedicated' }), examples)
+  if (routes.some(namesUsers)) for (const resident of [one, two, apart]) await addUser(t, resident)
+  const { databases, application } = t
+  return databases.asSuperuser(one.tenant.databaseUrl, (shared) =>
+    databases.asSuperuser(apart.tenant.databaseUrl, (dedicated) => {
+      const rows = new TenantRows(application, new Map(Object.entries({ shared, dedicated })))
+      return fn({ routes, others, residents: [one, two, apart], rows })
+    }),
+  )
+}
+
+/** Users are the core's, and an application's rows may refer to them. */
+function namesUsers({ params, query, body, collectionOf }: TenantRoute): boolean {
+  const fields = [query, body].flatMap((schema) => Object.keys(schema?.properties ?? {}))
+  return (
+    params.some(({ collection }) => collection === 'users') ||
+    fields.some((name) => collectionOf(name) === 'users')
+  )
+}
+
+async function addUser(t: TestGateway, resident: Resident): Promise<void> {
+  const answer = await t.operator.inject({
+    ...{ method: 'POST', url: `/api/v1/tenants/${resident.tenant.id}/users` },
+    payload: { email: `${resident.mark}@mail.example`, password: `Pw-${randomUUID()}` },
+  })
+  if (answer.statusCode !== 201) throw new Error(`No user for ${resident.tenant.code}: ${answer.body}`)
+  resident.know('users', answer.json().id)
+}
+
+function assertKnown(examples: Examples, routes: readonly TenantRoute[]): void {
+  const unknown = Object.keys(examples).filter((key) => !routes.some((route) => route.key === key))
+  if (unknown.length > 0)
+    throw new TypeError(
+      `Examples for routes that are not there: ${unknown.join(', ')}. Name them as "POST /rooms/:id".`,
+    )
+}
