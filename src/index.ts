@@ -42,6 +42,7 @@ export {
 } from './lib/fields.ts'
 export { Turns } from './lib/turns.ts'
 export { problem } from './own-errors.ts'
+export { type FreeholdOptions, freehold, freeholdApi } from './plugins.ts'
 // By star: an augmentation of `freehold` reaches what is exported so, and not what is exported by name.
 export * from './register.ts'
 export { StartRefusedError } from './startup.ts'

@@ -1,4 +1,5 @@
 import { styleText } from 'node:util'
+import { ApplicationError } from '../application.ts'
 import { SettingsError } from '../config.ts'
 import { EmbeddedServerError } from '../embedded/failure.ts'
 import { StartRefusedError } from '../startup.ts'
@@ -21,6 +22,8 @@ export function failureOf(error: unknown): Failure {
   }
   if (error instanceof StartRefusedError)
     return { code: error.code, exitCode: EXIT.config, lines: [`${error.message} (${error.code})`] }
+  if (error instanceof ApplicationError)
+    return { code: 'APPLICATION_INVALID', exitCode: EXIT.config, lines: error.problems }
   if (error instanceof EmbeddedServerError)
     return { code: error.code, exitCode: EXIT.failed, lines: [error.message] }
   const told = error instanceof Error ? (error.stack ?? error.message) : String(error)

@@ -54,7 +54,9 @@ export function answerOrigins(server: FastifyInstance, { corsOrigins = [], actFo
 export function answerOptions(server: FastifyInstance): () => void {
   const methodsOf = new Map<string, Set<string>>()
   server.addHook('onRoute', ({ method, url, prefix }: RouteOptions & { prefix: string }) => {
-    const path = url === '' ? prefix : url
+    const whole = url === '' ? prefix : url
+    // Below a host's prefix the same prefix is put before it again.
+    const path = whole.slice(server.prefix.length)
     const methods = methodsOf.get(path) ?? new Set()
     for (const each of [method].flat()) methods.add(each)
     methodsOf.set(path, methods)

@@ -1,5 +1,5 @@
 import type { Socket } from 'node:net'
-import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import type { FastifyBaseLogger, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { type ErrorCode, type FieldError, fail, PublicError } from '../errors.ts'
 import { causesOf } from '../lib/causes.ts'
 import { databaseError } from '../lib/pg.ts'
@@ -27,9 +27,14 @@ export function answerErrorsAsProblems(server: FastifyInstance, errors: OwnError
 }
 
 /** Answers one error. What is not public is logged whole and told as INTERNAL_ERROR. */
-export function sendProblem(error: unknown, request: FastifyRequest, reply: FastifyReply): FastifyReply {
+export function sendProblem(
+  error: unknown,
+  request: FastifyRequest,
+  reply: FastifyReply,
+  log: FastifyBaseLogger = request.log,
+): FastifyReply {
   const problem = toPublicError(error)
-  logProblem(problem, request)
+  logProblem(problem, log)
   request.errorCode = problem.code
   reply.code(problem.status).headers(headersOf(problem)).header('x-request-id', request.id)
   return reply.type(PROBLEM_TYPE).send(JSON.stringify(bodyOf(problem, request)))
@@ -81,12 +86,12 @@ export function pathOf(url: string): string {
   return end < 0 ? url : url.slice(0, end)
 }
 
-function logProblem(problem: PublicError, request: FastifyRequest): void {
+function logProblem(problem: PublicError, log: FastifyBaseLogger): void {
   const err = problem.cause
-  if (problem.status === 500) request.log.error({ err }, 'a request failed')
+  if (problem.status === 500) log.error({ err }, 'a request failed')
   else if (problem.status > 500 && err !== undefined)
-    request.log.warn({ err, code: problem.code }, 'a request was turned away')
-  else if (err !== undefined) request.log.debug({ err, code: problem.code }, 'a request was refused')
+    log.warn({ err, code: problem.code }, 'a request was turned away')
+  else if (err !== undefined) log.debug({ err, code: problem.code }, 'a request was refused')
 }
 
 /** What fastify refuses by itself, in our codes. */

@@ -124,6 +124,7 @@ interface Marked {
 
 /** What the gates leave on a request. Once a server, also where several gateways stand in it. */
 export function decorateRequests(server: FastifyInstance): void {
+  if (server.hasRequestDecorator(kVisit)) return
   server.decorateRequest(kVisit, null)
   server.decorateRequest(kTenant, null)
   server.decorateRequest('principal', { getter: readPrincipal })
@@ -136,21 +137,34 @@ export function guardRoutes(server: FastifyInstance, deps: HttpDeps): void {
     done(faultOf(request))
   })
   server.addHook('onRoute', (route) => {
-    const access = accessOf(route)
-    const open = (home: Route) => deps.sessions.open(home)
-    const pass = (request: FastifyRequest) => {
-      const nobody = { principal: null, unplaced: null, route: null, home: null, allowance: null }
-      const visit: Visit = { request, deps, access, lapses: 0, ...nobody }
-      const marked = request as unknown as Marked
-      marked[kVisit] = visit
-      return runGates(visit, open)
-    }
-    route.onRequest = [hookOf(pass), ...[route.onRequest ?? []].flat()]
-    if (access.kind === 'open') return
-    const passAgain = (request: FastifyRequest) => unlessMissed(request, deps, pass)
-    route.preHandler = [hookOf(passAgain), ...[route.preHandler ?? []].flat()]
-    refuseWhatIsNotDeclared(route)
+    guard(route, deps)
+    if (accessOf(route).kind !== 'open') refuseWhatIsNotDeclared(route)
   })
+}
+
+/** Puts the corridor before a route of a host. What the request is made of is checked there, too. */
+export function guardHostRoute(route: RouteOptions, deps: HttpDeps): void {
+  guard(route, deps, (request) => {
+    const fault = faultOf(request)
+    if (fault !== undefined) throw fault
+  })
+}
+
+function guard(route: RouteOptions, deps: HttpDeps, check?: (request: FastifyRequest) => void): void {
+  const access = accessOf(route)
+  const open = (home: Route) => deps.sessions.open(home)
+  const pass = (request: FastifyRequest) => {
+    check?.(request)
+    const nobody = { principal: null, unplaced: null, route: null, home: null, allowance: null }
+    const visit: Visit = { request, deps, access, lapses: 0, ...nobody }
+    const marked = request as unknown as Marked
+    marked[kVisit] = visit
+    return runGates(visit, open)
+  }
+  route.onRequest = [hookOf(pass), ...[route.onRequest ?? []].flat()]
+  if (access.kind === 'open') return
+  const passAgain = (request: FastifyRequest) => unlessMissed(request, deps, pass)
+  route.preHandler = [hookOf(passAgain), ...[route.preHandler ?? []].flat()]
 }
 
 type Pass = (request: FastifyRequest) => Promise<void> | void

@@ -27,7 +27,7 @@ const CLIENT_CLOSED_REQUEST = 499
 
 /** Measures and logs each request once, when it is over. */
 export function observeRequests(server: FastifyInstance, { metrics }: HttpDeps): void {
-  server.decorateRequest('isObserved', false)
+  if (!server.hasRequestDecorator('isObserved')) server.decorateRequest('isObserved', false)
   server.addHook('onRoute', (route: RouteOptions) => {
     const probe = route.config?.access?.kind === 'open' && route.config.access.probe === true
     route.config = { ...route.config, template: route.url, logAs: probe ? 'debug' : 'info' }

@@ -1,4 +1,6 @@
+import type { IncomingMessage } from 'node:http'
 import type { Socket } from 'node:net'
+import { SerializerSelector } from '@fastify/fast-json-stringify-compiler'
 import { type FastifyBaseLogger, type FastifyInstance, fastify, LogController } from 'fastify'
 import { compressAnswers } from './compression.ts'
 import { limitConnections } from './connection-limit.ts'
@@ -17,7 +19,7 @@ import { observeRequests } from './request-log.ts'
 import { accountRoutes } from './routes/accounts.ts'
 import { authRoutes } from './routes/auth.ts'
 import { clientKeyRoutes } from './routes/client-keys.ts'
-import { openRoutes } from './routes/open.ts'
+import { keyRoutes, probeRoutes } from './routes/open.ts'
 import { operatorAccountRoutes } from './routes/operator/accounts.ts'
 import { operatorAuditRoutes } from './routes/operator/audit.ts'
 import { operatorClientKeyRoutes } from './routes/operator/client-keys.ts'
@@ -93,25 +95,55 @@ export function createServer(deps: HttpDeps): FastifyInstance {
   })
   speakLess(server, deps)
   answerUnusual(server)
+  serveApi(server, deps)
+  return server
+}
+
+/**
+ * Serves the API on a server, or (`isInside`) on an encapsulated part of another Fastify, whose prefix it then stands below.
+ * Probes, metrics, limits of connections and other origins are the host's there.
+ */
+export function serveApi(server: FastifyInstance, deps: HttpDeps, { isInside = false } = {}): void {
+  if (isInside) takeNothingFromHost(server, deps)
   server.setValidatorCompiler(compileValidator)
   acceptJsonBodies(server)
-  decorateRequests(server)
-  decorateTenant(server)
+  decorate(server)
   answerErrorsAsProblems(server, deps.application.errors)
   const answerOptionsOfAll = answerOptions(server)
   const routes = describeRoutes(server)
-  compressAnswers(server)
-  answerOrigins(server, deps.settings)
+  if (!server.hasReplyDecorator('compress')) compressAnswers(server)
+  if (!isInside) answerOrigins(server, deps.settings)
   publishRoutes(server, routes, { ...deps.settings, errors: deps.application.errors })
   observeRequests(server, deps)
   dismissClients(server, deps)
   guardRoutes(server, deps)
   signCursors(server, deps.cursors)
-  if (deps.settings.connections !== undefined) limitConnections(server, deps.settings.connections)
+  const { connections } = deps.settings
+  if (!isInside && connections !== undefined) limitConnections(server, connections)
   shedLoad(server, deps.settings)
-  registerRoutes(server, deps)
+  registerRoutes(server, deps, isInside)
   answerOptionsOfAll()
-  return server
+}
+
+/** What requests carry for an application and for the core. Several gateways may stand in one server. */
+export function decorate(server: FastifyInstance): void {
+  decorateRequests(server)
+  decorateTenant(server)
+}
+
+/** A host may have set another serializer, another log, another form of ids and another limit for its own routes. */
+function takeNothingFromHost(server: FastifyInstance, { log }: HttpDeps): void {
+  const serializers = SerializerSelector()({}, {})
+  server.setSerializerCompiler((route) => serializers(route as never) as never)
+  server.setGenReqId((request) => requestIdOf(request as IncomingMessage))
+  // What an error says to a log is decided by ours: it may hold the parameters of a statement.
+  server.setChildLoggerFactory((_log, bindings, options) => {
+    const [requestId] = Object.values(bindings)
+    return log.child({ requestId }, options) as never
+  })
+  server.addHook('onRoute', (route) => {
+    route.bodyLimit ??= BODY_LIMIT_BYTES
+  })
 }
 
 /** Fastify tells where it listens too, in a sentence. That, and what else it says of itself, is for those who debug. */
@@ -135,9 +167,10 @@ function dismissClients(server: FastifyInstance, { lifecycle }: HttpDeps): void 
   })
 }
 
-function registerRoutes(server: FastifyInstance, deps: HttpDeps): void {
+function registerRoutes(server: FastifyInstance, deps: HttpDeps, isInside: boolean): void {
   void server.register((root, _options, done) => {
-    openRoutes(root, deps)
+    if (!isInside) probeRoutes(root, deps)
+    keyRoutes(root, deps)
     done()
   })
   void server.register(
@@ -147,6 +180,6 @@ function registerRoutes(server: FastifyInstance, deps: HttpDeps): void {
       ownRoutes(api, deps)
       done()
     },
-    { prefix: API_PREFIX },
+    { prefix: isInside ? '' : API_PREFIX },
   )
 }

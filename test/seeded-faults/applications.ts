@@ -2,6 +2,7 @@ import type { SeededFault } from './seeded-fault.ts'
 
 const ROUTES = 'test/application/routes.test.ts'
 const RUN = 'test/application/run.test.ts'
+const PLUGINS = 'test/application/plugins.test.ts'
 const BOOK = 'test/unit/http/own/route-book.test.ts'
 
 /** What stands between the code of an application and everything else. */
@@ -63,10 +64,31 @@ export const APPLICATIONS: readonly SeededFault[] = [
     tests: [RUN],
   },
   {
-    name: 'applications: SQL that a database lacks something for is taken for an outage',
+    name: 'applications: a fault in a statement is taken for an outage',
     file: 'src/http/own/told-errors.ts',
-    find: 'if (MISSING.has(state)) return',
-    replace: 'if (MISSING.has(state) && state === method) return',
+    find: 'if (WRONG_SQL.test(state)) return',
+    replace: 'if (WRONG_SQL.test(method)) return',
     tests: [ROUTES],
+  },
+  {
+    name: "applications: a host's route is not guarded",
+    file: 'src/http/host-routes.ts',
+    find: '  guardHostRoute(route, deps)\n',
+    replace: '',
+    tests: [PLUGINS],
+  },
+  {
+    name: 'applications: a host that trusts every proxy is taken',
+    file: 'src/http/host-checks.ts',
+    find: 'trustProxy === true',
+    replace: "trustProxy === 'true'",
+    tests: [PLUGINS],
+  },
+  {
+    name: 'applications: a gateway in a host is closed while requests work',
+    file: 'src/plugins.ts',
+    find: "host.addHook('preClose', async () => gateway.leave())",
+    replace: "host.addHook('preClose', () => gateway.close())",
+    tests: [PLUGINS],
   },
 ]

@@ -4,6 +4,7 @@ import type { FastifyInstance, RouteOptions } from 'fastify'
 import { ERROR_TABLE } from '../../errors.ts'
 import type { OwnErrors } from '../../own-errors.ts'
 import { sharedComponents } from './components.ts'
+import { API } from './described.ts'
 import { complete, type Document } from './document.ts'
 import { OPERATIONS } from './operations.ts'
 
@@ -35,11 +36,11 @@ type Routes = ReadonlyMap<string, RouteOptions>
 export function describeRoutes(server: FastifyInstance): Routes {
   const routes = new Map<string, RouteOptions>()
   server.addHook('onRoute', (route) => {
-    if (isDocs(route.url)) {
+    if (isDocs(route.url.slice(server.prefix.length))) {
       route.config = { ...route.config, ...OPEN }
       return
     }
-    describe(route)
+    describe(route, server.prefix)
     routes.set(`${String(route.method)} ${templateOf(route.url)}`, route)
   })
   return routes
@@ -87,9 +88,11 @@ function serveDocument(root: FastifyInstance): void {
 }
 
 /** What the table says of a route whose own file says nothing of its answers. */
-function describe(route: RouteOptions): void {
+function describe(route: RouteOptions, prefix: string): void {
   const method = route.method === 'HEAD' ? 'GET' : String(route.method)
-  const operation = OPERATIONS[`${method} ${route.url}`]
+  const path = route.url.slice(prefix.length)
+  // Inside of a host everything stands below one prefix.
+  const operation = OPERATIONS[`${method} ${path}`] ?? OPERATIONS[`${method} ${API}${path}`]
   if (operation === undefined) return
   const { answers, document, ...about } = operation
   route.schema = { ...about, response: answers, ...route.schema }

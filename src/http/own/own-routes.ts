@@ -1,5 +1,5 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest, RouteOptions } from 'fastify'
-import type { ErrorCode } from '../../errors.ts'
+import { type ErrorCode, fail } from '../../errors.ts'
 import type { Access } from '../access.ts'
 import { COMMAND_HEADERS, KEY_HEADER } from '../command.ts'
 import type { HttpDeps } from '../deps.ts'
@@ -63,10 +63,24 @@ export function fastifyRoute(route: OwnRoute, deps: HttpDeps): RouteOptions {
   }
 }
 
+/** A route on a host: Fastify's options as they were given, with the access and the handler of ours. */
+export function hostRoute(route: OwnRoute, deps: HttpDeps): RouteOptions {
+  const { method, path, options } = route
+  const { access: _access, digest: _digest, document: _document, config, ...passed } = options
+  return {
+    ...(passed as object),
+    ...{ method, url: path, config: { ...config, access: accessOf(route), isOwn: true } },
+    handler: handlerOf(route, deps),
+  }
+}
+
 /** The handler reads the body itself; there is none to look at before. */
 function isStream({ options: { digest, document } }: OwnRoute): boolean {
   return digest !== undefined || document?.requestContent !== undefined
 }
+
+/** On a host no schema of ours has looked at the header. */
+const KEY_FORM = /^[\x20-\x7e]{1,255}$/
 
 const validateAllButBody: typeof compileValidator = (part) =>
   part.httpPart === 'body' ? () => true : compileValidator(part)
@@ -116,6 +130,8 @@ function handlerOf(route: OwnRoute, deps: HttpDeps): RouteOptions['handler'] {
     const key = isCommand ? request.headers[KEY_HEADER] : undefined
     try {
       if (typeof key !== 'string') return await work(request, reply)
+      if (!KEY_FORM.test(key))
+        throw fail('VALIDATION_FAILED', { detail: 'The Idempotency-Key has another form.' })
       return await answerOnce({ key, digest, work, deps }, request, reply)
     } catch (error) {
       throw deps.own.errors.told(error, method)

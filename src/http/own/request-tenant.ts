@@ -16,6 +16,11 @@ interface Viewed {
 
 /** Gives requests `tenant`, the view that an application's code has. The core's own routes use `contextOf`. */
 export function decorateTenant(server: FastifyInstance): void {
+  if (server.hasRequestDecorator(kView)) return
+  if (server.hasRequestDecorator('tenant'))
+    throw new Error(
+      'the host decorates requests with "tenant", which is Freehold\'s: give its decorator another name',
+    )
   server.decorateRequest(kView, null)
   server.decorateRequest('tenant', { getter: readTenant } as never)
 }

@@ -84,6 +84,14 @@ export class RouteBook {
     if (problems.length > 0) throw new ApplicationError(problems)
   }
 
+  /** Notes a route on a host, whose paths are its own. @throws ApplicationError where it cannot be one */
+  addHostRoute(route: OwnRoute): void {
+    const { kind, method, path, options } = route
+    const problems = kind === 'tenant' ? faultsOfAccess(`The route ${method} ${path}`, options.access) : []
+    if (problems.length > 0) throw new ApplicationError(problems)
+    if (options.access !== undefined) this.#permissions.add(options.access)
+  }
+
   /** A route that a plugin has registered by Fastify's own means. */
   addPermission(permission: string): void {
     this.#permissions.add(permission)

@@ -7,9 +7,10 @@ import { causesOf } from '../../lib/causes.ts'
 import { databaseError } from '../../lib/pg.ts'
 import { OwnProblem } from '../../own-errors.ts'
 
-/** What PostgreSQL says of a table, column or function that is not there. */
-const MISSING: ReadonlySet<string> = new Set(['42P01', '42703', '42883'])
-/** A fault in the text of the statement, not of the database: everything of class 42 but a permission that is missing. */
+/**
+ * A fault in the text of the statement: everything of class 42 but a permission that is missing. Of a database that is behind
+ * what the release needs the session has said so.
+ */
 const WRONG_SQL = /^42(?!501)/
 
 /** What a handler's SQL may meet, in the public errors that it stands for. */
@@ -34,7 +35,6 @@ export class ToldErrors {
     if (said !== undefined && (said as PublicError).code !== 'TENANT_DATABASE_UNAVAILABLE') return error
     const state = databaseError(error)?.code
     if (state === undefined) return error
-    if (MISSING.has(state)) return fail('TENANT_SCHEMA_OUT_OF_DATE', { cause: error })
     if (WRONG_SQL.test(state)) return fail('INTERNAL_ERROR', { cause: error })
     if (said !== undefined) return error
     return this.#violation(error, method === 'DELETE' ? 'remove' : 'write')

@@ -8,8 +8,8 @@ const OPEN = { access: { kind: 'open' } } as const
 const PROBE = { access: { kind: 'open', probe: true } } as const
 const JWKS_LIFETIME_SECONDS = 300
 
-/** Probes and published keys: no credential. */
-export function openRoutes(server: FastifyInstance, deps: HttpDeps): void {
+/** How the process is: no credential, also while it starts and ends. */
+export function probeRoutes(server: FastifyInstance, deps: HttpDeps): void {
   const health = new HealthReporter(deps)
   server.get('/livez', { config: PROBE }, async () => ({ status: 'ok' }))
   server.get('/readyz', { config: PROBE }, async (_request, reply) => {
@@ -25,6 +25,10 @@ export function openRoutes(server: FastifyInstance, deps: HttpDeps): void {
     const { contentType, text } = await deps.metrics.render()
     return reply.type(contentType).send(text)
   })
+}
+
+/** Published keys: no credential. */
+export function keyRoutes(server: FastifyInstance, deps: HttpDeps): void {
   server.get('/.well-known/jwks.json', { config: PROBE }, async (_request, reply) => {
     reply.header('cache-control', `public, max-age=${JWKS_LIFETIME_SECONDS}`)
     return deps.signingKeys.jwks()

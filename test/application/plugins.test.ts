@@ -1,0 +1,313 @@
+import { randomBytes, randomUUID } from 'node:crypto'
+import Fastify, { type FastifyInstance, type FastifyPluginAsync, type FastifyServerOptions } from 'fastify'
+import { afterEach, beforeAll, describe, expect, test } from 'vitest'
+import { createGateway, freehold, freeholdApi, type Gateway, problem } from '../../src/index.ts'
+import { Caller, createStage, environmentOf, type Stage, type TestTenant } from '../support/gateway.ts'
+import { bookings as application } from './bookings/application.ts'
+
+const API = '/api/v1'
+let stage: Stage
+let other: Stage
+let lines: { fields: Record<string, unknown>; message: string }[]
+const opened: { close(): Promise<unknown> }[] = []
+
+beforeAll(async () => {
+  ;[stage, other] = await Promise.all([createStage({ application }), createStage({ application })])
+})
+
+afterEach(async () => {
+  for (const one of opened.splice(0).reverse()) await one.close()
+})
+
+function gatewayOf(of: Stage, more: Record<string, string> = {}): Gateway {
+  const note = (fields: object, message: string) =>
+    void lines.push({ fields: fields as Record<string, unknown>, message })
+  lines = []
+  const logger = { debug: note, info: note, warn: note, error: note }
+  const gateway = createGateway({ application, env: environmentOf(of, more), logger })
+  opened.push(gateway)
+  return gateway
+}
+
+function hostOf(options: FastifyServerOptions = {}): FastifyInstance {
+  const host = Fastify({
+    requestTimeout: 60_000,
+    http: { maxHeaderSize: 32 * 1024 },
+    ...options,
+  } as object) as FastifyInstance
+  opened.push(host)
+  return host
+}
+
+async function listen(host: FastifyInstance, operatorToken = stage.operatorToken): Promise<Caller> {
+  return new Caller(await host.listen({ port: 0, host: '127.0.0.1' }), operatorToken)
+}
+
+/** A gateway and its API in a scope of their own. */
+function inScope(gateway: Gateway, prefix: string): FastifyPluginAsync {
+  return async (scope) => {
+    await scope.register(freehold, { gateway })
+    await scope.register(freeholdApi, { gateway, prefix })
+  }
+}
+
+/** A host with routes, a parser, a validator and an error handler of its own. */
+function addHostRoutes(host: FastifyInstance): void {
+  host.addContentTypeParser('text/csv', { parseAs: 'string' }, async (_request: unknown, body: unknown) =>
+    String(body).split(','),
+  )
+  host.setErrorHandler((error: { message: string; statusCode?: number }, _request, reply) =>
+    reply.code(error.statusCode ?? 500).send({ oops: error.message }),
+  )
+  host.setNotFoundHandler((_request, reply) => reply.code(404).send({ oops: 'no such page' }))
+  const body = { type: 'object', properties: { age: { type: 'integer' } }, required: ['age'] }
+  host.post('/people', { schema: { body } }, async (request) => request.body)
+  host.post('/csv', async (request) => request.body)
+  host.get('/broken', async () => Promise.reject(new Error('of the host')))
+}
+
+async function tenantOf(caller: Caller): Promise<TestTenant> {
+  return caller.createTenant()
+}
+
+describe('a gateway inside of a host', () => {
+  test('serves its API below the prefix, and leaves the host its own ways', async () => {
+    const host = hostOf()
+    const gateway = gatewayOf(stage)
+    addHostRoutes(host)
+    await host.register(freehold, { gateway })
+    await host.register(freeholdApi, { gateway, prefix: '/saas' })
+    const caller = await listen(host)
+    // The host: coerced bodies, removed members, its own errors.
+    const coerced = await caller.call('POST', '/people', { body: { age: '7', more: 1 } })
+    expect(coerced.body).toEqual({ age: 7, more: 1 })
+    expect((await caller.call('POST', '/people', { body: {} })).body.oops).toContain(
+      "must have required property 'age'",
+    )
+    expect(
+      (await caller.call('POST', '/csv', { body: 'a,b', headers: { 'content-type': 'text/csv' } })).body,
+    ).toEqual(['a', 'b'])
+    expect((await caller.call('GET', '/broken')).body).toEqual({ oops: 'of the host' })
+    expect((await caller.call('GET', '/nowhere')).body).toEqual({ oops: 'no such page' })
+    // Freehold, below its prefix alone.
+    const problemOf = async (method: string, path: string, call = {}) => {
+      const { status, body, headers } = await caller.call(method, path, call)
+      return [status, body.code, headers.get('content-type')?.split(';')[0]]
+    }
+    const json = 'application/problem+json'
+    expect(await problemOf('GET', '/saas/nowhere')).toEqual([404, 'NOT_FOUND', json])
+    expect(await problemOf('GET', '/saas/whoami')).toEqual([401, 'UNAUTHENTICATED', json])
+    const token = stage.operatorToken
+    expect(await problemOf('POST', '/saas/tenants', { token, body: { code: 7 } })).toEqual([
+      400,
+      'VALIDATION_FAILED',
+      json,
+    ])
+    const csv = { token, body: 'a,b', headers: { 'content-type': 'text/csv' } }
+    expect(await problemOf('POST', '/saas/tenants', csv)).toEqual([415, 'UNSUPPORTED_MEDIA_TYPE', json])
+    for (const path of ['/openapi.json', '/docs', '/.well-known/jwks.json'])
+      expect([path, (await caller.call('GET', `/saas${path}`)).status]).toEqual([path, 200])
+    for (const path of [
+      '/saas/livez',
+      '/saas/metrics',
+      '/livez',
+      '/metrics',
+      '/openapi.json',
+      '/api/v1/tenants',
+    ])
+      expect([path, (await caller.call('GET', path)).status]).toEqual([path, 404])
+    const document = (await caller.call('GET', '/saas/openapi.json')).body
+    expect(document.paths['/saas/users'].get).toMatchObject({ operationId: 'listUsers', tags: ['users'] })
+    expect(document.paths['/saas/rooms/{id}/bookings'].post.operationId).toBe('postRoomsByIdBookings')
+    expect(document.paths).not.toHaveProperty('/people')
+    expect((await caller.call('OPTIONS', '/saas/rooms')).headers.get('allow')).toBe(
+      'GET, HEAD, OPTIONS, POST',
+    )
+  })
+
+  test('routes of the host let in Freehold’s callers, with the host’s parsing and Freehold’s refusals', async () => {
+    const host = hostOf()
+    const gateway = gatewayOf(stage)
+    addHostRoutes(host)
+    await host.register(freehold, { gateway })
+    await host.register(freeholdApi, { gateway, prefix: API })
+    await host.register(
+      // biome-ignore lint/nursery/noMisusedPromises: Fastify takes plugins that answer promises
+      async (inner) => {
+        const options = {
+          access: 'reports:read',
+          schema: { body: { type: 'object', properties: { n: { type: 'integer' } } } },
+        }
+        inner.freehold.tenant.post('/report', options, async ({ tenant, body }) => {
+          const { n } = body as { n: number }
+          if (n === 409) problem('SLOT_TAKEN')
+          if (n === 500) throw new Error('of the handler')
+          const rooms = await tenant.db.query.rooms.findMany()
+          return { code: tenant.code, rooms: rooms.length, n }
+        })
+        inner.freehold.operator.get('/ops', async ({ principal }) => ({ kind: principal.kind }))
+      },
+      { prefix: '/inner' },
+    )
+    const caller = await listen(host)
+    const tenant = await tenantOf(caller)
+    const report = (body: object, headers = {}) =>
+      caller.call('POST', '/inner/report', { token: tenant.token, body, headers })
+    expect((await report({ n: '3', more: true })).body).toEqual({ code: tenant.code, rooms: 0, n: 3 })
+    expect((await report({ n: 'x' })).body.oops).toContain('must be integer')
+    expect((await report({ n: 500 })).body).toEqual({ oops: 'of the handler' })
+    expect((await report({ n: 409 })).body).toMatchObject({ code: 'SLOT_TAKEN', status: 409 })
+    expect((await caller.call('POST', '/inner/report', { body: { n: 1 } })).body).toMatchObject({
+      code: 'UNAUTHENTICATED',
+    })
+    const keyed = { 'idempotency-key': randomUUID() }
+    expect((await report({ n: 4 }, keyed)).body).toEqual({ code: tenant.code, rooms: 0, n: 4 })
+    expect((await report({ n: 4 }, keyed)).headers.get('idempotency-replayed')).toBe('true')
+    expect((await report({ n: 4 }, { 'idempotency-key': 'x'.repeat(256) })).body.code).toBe(
+      'VALIDATION_FAILED',
+    )
+    expect((await caller.call('GET', '/inner/ops', { token: stage.operatorToken })).body).toEqual({
+      kind: 'operator',
+    })
+    expect((await caller.call('GET', '/inner/ops', { token: tenant.token })).body.code).toBe(
+      'OPERATOR_REQUIRED',
+    )
+    expect((await caller.call('GET', `${API}/permissions`, { token: tenant.token })).body.data).toContain(
+      'reports:read',
+    )
+    expect(() => host.freehold.tenant.get('/late', {} as never, async () => 1)).toThrow('declares no access')
+  })
+
+  test('two gateways stand in one host, each with its own callers', async () => {
+    const host = hostOf()
+    const [a, b] = [gatewayOf(stage), gatewayOf(other)]
+    await host.register(inScope(a, '/a'))
+    await host.register(inScope(b, '/b'))
+    const caller = await listen(host)
+    const listed = async (prefix: string, token: string) =>
+      (await caller.call('GET', `${prefix}/tenants`, { token })).status
+    expect(await listed('/a', stage.operatorToken)).toBe(200)
+    expect(await listed('/b', other.operatorToken)).toBe(200)
+    expect(await listed('/a', other.operatorToken)).toBe(401)
+    expect(await listed('/b', stage.operatorToken)).toBe(401)
+  })
+
+  test('closes after the host’s requests have ended, and lets them work to their end', async () => {
+    const host = hostOf()
+    const gateway = gatewayOf(stage)
+    await host.register(freehold, { gateway })
+    await host.register(freeholdApi, { gateway, prefix: API })
+    const begun = Promise.withResolvers<void>()
+    const goOn = Promise.withResolvers<void>()
+    host.freehold.tenant.get('/slow', { access: 'rooms:read' }, async ({ tenant }) => {
+      begun.resolve()
+      await goOn.promise
+      return { rooms: (await tenant.db.query.rooms.findMany()).length }
+    })
+    const caller = await listen(host)
+    const tenant = await tenantOf(caller)
+    const slow = caller.call('GET', '/slow', { token: tenant.token })
+    await begun.promise
+    const closed = host.close()
+    await expect.poll(async () => (await gateway.health()).status).toBe('unavailable')
+    goOn.resolve()
+    expect((await slow).body).toEqual({ rooms: 0 })
+    await closed
+    await expect(gateway.tenants.run(tenant.code, async () => 1, { actor: 'x' })).rejects.toThrow('closed')
+  })
+
+  test('is not kept from its other work by databases that do not answer', async () => {
+    const host = hostOf()
+    const gateway = gatewayOf({ ...stage, catalogUrl: stage.catalogUrl.replace(/:\d+\//, ':1/') })
+    host.get('/hello', async () => 'hello')
+    await host.register(freehold, { gateway })
+    await host.register(freeholdApi, { gateway, prefix: API })
+    const caller = await listen(host)
+    expect((await caller.call('GET', '/hello')).text).toBe('hello')
+    expect((await caller.call('GET', `${API}/tenants`)).body.code).toBe('CATALOG_UNAVAILABLE')
+  })
+})
+
+describe('what is told before anything is served', () => {
+  test.each<[string, FastifyServerOptions & object, string]>([
+    ['trusts every proxy', { trustProxy: true }, 'trustProxy trusts every address'],
+    [
+      'takes headers without end',
+      { http: { maxHeaderSize: 1024 * 1024 } } as object,
+      'http.maxHeaderSize is above',
+    ],
+    ['parses what is no HTTP', { http: { insecureHTTPParser: true } } as object, 'http.insecureHTTPParser'],
+  ])('a host that %s is refused', async (_case, options, told) => {
+    const host = hostOf(options)
+    await expect(host.register(freehold, { gateway: gatewayOf(stage) })).rejects.toThrow(told)
+  })
+
+  test('options that only weaken are logged', async () => {
+    const host = hostOf({
+      requestTimeout: 0,
+      http: {},
+      routerOptions: { querystringParser: () => ({}) },
+    } as object)
+    await host.register(freehold, { gateway: gatewayOf(stage) })
+    const weak = lines.filter(({ message }) => message === 'an option of the host weakens a protection')
+    expect(weak.map(({ fields }) => fields.option)).toEqual([
+      'requestTimeout',
+      'http.maxHeaderSize',
+      'querystringParser',
+    ])
+  })
+
+  test('a host of another major version is refused', async () => {
+    const host = hostOf()
+    Object.defineProperty(host, 'version', { value: '4.29.1' })
+    await expect(host.register(freehold, { gateway: gatewayOf(stage) })).rejects.toThrow(
+      /freehold.*5\.x.*4\.29\.1/,
+    )
+    const old = { version: '4.29.1', prefix: '/x' } as unknown as FastifyInstance
+    await expect(freeholdApi(old, { gateway: gatewayOf(stage) })).rejects.toThrow(
+      'Freehold needs Fastify 5; this host is Fastify 4.29.1.',
+    )
+  })
+
+  test('one gateway registered twice is told, and so is a second one in the same place', async () => {
+    const host = hostOf()
+    const gateway = gatewayOf(stage)
+    await host.register(freehold, { gateway })
+    await host.register(freeholdApi, { gateway, prefix: API })
+    const again = hostOf()
+    await expect(again.register(freehold, { gateway })).rejects.toThrow('registered twice')
+    const third = hostOf()
+    await expect(third.register(freehold, { gateway: gatewayOf(other) })).resolves.toBeDefined()
+    await expect(third.register(freehold, { gateway: gatewayOf(other) })).rejects.toThrow(
+      'a scope of its own',
+    )
+    const fourth = hostOf()
+    await expect(fourth.register(freeholdApi, { gateway, prefix: '/x' })).rejects.toThrow('registered twice')
+  })
+
+  test('the API wants a prefix, and a gateway', async () => {
+    await expect(hostOf().register(freeholdApi, { gateway: gatewayOf(stage) })).rejects.toThrow(
+      'needs a prefix of its own',
+    )
+    await expect(hostOf().register(freehold, { gateway: {} as Gateway })).rejects.toThrow(
+      'createGateway answers',
+    )
+  })
+
+  test('a host whose requests have another tenant is told', async () => {
+    const host = hostOf()
+    host.decorateRequest('tenant', null as never)
+    await expect(host.register(freehold, { gateway: gatewayOf(stage) })).rejects.toThrow(
+      'decorates requests with "tenant"',
+    )
+  })
+
+  test('a start that cannot come true fails the host', async () => {
+    const host = hostOf()
+    const gateway = gatewayOf(stage, { ENCRYPTION_KEY: randomBytes(32).toString('base64') })
+    const first = gatewayOf(stage)
+    await first.start()
+    await host.register(freehold, { gateway })
+    await expect(host.ready()).rejects.toMatchObject({ name: 'StartRefusedError' })
+  })
+})
