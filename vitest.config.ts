@@ -24,7 +24,7 @@ export default defineConfig({
         test: {
           name: 'integration',
           include: [
-            'test/{application,http,stories,guarantees,catalog,pools,migrations,schema,containers}/**/*.test.ts',
+            'test/{application,http,stories,guarantees,catalog,pools,migrations,schema,containers,package}/**/*.test.ts',
           ],
           globalSetup,
           sequence: { groupOrder: 1 },

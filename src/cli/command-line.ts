@@ -2,12 +2,13 @@ import { Command, CommanderError } from 'commander'
 import { VERSION } from '../version.ts'
 import { addDev } from './dev.ts'
 import { EXIT, type ExitCode } from './exit-codes.ts'
+import { addInit } from './init.ts'
 import { addMigrate } from './migrate.ts'
 import { addSchema } from './schema.ts'
 import { addStart } from './start.ts'
 
 /** In the order in which a newcomer meets them. */
-const COMMANDS = [addDev, addStart, addMigrate, addSchema]
+const COMMANDS = [addInit, addDev, addStart, addMigrate, addSchema]
 
 /** Runs one command. What it tells goes to stdout, what went wrong to stderr; the answer is how the process should end. */
 export async function runCommandLine(args: readonly string[]): Promise<ExitCode> {

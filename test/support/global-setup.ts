@@ -1,6 +1,8 @@
 import { randomBytes } from 'node:crypto'
+import { rm } from 'node:fs/promises'
 import type { TestProject } from 'vitest/node'
 import { dropRun } from './leftovers.ts'
+import { packedFolder } from './package.ts'
 import { startTestServer, type TestServer } from './postgres.ts'
 
 declare module 'vitest' {
@@ -33,6 +35,7 @@ export async function teardown(): Promise<void> {
   const run = shared.freeholdTestRun
   if (run === undefined || --run.users > 0) return
   shared.freeholdTestRun = undefined
+  await rm(packedFolder(run.runId), { recursive: true, force: true })
   const server = await run.server
   if (server.origin === 'TEST_DATABASE_URL') await dropRun(server.superuserUrl, run.runId)
   await server.stop()

@@ -1,0 +1,21 @@
+import { defineApplication } from 'freehold'
+import * as resources from './resources.ts'
+import { routes } from './routes.ts'
+import { seed } from './seed.ts'
+import * as tables from './tables.ts'
+
+export default defineApplication({
+  name: 'application-name',
+  tables,
+  migrations: new URL('./migrations', import.meta.url),
+  resources: Object.values(resources),
+  routes,
+  seed,
+})
+
+// `request.tenant.db` knows the tables above, everywhere.
+declare module 'freehold' {
+  interface Register {
+    tables: typeof tables
+  }
+}

@@ -1,0 +1,24 @@
+import { execFile } from 'node:child_process'
+import { delimiter, dirname, join } from 'node:path'
+
+export interface Said {
+  readonly code: number
+  readonly stdout: string
+  readonly stderr: string
+}
+
+/** Runs a command of a project's own, as npm would; gives what it said and how it ended. */
+export function runIn(
+  project: string,
+  [command, ...args]: readonly [string, ...string[]],
+  env: Readonly<Record<string, string>> = {},
+): Promise<Said> {
+  const path = [join(project, 'node_modules', '.bin'), dirname(process.execPath), '/usr/bin', '/bin']
+  const options = { cwd: project, env: { PATH: path.join(delimiter), HOME: project, ...env } }
+  return new Promise((resolve) => {
+    execFile(command, args, options, (error, stdout, stderr) => {
+      const code = error === null ? 0 : typeof error.code === 'number' ? error.code : -1
+      resolve({ code, stdout, stderr })
+    })
+  })
+}
