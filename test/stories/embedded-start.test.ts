@@ -152,7 +152,9 @@ describe('a start without settings', () => {
       directory,
       `SELECT DISTINCT datname, usename, rolsuper OR rolbypassrls OR rolcreaterole OR rolcreatedb OR rolreplication AS mighty
          FROM pg_stat_activity JOIN pg_roles ON rolname = usename
-        WHERE backend_type = 'client backend' AND pid <> pg_backend_pid() ORDER BY datname`,
+        WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()
+          -- Makes and moves tenants, and may be here for that.
+          AND usename <> 'freehold_shared_owner' ORDER BY datname`,
     )
     expect(serving).toEqual(
       ['demo_initech', 'demo_umbrella_north', 'freehold_catalog', 'freehold_shared'].map((name) => ({
@@ -168,6 +170,7 @@ describe('a start without settings', () => {
       "SELECT DISTINCT tableowner FROM pg_tables WHERE schemaname = 'public'",
     )
     expect(owners).toEqual([{ tableowner: 'freehold_shared_owner' }])
+    expect(demo.gateway.stdout).not.toContain('the serving role can get around the seal')
   })
 
   test('is refused a second time in the same place, and the first goes on', async () => {
