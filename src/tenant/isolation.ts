@@ -1,6 +1,6 @@
 import { is } from 'drizzle-orm'
 import { getTableConfig, PgTable } from 'drizzle-orm/pg-core'
-import { HERE, isHere, policies } from './policies.ts'
+import { HERE, isHere, isTenantFunction, policies } from './policies.ts'
 import * as schema from './schema.ts'
 
 /** Anything that runs SQL. Of several statements in one text it gives a result each. */
@@ -124,7 +124,7 @@ WITH owned AS (
   SELECT f.proname, 'security-definer', ''
   FROM pg_catalog.pg_proc f
   JOIN pg_catalog.pg_namespace n ON n.oid = f.pronamespace AND n.nspname = 'public'
-  WHERE f.prosecdef AND (${everything} OR f.proname LIKE 'freehold\\_%')
+  WHERE f.prosecdef AND ${isTenantFunction} IS NOT TRUE AND (${everything} OR f.proname LIKE 'freehold\\_%')
     AND NOT EXISTS (SELECT FROM owned o WHERE o.classid = 'pg_catalog.pg_proc'::pg_catalog.regclass AND o.objid = f.oid)
   UNION ALL
   SELECT r.name, 'granted-to-public', x.privilege_type

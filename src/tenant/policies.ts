@@ -1,11 +1,9 @@
-/** The view through which tenants' SQL sees which tenant it is, and no other way. */
+/** The view through which the entrance looks at the residence. */
 export const HERE = 'freehold_here'
 
 /** Policies say this as PostgreSQL prints it, after `normalised`. */
-const fallingBack = (state: string) =>
-  `(tenant_id = ( SELECT COALESCE(( SELECT h.tenant_id FROM public.freehold_here h WHERE (h.state ${state}::text)), public.freehold_operating()) AS "coalesce"))`
-const OWN = fallingBack("<> 'left'")
-const OPEN = fallingBack("= 'open'")
+const OWN = '(tenant_id = ( SELECT public.freehold_tenant(false)))'
+const OPEN = '(tenant_id = ( SELECT public.freehold_tenant(true)))'
 /** What they said before there were seals. */
 const FORMER = `(tenant_id = ( SELECT (NULLIF(current_setting('app.tenant_id'::text, true), ''::text))::uuid))`
 const VIEW = ` SELECT tenant_id, epoch, state FROM public.residence r WHERE ((tenant_id = (NULLIF(current_setting('app.tenant_id'::text, true), ''::text))::uuid) AND (encode(seal, 'hex'::text) = current_setting('app.seal'::text, true))) OFFSET 0;`
@@ -14,7 +12,7 @@ const VIEW = ` SELECT tenant_id, epoch, state FROM public.residence r WHERE ((te
 const normalised = (
   expression: string,
 ) => `pg_catalog.regexp_replace(pg_catalog.regexp_replace(pg_catalog.regexp_replace(
-    ${expression}, 'OPERATOR\\(pg_catalog\\.([^)]+)\\)', '\\1', 'g'), 'pg_catalog\\.| AS "nullif"|\\mr\\.', '', 'g'), '\\s+', ' ', 'g')`
+    ${expression}, 'OPERATOR\\(pg_catalog\\.([^)]+)\\)', '\\1', 'g'), 'pg_catalog\\.| AS "nullif"| AS "?freehold_tenant"?|\\mr\\.', '', 'g'), '\\s+', ' ', 'g')`
 const printed = (column: string) => normalised(`pg_catalog.pg_get_expr(p.${column}, p.polrelid)`)
 const text = (value: string) => `$policy$${value}$policy$`
 
@@ -23,8 +21,7 @@ const DEPENDS_ON_OURS = `NOT EXISTS (SELECT FROM pg_catalog.pg_depend d
       WHERE d.classid = 'pg_catalog.pg_policy'::pg_catalog.regclass AND d.objid = p.oid
         AND (d.refclassid, d.refobjid) NOT IN (
           ('pg_catalog.pg_class'::pg_catalog.regclass, p.polrelid),
-          ('pg_catalog.pg_class'::pg_catalog.regclass, coalesce(pg_catalog.to_regclass('public.${HERE}')::pg_catalog.oid, 0)),
-          ('pg_catalog.pg_proc'::pg_catalog.regclass, coalesce(pg_catalog.to_regprocedure('public.freehold_operating()')::pg_catalog.oid, 0))))`
+          ('pg_catalog.pg_proc'::pg_catalog.regclass, coalesce(pg_catalog.to_regprocedure('public.freehold_tenant(boolean)')::pg_catalog.oid, 0))))`
 
 /**
  * A query over all policies: `isolation` and `deletion` are true for the two that a protected table has. `isFormer`: the
@@ -48,3 +45,7 @@ export const isHere = `(v.oid = coalesce(pg_catalog.to_regclass('public.${HERE}'
       AND v.relowner = (SELECT r.relowner FROM pg_catalog.pg_class r WHERE r.oid = pg_catalog.to_regclass('public.residence'))
       AND v.reloptions @> '{security_barrier=true}'
       AND ${normalised('pg_catalog.pg_get_viewdef(v.oid)')} = ${text(VIEW)})`
+
+/** True for the function `f`, a row of pg_proc, that asks the residences for the policies, in the hands of their owner. */
+export const isTenantFunction = `(f.oid = coalesce(pg_catalog.to_regprocedure('public.freehold_tenant(boolean)')::pg_catalog.oid, 0)
+      AND f.proowner = (SELECT r.relowner FROM pg_catalog.pg_class r WHERE r.oid = pg_catalog.to_regclass('public.residence')))`

@@ -37,8 +37,6 @@ const auditAfter = (statements: string, everything = true) =>
   })
 
 const TENANT = "(SELECT nullif(current_setting('app.tenant_id', true), '')::uuid)"
-const THROUGH = (view: string, operator: string, state: string) =>
-  `(SELECT coalesce((SELECT h.tenant_id FROM ${view} AS h WHERE h.state ${operator} '${state}'), public.freehold_operating()))`
 const replacePolicy = (policy: string) =>
   `DROP POLICY tenant_isolation ON users; CREATE POLICY tenant_isolation ON users ${policy}`
 const bothPolicyRules = [
@@ -71,7 +69,7 @@ describe('the audit of row isolation', () => {
     [
       'deletions past a fence',
       `DROP POLICY tenant_deletion ON rooms;
-       CREATE POLICY tenant_deletion ON rooms AS RESTRICTIVE FOR DELETE USING (tenant_id = (SELECT h.tenant_id FROM freehold_here h))`,
+       CREATE POLICY tenant_deletion ON rooms AS RESTRICTIVE FOR DELETE USING (tenant_id = (SELECT freehold_tenant(false)))`,
       [['rooms', 'policy-missing', 'tenant_deletion']],
     ],
     [
@@ -80,10 +78,21 @@ describe('the audit of row isolation', () => {
       bothPolicyRules,
     ],
     [
-      'a policy that asks another view',
-      `CREATE SCHEMA evil; CREATE VIEW evil.freehold_here AS SELECT tenant_id, state FROM residence;
-       ${replacePolicy(`USING (tenant_id = ${THROUGH('evil.freehold_here', '<>', 'left')}) WITH CHECK (tenant_id = ${THROUGH('evil.freehold_here', '=', 'open')})`)}`,
-      [['evil.freehold_here', 'view'], ...bothPolicyRules],
+      'a policy that asks another function',
+      `CREATE SCHEMA evil; CREATE FUNCTION evil.freehold_tenant(boolean) RETURNS uuid STABLE LANGUAGE sql
+         AS $$ SELECT current_setting('app.tenant_id', true)::uuid $$;
+       ${replacePolicy('USING (tenant_id = (SELECT evil.freehold_tenant(false))) WITH CHECK (tenant_id = (SELECT evil.freehold_tenant(true)))')}`,
+      bothPolicyRules,
+    ],
+    [
+      'our function in other hands than the residences',
+      'ALTER FUNCTION freehold_tenant(boolean) OWNER TO pg_monitor',
+      [['freehold_tenant', 'security-definer']],
+    ],
+    [
+      'one more function under the name of ours',
+      "CREATE FUNCTION freehold_tenant(int) RETURNS uuid SECURITY DEFINER LANGUAGE sql AS 'SELECT tenant_id FROM residence LIMIT 1'",
+      [['freehold_tenant', 'security-definer']],
     ],
     [
       'another view in the place of ours',
@@ -285,7 +294,7 @@ describe('the audit of what a serving role may do', () => {
 
 describe('the audit of an older schema', () => {
   test('takes the policy of before there were seals, and only there', async () => {
-    const former = `DROP VIEW freehold_here CASCADE; DROP POLICY IF EXISTS tenant_isolation ON users;
+    const former = `DROP VIEW freehold_here; DROP POLICY tenant_isolation ON users; DROP POLICY tenant_deletion ON users;
       CREATE POLICY tenant_isolation ON users USING (tenant_id = ${TENANT}) WITH CHECK (tenant_id = ${TENANT})`
     const rulesOf = (isOlder: boolean) =>
       withClient(superuserUrl(database), async (client) => {

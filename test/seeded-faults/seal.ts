@@ -8,11 +8,18 @@ const OWN_SQL = ['test/pools/own-sql.test.ts']
 /** What holds SQL of an application to its tenant. */
 export const SEAL: readonly SeededFault[] = [
   {
-    name: 'the view asks for the tenant, and not for its seal',
+    name: 'policies ask for the tenant, and not for its seal',
     file: MIGRATION,
-    find: "     AND pg_catalog.encode(r.seal, 'hex') OPERATOR(pg_catalog.=) pg_catalog.current_setting('app.seal', true)\n",
-    replace: '',
+    find: "     AND pg_catalog.encode(r.seal, 'hex') OPERATOR(pg_catalog.=) pg_catalog.current_setting('app.seal', true)\n     AND CASE",
+    replace: '     AND CASE',
     tests: INJECTED,
+  },
+  {
+    name: 'the entrance asks for the tenant, and not for its seal',
+    file: MIGRATION,
+    find: "     AND pg_catalog.encode(r.seal, 'hex') OPERATOR(pg_catalog.=) pg_catalog.current_setting('app.seal', true)\n  OFFSET 0;",
+    replace: '  OFFSET 0;',
+    tests: ROWS,
   },
   {
     name: 'the view shows other rows to a condition of a caller',
@@ -52,8 +59,8 @@ export const SEAL: readonly SeededFault[] = [
   {
     name: 'rows are written past a fence by who knows the seal',
     file: MIGRATION,
-    find: "WHERE h.state OPERATOR(pg_catalog.=) ''open''), '",
-    replace: "WHERE h.state OPERATOR(pg_catalog.<>) ''left''), '",
+    find: "r.state OPERATOR(pg_catalog.=) 'open' ELSE",
+    replace: "r.state OPERATOR(pg_catalog.<>) 'left' ELSE",
     tests: ROWS,
   },
   {
