@@ -37,7 +37,8 @@ export interface Tenant extends TenantName {
   readonly db: ApplicationDb
   /**
    * Runs `fn` in one transaction: commits when it resolves, rolls back when it throws. `inside` is this tenant within the
-   * transaction, for functions that take a tenant, such as those of resources.
+   * transaction, for functions that take a tenant, such as those of resources. One that is begun in it is part of it: where that fails
+   * the whole fails, also if it was caught.
    */
   readonly transaction: <T>(fn: (db: ApplicationDb, inside: Tenant) => Promise<T>) => Promise<T>
   /**

@@ -12,7 +12,7 @@ export function faultsOfErrors(errors: OwnErrors): string[] {
     ...(CODE.test(code) && code.length <= MAX_CODE_LENGTH
       ? []
       : [`The error "${code}" must be named in capitals with underscores, such as "SLOT_TAKEN".`]),
-    ...(code in ERROR_TABLE
+    ...(Object.hasOwn(ERROR_TABLE, code)
       ? [`The error "${code}" is one of Freehold's own. Throw it, or rename yours.`]
       : []),
     ...(Number.isInteger(status) && status >= 400 && status <= 599
@@ -42,7 +42,7 @@ export class OwnProblem extends Error {
  * `defineApplication({ errors })`. The fields of `extra` stand in the answer; those that every problem has are not replaced.
  */
 export function problem(code: string, detail?: string, extra: Readonly<Record<string, unknown>> = {}): never {
-  if (!(code in ERROR_TABLE)) throw new OwnProblem(code, detail, extra)
+  if (!Object.hasOwn(ERROR_TABLE, code)) throw new OwnProblem(code, detail, extra)
   const { errors, ...fields } = extra
   throw new PublicError(code as ErrorCode, {
     ...(detail !== undefined && { detail }),

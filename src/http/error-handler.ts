@@ -33,11 +33,21 @@ export function sendProblem(
   reply: FastifyReply,
   log: FastifyBaseLogger = request.log,
 ): FastifyReply {
-  const problem = toPublicError(error)
+  const { problem, text } = written(toPublicError(error), request)
   logProblem(problem, log)
   request.errorCode = problem.code
   reply.code(problem.status).headers(headersOf(problem)).header('x-request-id', request.id)
-  return reply.type(PROBLEM_TYPE).send(JSON.stringify(bodyOf(problem, request)))
+  return reply.type(PROBLEM_TYPE).send(text)
+}
+
+/** An application may put into a problem what JSON has no form for. Fastify would answer that with what was wrong, in words. */
+function written(problem: PublicError, request: FastifyRequest): { problem: PublicError; text: string } {
+  try {
+    return { problem, text: JSON.stringify(bodyOf(problem, request)) }
+  } catch (cause) {
+    const unwritten = fail('INTERNAL_ERROR', { cause })
+    return { problem: unwritten, text: JSON.stringify(bodyOf(unwritten, request)) }
+  }
 }
 
 function headersOf({ code, status, retryAfterSeconds }: PublicError): Record<string, string> {
@@ -71,9 +81,9 @@ function bodyOf(problem: PublicError, { id, url }: { id: string; url: string }) 
   }
 }
 
-/** What every problem may have, and means the same in each. */
+/** What every problem may have, and means the same in each; and the one by which a member would replace them all. */
 const STANDARD: ReadonlySet<string> = new Set([
-  ...['type', 'title', 'status', 'detail', 'instance', 'code', 'requestId', 'required', 'errors'],
+  ...['type', 'title', 'status', 'detail', 'instance', 'code', 'requestId', 'required', 'errors', 'toJSON'],
 ])
 
 function withoutStandard(fields: Readonly<Record<string, unknown>> = {}) {

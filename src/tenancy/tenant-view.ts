@@ -70,7 +70,9 @@ export function viewAlong(place: Place, parts: ViewParts): Tenant {
       const { result, noted } = await open().transaction(async (db) => {
         // Made for each attempt: what a transaction that did not begin has noted is not true.
         const inside = viewInside(place, schema.over(db))
-        return { result: await fn(inside.tenant.db, inside.tenant), noted: inside.noted }
+        const result = await fn(inside.tenant.db, inside.tenant)
+        inside.assertWhole()
+        return { result, noted: inside.noted }
       })
       for (const record of noted) note(record)
       return result
@@ -79,15 +81,38 @@ export function viewAlong(place: Place, parts: ViewParts): Tenant {
   })
 }
 
-/** The view within a transaction. `noted` is to be written to the audit log once that has committed. */
-export function viewInside(place: Place, db: ApplicationDb): { tenant: Tenant; noted: AuditRecord[] } {
+/** A view within a transaction. */
+export interface Inside {
+  readonly tenant: Tenant
+  /** To be written to the audit log once the transaction has committed. */
+  readonly noted: AuditRecord[]
+  /** To be called before the transaction commits. @throws what a transaction within it has thrown */
+  assertWhole(): void
+}
+
+/**
+ * The view within a transaction. One that is begun in it is part of it, so its failure is that of the whole, also where it was
+ * caught: what it had written would be committed with the rest.
+ */
+export function viewInside(place: Place, db: ApplicationDb): Inside {
   const noted: AuditRecord[] = []
+  let failure: { readonly error: unknown } | null = null
   const tenant: Tenant = new TenantView(place, {
     db: () => db,
-    transaction: (fn) => fn(db, tenant),
+    transaction: async (fn) => {
+      try {
+        return await fn(db, tenant)
+      } catch (error) {
+        failure ??= { error }
+        throw error
+      }
+    },
     note: (record) => void noted.push(record),
   })
-  return { tenant, noted }
+  const assertWhole = () => {
+    if (failure !== null) throw failure.error
+  }
+  return { tenant, noted, assertWhole }
 }
 
 const ACTION = /^[a-z][a-z0-9-]*(?:\.[a-z][a-z0-9-]*)+$/

@@ -102,6 +102,43 @@ describe.each(placements)('in a tenant that lives %s', (_placement, tenantOf) =>
     expectProblem(other, { status: 409, code: 'IDEMPOTENCY_MISMATCH' })
   })
 
+  test.each([
+    ['sent', 201],
+    ['redirected', 303],
+    ['not-found', 404],
+  ])('an answer that is %s by its reply is given again, without its cookies', async (how, status) => {
+    const ask = (headers: Record<string, string>) =>
+      fetch(new URL(`${API}/answers/${how}`, gateway.url), {
+        ...{ method: 'POST', redirect: 'manual', signal: AbortSignal.timeout(5_000) },
+        headers: { authorization: `Bearer ${tenantOf().token}`, ...headers },
+      })
+    const key = { 'idempotency-key': randomUUID() }
+    const answers = [await ask({}), await ask(key), await ask(key)]
+    const texts = await Promise.all(answers.map((answer) => answer.text()))
+    expect(answers.map((answer) => answer.status)).toEqual(Array(3).fill(status))
+    expect(answers.map(({ headers }) => headers.get('location'))).toEqual(
+      Array(3).fill(how === 'redirected' ? '/elsewhere' : null),
+    )
+    // What fails is done again, under a request id of its own.
+    if (how !== 'not-found') expect(texts[2]).toBe(texts[1])
+    const cookies = how === 'sent' ? ['a=1', 'b=2'] : []
+    expect(answers.map(({ headers }) => headers.getSetCookie())).toEqual([cookies, cookies, []])
+  })
+
+  test('under an Idempotency-Key a failed transaction fails the request, also where it was caught', async () => {
+    const tenant = tenantOf()
+    const how = randomUUID()
+    const count = async () => {
+      const { body } = await as(tenant, 'GET /rooms?limit=100')
+      return body.data.filter(({ name }: { name: string }) => name === `undone ${how}`).length
+    }
+    expect((await as(tenant, `POST /answers/${how}`)).status).toBe(200)
+    expect(await count()).toBe(0)
+    const kept = await as(tenant, `POST /answers/${how}`, undefined, { 'idempotency-key': randomUUID() })
+    expectProblem(kept, { status: 409, code: 'SLOT_TAKEN' })
+    expect(await count()).toBe(0)
+  })
+
   test('what fails under an Idempotency-Key leaves nothing, and may be tried again', async () => {
     const tenant = tenantOf()
     const id = await room(tenant)
@@ -138,6 +175,9 @@ describe.each(placements)('in a tenant that lives %s', (_placement, tenantOf) =>
     ['undeclared', 500, 'INTERNAL_ERROR'],
     ['plain', 500, 'INTERNAL_ERROR'],
     ['closed', 503, 'CLOSED_TODAY'],
+    ['unwritable', 500, 'INTERNAL_ERROR'],
+    ['inherited', 500, 'INTERNAL_ERROR'],
+    ['replaced', 503, 'CLOSED_TODAY'],
   ])('a handler that meets %s is answered %i %s', async (kind, status, code, pointers?: string[]) => {
     for (const headers of [{}, { 'idempotency-key': randomUUID() }]) {
       const answer = await as(tenantOf(), `POST /faults/${kind}`, undefined, headers)

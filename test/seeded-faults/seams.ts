@@ -1,6 +1,7 @@
 import type { SeededFault } from './seeded-fault.ts'
 
 const SEAMS = ['test/faults/seams.test.ts']
+const OWN_ROUTES = ['test/application/routes.test.ts']
 
 export const BETWEEN_PARTS: readonly SeededFault[] = [
   {
@@ -30,5 +31,33 @@ export const BETWEEN_PARTS: readonly SeededFault[] = [
     find: "result.code === 'READ_ONLY' && !result.isUnproven",
     replace: "result.code === 'READ_ONLY'",
     tests: SEAMS,
+  },
+  {
+    name: 'an answer that is kept waits for having left',
+    file: 'src/http/own/answer-once.ts',
+    find: 'then: { value: undefined },',
+    replace: '',
+    tests: OWN_ROUTES,
+  },
+  {
+    name: 'cookies are kept with an answer',
+    file: 'src/http/own/answer-once.ts',
+    find: "name !== 'set-cookie' &&",
+    replace: '',
+    tests: OWN_ROUTES,
+  },
+  {
+    name: 'what a failed transaction has written commits with the one around it',
+    file: 'src/http/own/request-tenant.ts',
+    find: 'assertWhole()\n    return',
+    replace: 'return',
+    tests: OWN_ROUTES,
+  },
+  {
+    name: 'a problem that cannot be written is answered in the words of what was wrong',
+    file: 'src/http/error-handler.ts',
+    find: "const unwritten = fail('INTERNAL_ERROR', { cause })",
+    replace: 'const unwritten = problem\n    throw cause',
+    tests: OWN_ROUTES,
   },
 ]

@@ -1,5 +1,6 @@
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { type CommandAnswer, runOnce } from '../../collections/idempotency.ts'
+import { fail } from '../../errors.ts'
 import { ticketOf } from '../command.ts'
 import type { HttpDeps } from '../deps.ts'
 import { sessionFor, workInside } from './request-tenant.ts'
@@ -43,22 +44,36 @@ async function recorded(work: Work, request: FastifyRequest, reply: FastifyReply
     },
     // biome-ignore lint/suspicious/noThenProperty: awaiting a reply waits for its answer to be sent, and this one's never is
     then: { value: undefined },
+    callNotFound: { value: () => refuse(fail('NOT_FOUND')) },
+    hijack: {
+      value: () => refuse(new Error(`${nameOf(request)}: no reply is hijacked under an Idempotency-Key`)),
+    },
   })
   const returned = await work(request, recorder)
   const body = sent === null ? returned : (sent as { readonly payload: unknown }).payload
-  if (!isJson(body))
-    throw new Error(
-      `${request.method} ${request.routeOptions.url}: an answer under an Idempotency-Key must be JSON`,
-    )
+  if (body === recorder || !isJson(body))
+    throw new Error(`${nameOf(request)}: an answer under an Idempotency-Key must be JSON`)
   return { status: reply.statusCode, headers: changed(before, reply.getHeaders()), body: body ?? null }
+}
+
+function refuse(error: Error): never {
+  throw error
+}
+
+function nameOf({ method, routeOptions }: FastifyRequest): string {
+  return `${method} ${routeOptions.url}`
 }
 
 type Headers = ReturnType<FastifyReply['getHeaders']>
 
-/** What the handler has set, which tells of its result; what stood there before is of this request alone. */
+/**
+ * What the handler has set, which tells of its result; what stood there before is of this request alone. So are cookies, which may
+ * be credentials: they are not kept.
+ */
 function changed(before: Headers, after: Headers): Record<string, string> {
   const own = Object.entries(after).filter(
-    ([name, value]) => value !== undefined && (before as Record<string, unknown>)[name] !== value,
+    ([name, value]) =>
+      value !== undefined && name !== 'set-cookie' && (before as Record<string, unknown>)[name] !== value,
   )
   return Object.fromEntries(own.map(([name, value]) => [name, String(value)]))
 }

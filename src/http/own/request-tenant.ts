@@ -60,10 +60,12 @@ export async function workInside<T>(
   fn: () => Promise<T>,
 ): Promise<{ result: T; noted: readonly AuditRecord[] }> {
   const viewed = request as unknown as Viewed
-  const { tenant, noted } = viewInside(placeOf(request), db)
+  const { tenant, noted, assertWhole } = viewInside(placeOf(request), db)
   viewed[kView] = { context: contextOf(request), tenant }
   try {
-    return { result: await fn(), noted }
+    const result = await fn()
+    assertWhole()
+    return { result, noted }
   } finally {
     viewed[kView] = null
   }

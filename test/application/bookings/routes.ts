@@ -12,6 +12,7 @@ export function routes(scope: Scope): void {
   bookingRoutes(scope)
   callerRoutes(scope)
   faultyRoutes(scope)
+  answeringRoutes(scope)
   scope.register((inner, server) => {
     server.addContentTypeParser('text/csv', { parseAs: 'string' }, async (_request: unknown, text: unknown) =>
       String(text).split('\n'),
@@ -96,6 +97,25 @@ function callerRoutes({ tenant, operator, open }: Scope): void {
   )
 }
 
+/** Handlers that answer by `reply`, and one that goes on after a transaction of its own has failed. */
+function answeringRoutes({ tenant }: Scope): void {
+  const access = 'faults:run'
+  const How = Type.Object({ how: Type.String() })
+  tenant.post('/answers/:how', { access, schema: { params: How } }, async (request, reply) => {
+    const { how } = request.params
+    if (how === 'sent') return reply.code(201).header('set-cookie', ['a=1', 'b=2']).send({ how })
+    if (how === 'redirected') return reply.redirect('/elsewhere', 303)
+    if (how === 'not-found') return reply.callNotFound()
+    await request.tenant
+      .transaction(async (db) => {
+        await db.insert(rooms).values({ name: `undone ${how}` })
+        return problem('SLOT_TAKEN')
+      })
+      .catch(() => null)
+    return { how }
+  })
+}
+
 /** What goes wrong in handlers. */
 function faultyRoutes({ tenant }: Scope): void {
   const access = 'faults:run'
@@ -117,6 +137,9 @@ function faultyRoutes({ tenant }: Scope): void {
         value: () => db.select().from(rooms).where(eq(rooms.id, 'no-uuid')),
         undeclared: async () => problem('NEVER_DECLARED'),
         closed: async () => problem('CLOSED_TODAY'),
+        unwritable: async () => problem('CLOSED_TODAY', 'later', { amount: 1n }),
+        inherited: async () => problem('toString'),
+        replaced: async () => problem('CLOSED_TODAY', 'later', { toJSON: () => ({}) }),
         plain: () => Promise.reject(new Error('a secret of the handler')),
         stream: async () => Buffer.from('no JSON'),
       }
