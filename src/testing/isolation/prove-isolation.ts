@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import type { InjectOptions, LightMyRequestResponse } from 'fastify'
+import type { SqlClient } from '../templates.ts'
 import type { TestGateway } from '../test-gateway.ts'
 import { type Attempt, attemptsOn } from './attempts.ts'
 import { IsolationError, type Leak } from './isolation-error.ts'
@@ -8,11 +9,14 @@ import { type Examples, Resident } from './resident.ts'
 import { type TenantRoute, tenantRoutes } from './routes.ts'
 import { TenantRows } from './rows.ts'
 import { depart, settle } from './settle.ts'
+import { leaksBySql } from './sql.ts'
 import { shownOf, type Traces, telling } from './traces.ts'
 
 export interface IsolationOptions {
   /** What the schemas of the routes do not tell. */
   readonly examples?: Examples
+  /** False leaves out what is tried with SQL of a tenant's own, which is the same for every application. */
+  readonly sql?: boolean
 }
 
 /** What was proven. */
@@ -32,12 +36,12 @@ export interface IsolationProof {
  */
 export async function proveIsolation(
   t: TestGateway,
-  { examples = {} }: IsolationOptions = {},
+  { examples = {}, sql = true }: IsolationOptions = {},
 ): Promise<IsolationProof> {
   const { watch } = t.serving
   watch.isOn = true
   try {
-    return await withResidents(t, examples, (parts) => new Trial(t, parts).run())
+    return await withResidents(t, examples, (parts) => new Trial(t, parts).run(sql))
   } finally {
     watch.isOn = false
   }
@@ -48,6 +52,8 @@ interface TrialParts {
   readonly others: readonly string[]
   readonly residents: readonly [Resident, Resident, Resident]
   readonly rows: TenantRows
+  /** A superuser's connection to the shared database. */
+  readonly shared: SqlClient
 }
 
 const PARALLEL_ROUNDS = 2
@@ -64,7 +70,7 @@ class Trial {
     this.#parts = parts
   }
 
-  async run(): Promise<IsolationProof> {
+  async run(withSql: boolean): Promise<IsolationProof> {
     const { routes, others, residents, rows } = this.#parts
     const [one, two, apart] = residents
     const violations = await rows.violations()
@@ -76,12 +82,13 @@ class Trial {
     await this.#attack(one, two, true)
     await this.#attack(one, apart, false)
     await this.#attack(apart, two, false)
+    const bySql = withSql ? await this.#attackBySql() : []
     for (const resident of residents) await depart(resident, routes)
     const unproven = routes.flatMap(({ key }) => {
       const reason = residents.map(({ failed }) => failed.get(key)).find((text) => text !== undefined)
       return reason === undefined ? [] : [{ route: key, reason }]
     })
-    const leaks = [...this.#leaks.values()]
+    const leaks = [...this.#leaks.values(), ...bySql]
     if (leaks.length + unproven.length + violations.length > 0)
       throw new IsolationError({ leaks, unproven, violations })
     return { routes: routes.map(({ key }) => key), attempts: this.#attempts, skipped: others }
@@ -140,6 +147,15 @@ class Trial {
       await this.#blame(route, { attacker, victim, headersRead, isThorough })
       before = await rows.contentOf(id)
     }
+  }
+
+  /** Of the two that share a database. */
+  #attackBySql(): Promise<Leak[]> {
+    const [one, two] = this.#parts.residents
+    return leaksBySql({
+      ...{ attacker: one.tenant, victim: two.tenant, superuser: this.#parts.shared },
+      tables: this.#t.application.tenantTables,
+    })
   }
 
   async #try(route: TenantRoute, attacker: Resident, { by, parts, id }: Attempt): Promise<void> {
@@ -229,7 +245,7 @@ async function withResidents<T>(
   return databases.asSuperuser(one.tenant.databaseUrl, (shared) =>
     databases.asSuperuser(apart.tenant.databaseUrl, (dedicated) => {
       const rows = new TenantRows(application, new Map(Object.entries({ shared, dedicated })))
-      return fn({ routes, others, residents: [one, two, apart], rows })
+      return fn({ routes, others, residents: [one, two, apart], rows, shared })
     }),
   )
 }
