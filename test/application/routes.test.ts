@@ -150,6 +150,18 @@ describe.each(placements)('in a tenant that lives %s', (_placement, tenantOf) =>
     expect([free.status, free.headers.get('idempotency-replayed')]).toEqual([201, null])
   })
 
+  test('what a handler has written before it failed stays, and under an Idempotency-Key does not', async () => {
+    const tenant = tenantOf()
+    const left = async () => {
+      const { body } = await as(tenant, 'GET /rooms?limit=200')
+      return body.data.filter(({ name }: { name: string }) => name === 'Left behind').length
+    }
+    await as(tenant, 'POST /faults/written', undefined, { 'idempotency-key': randomUUID() })
+    expect(await left()).toBe(0)
+    await as(tenant, 'POST /faults/written')
+    expect(await left()).toBe(1)
+  })
+
   test('lists have signed cursors of this list alone', async () => {
     const tenant = tenantOf()
     const [id, other] = [await room(tenant), await room(tenant)]

@@ -1,4 +1,5 @@
-import { eq } from 'drizzle-orm'
+import { setTimeout as delay } from 'node:timers/promises'
+import { eq, type SQL, sql } from 'drizzle-orm'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import type { Gateway, Tenant } from '../../src/index.ts'
 import { createGateway, SettingsError } from '../../src/index.ts'
@@ -80,6 +81,19 @@ describe.each(placements)('a tenant that lives %s', (_placement, tenantOf) => {
     )
     expect(found.booking).toMatchObject({ slot: 'monday', room: { name: 'With booking' } })
     expect(found.regions.map(({ code: region }) => region)).toEqual(['north', 'south'])
+  })
+
+  test('what its SQL has left on a connection is gone for those who come next', async () => {
+    const { code } = tenantOf()
+    const ask = (text: SQL) =>
+      worker.tenants.run(
+        code,
+        async ({ db }) => (await db.execute<{ mark: string | null }>(text)).rows[0]?.mark,
+        AS,
+      )
+    expect(await ask(sql`select set_config('mark.er', 'left', false) as mark`)).toBe('left')
+    for (let round = 0; round < 5; round += 1)
+      expect(await ask(sql`select nullif(current_setting('mark.er', true), '') as mark`)).toBeNull()
   })
 
   test('its db has no transaction of its own, and says what has one', async () => {
@@ -211,7 +225,8 @@ test('something that is no application is refused', () => {
 })
 
 test('before the start and after the close there is no work, and what was under way is waited for', async () => {
-  const quick = createGateway({ application, env: environmentOf(stage), logger: silent })
+  const env = environmentOf(stage, { SHUTDOWN_GRACE_SECONDS: '10' })
+  const quick = createGateway({ application, env, logger: silent })
   await expect(quick.tenants.run(shared.code, roomsOf, AS)).rejects.toThrow('await gateway.start()')
   await quick.start()
   const begun = Promise.withResolvers<void>()
@@ -228,6 +243,8 @@ test('before the start and after the close there is no work, and what was under 
   await begun.promise
   const closed = quick.close()
   await expect.poll(() => quick.tenants.run(shared.code, roomsOf, AS).catch(String)).toContain('is closed')
+  // Far longer than a close takes that does not wait, far shorter than it may.
+  expect(await Promise.race([closed, delay(1_000, 'waits')])).toBe('waits')
   goOn.resolve()
   expect(await work).toContain('Mine')
   await closed

@@ -136,6 +136,10 @@ function faultyRoutes({ tenant }: Scope): void {
         check: () => db.insert(rooms).values({ name: 'None', seats: 0 }),
         value: () => db.select().from(rooms).where(eq(rooms.id, 'no-uuid')),
         undeclared: async () => problem('NEVER_DECLARED'),
+        written: async () => {
+          await db.insert(rooms).values({ name: 'Left behind' }).onConflictDoNothing()
+          throw new Error('after a write')
+        },
         closed: async () => problem('CLOSED_TODAY'),
         unwritable: async () => problem('CLOSED_TODAY', 'later', { amount: 1n }),
         inherited: async () => problem('toString'),
