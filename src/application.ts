@@ -3,11 +3,13 @@ import { getTableConfig, type PgTable } from 'drizzle-orm/pg-core'
 import type { Resource } from './collections/define-resource.ts'
 import type { Tenant } from './contract.ts'
 import { faultsOfErrors, type OwnErrors } from './own-errors.ts'
+import { type ApplicationJob, faultsOfJobs } from './own-jobs.ts'
 import type { Scope } from './scope.ts'
 import { faultsOfExports, faultsOfTables, tablesIn } from './tables/table-faults.ts'
 import { isReferenceTable } from './tables/tenant-table.ts'
 
 export type * from './contract.ts'
+export type { ApplicationJob, JobContext, JobLog, JobTenants } from './own-jobs.ts'
 export type * from './scope.ts'
 
 /** What a developer says of an application. */
@@ -24,6 +26,7 @@ export interface ApplicationDefinition {
   readonly routes?: (scope: Scope) => void
   /** Codes of its own that `problem` may throw, such as `SLOT_TAKEN: { status: 409, title: 'The slot is taken' }`. */
   readonly errors?: OwnErrors
+  readonly jobs?: readonly ApplicationJob[]
   /** Rows for each demo tenant, which it is handed within a transaction. */
   readonly seed?: (tenant: Tenant) => Promise<void>
 }
@@ -44,6 +47,7 @@ export interface Application {
   readonly resources: readonly Resource[]
   readonly routes: NonNullable<ApplicationDefinition['routes']> | null
   readonly errors: OwnErrors
+  readonly jobs: readonly ApplicationJob[]
   readonly seed: NonNullable<ApplicationDefinition['seed']> | null
 }
 
@@ -85,6 +89,7 @@ export function defineApplication(definition: ApplicationDefinition): Applicatio
     ...faultsOfExports(definition.tables),
     ...faultsOfResources(resources, tables),
     ...faultsOfErrors(definition.errors ?? {}),
+    ...faultsOfJobs(definition.jobs ?? []),
   ]
   if (problems.length > 0) throw new ApplicationError(problems)
   const names = (isReference: boolean) =>
@@ -102,6 +107,7 @@ export function defineApplication(definition: ApplicationDefinition): Applicatio
     resources,
     routes: definition.routes ?? null,
     errors: definition.errors ?? {},
+    jobs: definition.jobs ?? [],
     seed: definition.seed ?? null,
   })
   applications.add(application)

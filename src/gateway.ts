@@ -30,6 +30,7 @@ import { createParts, followChanges, type GatewayOptions, knownDatabases, type P
 import { mismatchAlarm } from './pools/alarms.ts'
 import type { OpenOptions } from './pools/tenant-sessions.ts'
 import { prepareCatalog, prepareShared, refusalIn, withClient } from './startup.ts'
+import { ApplicationJobs } from './tenancy/application-jobs.ts'
 import { TenantWork } from './tenancy/tenants.ts'
 import type { TenantSession } from './tenant/session.ts'
 import { VERSION } from './version.ts'
@@ -71,6 +72,8 @@ export class Gateway implements PublicGateway {
   readonly #own: Own
   readonly #schedule: Schedule
   readonly #jobs: JobRunner
+  /** Those of the application. */
+  readonly #ownJobs: ApplicationJobs
   readonly #http: HttpDeps
   readonly #health: HealthReporter
   /** Filled by the start: databases that can be no tenant's own. */
@@ -90,10 +93,15 @@ export class Gateway implements PublicGateway {
       descriptors === null ? null : connectionLimit(descriptors, options.settings.maxConnections)
     this.#parts = createParts(options)
     this.#schedule = new Schedule((job, err) => log.error({ job, err }, 'scheduled job failed'))
+    this.tenants = this.#createTenants()
+    this.#ownJobs = new ApplicationJobs({
+      ...{ application: options.application, store: this.#parts.store, tenants: this.tenants, log },
+      wake: (kind) => this.#jobs.wake(kind),
+      onTenant: (job, outcome) => this.#parts.metrics.countJobTenant(job, outcome),
+    })
     this.#jobs = this.#createRunner()
     followChanges(this.#parts, log, () => this.#jobs.wake())
     this.operations = this.#createOperations()
-    this.tenants = this.#createTenants()
     this.#http = this.#createHttp()
     this.#health = new HealthReporter(this.#http)
   }
@@ -109,6 +117,8 @@ export class Gateway implements PublicGateway {
         await this.#begin()
         if (this.#phase !== 'starting') return
         this.#phase = 'ready'
+        // Jobs of the application work in tenants, which a gateway lets nobody do before.
+        this.#jobs.start()
         log.info({ version: VERSION, replicaId: this.#parts.replicaId }, 'ready')
       } catch (error) {
         const refusal = refusalIn(error)
@@ -217,7 +227,6 @@ export class Gateway implements PublicGateway {
     await Promise.all([signingKeys.reload(), revocations.init(), masterKeys.check()])
     await registry.noteOutdated()
     await schemas.count()
-    this.#jobs.start()
     this.#startSchedule()
   }
 
@@ -259,6 +268,7 @@ export class Gateway implements PublicGateway {
       { name: 'jobs-prune', cron: PRUNE_CRON, run: () => tidyJobs(store) },
       { name: 'schemas', cron: SCHEMAS_CRON, run: () => schemas.count().then(() => undefined) },
       { name: 'encryption-keys', cron: KEYS_CRON, run: () => masterKeys.check() },
+      ...this.#ownJobs.schedule,
     ])
   }
 
@@ -287,7 +297,7 @@ export class Gateway implements PublicGateway {
     const { store, keyring, release, masterKeys, replicaId, metrics } = parts
     return new JobRunner({
       ...{ store, replicaId, log },
-      handlers: [...this.#databaseJobs(), masterKeys.handler],
+      handlers: [...this.#databaseJobs(), masterKeys.handler, ...this.#ownJobs.handlers],
       knows: () => [primaryKey(keyring.primaryKeyId), ...release.knows],
       onEnd: (kind, outcome, seconds) => metrics.observeJob({ kind, outcome }, seconds),
     })

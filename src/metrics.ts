@@ -24,6 +24,7 @@ export class Metrics {
   readonly #rewrapped: Counter
   readonly #mismatches: Counter
   readonly #jobs: Histogram<'kind' | 'outcome'>
+  readonly #jobTenants: Counter<'job' | 'outcome'>
 
   constructor() {
     const registers = [this.#registry]
@@ -59,6 +60,12 @@ export class Metrics {
       buckets: [0.05, 0.25, 1, 5, 15, 60, 300, 1800, 7200],
       registers,
     })
+    this.#jobTenants = new Counter({
+      name: 'freehold_job_tenants_total',
+      help: 'Tenants that jobs of the application have worked in, or skipped because their database was away',
+      labelNames: ['job', 'outcome'],
+      registers,
+    })
     this.#mismatches = new Counter({
       name: 'freehold_identity_mismatches_total',
       help: 'Connections refused because they led to another database than the one that was validated',
@@ -74,6 +81,10 @@ export class Metrics {
   /** One claim on a job: how it ended, and how long it took. */
   observeJob(labels: { kind: string; outcome: string }, seconds: number): void {
     this.#jobs.observe(labels, seconds)
+  }
+
+  countJobTenant(job: string, outcome: string): void {
+    this.#jobTenants.inc({ job, outcome })
   }
 
   countValidation(outcome: string): void {

@@ -51,6 +51,13 @@ export type JobEnd =
   | { readonly status: 'failed'; readonly error: JobError; readonly result?: Record<string, unknown> | null }
   | { readonly status: 'cancelled' }
 
+/** How far a job has come; `result` is what it has so far. */
+export interface JobNote {
+  readonly step?: string
+  readonly progress?: Progress
+  readonly result?: Record<string, unknown>
+}
+
 export interface Progress {
   readonly done: number
   readonly total: number
@@ -168,11 +175,12 @@ export async function renewJobs(
 export async function noteJob(
   db: CatalogDb | CatalogTx,
   claim: JobRef,
-  { step, progress }: { step?: string; progress?: Progress },
+  { step, progress, result }: JobNote,
 ): Promise<boolean> {
   const set = {
     ...(step !== undefined && { step }),
     ...(progress !== undefined && { progressDone: progress.done, progressTotal: progress.total }),
+    ...(result !== undefined && { result }),
   }
   const query = db.update(jobs).set(set).where(isHeld(claim)).returning({ id: jobs.id })
   return (await catalogErrors(query)).length > 0
@@ -207,6 +215,21 @@ export async function giveJobBack(
   }
   const query = db.update(jobs).set(set).where(isHeld(claim)).returning({ id: jobs.id })
   return (await catalogErrors(query)).length > 0
+}
+
+/** The subjects of a kind's unfinished jobs, with the jobs' ids. */
+export async function unfinishedSubjects(db: CatalogDb, kind: string): Promise<Map<string, string>> {
+  const { subject, id } = jobs
+  const unfinished = and(eq(jobs.kind, kind), isNull(jobs.finishedAt))
+  const rows = await catalogErrors(db.select({ subject, id }).from(jobs).where(unfinished))
+  return new Map(rows.map((row) => [row.subject, row.id]))
+}
+
+/** Makes a job due now that waits for its time. */
+export async function hastenJob(db: CatalogDb, job: Pick<Job, 'kind' | 'subject'>): Promise<void> {
+  const { kind, subject, status } = jobs
+  const waits = and(eq(kind, job.kind), eq(subject, job.subject), eq(status, 'queued'))
+  await catalogErrors(db.update(jobs).set({ dueAt: sql`now()` }).where(waits))
 }
 
 /** Seals the secret part of a job's payload, for a job of this id and tenant only. */

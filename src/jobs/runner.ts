@@ -5,9 +5,9 @@ import {
   type Job,
   type JobEnd,
   type JobError,
+  type JobNote,
   type JobRef,
   noteJob,
-  type Progress,
   renewJobs,
 } from '../catalog/jobs.ts'
 import type { CatalogStore, CatalogTx } from '../catalog/store.ts'
@@ -30,7 +30,7 @@ export interface RunningJob {
   /** Fires when the job is to be cancelled, when another replica has taken it over, and, for some kinds, when this process ends. */
   readonly signal: AbortSignal
   /** Writes down how far the job has come. Does nothing once the claim is lost. */
-  note(how: { step?: string; progress?: Progress }): Promise<void>
+  note(how: JobNote): Promise<void>
 }
 
 /** What does the work of one kind of job. Each step must be repeatable: a job may be begun again after any of them. */
@@ -198,7 +198,7 @@ export class JobRunner {
     })
   }
 
-  async #note(job: Job, how: { step?: string; progress?: Progress }): Promise<void> {
+  async #note(job: Job, how: JobNote): Promise<void> {
     await noteJob(this.#options.store.db, job, how)
   }
 

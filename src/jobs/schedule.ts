@@ -5,8 +5,8 @@ export interface ScheduledJob {
   readonly name: string
   /** In node-cron's form, seconds first; UTC, so that no change of clocks skips or repeats a round. */
   readonly cron: string
-  /** `signal` fires when nothing is to be begun any more: what can end early does. */
-  readonly run: (signal: AbortSignal) => Promise<void>
+  /** `signal` fires when nothing is to be begun any more: what can end early does. `at` is the moment that `cron` names. */
+  readonly run: (signal: AbortSignal, at: Date) => Promise<void>
 }
 
 const LOOK_MS = 1_000
@@ -54,7 +54,7 @@ export class Schedule {
     this.#setAt = timeSetAt()
     for (const job of this.#jobs) {
       const options = { name: job.name, timezone: 'UTC', noOverlap: true, logger: SILENT }
-      this.#tasks.push(schedule(job.cron, () => this.#round(job), options))
+      this.#tasks.push(schedule(job.cron, ({ date }) => this.#round(job, date), options))
     }
   }
 
@@ -68,12 +68,12 @@ export class Schedule {
     this.#arm()
   }
 
-  #round(job: ScheduledJob): Promise<void> {
+  #round(job: ScheduledJob, at: Date): Promise<void> {
     // node-cron knows of no round that was begun before all was scheduled anew.
     const before = this.#running.get(job)
     if (before !== undefined) return before
     const running = job
-      .run(this.#stopping.signal)
+      .run(this.#stopping.signal, at)
       .catch((error: unknown) => this.#onError(job.name, error))
       .finally(() => this.#running.delete(job))
     this.#running.set(job, running)

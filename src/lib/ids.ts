@@ -1,4 +1,4 @@
-import { randomFillSync } from 'node:crypto'
+import { createHash, randomFillSync } from 'node:crypto'
 import { type Clock, systemClock } from './clock.ts'
 
 const COUNTER_LIMIT = 0x1000
@@ -34,6 +34,15 @@ export function createIdGenerator(clock: Pick<Clock, 'now'> = systemClock): () =
 
 /** A new UUIDv7, greater than every one this process made before. */
 export const newId = createIdGenerator()
+
+/**
+ * The UUIDv7 of a moment and a text: the same wherever it is made, and in its place among the ids of about that moment.
+ * Only for ids that are not secret.
+ */
+export function momentId(at: Date, text: string): string {
+  const digest = createHash('sha256').update(text).digest()
+  return format(at.getTime(), digest.readUInt16BE(10) & 0xfff, digest)
+}
 
 /** Whether `text` is written as a UUID, of any version and in either case. */
 export function isUuid(text: string): boolean {

@@ -1,6 +1,6 @@
 import { Client } from 'pg'
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
-import { createDatabase, createRole, dropAll, query, urlFor } from '../support/database.ts'
+import { createDatabase, createRole, dropAll, query, superuserUrl, urlFor } from '../support/database.ts'
 import {
   createStage,
   type Stage,
@@ -300,6 +300,11 @@ describe('replicas of different releases', () => {
       ...{ status: 'active', schemaVersion: { application: '0094_more' } },
     })
     const run = await ended(body.id)
+    const catalog = superuserUrl(new URL(stage.catalogUrl).pathname.slice(1))
+    const needs = 'SELECT DISTINCT needs FROM jobs WHERE run_id = $1'
+    expect(await query(catalog, needs, [body.id])).toEqual([
+      { needs: [expect.stringMatching(/^migration:core\//), 'migration:application/0094_more'] },
+    ])
     expect(run).toMatchObject({ status: 'succeeded', target: { application: '0094_more' } })
     for (const tenant of [own, broken])
       expect(await databaseOf(tenant)).toMatchObject({ schemaVersion: { application: '0094_more' } })

@@ -8,6 +8,7 @@ import { DISASTERS } from './disasters.ts'
 import { DOCUMENTS } from './documents.ts'
 import { ISSUERS } from './issuers.ts'
 import { JOBS } from './jobs.ts'
+import { OWN_JOBS_FAULTS } from './own-jobs.ts'
 import { POOLERS } from './poolers.ts'
 import { PROCESS } from './process.ts'
 import { PROTOCOL } from './protocol.ts'
@@ -636,6 +637,7 @@ export const SEEDED_FAULTS: readonly SeededFault[] = [
   ...DATA,
   ...BETWEEN_PARTS,
   ...JOBS,
+  ...OWN_JOBS_FAULTS,
   ...POOLERS,
   ...AUDIT_PERSONS,
   ...CHECKS,

@@ -42,9 +42,10 @@ const mayImport: Record<string, readonly string[]> = {
   contract: ['register'],
   scope: ['contract'],
   'own-errors': ['errors'],
-  application: ['contract', 'scope', 'own-errors', 'tables', 'collections', 'tenant'],
+  'own-jobs': ['contract', 'lib'],
+  application: ['contract', 'scope', 'own-errors', 'own-jobs', 'tables', 'collections', 'tenant'],
   // What an application is handed of a tenant, with and without a request.
-  tenancy: [...toCatalog, 'identity', 'tenant', 'collections', 'application'],
+  tenancy: [...toCatalog, 'identity', 'tenant', 'jobs', 'collections', 'application'],
   // A product: nobody but main, tests and bench imports one.
   applications: ['index'],
   pools: [...toCatalog, 'tenant'],

@@ -1,0 +1,232 @@
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
+import type { ApplicationJob, Tenant } from '../../src/index.ts'
+import { moveToOwnDatabase } from '../http/support.ts'
+import { createDatabase, createRole, query, superuserUrl, urlFor } from '../support/database.ts'
+import {
+  createStage,
+  type Stage,
+  startGateway,
+  type TestGateway,
+  type TestTenant,
+} from '../support/gateway.ts'
+import { TcpProxy } from '../support/tcp-proxy.ts'
+import { bookings as application } from './bookings/application.ts'
+import { rooms } from './bookings/tables.ts'
+
+const SOON = { timeout: 30_000, interval: 50 }
+const EACH_SECOND = '* * * * * *'
+
+let stage: Stage
+let idle: TestGateway
+let shared: TestTenant
+let own: TestTenant
+
+beforeAll(async () => {
+  stage = await createStage({ application })
+  idle = await startGateway(stage, {}, application)
+  shared = await idle.createTenant()
+  own = await idle.createTenant()
+  await moveToOwnDatabase(idle, own.id)
+})
+afterAll(() => idle?.close())
+
+/** A replica that has these jobs, until the test ends. */
+async function replica(jobs: readonly ApplicationJob[]): Promise<TestGateway> {
+  const gateway = await startGateway(stage, {}, { ...application, jobs })
+  onTestFinished(() => gateway.close())
+  return gateway
+}
+
+/** Once, two or three seconds from now. */
+function soon(): string {
+  const at = new Date(Date.now() + 3_000)
+  return `${at.getUTCSeconds()} ${at.getUTCMinutes()} ${at.getUTCHours()} * * *`
+}
+
+interface Round {
+  readonly tenant_id: string | null
+  readonly status: string
+  readonly attempts: number
+  readonly result: Record<string, number> | null
+}
+
+const inCatalog = (sql: string, params: unknown[]) =>
+  query<Round>(superuserUrl(new URL(stage.catalogUrl).pathname.slice(1)), sql, params)
+const jobsOf = (name: string) =>
+  inCatalog('SELECT tenant_id, status, attempts, result FROM jobs WHERE kind = $1 ORDER BY id', [
+    `application/${name}`,
+  ])
+
+/** Resolves when the signal fires, as work does that heeds it. */
+const aborted = (signal: AbortSignal) =>
+  new Promise<never>((_resolve, reject) => {
+    signal.addEventListener('abort', () => reject(signal.reason), { once: true })
+    if (signal.aborted) reject(signal.reason)
+  })
+
+describe('a job for each tenant', () => {
+  test('is run once a round by all replicas together, in every tenant, as an actor of its own', async () => {
+    const done: string[] = []
+    const perTenant = async (tenant: Tenant) => {
+      await tenant.db.insert(rooms).values({ name: `Counted ${done.length}` })
+      tenant.audit('count.rooms', { of: tenant.code })
+      done.push(tenant.code)
+    }
+    const jobs = [{ name: 'count', cron: EACH_SECOND, perTenant }]
+    const [one, other] = [await replica(jobs), await replica(jobs)]
+    await expect.poll(async () => (await jobsOf('count')).length, SOON).toBeGreaterThan(3)
+    await Promise.all([one.close(), other.close()])
+    const rounds = await jobsOf('count')
+    const ended = rounds.filter(({ status }) => status === 'succeeded')
+    expect(ended.length).toBeGreaterThan(1)
+    for (const { result } of ended) expect(result).toEqual({ succeeded: 2, failed: 0, skipped: 0 })
+    for (const { code } of [shared, own]) {
+      const times = done.filter((each) => each === code).length
+      // One that was under way at the end is begun again by whoever comes next.
+      expect(times - ended.length).toBeGreaterThanOrEqual(0)
+      expect(times - ended.length).toBeLessThanOrEqual(rounds.length - ended.length)
+      const made = await idle.gateway.tenants.run(code, ({ db }) => db.select().from(rooms), {
+        actor: 'test',
+      })
+      expect(made).toHaveLength(times)
+    }
+    const audit = await idle.operator('GET', `/audit-log?action=count.rooms&tenantId=${own.id}`)
+    expect(audit.body.data[0]).toMatchObject({
+      ...{ actor: { type: 'system', id: 'job:count' }, after: { of: own.code } },
+    })
+    const seconds = await inCatalog(
+      "SELECT payload ->> 'at' AS at FROM jobs WHERE kind = 'application/count' GROUP BY 1 HAVING count(*) > 1",
+      [],
+    )
+    expect(seconds).toEqual([])
+  })
+
+  test('goes on where it fails in one tenant, and says so', async () => {
+    const perTenant = async ({ id }: Tenant) => {
+      if (id === shared.id) throw new Error('a secret')
+    }
+    const gateway = await replica([{ name: 'stumble', cron: soon(), perTenant }])
+    await expect
+      .poll(() => jobsOf('stumble'), SOON)
+      .toMatchObject([{ status: 'succeeded', result: { succeeded: 1, failed: 1, skipped: 0 } }])
+    const { text } = await gateway.call('GET', '/metrics')
+    expect(text).toContain('freehold_job_tenants_total{job="stumble",outcome="failed"} 1')
+    expect(text).toContain('freehold_job_tenants_total{job="stumble",outcome="succeeded"} 1')
+    expect(gateway.log()).toContain('job of the application failed in a tenant')
+    const { body } = await gateway.operator('GET', '/jobs?kind=application/stumble')
+    expect(body.data).toMatchObject([{ tenantId: null, progress: { done: 2, total: 2 }, error: null }])
+    expect(JSON.stringify(body)).not.toContain('secret')
+  })
+
+  test('skips a tenant whose database is away, tells it, and makes up for it', async () => {
+    const role = await createRole()
+    const url = new URL(urlFor({ role, database: await createDatabase({ owner: role.name }) }))
+    const proxy = await TcpProxy.start({ host: url.hostname, port: Number(url.port) })
+    onTestFinished(() => proxy.close())
+    url.hostname = '127.0.0.1'
+    url.port = String(proxy.port)
+    const far = await idle.createTenant()
+    expect(await idle.registerDatabase(far.id, url.href)).toMatchObject({ placement: 'dedicated' })
+    const done: string[] = []
+    const perTenant = async (tenant: Tenant) => {
+      await tenant.db.select().from(rooms).limit(1)
+      done.push(tenant.id)
+    }
+    await proxy.setMode('refuse')
+    proxy.resetConnections()
+    const gateway = await replica([{ name: 'remind', cron: soon(), perTenant }])
+    await expect
+      .poll(() => jobsOf('remind'), SOON)
+      .toMatchObject([
+        { tenant_id: null, status: 'succeeded', result: { succeeded: 2, failed: 0, skipped: 1 } },
+        { tenant_id: far.id, status: 'queued' },
+      ])
+    expect(done.toSorted()).toEqual([shared.id, own.id].toSorted())
+    expect(gateway.log()).toContain('job skipped a tenant: its database is away')
+    const { text } = await gateway.call('GET', '/metrics')
+    expect(text).toContain('freehold_job_tenants_total{job="remind",outcome="skipped"} 1')
+    await proxy.setMode('pass')
+    await expect.poll(async () => (await jobsOf('remind'))[1]?.status, SOON).toBe('succeeded')
+    expect(done.filter((id) => id === far.id)).toHaveLength(1)
+    expect(gateway.log()).toContain('job made up for a tenant')
+    // Out of the way of the other tests.
+    const suspended = { status: 'INACTIVE' }
+    expect((await idle.operator('PATCH', `/tenants/${far.id}`, suspended)).status).toBe(200)
+  })
+
+  test('is gone on with by another replica when the one that began it leaves or is cut off', async () => {
+    const begun: string[] = []
+    const stuck: ApplicationJob = {
+      ...{ name: 'long', cron: soon() },
+      perTenant: async ({ id }, { signal }) => {
+        begun.push(id)
+        if (begun.length < 5) await aborted(signal)
+      },
+    }
+    const first = await replica([stuck])
+    await expect.poll(() => begun.length, SOON).toBe(2)
+    const second = await replica([stuck])
+    await first.close()
+    // The second has it now, and is taken for dead: its own claim is taken from it.
+    await expect.poll(() => begun.length, SOON).toBe(4)
+    const cutOff = async () => {
+      const sql =
+        "UPDATE jobs SET leased_until = now() - interval '1 second' WHERE kind = $1 AND attempts = 2"
+      await inCatalog(`${sql} AND status = 'running'`, ['application/long'])
+      return (await jobsOf('long'))[0]?.attempts
+    }
+    await expect.poll(cutOff, SOON).toBe(3)
+    await expect
+      .poll(() => jobsOf('long'), SOON)
+      .toMatchObject([{ status: 'succeeded', attempts: 3, result: { succeeded: 2, failed: 0, skipped: 0 } }])
+    await expect.poll(() => second.log(), SOON).toContain('job taken over by another replica')
+    expect(begun.slice(4).toSorted()).toEqual([shared.id, own.id].toSorted())
+  })
+})
+
+describe('a job for all tenants', () => {
+  test('is run once a round, and a round that finds the one before under way is left out', async () => {
+    const gate = Promise.withResolvers<void>()
+    let runs = 0
+    const run: ApplicationJob['run'] = async ({ tenants, log }) => {
+      runs += 1
+      log.info({ runs }, 'sweeping')
+      const { succeeded } = await tenants.each(async ({ db }) => db.select().from(rooms).limit(1))
+      if (succeeded !== 2) throw new Error('not all')
+      await gate.promise
+    }
+    const jobs = [{ name: 'sweep', cron: EACH_SECOND, run }]
+    const [one, other] = [await replica(jobs), await replica(jobs)]
+    const told = () => (one.log() + other.log()).includes('round skipped: the one before is still under way')
+    await expect.poll(told, SOON).toBe(true)
+    expect(runs).toBe(1)
+    expect(await jobsOf('sweep')).toMatchObject([{ status: 'running' }])
+    gate.resolve()
+    await expect.poll(() => runs, SOON).toBeGreaterThan(1)
+    await Promise.all([one.close(), other.close()])
+    const rounds = await jobsOf('sweep')
+    expect(rounds.reduce((sum, { attempts }) => sum + attempts, 0)).toBe(runs)
+    expect(one.log() + other.log()).toContain('"job":"sweep"')
+  })
+
+  test('fails as a job where it throws, and is cancelled as one', async () => {
+    const jobs: ApplicationJob[] = [
+      {
+        ...{ name: 'throw', cron: soon() },
+        run: async () => {
+          throw new Error('a secret')
+        },
+      },
+      { name: 'hang', cron: soon(), run: ({ signal }) => aborted(signal) },
+    ]
+    const gateway = await replica(jobs)
+    const list = async (kind: string) => (await gateway.operator('GET', `/jobs?kind=${kind}`)).body.data
+    await expect
+      .poll(() => list('application/throw'), SOON)
+      .toMatchObject([{ status: 'failed', error: { code: 'INTERNAL_ERROR' }, attempts: 1 }])
+    await expect.poll(() => list('application/hang'), SOON).toMatchObject([{ status: 'running' }])
+    const [{ id }] = await list('application/hang')
+    expect((await gateway.operator('POST', `/jobs/${id}/cancel`)).status).toBe(202)
+    await expect.poll(() => list('application/hang'), SOON).toMatchObject([{ status: 'cancelled' }])
+  })
+})
