@@ -8,11 +8,12 @@ import { tenantDatabases } from '../../src/catalog/schema.ts'
 import { fail } from '../../src/errors.ts'
 import { HealthMonitor } from '../../src/health/monitor.ts'
 import { readIdentity } from '../../src/lib/database-identity.ts'
+import { newId } from '../../src/lib/ids.ts'
 import { applyMigrations } from '../../src/migrations/apply.ts'
 import type { AddressBook } from '../../src/pools/addresses.ts'
 import { ConnectionBudget } from '../../src/pools/budget.ts'
 import { property, tenantMigrations } from '../support/application.ts'
-import { createDatabase, createRole, dropAll, urlFor } from '../support/database.ts'
+import { createDatabase, createRole, dropAll, query, urlFor } from '../support/database.ts'
 import { startFakeServer } from '../support/fake-server.ts'
 import { addressOf, createTenantDatabase, moveIn, withClient } from '../support/tenant-database.ts'
 
@@ -160,7 +161,9 @@ describe('a database that was valid under an older release, and answers again', 
       applyMigrations(client, migrations.slice(0, 2), { lockTimeoutMs: 10_000 }),
     )
     const { core = null, application = null } = versions
-    return { url, migrations, version: { core, application }, tenantId: await moveIn(url) }
+    const tenantId = newId()
+    await query(url, `INSERT INTO residence (tenant_id, epoch) VALUES ('${tenantId}', 1)`)
+    return { url, migrations, version: { core, application }, tenantId }
   }
 
   async function roundOver(status: 'active' | 'inactive', known: (version: SchemaVersion) => unknown) {
