@@ -37,12 +37,6 @@ async function replica(jobs: readonly ApplicationJob[]): Promise<TestGateway> {
   return gateway
 }
 
-/** Once, two or three seconds from now. */
-function soon(): string {
-  const at = new Date(Date.now() + 3_000)
-  return `${at.getUTCSeconds()} ${at.getUTCMinutes()} ${at.getUTCHours()} * * *`
-}
-
 interface Round {
   readonly tenant_id: string | null
   readonly status: string
@@ -52,6 +46,7 @@ interface Round {
 
 const inCatalog = (sql: string, params: unknown[]) =>
   query<Round>(superuserUrl(new URL(stage.catalogUrl).pathname.slice(1)), sql, params)
+/** Rounds and what is made up for, the oldest first. */
 const jobsOf = (name: string) =>
   inCatalog('SELECT tenant_id, status, attempts, result FROM jobs WHERE kind = $1 ORDER BY id', [
     `application/${name}`,
@@ -105,16 +100,16 @@ describe('a job for each tenant', () => {
     const perTenant = async ({ id }: Tenant) => {
       if (id === shared.id) throw new Error('a secret')
     }
-    const gateway = await replica([{ name: 'stumble', cron: soon(), perTenant }])
+    const gateway = await replica([{ name: 'stumble', cron: EACH_SECOND, perTenant }])
     await expect
-      .poll(() => jobsOf('stumble'), SOON)
-      .toMatchObject([{ status: 'succeeded', result: { succeeded: 1, failed: 1, skipped: 0 } }])
+      .poll(async () => (await jobsOf('stumble'))[0], SOON)
+      .toMatchObject({ status: 'succeeded', result: { succeeded: 1, failed: 1, skipped: 0 } })
     const { text } = await gateway.call('GET', '/metrics')
-    expect(text).toContain('freehold_job_tenants_total{job="stumble",outcome="failed"} 1')
-    expect(text).toContain('freehold_job_tenants_total{job="stumble",outcome="succeeded"} 1')
+    expect(text).toMatch(/^freehold_job_tenants_total\{job="stumble",outcome="failed"\} [1-9]/m)
+    expect(text).toMatch(/^freehold_job_tenants_total\{job="stumble",outcome="succeeded"\} [1-9]/m)
     expect(gateway.log()).toContain('job of the application failed in a tenant')
-    const { body } = await gateway.operator('GET', '/jobs?kind=application/stumble')
-    expect(body.data).toMatchObject([{ tenantId: null, progress: { done: 2, total: 2 }, error: null }])
+    const { body } = await gateway.operator('GET', '/jobs?kind=application/stumble&status=succeeded')
+    expect(body.data.at(-1)).toMatchObject({ tenantId: null, progress: { done: 2, total: 2 }, error: null })
     expect(JSON.stringify(body)).not.toContain('secret')
   })
 
@@ -134,20 +129,20 @@ describe('a job for each tenant', () => {
     }
     await proxy.setMode('refuse')
     proxy.resetConnections()
-    const gateway = await replica([{ name: 'remind', cron: soon(), perTenant }])
+    const gateway = await replica([{ name: 'remind', cron: EACH_SECOND, perTenant }])
     await expect
-      .poll(() => jobsOf('remind'), SOON)
-      .toMatchObject([
-        { tenant_id: null, status: 'succeeded', result: { succeeded: 2, failed: 0, skipped: 1 } },
-        { tenant_id: far.id, status: 'queued' },
-      ])
-    expect(done.toSorted()).toEqual([shared.id, own.id].toSorted())
+      .poll(async () => (await jobsOf('remind'))[0], SOON)
+      .toMatchObject({ status: 'succeeded', result: { succeeded: 2, failed: 0, skipped: 1 } })
+    const waiting = async () => (await jobsOf('remind')).find(({ tenant_id }) => tenant_id !== null)
+    expect(await waiting()).toMatchObject({ tenant_id: far.id, result: null })
+    expect(done).toEqual(expect.arrayContaining([shared.id, own.id]))
+    expect(done).not.toContain(far.id)
     expect(gateway.log()).toContain('job skipped a tenant: its database is away')
     const { text } = await gateway.call('GET', '/metrics')
-    expect(text).toContain('freehold_job_tenants_total{job="remind",outcome="skipped"} 1')
+    expect(text).toMatch(/^freehold_job_tenants_total\{job="remind",outcome="skipped"\} [1-9]/m)
     await proxy.setMode('pass')
-    await expect.poll(async () => (await jobsOf('remind'))[1]?.status, SOON).toBe('succeeded')
-    expect(done.filter((id) => id === far.id)).toHaveLength(1)
+    await expect.poll(async () => (await waiting())?.status, SOON).toBe('succeeded')
+    expect(done).toContain(far.id)
     expect(gateway.log()).toContain('job made up for a tenant')
     // Out of the way of the other tests.
     const suspended = { status: 'INACTIVE' }
@@ -157,7 +152,7 @@ describe('a job for each tenant', () => {
   test('is gone on with by another replica when the one that began it leaves or is cut off', async () => {
     const begun: string[] = []
     const stuck: ApplicationJob = {
-      ...{ name: 'long', cron: soon() },
+      ...{ name: 'long', cron: EACH_SECOND },
       perTenant: async ({ id }, { signal }) => {
         begun.push(id)
         if (begun.length < 5) await aborted(signal)
@@ -177,10 +172,10 @@ describe('a job for each tenant', () => {
     }
     await expect.poll(cutOff, SOON).toBe(3)
     await expect
-      .poll(() => jobsOf('long'), SOON)
-      .toMatchObject([{ status: 'succeeded', attempts: 3, result: { succeeded: 2, failed: 0, skipped: 0 } }])
+      .poll(async () => (await jobsOf('long'))[0], SOON)
+      .toMatchObject({ status: 'succeeded', attempts: 3, result: { succeeded: 2, failed: 0, skipped: 0 } })
     await expect.poll(() => second.log(), SOON).toContain('job taken over by another replica')
-    expect(begun.slice(4).toSorted()).toEqual([shared.id, own.id].toSorted())
+    expect(begun.slice(4, 6).toSorted()).toEqual([shared.id, own.id].toSorted())
   })
 })
 
@@ -212,21 +207,22 @@ describe('a job for all tenants', () => {
   test('fails as a job where it throws, and is cancelled as one', async () => {
     const jobs: ApplicationJob[] = [
       {
-        ...{ name: 'throw', cron: soon() },
+        ...{ name: 'throw', cron: EACH_SECOND },
         run: async () => {
           throw new Error('a secret')
         },
       },
-      { name: 'hang', cron: soon(), run: ({ signal }) => aborted(signal) },
+      { name: 'hang', cron: EACH_SECOND, run: ({ signal }) => aborted(signal) },
     ]
     const gateway = await replica(jobs)
-    const list = async (kind: string) => (await gateway.operator('GET', `/jobs?kind=${kind}`)).body.data
+    const oldest = async (name: string) =>
+      (await gateway.operator('GET', `/jobs?kind=application/${name}`)).body.data.at(-1)
     await expect
-      .poll(() => list('application/throw'), SOON)
-      .toMatchObject([{ status: 'failed', error: { code: 'INTERNAL_ERROR' }, attempts: 1 }])
-    await expect.poll(() => list('application/hang'), SOON).toMatchObject([{ status: 'running' }])
-    const [{ id }] = await list('application/hang')
+      .poll(() => oldest('throw'), SOON)
+      .toMatchObject({ status: 'failed', error: { code: 'INTERNAL_ERROR' }, attempts: 1 })
+    await expect.poll(() => oldest('hang'), SOON).toMatchObject({ status: 'running' })
+    const { id } = await oldest('hang')
     expect((await gateway.operator('POST', `/jobs/${id}/cancel`)).status).toBe(202)
-    await expect.poll(() => list('application/hang'), SOON).toMatchObject([{ status: 'cancelled' }])
+    await expect.poll(() => oldest('hang'), SOON).toMatchObject({ id, status: 'cancelled' })
   })
 })
