@@ -114,15 +114,26 @@ export async function readPresentJournal(client: MigrationClient): Promise<ReadR
     // One text for both forms of the journal: where there is no column `lineage`, the JSON has none.
     const text = `SELECT m.id, m.hash, pg_catalog.to_jsonb(m) OPERATOR(pg_catalog.->>) 'lineage' AS lineage
       FROM public.freehold_migrations AS m`
-    return (await client.query<ReadRow>(text)).rows
+    const { rows } = await client.query<ReadRow>(text)
+    if (rows.every(isWritten)) return rows
+    throw new MigrationError('SCHEMA_DRIFTED', NOT_OURS)
   } catch (cause) {
-    if (sqlState(cause) === '42703')
-      throw new MigrationError('SCHEMA_DRIFTED', 'The journal of migrations is not ours', { cause })
+    if (sqlState(cause) === '42703') throw new MigrationError('SCHEMA_DRIFTED', NOT_OURS, { cause })
     if (!isPermissionError(cause)) throw cause
     throw new MigrationError('PERMISSION_MISSING', 'The role may not read the journal of migrations', {
       cause,
     })
   }
+}
+
+const NOT_OURS = 'The journal of migrations is not ours'
+/** As long as a file's name can be. */
+const ID = /^\P{Cc}{1,255}$/u
+
+/** What a database's owner has written there is kept in the catalog and told to operators, so it must look like ours. */
+function isWritten({ lineage, id, hash }: { [name in keyof ReadRow]: unknown }): boolean {
+  const isText = (value: unknown) => typeof value === 'string' && ID.test(value)
+  return isText(id) && isText(hash) && (lineage === null || isText(lineage))
 }
 
 /** The pure part of `schemaState`. */

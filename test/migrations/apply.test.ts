@@ -169,6 +169,26 @@ describe('a schema that is not what the files say', () => {
     const tenant = await tenantMigrations()
     expect(await failureOf(apply(tenant))).toMatchObject({ code: 'SCHEMA_DRIFTED' })
   })
+
+  test.each([
+    [
+      'a text without end',
+      "ALTER TABLE freehold_migrations DROP CONSTRAINT freehold_migrations_pkey; INSERT INTO freehold_migrations (lineage, id, hash) VALUES ('core', 'z' || repeat('a', 300), 'h')",
+    ],
+    [
+      'a text of several lines',
+      "INSERT INTO freehold_migrations (lineage, id, hash) VALUES ('core', E'z\\na', 'h')",
+    ],
+    ['no text', 'ALTER TABLE freehold_migrations ALTER COLUMN id TYPE jsonb USING jsonb_build_array(id)'],
+    ['a hash that is none', 'ALTER TABLE freehold_migrations ALTER COLUMN hash TYPE int USING 1'],
+  ])('a journal in which its owner has written %s is refused', async (_what, text) => {
+    const tenant = await tenantMigrations()
+    await apply(tenant)
+    await query(superuserUrl(database), text)
+    const refused = { code: 'SCHEMA_DRIFTED', message: 'The journal of migrations is not ours' }
+    expect(await failureOf(apply(tenant))).toMatchObject(refused)
+    await expect(state(tenant)).rejects.toMatchObject(refused)
+  })
 })
 
 describe('rights', () => {

@@ -60,4 +60,11 @@ export const BETWEEN_PARTS: readonly SeededFault[] = [
     replace: 'const unwritten = problem\n    throw cause',
     tests: OWN_ROUTES,
   },
+  {
+    name: 'whatever the owner of a database writes into its journal is believed',
+    file: 'src/migrations/drift.ts',
+    find: 'if (rows.every(isWritten)) return rows',
+    replace: 'if (rows.length >= 0) return rows',
+    tests: ['test/migrations/apply.test.ts'],
+  },
 ]
