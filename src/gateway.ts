@@ -226,7 +226,8 @@ export class Gateway implements PublicGateway {
     // What changed before the changes were followed, and after what we had read.
     await Promise.all([signingKeys.reload(), revocations.init(), masterKeys.check()])
     await registry.noteOutdated()
-    await schemas.count()
+    schemas.learnShared({ isBehind })
+    schemas.count().catch((err: unknown) => this.#options.log.warn({ err }, 'schemas not counted'))
     this.#startSchedule()
   }
 

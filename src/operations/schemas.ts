@@ -61,6 +61,11 @@ export class Schemas {
     return isSharedBehind
   }
 
+  /** What the start has found of the shared database, before there may be a connection to look again. */
+  learnShared({ isBehind: isSharedBehind }: { isBehind: boolean }): void {
+    this.#sharedState = isSharedBehind ? 'behind' : 'current'
+  }
+
   /** How many databases are in each state, as far as that was counted last. */
   get counts(): SchemaCounts {
     return this.#counts
