@@ -1,4 +1,5 @@
 import { randomBytes, randomUUID } from 'node:crypto'
+import { setTimeout as delay } from 'node:timers/promises'
 import Fastify, { type FastifyInstance, type FastifyPluginAsync, type FastifyServerOptions } from 'fastify'
 import { afterEach, beforeAll, describe, expect, test } from 'vitest'
 import { createGateway, freehold, freeholdApi, type Gateway, problem } from '../../src/index.ts'
@@ -210,6 +211,9 @@ describe('a gateway inside of a host', () => {
     await begun.promise
     const closed = host.close()
     await expect.poll(async () => (await gateway.health()).status).toBe('unavailable')
+    // Far longer than a close takes that does not wait.
+    expect(await Promise.race([closed, delay(1_000, 'waits')])).toBe('waits')
+    expect(await gateway.tenants.run(tenant.code, async () => 'open', { actor: 'x' })).toBe('open')
     goOn.resolve()
     expect((await slow).body).toEqual({ rooms: 0 })
     await closed
