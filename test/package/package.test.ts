@@ -36,17 +36,8 @@ test('the package holds what is needed, and no source, test or product', async (
   expect(names.filter((name) => /^dist.*(?<!\.d)\.ts$/.test(name))).toEqual([])
 })
 
-test('its types hold for an application, without a fault of their own', {
-  timeout: PATIENCE_MS,
-}, async () => {
-  // drizzle's own declarations do not stand this, and are outside of the project.
-  const { stdout } = await runIn(clinic, ['tsc', '--skipLibCheck', 'false'])
-  expect(stdout).toContain('drizzle-orm/')
-  const faults = stdout.split('\n').filter((line) => /^(?![. ]).*error/.test(line))
-  // What the pool is to us is nothing to an application: its types are not asked for.
-  expect(
-    faults.filter((line) => !line.includes("TS7016: Could not find a declaration file for module 'pg-pool'")),
-  ).toEqual([])
+test('its types hold for an application', { timeout: PATIENCE_MS }, async () => {
+  expect(await runIn(clinic, ['tsc'])).toEqual({ code: 0, stdout: '', stderr: '' })
 })
 
 test('what is used only when it is there is told by name where it is not', async () => {
