@@ -1,5 +1,9 @@
 import { randomBytes, randomUUID } from 'node:crypto'
 import { setTimeout as delay } from 'node:timers/promises'
+import compress from '@fastify/compress'
+import cors from '@fastify/cors'
+import swagger from '@fastify/swagger'
+import swaggerUi from '@fastify/swagger-ui'
 import Fastify, { type FastifyInstance, type FastifyPluginAsync, type FastifyServerOptions } from 'fastify'
 import { afterEach, beforeAll, describe, expect, test } from 'vitest'
 import { createGateway, freehold, freeholdApi, type Gateway, problem } from '../../src/index.ts'
@@ -218,6 +222,28 @@ describe('a gateway inside of a host', () => {
     expect((await slow).body).toEqual({ rooms: 0 })
     await closed
     await expect(gateway.tenants.run(tenant.code, async () => 1, { actor: 'x' })).rejects.toThrow('closed')
+  })
+
+  test('goes together with the plugins that hosts have, and with another serializer', async () => {
+    const host = hostOf()
+    const gateway = gatewayOf(stage)
+    host.setSerializerCompiler(() => () => '"by the host"')
+    await host.register(compress)
+    await host.register(cors, { origin: true })
+    await host.register(swagger, { openapi: { info: { title: 'host', version: '1' } } })
+    await host.register(swaggerUi, { routePrefix: '/docs' })
+    await host.register(freehold, { gateway })
+    await host.register(freeholdApi, { gateway, prefix: API })
+    await host.ready()
+    const headers = { authorization: `Bearer ${stage.operatorToken}`, origin: 'http://x' }
+    const get = (url: string) => host.inject({ url, headers })
+    expect((await get(`${API}/openapi.json`)).json().info.title).toBe('Freehold')
+    expect((host.swagger() as { info: { title: string } }).info.title).toBe('host')
+    const listed = await get(`${API}/tenants?q=nobody`)
+    expect([listed.statusCode, listed.json()]).toEqual([200, { data: [], nextCursor: null }])
+    expect(listed.headers['access-control-allow-origin']).toBe('http://x')
+    for (const path of [`${API}/docs`, '/docs'])
+      expect([path, (await get(path)).statusCode]).toEqual([path, 200])
   })
 
   test('is not kept from its other work by databases that do not answer', async () => {
