@@ -56,7 +56,6 @@ const FLUSH_CRON = '*/30 * * * * *'
 const SEAL_CRON = '15,45 * * * * *'
 const KEYS_CRON = '*/5 * * * * *'
 const PRUNE_CRON = '7 * * * * *'
-const SCHEMAS_CRON = '*/10 * * * * *'
 
 /**
  * The composition root: has the parts built, opens what they need in order, closes it all in reverse.
@@ -267,7 +266,7 @@ export class Gateway implements PublicGateway {
       { name: 'client-key-use', cron: FLUSH_CRON, run: () => clientKeys.flushLastUsed() },
       { name: 'audit-seal', cron: SEAL_CRON, run: () => this.#sealAudit() },
       { name: 'jobs-prune', cron: PRUNE_CRON, run: () => tidyJobs(store) },
-      { name: 'schemas', cron: SCHEMAS_CRON, run: () => schemas.count().then(() => undefined) },
+      { name: 'schemas', cron: settings.healthCheckCron, run: () => schemas.count().then(() => undefined) },
       { name: 'encryption-keys', cron: KEYS_CRON, run: () => masterKeys.check() },
       ...this.#ownJobs.schedule,
     ])

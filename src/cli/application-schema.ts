@@ -46,6 +46,6 @@ export async function check(file: string, { json }: { json: boolean }): Promise<
   process.stdout.write(
     json
       ? `${JSON.stringify({ faults, notes })}\n`
-      : `${count} tables are as declared, and tenants are kept apart in them.\n`,
+      : `Tables as declared, with tenants kept apart: ${count}\n`,
   )
 }
