@@ -18,6 +18,7 @@ import { SCHEMA } from './schema.ts'
 import { SEAL } from './seal.ts'
 import { BETWEEN_PARTS } from './seams.ts'
 import type { SeededFault } from './seeded-fault.ts'
+import { TESTING } from './testing.ts'
 
 const TENANT_RULES = 'tenant-migrations/core/0003_seal.sql'
 const ISOLATION = ['test/guarantees/row-isolation.test.ts', 'test/migrations/isolation-audit.test.ts']
@@ -650,4 +651,5 @@ export const SEEDED_FAULTS: readonly SeededFault[] = [
   ...DOCUMENTS,
   ...SCHEMA,
   ...SEAL,
+  ...TESTING,
 ]
