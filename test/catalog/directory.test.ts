@@ -41,7 +41,7 @@ it('a route is read with its current database, frozen, and carries no secret', a
     ...{ databaseName: 'acme_db', userName: 'owner', applicationName: null },
     ...{ sslMode: 'verify-full', caCertificate: null },
     ...{ poolSize: 10, idleTimeoutMs: 30_000, connectTimeoutMs: 5000 },
-    ...{ systemIdentifier: null, databaseOid: null, handshake: {} },
+    ...{ systemIdentifier: null, databaseOid: null, handshake: {}, schemaVersion: null },
   })
   for (const part of [route, route?.database, route?.authConfig, route?.authConfig.lockout]) {
     expect(Object.isFrozen(part)).toBe(true)

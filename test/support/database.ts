@@ -88,7 +88,8 @@ export async function createCopy(
   key: string,
   prepare: (url: string) => Promise<void>,
 ): Promise<string> {
-  const [template, writer] = [templateName(key), templateName(`${key}_writer`)]
+  // Apart from the templates of `createTemplate`, which have no writer.
+  const [template, writer] = [templateName(`${key}_written`), templateName(`${key}_writer`)]
   await ensureTemplate(superuser, {
     ...{ name: template, writer: { name: writer, password: writer } },
     fill: () => prepare(urlFor({ role: { name: writer, password: writer }, database: template })),
