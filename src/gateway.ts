@@ -215,7 +215,7 @@ export class Gateway implements PublicGateway {
     })
     this.#learnOwn({ catalog, shared })
     this.#parts.shared.learn(shared)
-    const { vault, signingKeys, revocations, follower, masterKeys, registry, schemas } = this.#parts
+    const { vault, signingKeys, revocations, follower, masterKeys, schemas } = this.#parts
     await vault.init()
     // One that is behind need not have the place for seals: the run that migrates it seals it.
     if (!isBehind) await this.#sealResidents()
@@ -224,9 +224,7 @@ export class Gateway implements PublicGateway {
     await follower.start()
     // What changed before the changes were followed, and after what we had read.
     await Promise.all([signingKeys.reload(), revocations.init(), masterKeys.check()])
-    await registry.noteOutdated()
     schemas.learnShared({ isBehind })
-    schemas.count().catch((err: unknown) => this.#options.log.warn({ err }, 'schemas not counted'))
     this.#startSchedule()
   }
 

@@ -1,4 +1,4 @@
-import { and, eq, inArray, isNull, sql } from 'drizzle-orm'
+import { and, eq, inArray, sql } from 'drizzle-orm'
 import { LRUCache } from 'lru-cache'
 import type { Binding } from '../crypto/envelope.ts'
 import { fail } from '../errors.ts'
@@ -11,7 +11,6 @@ import {
   type Claim,
   claimHealthChecks,
   type DueCheck,
-  outdated,
   settleClaim,
   settleHealthy,
 } from './database-claims.ts'
@@ -35,7 +34,7 @@ import {
 } from './outcomes.ts'
 import { type Registration, registeredColumns, unvalidated } from './registration.ts'
 import { type DatabaseStatus, type Placement, type SchemaVersion, tenantDatabases } from './schema.ts'
-import { isBehind, isBehindSql } from './schema-versions.ts'
+import { isBehind } from './schema-versions.ts'
 import { type CatalogStore, type CatalogTx, catalogErrors } from './store.ts'
 import { lockTenant } from './tenants.ts'
 import {
@@ -241,17 +240,6 @@ export class DatabaseRegistry {
   /** Ends a claimed migration of an entry, and what it means for the entry. False when the claim no longer stands. */
   finishMigration(claimed: Validation, outcome: MigrationOutcome): Promise<boolean> {
     return this.#store.transaction((tx) => settleMigration(tx, claimed, outcome, this.#lifecycle))
-  }
-
-  /** Marks the active databases that lack migrations of this release. Answers how many there are of which nothing else is wrong. */
-  async noteOutdated(): Promise<number> {
-    const isClean = and(eq(tenantDatabases.status, 'active'), isNull(tenantDatabases.lastErrorCode))
-    const query = this.#store.db
-      .update(tenantDatabases)
-      .set(outdated)
-      .where(and(isClean, isBehindSql(this.#release.target)))
-      .returning({ id: tenantDatabases.id })
-    return (await catalogErrors(query)).length
   }
 
   /** Writes down that a validation was cancelled, in the transaction that ends its job. */
