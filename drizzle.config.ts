@@ -2,8 +2,8 @@ import { defineConfig } from 'drizzle-kit'
 
 /** Which tables each folder of migrations is made of. */
 const FOLDERS: Record<string, { schema: string; out: string }> = {
-  catalog: { schema: './src/catalog/*schema.ts', out: './catalog-migrations' },
-  core: { schema: './src/tenant/schema.ts', out: './tenant-migrations/core' },
+  catalog: { schema: './src/catalog/**/*schema.ts', out: './catalog-migrations' },
+  core: { schema: './src/residence/tables.ts', out: './tenant-migrations/core' },
   property: { schema: './src/applications/property/tables/*.ts', out: './tenant-migrations/property' },
 }
 

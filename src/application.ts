@@ -1,16 +1,16 @@
 import { fileURLToPath } from 'node:url'
 import { getTableConfig, type PgTable } from 'drizzle-orm/pg-core'
+import type { Tenant } from './application/contract.ts'
+import { faultsOfErrors, type OwnErrors } from './application/own-errors.ts'
+import { type ApplicationJob, faultsOfJobs } from './application/own-jobs.ts'
+import type { Scope } from './application/scope.ts'
+import { faultsOfExports, faultsOfTables, tablesIn } from './application/table-faults.ts'
+import { isReferenceTable } from './application/tenant-table.ts'
 import type { Resource } from './collections/define-resource.ts'
-import type { Tenant } from './contract.ts'
-import { faultsOfErrors, type OwnErrors } from './own-errors.ts'
-import { type ApplicationJob, faultsOfJobs } from './own-jobs.ts'
-import type { Scope } from './scope.ts'
-import { faultsOfExports, faultsOfTables, tablesIn } from './tables/table-faults.ts'
-import { isReferenceTable } from './tables/tenant-table.ts'
 
-export type * from './contract.ts'
-export type { ApplicationJob, JobContext, JobLog, JobTenants } from './own-jobs.ts'
-export type * from './scope.ts'
+export type * from './application/contract.ts'
+export type { ApplicationJob, JobContext, JobLog, JobTenants } from './application/own-jobs.ts'
+export type * from './application/scope.ts'
 
 /** What a developer says of an application. */
 export interface ApplicationDefinition {

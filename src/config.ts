@@ -5,15 +5,19 @@
 import ipaddr from 'ipaddr.js'
 import { validate as isCronExpression } from 'node-cron'
 import { KeyFormatError, type MasterKey, parseMasterKey } from './crypto/key-source.ts'
-import { HostRuleError, type HostRules, parseHostRules } from './health/egress.ts'
-import { parseTrustedIssuers, type TrustedIssuer, TrustedIssuersError } from './identity/external-settings.ts'
+import {
+  parseTrustedIssuers,
+  type TrustedIssuer,
+  TrustedIssuersError,
+} from './identity/tokens/external-settings.ts'
 import {
   ConnectionStringError,
   type ConnectionTarget,
   needsTls,
   parseConnectionString,
   type SslMode,
-} from './lib/connection-string.ts'
+} from './lib/postgres/connection-string.ts'
+import { HostRuleError, type HostRules, parseHostRules } from './lib/postgres/egress.ts'
 import { Secret } from './lib/secret.ts'
 
 export const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const

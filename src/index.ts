@@ -1,4 +1,9 @@
 /** What a product is made of, in the order in which its developer meets it. */
+
+export { problem } from './application/own-errors.ts'
+// By star: an augmentation of `freehold` reaches what is exported so, and not what is exported by name.
+export * from './application/register.ts'
+export { referenceTable, tenantTable } from './application/tenant-table.ts'
 export {
   type Application,
   type ApplicationDb,
@@ -20,8 +25,10 @@ export { defineResource, type Resource } from './collections/define-resource.ts'
 export { etagOf, matchesNone, parseIfMatch } from './collections/etag.ts'
 export type { Row, Tagged } from './collections/model.ts'
 export { SettingsError } from './config.ts'
-export { createGateway } from './create-gateway.ts'
 export { PublicError } from './errors.ts'
+export { createGateway } from './gateway/create-gateway.ts'
+export { type FreeholdOptions, freehold, freeholdApi } from './gateway/plugins.ts'
+export { StartRefusedError } from './gateway/startup.ts'
 export {
   cents,
   choice,
@@ -43,10 +50,4 @@ export {
   uuids,
 } from './lib/fields.ts'
 export { Turns } from './lib/turns.ts'
-export { problem } from './own-errors.ts'
-export { type FreeholdOptions, freehold, freeholdApi } from './plugins.ts'
-// By star: an augmentation of `freehold` reaches what is exported so, and not what is exported by name.
-export * from './register.ts'
-export { StartRefusedError } from './startup.ts'
-export { referenceTable, tenantTable } from './tables/tenant-table.ts'
-export { users } from './tenant/schema.ts'
+export { users } from './residence/tables.ts'

@@ -14,7 +14,7 @@ import {
   uniqueIndex,
   uuid,
 } from 'drizzle-orm/pg-core'
-import type { HandshakeOptions } from '../lib/connection-string.ts'
+import type { HandshakeOptions } from '../lib/postgres/connection-string.ts'
 import { bytea, moment } from './columns.ts'
 
 const createdAt = () => moment('created_at').notNull().defaultNow()

@@ -3,8 +3,8 @@ import { drizzle, type NodePgDatabase } from 'drizzle-orm/node-postgres'
 import type pg from 'pg'
 import { fail, isOutcomeUnknown, PublicError } from '../errors.ts'
 import { systemClock } from '../lib/clock.ts'
-import { commit, UnsentError } from '../lib/outcome.ts'
-import { databaseError, errorCode, type Ping, READS_ONLY } from '../lib/pg.ts'
+import { commit, UnsentError } from '../lib/postgres/outcome.ts'
+import { databaseError, errorCode, type Ping, READS_ONLY } from '../lib/postgres/pg.ts'
 import * as schema from './schema.ts'
 
 export type CatalogDb = NodePgDatabase<typeof schema>

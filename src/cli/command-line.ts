@@ -4,7 +4,7 @@ import { addDev } from './dev.ts'
 import { EXIT, type ExitCode } from './exit-codes.ts'
 import { addInit } from './init.ts'
 import { addMigrate } from './migrate.ts'
-import { addSchema } from './schema.ts'
+import { addSchema } from './schema/command.ts'
 import { addStart } from './start.ts'
 
 /** In the order in which a newcomer meets them. */

@@ -16,7 +16,10 @@ export function addMigrate(program: Command): void {
     .option('--check', 'apply nothing; list what is missing, and end with 1 if there is something')
     .addOption(jsonOption())
     .action(async ({ app, check = false, json = false }: MigrateOptions) => {
-      const [{ readGiven }, { migrate }] = await Promise.all([import('./given.ts'), import('./schemas.ts')])
+      const [{ readGiven }, { migrate }] = await Promise.all([
+        import('./given.ts'),
+        import('./schema/comparison.ts'),
+      ])
       const { settings, application } = await readGiven(app, { mayEmbed: false })
       await migrate(settings, application, { check, json })
     })

@@ -1,7 +1,7 @@
 import { and, eq, sql } from 'drizzle-orm'
 import { fail } from '../errors.ts'
-import { idempotencyKeys as kept } from '../tenant/schema.ts'
-import type { TenantDb, TenantSession } from '../tenant/session.ts'
+import { idempotencyKeys as kept } from '../residence/tables.ts'
+import type { TenantDb, TenantSession } from '../sql/session.ts'
 import { within } from './within.ts'
 
 /** What a command answers. `body` is JSON; `headers` are those that tell of the result (`location`, `etag`). */

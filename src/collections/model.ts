@@ -4,7 +4,7 @@ import type { TSchema } from 'typebox'
 import { Type } from 'typebox'
 import type { Violations } from './violations.ts'
 
-/** A table of src/tenant/schema.ts that can be a collection. */
+/** A table of src/residence/tables.ts that can be a collection. */
 export type ResourceTable = PgTable & Record<'tenantId' | 'id' | 'createdAt' | 'updatedAt', PgColumn>
 
 /** A row as it is answered: the declared fields beside these three, never the tenant. */

@@ -1,7 +1,7 @@
 import type { SQL } from 'drizzle-orm'
 import { is, Param, Placeholder, sql } from 'drizzle-orm'
 import type { PgColumn } from 'drizzle-orm/pg-core'
-import type { TenantDb, TenantSession } from '../tenant/session.ts'
+import type { TenantDb, TenantSession } from '../sql/session.ts'
 
 /** What a statement needs of a session, or of a transaction in one. */
 export type Reach = Pick<TenantSession, 'tenantId' | 'db'>
@@ -21,7 +21,7 @@ export interface Statement {
 
 type Slot = (values: Values) => unknown
 
-/** The part of a pg client that drizzle itself uses. Without `types`, the parsers of src/lib/pg.ts apply. */
+/** The part of a pg client that drizzle itself uses. Without `types`, the parsers of src/lib/postgres/pg.ts apply. */
 interface StatementClient {
   query(config: { text: string; values: unknown[] }): Promise<{ rows: unknown[] }>
 }

@@ -1,5 +1,5 @@
 import type { Application } from '../application.ts'
-import { connectClient, type ServerAddress } from '../lib/pg.ts'
+import { connectClient, type ServerAddress } from '../lib/postgres/pg.ts'
 import { applyMigrations } from '../migrations/apply.ts'
 import { MigrationError, readJournal } from '../migrations/drift.ts'
 import { readTenantMigrations } from '../migrations/files.ts'

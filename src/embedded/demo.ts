@@ -1,10 +1,10 @@
 import type { Application, Tenant, Tenants } from '../application.ts'
-import type { Actor } from '../catalog/audit.ts'
-import { systemActor } from '../catalog/audit.ts'
-import type { DatabaseEntry } from '../catalog/database-entry.ts'
+import type { Actor } from '../catalog/audit/entries.ts'
+import { systemActor } from '../catalog/audit/entries.ts'
+import type { DatabaseEntry } from '../catalog/databases/entry.ts'
 import type { Route } from '../catalog/directory.ts'
 import { PublicError } from '../errors.ts'
-import type { ServerAddress } from '../lib/pg.ts'
+import type { ServerAddress } from '../lib/postgres/pg.ts'
 import type { DatabaseState, Operations, TenantRecord } from '../operations/operations.ts'
 
 /** What a demo needs of a gateway. */

@@ -1,6 +1,6 @@
 import type pg from 'pg'
-import type { SslMode } from '../lib/connection-string.ts'
-import { connectClient, type ServerAddress } from '../lib/pg.ts'
+import type { SslMode } from '../lib/postgres/connection-string.ts'
+import { connectClient, type ServerAddress } from '../lib/postgres/pg.ts'
 import { Secret } from '../lib/secret.ts'
 import { keptSecret, randomToken } from './kept.ts'
 import type { EmbeddedServer } from './server.ts'

@@ -1,16 +1,8 @@
 import type pg from 'pg'
-import type { DueCheck } from '../catalog/database-claims.ts'
-import { type DatabaseEntry, identityOf } from '../catalog/database-entry.ts'
-import type { DatabaseRegistry } from '../catalog/databases.ts'
+import type { DueCheck } from '../catalog/databases/claims.ts'
+import { type DatabaseEntry, type DatabaseErrorCode, identityOf } from '../catalog/databases/entry.ts'
+import type { DatabaseRegistry } from '../catalog/databases/registry.ts'
 import type { SchemaVersion } from '../catalog/schema.ts'
-import { assertIdentity, type OwnDatabase } from '../lib/database-identity.ts'
-import { startPatience } from '../lib/patience.ts'
-import { databaseError } from '../lib/pg.ts'
-import type { Migration } from '../migrations/files.ts'
-import type { AddressBook } from '../pools/addresses.ts'
-import { NoAdmissionError, withAdminConnection } from '../pools/admin-connection.ts'
-import type { ConnectionBudget } from '../pools/budget.ts'
-import type { DeclaredTables } from '../tenant/isolation.ts'
 import {
   CHECK_ANSWER_BYTES,
   type CheckOptions,
@@ -18,9 +10,16 @@ import {
   lookAt,
   readResidence,
   readSchemaVersion,
-} from './checks.ts'
-import { CheckFailure, classify } from './failures.ts'
-import type { DatabaseErrorCode } from './states.ts'
+} from '../databases/checks.ts'
+import { CheckFailure, classify } from '../databases/failures.ts'
+import { startPatience } from '../lib/patience.ts'
+import { assertIdentity, type OwnDatabase } from '../lib/postgres/database-identity.ts'
+import { databaseError } from '../lib/postgres/pg.ts'
+import type { Migration } from '../migrations/files.ts'
+import type { AddressBook } from '../pools/addresses.ts'
+import { NoAdmissionError, withAdminConnection } from '../pools/admin-connection.ts'
+import type { ConnectionBudget } from '../pools/budget.ts'
+import type { DeclaredTables } from '../residence/isolation.ts'
 
 export interface MonitorOptions {
   readonly registry: DatabaseRegistry

@@ -1,6 +1,4 @@
-import type { Lifecycle, LifecycleEvent, LifecycleState, LifecycleStep } from '../catalog/database-entry.ts'
-
-export type { DatabaseErrorCode } from '../catalog/database-entry.ts'
+import type { Lifecycle, LifecycleEvent, LifecycleState, LifecycleStep } from '../catalog/databases/entry.ts'
 
 /*
  *                         validation-failed

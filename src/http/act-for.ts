@@ -1,6 +1,6 @@
 import type { Route } from '../catalog/directory.ts'
 import { fail } from '../errors.ts'
-import { typedCode } from '../identity/names.ts'
+import { typedCode } from '../identity/people/names.ts'
 import { isUuid } from '../lib/ids.ts'
 import type { HttpDeps } from './deps.ts'
 import type { Visit } from './gates.ts'

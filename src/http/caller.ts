@@ -1,6 +1,6 @@
 import type { FastifyRequest } from 'fastify'
-import type { Caller } from '../identity/authority.ts'
-import { PermissionSet } from '../identity/permissions.ts'
+import type { Caller } from '../identity/access/authority.ts'
+import { PermissionSet } from '../identity/access/permissions.ts'
 import { actorOf } from './pipeline.ts'
 
 const EVERYTHING = new PermissionSet(['*'])

@@ -2,7 +2,7 @@ import { hash } from 'node:crypto'
 import type { FastifyRequest, FastifySchema, RouteOptions } from 'fastify'
 import { Type } from 'typebox'
 import { type CommandAnswer, runOnce, type Ticket } from '../collections/idempotency.ts'
-import type { TenantSession } from '../tenant/session.ts'
+import type { TenantSession } from '../sql/session.ts'
 import { pathOf } from './error-handler.ts'
 import { actorOf, contextOf } from './pipeline.ts'
 

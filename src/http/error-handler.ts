@@ -1,11 +1,11 @@
 import type { Socket } from 'node:net'
 import type { FastifyBaseLogger, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import { declaredProblem, type OwnErrors, OwnProblem } from '../application/own-errors.ts'
 import { type ErrorCode, type FieldError, fail, PublicError } from '../errors.ts'
 import { causesOf } from '../lib/causes.ts'
-import { databaseError } from '../lib/pg.ts'
-import { declaredProblem, type OwnErrors, OwnProblem } from '../own-errors.ts'
-import { escapePointer } from './json-body.ts'
-import { STANDING_HEADERS } from './request-headers.ts'
+import { databaseError } from '../lib/postgres/pg.ts'
+import { escapePointer } from './transport/json-body.ts'
+import { STANDING_HEADERS } from './transport/request-headers.ts'
 
 declare module 'fastify' {
   interface FastifyRequest {

@@ -1,5 +1,5 @@
 import type { Health, PartHealth } from '../application.ts'
-import type { Ping } from '../lib/pg.ts'
+import type { Ping } from '../lib/postgres/pg.ts'
 import type { HttpDeps, Probes } from './deps.ts'
 
 const PING_DEADLINE_MS = 600

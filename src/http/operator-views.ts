@@ -1,5 +1,5 @@
-import { summarize } from '../catalog/database-entry.ts'
-import { describeDatabase } from '../catalog/databases.ts'
+import { summarize } from '../catalog/databases/entry.ts'
+import { describeDatabase } from '../catalog/databases/registry.ts'
 import { fail } from '../errors.ts'
 import type { DatabaseState, TenantRecord } from '../operations/operations.ts'
 

@@ -3,12 +3,12 @@
  * lists below; a route that does not say which one it belongs to does not boot.
  */
 import type { FastifyInstance, FastifyReply, FastifyRequest, RouteOptions } from 'fastify'
-import type { Actor } from '../catalog/audit.ts'
+import type { Actor } from '../catalog/audit/entries.ts'
 import type { Route } from '../catalog/directory.ts'
 import { fail } from '../errors.ts'
-import { subjectOf } from '../identity/placing.ts'
-import type { Principal, TenantPrincipal } from '../identity/principal.ts'
-import type { TenantSession } from '../tenant/session.ts'
+import { subjectOf } from '../identity/callers/placing.ts'
+import type { Principal, TenantPrincipal } from '../identity/callers/principal.ts'
+import type { TenantSession } from '../sql/session.ts'
 import type { Access } from './access.ts'
 import { actFor } from './act-for.ts'
 import type { HttpDeps } from './deps.ts'
@@ -27,7 +27,7 @@ import {
   unlessOperator,
   type Visit,
 } from './gates.ts'
-import { STANDING_HEADERS } from './request-headers.ts'
+import { STANDING_HEADERS } from './transport/request-headers.ts'
 
 declare module 'fastify' {
   interface FastifyRequest {

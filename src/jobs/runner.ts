@@ -9,7 +9,7 @@ import {
   type JobRef,
   noteJob,
   renewJobs,
-} from '../catalog/jobs.ts'
+} from '../catalog/jobs/queue.ts'
 import type { CatalogStore, CatalogTx } from '../catalog/store.ts'
 import { ERROR_TABLE, PublicError } from '../errors.ts'
 import { systemClock } from '../lib/clock.ts'

@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import { scopeOf } from '../lib/session-scope.ts'
+import { scopeOf } from '../lib/postgres/session-scope.ts'
 import { findClash } from './clash.ts'
 import {
   firstDrift,

@@ -1,11 +1,11 @@
-import { type Actor, recordAudit } from '../catalog/audit.ts'
-import type { DatabaseRegistry } from '../catalog/databases.ts'
-import { KEY_ROTATION, MIGRATION, SHARED, VALIDATION } from '../catalog/job-kinds.ts'
-import { findJob, requestCancel } from '../catalog/job-list.ts'
-import type { Job } from '../catalog/jobs.ts'
-import { settleRun } from '../catalog/migration-runs.ts'
+import { type Actor, recordAudit } from '../catalog/audit/entries.ts'
+import type { DatabaseRegistry } from '../catalog/databases/registry.ts'
+import { lockEntry } from '../catalog/databases/validations.ts'
+import { KEY_ROTATION, MIGRATION, SHARED, VALIDATION } from '../catalog/jobs/kinds.ts'
+import { findJob, requestCancel } from '../catalog/jobs/list.ts'
+import { settleRun } from '../catalog/jobs/migration-runs.ts'
+import type { Job } from '../catalog/jobs/queue.ts'
 import type { CatalogStore, CatalogTx } from '../catalog/store.ts'
-import { lockEntry } from '../catalog/validations.ts'
 import { fail } from '../errors.ts'
 
 export interface CancelJobDeps {

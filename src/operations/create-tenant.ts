@@ -1,5 +1,5 @@
 import type pg from 'pg'
-import type { Actor } from '../catalog/audit.ts'
+import type { Actor } from '../catalog/audit/entries.ts'
 import type { Route } from '../catalog/directory.ts'
 import type { ExternalId } from '../catalog/external-ids.ts'
 import type { SealOf } from '../catalog/seals.ts'
@@ -11,18 +11,18 @@ import {
   type PartialAuthConfig,
   type Tenant,
 } from '../catalog/tenants.ts'
+import { clearOldHome, stamp } from '../databases/residence.ts'
 import { fail, isOutcomeUnknown, PublicError } from '../errors.ts'
-import { createAdmin } from '../identity/admins.ts'
-import { checkFirstRoles, createFirstRoles } from '../identity/first-roles.ts'
-import { isName, NAME_RULE } from '../identity/names.ts'
-import type { PasswordHasher } from '../identity/passwords.ts'
-import type { NewRole } from '../identity/roles.ts'
-import { checkUser } from '../identity/user-form.ts'
+import { checkFirstRoles, createFirstRoles } from '../identity/access/first-roles.ts'
+import type { NewRole } from '../identity/access/roles.ts'
+import type { PasswordHasher } from '../identity/login/passwords.ts'
+import { createAdmin } from '../identity/people/admins.ts'
+import { isName, NAME_RULE } from '../identity/people/names.ts'
+import { checkUser } from '../identity/people/user-form.ts'
 import { newId } from '../lib/ids.ts'
 import type { PoolManager } from '../pools/pool-manager.ts'
-import { isOrderly } from '../pools/statement-fault.ts'
-import type { TenantSession } from '../tenant/session.ts'
-import { clearOldHome, stamp } from './residence.ts'
+import { isOrderly } from '../pools/wire/statement-fault.ts'
+import type { TenantSession } from '../sql/session.ts'
 
 type NewAdmin = Readonly<{ email: string; password: string; name?: string }>
 

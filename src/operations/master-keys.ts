@@ -1,6 +1,6 @@
 import { setTimeout as pause } from 'node:timers/promises'
-import type { ChangeFollower } from '../catalog/changes.ts'
-import { KEY_ROTATION } from '../catalog/job-kinds.ts'
+import type { ChangeFollower } from '../catalog/changes/follower.ts'
+import { KEY_ROTATION } from '../catalog/jobs/kinds.ts'
 import { type BrokenKey, findRotation, type KeyRotation } from '../catalog/key-rotations.ts'
 import type { CatalogStore } from '../catalog/store.ts'
 import type { KeyUse, Vault } from '../catalog/vault.ts'

@@ -1,19 +1,19 @@
 import { X509Certificate } from 'node:crypto'
-import type { Actor } from '../catalog/audit.ts'
-import type { DatabaseEntry } from '../catalog/database-entry.ts'
-import type { DatabaseRegistry } from '../catalog/databases.ts'
+import type { Actor } from '../catalog/audit/entries.ts'
+import type { DatabaseEntry } from '../catalog/databases/entry.ts'
+import type { DatabaseRegistry } from '../catalog/databases/registry.ts'
 import type { CatalogStore } from '../catalog/store.ts'
 import { findTenant } from '../catalog/tenants.ts'
 import type { Vault } from '../catalog/vault.ts'
 import { type FieldError, fail, type PublicError } from '../errors.ts'
-import type { EgressPolicy } from '../health/egress.ts'
 import {
   ConnectionStringError,
   type ConnectionTarget,
   effectiveSslMode,
   parseConnectionString,
   type SslMode,
-} from '../lib/connection-string.ts'
+} from '../lib/postgres/connection-string.ts'
+import type { EgressPolicy } from '../lib/postgres/egress.ts'
 import { Secret } from '../lib/secret.ts'
 
 export interface DatabaseRegistration {

@@ -1,5 +1,5 @@
 import { setTimeout as pause } from 'node:timers/promises'
-import type { Actor } from '../catalog/audit.ts'
+import type { Actor } from '../catalog/audit/entries.ts'
 import {
   type Batch,
   type BrokenKey,

@@ -1,10 +1,10 @@
 import type { LookupFunction } from 'node:net'
 import { LRUCache } from 'lru-cache'
-import { identityOf } from '../catalog/database-entry.ts'
-import type { DatabaseRegistry } from '../catalog/databases.ts'
-import type { HandshakeOptions, SslMode } from '../lib/connection-string.ts'
-import { newManners, type ServerManners } from '../lib/manners.ts'
-import type { ServerAddress } from '../lib/pg.ts'
+import { identityOf } from '../catalog/databases/entry.ts'
+import type { DatabaseRegistry } from '../catalog/databases/registry.ts'
+import type { HandshakeOptions, SslMode } from '../lib/postgres/connection-string.ts'
+import { newManners, type ServerManners } from '../lib/postgres/manners.ts'
+import type { ServerAddress } from '../lib/postgres/pg.ts'
 
 /** What an entry of the catalog says of where its database is; never the password. */
 export interface DatabasePlace {

@@ -1,5 +1,5 @@
-import { assertIdentity, greet } from '../lib/database-identity.ts'
-import { newManners } from '../lib/manners.ts'
+import { assertIdentity, greet } from '../lib/postgres/database-identity.ts'
+import { newManners } from '../lib/postgres/manners.ts'
 import {
   type ConnectionLimits,
   clientConfig,
@@ -7,10 +7,10 @@ import {
   errorCode,
   GuardedClient,
   type ServerAddress,
-} from '../lib/pg.ts'
-import { isDenied } from './breakers.ts'
+} from '../lib/postgres/pg.ts'
 import type { Bidder, ConnectionBudget } from './budget.ts'
-import { Sessionless } from './sessionless.ts'
+import { isDenied } from './opening/breakers.ts'
+import { Sessionless } from './wire/sessionless.ts'
 
 export interface AdminConnectionOptions {
   readonly budget: ConnectionBudget

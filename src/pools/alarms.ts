@@ -1,5 +1,5 @@
 import { LRUCache } from 'lru-cache'
-import type { DatabaseRegistry } from '../catalog/databases.ts'
+import type { DatabaseRegistry } from '../catalog/databases/registry.ts'
 import type { Logger } from '../logger.ts'
 import type { Metrics } from '../metrics.ts'
 import type { Mismatch, Violation } from './pool-manager.ts'

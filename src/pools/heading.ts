@@ -1,5 +1,5 @@
+import type { Freshness } from '../catalog/changes/freshness.ts'
 import type { Route } from '../catalog/directory.ts'
-import type { Freshness } from '../catalog/freshness.ts'
 import { fail } from '../errors.ts'
 
 /** What a session needs to know of routes: the present one, and a way to say that it was found wrong. */

@@ -1,4 +1,4 @@
-import type { PhysicalIdentity, ServerAddress } from '../lib/pg.ts'
+import type { PhysicalIdentity, ServerAddress } from '../lib/postgres/pg.ts'
 
 /** A database of our own: which one it is is learnt at the start, and from then on no other will do. */
 export class KnownDatabase {

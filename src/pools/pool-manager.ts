@@ -2,9 +2,9 @@ import type pg from 'pg'
 import type { Route, RouteDatabase } from '../catalog/directory.ts'
 import { fail } from '../errors.ts'
 import { LeaseCache } from '../lib/lease-cache.ts'
-import { type Ping, READS_ONLY, type ServerAddress } from '../lib/pg.ts'
-import { BreakerBook, type BreakerBookOptions, type Way } from './breakers.ts'
+import { type Ping, READS_ONLY, type ServerAddress } from '../lib/postgres/pg.ts'
 import { ConnectionBudget } from './budget.ts'
+import { BreakerBook, type BreakerBookOptions, type Way } from './opening/breakers.ts'
 import { TenantPool } from './tenant-pool.ts'
 
 export interface PoolManagerOptions {

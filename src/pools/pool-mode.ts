@@ -1,6 +1,6 @@
-import { greet } from '../lib/database-identity.ts'
-import type { GuardedClient } from '../lib/pg.ts'
-import { PoolerUnsupportedError } from '../lib/pooler-faults.ts'
+import { greet } from '../lib/postgres/database-identity.ts'
+import type { GuardedClient } from '../lib/postgres/pg.ts'
+import { PoolerUnsupportedError } from '../lib/postgres/pooler-faults.ts'
 
 /** A busy pooler may lend the same session by chance, so that one look is not enough. */
 const ROUNDS = 3

@@ -2,11 +2,11 @@ import type pg from 'pg'
 import type Pool from 'pg-pool'
 import { fail } from '../errors.ts'
 import { type Patience, startPatience } from '../lib/patience.ts'
-import { Arrivals, type ArrivalsOptions } from './arrivals.ts'
 import type { Bidder, ConnectionBudget } from './budget.ts'
 import { RouteChangedError } from './heading.ts'
-import { cleanConnection, isSoiled } from './soiled-connections.ts'
-import { isOutdated } from './statement-fault.ts'
+import { Arrivals, type ArrivalsOptions } from './opening/arrivals.ts'
+import { cleanConnection, isSoiled } from './wire/soiled-connections.ts'
+import { isOutdated } from './wire/statement-fault.ts'
 
 export interface TenantPoolOptions
   extends Pick<ArrivalsOptions, 'address' | 'limits' | 'way' | 'onMismatch' | 'onViolation'> {

@@ -1,12 +1,12 @@
 import type { Application, ApplicationJob, JobLog, JobTenants, Tenants } from '../application.ts'
 import { activeTenantIds, countActiveTenants } from '../catalog/active-tenants.ts'
-import { hastenJob, type Job, queueJob, unfinishedSubjects } from '../catalog/jobs.ts'
+import { hastenJob, type Job, queueJob, unfinishedSubjects } from '../catalog/jobs/queue.ts'
 import type { CatalogStore } from '../catalog/store.ts'
 import { fail, isOutcomeUnknown, PublicError } from '../errors.ts'
 import type { JobHandler, JobOutcome, RunningJob } from '../jobs/runner.ts'
 import type { ScheduledJob } from '../jobs/schedule.ts'
 import { isUuid, momentId } from '../lib/ids.ts'
-import { databaseError } from '../lib/pg.ts'
+import { databaseError } from '../lib/postgres/pg.ts'
 import type { Logger } from '../logger.ts'
 
 export interface ApplicationJobsDeps {

@@ -2,7 +2,7 @@ import { createTableRelationsHelpers, extractTablesRelationalConfig } from 'driz
 import { NodePgDatabase, type NodePgDatabase as NodePgDb, NodePgSession } from 'drizzle-orm/node-postgres'
 import { PgDialect } from 'drizzle-orm/pg-core'
 import type { Application, ApplicationDb } from '../application.ts'
-import type { TenantSession } from '../tenant/session.ts'
+import type { TenantSession } from '../sql/session.ts'
 
 /** The part of pg's client that drizzle uses; every session's `db` has one. */
 type Client = ConstructorParameters<typeof NodePgSession>[0]

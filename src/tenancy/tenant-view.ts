@@ -1,6 +1,6 @@
 import type { ApplicationDb, Principal, Tenant, TenantName } from '../application.ts'
-import type { Actor, AuditRecord } from '../catalog/audit.ts'
-import type { TenantSession } from '../tenant/session.ts'
+import type { Actor, AuditRecord } from '../catalog/audit/entries.ts'
+import type { TenantSession } from '../sql/session.ts'
 import type { OwnSchema } from './own-schema.ts'
 
 /** Whose view it is, and who works in it. */

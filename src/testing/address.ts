@@ -1,5 +1,5 @@
-import { effectiveSslMode, parseConnectionString } from '../lib/connection-string.ts'
-import type { ServerAddress } from '../lib/pg.ts'
+import { effectiveSslMode, parseConnectionString } from '../lib/postgres/connection-string.ts'
+import type { ServerAddress } from '../lib/postgres/pg.ts'
 
 /** Where a connection string leads. */
 export function addressOf(url: string): ServerAddress {

@@ -1,6 +1,6 @@
 import { createHash, randomBytes } from 'node:crypto'
 import type { Application } from '../application.ts'
-import { connectClient } from '../lib/pg.ts'
+import { connectClient } from '../lib/postgres/pg.ts'
 import { applyMigrations } from '../migrations/apply.ts'
 import {
   type Migration,

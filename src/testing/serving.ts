@@ -1,10 +1,10 @@
 import type { FastifyInstance, InjectOptions, LightMyRequestResponse, RouteOptions } from 'fastify'
 import type { Application, Gateway as PublicGateway } from '../application.ts'
 import { readSettings } from '../config.ts'
+import { gatewayOptions } from '../gateway/gateway-options.ts'
+import { Listener } from '../gateway/listener.ts'
 import { Gateway } from '../gateway.ts'
-import { gatewayOptions } from '../gateway-options.ts'
 import { OPERATIONS } from '../http/openapi/operations.ts'
-import { Listener } from '../listener.ts'
 import { createLogger } from '../logger.ts'
 import { ReadingWatch } from './reading-watch.ts'
 

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto'
 import { join } from 'node:path'
 import { testDatabaseUrl } from '../config.ts'
-import { connectClient } from '../lib/pg.ts'
+import { connectClient } from '../lib/postgres/pg.ts'
 import { addressOf } from './address.ts'
 import type { Superuser } from './templates.ts'
 import { makeThrowawayDirectory, removeThrowaway, sweepThrowaways, throwawaySettings } from './throwaway.ts'

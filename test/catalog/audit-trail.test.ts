@@ -1,7 +1,7 @@
 import { sql } from 'drizzle-orm'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { type AuditRecord, listAudit } from '../../src/catalog/audit.ts'
-import { AuditTrail } from '../../src/catalog/audit-trail.ts'
+import { type AuditRecord, listAudit } from '../../src/catalog/audit/entries.ts'
+import { AuditTrail } from '../../src/catalog/audit/trail.ts'
 import { dropAll } from '../support/database.ts'
 import { openCatalog, operator, type TestCatalog } from './catalog.ts'
 

@@ -6,7 +6,7 @@ import {
   type FollowerOptions,
   recordChange,
   recordChanges,
-} from '../../src/catalog/changes.ts'
+} from '../../src/catalog/changes/follower.ts'
 import { catalogChanges, replicas } from '../../src/catalog/schema.ts'
 import { isUuid, newId } from '../../src/lib/ids.ts'
 import { applyMigrations } from '../../src/migrations/apply.ts'

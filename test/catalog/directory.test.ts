@@ -1,6 +1,6 @@
 import { sql } from 'drizzle-orm'
 import { afterAll, beforeAll, expect, it } from 'vitest'
-import { ChangeFollower } from '../../src/catalog/changes.ts'
+import { ChangeFollower } from '../../src/catalog/changes/follower.ts'
 import { loadRoute, RouteDirectory } from '../../src/catalog/directory.ts'
 import { patchTenant } from '../../src/catalog/tenants.ts'
 import { newId } from '../../src/lib/ids.ts'

@@ -1,7 +1,6 @@
 import { asc, eq, sql } from 'drizzle-orm'
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest'
-import { findJob, listJobs, pruneJobs, requestCancel } from '../../src/catalog/job-list.ts'
-import { jobs } from '../../src/catalog/job-schema.ts'
+import { findJob, listJobs, pruneJobs, requestCancel } from '../../src/catalog/jobs/list.ts'
 import {
   claimJobs,
   dropJobs,
@@ -15,7 +14,8 @@ import {
   renewJobs,
   replaceJob,
   sealJobSecret,
-} from '../../src/catalog/jobs.ts'
+} from '../../src/catalog/jobs/queue.ts'
+import { jobs } from '../../src/catalog/jobs/schema.ts'
 import type { CatalogTx } from '../../src/catalog/store.ts'
 import { type JobHandler, type JobOutcome, JobRunner, type RunningJob } from '../../src/jobs/runner.ts'
 import { newId } from '../../src/lib/ids.ts'

@@ -1,8 +1,8 @@
 import { asc, eq, isNull, sql } from 'drizzle-orm'
 import { afterAll, afterEach, beforeEach, describe, expect, it, onTestFinished } from 'vitest'
-import { auditLog } from '../../src/catalog/audit-schema.ts'
-import { KEY_ROTATION } from '../../src/catalog/job-kinds.ts'
-import { claimJobs } from '../../src/catalog/jobs.ts'
+import { auditLog } from '../../src/catalog/audit/schema.ts'
+import { KEY_ROTATION } from '../../src/catalog/jobs/kinds.ts'
+import { claimJobs } from '../../src/catalog/jobs/queue.ts'
 import {
   type BrokenKey,
   latestRotation,

@@ -1,7 +1,7 @@
 import { eq } from 'drizzle-orm'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { listAudit } from '../../src/catalog/audit.ts'
-import { auditLog } from '../../src/catalog/audit-schema.ts'
+import { listAudit } from '../../src/catalog/audit/entries.ts'
+import { auditLog } from '../../src/catalog/audit/schema.ts'
 import { catalogChanges, type TenantStatus } from '../../src/catalog/schema.ts'
 import {
   completeAuthConfig,

@@ -1,7 +1,7 @@
 import { DrizzleQueryError } from 'drizzle-orm'
 import pg from 'pg'
 import { afterAll, expect, it } from 'vitest'
-import { validateDatabase } from '../../src/operations/validate-database.ts'
+import { validateDatabase } from '../../src/databases/validate-database.ts'
 import { dropAll } from '../support/database.ts'
 import { validationOf } from './validation.ts'
 

@@ -1,5 +1,5 @@
-import type { Validation } from '../../src/catalog/validations.ts'
-import type { ValidationDeps } from '../../src/operations/validate-database.ts'
+import type { Validation } from '../../src/catalog/databases/validations.ts'
+import type { ValidationDeps } from '../../src/databases/validate-database.ts'
 import { ConnectionBudget } from '../../src/pools/budget.ts'
 import { property, tenantMigrations } from '../support/application.ts'
 import { sealOf } from '../support/seals.ts'

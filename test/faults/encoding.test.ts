@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { readIdentity } from '../../src/lib/database-identity.ts'
+import { readIdentity } from '../../src/lib/postgres/database-identity.ts'
 import { applyMigrations } from '../../src/migrations/apply.ts'
 import { tenantMigrations } from '../support/application.ts'
 import { createDatabase, createRole, dropAll, query, superuserUrl, urlFor } from '../support/database.ts'

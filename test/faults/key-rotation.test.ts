@@ -5,7 +5,7 @@ import { CatalogStore } from '../../src/catalog/store.ts'
 import { Vault } from '../../src/catalog/vault.ts'
 import { parseMasterKey } from '../../src/crypto/key-source.ts'
 import { Keyring } from '../../src/crypto/keyring.ts'
-import { createPool } from '../../src/lib/pg.ts'
+import { createPool } from '../../src/lib/postgres/pg.ts'
 import { API, expectProblem, moveToOwnDatabase } from '../http/support.ts'
 import { dropAll, query, superuserUrl } from '../support/database.ts'
 import {

@@ -1,6 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
-import { ServiceKeys } from '../../src/identity/service-keys.ts'
+import { ServiceKeys } from '../../src/identity/tokens/service-keys.ts'
 import { AccountTools } from '../http/account-tools.ts'
 import { addPerson, addRole, as, fresh, PASSWORD, signIn } from '../http/people.ts'
 import { API } from '../http/support.ts'

@@ -2,11 +2,11 @@ import { randomBytes } from 'node:crypto'
 import { sql } from 'drizzle-orm'
 import { Client } from 'pg'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { stamp } from '../../src/databases/residence.ts'
 import { newId } from '../../src/lib/ids.ts'
-import { stamp } from '../../src/operations/residence.ts'
 import { PoolManager } from '../../src/pools/pool-manager.ts'
-import { RoutedSession } from '../../src/pools/tenant-session.ts'
-import { findIsolationViolations, findLostPromises } from '../../src/tenant/isolation.ts'
+import { findIsolationViolations, findLostPromises } from '../../src/residence/isolation.ts'
+import { RoutedSession } from '../../src/sql/tenant-session.ts'
 import {
   type Attack,
   LEAVING_ATTACKS,

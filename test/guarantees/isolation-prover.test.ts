@@ -1,6 +1,6 @@
 import { Connection } from 'pg'
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
-import { CORE_TABLES } from '../../src/tenant/isolation.ts'
+import { CORE_TABLES } from '../../src/residence/isolation.ts'
 import { API, type Homes, openHomes } from '../http/support.ts'
 import { property } from '../support/application.ts'
 import { dropAll, query, superuserUrl } from '../support/database.ts'

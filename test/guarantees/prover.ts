@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import { exampleOf, type JsonSchema, typesOf } from '../../src/http/openapi/examples.ts'
-import { findIsolationViolations } from '../../src/tenant/isolation.ts'
+import { findIsolationViolations } from '../../src/residence/isolation.ts'
 import { telling } from '../http/support.ts'
 import { property } from '../support/application.ts'
 import type { Answer, TestGateway, TestTenant } from '../support/gateway.ts'

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import type { Client, QueryResult } from 'pg'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { findRoleViolations } from '../../src/tenant/isolation.ts'
+import { findRoleViolations } from '../../src/residence/isolation.ts'
 import { createDatabase, createRole, dropAll, query, superuserUrl, urlFor } from '../support/database.ts'
 import { migratedTemplate } from '../support/migrated.ts'
 import { operatingOn, sealBytes, sealOf } from '../support/seals.ts'

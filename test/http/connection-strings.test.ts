@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { resolve } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { ConnectionStringError, parseConnectionString } from '../../src/lib/connection-string.ts'
+import { ConnectionStringError, parseConnectionString } from '../../src/lib/postgres/connection-string.ts'
 import { dropAll } from '../support/database.ts'
 import { createStage, type Stage, startGateway, type TestGateway } from '../support/gateway.ts'
 import { databaseCalls } from './database-calls.ts'

@@ -1,6 +1,6 @@
 import { Client } from 'pg'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { CORE_PERMISSIONS } from '../../src/identity/permissions.ts'
+import { CORE_PERMISSIONS } from '../../src/identity/access/permissions.ts'
 import { property } from '../support/application.ts'
 import { dropAll, superuserUrl } from '../support/database.ts'
 import type { TestGateway } from '../support/gateway.ts'

@@ -5,7 +5,7 @@ import {
   findIsolationViolations,
   findLostPromises,
   findRoleViolations,
-} from '../../src/tenant/isolation.ts'
+} from '../../src/residence/isolation.ts'
 import { property } from '../support/application.ts'
 import {
   createDatabase,

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { applyMigrations } from '../../src/migrations/apply.ts'
 import { migrationsFolder, parseMigration, readMigrations } from '../../src/migrations/files.ts'
-import { findIsolationViolations } from '../../src/tenant/isolation.ts'
+import { findIsolationViolations } from '../../src/residence/isolation.ts'
 import {
   createDatabase,
   createRole,

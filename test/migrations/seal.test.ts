@@ -1,8 +1,8 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { newId } from '../../src/lib/ids.ts'
 import { applyMigrations } from '../../src/migrations/apply.ts'
-import { sealResidents } from '../../src/operations/seal-residents.ts'
-import { findIsolationViolations } from '../../src/tenant/isolation.ts'
+import { findIsolationViolations } from '../../src/residence/isolation.ts'
+import { sealResidents } from '../../src/residence/seal-residents.ts'
 import { property, tenantMigrations } from '../support/application.ts'
 import {
   createDatabase,

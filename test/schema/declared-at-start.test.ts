@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import { prepareShared } from '../../src/gateway/startup.ts'
 import { type Migration, readTenantMigrations } from '../../src/migrations/files.ts'
-import { prepareShared } from '../../src/startup.ts'
 import { property, tenantMigrations } from '../support/application.ts'
 import { createDatabase, createRole, dropAll, query, urlFor } from '../support/database.ts'
 import { createMigrated } from '../support/migrated.ts'

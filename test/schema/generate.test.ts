@@ -4,9 +4,9 @@ import { join, relative } from 'node:path'
 import { promisify } from 'node:util'
 import { integer, pgEnum, pgSequence, pgTable, text, uuid } from 'drizzle-orm/pg-core'
 import { beforeEach, describe, expect, test } from 'vitest'
+import { generateMigration } from '../../src/cli/schema/generate.ts'
 import { referenceTable, tenantTable, users } from '../../src/index.ts'
 import { parseMigration, readMigrations } from '../../src/migrations/files.ts'
-import { generateMigration } from '../../src/schema/generate.ts'
 import { applicationOf, newFolder } from './applications.ts'
 
 const countries = referenceTable('countries', {

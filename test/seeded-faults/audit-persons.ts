@@ -1,6 +1,6 @@
 import type { SeededFault } from './seeded-fault.ts'
 
-const PERSONS = 'src/catalog/audit-persons.ts'
+const PERSONS = 'src/catalog/audit/persons.ts'
 const TESTS = ['test/http/audit-persons.test.ts']
 
 export const AUDIT_PERSONS: readonly SeededFault[] = [
@@ -20,7 +20,7 @@ export const AUDIT_PERSONS: readonly SeededFault[] = [
   },
   {
     name: 'the audit chain does not cover what is kept apart',
-    file: 'src/catalog/audit-chain.ts',
+    file: 'src/catalog/audit/chain.ts',
     find: "encode(commitment, 'hex'))::text`",
     replace: "encode(case when commitment is null then null end, 'hex'))::text`",
     tests: TESTS,
@@ -34,14 +34,14 @@ export const AUDIT_PERSONS: readonly SeededFault[] = [
   },
   {
     name: 'an anchor is believed whoever made it',
-    file: 'src/catalog/audit-anchor.ts',
+    file: 'src/catalog/audit/anchor.ts',
     find: 'anchor.mac !== null && isSame(anchor.mac, macOf(key, anchor)) && ',
     replace: '',
     tests: ['test/catalog/audit-rechained.test.ts'],
   },
   {
     name: 'seals of the former chain are not checked',
-    file: 'src/catalog/audit-anchor.ts',
+    file: 'src/catalog/audit/anchor.ts',
     find: 'earliest(anchor.firstBreak, await firstFormerBreak(store, key))',
     replace: 'earliest(anchor.firstBreak, null)',
     tests: ['test/catalog/audit-rechained.test.ts'],

@@ -9,7 +9,7 @@ const ENCODING = ['test/faults/encoding.test.ts']
 export const CHECKS: readonly SeededFault[] = [
   {
     name: 'a read-only database is registered',
-    file: 'src/health/checks.ts',
+    file: 'src/databases/checks.ts',
     find: "if (options.wasValid !== true && facts.isReadOnly) throw new CheckFailure('READ_ONLY')",
     replace: '',
     tests: READ_ONLY,
@@ -23,7 +23,7 @@ export const CHECKS: readonly SeededFault[] = [
   },
   {
     name: 'a read-only database counts as one that does not answer',
-    file: 'src/catalog/databases.ts',
+    file: 'src/catalog/databases/registry.ts',
     find: "result.code === 'READ_ONLY' && !result.isUnproven ? 'ping-read-only' : 'ping-failed'",
     replace: "'ping-failed'",
     tests: READ_ONLY,
@@ -37,14 +37,14 @@ export const CHECKS: readonly SeededFault[] = [
   },
   {
     name: 'a validation blames a database for the home that cannot be left',
-    file: 'src/operations/validate-database.ts',
+    file: 'src/databases/validate-database.ts',
     find: "throw databaseError(error)?.code === '25006'",
     replace: "throw databaseError(error)?.code === 'none'",
     tests: READ_ONLY,
   },
   {
     name: 'a database in another encoding than UTF8 is registered',
-    file: 'src/health/checks.ts',
+    file: 'src/databases/checks.ts',
     find: "facts.encoding !== 'UTF8'",
     replace: "facts.encoding === ''",
     tests: ENCODING,
@@ -72,35 +72,35 @@ export const CHECKS: readonly SeededFault[] = [
   },
   {
     name: 'the clone of a machine is taken for the machine',
-    file: 'src/lib/database-identity.ts',
+    file: 'src/lib/postgres/database-identity.ts',
     find: 'return rows[0]?.seen !== false',
     replace: 'return rows.length === 1',
     tests: FOREIGN,
   },
   {
     name: 'our own database is taken for a clone',
-    file: 'src/lib/database-identity.ts',
+    file: 'src/lib/postgres/database-identity.ts',
     find: "l.locktype = 'advisory'",
     replace: "l.locktype = 'none'",
     tests: FOREIGN,
   },
   {
     name: 'a write on an outdated plan is not done again',
-    file: 'src/pools/tenant-session.ts',
+    file: 'src/sql/tenant-session.ts',
     find: "const OF_THE_CONNECTION = new Set(['26000', '42P05', '0A000', '25001'])",
     replace: "const OF_THE_CONNECTION = new Set(['26000', '42P05', '25001'])",
     tests: FOREIGN,
   },
   {
     name: 'what a trigger raises is the trouble of the database',
-    file: 'src/pools/tenant-session.ts',
+    file: 'src/sql/tenant-session.ts',
     find: 'RAISED.test(code)',
     replace: 'code === null',
     tests: FOREIGN,
   },
   {
     name: 'a name longer than PostgreSQL keeps is taken',
-    file: 'src/lib/connection-string.ts',
+    file: 'src/lib/postgres/connection-string.ts',
     find: "Buffer.byteLength(name) > MAX_NAME_BYTES ? refuse('NAME_TOO_LONG', place) : name",
     replace: 'name',
     tests: ['test/unit/lib/connection-string.test.ts'],
@@ -115,7 +115,7 @@ export const CHECKS: readonly SeededFault[] = [
   },
   {
     name: 'a validation counts the time until the connection is open',
-    file: 'src/operations/validate-database.ts',
+    file: 'src/databases/validate-database.ts',
     find: 'const deadline = new AbortController()',
     replace:
       'const deadline = new AbortController()\n  setTimeout(() => deadline.abort(), deps.timeoutMs).unref()',
@@ -144,7 +144,7 @@ export const CHECKS: readonly SeededFault[] = [
   },
   {
     name: 'a body is built before it is found to hold too much',
-    file: 'src/http/json-body.ts',
+    file: 'src/http/transport/json-body.ts',
     find: 'if (commas > MAX_VALUES) throw tooMany()',
     replace: '',
     tests: ['test/unit/http/json-body.test.ts'],

@@ -22,14 +22,14 @@ export const COMMAND: readonly SeededFault[] = [
   },
   {
     name: 'freehold migrate --check applies',
-    file: 'src/cli/schemas.ts',
+    file: 'src/cli/schema/comparison.ts',
     find: 'check ? missingIn : applyTo',
     replace: 'applyTo',
     tests: COMMANDS,
   },
   {
     name: 'freehold migrate --check ends with 0 though something is missing',
-    file: 'src/cli/schemas.ts',
+    file: 'src/cli/schema/comparison.ts',
     find: 'if (check && missing > 0)',
     replace: 'if (check && missing < 0)',
     tests: COMMANDS,

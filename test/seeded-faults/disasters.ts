@@ -3,41 +3,41 @@ import type { SeededFault } from './seeded-fault.ts'
 const LOST = ['test/faults/lost-database.test.ts']
 
 const RESTORED = ['test/faults/restored-catalog.test.ts']
-const DECISION = ['test/unit/operations/home-decision.test.ts']
+const DECISION = ['test/unit/databases/home-decision.test.ts']
 
 /** Databases that are lost, restored, or given up. */
 export const DISASTERS: readonly SeededFault[] = [
   {
     name: 'a restored database takes over at the epoch of the lost one',
-    file: 'src/operations/settle-in.ts',
+    file: 'src/databases/settle-in.ts',
     find: 'const newEpoch = Math.max(epoch, ...stamps.map((each) => each?.epoch ?? 0)) + 1',
     replace: 'const newEpoch = Math.max(epoch, ...stamps.map((each) => each?.epoch ?? 0))',
     tests: LOST,
   },
   {
     name: 'a copy takes over while the original serves',
-    file: 'src/operations/home-decision.ts',
+    file: 'src/databases/home-decision.ts',
     find: "return choice === 'ambiguous' ? 'copy' : choice",
     replace: "return 'take'",
     tests: LOST,
   },
   {
     name: 'a clone of a server is told from the original by its identity alone',
-    file: 'src/operations/settle-in.ts',
+    file: 'src/databases/settle-in.ts',
     find: 'hasItsName && systemIdentifier',
     replace: 'systemIdentifier',
     tests: LOST,
   },
   {
     name: 'a server that refuses the password is taken for one that is gone',
-    file: 'src/operations/ask-home.ts',
+    file: 'src/databases/ask-home.ts',
     find: 'if (!OUT_OF_REACH.has(found.code)) return fn(serves(asking.tenant))',
     replace: '',
     tests: LOST,
   },
   {
     name: 'that it is a copy is forgotten with the next health round',
-    file: 'src/catalog/database-claims.ts',
+    file: 'src/catalog/databases/claims.ts',
     find: '(isBehind ? outdated : noErrorButAmbiguity)',
     replace: '(isBehind ? outdated : noError)',
     tests: LOST,
@@ -65,28 +65,28 @@ export const DISASTERS: readonly SeededFault[] = [
   },
   {
     name: 'what is adopted has the epoch of the catalog that was restored',
-    file: 'src/operations/settle-in.ts',
+    file: 'src/databases/settle-in.ts',
     find: 'const newEpoch = Math.max(epoch, ...stamps.map((each) => each?.epoch ?? 0)) + 1',
     replace: 'const newEpoch = epoch + 1',
     tests: RESTORED,
   },
   {
     name: 'a database is adopted over a home that has rows',
-    file: 'src/operations/home-decision.ts',
+    file: 'src/databases/home-decision.ts',
     find: 'return adopt && !others.some(({ ownsRows }) => ownsRows)',
     replace: 'return adopt',
     tests: [...DECISION, ...RESTORED],
   },
   {
     name: 'of two homes with a stamp the newer is taken without a word',
-    file: 'src/operations/home-decision.ts',
+    file: 'src/databases/home-decision.ts',
     find: 'if (home.stamp?.epoch !== epoch) return chosen(found)',
     replace: "if (home.stamp?.epoch !== epoch || stamp.epoch > epoch) return 'take'",
     tests: [...DECISION, ...RESTORED],
   },
   {
     name: 'what was decided counts for ever',
-    file: 'src/catalog/database-claims.ts',
+    file: 'src/catalog/databases/claims.ts',
     find: "...(outcome.event.startsWith('validation-') ? { adopt: false } : {}),",
     replace: '',
     tests: RESTORED,
@@ -107,7 +107,7 @@ export const DISASTERS: readonly SeededFault[] = [
   },
   {
     name: 'nobody notices that the shared database is ahead of the catalog',
-    file: 'src/pools/tenant-session.ts',
+    file: 'src/sql/tenant-session.ts',
     find: "if (verdict === 'stale' && attempts >= MAX_ATTEMPTS) this.#options.onStuck(this.tenantId)",
     replace: '',
     tests: RESTORED,

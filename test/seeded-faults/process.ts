@@ -6,14 +6,14 @@ const DESCRIPTORS = ['test/faults/descriptors.test.ts']
 export const PROCESS: readonly SeededFault[] = [
   {
     name: 'callers may take all descriptors of the process',
-    file: 'src/http/connection-limit.ts',
+    file: 'src/http/transport/connection-limit.ts',
     find: '  server.server.maxConnections = most\n',
     replace: '  if (most < 0) return\n',
     tests: DESCRIPTORS,
   },
   {
     name: 'connections beyond the mark are kept like all others',
-    file: 'src/http/connection-limit.ts',
+    file: 'src/http/transport/connection-limit.ts',
     find: 'if (open <= mark) return',
     replace: 'if (open >= 0) return',
     tests: DESCRIPTORS,
@@ -27,7 +27,7 @@ export const PROCESS: readonly SeededFault[] = [
   },
   {
     name: "the password of a tenant's database stays in memory",
-    file: 'src/lib/pg.ts',
+    file: 'src/lib/postgres/pg.ts',
     find: "this.#wire.once('authenticationOk', () => this.#forgetPassword())",
     replace: '',
     tests: ['test/faults/heap-snapshot.test.ts'],

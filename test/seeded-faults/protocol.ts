@@ -1,8 +1,8 @@
 import type { SeededFault } from './seeded-fault.ts'
 
-const WIRE = 'src/lib/checked-wire.ts'
-const BODIES = 'src/lib/backend-bodies.ts'
-const FRAMES = 'src/lib/backend-frames.ts'
+const WIRE = 'src/lib/wire/checked-wire.ts'
+const BODIES = 'src/lib/wire/backend-bodies.ts'
+const FRAMES = 'src/lib/wire/backend-frames.ts'
 const UNIT = ['test/unit/lib/backend-frames.test.ts']
 const CLIENT = ['test/pools/guarded-client.test.ts']
 
@@ -45,7 +45,7 @@ export const PROTOCOL: readonly SeededFault[] = [
   },
   {
     name: 'a request that meets a broken protocol does not mark the database',
-    file: 'src/pools/arrivals.ts',
+    file: 'src/pools/opening/arrivals.ts',
     find: "if (errorCode(error) === 'PROTOCOL_VIOLATION')",
     replace: "if (errorCode(error) === 'NEVER')",
     tests: ['test/faults/protocol-violation.test.ts'],

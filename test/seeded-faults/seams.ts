@@ -6,7 +6,7 @@ const OWN_ROUTES = ['test/application/routes.test.ts']
 export const BETWEEN_PARTS: readonly SeededFault[] = [
   {
     name: 'a person is erased by an id that any tenant may use',
-    file: 'src/catalog/audit-persons.ts',
+    file: 'src/catalog/audit/persons.ts',
     find: '.where(and(eq(auditPersons.personId, personId), owner))',
     replace: '.where(eq(auditPersons.personId, personId))',
     tests: SEAMS,
@@ -20,14 +20,14 @@ export const BETWEEN_PARTS: readonly SeededFault[] = [
   },
   {
     name: 'what is known of accounts outlives a catalog that went back',
-    file: 'src/parts.ts',
+    file: 'src/gateway/parts.ts',
     find: 'revocations.forgetAccounts()',
     replace: '',
     tests: SEAMS,
   },
   {
     name: 'read-only is believed of what was not looked at',
-    file: 'src/catalog/databases.ts',
+    file: 'src/catalog/databases/registry.ts',
     find: "result.code === 'READ_ONLY' && !result.isUnproven",
     replace: "result.code === 'READ_ONLY'",
     tests: SEAMS,

@@ -2,7 +2,7 @@ import { once } from 'node:events'
 import { createServer, type Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { setImmediate as nextTurn } from 'node:timers/promises'
-import { wantedSettings } from '../../src/lib/session-settings.ts'
+import { wantedSettings } from '../../src/lib/postgres/session-settings.ts'
 import { type Column, dataRow, int32, message, ready, refusal, row, zeroEnded } from './backend-messages.ts'
 
 /**

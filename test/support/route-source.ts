@@ -1,5 +1,5 @@
+import type { Freshness } from '../../src/catalog/changes/freshness.ts'
 import type { Route } from '../../src/catalog/directory.ts'
-import type { Freshness } from '../../src/catalog/freshness.ts'
 import type { RouteSource } from '../../src/pools/heading.ts'
 
 /** As of a process that never stood still. */

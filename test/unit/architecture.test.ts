@@ -4,113 +4,74 @@ import { fileURLToPath } from 'node:url'
 import { describe, expect, test } from 'vitest'
 
 /**
- * What each folder of src (or file that stands in src itself) may import besides itself. The list only points downwards,
- * so the order of the folders is also the order in which a reader can learn them. A new folder gets its line here.
+ * What each folder of src (or file directly in src) may import besides itself. The list only points downwards, so the order
+ * of the folders is also the order in which a reader can learn them. A new folder gets its line here.
  */
-const base = ['errors', 'logger', 'metrics']
+const base = ['errors', 'logger', 'metrics', 'version']
 const toCatalog = [...base, 'lib', 'crypto', 'catalog']
-const services = ['pools', 'identity', 'jobs', 'migrations']
-const toHealth = [...toCatalog, ...services, 'tenant', 'health']
-const toOperations = [...toHealth, 'config', 'operations']
-const everything = [
-  ...toOperations,
-  'tables',
-  'application',
-  'own-errors',
-  'scope',
-  'contract',
-  'collections',
-  'tenancy',
-  'embedded',
-  'http',
-]
+const toResidence = [...toCatalog, 'residence']
+const toSql = [...toResidence, 'pools', 'sql']
+const services = ['identity', 'jobs', 'migrations']
+const toDatabases = [...toSql, ...services, 'databases']
+const toOperations = [...toDatabases, 'health', 'operations']
+const application = ['collections', 'application']
+const everything = [...toOperations, ...application, 'tenancy', 'config', 'embedded', 'http']
 
 const mayImport: Record<string, readonly string[]> = {
   errors: [],
   logger: [],
   metrics: [],
+  version: [],
   lib: base,
   crypto: [...base, 'lib'],
   catalog: toCatalog,
-  // The schema and its rules are read by migrations, validation and the resources alike, and know none of them.
-  tenant: [],
-  // What a product declares of its tables and collections. Both work on a session: they cannot learn where a tenant lives.
-  tables: ['lib'],
-  collections: ['errors', 'lib', 'tenant'],
-  register: [],
-  // What an application is handed, and what it registers routes on: types only.
-  contract: ['register'],
-  scope: ['contract'],
-  'own-errors': ['errors'],
-  'own-jobs': ['contract', 'lib'],
-  application: ['contract', 'scope', 'own-errors', 'own-jobs', 'tables', 'collections', 'tenant'],
-  // What an application is handed of a tenant, with and without a request.
-  tenancy: [...toCatalog, 'identity', 'tenant', 'jobs', 'collections', 'application'],
-  // A product: nobody but main, tests and bench imports one.
-  applications: ['index'],
-  pools: [...toCatalog, 'tenant'],
-  identity: [...toCatalog, 'tenant'],
+  residence: toCatalog,
+  pools: toResidence,
+  sql: [...toResidence, 'pools'],
+  identity: toSql,
   jobs: toCatalog,
   migrations: [...base, 'lib'],
-  // What a developer does about migrations: writes them, and checks them against what the application declares.
-  schema: [...base, 'lib', 'tenant', 'tables', 'application', 'migrations'],
-  health: toHealth,
-  // Reads the environment with the parsers of those it configures.
-  config: ['lib', 'crypto', 'health', 'identity'],
-  operations: toOperations,
+  databases: [...toSql, ...services],
+  // What an application declares. It works on a session: it cannot learn where a tenant lives.
+  collections: ['errors', 'lib', 'residence', 'sql'],
+  application: ['errors', 'lib', 'residence', 'sql', 'collections'],
+  // What an application is handed of a tenant, with and without a request.
+  tenancy: [...toSql, 'identity', 'jobs', ...application],
+  health: toDatabases,
+  operations: [...toDatabases, 'health'],
+  // Reads the environment with the parsers of what it configures.
+  config: ['lib', 'crypto', 'identity'],
   // Starts a server before there is a catalog, and fills it as an operator and the tenants' people would.
-  embedded: [...toOperations, 'collections', 'application'],
-  // Never pools, jobs, migrations, embedded: a route reaches rows by a session and changes by an operation.
+  embedded: [...toOperations, ...application],
+  // Never pools, jobs, migrations, embedded: a route reads rows by a session and changes things by an operation.
   http: [
-    ...toCatalog,
+    ...toResidence,
+    'sql',
     'identity',
-    'tenant',
-    'application',
-    'own-errors',
-    'scope',
-    'collections',
+    ...application,
     'tenancy',
+    'databases',
     'health',
     'config',
     'operations',
   ],
-  version: [],
-  // What must hold before anything is served: roles, schemas, rules of isolation.
-  startup: [...toHealth, 'config'],
-  // What the gateway is made of, before anything is opened.
-  parts: [...toOperations, 'application'],
-  // What a server in front of a gateway gets of its parts.
-  'http-deps': [...everything, 'parts', 'version'],
-  gateway: [...everything, 'startup', 'parts', 'http-deps', 'version'],
-  // What a gateway is given, of settings and an embedded server.
-  'gateway-options': ['application', 'config', 'embedded', 'health', 'lib', 'logger', 'parts'],
-  // The ways in: a server of its own, and a gateway in another process.
-  listener: [...everything, 'gateway'],
-  'create-gateway': [...everything, 'parts', 'gateway-options', 'gateway'],
+  // The composition root with its parts, and the ways in: a server of its own, or a plugin of another.
+  gateway: everything,
   // The commands: for a process that serves, and for an operator's terminal.
-  cli: [
-    ...everything,
-    'schema',
-    'testing',
-    'startup',
-    'parts',
-    'gateway-options',
-    'gateway',
-    'listener',
-    'version',
-  ],
-  // What an application's own tests are made of. Nothing else of the core imports it; the suite uses it too.
-  testing: [...everything, 'parts', 'gateway-options', 'gateway', 'listener'],
-  // The way in for the checkout's process, and the one for those who embed the gateway in theirs.
+  cli: [...everything, 'gateway', 'testing'],
+  // What an application's own tests are made of. The suite uses it too.
+  testing: [...everything, 'gateway'],
+  // A product: only main, tests and bench import one.
+  applications: ['index'],
   main: ['applications', 'config', 'cli'],
-  plugins: [...everything, 'gateway'],
-  index: [...everything, 'register', 'startup', 'create-gateway', 'plugins'],
+  index: [...everything, 'gateway'],
 }
 
 /** Types of these may be imported from anywhere: settings are handed down from the top, so their shape is known below. */
 const typesForAll = ['config']
 
 const MAX_LINES = 400
+const MAX_FILES = 16
 
 interface Import {
   readonly from: string
@@ -179,20 +140,19 @@ describe('who may import whom', () => {
     expect(wrong, 'move what is shared to a lower layer, or hand it in from gateway.ts').toEqual([])
   })
 
-  test('http is imported only by what stands in front of a gateway', () => {
+  test('http is imported only by the gateway and its tests', () => {
     const wrong = imports
       .filter(({ to }) => to !== null && layerOf(to) === 'http')
-      .filter(
-        ({ from }) =>
-          !['http', 'http-deps', 'gateway', 'listener', 'plugins', 'testing'].includes(layerOf(from)),
-      )
+      .filter(({ from }) => !['http', 'gateway', 'testing'].includes(layerOf(from)))
     expect(wrong.map(({ from, to }) => `${from} imports ${to}`)).toEqual([])
   })
 
-  test('the tenant schema stands on drizzle alone', () => {
-    const wrong = imports.filter(({ from, to, specifier }) => {
-      return layerOf(from) === 'tenant' && to === null && !/^drizzle-orm(?:\/|$)/.test(specifier)
-    })
+  test('the tables of a tenant database import drizzle alone', () => {
+    const tables = ['columns', 'isolation', 'policies', 'tables'].map((name) => `residence/${name}.ts`)
+    const wrong = imports.filter(
+      ({ from, to, specifier }) =>
+        tables.includes(from) && to === null && !/^drizzle-orm(?:\/|$)/.test(specifier),
+    )
     expect(wrong.map(({ from, specifier }) => `${from} imports ${specifier}`)).toEqual([])
   })
 
@@ -230,18 +190,25 @@ function cyclesIn(graph: ReadonlyMap<string, readonly string[]>): string[] {
 }
 
 describe('what only one place may do', () => {
-  test('only lib/pg.ts makes clients and pools', () => {
+  test('only lib/postgres/pg.ts makes clients and pools', () => {
     // postmaster.ts logs in once to see whether a server it has just started is ready, before there is any policy to obey.
-    const mayUsePg = ['lib/pg.ts', 'lib/send-command.ts', 'embedded/postmaster.ts', 'pools/tenant-unit.ts']
+    const mayUsePg = [
+      'lib/postgres/pg.ts',
+      'lib/wire/send-command.ts',
+      'embedded/postmaster.ts',
+      'pools/wire/tenant-unit.ts',
+    ]
     const wrong = imports
       .filter(({ specifier, typeOnly }) => !typeOnly && /^pg(?:-pool|-native)?(?:\/|$)/.test(specifier))
       .filter(({ from }) => !mayUsePg.includes(from))
       .map(({ from, specifier }) => `${from} imports ${specifier}`)
-    expect(wrong, 'use connectClient or createPool of lib/pg.ts, or `import type`').toEqual([])
+    expect(wrong, 'use connectClient or createPool of lib/postgres/pg.ts, or `import type`').toEqual([])
   })
 
   test('the tenant unit takes from pg what writes a query, and no client', () => {
-    const used = [...(codeOf.get('pools/tenant-unit.ts') ?? '').matchAll(/\b(new\s+)?pg\.(Client|Pool)\b/g)]
+    const used = [
+      ...(codeOf.get('pools/wire/tenant-unit.ts') ?? '').matchAll(/\b(new\s+)?pg\.(Client|Pool)\b/g),
+    ]
     expect(used.map(([text]) => text)).toEqual([])
   })
 
@@ -257,10 +224,10 @@ describe('what only one place may do', () => {
     expect(wrong, 'read it in config.ts and hand the value down').toEqual([])
   })
 
-  test("only catalog/databases.ts opens a database's credential", () => {
+  test("only catalog/databases/registry.ts opens a database's credential", () => {
     // keyring.ts lists the purposes there are.
     const wrong = filesWith(/database-credential/).filter((path) => path !== 'crypto/keyring.ts')
-    expect(wrong).toEqual(['catalog/databases.ts'])
+    expect(wrong).toEqual(['catalog/databases/registry.ts'])
   })
 })
 
@@ -305,6 +272,13 @@ describe('the form of files', () => {
       long.map(({ path, lines }) => `${path}: ${lines}`),
       'a file has one idea; split it',
     ).toEqual([])
+  })
+
+  test(`no folder has more than ${MAX_FILES} files`, () => {
+    const counts = new Map<string, number>()
+    for (const path of files) counts.set(dirname(path), (counts.get(dirname(path)) ?? 0) + 1)
+    const full = [...counts].filter(([, count]) => count > MAX_FILES)
+    expect(full, 'past that a folder has two ideas').toEqual([])
   })
 
   test('folders are at most three deep, and names are in kebab-case', () => {

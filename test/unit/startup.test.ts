@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import { CatalogSealedWithOtherKeyError } from '../../src/catalog/vault.ts'
+import { refusalIn, SchemaOutdatedError, StartRefusedError } from '../../src/gateway/startup.ts'
 import { parseMigration } from '../../src/migrations/files.ts'
-import { refusalIn, SchemaOutdatedError, StartRefusedError } from '../../src/startup.ts'
 
 function thrownBy(fn: () => unknown): unknown {
   try {

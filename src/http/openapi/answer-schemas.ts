@@ -1,8 +1,8 @@
 /** What the routes answer that are no collections of the application. Fields that are not listed do not leave. */
 import { type TSchema, Type } from 'typebox'
-import { CORE_PERMISSIONS } from '../../identity/permissions.ts'
+import { CORE_PERMISSIONS } from '../../identity/access/permissions.ts'
 import { choice, nullable, uuid } from '../../lib/fields.ts'
-import { CLOSED } from '../bodies.ts'
+import { CLOSED } from '../transport/bodies.ts'
 import { exampleOf } from './examples.ts'
 
 const text = () => Type.String()

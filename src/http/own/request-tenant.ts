@@ -1,10 +1,10 @@
 import type { FastifyInstance, FastifyRequest } from 'fastify'
 import type { ApplicationDb, Principal, Tenant } from '../../application.ts'
-import type { AuditRecord } from '../../catalog/audit.ts'
+import type { AuditRecord } from '../../catalog/audit/entries.ts'
 import { fail } from '../../errors.ts'
-import type { TenantPrincipal } from '../../identity/principal.ts'
+import type { TenantPrincipal } from '../../identity/callers/principal.ts'
+import type { TenantSession } from '../../sql/session.ts'
 import { type Place, viewAlong, viewInside } from '../../tenancy/tenant-view.ts'
-import type { TenantSession } from '../../tenant/session.ts'
 import { actorOf, contextOf, type TenantContext, visitOf } from '../pipeline.ts'
 
 const kView = Symbol('view')

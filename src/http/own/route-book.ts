@@ -1,4 +1,5 @@
 import type { FastifySchema } from 'fastify'
+import type { OwnOptions } from '../../application/scope.ts'
 import {
   type Application,
   ApplicationError,
@@ -8,7 +9,6 @@ import {
   type Scope,
   type ScopePlugin,
 } from '../../application.ts'
-import type { OwnOptions } from '../../scope.ts'
 
 export type Method = 'GET' | 'HEAD' | 'POST' | 'PUT' | 'PATCH' | 'DELETE'
 export type Kind = 'tenant' | 'operator' | 'open'

@@ -1,11 +1,11 @@
 import { getTableColumns, is } from 'drizzle-orm'
 import { PgTable } from 'drizzle-orm/pg-core'
+import { OwnProblem } from '../../application/own-errors.ts'
 import type { Application } from '../../application.ts'
 import { type Verb, type Violations, violationsOf } from '../../collections/violations.ts'
 import { fail, PublicError } from '../../errors.ts'
 import { causesOf } from '../../lib/causes.ts'
-import { databaseError } from '../../lib/pg.ts'
-import { OwnProblem } from '../../own-errors.ts'
+import { databaseError } from '../../lib/postgres/pg.ts'
 
 /**
  * A fault in the text of the statement: everything of class 42 but a permission that is missing. Of a database that is behind

@@ -1,9 +1,9 @@
 import type { FastifyInstance } from 'fastify'
 import { type Static, Type } from 'typebox'
-import { loginAccount } from '../../identity/account-login.ts'
+import { loginAccount } from '../../identity/login/account-login.ts'
 import { text } from '../../lib/fields.ts'
-import { CLOSED, Password } from '../bodies.ts'
 import type { HttpDeps } from '../deps.ts'
+import { CLOSED, Password } from '../transport/bodies.ts'
 
 const OPEN = { access: { kind: 'open', counted: true } } as const
 

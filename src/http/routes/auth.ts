@@ -1,15 +1,15 @@
 import type { FastifyInstance, FastifyRequest } from 'fastify'
 import { type Static, Type } from 'typebox'
 import { fail, PublicError } from '../../errors.ts'
-import { login, logout, type Origin, refresh } from '../../identity/login.ts'
-import { typedCode } from '../../identity/names.ts'
-import { changePassword } from '../../identity/own-password.ts'
-import { findUser, publicUser } from '../../identity/users.ts'
+import { login, logout, type Origin, refresh } from '../../identity/login/login.ts'
+import { changePassword } from '../../identity/login/own-password.ts'
+import { typedCode } from '../../identity/people/names.ts'
+import { findUser, publicUser } from '../../identity/people/users.ts'
 import { text } from '../../lib/fields.ts'
-import { CLOSED, Password } from '../bodies.ts'
 import type { HttpDeps } from '../deps.ts'
 import { whenEffective } from '../effective.ts'
 import { actorOf, contextOf, type TenantContext } from '../pipeline.ts'
+import { CLOSED, Password } from '../transport/bodies.ts'
 
 const OPEN = { access: { kind: 'open' } } as const
 /** Where a credential is tried, the caller's address is counted. */

@@ -1,11 +1,11 @@
 import type { FastifyInstance } from 'fastify'
-import { assertHolds } from '../../identity/authority.ts'
-import type { NewClientKey, PageRequest } from '../../identity/client-keys.ts'
-import { idOf, NewClientKeyBody, PageQuery } from '../bodies.ts'
+import { assertHolds } from '../../identity/access/authority.ts'
+import type { NewClientKey, PageRequest } from '../../identity/callers/client-keys.ts'
 import { callerOf } from '../caller.ts'
 import type { HttpDeps } from '../deps.ts'
 import { whenEffective } from '../effective.ts'
 import { actorOf, contextOf } from '../pipeline.ts'
+import { idOf, NewClientKeyBody, PageQuery } from '../transport/bodies.ts'
 
 const READ = { access: { kind: 'tenant', permission: 'client-keys:read' } } as const
 const WRITE = { access: { kind: 'tenant', permission: 'client-keys:write' } } as const

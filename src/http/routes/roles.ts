@@ -1,15 +1,15 @@
 import type { FastifyInstance, FastifyRequest } from 'fastify'
 import { Type } from 'typebox'
-import type { PageRequest } from '../../identity/client-keys.ts'
-import type { Home } from '../../identity/people.ts'
-import { CORE_PERMISSIONS } from '../../identity/permissions.ts'
-import { listRoles, type NewRole, type RolePatch } from '../../identity/roles.ts'
+import { CORE_PERMISSIONS } from '../../identity/access/permissions.ts'
+import { listRoles, type NewRole, type RolePatch } from '../../identity/access/roles.ts'
+import type { PageRequest } from '../../identity/callers/client-keys.ts'
+import type { Home } from '../../identity/people/people.ts'
 import type { Access } from '../access.ts'
-import { CLOSED, idOf, PageQuery, ROLE_FIELDS } from '../bodies.ts'
 import { callerOf } from '../caller.ts'
 import type { HttpDeps } from '../deps.ts'
 import { whenEffective } from '../effective.ts'
 import { contextOf } from '../pipeline.ts'
+import { CLOSED, idOf, PageQuery, ROLE_FIELDS } from '../transport/bodies.ts'
 
 const READ = { kind: 'tenant', permission: 'roles:read' } as const
 const WRITE = { kind: 'tenant', permission: 'roles:write' } as const

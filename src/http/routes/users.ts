@@ -1,16 +1,16 @@
 import type { FastifyInstance, FastifyRequest } from 'fastify'
 import { Type } from 'typebox'
-import type { PageRequest } from '../../identity/client-keys.ts'
-import type { Home } from '../../identity/people.ts'
-import type { NewUser, UserPatch } from '../../identity/user-form.ts'
-import { listUsers, publicUser } from '../../identity/users.ts'
+import type { PageRequest } from '../../identity/callers/client-keys.ts'
+import type { Home } from '../../identity/people/people.ts'
+import type { NewUser, UserPatch } from '../../identity/people/user-form.ts'
+import { listUsers, publicUser } from '../../identity/people/users.ts'
 import { choice, nullable, text } from '../../lib/fields.ts'
 import type { Access } from '../access.ts'
-import { CLOSED, idOf, NewUserBody, PageQuery, Password, pageView, RoleNames } from '../bodies.ts'
 import { callerOf } from '../caller.ts'
 import type { HttpDeps } from '../deps.ts'
 import { takesAway, whenEffective } from '../effective.ts'
 import { contextOf } from '../pipeline.ts'
+import { CLOSED, idOf, NewUserBody, PageQuery, Password, pageView, RoleNames } from '../transport/bodies.ts'
 
 const UserPatchBody = Type.Object(
   {

@@ -1,5 +1,5 @@
 import type { Application } from '../../application.ts'
-import { CORE_TABLES, findIsolationViolations } from '../../tenant/isolation.ts'
+import { CORE_TABLES, findIsolationViolations } from '../../residence/isolation.ts'
 import { quote, type SqlClient } from '../templates.ts'
 
 /** The databases in which tenants of a test gateway live, read as a superuser whom no policy holds back. */

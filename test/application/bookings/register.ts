@@ -1,5 +1,5 @@
 /** One program has one application that its types know: in the suite it is this one. */
-declare module '../../../src/register.ts' {
+declare module '../../../src/application/register.ts' {
   interface Register {
     tables: typeof import('./tables.ts')
   }

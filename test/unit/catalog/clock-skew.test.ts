@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { ClockSkew } from '../../../src/catalog/clock-skew.ts'
+import { ClockSkew } from '../../../src/catalog/changes/clock-skew.ts'
 
 /** A process whose clock is ahead of the catalog's by `aheadMs`, and what it logs. */
 function measuring() {

@@ -1,5 +1,5 @@
 import { afterEach, describe, expect, test, vi } from 'vitest'
-import { CatalogFreshness } from '../../../src/catalog/freshness.ts'
+import { CatalogFreshness } from '../../../src/catalog/changes/freshness.ts'
 
 const TRUSTED_MS = 8_000
 

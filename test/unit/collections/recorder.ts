@@ -1,4 +1,4 @@
-import type { TenantDb, TenantSession } from '../../../src/tenant/session.ts'
+import type { TenantDb, TenantSession } from '../../../src/sql/session.ts'
 
 export interface Sent {
   readonly text: string

@@ -1,7 +1,7 @@
 import { once } from 'node:events'
 import { type AddressInfo, createServer, type Server } from 'node:net'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
-import type { DatabaseEntry } from '../../../src/catalog/database-entry.ts'
+import type { DatabaseEntry } from '../../../src/catalog/databases/entry.ts'
 import { HealthMonitor, type MonitorOptions } from '../../../src/health/monitor.ts'
 import { ConnectionBudget } from '../../../src/pools/budget.ts'
 

@@ -4,7 +4,7 @@ import {
   DATABASE_ERRORS,
   type LifecycleEvent,
   type LifecycleState,
-} from '../../../src/catalog/database-entry.ts'
+} from '../../../src/catalog/databases/entry.ts'
 import { createLifecycle, retryDelayMs } from '../../../src/health/states.ts'
 
 const NEW: LifecycleState = {

@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest'
 import type { Route } from '../../../src/catalog/directory.ts'
 import { actFor } from '../../../src/http/act-for.ts'
 import type { Visit } from '../../../src/http/gates.ts'
-import { PermissionSet } from '../../../src/identity/permissions.ts'
+import { PermissionSet } from '../../../src/identity/access/permissions.ts'
 
 const idOf = (n: number) => `01900000-0000-7000-8000-${String(n).padStart(12, '0')}`
 const routeOf = (n: number, parent: number | null) =>

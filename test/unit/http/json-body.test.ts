@@ -2,7 +2,7 @@ import fc from 'fast-check'
 import type { FastifyInstance } from 'fastify'
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
 import { PublicError } from '../../../src/errors.ts'
-import { parseJson } from '../../../src/http/json-body.ts'
+import { parseJson } from '../../../src/http/transport/json-body.ts'
 import { makeServer } from './fakes.ts'
 
 function codeOf(text: string | Buffer): string {

@@ -5,7 +5,7 @@ import { afterEach, describe, expect, it } from 'vitest'
 import { fail } from '../../../src/errors.ts'
 import type { HttpDeps } from '../../../src/http/deps.ts'
 import { contextOf } from '../../../src/http/pipeline.ts'
-import { PermissionSet } from '../../../src/identity/permissions.ts'
+import { PermissionSet } from '../../../src/identity/access/permissions.ts'
 import { ALWAYS_FRESH } from '../../support/route-source.ts'
 import { ACME, bearer, makeServer, OTHER, only, TOKENS } from './fakes.ts'
 

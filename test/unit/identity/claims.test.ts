@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { claimOf, listOf, tenantsOf } from '../../../src/identity/claims.ts'
-import { parseStrictObject } from '../../../src/identity/strict-json.ts'
+import { claimOf, listOf, tenantsOf } from '../../../src/identity/tokens/claims.ts'
+import { parseStrictObject } from '../../../src/identity/tokens/strict-json.ts'
 
 const claimsOf = (json: string) => parseStrictObject(Buffer.from(json))
 

@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
-import { ExternalKeys } from '../../../src/identity/external-keys.ts'
+import { ExternalKeys } from '../../../src/identity/tokens/external-keys.ts'
 import { KeyServer } from '../../support/key-server.ts'
 
 let server: KeyServer

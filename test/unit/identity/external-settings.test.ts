@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { parseTrustedIssuers, TrustedIssuersError } from '../../../src/identity/external-settings.ts'
+import { parseTrustedIssuers, TrustedIssuersError } from '../../../src/identity/tokens/external-settings.ts'
 
 const GOOD = {
   issuer: 'https://login.example.com/realms/acme',

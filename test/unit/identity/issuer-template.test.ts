@@ -1,6 +1,11 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { doOverlap, fillTemplate, isSoundTemplate, tidIn } from '../../../src/identity/issuer-template.ts'
+import {
+  doOverlap,
+  fillTemplate,
+  isSoundTemplate,
+  tidIn,
+} from '../../../src/identity/tokens/issuer-template.ts'
 
 const TEMPLATE = 'https://login.example/{tid}/v2.0'
 const TID = '11111111-2222-3333-4444-555555555555'

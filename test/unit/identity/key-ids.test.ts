@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import { DataKey } from '../../../src/crypto/keyring.ts'
-import { makeKid, ownerOfKid } from '../../../src/identity/key-ids.ts'
+import { makeKid, ownerOfKid } from '../../../src/identity/tokens/key-ids.ts'
 
 const TENANT = '01890000-0000-7000-8000-00000000000a'
 const dataKey = DataKey.generate()

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { LoginLimiter } from '../../../src/identity/login-limiter.ts'
+import { LoginLimiter } from '../../../src/identity/login/limiter.ts'
 
 const policy = { attempts: 3, windowSeconds: 60 }
 const ana = { tenantId: 't1', identifier: 'ana' }

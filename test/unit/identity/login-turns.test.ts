@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { LoginTurns } from '../../../src/identity/login-turns.ts'
+import { LoginTurns } from '../../../src/identity/login/turns.ts'
 
 const FULL = { code: 'RATE_LIMITED', retryAfterSeconds: 1 }
 

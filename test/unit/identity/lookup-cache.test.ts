@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import { fail } from '../../../src/errors.ts'
-import { LookupCache } from '../../../src/identity/lookup-cache.ts'
+import { LookupCache } from '../../../src/identity/callers/lookup-cache.ts'
 
 interface Row {
   readonly id: string

@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { storedSpellings, typedCode, typedName } from '../../../src/identity/names.ts'
+import { storedSpellings, typedCode, typedName } from '../../../src/identity/people/names.ts'
 
 describe("a tenant's code as people type it", () => {
   test.each([

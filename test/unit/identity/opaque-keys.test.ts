@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { keyLookup, makeKey } from '../../../src/identity/opaque-keys.ts'
+import { keyLookup, makeKey } from '../../../src/identity/callers/opaque-keys.ts'
 
 describe('a client key or operator token', () => {
   test.each(['fhk', 'fho'] as const)('%s has the documented form and finds its own lookup', (kind) => {

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { checkPolicy, PasswordHasher } from '../../../src/identity/passwords.ts'
+import { checkPolicy, PasswordHasher } from '../../../src/identity/login/passwords.ts'
 
 const cheap = { memoryCost: 32, timeCost: 1, parallelism: 1 }
 

@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { CORE_PERMISSIONS, PermissionSet, parsePermission } from '../../../src/identity/permissions.ts'
+import { CORE_PERMISSIONS, PermissionSet, parsePermission } from '../../../src/identity/access/permissions.ts'
 
 const word = fc.stringMatching(/^[a-z][a-z-]{0,8}$/)
 /** A number in letters. */

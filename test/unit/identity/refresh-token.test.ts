@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { DataKey } from '../../../src/crypto/keyring.ts'
-import { makeRefreshToken, parseRefreshToken, successorOf } from '../../../src/identity/sessions.ts'
+import { makeRefreshToken, parseRefreshToken, successorOf } from '../../../src/identity/login/sessions.ts'
 
 test('a refresh token tells its tenant and session without a look-up', () => {
   fc.assert(

@@ -1,7 +1,11 @@
 import { describe, expect, test } from 'vitest'
-import { PermissionSet } from '../../../src/identity/permissions.ts'
-import type { AccountIdentity, ExternalIdentity, UserPrincipal } from '../../../src/identity/principal.ts'
-import { Revocations } from '../../../src/identity/revocations.ts'
+import { PermissionSet } from '../../../src/identity/access/permissions.ts'
+import type {
+  AccountIdentity,
+  ExternalIdentity,
+  UserPrincipal,
+} from '../../../src/identity/callers/principal.ts'
+import { Revocations } from '../../../src/identity/callers/revocations.ts'
 
 const ACME = '01890000-0000-7000-8000-00000000000a'
 const OTHER = '01890000-0000-7000-8000-00000000000b'

@@ -1,7 +1,7 @@
 import { describe, expect, it, vi } from 'vitest'
 import { fail } from '../../../src/errors.ts'
-import { RoleBook, type RolesOfTenant } from '../../../src/identity/role-book.ts'
-import type { TenantSession } from '../../../src/tenant/session.ts'
+import { RoleBook, type RolesOfTenant } from '../../../src/identity/access/role-book.ts'
+import type { TenantSession } from '../../../src/sql/session.ts'
 import { ACME, OTHER, routeOf } from '../http/fakes.ts'
 
 const acme = routeOf(ACME, 'acme')

@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { parseStrictObject } from '../../../src/identity/strict-json.ts'
+import { parseStrictObject } from '../../../src/identity/tokens/strict-json.ts'
 
 const parse = (text: string) => parseStrictObject(Buffer.from(text, 'utf8'))
 

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
-import { findRole, voidTokensOfHolders } from '../../../src/identity/roles.ts'
-import { findForLogin, findUser, type Reader } from '../../../src/identity/users.ts'
+import { findRole, voidTokensOfHolders } from '../../../src/identity/access/roles.ts'
+import { findForLogin, findUser, type Reader } from '../../../src/identity/people/users.ts'
 import { newId } from '../../../src/lib/ids.ts'
 
 const LONG = 'x'.repeat(201)

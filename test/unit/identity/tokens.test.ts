@@ -9,9 +9,9 @@ import {
   SignJWT,
 } from 'jose'
 import { beforeAll, describe, expect, test } from 'vitest'
-import type { TokenIdentity, UserPrincipal } from '../../../src/identity/principal.ts'
-import type { TokenKeys, VerificationKey } from '../../../src/identity/signing-key.ts'
-import { AccessTokens } from '../../../src/identity/tokens.ts'
+import type { TokenIdentity, UserPrincipal } from '../../../src/identity/callers/principal.ts'
+import { AccessTokens } from '../../../src/identity/tokens/access-tokens.ts'
+import type { TokenKeys, VerificationKey } from '../../../src/identity/tokens/signing-key.ts'
 
 const TENANT_A = '01890000-0000-7000-8000-00000000000a'
 const TENANT_B = '01890000-0000-7000-8000-00000000000b'

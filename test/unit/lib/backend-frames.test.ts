@@ -2,7 +2,7 @@ import { EventEmitter } from 'node:events'
 import fc from 'fast-check'
 import pg from 'pg'
 import { describe, expect, test } from 'vitest'
-import { BackendFrames, Step } from '../../../src/lib/backend-frames.ts'
+import { BackendFrames, Step } from '../../../src/lib/wire/backend-frames.ts'
 import { dataRow, int16, int32, message, ready, refusal, zeroEnded } from '../../support/backend-messages.ts'
 
 const LET_IN = message('R', int32(0))

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { Breaker } from '../../../src/lib/breaker.ts'
+import { Breaker } from '../../../src/pools/opening/breaker.ts'
 
 function breakerAt(random = 1) {
   const clock = { now: 0 }

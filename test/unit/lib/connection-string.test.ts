@@ -6,7 +6,7 @@ import {
   type ConnectionStringReason,
   isIpLiteral,
   parseConnectionString,
-} from '../../../src/lib/connection-string.ts'
+} from '../../../src/lib/postgres/connection-string.ts'
 
 function reasonOf(text: string): ConnectionStringReason | 'accepted' {
   try {

@@ -1,6 +1,6 @@
 import pg from 'pg'
 import { describe, expect, test } from 'vitest'
-import { isRefusal } from '../../../src/lib/outcome.ts'
+import { isRefusal } from '../../../src/lib/postgres/outcome.ts'
 
 function said(code: string, severity = 'ERROR'): Error {
   return Object.assign(new pg.DatabaseError('…', 1, 'error'), { code, severity })

@@ -6,7 +6,7 @@ import {
   provenColumns,
   startupOptions,
   wantedSettings,
-} from '../../../src/lib/session-settings.ts'
+} from '../../../src/lib/postgres/session-settings.ts'
 
 const LIMITS = { statementTimeoutMs: 15_000, idleInTransactionMs: 60_000, plansOnce: true }
 

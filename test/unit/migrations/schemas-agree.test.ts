@@ -3,12 +3,12 @@ import { join } from 'node:path'
 import { generateDrizzleJson, generateMigration } from 'drizzle-kit/api'
 import { describe, expect, test } from 'vitest'
 import { property } from '../../../src/applications/property/application.ts'
-import * as audit from '../../../src/catalog/audit-schema.ts'
-import * as jobs from '../../../src/catalog/job-schema.ts'
-import * as migrations from '../../../src/catalog/migration-schema.ts'
+import * as audit from '../../../src/catalog/audit/schema.ts'
+import * as migrations from '../../../src/catalog/jobs/migration-schema.ts'
+import * as jobs from '../../../src/catalog/jobs/schema.ts'
 import * as catalog from '../../../src/catalog/schema.ts'
 import { migrationsFolder } from '../../../src/migrations/files.ts'
-import * as tenant from '../../../src/tenant/schema.ts'
+import * as tenant from '../../../src/residence/tables.ts'
 
 const readJson = async (path: string) => JSON.parse(await readFile(path, 'utf8'))
 

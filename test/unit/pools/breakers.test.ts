@@ -1,6 +1,12 @@
 import fc from 'fast-check'
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
-import { type Attempt, BreakerBook, blameFor, PasswordFault, type Way } from '../../../src/pools/breakers.ts'
+import {
+  type Attempt,
+  BreakerBook,
+  blameFor,
+  PasswordFault,
+  type Way,
+} from '../../../src/pools/opening/breakers.ts'
 
 beforeEach(() => {
   vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'performance'] })

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto'
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { Secret } from '../../../src/lib/secret.ts'
-import { TenantUnit } from '../../../src/pools/tenant-unit.ts'
+import { TenantUnit } from '../../../src/pools/wire/tenant-unit.ts'
 
 interface Parsed {
   readonly name: string

@@ -26,7 +26,7 @@ export interface Address {
 }
 
 /**
- * Indexes serve the lists that src/data declares. A filter that may match most of a tenant's rows (`kind`, `status`) has
+ * Indexes serve the lists of the collections. A filter that may match most of a tenant's rows (`kind`, `status`) has
  * one for each order, or the server would read them all to show a page; one that matches few (`placeId`) has one.
  */
 export const places = tenantTable(

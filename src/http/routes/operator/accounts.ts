@@ -1,11 +1,11 @@
 import type { FastifyInstance } from 'fastify'
 import { type Static, Type } from 'typebox'
-import type { AccountPatch, AccountQuery, NewAccount } from '../../../identity/accounts.ts'
+import type { AccountPatch, AccountQuery, NewAccount } from '../../../identity/people/accounts.ts'
 import { choice, nullable, text, uuid } from '../../../lib/fields.ts'
-import { CLOSED, idOf, PAGE_FIELDS, Password } from '../../bodies.ts'
 import type { HttpDeps } from '../../deps.ts'
 import { takesAway, whenEffective } from '../../effective.ts'
 import { actorOf } from '../../pipeline.ts'
+import { CLOSED, idOf, PAGE_FIELDS, Password } from '../../transport/bodies.ts'
 
 const READ = { access: { kind: 'operator', write: false } } as const
 const WRITE = { access: { kind: 'operator', write: true } } as const

@@ -1,11 +1,11 @@
 import type { FastifyInstance, FastifyRequest } from 'fastify'
 import { type Static, Type } from 'typebox'
-import type { AuditFilter, AuditRow } from '../../../catalog/audit.ts'
+import type { AuditFilter, AuditRow } from '../../../catalog/audit/entries.ts'
 import { fail } from '../../../errors.ts'
 import { text, uuid } from '../../../lib/fields.ts'
-import { CLOSED, momentOf, PAGE_FIELDS, pageView } from '../../bodies.ts'
 import type { HttpDeps } from '../../deps.ts'
 import { contextOf } from '../../pipeline.ts'
+import { CLOSED, momentOf, PAGE_FIELDS, pageView } from '../../transport/bodies.ts'
 
 const AuditQuery = Type.Object(
   {

@@ -1,9 +1,9 @@
 import type { FastifyInstance } from 'fastify'
-import type { NewClientKey, PageRequest } from '../../../identity/client-keys.ts'
-import { homeOf, idOf, NewClientKeyBody, PageQuery, tenantIdOf } from '../../bodies.ts'
+import type { NewClientKey, PageRequest } from '../../../identity/callers/client-keys.ts'
 import type { HttpDeps } from '../../deps.ts'
 import { whenEffective } from '../../effective.ts'
 import { actorOf } from '../../pipeline.ts'
+import { homeOf, idOf, NewClientKeyBody, PageQuery, tenantIdOf } from '../../transport/bodies.ts'
 
 const READ = { access: { kind: 'operator', write: false } } as const
 const WRITE = { access: { kind: 'operator', write: true } } as const

@@ -1,14 +1,14 @@
 import type { FastifyInstance } from 'fastify'
 import { type Static, Type } from 'typebox'
 import { fail } from '../../../errors.ts'
-import { ConnectionStringError, parseConnectionString } from '../../../lib/connection-string.ts'
 import { nullable, text } from '../../../lib/fields.ts'
+import { ConnectionStringError, parseConnectionString } from '../../../lib/postgres/connection-string.ts'
 import type { DatabaseRegistration } from '../../../operations/register-database.ts'
 import type { Removal } from '../../../operations/remove-database.ts'
-import { CLOSED, tenantIdOf } from '../../bodies.ts'
 import type { HttpDeps } from '../../deps.ts'
 import { databaseView } from '../../operator-views.ts'
 import { actorOf } from '../../pipeline.ts'
+import { CLOSED, tenantIdOf } from '../../transport/bodies.ts'
 
 const READ = { access: { kind: 'operator', write: false } } as const
 const WRITE = { access: { kind: 'operator', write: true } } as const

@@ -1,10 +1,10 @@
 import type { FastifyInstance } from 'fastify'
 import { type Static, Type } from 'typebox'
-import { describeJob } from '../../../catalog/job-list.ts'
+import { describeJob } from '../../../catalog/jobs/list.ts'
 import { choice, text, uuid } from '../../../lib/fields.ts'
-import { CLOSED, idOf, PAGE_FIELDS, pageView } from '../../bodies.ts'
 import type { HttpDeps } from '../../deps.ts'
 import { actorOf } from '../../pipeline.ts'
+import { CLOSED, idOf, PAGE_FIELDS, pageView } from '../../transport/bodies.ts'
 
 const READ = { access: { kind: 'operator', write: false } } as const
 const WRITE = { access: { kind: 'operator', write: true } } as const

@@ -1,11 +1,11 @@
 import type { FastifyInstance } from 'fastify'
 import { type Static, Type } from 'typebox'
-import { describeRun } from '../../../catalog/migration-runs.ts'
-import { SCHEMA_STATES } from '../../../catalog/schema-states.ts'
+import { SCHEMA_STATES } from '../../../catalog/databases/schema-states.ts'
+import { describeRun } from '../../../catalog/jobs/migration-runs.ts'
 import { choice, nullable } from '../../../lib/fields.ts'
-import { CLOSED, idOf, PAGE_FIELDS, PageQuery, pageView } from '../../bodies.ts'
 import type { HttpDeps } from '../../deps.ts'
 import { actorOf } from '../../pipeline.ts'
+import { CLOSED, idOf, PAGE_FIELDS, PageQuery, pageView } from '../../transport/bodies.ts'
 
 const READ = { access: { kind: 'operator', write: false } } as const
 const WRITE = { access: { kind: 'operator', write: true } } as const

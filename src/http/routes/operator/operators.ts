@@ -1,11 +1,11 @@
 import type { FastifyInstance } from 'fastify'
 import { type Static, Type } from 'typebox'
-import type { PageRequest } from '../../../identity/client-keys.ts'
+import type { PageRequest } from '../../../identity/callers/client-keys.ts'
 import { choice, text } from '../../../lib/fields.ts'
-import { CLOSED, idOf, PageQuery } from '../../bodies.ts'
 import type { HttpDeps } from '../../deps.ts'
 import { whenEffective } from '../../effective.ts'
 import { actorOf } from '../../pipeline.ts'
+import { CLOSED, idOf, PageQuery } from '../../transport/bodies.ts'
 
 const READ = { access: { kind: 'operator', write: false } } as const
 const WRITE = { access: { kind: 'operator', write: true } } as const

@@ -1,6 +1,6 @@
 import type { FastifyInstance } from 'fastify'
-import { homeOf, tenantIdOf } from '../../bodies.ts'
 import type { HttpDeps } from '../../deps.ts'
+import { homeOf, tenantIdOf } from '../../transport/bodies.ts'
 import { registerRoles } from '../roles.ts'
 
 /** Operators look after a tenant's roles as its administrators do: a tenant with an issuer of its own may have none. */

@@ -1,13 +1,13 @@
 import type { FastifyInstance, FastifyReply } from 'fastify'
 import { Type } from 'typebox'
-import type { Changed } from '../../../identity/changed.ts'
-import type { KeyRecord } from '../../../identity/signing-key.ts'
-import type { NewTenantKey, Rotation } from '../../../identity/tenant-keys.ts'
+import type { Changed } from '../../../identity/people/changed.ts'
+import type { KeyRecord } from '../../../identity/tokens/signing-key.ts'
+import type { NewTenantKey, Rotation } from '../../../identity/tokens/tenant-keys.ts'
 import { choice, nullable } from '../../../lib/fields.ts'
-import { CLOSED, tenantIdOf } from '../../bodies.ts'
 import type { HttpDeps } from '../../deps.ts'
 import { whenEffective } from '../../effective.ts'
 import { actorOf } from '../../pipeline.ts'
+import { CLOSED, tenantIdOf } from '../../transport/bodies.ts'
 
 const READ = { access: { kind: 'operator', write: false } } as const
 const WRITE = { access: { kind: 'operator', write: true } } as const

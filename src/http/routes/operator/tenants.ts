@@ -3,10 +3,10 @@ import { Type } from 'typebox'
 import type { TenantPatch, TenantQuery } from '../../../catalog/tenants.ts'
 import { choice, nullable, text, uuid } from '../../../lib/fields.ts'
 import type { NewTenantInput } from '../../../operations/create-tenant.ts'
-import { CLOSED, PAGE_FIELDS, Password, pageView, ROLE_FIELDS, tenantIdOf } from '../../bodies.ts'
 import type { HttpDeps } from '../../deps.ts'
 import { tenantView } from '../../operator-views.ts'
 import { actorOf } from '../../pipeline.ts'
+import { CLOSED, PAGE_FIELDS, Password, pageView, ROLE_FIELDS, tenantIdOf } from '../../transport/bodies.ts'
 
 const READ = { access: { kind: 'operator', write: false } } as const
 const WRITE = { access: { kind: 'operator', write: true } } as const

@@ -1,6 +1,6 @@
 import type { FastifyInstance } from 'fastify'
-import { homeOf, tenantIdOf } from '../../bodies.ts'
 import type { HttpDeps } from '../../deps.ts'
+import { homeOf, tenantIdOf } from '../../transport/bodies.ts'
 import { registerUsers } from '../users.ts'
 
 /** Operators look after a tenant's people as its administrators do. */

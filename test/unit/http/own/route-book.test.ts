@@ -1,8 +1,8 @@
 import { describe, expect, test } from 'vitest'
+import { faultsOfErrors } from '../../../../src/application/own-errors.ts'
 import { ApplicationError, type Scope } from '../../../../src/application.ts'
 import { closed } from '../../../../src/http/own/closed-schema.ts'
 import { type OwnRoute, RouteBook } from '../../../../src/http/own/route-book.ts'
-import { faultsOfErrors } from '../../../../src/own-errors.ts'
 import { property } from '../../../support/application.ts'
 import { makeServer } from '../fakes.ts'
 

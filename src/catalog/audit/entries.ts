@@ -1,0 +1,123 @@
+import { and, desc, eq, gte, lt, ne, notLike, or, type SQL } from 'drizzle-orm'
+import type { DataKey } from '../../crypto/keyring.ts'
+import { newId } from '../../lib/ids.ts'
+import { idFromCursor, type Page, pageOf } from '../pages.ts'
+import { type CatalogStore, type CatalogTx, catalogErrors } from '../store.ts'
+import { keepPersons, type PartedRecord, partPersons } from './persons.ts'
+import { auditLog } from './schema.ts'
+
+/** Who did it, in which request, from which address. */
+export interface Actor {
+  readonly type: 'operator' | 'user' | 'account' | 'external' | 'client-key' | 'system'
+  readonly id: string
+  readonly requestId: string | null
+  readonly address: string | null
+  /** The actor's own tenant, where it acts for another. */
+  readonly homeTenantId?: string
+}
+
+export type AuditRow = typeof auditLog.$inferSelect
+
+/** `action` is `noun.verb`. `before` and `after` hold what changed, and never a secret. `tenantId` is whose it was. */
+export interface AuditRecord {
+  actor: Actor
+  action: string
+  tenantId: string | null
+  before?: Record<string, unknown>
+  after?: Record<string, unknown>
+}
+
+/** `from` counts, `to` does not. `actor` is an actor's id. `hideHome` leaves out what tells where the tenant lives. */
+export interface AuditFilter {
+  /** The actor's own, or the one acted for. */
+  tenantId?: string
+  actor?: string
+  action?: string
+  from?: Date
+  to?: Date
+  hideHome?: boolean
+}
+
+const MAX_ACTOR_LENGTH = 512
+const CHAINED_BY_TRIGGER = { seq: 0, hash: Buffer.alloc(0) }
+
+/** The actor for what the service does by itself; `part` names which part of it. */
+export function systemActor(part: string): Actor {
+  return { type: 'system', id: part, requestId: null, address: null }
+}
+
+/**
+ * Writes one row of the audit log, in the transaction of the change it tells of. Records about people need the key under which
+ * their names and addresses are kept apart (`personKeyOwner` tells whose).
+ */
+export async function recordAudit(tx: CatalogTx, record: AuditRecord, key?: DataKey | null): Promise<void> {
+  await insertAudit(tx, [auditEntry(record, key)])
+}
+
+/** A row of the audit log, and what is kept apart of it. */
+export interface AuditEntry {
+  readonly row: Omit<typeof auditLog.$inferInsert, 'at'> & { readonly at?: SQL<Date> }
+  readonly parted: PartedRecord
+}
+
+export async function insertAudit(
+  tx: Pick<CatalogTx, 'insert' | 'delete'>,
+  entries: readonly AuditEntry[],
+): Promise<void> {
+  await tx.insert(auditLog).values(entries.map(({ row }) => row))
+  await keepPersons(
+    tx,
+    entries.map(({ parted }) => parted),
+  )
+}
+
+/** A record as a row. Where the actor acts for another tenant, both stand there. */
+export function auditEntry(record: AuditRecord, key?: DataKey | null): AuditEntry {
+  const { actor, action, tenantId } = record
+  const { type, id: actorId, requestId, address, homeTenantId } = actor
+  const acts = homeTenantId !== undefined && homeTenantId !== tenantId
+  const id = newId()
+  const parted = partPersons(record, id, key)
+  const row = {
+    ...{ id, ...CHAINED_BY_TRIGGER },
+    // An index holds it, and a tenant's own database may have given it.
+    ...{ actorType: type, actorId: actorId.slice(0, MAX_ACTOR_LENGTH), requestId, address, action },
+    tenantId: acts ? homeTenantId : tenantId,
+    actedForTenantId: acts ? tenantId : null,
+    ...{ before: parted.before ?? null, after: parted.after ?? null },
+    commitment: parted.person?.commitment ?? null,
+  }
+  return { row, parted }
+}
+
+/**
+ * The audit log, newest first.
+ *
+ * @throws PublicError INVALID_CURSOR
+ */
+export async function listAudit(
+  store: CatalogStore,
+  filter: AuditFilter,
+  page: { limit: number; cursor?: string | undefined },
+): Promise<Page<AuditRow>> {
+  const after = page.cursor === undefined ? undefined : lt(auditLog.id, idFromCursor(page.cursor))
+  const query = store.db
+    .select()
+    .from(auditLog)
+    .where(and(after, ...conditionsOf(filter)))
+    .orderBy(desc(auditLog.id))
+    .limit(page.limit + 1)
+  return pageOf(await catalogErrors(query), page.limit)
+}
+
+function conditionsOf({ tenantId, actor, action, from, to, hideHome }: AuditFilter) {
+  const concerns = (id: string) => or(eq(auditLog.tenantId, id), eq(auditLog.actedForTenantId, id))
+  return [
+    tenantId === undefined ? undefined : concerns(tenantId),
+    actor === undefined ? undefined : eq(auditLog.actorId, actor),
+    action === undefined ? undefined : eq(auditLog.action, action),
+    from === undefined ? undefined : gte(auditLog.at, from),
+    to === undefined ? undefined : lt(auditLog.at, to),
+    ...(hideHome ? [ne(auditLog.action, 'tenant.home'), notLike(auditLog.action, 'tenant.database.%')] : []),
+  ]
+}

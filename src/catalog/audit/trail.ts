@@ -1,0 +1,177 @@
+import type { DataKey } from '../../crypto/keyring.ts'
+import { PublicError } from '../../errors.ts'
+import { type Clock, systemClock } from '../../lib/clock.ts'
+import { fromNow } from '../moments.ts'
+import { type CatalogStore, catalogErrors } from '../store.ts'
+import type { Vault } from '../vault.ts'
+import { type AuditEntry, type AuditRecord, auditEntry, insertAudit, systemActor } from './entries.ts'
+import { isAboutPeople, keyOf, personKeyOwner } from './persons.ts'
+
+export interface AuditTrailOptions {
+  readonly store: CatalogStore
+  /** Seals what is kept apart of records about people. */
+  readonly vault: Pick<Vault, 'dataKey'>
+  readonly log: { warn(fields: object, message: string): void }
+  /** How long events are gathered before they are written. Milliseconds. */
+  readonly gatherMs?: number
+  /** Different events kept while the catalog cannot be reached; what comes beyond is only counted. */
+  readonly max?: number
+  readonly clock?: Clock
+}
+
+interface Gathered {
+  readonly record: AuditRecord
+  /** By the monotonic clock: how long ago it was is told to the catalog, whose clock dates the audit log. */
+  readonly notedAt: number
+  count: number
+}
+
+const GATHER_MS = 250
+const RETRY_MS = 1_000
+const BATCH = 200
+
+/**
+ * Writes what happened without a change of the catalog: logins, refusals, acting for others. A request only takes a note;
+ * notes that say the same within a moment become one row with a count, so that nobody floods the log by being refused.
+ * While the catalog is away the notes wait. A process that is killed loses those of its last quarter of a second.
+ */
+export class AuditTrail {
+  readonly #options: Required<AuditTrailOptions>
+  #gathered = new Map<string, Gathered>()
+  #dropped = 0
+  #timer: NodeJS.Timeout | null = null
+  #flushing: Promise<void> | null = null
+
+  constructor(options: AuditTrailOptions) {
+    this.#options = { gatherMs: GATHER_MS, max: 10_000, clock: systemClock, ...options }
+  }
+
+  /** Takes a note. Never waits and never throws. */
+  note(record: AuditRecord): void {
+    const key = wordsOf(record)
+    const known = this.#gathered.get(key)
+    if (known !== undefined) known.count += 1
+    else if (this.#gathered.size >= this.#options.max) this.#dropped += 1
+    else this.#gathered.set(key, { record, notedAt: this.#now(), count: 1 })
+    this.#schedule(this.#options.gatherMs)
+  }
+
+  /** Writes what has been noted up to now. Resolves also when the catalog cannot be reached: then the notes stay. */
+  async flush(): Promise<void> {
+    if (this.#timer !== null) clearTimeout(this.#timer)
+    this.#timer = null
+    await this.#flushing
+    this.#flushing = this.#write().finally(() => {
+      this.#flushing = null
+    })
+    await this.#flushing
+  }
+
+  #schedule(inMs: number): void {
+    this.#timer ??= setTimeout(() => void this.flush(), inMs).unref()
+  }
+
+  async #write(): Promise<void> {
+    const noted = [...this.#gathered.values()]
+    const dropped = this.#dropped
+    // What is noted from here on begins anew, so that a count is never changed after it was written.
+    this.#gathered = new Map()
+    this.#dropped = 0
+    const waiting = [...noted, ...(dropped > 0 ? [this.#droppedNote(dropped)] : [])]
+    for (let from = 0; from < waiting.length; from += BATCH) {
+      try {
+        await this.#insert(await this.#entriesOf(waiting.slice(from, from + BATCH)))
+      } catch (err) {
+        this.#options.log.warn({ err, waiting: waiting.length - from }, 'audit events wait for the catalog')
+        this.#keep(noted.slice(from), dropped)
+        return
+      }
+    }
+  }
+
+  /** What the catalog does not take for itself must not keep the others from it: it is told in the log, and counted. */
+  async #insert(entries: AuditEntry[]): Promise<void> {
+    const [first] = entries
+    if (first === undefined) return
+    try {
+      await this.#put(entries)
+    } catch (err) {
+      if (err instanceof PublicError) throw err
+      if (entries.length === 1) return this.#drop(first.row, err)
+      const middle = Math.ceil(entries.length / 2)
+      await this.#insert(entries.slice(0, middle))
+      await this.#insert(entries.slice(middle))
+    }
+  }
+
+  /** One statement, unless something of people has to be kept or removed together with the rows. */
+  #put(entries: readonly AuditEntry[]): Promise<void> {
+    const { store } = this.#options
+    const isAlone = entries.every(({ parted }) => parted.person === null && parted.gone === null)
+    return isAlone
+      ? catalogErrors(insertAudit(store.db, entries))
+      : store.transaction((tx) => insertAudit(tx, entries))
+  }
+
+  #drop({ action, tenantId }: Pick<AuditEntry['row'], 'action' | 'tenantId'>, err: unknown): void {
+    this.#options.log.warn({ err, action, tenantId }, 'an audit event was not taken')
+    this.#dropped += 1
+    this.#schedule(this.#options.gatherMs)
+  }
+
+  /** @throws PublicError CATALOG_UNAVAILABLE where a key has to be read and cannot be */
+  async #entriesOf(noted: readonly Gathered[]): Promise<AuditEntry[]> {
+    const entries: AuditEntry[] = []
+    for (const note of noted) {
+      try {
+        const key = await this.#keyFor(note.record)
+        entries.push(entryOf(note, this.#now(), key))
+      } catch (err) {
+        if (err instanceof PublicError) throw err
+        this.#drop(note.record, err)
+      }
+    }
+    return entries
+  }
+
+  async #keyFor(record: AuditRecord): Promise<DataKey | null | undefined> {
+    return isAboutPeople(record.action) ? keyOf(this.#options.vault, personKeyOwner(record)) : undefined
+  }
+
+  #keep(noted: readonly Gathered[], dropped: number): void {
+    this.#dropped += dropped
+    for (const { record, notedAt, count } of noted) {
+      const key = wordsOf(record)
+      const newer = this.#gathered.get(key)
+      if (newer === undefined && this.#gathered.size >= this.#options.max) this.#dropped += count
+      else this.#gathered.set(key, { record, notedAt, count: count + (newer?.count ?? 0) })
+    }
+    this.#schedule(RETRY_MS)
+  }
+
+  #droppedNote(count: number): Gathered {
+    const record = { actor: systemActor('audit'), action: 'audit.dropped', tenantId: null, after: { count } }
+    return { record, notedAt: this.#now(), count: 1 }
+  }
+
+  #now(): number {
+    return this.#options.clock.monotonic()
+  }
+}
+
+/** Made for each attempt to write it: the catalog's clock dates it, we say how long ago it was. */
+function entryOf(
+  { record, notedAt, count }: Gathered,
+  now: number,
+  key: DataKey | null | undefined,
+): AuditEntry {
+  const { row, parted } = auditEntry(record, key)
+  const after = count === 1 ? row.after : { ...row.after, count }
+  return { row: { ...row, after, at: fromNow(notedAt - now) }, parted }
+}
+
+/** Request ids differ and do not count: the first is kept. */
+function wordsOf({ actor, action, tenantId, after }: AuditRecord): string {
+  const { type, id, homeTenantId, address } = actor
+  return JSON.stringify([type, id, homeTenantId, address, action, tenantId, after])
+}

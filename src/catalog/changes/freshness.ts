@@ -1,0 +1,133 @@
+import { fail } from '../../errors.ts'
+import { type Clock, systemClock } from '../../lib/clock.ts'
+import type { Position } from '../history.ts'
+
+/** Whether this process may use what it knows of the catalog, or has to ask first. */
+export interface Freshness {
+  /**
+   * True when the catalog was not asked for so long that the other replicas do not count this process any more: they
+   * may have confirmed changes without it. It was stopped, or its machine was paused.
+   */
+  readonly isOver: boolean
+  /**
+   * Asks the catalog; all who wait share the attempt. Resolves when what is known is what the catalog says, or when the
+   * catalog does not answer: then known tenants are served as in any outage.
+   * @throws PublicError CATALOG_UNAVAILABLE when neither is certain in time
+   */
+  renew(): Promise<void>
+  /** Counts the times that changes were found after it was over: what was begun before must not go on. */
+  readonly lapses: number
+}
+
+export interface FreshnessOptions {
+  /** How long what is known may be used after an attempt to read the changes. */
+  readonly trustedMs: number
+  /** Called when an attempt is wanted at once. */
+  readonly wake: () => void
+  readonly clock?: Clock
+}
+
+/** A moment by both clocks. Monotonic time may stand still while a machine sleeps; wall time may be set. */
+export interface Moment {
+  readonly wall: number
+  readonly monotonic: number
+}
+
+const NEVER: Moment = { wall: Number.POSITIVE_INFINITY, monotonic: Number.POSITIVE_INFINITY }
+const RENEWAL_MS = 10_000
+/** The first attempts after a long pause may fail because their connections did not outlive it. */
+const ATTEMPTS_AFTER_LAPSE = 3
+
+/**
+ * Notes when the changes of the catalog were last read, or could not be read.
+ *
+ *   fresh ──trustedMs without an attempt──▶ over ──an attempt succeeds, or three fail──▶ fresh
+ *
+ * While the catalog is away attempts fail all the time, so an outage does not make it over.
+ */
+export class CatalogFreshness implements Freshness {
+  readonly #options: FreshnessOptions
+  readonly #clock: Clock
+  /** When the last attempt began that succeeded, or when the last one failed. */
+  #askedAt = NEVER
+  /** The last change that was applied then. */
+  #known: Position | null = null
+  #lapses = 0
+  #failures = 0
+  #renewal: Promise<void> | null = null
+  #attempt = Promise.withResolvers<void>()
+
+  constructor(options: FreshnessOptions) {
+    this.#options = options
+    this.#clock = options.clock ?? systemClock
+  }
+
+  get isOver(): boolean {
+    const { wall, monotonic } = this.#askedAt
+    const { trustedMs } = this.#options
+    return this.#clock.monotonic() - monotonic > trustedMs || this.#clock.now() - wall > trustedMs
+  }
+
+  get lapses(): number {
+    return this.#lapses
+  }
+
+  now(): Moment {
+    return { wall: this.#clock.now(), monotonic: this.#clock.monotonic() }
+  }
+
+  renew(): Promise<void> {
+    this.#renewal ??= this.#renew().finally(() => {
+      this.#renewal = null
+    })
+    return this.#renewal
+  }
+
+  /** An attempt that began at `begun` has read all changes, up to `position`, and told the others. */
+  reached(begun: Moment, position: Position): void {
+    this.#settle(begun, { until: begun, position })
+  }
+
+  /** An attempt has failed, which had come to `position`. What lasted across a pause says nothing of the catalog. */
+  failed(begun: Moment, position: Position): void {
+    const now = this.now()
+    const saysNothing = this.#isLonger(begun, now)
+    if (!saysNothing) this.#failures += 1
+    const mayPass = this.#isLonger(this.#askedAt, begun) && this.#failures < ATTEMPTS_AFTER_LAPSE
+    if (saysNothing || mayPass) this.#endAttempt()
+    else this.#settle(begun, { until: now, position })
+  }
+
+  #settle(begun: Moment, { until, position }: { until: Moment; position: Position }): void {
+    const isNews = this.#known !== null && this.#known.id !== position.id
+    if (isNews && this.#isLonger(this.#askedAt, begun)) this.#lapses += 1
+    this.#askedAt = until
+    this.#known = position
+    this.#failures = 0
+    this.#endAttempt()
+  }
+
+  #endAttempt(): void {
+    this.#attempt.resolve()
+    this.#attempt = Promise.withResolvers()
+  }
+
+  async #renew(): Promise<void> {
+    const late = Promise.withResolvers<never>()
+    const timer = setTimeout(() => late.reject(fail('CATALOG_UNAVAILABLE')), RENEWAL_MS)
+    try {
+      while (this.isOver) {
+        const { promise } = this.#attempt
+        this.#options.wake()
+        await Promise.race([promise, late.promise])
+      }
+    } finally {
+      clearTimeout(timer)
+    }
+  }
+
+  #isLonger(from: Moment, to: Moment): boolean {
+    const { trustedMs } = this.#options
+    return to.monotonic - from.monotonic > trustedMs || to.wall - from.wall > trustedMs
+  }
+}

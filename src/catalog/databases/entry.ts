@@ -1,0 +1,150 @@
+import { getTableColumns } from 'drizzle-orm'
+import type { PhysicalIdentity } from '../../lib/postgres/pg.ts'
+import { type DatabaseStatus, type Placement, type SchemaVersion, tenantDatabases } from '../schema.ts'
+
+/** What can be wrong with a tenant's database, and all that is said about it outside: never the server's own words. */
+export const DATABASE_ERRORS = {
+  DNS_FAILED: 'The host name could not be resolved',
+  HOST_NOT_ALLOWED: 'Databases may not be registered at this host',
+  CONNECTION_REFUSED: 'The server does not accept connections',
+  CONNECTION_TIMEOUT: 'The server did not answer in time',
+  TLS_FAILED:
+    'No TLS connection of the asked kind could be made: see sslmode, caCertificate, channel_binding and sslnegotiation',
+  AUTHENTICATION_FAILED: 'The server refused the user or password',
+  DATABASE_DOES_NOT_EXIST: 'The server has no such database',
+  SERVER_VERSION_UNSUPPORTED: 'The server is older than PostgreSQL 14',
+  // The statements are tried by a test, and explained in how-to/register-a-database.md.
+  ROLE_BYPASSES_RLS:
+    "The user bypasses row-level security, as those of hosting providers often do. Make an ordinary one with a database of its own: CREATE ROLE acme LOGIN NOBYPASSRLS PASSWORD '…'; GRANT acme TO CURRENT_USER; CREATE DATABASE acme OWNER acme;",
+  PERMISSION_MISSING: 'The user lacks a right that is needed in this database',
+  BELONGS_TO_ANOTHER_TENANT: "The database holds another tenant's data",
+  IDENTITY_MISMATCH: 'The database is not the one that was validated',
+  IDENTITY_AMBIGUOUS: 'The catalog and the databases contradict each other about where the tenant lives',
+  SCHEMA_OUT_OF_DATE: 'The schema lacks migrations; a run of migrations applies them',
+  SCHEMA_DRIFTED: 'The schema is not what the applied migrations make',
+  MIGRATION_FAILED: 'A migration failed',
+  ENCODING_UNSUPPORTED: 'The encoding of the database is not UTF8; make one with ENCODING UTF8',
+  READ_ONLY: 'The database is read-only: a standby, or one that its server lets nobody write to',
+  TOO_MANY_CONNECTIONS: 'The server has no connection left for this user or database',
+  PROTOCOL_VIOLATION: "The server does not speak PostgreSQL's protocol as it should",
+  POOLER_UNSUPPORTED: 'The pooler in front of the database cannot be used as it is set up',
+  UNKNOWN: 'The check failed for a reason that has no code',
+} as const
+
+export type DatabaseErrorCode = keyof typeof DATABASE_ERRORS
+
+const { sealedConnectionString: _sealed, ...columns } = getTableColumns(tenantDatabases)
+
+/** The columns of an entry: all but the sealed connection string, which is read where it is opened and nowhere else. */
+export const entryColumns = columns
+
+/** A registered database without its secret. */
+export type DatabaseEntry = Omit<typeof tenantDatabases.$inferSelect, 'sealedConnectionString'>
+
+/** What validation finds out about a database. */
+export type DatabaseFacts = Pick<
+  DatabaseEntry,
+  'serverVersion' | 'schemaVersion' | 'systemIdentifier' | 'databaseOid'
+>
+
+/** Which database was found when the entry was validated; null if it never was. */
+export function identityOf(
+  found: Pick<DatabaseEntry, 'systemIdentifier' | 'databaseOid'>,
+): PhysicalIdentity | null {
+  const { systemIdentifier, databaseOid } = found
+  return databaseOid === null ? null : { systemIdentifier, databaseOid }
+}
+
+/** The part of an entry that its life moves. */
+export interface LifecycleState {
+  readonly status: DatabaseStatus
+  readonly consecutiveFailures: number
+  /** Failed validations since the last that was asked for or succeeded. */
+  readonly validationAttempts: number
+}
+
+export type LifecycleEvent =
+  | 'validation-requested'
+  | 'validation-succeeded'
+  | 'validation-failed'
+  | 'validation-cancelled'
+  | 'ping-succeeded'
+  | 'ping-failed'
+  | 'reactivated'
+  | 'validation-read-only'
+  | 'ping-read-only'
+
+/** `retryInMs`: when the next validation is due; null where none is to be made. */
+export interface LifecycleStep {
+  readonly state: LifecycleState
+  readonly retryInMs: number | null
+}
+
+/** Decides what an event makes of an entry; `health/states.ts` has ours. */
+export type Lifecycle = (state: LifecycleState, event: LifecycleEvent) => LifecycleStep
+
+/** One database as operators see it; the fields of `GET /tenants/{id}/database` except the candidate. */
+export interface DatabaseSummary {
+  tenantId: string
+  databaseType: 'postgres'
+  host: string
+  port: number
+  database: string
+  user: string
+  sslMode: string
+  poolSize: number
+  idleTimeoutSeconds: number
+  connectionTimeoutSeconds: number
+  status: DatabaseStatus
+  placement: Placement
+  moveRequired: boolean
+  lastError: { code: string; message: string; at: string } | null
+  consecutiveFailures: number
+  lastCheckedAt: string | null
+  validatedAt: string | null
+  schemaVersion: SchemaVersion | null
+  serverVersion: string | null
+  encryptionKeyId: string | null
+}
+
+export interface DatabaseView extends DatabaseSummary {
+  candidate: DatabaseSummary | null
+}
+
+/** What an entry has in common with its view, renamed and with its dates as text. */
+export function summarize(
+  entry: DatabaseEntry,
+  placement: Placement,
+  encryptionKeyId: string | null,
+): DatabaseSummary {
+  return {
+    tenantId: entry.tenantId,
+    databaseType: entry.databaseType,
+    host: entry.host,
+    port: entry.port,
+    database: entry.databaseName,
+    user: entry.userName,
+    sslMode: entry.sslMode,
+    poolSize: entry.poolSize,
+    idleTimeoutSeconds: entry.idleTimeoutSeconds,
+    connectionTimeoutSeconds: entry.connectionTimeoutSeconds,
+    status: entry.status,
+    placement,
+    moveRequired: entry.moveRequired,
+    lastError: summarizeError(entry),
+    consecutiveFailures: entry.consecutiveFailures,
+    lastCheckedAt: entry.lastCheckedAt?.toISOString() ?? null,
+    validatedAt: entry.validatedAt?.toISOString() ?? null,
+    schemaVersion: entry.schemaVersion,
+    serverVersion: entry.serverVersion,
+    encryptionKeyId,
+  }
+}
+
+export function summarizeError({
+  lastErrorCode: code,
+  lastErrorMessage: message,
+  lastErrorAt: at,
+}: Pick<DatabaseEntry, 'lastErrorCode' | 'lastErrorMessage' | 'lastErrorAt'>): DatabaseSummary['lastError'] {
+  return code === null || message === null || at === null ? null : { code, message, at: at.toISOString() }
+}

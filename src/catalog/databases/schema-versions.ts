@@ -1,0 +1,22 @@
+import { type SQL, sql } from 'drizzle-orm'
+import { type SchemaVersion, tenantDatabases } from '../schema.ts'
+
+const LINEAGES = ['core', 'application'] as const
+
+/** Whether a database lacks migrations that lead to `target`. One of which nothing is known lacks them all. */
+export function isBehind(version: SchemaVersion | null, target: SchemaVersion): boolean {
+  return LINEAGES.some((lineage) => {
+    const [has, needs] = [version?.[lineage] ?? null, target[lineage]]
+    return needs !== null && (has === null || has < needs)
+  })
+}
+
+/** The same, of the rows of the catalog. Ids are compared byte by byte, as files are sorted. */
+export function isBehindSql(target: SchemaVersion): SQL<boolean> {
+  const parts = LINEAGES.flatMap((lineage) => {
+    const needs = target[lineage]
+    const has = sql`coalesce(${tenantDatabases.schemaVersion} ->> ${sql.raw(`'${lineage}'`)}, '')`
+    return needs === null ? [] : [sql`${has} collate "C" < ${needs}::text collate "C"`]
+  })
+  return parts.length === 0 ? sql<boolean>`false` : sql<boolean>`(${sql.join(parts, sql` or `)})`
+}

@@ -1,0 +1,108 @@
+import type { Application } from '../../application.ts'
+import type { Settings } from '../../config.ts'
+import { givenDatabases } from '../../gateway/gateway-options.ts'
+import { knownDatabases } from '../../gateway/parts.ts'
+import { StartRefusedError, withClient } from '../../gateway/startup.ts'
+import { applyMigrations } from '../../migrations/apply.ts'
+import { firstDrift, MigrationError, schemaState, sqlState, type Versions } from '../../migrations/drift.ts'
+import {
+  type Migration,
+  migrationsFolder,
+  nameOf,
+  readMigrations,
+  readTenantMigrations,
+} from '../../migrations/files.ts'
+import { CommandError, EXIT } from '../exit-codes.ts'
+
+/** A migration may take its time. */
+const LIMITS = { connectTimeoutMs: 5_000, statementTimeoutMs: 0 }
+const LOCK_TIMEOUT_MS = 60_000
+
+/** What was done to a database, or with `check` is to be done. */
+interface Outcome {
+  readonly migrations: readonly string[]
+  readonly versions: Versions
+}
+
+type Target = Parameters<typeof withClient>[0]
+
+/**
+ * Brings the catalog and the shared database up to date and tells what was applied. With `check` nothing is applied.
+ * @throws CommandError where it fails, or with `check` where something is missing
+ */
+export async function migrate(
+  settings: Settings,
+  application: Application,
+  { check, json }: { check: boolean; json: boolean },
+): Promise<void> {
+  const databases = knownDatabases(givenDatabases(settings))
+  const outcomeOf = check ? missingIn : applyTo
+  const catalogMigrations = await readMigrations(migrationsFolder('catalog'), 'catalog')
+  const tenantMigrations = await readTenantMigrations(application)
+  const catalog = await telling('CATALOG', () =>
+    outcomeOf(databases.catalogOwner ?? databases.catalog, catalogMigrations),
+  )
+  const shared = await telling('SHARED', () =>
+    outcomeOf(databases.sharedOwner ?? databases.shared, tenantMigrations),
+  )
+  const outcomes = { catalog, shared }
+  process.stdout.write(
+    json ? `${JSON.stringify(outcomes)}\n` : textOf(outcomes, check ? 'missing' : 'applied'),
+  )
+  const missing = catalog.migrations.length + shared.migrations.length
+  if (check && missing > 0)
+    throw new CommandError(`${missing} migrations are not applied. Apply them with: freehold migrate`, {
+      code: 'SCHEMA_OUT_OF_DATE',
+      exitCode: EXIT.failed,
+    })
+}
+
+function applyTo(target: Target, migrations: readonly Migration[]): Promise<Outcome> {
+  return withClient(
+    target,
+    async (client) => {
+      const { applied, versions } = await applyMigrations(client, migrations, {
+        lockTimeoutMs: LOCK_TIMEOUT_MS,
+      })
+      return { migrations: applied, versions }
+    },
+    LIMITS,
+  )
+}
+
+function missingIn(target: Target, migrations: readonly Migration[]): Promise<Outcome> {
+  return withClient(target, async (client) => {
+    const state = await schemaState(client, migrations)
+    const drift = firstDrift(state)
+    if (drift !== null)
+      throw new MigrationError('SCHEMA_DRIFTED', drift.reason, { migrationId: drift.migrationId })
+    return { migrations: state.pending.map(nameOf), versions: state.versions }
+  })
+}
+
+/** A fault in words that name the setting; what a server has said is not repeated. */
+async function telling<T>(which: 'CATALOG' | 'SHARED', work: () => Promise<T>): Promise<T> {
+  const setting = `${which}_DATABASE_URL or ${which}_MIGRATION_DATABASE_URL`
+  try {
+    return await work()
+  } catch (error) {
+    if (error instanceof MigrationError) {
+      const reason = sqlState(error.cause)
+      const message = `${setting}: ${error.message}${typeof reason !== 'string' ? '' : ` (${reason})`}`
+      throw new CommandError(message, { code: error.code, exitCode: EXIT.failed })
+    }
+    if (error instanceof StartRefusedError || !(error instanceof Error) || !('code' in error)) throw error
+    const code = String(error.code)
+    throw new CommandError(`${setting}: no connection (${code})`, { code, exitCode: EXIT.failed })
+  }
+}
+
+function textOf(outcomes: Readonly<Record<string, Outcome>>, verb: string): string {
+  return Object.entries(outcomes)
+    .map(([name, { migrations, versions }]) => {
+      const at = Object.values(versions).join(', ') || 'nothing yet'
+      const lines = migrations.map((id) => `  ${verb} ${id}\n`).join('')
+      return `${name}: ${migrations.length === 0 ? 'up to date' : `${migrations.length} ${verb}`} (${at})\n${lines}`
+    })
+    .join('')
+}

@@ -1,0 +1,111 @@
+import type { Application } from '../../application.ts'
+import {
+  type DrizzleKit,
+  declaredFor,
+  loadDrizzleKit,
+  questionsBetween,
+  type Snapshot,
+} from './drizzle-kit.ts'
+import { addMigration, type MigrationsFolder, readMigrationsFolder } from './migrations-folder.ts'
+import { SchemaError } from './schema-error.ts'
+
+export interface GenerateOptions {
+  readonly application: Application
+  /** Becomes the end of the file's name. */
+  readonly name: string
+  /** True where drizzle-kit may ask the person at the terminal whether something was renamed. */
+  readonly interactive: boolean
+}
+
+/** A migration that was written. */
+export interface Generated {
+  /** The SQL file. */
+  readonly path: string
+  /** Tables that it creates, by their names in SQL, which it protects or shares. */
+  readonly tables: readonly string[]
+}
+
+/** The two calls of Freehold's own that a migration makes for its new tables. */
+const CALLS = { tenant: 'public.freehold_protect', reference: 'public.freehold_share' }
+const NAME = /^[A-Za-z0-9][A-Za-z0-9_-]{0,99}$/
+const CREATED = /^CREATE TABLE "((?:[^"]|"")+)" \(/
+
+/**
+ * Writes the migration that leads from what the folder's last one leads to, to the tables as they are declared, with the
+ * row-level security of each new tenant table. Null where there is nothing to do.
+ * @throws SchemaError
+ */
+export async function generateMigration(options: GenerateOptions): Promise<Generated | null> {
+  const { application, name } = options
+  if (!NAME.test(name))
+    throw new SchemaError(
+      'NAME_INVALID',
+      `A migration cannot be named "${name}": use letters, digits, hyphens and underscores, for example add-bookings.`,
+    )
+  const folder = await readMigrationsFolder(application.migrations)
+  const kit = await loadDrizzleKit(application.migrations)
+  const { before, after } = snapshotsOf(kit, application, folder)
+  if (!options.interactive) assertNoQuestions(before, after)
+  const statements = await kit.generateMigration(before, after)
+  if (statements.length === 0) return null
+  const tables = statements.flatMap((statement) => CREATED.exec(statement)?.[1] ?? [])
+  const path = await addMigration(folder, {
+    name,
+    statements: [...statements, ...tables.flatMap((table) => protectionOf(application, table))].map(
+      withNewline,
+    ),
+    snapshot: after,
+  })
+  return { path, tables }
+}
+
+/**
+ * What the folder's last migration lacks of the tables as they are declared, as SQL. Null where only a person can tell,
+ * because drizzle-kit would ask about a rename.
+ * @throws SchemaError
+ */
+export async function pendingStatements(application: Application): Promise<string[] | null> {
+  const folder = await readMigrationsFolder(application.migrations)
+  const kit = await loadDrizzleKit(application.migrations)
+  const { before, after } = snapshotsOf(kit, application, folder)
+  return questionsBetween(before, after).length > 0 ? null : kit.generateMigration(before, after)
+}
+
+function snapshotsOf(
+  kit: DrizzleKit,
+  application: Application,
+  { latest }: MigrationsFolder,
+): { before: Snapshot; after: Snapshot } {
+  const before = latest ?? kit.generateDrizzleJson({})
+  return { before, after: kit.generateDrizzleJson(declaredFor(application.schema), latest?.id) }
+}
+
+/** drizzle-kit asks on the terminal. Without one it fails without saying what it would have asked, or waits. */
+function assertNoQuestions(before: Snapshot, after: Snapshot): void {
+  const questions = questionsBetween(before, after)
+  if (questions.length === 0) return
+  throw new SchemaError(
+    'RENAME_UNCLEAR',
+    'Something may have been renamed, and there is no terminal to ask at. Run the command in a terminal, or make two ' +
+      'migrations: first declare the new and generate, then take away the old and generate again. Is it true that',
+    questions.map((question) => `${question}?`),
+  )
+}
+
+function protectionOf({ tenantTables, referenceTables }: Application, table: string): string[] {
+  const call = [
+    ...(tenantTables.includes(table) ? [CALLS.tenant] : []),
+    ...(referenceTables.includes(table) ? [CALLS.reference] : []),
+  ]
+  return call.map((name) => `SELECT ${name}('public.${quoted(table)}');`)
+}
+
+/** As the text of a regclass, inside of a literal. */
+function quoted(table: string): string {
+  const name = /^[a-z_][a-z0-9_$]*$/.test(table) ? table : `"${table.replaceAll('"', '""')}"`
+  return name.replaceAll("'", "''")
+}
+
+function withNewline(statement: string): string {
+  return statement.endsWith('\n') ? statement : `${statement}\n`
+}

@@ -1,0 +1,233 @@
+import type pg from 'pg'
+import type { SchemaVersion } from '../catalog/schema.ts'
+import { parseEpoch } from '../lib/epochs.ts'
+import { isAlike, isSameDatabase, type OwnDatabase, readIdentity } from '../lib/postgres/database-identity.ts'
+import { databaseError, type PhysicalIdentity, READS_ONLY } from '../lib/postgres/pg.ts'
+import { type ApplyOptions, applyMigrations } from '../migrations/apply.ts'
+import { firstDrift, schemaState, type Versions } from '../migrations/drift.ts'
+import type { Lineage, Migration } from '../migrations/files.ts'
+import {
+  CORE_TABLES,
+  type DeclaredTables,
+  findIsolationViolations,
+  findRoleViolations,
+  type Violation,
+} from '../residence/isolation.ts'
+import { CheckFailure } from './failures.ts'
+
+export interface CheckOptions {
+  readonly tenantId: string
+  readonly migrations: readonly Migration[]
+  readonly tables: DeclaredTables
+  /** Given where the schema is to be brought up to date; else it is compared, and may be behind. */
+  readonly apply?: Pick<ApplyOptions, 'lockTimeoutMs' | 'log' | 'onProgress'>
+  /** True for a database that was valid once: it may be read-only for now, and keeps its encoding. */
+  readonly wasValid?: boolean
+  /** Databases that can never be a tenant's own: the catalog and the shared one. */
+  readonly forbidden: readonly OwnDatabase[]
+}
+
+/** The tenant's row in a database where it lives, or has lived. */
+export interface Stamp {
+  readonly epoch: number
+  readonly state: 'open' | 'fenced'
+}
+
+/** What a database that passed all checks is. `residence` is the tenant's row in it, or null. */
+export interface CheckedDatabase {
+  readonly identity: PhysicalIdentity
+  readonly serverVersion: string
+  readonly schemaVersion: SchemaVersion
+  /** It lacks migrations of this release. */
+  readonly isBehind: boolean
+  /** It lacks migrations of the core: tables of ours are not as this release knows them. */
+  readonly lacksCore: boolean
+  readonly residence: Stamp | null
+}
+
+/** SQLSTATEs of a table with other columns, or columns of other types. */
+const NOT_OURS = new Set(['42703', '42883', '42804', '22P02'])
+const OUR_OWN =
+  'This is the catalog or the shared database under another name; register one of its own for the tenant'
+const PLAIN_NAME = /^[\w.]{1,127}$/
+const OLDEST_VERSION_NUM = 140_000
+/** More than any answer to a check can have; see `ConnectionLimits`. */
+export const CHECK_ANSWER_BYTES = 1024 * 1024
+
+/**
+ * Checks a database that a tenant is to live in, step by step: version, role, whose it is, schema (brought up to date where
+ * that is asked for), rules of isolation, rights. Writes nothing before it is known that the database is nobody else's.
+ * @throws CheckFailure, or what the connection throws (see `classify`)
+ */
+export async function checkDatabase(client: pg.ClientBase, options: CheckOptions): Promise<CheckedDatabase> {
+  const facts = await lookAt(client)
+  const serverVersion = versionIn(facts)
+  if (options.wasValid !== true && facts.encoding !== 'UTF8') throw new CheckFailure('ENCODING_UNSUPPORTED')
+  if ((await findRoleViolations(client)).length > 0) throw new CheckFailure('ROLE_BYPASSES_RLS')
+  const identity = await readIdentity(client)
+  await checkNotOurs(client, identity, options.forbidden)
+  if (facts.hasResidence) await readResidence(client, options.tenantId)
+  if (options.wasValid !== true && facts.isReadOnly) throw new CheckFailure('READ_ONLY')
+  const { schemaVersion, behind, isProven } = await checkSchema(client, options)
+  const isBehind = behind.length > 0
+  // What is demanded of a database that waits for its first migrations is proved when they have been applied.
+  if (!isProven && (!isBehind || options.wasValid === true)) {
+    await checkIsolation(client, options.tables, isBehind)
+    await checkRights(client, options.tables, isBehind)
+  }
+  const residence = await checkResidence(client, options.tenantId)
+  const lacksCore = behind.includes('core')
+  return { identity, serverVersion, schemaVersion, isBehind, lacksCore, residence }
+}
+
+/** What one question tells of a database, of any version of PostgreSQL. */
+export interface Facts {
+  readonly num: string
+  readonly version: string
+  /** In any but UTF8 the database lacks characters that a caller may send, or (SQL_ASCII) checks none of them. */
+  readonly encoding: string
+  /** Nothing can be written now. */
+  readonly isReadOnly: boolean
+  readonly hasResidence: boolean
+}
+
+/** One round trip. @throws CheckFailure UNKNOWN for what is no answer */
+export async function lookAt(client: pg.ClientBase): Promise<Facts> {
+  const { rows } = await client.query<Facts & pg.QueryResultRow>(
+    `SELECT pg_catalog.current_setting('server_version_num') AS num,
+            pg_catalog.current_setting('server_version') AS version,
+            pg_catalog.current_setting('server_encoding') AS encoding,
+            ${READS_ONLY} AS "isReadOnly",
+            pg_catalog.to_regclass('public.residence') IS NOT NULL AS "hasResidence"`,
+  )
+  if (rows[0] === undefined) throw new CheckFailure('UNKNOWN')
+  return rows[0]
+}
+
+/** @throws CheckFailure SERVER_VERSION_UNSUPPORTED, UNKNOWN */
+function versionIn({ num: versionNum, version }: Facts): string {
+  const num = Number(versionNum)
+  if (!Number.isSafeInteger(num)) throw new CheckFailure('UNKNOWN')
+  if (num < OLDEST_VERSION_NUM) throw new CheckFailure('SERVER_VERSION_UNSUPPORTED')
+  return String(version)
+    .replace(/[^0-9A-Za-z.() +~-]/g, '')
+    .slice(0, 60)
+}
+
+/** Two machines made from one image have one identity, so what looks like our own database is asked whether it is. */
+async function checkNotOurs(
+  client: pg.ClientBase,
+  identity: PhysicalIdentity,
+  forbidden: readonly OwnDatabase[],
+): Promise<void> {
+  for (const { lend } of forbidden.filter((own) => isAlike(identity, own))) {
+    if (lend === undefined || (await isSameDatabase(client, lend)))
+      throw new CheckFailure('HOST_NOT_ALLOWED', undefined, OUR_OWN)
+  }
+}
+
+/** A row of `residence`, which a database's owner may have written. @throws CheckFailure IDENTITY_AMBIGUOUS if it has no epoch */
+export function stampOf({ epoch: text, state }: { epoch: string; state: string }): Stamp {
+  const epoch = parseEpoch(text)
+  if (epoch === null)
+    throw new CheckFailure('IDENTITY_AMBIGUOUS', new Error('the stamp has no epoch that can be one'))
+  return { epoch, state: state === 'open' ? 'open' : 'fenced' }
+}
+
+/**
+ * The tenant's own stamp, or null where there is none (yet).
+ * @throws CheckFailure BELONGS_TO_ANOTHER_TENANT if anyone else lives here
+ */
+export async function checkResidence(
+  client: pg.ClientBase,
+  tenantId: string,
+): Promise<CheckedDatabase['residence']> {
+  const { rows: present } = await client.query<{ present: boolean }>(
+    "SELECT pg_catalog.to_regclass('public.residence') IS NOT NULL AS present",
+  )
+  return present[0]?.present === true ? readResidence(client, tenantId) : null
+}
+
+/** The same, where it is known that there is a table of residences. */
+export async function readResidence(
+  client: pg.ClientBase,
+  tenantId: string,
+): Promise<CheckedDatabase['residence']> {
+  const { rows } = await client
+    .query<{ tenant_id: string; epoch: string; state: string }>(
+      `SELECT tenant_id::text, epoch::text, state FROM public.residence ORDER BY tenant_id <> $1 LIMIT 2`,
+      [tenantId],
+    )
+    .catch((error: unknown) => {
+      if (!NOT_OURS.has(databaseError(error)?.code ?? '')) throw error
+      const words = 'The database has a table "public.residence" that is not the one of the migrations'
+      throw new CheckFailure('SCHEMA_DRIFTED', error, words)
+    })
+  if (rows.some((row) => row.tenant_id !== tenantId)) throw new CheckFailure('BELONGS_TO_ANOTHER_TENANT')
+  const own = rows[0]
+  return own === undefined ? null : stampOf(own)
+}
+
+async function checkSchema(
+  client: pg.ClientBase,
+  options: CheckOptions,
+): Promise<{ schemaVersion: SchemaVersion; behind: readonly Lineage[]; isProven: boolean }> {
+  if (options.apply !== undefined) {
+    let isProven = false
+    const { versions } = await applyMigrations(client, options.migrations, {
+      ...options.apply,
+      // A database that is refused for what it has of its own is left as it was.
+      prove: async () => {
+        await checkIsolation(client, options.tables)
+        await checkRights(client, options.tables, false)
+        isProven = true
+      },
+    })
+    return { schemaVersion: versionOf(versions), behind: [], isProven }
+  }
+  const state = await schemaState(client, options.migrations)
+  if (firstDrift(state) !== null) throw new CheckFailure('SCHEMA_DRIFTED')
+  const behind = state.isFormer ? (['core'] as const) : state.pending.map(({ lineage }) => lineage)
+  return { schemaVersion: versionOf(state.versions), behind, isProven: false }
+}
+
+/** What the journal says, of lineages that a newer release may have brought further. */
+export async function readSchemaVersion(
+  client: pg.ClientBase,
+  migrations: readonly Migration[],
+): Promise<SchemaVersion> {
+  return versionOf((await schemaState(client, migrations)).versions)
+}
+
+function versionOf({ core = null, application = null }: Versions): SchemaVersion {
+  return { core, application }
+}
+
+async function checkIsolation(client: pg.ClientBase, tables: DeclaredTables, isOlder = false): Promise<void> {
+  const violations = await findIsolationViolations(client, { tables, isOlder })
+  const [first] = violations
+  if (first === undefined) return
+  const cause = new Error(JSON.stringify(violations.slice(0, 5)))
+  throw new CheckFailure('SCHEMA_DRIFTED', cause, violationWords(first))
+}
+
+/** Names an object that is the owner's own only where its name is plain. */
+function violationWords({ object, rule }: Violation): string | null {
+  return PLAIN_NAME.test(object) ? `What keeps tenants apart does not hold for "${object}" (${rule})` : null
+}
+
+/** An older schema has no more than some of the tables. The residences are their owner's alone: that is the role to be. */
+async function checkRights(
+  client: pg.ClientBase,
+  { tenantTables }: DeclaredTables,
+  isOlder: boolean,
+): Promise<void> {
+  const tables = [...CORE_TABLES, ...tenantTables, 'residence'].map((name) => `public.${name}`)
+  const { rows } = await client.query<{ missing: boolean }>(
+    `SELECT coalesce(pg_catalog.bool_or(NOT pg_catalog.has_table_privilege(t, r)), false) AS missing
+       FROM pg_catalog.unnest($1::text[]) AS t, pg_catalog.unnest('{SELECT,INSERT,UPDATE,DELETE}'::text[]) AS r
+      WHERE NOT $2 OR pg_catalog.to_regclass(t) IS NOT NULL`,
+    [tables, isOlder],
+  )
+  if (rows[0]?.missing !== false) throw new CheckFailure('PERMISSION_MISSING')
+}

@@ -1,0 +1,88 @@
+import type { DatabaseErrorCode } from '../catalog/databases/entry.ts'
+import { causesOf } from '../lib/causes.ts'
+import { databaseError, errorCode } from '../lib/postgres/pg.ts'
+import { PoolerUnsupportedError } from '../lib/postgres/pooler-faults.ts'
+import { MigrationError } from '../migrations/drift.ts'
+
+/** A check that found something wrong. What was found in detail is the `cause`, for the log. */
+export class CheckFailure extends Error {
+  readonly code: DatabaseErrorCode
+  /** What an operator is told, where the code alone says too little. Ours, and never the server's own words. */
+  readonly words: string | null
+
+  constructor(code: DatabaseErrorCode, cause?: unknown, words: string | null = null) {
+    super(code, cause === undefined ? undefined : { cause })
+    this.name = 'CheckFailure'
+    this.code = code
+    this.words = words
+  }
+}
+
+const BY_CODE: Readonly<Record<string, DatabaseErrorCode>> = {
+  DNS_FAILED: 'DNS_FAILED',
+  ENOTFOUND: 'DNS_FAILED',
+  EAI_AGAIN: 'DNS_FAILED',
+  HOST_NOT_ALLOWED: 'HOST_NOT_ALLOWED',
+  CONNECTION_TIMEOUT: 'CONNECTION_TIMEOUT',
+  ETIMEDOUT: 'CONNECTION_TIMEOUT',
+  '57014': 'CONNECTION_TIMEOUT',
+  ECONNREFUSED: 'CONNECTION_REFUSED',
+  ECONNRESET: 'CONNECTION_REFUSED',
+  EPIPE: 'CONNECTION_REFUSED',
+  EHOSTUNREACH: 'CONNECTION_REFUSED',
+  ENETUNREACH: 'CONNECTION_REFUSED',
+  EADDRNOTAVAIL: 'CONNECTION_REFUSED',
+  '55000': 'CONNECTION_REFUSED',
+  '57P01': 'CONNECTION_REFUSED',
+  '57P02': 'CONNECTION_REFUSED',
+  '57P03': 'CONNECTION_REFUSED',
+  '28P01': 'AUTHENTICATION_FAILED',
+  '28000': 'AUTHENTICATION_FAILED',
+  CLEAR_TEXT_PASSWORD: 'AUTHENTICATION_FAILED',
+  '25006': 'READ_ONLY',
+  '3D000': 'DATABASE_DOES_NOT_EXIST',
+  '53300': 'TOO_MANY_CONNECTIONS',
+  '42501': 'PERMISSION_MISSING',
+  PERMISSION_MISSING: 'PERMISSION_MISSING',
+  SCHEMA_DRIFTED: 'SCHEMA_DRIFTED',
+  MIGRATION_FAILED: 'MIGRATION_FAILED',
+  TLS_REFUSED: 'TLS_FAILED',
+  CHANNEL_BINDING_REFUSED: 'TLS_FAILED',
+  ALPN_REFUSED: 'TLS_FAILED',
+  READ_ONLY: 'READ_ONLY',
+  IDENTITY_MISMATCH: 'IDENTITY_MISMATCH',
+  PROTOCOL_VIOLATION: 'PROTOCOL_VIOLATION',
+  // No answer to a check is long.
+  ANSWER_TOO_LARGE: 'PROTOCOL_VIOLATION',
+  POOLER_UNSUPPORTED: 'POOLER_UNSUPPORTED',
+}
+
+/** SQLSTATE 3F000, invalid_schema_name. */
+const NO_SCHEMA = '3F000'
+
+const TLS_CODE =
+  /^(?:ERR_TLS_|ERR_SSL_|CERT_|UNABLE_TO_|SELF_SIGNED_|DEPTH_ZERO_|HOSTNAME_MISMATCH|INVALID_CA|ERR_OSSL)/
+
+/** What is said of an error besides its code, as `lastError.message`; null where the code's own text will do. */
+export function wordsFor(error: unknown): string | null {
+  for (const e of causesOf(error)) {
+    if (e instanceof CheckFailure) return e.words
+    if (e instanceof PoolerUnsupportedError) return e.message
+    if (e instanceof MigrationError && e.clash !== null) return clashWords(e.clash)
+  }
+  return databaseError(error)?.code === NO_SCHEMA ? 'The database has no schema "public"; make one' : null
+}
+
+function clashWords({ kind, name }: NonNullable<MigrationError['clash']>): string {
+  return `The database has a ${kind} "public.${name}" of its own, and a migration makes one of that name; rename it, or register another database`
+}
+
+/** Which of the contract's codes an error of connecting or checking stands for; decided on codes, never on messages. */
+export function classify(error: unknown): DatabaseErrorCode {
+  if (error instanceof CheckFailure) return error.code
+  if (databaseError(error)?.code === NO_SCHEMA) return 'SCHEMA_DRIFTED'
+  const code = errorCode(error)
+  if (code === null) return 'UNKNOWN'
+  if (TLS_CODE.test(code)) return 'TLS_FAILED'
+  return BY_CODE[code] ?? 'UNKNOWN'
+}

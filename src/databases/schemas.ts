@@ -1,0 +1,132 @@
+import type { Actor } from '../catalog/audit/entries.ts'
+import {
+  countSchemas,
+  type DatabaseSchema,
+  listSchemas,
+  type SchemaCounts,
+  type SchemaState,
+} from '../catalog/databases/schema-states.ts'
+import { isBehind } from '../catalog/databases/schema-versions.ts'
+import { currentRun, findRun, listRuns, type MigrationRun, startRun } from '../catalog/jobs/migration-runs.ts'
+import type { Page } from '../catalog/pages.ts'
+import type { SchemaVersion } from '../catalog/schema.ts'
+import type { CatalogStore } from '../catalog/store.ts'
+import { systemClock } from '../lib/clock.ts'
+import { SingleFlight } from '../lib/single-flight.ts'
+import type { Release } from '../migrations/release.ts'
+
+export interface SchemasDeps {
+  readonly store: CatalogStore
+  readonly release: Pick<Release, 'target' | 'needs'>
+  /** Reads the journal of the shared database. */
+  readonly readShared: () => Promise<SchemaVersion>
+}
+
+/** What is known of all databases' schemas. */
+export interface SchemaReport {
+  readonly target: SchemaVersion
+  readonly databases: SchemaCounts
+  /** The one that has not ended. */
+  readonly run: MigrationRun | null
+}
+
+export interface SchemaQuery {
+  readonly state?: SchemaState
+  readonly limit: number
+  readonly cursor?: string | undefined
+}
+
+const NOTHING: SchemaCounts = { current: 0, behind: 0, failed: 0, unreachable: 0, drifted: 0 }
+const KEPT_MS = 2_000
+
+/** Which databases have which schema: the dedicated ones by what the catalog says, the shared one by its journal. */
+export class Schemas {
+  readonly #deps: SchemasDeps
+  readonly #reading = new SingleFlight<void>()
+  #shared: SchemaVersion | null = null
+  #sharedState: SchemaState = 'unreachable'
+  #readAt = Number.NEGATIVE_INFINITY
+  #counts = NOTHING
+
+  constructor(deps: SchemasDeps) {
+    this.#deps = deps
+  }
+
+  /** Whether the database that a tenant lives in lacks migrations of this release. `version` is null in the shared one. */
+  isBehind(placement: 'shared' | 'dedicated', version: SchemaVersion | null): boolean {
+    if (placement === 'dedicated') return isBehind(version, this.#deps.release.target)
+    const isSharedBehind = this.#sharedState === 'behind'
+    // A run may have ended in another replica.
+    if (isSharedBehind) void this.#look()
+    return isSharedBehind
+  }
+
+  /** What the start has found of the shared database, before there may be a connection to look again. */
+  learnShared({ isBehind: isSharedBehind }: { isBehind: boolean }): void {
+    this.#sharedState = isSharedBehind ? 'behind' : 'current'
+  }
+
+  /** How many databases are in each state, as far as that was counted last. */
+  get counts(): SchemaCounts {
+    return this.#counts
+  }
+
+  /** Counts again. @throws PublicError CATALOG_UNAVAILABLE */
+  async count(): Promise<SchemaCounts> {
+    const { store, release } = this.#deps
+    const [dedicated] = await Promise.all([countSchemas(store, release.target), this.#look()])
+    this.#counts = { ...dedicated, [this.#sharedState]: dedicated[this.#sharedState] + 1 }
+    return this.#counts
+  }
+
+  /** Has the shared database's journal read when it is asked for next. */
+  forgetShared(): void {
+    this.#readAt = Number.NEGATIVE_INFINITY
+    void this.#look()
+  }
+
+  async report(): Promise<SchemaReport> {
+    const { store, release } = this.#deps
+    const [databases, run] = await Promise.all([this.count(), currentRun(store)])
+    return { target: release.target, databases, run }
+  }
+
+  /** The shared database stands before all others. */
+  async list(query: SchemaQuery): Promise<Page<DatabaseSchema>> {
+    const { store, release } = this.#deps
+    await this.#look()
+    const page = await listSchemas(store, release.target, query)
+    const isFirst = query.cursor === undefined
+    const isWanted = query.state === undefined || query.state === this.#sharedState
+    if (!isFirst || !isWanted) return page
+    const shared = { tenantId: null, schemaVersion: this.#shared, state: this.#sharedState, lastError: null }
+    return { ...page, data: [shared, ...page.data] }
+  }
+
+  startRun(actor: Actor): Promise<MigrationRun> {
+    const { store, release } = this.#deps
+    return startRun(store, { target: release.target, needs: release.needs, actor })
+  }
+
+  listRuns(query: { limit: number; cursor?: string | undefined }): Promise<Page<MigrationRun>> {
+    return listRuns(this.#deps.store, query)
+  }
+
+  findRun(id: string): Promise<MigrationRun> {
+    return findRun(this.#deps.store, id)
+  }
+
+  /** Never rejects. */
+  #look(): Promise<void> {
+    if (systemClock.monotonic() - this.#readAt < KEPT_MS) return Promise.resolve()
+    return this.#reading.run('shared', async () => {
+      try {
+        this.#shared = await this.#deps.readShared()
+        this.#sharedState = isBehind(this.#shared, this.#deps.release.target) ? 'behind' : 'current'
+      } catch {
+        this.#sharedState = 'unreachable'
+      }
+      this.#readAt = systemClock.monotonic()
+    })
+  }
+}

@@ -1,0 +1,44 @@
+import { monitorEventLoopDelay } from 'node:perf_hooks'
+import type { FastifyInstance } from 'fastify'
+import { fail } from '../../errors.ts'
+import type { HttpSettings } from '../deps.ts'
+
+const OVERLOAD_EVENT_LOOP_DELAY_MS = 2_000
+/** Long enough that one stall, however long, is averaged away by what comes around it. */
+const OVERLOAD_SAMPLE_MS = 5_000
+const RESOLUTION_MS = 10
+
+/**
+ * A process that is late by seconds again and again helps nobody by taking on more. The sampler opens no files: what throws
+ * in a timer, as reading /proc without a free descriptor does, would end the process.
+ */
+export function shedLoad(server: FastifyInstance, settings: HttpSettings): void {
+  const { overloadSampleMs = OVERLOAD_SAMPLE_MS, overloadDelayMs = OVERLOAD_EVENT_LOOP_DELAY_MS } = settings
+  const histogram = monitorEventLoopDelay({ resolution: RESOLUTION_MS })
+  let judgedFrom = Number.POSITIVE_INFINITY
+  let delayMs = 0
+  const sample = () => {
+    // Without a single measurement the loop has stood still.
+    delayMs = histogram.count === 0 ? Number.POSITIVE_INFINITY : histogram.mean / 1e6 - RESOLUTION_MS
+    histogram.reset()
+  }
+  histogram.enable()
+  const timer = setInterval(sample, overloadSampleMs).unref()
+  server.addHook('onClose', (_server, done) => {
+    clearInterval(timer)
+    histogram.disable()
+    done()
+  })
+  server.addHook('onReady', (done) => {
+    // Schemas are compiled in one go while the process starts, and the sample under way (and the one behind it) tells of
+    // that: on a slow machine the first requests would be turned away for it.
+    judgedFrom = performance.now() + 2 * overloadSampleMs
+    done()
+  })
+  server.addHook('onRequest', (request, _reply, done) => {
+    const isLate = delayMs > overloadDelayMs && performance.now() >= judgedFrom
+    // Probes must answer most of all when the process is late.
+    if (!isLate || request.routeOptions.config.access?.kind === 'open') return done()
+    done(fail('NO_CONNECTION_AVAILABLE', { detail: 'The service is overloaded.' }))
+  })
+}

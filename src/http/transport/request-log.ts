@@ -1,0 +1,93 @@
+import type { FastifyInstance, FastifyReply, FastifyRequest, RouteOptions } from 'fastify'
+import type { ErrorCode } from '../../errors.ts'
+import { isUuid } from '../../lib/ids.ts'
+import type { Metrics } from '../../metrics.ts'
+import type { HttpDeps } from '../deps.ts'
+import { pathOf, toldTo } from '../error-handler.ts'
+import { noteRefusal } from '../pipeline.ts'
+
+declare module 'fastify' {
+  interface FastifyRequest {
+    /** Whether it stands in the log. An answer may fail after its connection has ended. */
+    isObserved: boolean
+  }
+  interface FastifyContextConfig {
+    /** The route's URL as it was declared. */
+    template?: string
+    /** Probes come every second, and would drown what is worth reading. */
+    logAs?: 'info' | 'debug'
+  }
+}
+
+const MAX_LOGGED_PATH = 256
+/** What segments of our paths look like, and those of somebody who mistyped one. */
+const WORD = /^(?:[a-z.-]{1,24}|v[0-9])$/
+/** As proxies write it: the caller went away before there was an answer. */
+const CLIENT_CLOSED_REQUEST = 499
+
+/** Measures and logs each request once, when it is over. */
+export function observeRequests(server: FastifyInstance, { metrics }: HttpDeps): void {
+  if (!server.hasRequestDecorator('isObserved')) server.decorateRequest('isObserved', false)
+  server.addHook('onRoute', (route: RouteOptions) => {
+    const probe = route.config?.access?.kind === 'open' && route.config.access.probe === true
+    route.config = { ...route.config, template: route.url, logAs: probe ? 'debug' : 'info' }
+  })
+  server.addHook('onRequest', (request, reply, done) => {
+    // An answer that does not come to its end has no onResponse.
+    reply.raw.once('close', () => {
+      if (!reply.raw.writableFinished) observe(request, reply, { metrics, ...cutOff(request, reply) })
+    })
+    done()
+  })
+  server.addHook('onResponse', (request, reply, done) => {
+    const { statusCode: status } = reply
+    if (status === 403 && request.errorCode !== null) noteRefusal(request, request.errorCode)
+    observe(request, reply, { metrics, status, code: request.errorCode })
+    done()
+  })
+}
+
+interface Seen {
+  readonly metrics: Metrics
+  readonly status: number
+  readonly code: ErrorCode | null
+  readonly aborted?: true
+}
+
+/** What somebody was told whose connection ended too soon: the head of an answer, that they were too late, or nothing. */
+function cutOff({ raw, errorCode }: FastifyRequest, reply: FastifyReply): Omit<Seen, 'metrics'> {
+  // What is answered to a body that broke off goes nowhere.
+  if (reply.raw.headersSent && raw.complete)
+    return { status: reply.statusCode, code: errorCode, aborted: true }
+  const told = toldTo(raw.socket)
+  return { status: told?.status ?? CLIENT_CLOSED_REQUEST, code: told?.code ?? null, aborted: true }
+}
+
+function observe(request: FastifyRequest, reply: FastifyReply, seen: Seen): void {
+  if (request.isObserved) return
+  request.isObserved = true
+  const { method } = request
+  const { status, code, aborted } = seen
+  const { template = 'unmatched', logAs = 'info' } = request.is404 ? {} : request.routeOptions.config
+  seen.metrics.observeRequest({ method, route: template, status }, reply.elapsedTime / 1000)
+  request.log[logAs](
+    {
+      method,
+      path: loggedPath(request.url),
+      status,
+      durationMs: Math.round(reply.elapsedTime * 100) / 100,
+      ...(code !== null && { code }),
+      ...(aborted && { aborted }),
+    },
+    'request',
+  )
+}
+
+/** The words and ids of a path. Whatever else somebody puts there may be a key or a token in the wrong place. */
+function loggedPath(url: string): string {
+  return pathOf(url).slice(0, MAX_LOGGED_PATH).replace(/[^/]+/g, maskSegment)
+}
+
+function maskSegment(segment: string): string {
+  return WORD.test(segment) || isUuid(segment) ? segment : '…'
+}

@@ -1,0 +1,195 @@
+import { hash, timingSafeEqual } from 'node:crypto'
+import { and, asc, eq, gt, isNull, sql } from 'drizzle-orm'
+import { type Actor, recordAudit } from '../../catalog/audit/entries.ts'
+import { recordChange } from '../../catalog/changes/follower.ts'
+import { idFromCursor, type Page, pageOf } from '../../catalog/pages.ts'
+import { operators } from '../../catalog/schema.ts'
+import { type CatalogStore, catalogErrors } from '../../catalog/store.ts'
+import type { DataKey } from '../../crypto/keyring.ts'
+import { fail } from '../../errors.ts'
+import { isUuid, newId } from '../../lib/ids.ts'
+import type { Secret } from '../../lib/secret.ts'
+import { isName, NAME_RULE } from '../people/names.ts'
+import type { PageRequest } from './client-keys.ts'
+import { LookupCache } from './lookup-cache.ts'
+import { keyLookup, makeKey } from './opaque-keys.ts'
+import type { OperatorPrincipal, OperatorRole } from './principal.ts'
+
+export interface NewOperator {
+  readonly name: string
+  readonly role: OperatorRole
+}
+
+/** An operator as people may see it: without the token. */
+export interface Operator {
+  readonly id: string
+  readonly name: string
+  readonly role: OperatorRole
+  readonly prefix: string
+  readonly createdAt: string
+}
+
+export interface OperatorsParts {
+  readonly store: CatalogStore
+  /** The vault, after `init`. */
+  readonly vault: { readonly service: DataKey }
+  /** At least 32 characters; the settings see to it. Works while the catalog is away. */
+  readonly bootstrapToken: Secret | null
+  /** How long known tokens serve while the catalog is unreachable. */
+  readonly maxStalenessMs?: number
+  readonly now?: () => number
+}
+
+interface CachedOperator {
+  readonly id: string
+  readonly tokenHash: Buffer
+  readonly principal: OperatorPrincipal
+}
+
+type OperatorRow = typeof operators.$inferSelect
+
+const BOOTSTRAP: OperatorPrincipal = Object.freeze({
+  kind: 'operator',
+  id: 'bootstrap',
+  name: 'bootstrap',
+  role: 'admin',
+})
+
+/** The people and programs that run the service: the bootstrap token of the settings, and tokens of the catalog. */
+export class Operators {
+  readonly #store: CatalogStore
+  readonly #vault: { readonly service: DataKey }
+  readonly #bootstrapDigest: Buffer | null
+  readonly #cache: LookupCache<CachedOperator>
+
+  constructor({
+    store,
+    vault,
+    bootstrapToken,
+    maxStalenessMs = 300_000,
+    now = () => Date.now(),
+  }: OperatorsParts) {
+    this.#store = store
+    this.#vault = vault
+    this.#bootstrapDigest = bootstrapToken ? digest(bootstrapToken.reveal()) : null
+    this.#cache = new LookupCache({ load: (lookup) => this.#load(lookup), maxStalenessMs, now })
+  }
+
+  /**
+   * Makes an operator. `token` is in this answer and nowhere else.
+   *
+   * @throws PublicError VALIDATION_FAILED
+   */
+  async create({ name, role }: NewOperator, actor: Actor): Promise<Operator & { token: string }> {
+    if (!isName(name)) throw fail('VALIDATION_FAILED', { errors: [{ pointer: '/name', message: NAME_RULE }] })
+    const { text, lookup, prefix } = makeKey('fho')
+    const values = { id: newId(), name, role, prefix, lookup, tokenHash: this.#hash(text) }
+    return this.#store.transaction(async (tx) => {
+      const [row] = await tx.insert(operators).values(values).returning()
+      if (!row) throw new Error('the operator was not stored')
+      const shown = publicOperator(row)
+      await recordAudit(tx, { actor, action: 'operator.create', tenantId: null, after: { ...shown } })
+      return { ...shown, token: text }
+    })
+  }
+
+  /** Operators that are not revoked, oldest first. The bootstrap token is none of them. */
+  async list({ limit, cursor }: PageRequest): Promise<Page<Operator>> {
+    const after = cursor === undefined ? undefined : gt(operators.id, idFromCursor(cursor))
+    const query = this.#store.db
+      .select()
+      .from(operators)
+      .where(and(isNull(operators.revokedAt), after))
+      .orderBy(asc(operators.id))
+      .limit(limit + 1)
+    const rows = await catalogErrors(query)
+    return pageOf(rows.map(publicOperator), limit)
+  }
+
+  /**
+   * Ends an operator's token, on every replica that follows the changes.
+   *
+   * @returns the number of the change, to wait for.
+   * @throws PublicError NOT_FOUND
+   */
+  async revoke(id: string, actor: Actor): Promise<number> {
+    if (!isUuid(id)) throw fail('NOT_FOUND')
+    const seq = await this.#store.transaction(async (tx) => {
+      const [row] = await tx
+        .update(operators)
+        .set({ revokedAt: sql`now()` })
+        .where(and(eq(operators.id, id), isNull(operators.revokedAt)))
+        .returning()
+      if (!row) throw fail('NOT_FOUND')
+      await recordAudit(tx, {
+        actor,
+        action: 'operator.revoke',
+        tenantId: null,
+        before: { ...publicOperator(row) },
+      })
+      return recordChange(tx, { kind: 'operator', tenantId: null, subjectId: id })
+    })
+    this.#cache.invalidate(id)
+    return seq
+  }
+
+  /** Whether a bearer token is an operator's by its form: then `authenticate` is to judge it, else `AccessTokens`. */
+  recognises(token: string): boolean {
+    return token.startsWith('fho_') || this.#isBootstrap(token)
+  }
+
+  /**
+   * Which operator calls.
+   *
+   * @throws PublicError INVALID_CREDENTIALS
+   */
+  async authenticate(token: string): Promise<OperatorPrincipal> {
+    if (this.#isBootstrap(token)) return BOOTSTRAP
+    const lookup = keyLookup('fho', token)
+    const row = lookup === null ? null : await this.#cache.find(lookup)
+    if (!row || !timingSafeEqual(row.tokenHash, this.#hash(token))) throw fail('INVALID_CREDENTIALS')
+    return row.principal
+  }
+
+  /** To be called for each change of kind `operator`. */
+  invalidate(id: string): void {
+    this.#cache.invalidate(id)
+  }
+
+  /** To be called when changes may have been missed. */
+  clear(): void {
+    this.#cache.clear()
+  }
+
+  /** Digests have one length, so the comparison says nothing about the token's. */
+  #isBootstrap(token: string): boolean {
+    return this.#bootstrapDigest !== null && timingSafeEqual(this.#bootstrapDigest, digest(token))
+  }
+
+  async #load(lookup: string): Promise<CachedOperator | null> {
+    const query = this.#store.db.select().from(operators)
+    const [row] = await catalogErrors(
+      query.where(and(eq(operators.lookup, lookup), isNull(operators.revokedAt))),
+    )
+    if (!row) return null
+    const { id, name, role, tokenHash } = row
+    return { id, tokenHash, principal: Object.freeze({ kind: 'operator', id, name, role }) }
+  }
+
+  #hash(token: string): Buffer {
+    return this.#vault.service.mac('operator-token-hash', token)
+  }
+}
+
+/** @throws PublicError PERMISSION_DENIED for a viewer. */
+export function assertMayWrite(operator: OperatorPrincipal): void {
+  if (operator.role !== 'admin') throw fail('PERMISSION_DENIED', { required: 'operator:admin' })
+}
+
+function publicOperator({ id, name, role, prefix, createdAt }: OperatorRow): Operator {
+  return { id, name, role, prefix, createdAt: createdAt.toISOString() }
+}
+
+function digest(text: string): Buffer {
+  return hash('sha256', text, 'buffer')
+}

@@ -1,0 +1,128 @@
+import { and, eq, gt, sql } from 'drizzle-orm'
+import { type CatalogChange, recordChange } from '../../catalog/changes/follower.ts'
+import { catalogChanges } from '../../catalog/schema.ts'
+import { type CatalogStore, type CatalogTx, catalogErrors } from '../../catalog/store.ts'
+import { MAX_LIFETIME_SECONDS } from '../tokens/form.ts'
+import type { TokenIdentity } from './principal.ts'
+
+/** Whose tokens: a user of a tenant, or (without one) an account. */
+export interface VoidSubject {
+  readonly tenantId: string | null
+  readonly id: string
+  /** The first generation whose tokens hold. */
+  readonly generation: number
+}
+
+interface Entry {
+  readonly generation: number
+  /** Milliseconds since 1970; by then every token of before has ended by itself. */
+  readonly until: number
+}
+
+type TokensChange = Pick<CatalogChange, 'kind' | 'tenantId' | 'subjectId'>
+
+const SUBJECT = /^(.{1,255}):(\d{1,15})$/s
+/** Clocks differ, and changes take a moment to arrive. */
+const REMEMBERED_SECONDS = MAX_LIFETIME_SECONDS + 300
+const PRUNE_EVERY = 1_000
+/** Some room is left for those that begin after it. */
+export const MAX_GENERATION = 2_147_000_000
+
+/**
+ * Calls back the tokens that were given out to the subject before this generation, on every replica that follows the
+ * changes. It holds the lock of the change log until the commit, so it comes last in a transaction.
+ *
+ * @returns the number of the change, to wait for.
+ */
+export function voidTokens(tx: CatalogTx, { tenantId, id, generation }: VoidSubject): Promise<number> {
+  return recordChange(tx, { kind: 'tokens', tenantId, subjectId: subjectIdOf({ id, generation }) })
+}
+
+/** How a change row names whose tokens, and from which generation on they hold. */
+export function subjectIdOf({ id, generation }: Pick<VoidSubject, 'id' | 'generation'>): string {
+  return `${id}:${generation}`
+}
+
+/**
+ * Which tokens were called back before their end. In memory, because it is asked on each request; it holds as much as
+ * was called back within the life of a token.
+ */
+export class Revocations {
+  readonly #store: Pick<CatalogStore, 'db'>
+  readonly #now: () => number
+  readonly #lowest = new Map<string, Entry>()
+  #applied = 0
+
+  constructor({ store, now = () => Date.now() }: { store: Pick<CatalogStore, 'db'>; now?: () => number }) {
+    this.#store = store
+    this.#now = now
+  }
+
+  /**
+   * Reads what was called back: at the start, once changes are followed, so that nothing falls in between; and again when
+   * some may have been missed. What is known stays, for generations only grow.
+   */
+  async init(): Promise<void> {
+    const { kind, tenantId, subjectId, at } = catalogChanges
+    const recent = gt(at, sql`now() - make_interval(secs => ${REMEMBERED_SECONDS})`)
+    const query = this.#store.db.select({ kind, tenantId, subjectId }).from(catalogChanges)
+    for (const change of await catalogErrors(query.where(and(eq(kind, 'tokens'), recent)))) this.apply(change)
+  }
+
+  /** An account's generation is the catalog's own: where that has lost changes, it went back, and what was known is too high. */
+  forgetAccounts(): void {
+    for (const key of this.#lowest.keys()) if (key.startsWith(keyOf(null, ''))) this.#lowest.delete(key)
+  }
+
+  /** Takes in one change; of another kind, or an older one, it changes nothing. */
+  apply({ kind, tenantId, subjectId }: TokensChange): void {
+    const [, id, generation] = kind === 'tokens' ? (SUBJECT.exec(subjectId ?? '') ?? []) : []
+    if (id === undefined) return
+    const key = keyOf(tenantId, id)
+    const lowest = Math.max(Number(generation), this.#lowest.get(key)?.generation ?? 0)
+    this.#lowest.set(key, { generation: lowest, until: this.#now() + REMEMBERED_SECONDS * 1000 })
+    this.#applied += 1
+    if (this.#applied % PRUNE_EVERY === 0) this.#prune()
+  }
+
+  /** Whether the bearer's tokens of this generation were called back. */
+  isVoid(identity: TokenIdentity): boolean {
+    if (this.#lowest.size === 0 || identity.kind === 'external-token' || identity.generation === null)
+      return false
+    const isUser = identity.kind === 'user'
+    const key = isUser ? keyOf(identity.tenantId, identity.userId) : keyOf(null, identity.accountId)
+    const lowest = this.#lowest.get(key)
+    return lowest !== undefined && identity.generation < lowest.generation
+  }
+
+  /** The first generation of a user whose tokens hold, as far as one was announced within the life of a token; else 0. */
+  lowestOf(tenantId: string, userId: string): number {
+    return asColumn(this.#lowest.get(keyOf(tenantId, userId))?.generation ?? 0)
+  }
+
+  /** As `lowestOf`, for every user of a tenant of whom one was announced. */
+  lowestOfTenant(tenantId: string): ReadonlyMap<string, number> {
+    const prefix = keyOf(tenantId, '')
+    const found = new Map<string, number>()
+    for (const [key, { generation }] of this.#lowest) {
+      if (key.startsWith(prefix)) found.set(key.slice(prefix.length), asColumn(generation))
+    }
+    return found
+  }
+
+  #prune(): void {
+    const now = this.#now()
+    for (const [key, { until }] of this.#lowest) {
+      if (until <= now) this.#lowest.delete(key)
+    }
+  }
+}
+
+/** A tenant's database is its owner's: what was announced of it may be more than its column can hold. */
+function asColumn(generation: number): number {
+  return Math.min(generation, MAX_GENERATION)
+}
+
+function keyOf(tenantId: string | null, id: string): string {
+  return tenantId === null ? `account:${id}` : `user:${tenantId}:${id}`
+}

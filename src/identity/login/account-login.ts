@@ -1,0 +1,132 @@
+import { and, eq } from 'drizzle-orm'
+import type { AuditTrail } from '../../catalog/audit/trail.ts'
+import { accounts } from '../../catalog/schema.ts'
+import { type CatalogStore, catalogErrors } from '../../catalog/store.ts'
+import { DEFAULT_AUTH_CONFIG } from '../../catalog/tenants.ts'
+import { fail, PublicError } from '../../errors.ts'
+import { bySpelling, hasSpelling } from '../people/account-emails.ts'
+import { membershipsOf } from '../people/account-memberships.ts'
+import { typedName } from '../people/names.ts'
+import type { AccessTokens } from '../tokens/access-tokens.ts'
+import type { LoginLimiter } from './limiter.ts'
+import type { Origin } from './login.ts'
+import { ACCOUNTS_SHARE, MAX_PASSWORD_BYTES, type PasswordHasher, passwordTooLong } from './passwords.ts'
+import type { LoginTurns } from './turns.ts'
+
+export interface AccountCredentials {
+  readonly email: string
+  readonly password: string
+}
+
+/** No refresh token: one is scoped to a single tenant, and an account has several. */
+export interface AccountToken {
+  readonly accessToken: string
+  readonly tokenType: 'Bearer'
+  /** Seconds that the access token lasts. */
+  readonly expiresIn: number
+}
+
+export interface AccountSignInParts {
+  readonly store: CatalogStore
+  readonly tokens: Pick<AccessTokens, 'issueForAccount'>
+  readonly hasher: PasswordHasher
+  readonly limiter: LoginLimiter
+  readonly turns: LoginTurns
+  readonly auditTrail: Pick<AuditTrail, 'note'>
+}
+
+const LIFETIME_SECONDS = 3600
+/** Beside the ids of tenants in the limiter. */
+const ACCOUNTS = 'accounts'
+/** Who it was in the audit log, where nobody has that address. What was typed may be a password in the wrong field. */
+const UNKNOWN = 'unknown'
+
+/**
+ * Exchanges a password for a token that names every tenant of the account. An unknown account, an inactive one and a
+ * wrong password get one answer after one duration.
+ *
+ * @throws PublicError VALIDATION_FAILED, INVALID_CREDENTIALS, ACCOUNT_LOCKED, RATE_LIMITED, CONFLICT
+ */
+export async function loginAccount(
+  parts: AccountSignInParts,
+  { email, password }: AccountCredentials,
+  origin: Origin,
+): Promise<AccountToken> {
+  if (passwordTooLong(password)) {
+    const message = `must not exceed ${MAX_PASSWORD_BYTES} bytes`
+    throw fail('VALIDATION_FAILED', { errors: [{ pointer: '/password', message }] })
+  }
+  const trial: Trial = { email, password, accountId: null }
+  const note = (action: string, after?: Record<string, unknown>) => {
+    const actor = { type: 'account', id: trial.accountId ?? UNKNOWN, ...origin } as const
+    parts.auditTrail.note({ actor, action, tenantId: null, ...(after && { after }) })
+  }
+  try {
+    const token = await parts.turns.run(ACCOUNTS, () => signIn(parts, trial))
+    note('account.login')
+    return token
+  } catch (error) {
+    const code = error instanceof PublicError ? error.code : null
+    if (code === 'INVALID_CREDENTIALS' || code === 'ACCOUNT_LOCKED') note('account.login-failed', { code })
+    throw error
+  }
+}
+
+/** A password typed for an account, and whose it turns out to be, right or wrong. */
+interface Trial {
+  readonly email: string
+  readonly password: string
+  accountId: string | null
+}
+
+async function signIn(parts: AccountSignInParts, trial: Trial): Promise<AccountToken> {
+  const subject = { tenantId: ACCOUNTS, identifier: typedName(trial.email) }
+  parts.limiter.begin(subject, DEFAULT_AUTH_CONFIG.lockout)
+  try {
+    const account = await provePassword(parts, trial)
+    parts.limiter.clear(subject)
+    return await issue(parts, account)
+  } catch (error) {
+    if (!(error instanceof PublicError) || error.code !== 'INVALID_CREDENTIALS') parts.limiter.refund(subject)
+    throw error
+  }
+}
+
+type AccountRow = typeof accounts.$inferSelect
+
+async function provePassword({ store, hasher }: AccountSignInParts, trial: Trial): Promise<AccountRow> {
+  const { email, password } = trial
+  const query = store.db.select().from(accounts).where(hasSpelling(email)).orderBy(bySpelling(email)).limit(1)
+  const [row] = await catalogErrors(query)
+  trial.accountId = row?.id ?? null
+  const active = row?.status === 'ACTIVE' ? row : null
+  // Also for nobody: the hash is computed all the same, so that the time does not tell.
+  const matches = await hasher.verify(active?.passwordHash ?? null, password, ACCOUNTS_SHARE)
+  if (active === null || !matches) throw fail('INVALID_CREDENTIALS')
+  if (hasher.isWeak(active.passwordHash)) await strengthen({ store, hasher }, active, password)
+  return active
+}
+
+/** Unless somebody has changed the password meanwhile. */
+async function strengthen(
+  { store, hasher }: Pick<AccountSignInParts, 'store' | 'hasher'>,
+  { id, passwordHash: old }: AccountRow,
+  password: string,
+): Promise<void> {
+  const passwordHash = await hasher.hash(password, ACCOUNTS_SHARE)
+  const query = store.db.update(accounts).set({ passwordHash })
+  await catalogErrors(query.where(and(eq(accounts.id, id), eq(accounts.passwordHash, old))))
+}
+
+async function issue({ store, tokens }: AccountSignInParts, account: AccountRow): Promise<AccountToken> {
+  const { id, roles, generation } = account
+  const found = await catalogErrors(membershipsOf(store.db, [id]))
+  const memberships = found.get(id) ?? []
+  const { token, expiresIn } = await tokens.issueForAccount({
+    account: { id, generation },
+    authorization: new Map(memberships.map((m) => [m.tenantId, m.roles])),
+    roles,
+    lifetimeSeconds: LIFETIME_SECONDS,
+  })
+  return { accessToken: token, tokenType: 'Bearer', expiresIn }
+}

@@ -1,0 +1,92 @@
+import type { Actor } from '../../catalog/audit/entries.ts'
+import { type FieldError, fail } from '../../errors.ts'
+import type { Announcements } from '../people/announcements.ts'
+import { typedName } from '../people/names.ts'
+import { type Home, setPassword } from '../people/people.ts'
+import { findUser, type UserWithGrants } from '../people/users.ts'
+import { subjectOf, tryPassword } from './attempts.ts'
+import {
+  checkPolicy,
+  MAX_PASSWORD_BYTES,
+  type PasswordHasher,
+  type PasswordPolicy,
+  passwordTooLong,
+} from './passwords.ts'
+import type { LoginTurns } from './turns.ts'
+
+export interface PasswordChange {
+  readonly currentPassword: string
+  readonly newPassword: string
+}
+
+export interface OwnPasswordParts {
+  readonly hasher: PasswordHasher
+  readonly turns: LoginTurns
+  readonly announcements: Announcements
+}
+
+/**
+ * A user's own change of password; ends every session. The present password is tried, and counted, as at a login.
+ *
+ * @throws PublicError VALIDATION_FAILED, INVALID_CREDENTIALS, ACCOUNT_LOCKED, RATE_LIMITED; PERMISSION_DENIED where there is
+ *   no such user, as for tokens that a tenant signs for people of its own; CATALOG_UNAVAILABLE.
+ * @returns the number of the change, to wait for.
+ */
+export async function changePassword(
+  parts: OwnPasswordParts,
+  home: Home,
+  change: PasswordChange,
+  actor: Actor,
+): Promise<number | null> {
+  assertPasswords(change, home.route.authConfig.passwordPolicy)
+  // Before the row: whatever raises a generation announces it afterwards, so a row that is behind this has lost changes.
+  const lowest = parts.announcements.lowestOf(home.route.tenantId, actor.id)
+  const user = await findUser(home.session, actor.id)
+  if (user?.status !== 'ACTIVE')
+    throw fail('PERMISSION_DENIED', { detail: 'The caller has no password here.' })
+  const passwordHash = await parts.turns.run(home.route.tenantId, async () => {
+    await provePresent(parts.hasher, home, user, change.currentPassword)
+    return parts.hasher.hash(change.newPassword, home.route.tenantId)
+  })
+  const generation = await replace(home, user, { passwordHash, lowest })
+  const record = { actor, action: 'user.password-change', tenantId: home.route.tenantId }
+  const after = { userId: user.id }
+  return parts.announcements.publish({ ...record, after, voided: [{ id: user.id, generation }] })
+}
+
+async function provePresent(
+  hasher: PasswordHasher,
+  { route, session }: Home,
+  user: UserWithGrants,
+  password: string,
+): Promise<void> {
+  const attempt = { subject: subjectOf(typedName(user.email)), policy: route.authConfig.lockout }
+  await tryPassword(session, attempt, async () => {
+    const isRight = await hasher.verify(user.passwordHash, password, route.tenantId)
+    if (!isRight) throw fail('INVALID_CREDENTIALS')
+  })
+}
+
+/** The password that was proved must still be the user's: an administrator may have replaced it meanwhile. */
+async function replace(
+  { session }: Home,
+  user: UserWithGrants,
+  change: { readonly passwordHash: string; readonly lowest: number },
+): Promise<number> {
+  return session.transaction(async (db) => {
+    const reader = { tenantId: session.tenantId, db }
+    const generation = await setPassword(reader, user, change)
+    if (generation !== Math.max(user.generation, change.lowest) + 1) throw fail('INVALID_CREDENTIALS')
+    return generation
+  })
+}
+
+function assertPasswords({ currentPassword, newPassword }: PasswordChange, policy: PasswordPolicy): void {
+  const errors: FieldError[] = []
+  if (passwordTooLong(currentPassword)) {
+    errors.push({ pointer: '/currentPassword', message: `must not exceed ${MAX_PASSWORD_BYTES} bytes` })
+  }
+  const weak = checkPolicy(newPassword, policy, '/newPassword')
+  if (weak !== null) errors.push(weak)
+  if (errors.length > 0) throw fail('VALIDATION_FAILED', { errors })
+}

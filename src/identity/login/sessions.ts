@@ -1,0 +1,254 @@
+import { createHash, randomBytes } from 'node:crypto'
+import { and, asc, eq, inArray, isNull, type SQL, sql } from 'drizzle-orm'
+import type { AuthConfig } from '../../catalog/schema.ts'
+import type { DataKey } from '../../crypto/keyring.ts'
+import { fail } from '../../errors.ts'
+import { isCanonicalBase64Url } from '../../lib/base64url.ts'
+import { newId, uuidBytes, uuidText } from '../../lib/ids.ts'
+import { sessions } from '../../residence/tables.ts'
+import type { TenantDb, TenantSession } from '../../sql/session.ts'
+import { isId } from '../people/tenant-rows.ts'
+import type { Reader } from '../people/users.ts'
+
+/**
+ * Refresh tokens: `fhr_<tenant id and session id>_<secret>`. The first part routes the token to its tenant and row
+ * without a look-up; the second (256 bits) proves it. The row keeps a hash of the whole text.
+ *
+ * Each use replaces the token by a new row of the same family. A token that was replaced and comes back is in two hands, so
+ * its whole family ends: unless it comes back within `refreshReuseSeconds` and its successor has not been used. Then two tabs
+ * of one browser were there at once, and both get that successor. A token lasts `refreshTokenSeconds`, a family three times that.
+ */
+export interface RefreshToken {
+  readonly tenantId: string
+  readonly sessionId: string
+  readonly text: string
+}
+
+/** What a rotation gives: the next token, and whose it is. */
+export interface Rotation {
+  readonly token: RefreshToken
+  readonly userId: string
+  readonly familyId: string
+}
+
+/** A token that is to be exchanged, and the one that takes its place. */
+export interface Succession {
+  readonly token: RefreshToken
+  readonly next: RefreshToken
+}
+
+type Lifetimes = Pick<AuthConfig, 'refreshTokenSeconds'>
+
+const FORM = /^fhr_([A-Za-z0-9_-]{43})_([A-Za-z0-9_-]{43})$/
+const FAMILY_FACTOR = 3
+const PRUNED_AT_ONCE = 200
+
+/** A new refresh token, of a new family unless one is given. */
+export function makeRefreshToken(tenantId: string, sessionId = newId()): RefreshToken {
+  return tokenOf(tenantId, sessionId, randomBytes(32))
+}
+
+/**
+ * The token that takes this one's place. It is made of this one, so that it can be handed out again although it is kept
+ * nowhere; and with a key of the service, so that whoever has an old token cannot make the present one of it.
+ */
+export function successorOf(key: Pick<DataKey, 'mac'>, token: RefreshToken): RefreshToken {
+  const id = key.mac('refresh-successor', `id:${token.text}`).subarray(0, 16)
+  // RFC 9562, 5.8: a UUID of version 8 holds what its maker likes.
+  id.writeUInt8((id.readUInt8(6) & 0x0f) | 0x80, 6)
+  id.writeUInt8((id.readUInt8(8) & 0x3f) | 0x80, 8)
+  return tokenOf(token.tenantId, uuidText(id), key.mac('refresh-successor', `secret:${token.text}`))
+}
+
+function tokenOf(tenantId: string, sessionId: string, secret: Buffer): RefreshToken {
+  const route = Buffer.concat([uuidBytes(tenantId), uuidBytes(sessionId)]).toString('base64url')
+  return { tenantId, sessionId, text: `fhr_${route}_${secret.toString('base64url')}` }
+}
+
+/** Reads a refresh token's route; null for what has not its exact form. Says nothing about its being valid. */
+export function parseRefreshToken(text: string): RefreshToken | null {
+  const [, route, secret] = FORM.exec(text) ?? []
+  if (!route || !secret || !isCanonicalBase64Url(route) || !isCanonicalBase64Url(secret)) return null
+  const bytes = Buffer.from(route, 'base64url')
+  return { tenantId: uuidText(bytes.subarray(0, 16)), sessionId: uuidText(bytes.subarray(16)), text }
+}
+
+/**
+ * Begins a family for a user who has just proved who they are; null if the user is no longer what `generation` says. The
+ * row of the user is held meanwhile, so that whoever ends all sessions of a user ends this one too, or prevents it.
+ */
+export async function startSession(
+  { tenantId, db }: Reader,
+  user: { readonly id: string; readonly generation: number },
+  { refreshTokenSeconds }: Lifetimes,
+): Promise<RefreshToken | null> {
+  const token = makeRefreshToken(tenantId)
+  const { rows } = await db.execute(sql`
+    insert into sessions (tenant_id, id, family_id, user_id, token_hash, expires_at, absolute_expires_at)
+    (select u.tenant_id, ${token.sessionId}::uuid, ${token.sessionId}::uuid, u.id, ${hashOf(token)}::text,
+      ${inSeconds(refreshTokenSeconds)}, ${inSeconds(refreshTokenSeconds * FAMILY_FACTOR)}
+    from users u
+    where u.tenant_id = ${tenantId} and u.id = ${user.id} and u.generation = ${user.generation}::int
+      and u.status = 'ACTIVE'
+    for share)
+    returning id`)
+  return rows.length > 0 ? token : null
+}
+
+/**
+ * Replaces a token by the next one, in one statement: of two that use it at once, one wins. The user's row is held as in
+ * `startSession`, and before the session's: who ends all sessions of a user takes them in that order too.
+ *
+ * @returns null for a token that is not to be used; `refuseToken` says why.
+ */
+export async function rotateSession(
+  { tenantId, db }: Reader,
+  { token, next }: Succession,
+  { refreshTokenSeconds }: Lifetimes,
+): Promise<Rotation | null> {
+  // The parentheses around the last select keep it from being taken for a statement that only reads.
+  const { rows } = await db.execute<{ family_id: string; user_id: string }>(sql`
+    with owner as (
+      select u.id from sessions s join users u on u.tenant_id = s.tenant_id and u.id = s.user_id
+      where s.tenant_id = ${tenantId} and s.id = ${token.sessionId} and s.token_hash = ${hashOf(token)}
+        and u.status = 'ACTIVE'
+      for share of u),
+    old as (
+      update sessions set replaced_at = now(), last_used_at = now()
+      where tenant_id = ${tenantId} and id = ${token.sessionId} and token_hash = ${hashOf(token)}
+        and replaced_at is null and revoked_at is null and expires_at > now() and absolute_expires_at > now()
+        and user_id = (select id from owner)
+      returning family_id, user_id, absolute_expires_at)
+    insert into sessions (tenant_id, id, family_id, user_id, token_hash, expires_at, absolute_expires_at)
+    (select ${tenantId}::uuid, ${next.sessionId}::uuid, family_id, user_id, ${hashOf(next)}::text,
+      least(${inSeconds(refreshTokenSeconds)}, absolute_expires_at), absolute_expires_at
+    from old)
+    returning family_id, user_id`)
+  const [row] = rows
+  return row ? { token: next, userId: row.user_id, familyId: row.family_id } : null
+}
+
+/**
+ * The successor of a token that was replaced a moment ago, as long as nobody has used that one and the session lives; else
+ * null. The rows of user and successor are held in the order of `rotateSession`.
+ */
+export async function repeatRotation(
+  { tenantId, db }: Reader,
+  { token, next }: Succession,
+  { refreshReuseSeconds }: Pick<AuthConfig, 'refreshReuseSeconds'>,
+): Promise<Rotation | null> {
+  // Of two at once the one that waited began earlier than the token was replaced.
+  if (refreshReuseSeconds === 0) return null
+  const { rows } = await db.execute<{ family_id: string; user_id: string }>(sql`
+    with replaced as (
+      select family_id, user_id from sessions
+      where tenant_id = ${tenantId} and id = ${token.sessionId} and token_hash = ${hashOf(token)}
+        and revoked_at is null and replaced_at > ${inSeconds(-refreshReuseSeconds)}),
+    owner as (
+      select u.id from users u join replaced r on r.user_id = u.id
+      where u.tenant_id = ${tenantId} and u.status = 'ACTIVE'
+      for share of u)
+    select family_id, user_id from sessions
+    where tenant_id = ${tenantId} and id = ${next.sessionId} and token_hash = ${hashOf(next)}
+      and family_id = (select family_id from replaced) and user_id = (select id from owner)
+      and replaced_at is null and revoked_at is null and expires_at > now() and absolute_expires_at > now()
+    for share`)
+  const [row] = rows
+  return row ? { token: next, userId: row.user_id, familyId: row.family_id } : null
+}
+
+/**
+ * Why a token was not rotated: because it was replaced, then its family is revoked by now, and this is whose it was.
+ * Outside of any transaction, so that what it revokes lasts whatever the caller throws.
+ *
+ * @throws PublicError INVALID_CREDENTIALS for one that is unknown, expired or revoked.
+ */
+export async function refuseToken(session: TenantSession, token: RefreshToken): Promise<string> {
+  const known = await findSession(session, token)
+  if (!known?.replacedAt) throw fail('INVALID_CREDENTIALS')
+  await revokeFamily(session, known.familyId)
+  return known.userId
+}
+
+/**
+ * Ends the token's family; answers whose it was. Null where nothing was left to end: a token that nobody has is no error.
+ */
+export async function endSession(session: TenantSession, token: RefreshToken): Promise<string | null> {
+  const known = await findSession(session, token)
+  if (known === null) return null
+  return (await revokeFamily(session, known.familyId)) > 0 ? known.userId : null
+}
+
+/** Whose token it is or was; null for one that nobody has, and for one whose family is long over. */
+export async function ownerOf(session: TenantSession, token: RefreshToken): Promise<string | null> {
+  return (await findSession(session, token))?.userId ?? null
+}
+
+/**
+ * Revokes every token of a family. A rotation that runs at this moment holds a row that we wait for and adds one
+ * that our statement did not see: so again, until nothing was left to revoke. Answers how many there were.
+ */
+export async function revokeFamily({ tenantId, db }: Reader, familyId: string): Promise<number> {
+  for (let revoked = 0; ; ) {
+    const more = await revoke(db, tenantId, eq(sessions.familyId, familyId))
+    if (more === 0) return revoked
+    revoked += more
+  }
+}
+
+/** Revokes every token of a user whose row the transaction holds: none can be added meanwhile. */
+export async function revokeSessionsOf({ tenantId, db }: Reader, userId: string): Promise<void> {
+  await revoke(db, tenantId, eq(sessions.userId, userId))
+}
+
+/** Removes what is left of a user's sessions that are over. It is housekeeping, and waits for nobody. */
+export async function pruneSessions({ tenantId, db }: Reader, userId: string): Promise<void> {
+  // A replaced token keeps its row until it would have ended by itself, so that its being used again is seen.
+  await db.execute(sql`
+    delete from sessions where tenant_id = ${tenantId} and id in (
+      select id from sessions
+      where tenant_id = ${tenantId} and user_id = ${userId}
+        and (revoked_at is not null or expires_at <= now() or absolute_expires_at <= now())
+      limit ${PRUNED_AT_ONCE} for update skip locked)`)
+}
+
+/** In the order of ids: two that revoke at once wait for one another in a line and never in a circle. */
+async function revoke(db: TenantDb, tenantId: string, which: SQL): Promise<number> {
+  const inOrder = db
+    .select({ id: sessions.id })
+    .from(sessions)
+    .where(and(eq(sessions.tenantId, tenantId), which, isNull(sessions.revokedAt)))
+    .orderBy(asc(sessions.id))
+    .for('no key update')
+  const revoked = await db
+    .update(sessions)
+    .set({ revokedAt: sql`now()` })
+    .where(and(eq(sessions.tenantId, tenantId), inArray(sessions.id, inOrder)))
+    .returning({ id: sessions.id })
+  return revoked.length
+}
+
+async function findSession({ tenantId, db }: Reader, token: RefreshToken) {
+  const { familyId, userId, replacedAt } = sessions
+  const [row] = await db
+    .select({ familyId, userId, replacedAt })
+    .from(sessions)
+    .where(
+      and(
+        eq(sessions.tenantId, tenantId),
+        eq(sessions.id, token.sessionId),
+        eq(sessions.tokenHash, hashOf(token)),
+      ),
+    )
+  // Whose it is goes into the audit log, and what is no id came from no table of ours.
+  return row && isId(row.userId) ? row : null
+}
+
+/** Plain SHA-256: the text holds 256 random bits, so there is nothing to guess that a key would protect. */
+function hashOf(token: RefreshToken): string {
+  return createHash('sha256').update(token.text).digest('hex')
+}
+
+function inSeconds(seconds: number) {
+  return sql`now() + make_interval(secs => ${seconds}::double precision)`
+}

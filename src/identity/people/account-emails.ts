@@ -1,0 +1,35 @@
+import { and, ne, type SQL, sql } from 'drizzle-orm'
+import { accounts } from '../../catalog/schema.ts'
+import type { CatalogTx } from '../../catalog/store.ts'
+import { fail } from '../../errors.ts'
+import { storedSpellings } from './names.ts'
+
+/** Whether an account has this address, in any of the spellings in which it may be stored. */
+export function hasSpelling(email: string): SQL {
+  return sql`lower(${accounts.email}) = any(${spellings(email)}::text[])`
+}
+
+/** Two accounts from before addresses were composed may differ in that alone: the one with the spelling typed comes first. */
+export function bySpelling(email: string): SQL {
+  return sql`array_position(${spellings(email)}::text[], lower(${accounts.email}))`
+}
+
+/**
+ * The unique index knows one spelling only.
+ *
+ * @throws PublicError CONFLICT where another account has the address in the spelling of before.
+ */
+export async function assertEmailFree(tx: CatalogTx, email: string, accountId?: string): Promise<void> {
+  const isOther = accountId === undefined ? undefined : ne(accounts.id, accountId)
+  const query = tx.select({ id: accounts.id }).from(accounts)
+  const [other] = await query.where(and(hasSpelling(email), isOther)).limit(1)
+  if (other !== undefined) throw emailTaken()
+}
+
+export function emailTaken(cause?: unknown) {
+  return fail('CONFLICT', { detail: 'The email address is taken.', ...(cause !== undefined && { cause }) })
+}
+
+function spellings(email: string) {
+  return sql.param([...storedSpellings(email)])
+}

@@ -1,0 +1,222 @@
+import type { AuthConfig } from '../../catalog/schema.ts'
+import { fail } from '../../errors.ts'
+import { users } from '../../residence/tables.ts'
+import type { TenantSession } from '../../sql/session.ts'
+import { assertHolds, type Caller } from '../access/authority.ts'
+import { assignRoles, findRoles, type Role, replaceRoles } from '../access/roles.ts'
+import { clearAttempts, subjectOf } from '../login/attempts.ts'
+import type { PasswordHasher } from '../login/passwords.ts'
+import { revokeSessionsOf } from '../login/sessions.ts'
+import { changePeople } from './admins.ts'
+import type { Announcements } from './announcements.ts'
+import type { Changed } from './changed.ts'
+import { typedName } from './names.ts'
+import { cut } from './tenant-rows.ts'
+import { assertUser, type NewUser, type UserPatch } from './user-form.ts'
+import {
+  assertEmailFree,
+  conflictOnDuplicate,
+  deleteUser,
+  findUser,
+  type PublicUser,
+  publicUser,
+  type Reader,
+  raiseGeneration,
+  type UserChanges,
+  type UserWithGrants,
+  updateUser,
+  userValues,
+} from './users.ts'
+
+/** Where a tenant's people are looked after: the tenant's rules, and its rows. */
+export interface Home {
+  readonly route: { readonly tenantId: string; readonly authConfig: AuthConfig }
+  readonly session: TenantSession
+}
+
+export interface PeopleParts {
+  readonly hasher: PasswordHasher
+  readonly announcements: Announcements
+}
+
+/** A patch with the password's hash in the password's place, and who wants it. */
+interface Change {
+  /** The user's lowest generation whose tokens hold, as announced. */
+  readonly lowest: number
+  readonly patch: UserPatch
+  readonly passwordHash: string | undefined
+  readonly caller: Caller
+}
+
+/**
+ * The people of a tenant, changed. The rows are the tenant's own; once they are committed the catalog is told. What may take
+ * something away from a user makes void the tokens that the user holds, also where it is repeated and nothing is left to take.
+ */
+export class People {
+  readonly #hasher: PasswordHasher
+  readonly #announcements: Announcements
+
+  constructor({ hasher, announcements }: PeopleParts) {
+    this.#hasher = hasher
+    this.#announcements = announcements
+  }
+
+  /**
+   * @throws PublicError VALIDATION_FAILED, REFERENCE_NOT_FOUND for a role that is not there, PERMISSION_DENIED for one that
+   *   grants more than the caller holds, CONFLICT for what is taken, RATE_LIMITED, CATALOG_UNAVAILABLE.
+   */
+  async create({ route, session }: Home, input: NewUser, caller: Caller): Promise<PublicUser> {
+    assertUser(input, route.authConfig.passwordPolicy)
+    const values = userValues(route.tenantId, input, await this.#hasher.hash(input.password, route.tenantId))
+    const user = await changePeople(session, async (reader) => {
+      const roles = await findGrantable(reader, input.roles ?? [], caller)
+      await assertEmailFree(reader, input.email, null)
+      await reader.db.insert(users).values(values)
+      await assignRoles(reader, values.id, idsOf(roles))
+      return publicUser(existing(await findUser(reader, values.id)))
+    }).catch(conflictOnDuplicate)
+    const record = { actor: caller.actor, action: 'user.create', tenantId: route.tenantId }
+    await this.#announcements.publish({ ...record, after: inAudit(user) })
+    return user
+  }
+
+  /** @throws PublicError NOT_FOUND */
+  async find({ session }: Home, userId: string): Promise<PublicUser> {
+    return publicUser(existing(await findUser(session, userId)))
+  }
+
+  /**
+   * @throws PublicError as `create`; NOT_FOUND; PERMISSION_DENIED where the user may do what the caller may not; CONFLICT
+   *   for the last administrator.
+   */
+  async change(
+    { route, session }: Home,
+    userId: string,
+    patch: UserPatch,
+    caller: Caller,
+  ): Promise<Changed<PublicUser>> {
+    assertUser(patch, route.authConfig.passwordPolicy)
+    const { password } = patch
+    const passwordHash =
+      password === undefined ? undefined : await this.#hasher.hash(password, route.tenantId)
+    const { before, after } = await changePeople(session, async (reader) => {
+      const before = existing(await findUser(reader, userId))
+      const lowest = this.#announcements.lowestOf(route.tenantId, before.id)
+      await applyChange(reader, before, { lowest, patch, passwordHash, caller })
+      return { before, after: existing(await findUser(reader, userId)) }
+    }).catch(conflictOnDuplicate)
+    const seq = await this.#announcements.publish({
+      ...{ actor: caller.actor, action: 'user.update', tenantId: route.tenantId },
+      ...{ before: inAudit(before, patch), after: inAudit(after, patch) },
+      voided: after.generation === before.generation ? [] : [after],
+    })
+    return { result: publicUser(after), seq }
+  }
+
+  /**
+   * In two steps, so that it can be repeated: until the catalog has been told, the user is there and can do nothing.
+   *
+   * @returns the number of the change, to wait for.
+   * @throws PublicError NOT_FOUND, PERMISSION_DENIED, CONFLICT for the last administrator and for a user whom somebody else
+   *   changed meanwhile, CATALOG_UNAVAILABLE.
+   */
+  async remove({ route, session }: Home, userId: string, caller: Caller): Promise<number | null> {
+    const user = await changePeople(session, async (reader) => {
+      const before = existing(await findUser(reader, userId))
+      assertHolds(caller, before.permissions)
+      await updateUser(reader, userId, { status: 'INACTIVE' })
+      const generation = await shutOut(
+        reader,
+        userId,
+        this.#announcements.lowestOf(route.tenantId, before.id),
+      )
+      return { ...before, generation: generation ?? before.generation }
+    })
+    const record = { actor: caller.actor, action: 'user.delete', tenantId: route.tenantId }
+    const seq = await this.#announcements.publish({ ...record, before: inAudit(user), voided: [user] })
+    const deleted = await changePeople(session, (reader) => deleteUser(reader, user))
+    if (!deleted && (await findUser(session, userId)) !== null) throw fail('CONFLICT')
+    return seq
+  }
+}
+
+/** Writes a user's new password, with which every session and token from before is over. Gives the new generation. */
+export async function setPassword(
+  reader: Reader,
+  { id, email, username }: PublicUser,
+  { passwordHash, lowest }: { readonly passwordHash: string; readonly lowest: number },
+): Promise<number | null> {
+  await updateUser(reader, id, { passwordHash })
+  const names = username === null ? [email] : [email, username]
+  const subjects = names.map((name) => subjectOf(typedName(name)))
+  await clearAttempts(reader, subjects)
+  return shutOut(reader, id, lowest)
+}
+
+/**
+ * Ends every session of a user and begins a new generation, above the `lowest` that was announced; gives its number, null if
+ * there is no such user.
+ */
+export async function shutOut(reader: Reader, userId: string, lowest: number): Promise<number | null> {
+  // First the user's row: what adds sessions holds it too.
+  const generation = await raiseGeneration(reader, userId, lowest)
+  await revokeSessionsOf(reader, userId)
+  return generation
+}
+
+async function applyChange(reader: Reader, before: UserWithGrants, change: Change): Promise<void> {
+  const { lowest, patch, passwordHash, caller } = change
+  const { email, username, name, taxNumber, status, roles } = patch
+  if (isPower(patch)) assertHolds(caller, before.permissions)
+  if (email !== undefined) await assertEmailFree(reader, email, before.id)
+  const changes: UserChanges = {
+    ...(email !== undefined && { email: typedName(email) }),
+    ...(username !== undefined && { username }),
+    ...(name !== undefined && { name }),
+    ...(taxNumber !== undefined && { taxNumber }),
+    ...(status !== undefined && { status }),
+  }
+  await updateUser(reader, before.id, changes)
+  if (roles !== undefined) {
+    await replaceRoles(reader, before.id, idsOf(await findGrantable(reader, roles, caller)))
+  }
+  if (passwordHash !== undefined) await setPassword(reader, before, { passwordHash, lowest })
+  else if (status === 'INACTIVE') await shutOut(reader, before.id, lowest)
+  else if (roles !== undefined) await raiseGeneration(reader, before.id, lowest)
+}
+
+/** Whether a patch gives or takes power: over what the user may do, or over who can sign in as the user. */
+function isPower({ email, username, status, roles, password }: UserPatch): boolean {
+  return [email, username, status, roles, password].some((part) => part !== undefined)
+}
+
+async function findGrantable(reader: Reader, names: readonly string[], caller: Caller): Promise<Role[]> {
+  const roles = await findRoles(reader, [...new Set(names)])
+  assertHolds(
+    caller,
+    roles.flatMap(({ permissions }) => permissions),
+  )
+  return roles
+}
+
+function idsOf(rows: readonly { readonly id: string }[]): string[] {
+  return rows.map(({ id }) => id)
+}
+
+function existing<T>(user: T | null): T {
+  if (user === null) throw fail('NOT_FOUND')
+  return user
+}
+
+/** A user for the audit log, or those parts of one that a patch is about. Of a password: that there is another. */
+function inAudit(user: PublicUser, patch?: UserPatch): Record<string, unknown> {
+  const { id, createdAt: _made, updatedAt: _changed, ...rest } = publicUser(user)
+  const parts = Object.fromEntries(Object.entries(rest).map(([name, value]) => [name, cut(value)]))
+  if (patch === undefined) return { userId: id, ...parts }
+  const named = Object.entries(parts).filter(([name]) => name in patch)
+  return {
+    userId: id,
+    ...Object.fromEntries(named),
+    ...(patch.password !== undefined && { password: 'replaced' }),
+  }
+}

@@ -1,0 +1,67 @@
+import { PRINTABLE, TokenFault, type TokenParts, text } from './form.ts'
+import { isObject } from './strict-json.ts'
+
+type Claims = TokenParts['claims']
+
+const MAX_GRANTS = 500
+const MAX_TENANTS = 100
+
+/**
+ * The claim with this name. The whole name is tried first (`https://acme.example/tenant`); otherwise its dots lead into
+ * objects, at each step by the longest name that is there (`resource_access.app.example.com.roles`).
+ */
+export function claimOf(claims: Claims, path: string): unknown {
+  let value: unknown = claims
+  let rest: string | null = path
+  while (rest !== null) {
+    const name: string | null = isObject(value) ? longestName(value, rest) : null
+    if (name === null || !isObject(value)) return undefined
+    value = value[name]
+    rest = name.length < rest.length ? rest.slice(name.length + 1) : null
+  }
+  return value
+}
+
+/** Only names of the object's own: a token's JSON has no prototype. */
+function longestName(object: Record<string, unknown>, path: string): string | null {
+  for (let end = path.length; end > 0; end = path.lastIndexOf('.', end - 1)) {
+    const name = path.slice(0, end)
+    if (Object.hasOwn(object, name)) return name
+  }
+  return null
+}
+
+/**
+ * The tenants that a token names, in the first of these claims that is there: one text or number, a list of them, or an
+ * object whose names they are (Keycloak's organizations).
+ *
+ * @throws TokenFault when it names none.
+ */
+export function tenantsOf(claims: Claims, paths: readonly string[]): readonly string[] {
+  const value = paths
+    .map((path) => claimOf(claims, path))
+    .find((found) => found !== undefined && found !== null)
+  const names: readonly unknown[] = isObject(value) ? Object.keys(value) : [value].flat()
+  if (names.length === 0 || names.length > MAX_TENANTS) throw new TokenFault('tenant names none, or too many')
+  return Object.freeze([...new Set(names.map(tenantName))])
+}
+
+/** Some issuers number their customers. */
+function tenantName(value: unknown): string {
+  return text('tenant', Number.isSafeInteger(value) ? String(value) : value, PRINTABLE)
+}
+
+/**
+ * A list of texts, or one text with spaces between (as `scope` is written). Empty where there is no such claim.
+ *
+ * @throws TokenFault
+ */
+export function listOf(claims: Claims, path: string | null): readonly string[] {
+  const value = path === null ? undefined : claimOf(claims, path)
+  if (value === undefined || value === null) return []
+  const list: readonly unknown[] =
+    typeof value === 'string' ? value.split(' ').filter(Boolean) : [value].flat()
+  if (list.length > MAX_GRANTS || !list.every((item) => typeof item === 'string'))
+    throw new TokenFault('grants are no list of texts')
+  return list
+}

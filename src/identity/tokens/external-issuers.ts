@@ -1,0 +1,165 @@
+import { compactVerify, errors } from 'jose'
+import { LRUCache } from 'lru-cache'
+import { fail, PublicError } from '../../errors.ts'
+import type { Clock } from '../../lib/clock.ts'
+import { PermissionSet } from '../access/permissions.ts'
+import type { ExternalIdentity } from '../callers/principal.ts'
+import { claimOf, listOf, tenantsOf } from './claims.ts'
+import { ExternalKeys, type KeyWanted } from './external-keys.ts'
+import { canonicalAlgorithm, type TrustedIssuer } from './external-settings.ts'
+import { assertTimes, PRINTABLE, TokenFault, type TokenParts, text } from './form.ts'
+import { fillTemplate, isTemplate, tidIn } from './issuer-template.ts'
+
+export interface ExternalIssuersOptions {
+  readonly issuers: readonly TrustedIssuer[]
+  /** Whether a tenant has listed this external id under this entry. Asked before the keys of one directory are read. */
+  readonly isListed: (entry: string, externalId: string) => Promise<boolean>
+  readonly log: { warn(details: object, message: string): void }
+  /** Milliseconds since 1970. */
+  readonly now?: () => number
+  readonly clock?: Clock
+}
+
+/** What is remembered of a token that an issuer's key signed. */
+export interface VerifiedExternal {
+  readonly identity: ExternalIdentity
+  readonly until: number
+  readonly keyTenantId: null
+}
+
+/** Clocks of others. */
+const TOLERANCE_SECONDS = 30
+/** An issuer that withdraws a key does not tell us. */
+const REMEMBERED_MS = 300_000
+/** Directories whose keys are kept, where each has its own. */
+const MAX_DIRECTORIES = 1_000
+
+/** The issuers whose tokens are accepted besides our own. */
+export class ExternalIssuers {
+  readonly #byName: ReadonlyMap<string, ExternalIssuer>
+  readonly #templates: readonly ExternalIssuer[]
+
+  constructor({ issuers, ...options }: ExternalIssuersOptions) {
+    const all = issuers.map((trusted) => new ExternalIssuer(trusted, options))
+    this.#byName = new Map(all.map((issuer) => [issuer.entry, issuer]))
+    this.#templates = all.filter(({ entry }) => isTemplate(entry))
+  }
+
+  /** By the claim `iss`, which at this point anybody may have written. An entry with just this name comes first. */
+  find(name: unknown): ExternalIssuer | undefined {
+    if (typeof name !== 'string' || isTemplate(name)) return undefined
+    return this.#byName.get(name) ?? this.#templates.find(({ entry }) => tidIn(entry, name) !== null)
+  }
+}
+
+/** Verifies the tokens of one entry: its keys, its algorithms, its name, an audience meant for us. */
+export class ExternalIssuer {
+  readonly #trusted: TrustedIssuer
+  readonly #options: Omit<ExternalIssuersOptions, 'issuers'>
+  readonly #now: () => number
+  /** By the address from which they are read: one, or one for each directory. */
+  readonly #keys = new LRUCache<string, ExternalKeys>({ max: MAX_DIRECTORIES })
+
+  constructor(trusted: TrustedIssuer, options: Omit<ExternalIssuersOptions, 'issuers'>) {
+    this.#trusted = trusted
+    this.#options = options
+    this.#now = options.now ?? (() => Date.now())
+  }
+
+  /** The issuer's name as the settings have it. */
+  get entry(): string {
+    return this.#trusted.issuer
+  }
+
+  /** @throws TokenFault, or PublicError TOKEN_EXPIRED for a good token after its time. */
+  async verify(parts: TokenParts): Promise<VerifiedExternal> {
+    const { claims } = parts
+    // What a look tells is asked before keys are: nobody makes us fetch them for a token that cannot be good.
+    const header = this.#readHeader(parts.header)
+    const tid = this.#assertPinned(claims)
+    const identity = this.#identityOf(claims)
+    const times = { toleranceSeconds: TOLERANCE_SECONDS, isForeign: true }
+    assertTimes(claims, { nowSeconds: this.#now() / 1000, ...times })
+    const keys = await this.#keysOf(tid)
+    await this.#assertSigned(parts, keys, {
+      ...header,
+      ...(tid !== null && { directory: { tid, iss: identity.issuer } }),
+    })
+    const endsAt = Number(claims.exp) * 1000
+    if (this.#now() >= endsAt) throw fail('TOKEN_EXPIRED')
+    return { identity, until: Math.min(endsAt, this.#now() + REMEMBERED_MS), keyTenantId: null }
+  }
+
+  /**
+   * What is not understood is ignored (RFC 7515, section 4), unless `crit` says that it must not be; and what would lead to
+   * another key is not followed: keys are found by their name, in the issuer's own list.
+   */
+  #readHeader(header: TokenParts['header']): Pick<KeyWanted, 'alg' | 'kid'> {
+    const { alg, kid, typ } = header
+    if (Object.hasOwn(header, 'crit')) throw new TokenFault('something critical that is not understood')
+    if (typ !== undefined && isOtherKind(text('typ', typ, PRINTABLE))) throw new TokenFault('wrong type')
+    const isAgreed = typeof alg === 'string' && this.#trusted.algorithms.includes(canonicalAlgorithm(alg))
+    if (!isAgreed) throw new TokenFault('wrong algorithm')
+    return kid === undefined ? { alg } : { alg, kid: text('kid', kid, PRINTABLE) }
+  }
+
+  /** Answers the directory's id, which `iss` and `tid` must agree on; null where the entry is no template. */
+  #assertPinned(claims: TokenParts['claims']): string | null {
+    const { issuer, audience, audienceClaim } = this.#trusted
+    const { iss } = claims
+    const tid = isTemplate(issuer) && typeof iss === 'string' ? tidIn(issuer, iss) : null
+    if (isTemplate(issuer) ? tid === null || claims.tid !== tid : iss !== issuer)
+      throw new TokenFault('wrong issuer')
+    const named: readonly unknown[] = [claimOf(claims, audienceClaim)].flat()
+    if (!named.some((name) => typeof name === 'string' && audience.includes(name)))
+      throw new TokenFault('wrong audience')
+    return tid
+  }
+
+  /** The keys of a directory are read only where a tenant has listed it: else anybody could have us ask for any number. */
+  async #keysOf(tid: string | null): Promise<ExternalKeys> {
+    const { jwksUri, issuer } = this.#trusted
+    const isOfOne = tid !== null && isTemplate(jwksUri)
+    if (isOfOne && !(await this.#options.isListed(issuer, tid)))
+      throw new TokenFault('no tenant has listed this directory')
+    const uri = isOfOne ? fillTemplate(jwksUri, tid) : jwksUri
+    const known = this.#keys.get(uri)
+    if (known !== undefined) return known
+    const { log, clock } = this.#options
+    const keys = new ExternalKeys({ jwksUri: uri, log, ...(clock && { clock }) })
+    this.#keys.set(uri, keys)
+    return keys
+  }
+
+  async #assertSigned({ token }: TokenParts, keys: ExternalKeys, wanted: KeyWanted): Promise<void> {
+    const key = await keys.find(wanted)
+    if (key === undefined) throw new TokenFault('unknown key')
+    try {
+      await compactVerify(token, key, { algorithms: [wanted.alg] })
+    } catch (error) {
+      // Also for a key that jose finds too weak, which it says in a TypeError: the key is not ours.
+      if (error instanceof PublicError) throw error
+      throw new TokenFault(error instanceof errors.JOSEError ? error.code : 'unusable key')
+    }
+  }
+
+  #identityOf(claims: TokenParts['claims']): ExternalIdentity {
+    const { issuer, subjectClaim, tenantClaims, tenantBy, permissionsClaim, rolesClaim } = this.#trusted
+    return Object.freeze({
+      kind: 'external-token',
+      issuer: String(claims.iss),
+      entry: issuer,
+      subject: text('subject', claimOf(claims, subjectClaim), PRINTABLE),
+      tenants: tenantsOf(claims, tenantClaims),
+      tenantBy,
+      permissions: new PermissionSet(listOf(claims, permissionsClaim)),
+      roles: Object.freeze([...new Set(listOf(claims, rolesClaim))]),
+    })
+  }
+}
+
+/** RFC 8725, section 3.11: a logout token, or one of yet another kind, is no access token, whatever else it says. */
+function isOtherKind(typ: string): boolean {
+  const kind = typ.toLowerCase().replace(/^application\//, '')
+  return kind.endsWith('+jwt') && kind !== 'at+jwt'
+}

@@ -1,0 +1,162 @@
+import { type CryptoKey, createLocalJWKSet, errors, type JSONWebKeySet, type JWK } from 'jose'
+import { type Clock, systemClock } from '../../lib/clock.ts'
+import { SingleFlight } from '../../lib/single-flight.ts'
+import { canonicalAlgorithm } from './external-settings.ts'
+import { isObject, parseStrictObject } from './strict-json.ts'
+
+export interface ExternalKeysOptions {
+  readonly jwksUri: string
+  readonly log: { warn(details: object, message: string): void }
+  readonly clock?: Clock
+  readonly timeoutMs?: number
+  readonly maxBytes?: number
+  /** After this the keys are read again. */
+  readonly maxAgeMs?: number
+  /** Nobody makes us ask more often: neither those who invent names of keys, nor an endpoint that fails. */
+  readonly cooldownMs?: number
+  /** The same while there is not one key: then nothing is lost by asking. */
+  readonly firstRetryMs?: number
+  /** How long known keys serve while the endpoint does not give new ones. */
+  readonly maxStalenessMs?: number
+}
+
+/** What a token's header says about its key; and whose key it has to be, where one list serves many directories. */
+export interface KeyWanted {
+  readonly alg: string
+  readonly kid?: string
+  readonly directory?: { readonly tid: string; readonly iss: string }
+}
+
+type Reason = 'old' | 'unknown'
+type KeySet = ReturnType<typeof createLocalJWKSet>
+
+const MAX_KEYS = 100
+const PUBLIC_KINDS: readonly unknown[] = ['RSA', 'EC', 'OKP']
+const DEFAULTS = {
+  timeoutMs: 3_000,
+  maxBytes: 256 * 1024,
+  maxAgeMs: 600_000,
+  cooldownMs: 30_000,
+  firstRetryMs: 5_000,
+  maxStalenessMs: 86_400_000,
+  clock: systemClock,
+}
+
+/**
+ * The public keys of one issuer, from where its settings say and nowhere else. Read when first needed, when they are old,
+ * and when a token names a key that is not among them.
+ *
+ *   none ──read──▶ fresh ──maxAge──▶ old ──read──▶ fresh;  old keys serve on while reading fails, until maxStaleness
+ */
+export class ExternalKeys {
+  readonly #options: Required<ExternalKeysOptions>
+  readonly #reading = new SingleFlight<void>()
+  #set: KeySet | null = null
+  #keys: readonly JWK[] = []
+  #readAt = Number.NEGATIVE_INFINITY
+  /** When we last asked for each reason: an invented name of a key does not put off the reading of old ones. */
+  readonly #triedAt = new Map<Reason, number>()
+
+  constructor(options: ExternalKeysOptions) {
+    this.#options = { ...DEFAULTS, ...options }
+  }
+
+  /** The key that fits; undefined when there is none, or more than one, or none can be read. */
+  async find(wanted: KeyWanted): Promise<CryptoKey | undefined> {
+    const isOld = this.#ageMs() >= this.#options.maxAgeMs
+    if (isOld) await this.#read('old')
+    const found = await this.#pick(wanted)
+    if (found !== undefined || isOld) return found
+    await this.#read('unknown')
+    return this.#pick(wanted)
+  }
+
+  async #pick(wanted: KeyWanted): Promise<CryptoKey | undefined> {
+    const { alg, kid } = wanted
+    if (this.#set === null || this.#ageMs() >= this.#options.maxStalenessMs) return undefined
+    if (!this.#keys.every((key) => mayServe(key, wanted))) return undefined
+    try {
+      return await this.#set({ alg: canonicalAlgorithm(alg), ...(kid !== undefined && { kid }) })
+    } catch (error) {
+      // None fits, several do, or the one that does is no usable key.
+      if (error instanceof errors.JOSEError || error instanceof TypeError || error instanceof DOMException)
+        return undefined
+      throw error
+    }
+  }
+
+  #ageMs(): number {
+    return this.#options.clock.monotonic() - this.#readAt
+  }
+
+  /** Shared by all who wait. A failure is logged and not thrown: what is known already may do. */
+  #read(reason: Reason): Promise<void> {
+    const { clock, cooldownMs, firstRetryMs } = this.#options
+    return this.#reading.run('', async () => {
+      const now = clock.monotonic()
+      const sinceMs = now - (this.#triedAt.get(reason) ?? Number.NEGATIVE_INFINITY)
+      if (sinceMs < (this.#set === null ? firstRetryMs : cooldownMs)) return
+      this.#triedAt.set(reason, now)
+      await this.#readAnew()
+    })
+  }
+
+  async #readAnew(): Promise<void> {
+    const { jwksUri, log, clock } = this.#options
+    try {
+      const read = await this.#fetch()
+      this.#set = createLocalJWKSet(read)
+      this.#keys = read.keys
+      this.#readAt = clock.monotonic()
+    } catch (error) {
+      const reason = error instanceof Error ? error.message : 'unknown'
+      log.warn({ jwksUri, reason }, "a trusted issuer's keys could not be read")
+    }
+  }
+
+  async #fetch(): Promise<JSONWebKeySet> {
+    const { jwksUri, timeoutMs, maxBytes } = this.#options
+    const response = await fetch(jwksUri, {
+      // Where it leads was not agreed upon.
+      redirect: 'error',
+      // Bounds the body as well as the answer's beginning.
+      signal: AbortSignal.timeout(timeoutMs),
+      headers: { accept: 'application/jwk-set+json, application/json' },
+    })
+    if (response.status !== 200) {
+      await response.body?.cancel()
+      throw new Error(`answered ${response.status}`)
+    }
+    return readKeySet(await readBytes(response, maxBytes))
+  }
+}
+
+async function readBytes(response: Response, maxBytes: number): Promise<Buffer> {
+  const chunks: Uint8Array[] = []
+  let length = 0
+  // Leaving the loop early ends the connection.
+  for await (const chunk of response.body ?? []) {
+    length += chunk.length
+    if (length > maxBytes) throw new Error(`is larger than ${maxBytes} bytes`)
+    chunks.push(chunk)
+  }
+  return Buffer.concat(chunks)
+}
+
+/** Only what is public: a shared secret in such a list is none, and could have been used by anybody. */
+function readKeySet(bytes: Buffer): JSONWebKeySet {
+  const { keys } = parseStrictObject(bytes)
+  if (!Array.isArray(keys) || keys.length > MAX_KEYS) throw new Error('is no list of keys')
+  const usable = keys.filter((key): key is JWK => isObject(key) && PUBLIC_KINDS.includes(key.kty))
+  return { keys: usable.map((key) => ({ ...key, ...(key.alg && { alg: canonicalAlgorithm(key.alg) }) })) }
+}
+
+/**
+ * In a list for many directories Entra writes beside a key whose tokens it signs: `issuer`, with `{tenantid}` in the place of
+ * the directory's id where it signs for all. Keys with another name do not matter here.
+ */
+function mayServe(key: JWK & { issuer?: unknown }, { kid, directory }: KeyWanted): boolean {
+  if (directory === undefined || typeof key.issuer !== 'string') return true
+  if (kid !== undefined && key.kid !== kid) return true
+  return key.issuer.replaceAll('{tenantid}', directory.tid) === directory.iss
+}

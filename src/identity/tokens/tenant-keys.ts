@@ -1,0 +1,263 @@
+import { and, eq, gt, isNull, lte, or, sql } from 'drizzle-orm'
+import { LRUCache } from 'lru-cache'
+import { type Actor, recordAudit } from '../../catalog/audit/entries.ts'
+import { recordChange } from '../../catalog/changes/follower.ts'
+import { signingKeys, tenants } from '../../catalog/schema.ts'
+import { type CatalogStore, type CatalogTx, catalogErrors } from '../../catalog/store.ts'
+import { lockTenant, type Tenant } from '../../catalog/tenants.ts'
+import type { Vault } from '../../catalog/vault.ts'
+import type { DataKey } from '../../crypto/keyring.ts'
+import { fail } from '../../errors.ts'
+import { LookupCache } from '../callers/lookup-cache.ts'
+import type { Changed } from '../people/changed.ts'
+import { makeKid, ownerOfKid } from './key-ids.ts'
+import { type KeyRow, makeKeyRow, openKeyRow, publicKeysOf, recordOf } from './key-material.ts'
+import type { KeyRecord, PublicJwk, SigningAlgorithm, SigningKey, VerificationKey } from './signing-key.ts'
+
+export interface NewTenantKey {
+  readonly algorithm: SigningAlgorithm
+  /** For HS256 only: base64 or base64url of at least 32 bytes. Made where it is not given. */
+  readonly secret?: string | undefined
+}
+
+/** The next key of the same algorithm; for HS256 with the secret of whoever else signs with it. */
+export type Rotation = Pick<NewTenantKey, 'secret'>
+
+export interface TenantKeysParts {
+  readonly store: CatalogStore
+  readonly vault: Pick<Vault, 'service' | 'dataKey' | 'opening'>
+  readonly maxStalenessMs?: number
+  readonly onWithdrawn?: (tenantId: string) => void
+}
+
+/** A tenant's keys as they were read at one moment. */
+interface KeySet {
+  /** The tenant's. */
+  readonly id: string
+  readonly keys: ReadonlyMap<string, SigningKey>
+  readonly current: SigningKey | null
+}
+
+interface KeyChange {
+  readonly tenantId: string
+  readonly actor: Actor
+  readonly action: string
+}
+
+/** What a change begins with. */
+interface Was {
+  readonly tenant: Tenant
+  readonly dataKey: DataKey
+  readonly current: KeyRow | null
+  /** Keys that verify. */
+  readonly living: number
+}
+
+interface NewKey {
+  readonly algorithm: SigningAlgorithm
+  readonly secret?: Buffer | undefined
+}
+
+const MIN_SECRET_BYTES = 32
+const MAX_SECRET_BYTES = 512
+const OVERLAP_MARGIN_SECONDS = 60
+const MAX_KEYS = 20
+const RETRY_MS = 5_000
+
+/**
+ * Keys of tenants that sign their own tokens: sealed under the tenant's data key, read when one is asked for, kept for
+ * those asked for recently. A name of a key that we did not give is refused without looking.
+ */
+export class TenantKeys {
+  readonly #parts: TenantKeysParts
+  readonly #sets: LookupCache<KeySet>
+  /** Names that we gave but did not find, and when we last looked. */
+  readonly #missing = new LRUCache<string, number>({ max: 10_000 })
+
+  constructor(parts: TenantKeysParts) {
+    this.#parts = parts
+    const { maxStalenessMs = 300_000 } = parts
+    this.#sets = new LookupCache({ load: (tenantId) => this.#load(tenantId), maxStalenessMs })
+  }
+
+  /** @throws PublicError CATALOG_UNAVAILABLE */
+  find(kid: string): undefined | SigningKey | Promise<VerificationKey | undefined> {
+    const tenantId = ownerOfKid(this.#parts.vault.service, kid)
+    if (typeof tenantId !== 'string') return undefined
+    return this.#sets.peek(tenantId)?.keys.get(kid) ?? this.#findNew(tenantId, kid)
+  }
+
+  /** The key with which the tenant signs; null where it has none. */
+  async current(tenantId: string): Promise<SigningKey | null> {
+    return (await this.#sets.find(tenantId))?.current ?? null
+  }
+
+  /** The tenant's public keys; none of a tenant without a key, or with a shared secret. */
+  async jwks(tenantId: string): Promise<{ keys: PublicJwk[] }> {
+    const set = await this.#sets.find(tenantId)
+    return publicKeysOf(set?.keys.values() ?? [], Date.now())
+  }
+
+  /** @throws PublicError NOT_FOUND where the tenant has no key of its own. */
+  async describe(tenantId: string): Promise<KeyRecord> {
+    const key = await this.current(tenantId)
+    if (key === null) throw fail('NOT_FOUND')
+    return recordOf(key)
+  }
+
+  /**
+   * Gives the tenant this key. What it had before ends now.
+   *
+   * @throws PublicError VALIDATION_FAILED for a secret that is none; TENANT_NOT_FOUND.
+   */
+  async replace(tenantId: string, input: NewTenantKey, actor: Actor): Promise<Changed<KeyRecord>> {
+    const secret = readSecret(input)
+    const change = { tenantId, actor, action: 'signing-key.replace' }
+    const { result, seq } = await this.#change(change, async (tx, was) => {
+      await tx.delete(signingKeys).where(ofTenant(tenantId))
+      return this.#insert(tx, was, { algorithm: input.algorithm, secret })
+    })
+    return { result: recordOf(result), seq }
+  }
+
+  /**
+   * Makes a new key like the one in use, which goes on verifying for as long as a token of it may last.
+   *
+   * @throws PublicError VALIDATION_FAILED for a secret that is none; TENANT_NOT_FOUND; NOT_FOUND where the tenant has no key
+   *   of its own; CONFLICT.
+   */
+  async rotate(tenantId: string, { secret }: Rotation, actor: Actor): Promise<Changed<KeyRecord>> {
+    const change = { tenantId, actor, action: 'signing-key.rotate' }
+    const { result, seq } = await this.#change(change, async (tx, was) => {
+      const { tenant, current, living } = was
+      if (current === null) throw fail('NOT_FOUND')
+      if (living >= MAX_KEYS) throw fail('CONFLICT', { detail: 'The key was rotated too often.' })
+      await tx.delete(signingKeys).where(and(ofTenant(tenantId), lte(signingKeys.verifyUntil, sql`now()`)))
+      const overlap = tenant.authConfig.accessTokenSeconds + OVERLAP_MARGIN_SECONDS
+      const verifyUntil = sql`now() + make_interval(secs => ${overlap})`
+      await tx.update(signingKeys).set({ verifyUntil }).where(eq(signingKeys.id, current.id))
+      const { algorithm } = current
+      return this.#insert(tx, was, { algorithm, secret: readSecret({ algorithm, secret }) })
+    })
+    return { result: recordOf(result), seq }
+  }
+
+  /**
+   * Ends all keys of the tenant. The service signs for it again.
+   *
+   * @returns the number of the change, to wait for.
+   * @throws PublicError TENANT_NOT_FOUND; NOT_FOUND where the tenant has no key of its own.
+   */
+  async remove(tenantId: string, actor: Actor): Promise<number | null> {
+    const change = { tenantId, actor, action: 'signing-key.delete' }
+    const { seq } = await this.#change(change, async (tx, { current }) => {
+      if (current === null) throw fail('NOT_FOUND')
+      await tx.delete(signingKeys).where(ofTenant(tenantId))
+      return null
+    })
+    return seq
+  }
+
+  /** Forgets the tenant's keys: for each change of kind `signing-key` with its id. */
+  invalidate(tenantId: string): void {
+    this.#sets.invalidate(tenantId)
+    this.#parts.onWithdrawn?.(tenantId)
+  }
+
+  /** Forgets all keys: changes may have been missed. */
+  clear(): void {
+    this.#sets.clear()
+  }
+
+  /** Not among the keys we know; another replica may have made it a moment ago. */
+  async #findNew(tenantId: string, kid: string): Promise<VerificationKey | undefined> {
+    const known = (await this.#sets.find(tenantId))?.keys.get(kid)
+    const now = Date.now()
+    if (known || now - (this.#missing.get(kid) ?? 0) < RETRY_MS) return known
+    this.#missing.set(kid, now)
+    this.#sets.invalidate(tenantId)
+    return (await this.#sets.find(tenantId))?.keys.get(kid)
+  }
+
+  /** One change at a time a tenant, with its audit row and its news. */
+  async #change<Made extends KeyRow | null>(
+    { tenantId, actor, action }: KeyChange,
+    apply: (tx: CatalogTx, was: Was) => Promise<Made>,
+  ): Promise<Changed<Made>> {
+    if ((await this.#sets.find(tenantId)) === null) throw fail('TENANT_NOT_FOUND')
+    // Before the transaction, because the first time it takes a connection of its own.
+    const dataKey = await this.#parts.vault.dataKey(tenantId)
+    const changed = await this.#parts.store.transaction(async (tx) => {
+      const tenant = await lockTenant(tx, tenantId)
+      if (tenant === null) throw fail('TENANT_NOT_FOUND')
+      const rows = await tx
+        .select()
+        .from(signingKeys)
+        .where(and(ofTenant(tenantId), LIVING))
+      const current = rows.find(({ verifyUntil }) => verifyUntil === null) ?? null
+      const row = await apply(tx, { tenant, dataKey, current, living: rows.length })
+      const before = current && { kid: current.kid, algorithm: current.algorithm }
+      const after = row && { kid: row.kid, algorithm: row.algorithm }
+      const told = { actor, action, tenantId, ...(before && { before }), ...(after && { after }) }
+      await recordAudit(tx, told)
+      return { result: row, seq: await recordChange(tx, { kind: 'signing-key', tenantId }) }
+    })
+    this.invalidate(tenantId)
+    return changed
+  }
+
+  async #insert(tx: CatalogTx, { tenant, dataKey }: Was, key: NewKey): Promise<KeyRow> {
+    const kid = makeKid(this.#parts.vault.service, tenant.id)
+    const values = await makeKeyRow(dataKey, { ...key, tenantId: tenant.id, kid })
+    const [row] = await tx.insert(signingKeys).values(values).returning()
+    if (!row) throw new Error('the signing key was not stored')
+    return row
+  }
+
+  async #load(tenantId: string): Promise<KeySet | null> {
+    const query = this.#parts.store.db
+      .select({ tenantCode: tenants.code, row: signingKeys })
+      .from(tenants)
+      .leftJoin(signingKeys, and(eq(signingKeys.tenantId, tenants.id), LIVING))
+      .where(eq(tenants.id, tenantId))
+    const found = await catalogErrors(query)
+    if (found.length === 0) return null
+    const keys = await Promise.all(
+      found.flatMap(({ tenantCode, row }) => (row ? this.#open(row, { tenantId, tenantCode }) : [])),
+    )
+    const current = keys.find(({ verifyUntil }) => verifyUntil === null) ?? null
+    return { id: tenantId, keys: new Map(keys.map((key) => [key.kid, key])), current }
+  }
+
+  async #open(row: KeyRow, owner: { tenantId: string; tenantCode: string }): Promise<SigningKey> {
+    const { vault } = this.#parts
+    return vault.opening(owner.tenantId, async () =>
+      openKeyRow(await vault.dataKey(owner.tenantId), row, Object.freeze(owner)),
+    )
+  }
+}
+
+const LIVING = or(isNull(signingKeys.verifyUntil), gt(signingKeys.verifyUntil, sql`now()`))
+
+function ofTenant(tenantId: string) {
+  return eq(signingKeys.tenantId, tenantId)
+}
+
+/** @throws PublicError VALIDATION_FAILED, which repeats nothing of the secret. */
+function readSecret({ algorithm, secret }: NewTenantKey): Buffer | undefined {
+  if (secret === undefined) return undefined
+  if (algorithm !== 'HS256') throw secretFault('is for HS256 only')
+  const isBase64 = /^[A-Za-z0-9+/]+={0,2}$/.test(secret) || /^[A-Za-z0-9_-]+={0,2}$/.test(secret)
+  const bytes = Buffer.from(secret, 'base64url')
+  // Decoding never fails, so what was decoded is compared with what was given.
+  const canonical = bytes.toString('base64url')
+  const given = secret.replaceAll('+', '-').replaceAll('/', '_').replace(/=+$/, '')
+  if (!isBase64 || canonical !== given) throw secretFault('must be base64 or base64url')
+  if (bytes.length < MIN_SECRET_BYTES) throw secretFault(`must have at least ${MIN_SECRET_BYTES} bytes`)
+  if (bytes.length > MAX_SECRET_BYTES) throw secretFault(`must have at most ${MAX_SECRET_BYTES} bytes`)
+  return bytes
+}
+
+function secretFault(message: string) {
+  return fail('VALIDATION_FAILED', { errors: [{ pointer: '/secret', message }] })
+}

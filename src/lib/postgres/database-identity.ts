@@ -1,0 +1,169 @@
+import { randomBytes } from 'node:crypto'
+import type pg from 'pg'
+import { dress } from '../wire/dressing.ts'
+import { databaseError, GuardedClient, type PhysicalIdentity } from './pg.ts'
+import {
+  columnsOf,
+  deviation,
+  provenColumns,
+  type SessionSetting,
+  settingColumns,
+} from './session-settings.ts'
+
+/** The connection leads to another database than the one that was to be found there. */
+export class IdentityMismatchError extends Error {
+  override readonly name = 'IdentityMismatchError'
+  readonly code = 'IDENTITY_MISMATCH'
+
+  constructor() {
+    super('the database is not the one that was validated')
+  }
+}
+
+/** What a new connection is asked, once: where it leads, and whether its session is one of our own with our settings. */
+export interface Greeting {
+  readonly identity: PhysicalIdentity
+  /** A pooler gives itself away: the process that serves us is not the one that was announced. */
+  readonly isPooled: boolean
+  /** Its session has the settings that were asked for. */
+  readonly isAsWanted: boolean
+}
+
+const CLUSTER = {
+  column: ', s.system_identifier::text AS cluster',
+  from: ' CROSS JOIN pg_catalog.pg_control_system() s',
+}
+const UNTOLD = { column: '', from: '' }
+
+function question(settings: readonly SessionSetting[], cluster: typeof CLUSTER): string {
+  const session =
+    settings.length === 0 ? '' : `, pg_catalog.pg_backend_pid()::text AS pid, ${columnsOf(settings)}`
+  return `SELECT d.oid::text AS oid${cluster.column}${session}
+  FROM pg_catalog.pg_database d${cluster.from} WHERE d.datname = pg_catalog.current_database()`
+}
+
+const greetings = new WeakMap<object, Greeting>()
+
+/**
+ * Asks a connection the first time, and remembers. Behind a pooler it is dressed accordingly.
+ * @throws what the connection throws
+ */
+export async function greet(client: pg.ClientBase): Promise<Greeting> {
+  const known = greetings.get(client)
+  if (known !== undefined) return known
+  const wanted = client instanceof GuardedClient ? client.wanted : []
+  const ask = async (text: string) =>
+    (await client.query(text)).rows[0] as Record<string, unknown> | undefined
+  const row = await ask(question(wanted, CLUSTER)).catch((error: unknown) => {
+    // Some hosted services take the right to this function away; then the oid, and the stamp inside, must do.
+    if (databaseError(error)?.code === '42501') return ask(question(wanted, UNTOLD))
+    throw error
+  })
+  const greeting = greetingIn(client, row ?? {})
+  greetings.set(client, greeting)
+  const isOurs = greeting.isAsWanted && !greeting.isPooled
+  if (client instanceof GuardedClient && !isOurs && !client.needsSession) {
+    dress(client, { settings: provenColumns(wanted, greeting.identity.databaseOid), names: client.manners })
+  }
+  return greeting
+}
+
+function greetingIn(client: pg.ClientBase, row: Readonly<Record<string, unknown>>): Greeting {
+  const { oid, cluster } = row as { oid?: string; cluster?: string }
+  const identity = { databaseOid: Number(oid), systemIdentifier: cluster ?? null }
+  if (!(client instanceof GuardedClient)) return { identity, isPooled: false, isAsWanted: true }
+  const isAsWanted = deviation(client.wanted, row) === null
+  return { identity, isPooled: row.pid !== String(client.backendPid), isAsWanted }
+}
+
+/** True if a pooler stands between us and the server, as was found when the connection was greeted. */
+export function isPooled(client: object): boolean {
+  return greetings.get(client)?.isPooled === true
+}
+
+/** The identity of the database at the other end. The cluster's identifier is null where the server does not tell it. */
+export async function readIdentity(client: pg.ClientBase): Promise<PhysicalIdentity> {
+  return (await greet(client)).identity
+}
+
+/** Gives a session its settings where it was opened without them, as by a pooler that lends sessions. */
+export async function settleSession(client: pg.ClientBase): Promise<void> {
+  const { isAsWanted } = await greet(client)
+  if (isAsWanted || !(client instanceof GuardedClient)) return
+  await client.query(`SELECT ${settingColumns(client.wanted, 'session')}`)
+}
+
+/** True if `found` is the database that `expected` describes. Where a cluster is not known the oid decides. */
+export function isExpected(found: PhysicalIdentity, expected: PhysicalIdentity): boolean {
+  const isOtherCluster =
+    found.systemIdentifier !== null &&
+    expected.systemIdentifier !== null &&
+    found.systemIdentifier !== expected.systemIdentifier
+  return !isOtherCluster && found.databaseOid === expected.databaseOid
+}
+
+/**
+ * Proves that a connection leads to the database that is expected; null, of which nothing is known, is no database.
+ * @throws IdentityMismatchError, or what the connection throws
+ */
+export async function assertIdentity(
+  client: pg.ClientBase,
+  expected: PhysicalIdentity | null,
+): Promise<void> {
+  const found = await readIdentity(client)
+  if (expected === null || !isExpected(found, expected)) throw new IdentityMismatchError()
+}
+
+/** A database of the gateway's own, which can be no tenant's. */
+export interface OwnDatabase extends PhysicalIdentity {
+  /** Lends a connection to it. Absent where none can be had: then the identity alone decides. */
+  readonly lend?: <T>(fn: (client: pg.ClientBase) => Promise<T>) => Promise<T>
+}
+
+/** True if both describe one database, or one and its clone: who copies a machine copies its cluster's identifier too. */
+export function isAlike(one: PhysicalIdentity, other: PhysicalIdentity): boolean {
+  return (
+    one.systemIdentifier !== null &&
+    one.systemIdentifier === other.systemIdentifier &&
+    one.databaseOid === other.databaseOid
+  )
+}
+
+/**
+ * True unless it is proven that two connections lead to different databases, whatever these say of themselves: a lock of a
+ * random name that is taken in one is seen in the other if they are the same.
+ */
+export async function isSameDatabase(
+  client: pg.ClientBase,
+  lend: NonNullable<OwnDatabase['lend']>,
+): Promise<boolean> {
+  const key = randomBytes(8).readBigInt64BE().toString()
+  try {
+    return await lend((other) => whileLocked(other, key, () => seesLock(client, key)))
+  } catch {
+    return true
+  }
+}
+
+/** In a transaction, so that it also holds behind a pooler that shares its connections out. */
+async function whileLocked<T>(client: pg.ClientBase, key: string, fn: () => Promise<T>): Promise<T> {
+  await client.query('BEGIN')
+  try {
+    await client.query('SELECT pg_catalog.pg_advisory_xact_lock_shared($1::bigint)', [key])
+    return await fn()
+  } finally {
+    await client.query('ROLLBACK')
+  }
+}
+
+async function seesLock(client: pg.ClientBase, key: string): Promise<boolean> {
+  const { rows } = await client.query<{ seen: boolean }>(
+    `SELECT EXISTS (
+       SELECT FROM pg_catalog.pg_locks l JOIN pg_catalog.pg_database d ON d.oid = l.database
+        WHERE d.datname = pg_catalog.current_database() AND l.locktype = 'advisory' AND l.objsubid = 1
+          AND l.classid = (($1::bigint >> 32) & 4294967295)::pg_catalog.oid
+          AND l.objid = ($1::bigint & 4294967295)::pg_catalog.oid) AS seen`,
+    [key],
+  )
+  return rows[0]?.seen !== false
+}

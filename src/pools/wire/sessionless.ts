@@ -1,0 +1,178 @@
+import type pg from 'pg'
+import { databaseError, type GuardedClient } from '../../lib/postgres/pg.ts'
+import { PoolerUnsupportedError } from '../../lib/postgres/pooler-faults.ts'
+import { type SessionScope, scopeOf, setScope } from '../../lib/postgres/session-scope.ts'
+import {
+  columnsOf,
+  deviation,
+  ISOLATION,
+  type SessionSetting,
+  settingColumns,
+} from '../../lib/postgres/session-settings.ts'
+import { type Dressing, dressingOf } from '../../lib/wire/dressing.ts'
+import { runUnit, TenantUnit } from './tenant-unit.ts'
+
+interface QueryInput {
+  readonly text: string
+  readonly values?: readonly unknown[]
+}
+
+/** Opens one more connection to the same place, and ends it when the first one has ended. */
+export type OpenSecond = () => Promise<GuardedClient>
+
+const BEGIN = /^\s*begin(?:\s+isolation level read committed)?\b/i
+const END = /^\s*(?:commit|rollback)\s*$/i
+const ENDS = /;\s*commit\s*$/i
+/** What holds the locks rests for as long as they are needed; that the connection ends is what ends them. */
+const GUARD_SETTINGS: readonly SessionSetting[] = [
+  { name: 'search_path', value: 'pg_catalog,pg_temp' },
+  { name: 'idle_in_transaction_session_timeout', value: '0' },
+]
+
+/** What is asked once is not worth a name, and behind a pooler it would be left behind. */
+const UNNAMED = { keepsNames: false }
+
+/**
+ * Proves that all that is done on a connection can be done, where it leads through a pooler.
+ * @throws PoolerUnsupportedError
+ */
+export async function assertUsable(client: GuardedClient): Promise<void> {
+  const scope = scopeOf(client)
+  if (scope instanceof Sessionless) await scope.assertUsable(client.wanted)
+}
+
+/**
+ * Makes checks and housekeeping work on a connection behind a pooler, where each transaction may meet another session: every
+ * statement gets the settings in its own transaction. What would be a lock of the session is one of a transaction that stays
+ * open on a second connection.
+ */
+export class Sessionless implements SessionScope {
+  readonly #client: GuardedClient
+  readonly #ask: pg.ClientBase['query']
+  readonly #dressing: Dressing
+  readonly #openSecond: OpenSecond
+  #pinned: readonly SessionSetting[] = []
+  #isInBlock = false
+  #guard: Promise<GuardedClient> | null = null
+  #isLockLost = false
+
+  private constructor(client: GuardedClient, dressing: Dressing, openSecond: OpenSecond) {
+    this.#client = client
+    this.#ask = client.query.bind(client)
+    this.#dressing = dressing
+    this.#openSecond = openSecond
+  }
+
+  /** Does nothing on a connection with a session of its own. */
+  static wrap(client: GuardedClient, openSecond: OpenSecond): void {
+    const dressing = dressingOf(client)
+    if (dressing === undefined) return
+    const scope = new Sessionless(client, dressing, openSecond)
+    setScope(client, scope)
+    const query = (input: string | QueryInput, values?: readonly unknown[]) => scope.#query(input, values)
+    Object.defineProperty(client, 'query', { value: query })
+  }
+
+  /** They go with each statement from now on, so that there is nothing to run. */
+  pin(settings: readonly SessionSetting[]): string {
+    this.#pinned = [...this.#pinned, ...settings]
+    return 'SELECT'
+  }
+
+  async tryLock(name: string): Promise<boolean> {
+    this.#guard ??= this.#openGuard()
+    const { rows } = await (await this.#guard).query<{ locked: boolean }>(
+      'SELECT pg_catalog.pg_try_advisory_xact_lock(pg_catalog.hashtextextended($1::text, 0)) AS locked',
+      [name],
+    )
+    return rows[0]?.locked === true
+  }
+
+  /** A transaction's lock is not given back before its end, which is that of the connection. */
+  async unlock(): Promise<void> {}
+
+  async assertLocked(): Promise<void> {
+    if (this.#guard !== null) await (await this.#guard).query('SELECT 1')
+  }
+
+  /**
+   * Proves that all that is done behind the pooler can be done.
+   * @throws PoolerUnsupportedError
+   */
+  async assertUsable(wanted: readonly SessionSetting[]): Promise<void> {
+    try {
+      await this.#query('BEGIN')
+    } catch (error) {
+      throw databaseError(error)?.code === '08P01'
+        ? new PoolerUnsupportedError('STATEMENT_MODE', error)
+        : error
+    }
+    const { rows } = await this.#query(`SELECT ${columnsOf(wanted)}`)
+    const row = rows[0] as Record<string, unknown>
+    const level = wanted.filter(({ name }) => name === ISOLATION)
+    if (deviation(level, row) !== null) throw new PoolerUnsupportedError('ISOLATION')
+    if (deviation(wanted, row) !== null) throw new PoolerUnsupportedError('SETTING')
+    // While this one is in a transaction: the pooler must have another session to lend.
+    this.#guard ??= this.#openGuard()
+    await this.#guard.catch((error: unknown) => {
+      throw databaseError(error) === null ? new PoolerUnsupportedError('POOL_TOO_SMALL', error) : error
+    })
+    await this.#query('COMMIT')
+  }
+
+  async #openGuard(): Promise<GuardedClient> {
+    const guard = await this.#openSecond()
+    const end = () => {
+      this.#isLockLost = true
+      void guard.end(() => undefined)
+    }
+    guard.once('end', end)
+    this.#client.once('end', end)
+    await guard.query(`BEGIN; SELECT ${settingColumns(GUARD_SETTINGS, 'transaction')}`)
+    return guard
+  }
+
+  async #query(input: string | QueryInput, params?: readonly unknown[]): Promise<pg.QueryResult> {
+    const { text, values = params ?? [] } = typeof input === 'string' ? { text: input } : input
+    if (this.#isLockLost) throw Object.assign(new Error('the locks are lost'), { code: 'ECONNRESET' })
+    if (BEGIN.test(text)) return this.#begin(text)
+    if (END.test(text)) this.#isInBlock = false
+    else if (!this.#isInBlock)
+      return values.length === 0 ? this.#several(text) : this.#single({ text, values })
+    return this.#ask<pg.QueryResultRow>(text, values.length === 0 ? undefined : [...values])
+  }
+
+  /** Begins a block that has the settings, with all that stands behind BEGIN; it may be over again with that. */
+  async #begin(text: string): Promise<pg.QueryResult> {
+    this.#isInBlock = true
+    const rest = text.replace(BEGIN, '')
+    const answer = await this.#several(
+      `BEGIN ISOLATION LEVEL READ COMMITTED;\nSELECT ${this.#settings}${rest}`,
+      '',
+    )
+    if (ENDS.test(rest)) this.#isInBlock = false
+    return answer
+  }
+
+  /** One message without parameters is one transaction, whatever number of statements it has; pg gives a result each. */
+  async #several(text: string, before = `SELECT ${this.#settings};\n`): Promise<pg.QueryResult> {
+    const answer: unknown = await this.#ask(`${before}${text}`)
+    const results = (answer as pg.QueryResult[]).slice(1)
+    return (results.length === 1 ? results[0] : results) as pg.QueryResult
+  }
+
+  /** Under the name `query` the client calls us; what a unit needs is the client's own. */
+  #single({ text, values }: Required<QueryInput>): Promise<pg.QueryResult> {
+    const dressing = { settings: this.#settings, names: UNNAMED }
+    const unit = new TenantUnit(
+      { text, values, rowMode: 'object' },
+      { entrance: null, begin: false, writes: true, isAlone: true, dressing },
+    )
+    return runUnit({ query: this.#ask } as pg.ClientBase, unit)
+  }
+
+  get #settings(): string {
+    const pinned = settingColumns(this.#pinned, 'transaction')
+    return pinned === '' ? this.#dressing.settings : `${this.#dressing.settings}, ${pinned}`
+  }
+}
