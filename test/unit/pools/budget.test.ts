@@ -38,6 +38,16 @@ class FakePool implements Bidder {
     this.closing += 1
     return true
   }
+  /** As a pool does: an idle connection of its own is used before the budget is asked for another. */
+  want() {
+    if (this.idle > 0) {
+      this.idle -= 1
+      this.busy += 1
+      return
+    }
+    this.wants += 1
+    this.#budget.enqueue(this)
+  }
   /** What is given back goes to the pool's own next waiter, unless it is time for others; only what none of them wants idles. */
   rest() {
     if (this.busy === 0) return
@@ -195,10 +205,8 @@ describe('the connection budget', () => {
         for (const { pool: index, kind } of steps) {
           const pool = pools[index] as FakePool
           pass(40)
-          if (kind === 'want') {
-            pool.wants += 1
-            budget.enqueue(pool)
-          } else if (kind === 'rest') pool.rest()
+          if (kind === 'want') pool.want()
+          else if (kind === 'rest') pool.rest()
           else if (kind === 'close') pool.socketsClose()
           else if (pool.busy > 0) {
             pool.busy -= 1
