@@ -6,7 +6,10 @@ import { readSettings } from '../../src/config.ts'
 
 const root = fileURLToPath(new URL('../..', import.meta.url))
 const read = (path: string) => readFileSync(join(root, path), 'utf8')
-const documents = ['README.md', 'CONTRIBUTING.md', 'CHANGELOG.md', ...globSync('docs/**/*.md', { cwd: root })]
+const documents = [
+  ...['README.md', 'CONTRIBUTING.md', 'CHANGELOG.md', 'SECURITY.md', '.github/pull_request_template.md'],
+  ...globSync('docs/**/*.md', { cwd: root }),
+]
 
 const BLOCKS_OF_CODE = /^( *)(```+|~~~+)[\s\S]*?^\1\2 *$/gm
 
