@@ -8,8 +8,8 @@ import type { Route } from './catalog/directory.ts'
 import { tidyJobs } from './catalog/jobs/migration-runs.ts'
 import { primaryKey } from './catalog/key-rotations.ts'
 import { listTenants } from './catalog/tenants.ts'
-import { withHome } from './databases/home-connection.ts'
 import { migrationHandler } from './databases/migration-job.ts'
+import { withTenantDatabase } from './databases/tenant-connection.ts'
 import { validationHandler } from './databases/validation-job.ts'
 import { httpDepsFor } from './gateway/http-deps.ts'
 import {
@@ -31,7 +31,7 @@ import { descriptorLimit } from './lib/descriptors.ts'
 import type { OwnDatabase } from './lib/postgres/database-identity.ts'
 import type { PhysicalIdentity } from './lib/postgres/pg.ts'
 import { type Migration, migrationsFolder, readMigrations, readTenantMigrations } from './migrations/files.ts'
-import { createOperations } from './operations/desk.ts'
+import { createOperations } from './operations/create-operations.ts'
 import type { Operations } from './operations/operations.ts'
 import { mismatchAlarm } from './pools/alarms.ts'
 import { sealResidents } from './residence/seal-residents.ts'
@@ -250,7 +250,7 @@ export class Gateway implements PublicGateway {
       0,
       Number.POSITIVE_INFINITY,
       { ...catalog, lend: (fn) => withClient(this.#options.databases.catalog, fn) },
-      { ...shared, lend: (fn) => withHome(home, null, fn) },
+      { ...shared, lend: (fn) => withTenantDatabase(home, null, fn) },
     )
   }
 

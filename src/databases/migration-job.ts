@@ -3,7 +3,7 @@ import { DATABASE_ERRORS } from '../catalog/databases/entry.ts'
 import type { MigrationOutcome } from '../catalog/databases/entry-migrations.ts'
 import type { Validation } from '../catalog/databases/validations.ts'
 import { MIGRATION, SHARED } from '../catalog/jobs/kinds.ts'
-import { settleRun } from '../catalog/jobs/migration-runs.ts'
+import { endRunIfDone } from '../catalog/jobs/migration-runs.ts'
 import { endJob, type Job } from '../catalog/jobs/queue.ts'
 import type { CatalogTx } from '../catalog/store.ts'
 import { PublicError } from '../errors.ts'
@@ -18,8 +18,8 @@ import { type DeclaredTables, findIsolationViolations } from '../residence/isola
 import { sealResidents } from '../residence/seal-residents.ts'
 import { CHECK_ANSWER_BYTES, checkDatabase, readSchemaVersion } from './checks.ts'
 import { CheckFailure, classify, wordsFor } from './failures.ts'
-import { ADMISSION_TIMEOUT_MS } from './home-connection.ts'
 import { putSeal } from './residence.ts'
+import { ADMISSION_TIMEOUT_MS } from './tenant-connection.ts'
 import type { ValidationDeps } from './validate-database.ts'
 
 export type MigrationJobDeps = Pick<
@@ -66,7 +66,7 @@ export function migrationHandler(deps: MigrationJobDeps): JobHandler {
 async function cancelMigration({ registry }: MigrationJobDeps, tx: CatalogTx, job: Job): Promise<boolean> {
   if (job.subject !== SHARED) await registry.cancelValidation(tx, job.subject)
   const isEnded = await endJob(tx, job, { status: 'cancelled' })
-  if (job.runId !== null) await settleRun(tx, job.runId)
+  if (job.runId !== null) await endRunIfDone(tx, job.runId)
   return isEnded
 }
 
@@ -89,7 +89,7 @@ async function migrateShared(deps: MigrationJobDeps, running: RunningJob): Promi
   if ('retryInMs' in outcome) return outcome
   const isEnded = await deps.store.transaction(async (tx) => {
     const ended = await endJob(tx, job, endOf(outcome))
-    if (job.runId !== null) await settleRun(tx, job.runId)
+    if (job.runId !== null) await endRunIfDone(tx, job.runId)
     return ended
   })
   deps.onShared()

@@ -8,12 +8,12 @@ import { scopeOf } from '../lib/postgres/session-scope.ts'
 import type { Secret } from '../lib/secret.ts'
 import {
   assertFenced,
-  clearOldHome,
   deletePeople,
   fence,
   IDENTITY_TABLES,
   inTenant,
   ownsRows,
+  removeFormerResidence,
   stamp,
   unfence,
 } from './residence.ts'
@@ -39,7 +39,7 @@ export interface Relocation {
  * a fence for the while, which callers feel as a short wait.
  *
  * Each step may be the last before a crash: until `commit` the old home is complete and a repetition begins anew (the
- * fence is lifted by `unfence`); after it the new home is complete and what is left to do is `clearOldHome`.
+ * fence is lifted by `unfence`); after it the new home is complete and what is left to do is `removeFormerResidence`.
  * @returns false, with nothing changed, if the tenant owns more than that
  * @throws DatabaseEntryChangedError, with nothing changed, if the tenant was moved before it was our turn;
  * PublicError MOVE_IN_PROGRESS
@@ -55,13 +55,13 @@ export async function relocate(relocation: Relocation): Promise<boolean> {
   // Where this fails, the first statement that waits in vain has the door opened.
   await unfence(to, tenantId, epoch + 1).catch(() => undefined)
   // The move has happened; what is left behind is out of reach and removed here or by the next validation.
-  await clearOldHome(from, tenantId, epoch).catch(() => undefined)
+  await removeFormerResidence(from, tenantId, epoch).catch(() => undefined)
   return true
 }
 
 /** Whoever held the locks before us may have moved the tenant: then what we take for its home is an empty one. */
 export async function assertNotMoved({ store, tenant }: Pick<Relocation, 'store' | 'tenant'>): Promise<void> {
-  const now = await settledTenant(store, tenant.id)
+  const now = await tenantAfterCommits(store, tenant.id)
   if (now?.epoch !== tenant.epoch || now.placement !== tenant.placement) throw new DatabaseEntryChangedError()
 }
 
@@ -119,25 +119,25 @@ async function lock(client: pg.ClientBase, name: string): Promise<void> {
  * database is enough: a move takes it before it looks at the tenant and keeps it until it has committed.
  * @throws PublicError MOVE_IN_PROGRESS, CATALOG_UNAVAILABLE
  */
-export async function whileAtRest(
+export async function withRelocationLock(
   store: CatalogStore,
   client: pg.ClientBase,
   tenantId: string,
   fn: (tenant: Tenant) => Promise<void>,
 ): Promise<void> {
   await lockRelocation(client, tenantId)
-  const tenant = await settledTenant(store, tenantId)
+  const tenant = await tenantAfterCommits(store, tenantId)
   if (tenant !== null) await fn(tenant)
 }
 
 /** The tenant after all that was under way with its row in the catalog. */
-function settledTenant(store: CatalogStore, tenantId: string): Promise<Tenant | null> {
+function tenantAfterCommits(store: CatalogStore, tenantId: string): Promise<Tenant | null> {
   return store.transaction((tx) => lockTenant(tx, tenantId))
 }
 
 /** Lifts a fence that a move which did not come about has left at the tenant's home; waits for one that is under way. */
-export function openDoor(store: CatalogStore, client: pg.ClientBase, tenantId: string): Promise<void> {
-  return whileAtRest(store, client, tenantId, ({ epoch }) => unfence(client, tenantId, epoch))
+export function liftStaleFence(store: CatalogStore, client: pg.ClientBase, tenantId: string): Promise<void> {
+  return withRelocationLock(store, client, tenantId, ({ epoch }) => unfence(client, tenantId, epoch))
 }
 
 async function copyPeople(

@@ -148,7 +148,7 @@ export async function deletePeople(client: pg.ClientBase, tenantId: string): Pro
 }
 
 /** Removes what a tenant left in a home of an epoch not later than `epoch`. Does nothing where it does not live. */
-export function clearOldHome(client: pg.ClientBase, tenantId: string, epoch: number): Promise<void> {
+export function removeFormerResidence(client: pg.ClientBase, tenantId: string, epoch: number): Promise<void> {
   return inTenant(client, tenantId, async () => {
     const { rowCount } = await client.query(
       'DELETE FROM public.residence WHERE tenant_id = $1 AND epoch <= $2',

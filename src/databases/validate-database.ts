@@ -14,27 +14,27 @@ import { NoAdmissionError, withAdminConnection } from '../pools/admin-connection
 import type { ConnectionBudget } from '../pools/budget.ts'
 import { assertUsable } from '../pools/wire/sessionless.ts'
 import type { DeclaredTables } from '../residence/isolation.ts'
-import { OUT_OF_REACH } from './ask-home.ts'
+import { applyPlacement, factsOf } from './apply-placement.ts'
 import { CHECK_ANSWER_BYTES, checkDatabase, checkResidence } from './checks.ts'
+import { raiseEpochToStamp, returnToShared } from './correct-placement.ts'
 import { CheckFailure, classify, wordsFor } from './failures.ts'
+import { UNREACHABLE_CODES } from './inspect-database.ts'
+import { lockResidence, withRelocationLock } from './relocate.ts'
+import { putSeal, readStamp, unfence } from './residence.ts'
+import { type RestoreDeps, restoreRevocations } from './restore-revocations.ts'
 import {
   ADMISSION_TIMEOUT_MS,
-  type HomeConnectionDeps,
   STATEMENT_TIMEOUT_MS,
-  withHome,
-} from './home-connection.ts'
-import { type RaiseDeps, raiseGenerations } from './raise-generations.ts'
-import { lockResidence, whileAtRest } from './relocate.ts'
-import { putSeal, readStamp, unfence } from './residence.ts'
-import { factsOf, settleIn } from './settle-in.ts'
-import { raiseToStamp, returnToShared } from './shared-home.ts'
+  type TenantConnectionDeps,
+  withTenantDatabase,
+} from './tenant-connection.ts'
 
 export interface ValidationDeps {
   readonly store: CatalogStore
   readonly registry: DatabaseRegistry
   readonly addresses: AddressBook
   readonly budget: ConnectionBudget
-  readonly announcements: RaiseDeps['announcements']
+  readonly announcements: RestoreDeps['announcements']
   readonly shared: ServerAddress
   readonly sealOf: SealOf
   readonly migrations: () => readonly Migration[]
@@ -54,7 +54,7 @@ export interface ValidationDeps {
 }
 
 /** What it takes to reach a tenant's home. */
-export type HomeDeps = HomeConnectionDeps &
+export type RepairDeps = TenantConnectionDeps &
   Pick<ValidationDeps, 'store' | 'registry'> & { readonly log: Pick<ValidationDeps['log'], 'warn'> }
 
 const MAY_NOT_BE_APPLIED = 'The schema lacks migrations, and applyMigrations is false'
@@ -80,10 +80,10 @@ export async function validateDatabase(deps: ValidationDeps, entry: Validation):
     if (error instanceof NoAdmissionError || isInProgress(error)) throw error
     try {
       if (deps.signal?.aborted === true) throw error
-      const failure = await withoutOwnHome(deps, entry, error)
+      const failure = await returnedToShared(deps, entry, error)
       return failure === null ? null : await recordFailure(deps, entry, failure)
     } finally {
-      await reopenHome(deps, entry.tenantId)
+      await repairResidence(deps, entry.tenantId)
     }
   }
 }
@@ -92,14 +92,14 @@ export async function validateDatabase(deps: ValidationDeps, entry: Validation):
  * Where the tenant's own database is another tenant's now, or is out of reach and an operator has decided, the tenant may have
  * come back to the shared one before the catalog was restored. Null if so; else the error with which the validation ends.
  */
-async function withoutOwnHome(deps: ValidationDeps, entry: Validation, error: unknown): Promise<unknown> {
+async function returnedToShared(deps: ValidationDeps, entry: Validation, error: unknown): Promise<unknown> {
   const code = classify(error)
-  const isAway = code === 'BELONGS_TO_ANOTHER_TENANT' || OUT_OF_REACH.has(code)
+  const isAway = code === 'BELONGS_TO_ANOTHER_TENANT' || UNREACHABLE_CODES.has(code)
   if (!isAway || error instanceof PublicError || entry.slot !== 'current') return error
   const tenant = await findTenant(deps.store, entry.tenantId)
   if (tenant === null || tenant.placement !== 'dedicated') return error
   const { epoch, id } = tenant
-  const found = await withHome(deps, null, (shared) => readStamp(shared, id)).catch(() => null)
+  const found = await withTenantDatabase(deps, null, (shared) => readStamp(shared, id)).catch(() => null)
   if (found === null || found.state !== 'open' || found.epoch <= epoch) return error
   const isDecided = entry.adopt || code === 'BELONGS_TO_ANOTHER_TENANT'
   if (!isDecided) return new CheckFailure('IDENTITY_AMBIGUOUS', error)
@@ -157,8 +157,8 @@ async function checkAndSettle(deps: ValidationDeps, entry: Validation): Promise<
       await lockResidence(client)
       // Somebody may have moved in, another tenant or this one, before it was our turn.
       const latest = { ...checked, residence: await checkResidence(client, entry.tenantId) }
-      const residence = await homeCanBeLeft(settleIn(deps, { entry, checked: latest, client }))
-      if (residence === 'became-home') await raiseGenerations(deps, client, entry.tenantId)
+      const residence = await homeCanBeLeft(applyPlacement(deps, { entry, checked: latest, client }))
+      if (residence === 'tenant-database') await restoreRevocations(deps, client, entry.tenantId)
       const { isBehind } = checked
       await deps.registry.finishValidation(entry, { ok: true, ...factsOf(checked), residence, isBehind })
       return true
@@ -209,14 +209,14 @@ function connectionTo(deps: ValidationDeps, entry: Validation): { address: Serve
  * Lifts the fence that a move which did not come about may have left at the tenant's home, be it one of a gateway that
  * was killed, and waits for one that is under way. Never rejects: the next statement that waits in vain asks again.
  */
-export async function reopenHome(deps: HomeDeps, tenantId: string): Promise<void> {
+export async function repairResidence(deps: RepairDeps, tenantId: string): Promise<void> {
   try {
     const tenant = await findTenant(deps.store, tenantId)
     if (tenant === null) return
     const current = tenant.placement === 'dedicated' ? await deps.registry.current(tenantId) : null
     if (current !== null && current.status !== 'active') return
-    await withHome(deps, current, async (client) => {
-      const isRaised = current === null && (await raiseToStamp(deps, client, tenantId))
+    await withTenantDatabase(deps, current, async (client) => {
+      const isRaised = current === null && (await raiseEpochToStamp(deps, client, tenantId))
       if (isRaised) deps.log.warn({ tenantId }, 'epoch raised to that of the shared database')
       else await openDoorAndSeal(deps, client, tenantId)
     })
@@ -226,8 +226,8 @@ export async function reopenHome(deps: HomeDeps, tenantId: string): Promise<void
 }
 
 /** A stamp that has lost its seal, or was restored from before it had one, lets nobody in. */
-function openDoorAndSeal(deps: HomeDeps, client: pg.ClientBase, tenantId: string): Promise<void> {
-  return whileAtRest(deps.store, client, tenantId, async ({ epoch, placement }) => {
+function openDoorAndSeal(deps: RepairDeps, client: pg.ClientBase, tenantId: string): Promise<void> {
+  return withRelocationLock(deps.store, client, tenantId, async ({ epoch, placement }) => {
     const seal = deps.sealOf({ tenantId, epoch, placement })
     if (await putSeal(client, { tenantId, epoch, seal }))
       deps.log.warn({ tenantId }, 'residence had no seal, or another one; sealed')

@@ -13,9 +13,9 @@ import type { Settings } from '../config.ts'
 import type { MasterKey } from '../crypto/key-source.ts'
 import { Keyring } from '../crypto/keyring.ts'
 import { readSchemaVersion } from '../databases/checks.ts'
-import { withHome } from '../databases/home-connection.ts'
 import { Schemas } from '../databases/schemas.ts'
-import { reopenHome } from '../databases/validate-database.ts'
+import { withTenantDatabase } from '../databases/tenant-connection.ts'
+import { repairResidence } from '../databases/validate-database.ts'
 import { createLifecycle } from '../health/states.ts'
 import { RoleBook } from '../identity/access/role-book.ts'
 import { RoleKeeper } from '../identity/access/role-keeper.ts'
@@ -127,7 +127,8 @@ export function createParts(options: GatewayOptions) {
     log: options.log,
   }
   const { release } = catalog
-  const readShared = () => withHome(homes, null, (client) => readSchemaVersion(client, release.migrations))
+  const readShared = () =>
+    withTenantDatabase(homes, null, (client) => readSchemaVersion(client, release.migrations))
   const schemas = new Schemas({ store, release, readShared })
   const reopening = new SingleFlight<void>()
   const { follower, replicas } = createFollower(options, {
@@ -147,7 +148,7 @@ export function createParts(options: GatewayOptions) {
     isBehind: ({ placement, database }) => schemas.isBehind(placement, database?.schemaVersion ?? null),
     onStuck: (tenantId) =>
       void reopening.run(tenantId, async () => {
-        await reopenHome(homes, tenantId)
+        await repairResidence(homes, tenantId)
         // Whoever asks meanwhile shares this look: each costs a connection.
         await delay(REOPENING_PAUSE_MS, undefined, { ref: false })
       }),

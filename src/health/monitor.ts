@@ -227,7 +227,7 @@ export class HealthMonitor {
         const schemaVersion = await this.#schemaOf(client, entry, options)
         // Where a home has no stamp, or one of another epoch, it or the catalog has been restored: nobody is let in there.
         const isHome = !entry.moveRequired
-        if (isHome && residence?.epoch !== entry.homeEpoch)
+        if (isHome && residence?.epoch !== entry.tenantEpoch)
           throw new CheckFailure('IDENTITY_AMBIGUOUS', new Error('the stamp is gone, or of another epoch'))
         return { isReadOnly, ...(schemaVersion !== undefined && { schemaVersion }) }
       })

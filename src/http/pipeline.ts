@@ -322,7 +322,7 @@ export function noteRefusal(request: FastifyRequest, code: string): void {
 export function actorOf(request: FastifyRequest): Actor {
   const { id, ip } = request
   const { home, principal, unplaced } = (request as unknown as Marked)[kVisit] ?? {}
-  const by = { requestId: id, address: ip, ...(home != null && { homeTenantId: home.tenantId }) }
+  const by = { requestId: id, address: ip, ...(home != null && { ownTenantId: home.tenantId }) }
   const caller = principal ?? unplaced ?? request.principal
   if (caller.kind === 'operator') return { type: 'operator', id: caller.id, ...by }
   if (caller.kind === 'user') return { type: 'user', id: caller.userId, ...by }

@@ -11,7 +11,7 @@ import {
   type PartialAuthConfig,
   type Tenant,
 } from '../catalog/tenants.ts'
-import { clearOldHome, stamp } from '../databases/residence.ts'
+import { removeFormerResidence, stamp } from '../databases/residence.ts'
 import { fail, isOutcomeUnknown, PublicError } from '../errors.ts'
 import { checkFirstRoles, createFirstRoles } from '../identity/access/first-roles.ts'
 import type { NewRole } from '../identity/access/roles.ts'
@@ -62,19 +62,21 @@ export async function createTenant(
   const route = provisionalRoute(deps, input)
   assertPeople(input, route.authConfig)
   if ((await findTenantByCode(deps.store, input.code)) !== null) throw fail('TENANT_CODE_TAKEN')
-  await inHome(deps, (client) => stamp(client, route))
+  await inSharedDatabase(deps, (client) => stamp(client, route))
   try {
     await makePeople(deps, route, input)
     return await deps.store.transaction((tx) => insertTenant(tx, { ...input, id: route.tenantId }, actor))
   } catch (error) {
     // What may be a tenant's home by now stays as it is.
     if (!isOutcomeUnknown(error))
-      await inHome(deps, (client) => clearOldHome(client, route.tenantId, FIRST_EPOCH)).catch(() => undefined)
+      await inSharedDatabase(deps, (client) =>
+        removeFormerResidence(client, route.tenantId, FIRST_EPOCH),
+      ).catch(() => undefined)
     throw error
   }
 }
 
-async function inHome(deps: CreateTenantDeps, fn: (client: pg.ClientBase) => Promise<void>) {
+async function inSharedDatabase(deps: CreateTenantDeps, fn: (client: pg.ClientBase) => Promise<void>) {
   try {
     await deps.pools.runAsOwner(fn, isOrderly)
   } catch (cause) {

@@ -1,4 +1,4 @@
-/** What operators, and tenants' own administrators, can have done; implemented by `desk.ts`, called by the HTTP layer. */
+/** What operators, and tenants' own administrators, can have done; implemented by `create-operations.ts`, called by the HTTP layer. */
 
 import type { AuditVerdict } from '../catalog/audit/chain.ts'
 import type { Actor, AuditFilter, AuditRow } from '../catalog/audit/entries.ts'

@@ -1,18 +1,18 @@
 import type { Actor } from '../catalog/audit/entries.ts'
 import type { DatabaseEntry } from '../catalog/databases/entry.ts'
-import { leaveHome } from '../catalog/databases/homes.ts'
+import { placeInShared } from '../catalog/databases/placements.ts'
 import { DatabaseEntryChangedError, type DatabaseRegistry } from '../catalog/databases/registry.ts'
 import { findTenantDatabases } from '../catalog/databases/state.ts'
 import type { SealOf } from '../catalog/seals.ts'
 import type { CatalogStore } from '../catalog/store.ts'
 import { lockTenant, type Tenant } from '../catalog/tenants.ts'
-import { withHome } from '../databases/home-connection.ts'
 import { relocate } from '../databases/relocate.ts'
+import { withTenantDatabase } from '../databases/tenant-connection.ts'
 import { fail, PublicError } from '../errors.ts'
 import type { ServerAddress } from '../lib/postgres/pg.ts'
 import type { AddressBook } from '../pools/addresses.ts'
 import type { ConnectionBudget } from '../pools/budget.ts'
-import { giveUpDatabase, isHomeGone } from './give-up-database.ts'
+import { discardLostDatabase, isDatabaseLost } from './discard-lost-database.ts'
 
 export interface RemoveDatabaseDeps {
   readonly store: CatalogStore
@@ -48,8 +48,8 @@ export async function removeDatabase(
   assertConfirmed(removal, tenant)
   if (current === null && candidate === null) throw fail('NOT_FOUND')
   if (tenant.placement === 'dedicated' && current !== null) {
-    const isGone = removal.force && (await isHomeGone(deps, { tenant, current }))
-    if (isGone) await giveUpDatabase(deps, { tenant, current, actor })
+    const isGone = removal.force && (await isDatabaseLost(deps, { tenant, current }))
+    if (isGone) await discardLostDatabase(deps, { tenant, current, actor })
     else await moveBack(deps, { tenant, current, actor })
     return
   }
@@ -77,14 +77,14 @@ async function moveBack(
   const { id: tenantId, epoch } = tenant
   const commit = async () => {
     const left = { tenantId, entryId: current.id, epoch, newEpoch: epoch + 1, actor }
-    const done = await deps.store.transaction((tx) => leaveHome(tx, left))
+    const done = await deps.store.transaction((tx) => placeInShared(tx, left))
     if (!done) throw fail('CONFLICT')
   }
   const seal = deps.sealOf({ tenantId, epoch: epoch + 1, placement: 'shared' })
   let moved: boolean
   try {
-    moved = await withHome(deps, current, (from) =>
-      withHome(deps, null, (to) => relocate({ store: deps.store, tenant, from, to, seal, commit })),
+    moved = await withTenantDatabase(deps, current, (from) =>
+      withTenantDatabase(deps, null, (to) => relocate({ store: deps.store, tenant, from, to, seal, commit })),
     )
   } catch (error) {
     if (error instanceof DatabaseEntryChangedError) throw fail('CONFLICT', { cause: error })

@@ -3,8 +3,8 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { recordAudit } from '../../src/catalog/audit/entries.ts'
 import { auditLog } from '../../src/catalog/audit/schema.ts'
 import { DATABASE_ERRORS, type DatabaseEntry } from '../../src/catalog/databases/entry.ts'
-import { leaveHome, makeHome } from '../../src/catalog/databases/homes.ts'
 import type { ValidationOutcome } from '../../src/catalog/databases/outcomes.ts'
+import { placeInDedicated, placeInShared } from '../../src/catalog/databases/placements.ts'
 import { describeDatabase } from '../../src/catalog/databases/registry.ts'
 import type { Validation } from '../../src/catalog/databases/validations.ts'
 import { loadRoute } from '../../src/catalog/directory.ts'
@@ -26,7 +26,7 @@ const VALID = {
   schemaVersion: { core: '0001_x', application: null },
   systemIdentifier: '7300000000000000001',
   databaseOid: 16400,
-  residence: 'became-home',
+  residence: 'tenant-database',
 } as const satisfies ValidationOutcome
 const LEASE_MS = 60_000
 
@@ -479,7 +479,7 @@ describe('a home', () => {
       facts,
       ...more,
     }
-    return catalog.store.transaction((tx) => makeHome(tx, home))
+    return catalog.store.transaction((tx) => placeInDedicated(tx, home))
   }
 
   it('is where the tenant lives from then on, at the new epoch', async () => {
@@ -513,7 +513,9 @@ describe('a home', () => {
       { validation: { ...validation, id: newId() } },
       { tenantId: newId() },
     ]) {
-      expect(await catalog.store.transaction((tx) => makeHome(tx, { ...right, ...wrong }))).toBe(false)
+      expect(await catalog.store.transaction((tx) => placeInDedicated(tx, { ...right, ...wrong }))).toBe(
+        false,
+      )
     }
     expect(await tenantOf(tenant.id)).toEqual(tenant)
     expect(await changeCount(tenant.id)).toBe(before)
@@ -523,7 +525,7 @@ describe('a home', () => {
     const tenant = await newTenant()
     const validation = await claimValidation((await catalog.register(tenant.id)).id)
     const home = { tenantId: tenant.id, validation, epoch: 1, newEpoch: 2, facts }
-    const make = () => catalog.store.transaction((tx) => makeHome(tx, home))
+    const make = () => catalog.store.transaction((tx) => placeInDedicated(tx, home))
     expect((await Promise.all([make(), make(), make()])).sort()).toEqual([false, false, true])
   })
 
@@ -536,7 +538,7 @@ describe('a home', () => {
     await catalog.register(tenantId)
     const leave = (epoch: number, entryId = id) =>
       catalog.store.transaction((tx) =>
-        leaveHome(tx, { tenantId, entryId, epoch, newEpoch: 6, actor: operator }),
+        placeInShared(tx, { tenantId, entryId, epoch, newEpoch: 6, actor: operator }),
       )
     expect(await leave(4)).toBe(false)
     expect(await leave(5, newId())).toBe(false)

@@ -27,7 +27,7 @@ it('a catalog that takes no note of a round is not taken for a database that doe
   const { systemIdentifier, databaseOid } = await withClient(home.url, readIdentity)
   const entry = {
     ...{ id: 'd', tenantId, status: 'active', connectionTimeoutSeconds: 5, moveRequired: false },
-    ...{ systemIdentifier, databaseOid, homeEpoch: 1 },
+    ...{ systemIdentifier, databaseOid, tenantEpoch: 1 },
   }
   const results: unknown[] = []
   const lines: string[] = []
@@ -71,7 +71,7 @@ async function refusedDatabases(count: number) {
     databaseOid: 5,
   }
   for (const entry of await catalog.claimValidations(count)) {
-    await catalog.registry.finishValidation(entry, { ok: true, ...found, residence: 'became-home' })
+    await catalog.registry.finishValidation(entry, { ok: true, ...found, residence: 'tenant-database' })
   }
   const forgetChecks = async () => {
     const lastCheckedAt = sql`now() - interval '1 minute'`
@@ -171,7 +171,7 @@ describe('a database that was valid under an older release, and answers again', 
     const identity = await withClient(url, readIdentity)
     const entry = {
       ...{ id: 'd', tenantId, status, connectionTimeoutSeconds: 5, moveRequired: false },
-      ...{ ...identity, schemaVersion: known(version), homeEpoch: 1 },
+      ...{ ...identity, schemaVersion: known(version), tenantEpoch: 1 },
     }
     const results: unknown[] = []
     const registry = {

@@ -3,35 +3,35 @@ import type { SeededFault } from './seeded-fault.ts'
 const LOST = ['test/faults/lost-database.test.ts']
 
 const RESTORED = ['test/faults/restored-catalog.test.ts']
-const DECISION = ['test/unit/databases/home-decision.test.ts']
+const DECISION = ['test/unit/databases/placement-decision.test.ts']
 
 /** Databases that are lost, restored, or given up. */
 export const DISASTERS: readonly SeededFault[] = [
   {
     name: 'a restored database takes over at the epoch of the lost one',
-    file: 'src/databases/settle-in.ts',
+    file: 'src/databases/apply-placement.ts',
     find: 'const newEpoch = Math.max(epoch, ...stamps.map((each) => each?.epoch ?? 0)) + 1',
     replace: 'const newEpoch = Math.max(epoch, ...stamps.map((each) => each?.epoch ?? 0))',
     tests: LOST,
   },
   {
     name: 'a copy takes over while the original serves',
-    file: 'src/databases/home-decision.ts',
+    file: 'src/databases/placement-decision.ts',
     find: "return choice === 'ambiguous' ? 'copy' : choice",
     replace: "return 'take'",
     tests: LOST,
   },
   {
     name: 'a clone of a server is told from the original by its identity alone',
-    file: 'src/databases/settle-in.ts',
+    file: 'src/databases/apply-placement.ts',
     find: 'hasItsName && systemIdentifier',
     replace: 'systemIdentifier',
     tests: LOST,
   },
   {
     name: 'a server that refuses the password is taken for one that is gone',
-    file: 'src/databases/ask-home.ts',
-    find: 'if (!OUT_OF_REACH.has(found.code)) return fn(serves(asking.tenant))',
+    file: 'src/databases/inspect-database.ts',
+    find: 'if (!UNREACHABLE_CODES.has(found.code)) return fn(serves(asking.tenant))',
     replace: '',
     tests: LOST,
   },
@@ -44,7 +44,7 @@ export const DISASTERS: readonly SeededFault[] = [
   },
   {
     name: 'a database that answers and has rows is given up',
-    file: 'src/operations/give-up-database.ts',
+    file: 'src/operations/discard-lost-database.ts',
     find: "if (await ownsRows(client, tenant.id)) throw fail('DATABASE_IN_USE', { detail: HOLDS_ROWS })",
     replace: '',
     tests: LOST,
@@ -58,28 +58,28 @@ export const DISASTERS: readonly SeededFault[] = [
   },
   {
     name: 'people whom a move left behind come back when a database is given up',
-    file: 'src/operations/give-up-database.ts',
+    file: 'src/operations/discard-lost-database.ts',
     find: 'if (left === null || left.epoch <= epoch)',
     replace: 'if (left === null)',
     tests: LOST,
   },
   {
     name: 'what is adopted has the epoch of the catalog that was restored',
-    file: 'src/databases/settle-in.ts',
+    file: 'src/databases/apply-placement.ts',
     find: 'const newEpoch = Math.max(epoch, ...stamps.map((each) => each?.epoch ?? 0)) + 1',
     replace: 'const newEpoch = epoch + 1',
     tests: RESTORED,
   },
   {
     name: 'a database is adopted over a home that has rows',
-    file: 'src/databases/home-decision.ts',
+    file: 'src/databases/placement-decision.ts',
     find: 'return adopt && !others.some(({ ownsRows }) => ownsRows)',
     replace: 'return adopt',
     tests: [...DECISION, ...RESTORED],
   },
   {
     name: 'of two homes with a stamp the newer is taken without a word',
-    file: 'src/databases/home-decision.ts',
+    file: 'src/databases/placement-decision.ts',
     find: 'if (home.stamp?.epoch !== epoch) return chosen(found)',
     replace: "if (home.stamp?.epoch !== epoch || stamp.epoch > epoch) return 'take'",
     tests: [...DECISION, ...RESTORED],
@@ -94,7 +94,7 @@ export const DISASTERS: readonly SeededFault[] = [
   {
     name: 'a home whose epoch is not that of the catalog is called healthy',
     file: 'src/health/monitor.ts',
-    find: 'if (isHome && residence?.epoch !== entry.homeEpoch)',
+    find: 'if (isHome && residence?.epoch !== entry.tenantEpoch)',
     replace: 'if (isHome && residence === null)',
     tests: RESTORED,
   },

@@ -452,7 +452,7 @@ const CHANGES: readonly SeededFault[] = [
   },
   {
     name: 'a change that is repeated is confirmed before it is in force',
-    file: 'src/operations/desk.ts',
+    file: 'src/operations/create-operations.ts',
     find: '    ? effectiveOf(deps, tenantId, CONFIRMATION_TIMEOUT_MS)',
     replace: '    ? deps.follower.confirmations(0, CONFIRMATION_TIMEOUT_MS)',
     tests: ['test/http/tenant-routing.test.ts'],

@@ -107,7 +107,7 @@ export const ISSUERS: readonly SeededFault[] = [
   },
   {
     name: 'a change of external ids is answered before all gateways know it',
-    file: 'src/operations/desk.ts',
+    file: 'src/operations/create-operations.ts',
     find: '[patch.status, patch.parentId, patch.externalIds]',
     replace: '[patch.status, patch.parentId]',
     tests: EXTERNAL_IDS,

@@ -29,14 +29,14 @@ export const REVOKING: readonly SeededFault[] = [
   },
   {
     name: 'a restored database is accepted with the generations it has',
-    file: 'src/databases/raise-generations.ts',
+    file: 'src/databases/restore-revocations.ts',
     find: 'if (behind.length === 0) return',
     replace: 'if (behind.length >= 0) return',
     tests: RESTORED,
   },
   {
     name: 'generations are raised to what was announced, and not above it',
-    file: 'src/databases/raise-generations.ts',
+    file: 'src/databases/restore-revocations.ts',
     find: 'const MARGIN = 1_000_000',
     replace: 'const MARGIN = 0',
     tests: RESTORED,

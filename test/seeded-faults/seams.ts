@@ -13,8 +13,8 @@ export const BETWEEN_PARTS: readonly SeededFault[] = [
   },
   {
     name: 'a database that refuses the password counts as gone',
-    file: 'src/operations/give-up-database.ts',
-    find: 'isReached || !OUT_OF_REACH.has(classify(cause))',
+    file: 'src/operations/discard-lost-database.ts',
+    find: 'isReached || !UNREACHABLE_CODES.has(classify(cause))',
     replace: "isReached || classify(cause) === 'TOO_MANY_CONNECTIONS'",
     tests: SEAMS,
   },

@@ -13,7 +13,7 @@ export interface Actor {
   readonly requestId: string | null
   readonly address: string | null
   /** The actor's own tenant, where it acts for another. */
-  readonly homeTenantId?: string
+  readonly ownTenantId?: string
 }
 
 export type AuditRow = typeof auditLog.$inferSelect
@@ -27,7 +27,7 @@ export interface AuditRecord {
   after?: Record<string, unknown>
 }
 
-/** `from` counts, `to` does not. `actor` is an actor's id. `hideHome` leaves out what tells where the tenant lives. */
+/** `from` counts, `to` does not. `actor` is an actor's id. `hidePlacement` leaves out what tells where the tenant lives. */
 export interface AuditFilter {
   /** The actor's own, or the one acted for. */
   tenantId?: string
@@ -35,7 +35,7 @@ export interface AuditFilter {
   action?: string
   from?: Date
   to?: Date
-  hideHome?: boolean
+  hidePlacement?: boolean
 }
 
 const MAX_ACTOR_LENGTH = 512
@@ -74,15 +74,15 @@ export async function insertAudit(
 /** A record as a row. Where the actor acts for another tenant, both stand there. */
 export function auditEntry(record: AuditRecord, key?: DataKey | null): AuditEntry {
   const { actor, action, tenantId } = record
-  const { type, id: actorId, requestId, address, homeTenantId } = actor
-  const acts = homeTenantId !== undefined && homeTenantId !== tenantId
+  const { type, id: actorId, requestId, address, ownTenantId } = actor
+  const acts = ownTenantId !== undefined && ownTenantId !== tenantId
   const id = newId()
   const parted = partPersons(record, id, key)
   const row = {
     ...{ id, ...CHAINED_BY_TRIGGER },
     // An index holds it, and a tenant's own database may have given it.
     ...{ actorType: type, actorId: actorId.slice(0, MAX_ACTOR_LENGTH), requestId, address, action },
-    tenantId: acts ? homeTenantId : tenantId,
+    tenantId: acts ? ownTenantId : tenantId,
     actedForTenantId: acts ? tenantId : null,
     ...{ before: parted.before ?? null, after: parted.after ?? null },
     commitment: parted.person?.commitment ?? null,
@@ -110,7 +110,7 @@ export async function listAudit(
   return pageOf(await catalogErrors(query), page.limit)
 }
 
-function conditionsOf({ tenantId, actor, action, from, to, hideHome }: AuditFilter) {
+function conditionsOf({ tenantId, actor, action, from, to, hidePlacement }: AuditFilter) {
   const concerns = (id: string) => or(eq(auditLog.tenantId, id), eq(auditLog.actedForTenantId, id))
   return [
     tenantId === undefined ? undefined : concerns(tenantId),
@@ -118,6 +118,8 @@ function conditionsOf({ tenantId, actor, action, from, to, hideHome }: AuditFilt
     action === undefined ? undefined : eq(auditLog.action, action),
     from === undefined ? undefined : gte(auditLog.at, from),
     to === undefined ? undefined : lt(auditLog.at, to),
-    ...(hideHome ? [ne(auditLog.action, 'tenant.home'), notLike(auditLog.action, 'tenant.database.%')] : []),
+    ...(hidePlacement
+      ? [ne(auditLog.action, 'tenant.home'), notLike(auditLog.action, 'tenant.database.%')]
+      : []),
   ]
 }

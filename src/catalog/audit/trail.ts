@@ -172,6 +172,6 @@ function entryOf(
 
 /** Request ids differ and do not count: the first is kept. */
 function wordsOf({ actor, action, tenantId, after }: AuditRecord): string {
-  const { type, id, homeTenantId, address } = actor
-  return JSON.stringify([type, id, homeTenantId, address, action, tenantId, after])
+  const { type, id, ownTenantId, address } = actor
+  return JSON.stringify([type, id, ownTenantId, address, action, tenantId, after])
 }

@@ -58,7 +58,7 @@ const unvalidated = sql`not exists (
     and ${jobs.status} = 'running' and ${jobs.finishedAt} is null)`
 
 /** An entry that is due for a check, with the epoch that the stamp in a home has. */
-export type DueCheck = DatabaseEntry & { readonly homeEpoch: number }
+export type DueCheck = DatabaseEntry & { readonly tenantEpoch: number }
 
 /** Which health checks are due: of what was not checked for `minAgeMs`, nor since `before` (the catalog's clock). */
 export interface CheckAge {
@@ -89,7 +89,7 @@ export function claimHealthChecks(
  * Writes down what came out of a health check, and lets the claim go. Answers the new status, or null when the claim no
  * longer stands and nothing was written.
  */
-export async function settleClaim(
+export async function endHealthCheck(
   tx: CatalogTx,
   claimed: Claim,
   outcome: Outcome,
@@ -138,7 +138,7 @@ export interface SchemaFound {
 }
 
 /** The common case of a health check, in one statement: an active database answered. False when it is not that case. */
-export async function settleHealthy(
+export async function endHealthyCheck(
   db: CatalogDb,
   claimed: Claim,
   { isBehind, version }: SchemaFound,
@@ -179,7 +179,9 @@ export const outdated = {
   lastErrorAt: unlessSaid(table.lastErrorAt, sql`now()`),
 }
 
-const homeEpoch = sql`(select t.epoch from tenants t where t.id = tenant_databases.tenant_id)`.mapWith(Number)
+const tenantEpoch = sql`(select t.epoch from tenants t where t.id = tenant_databases.tenant_id)`.mapWith(
+  Number,
+)
 
 async function claim(
   db: CatalogDb,
@@ -201,7 +203,7 @@ async function claim(
     .update(table)
     .set({ claimedBy: newId(), claimedUntil: fromNow(leaseMs) })
     .where(inArray(table.id, db.select({ id: free.id }).from(free)))
-    .returning({ ...entryColumns, homeEpoch })
+    .returning({ ...entryColumns, tenantEpoch })
   return catalogErrors(claimed)
 }
 

@@ -1,7 +1,7 @@
 import { eq, sql } from 'drizzle-orm'
 import { recordChange } from '../changes/follower.ts'
 import { MIGRATION } from '../jobs/kinds.ts'
-import { settleRun } from '../jobs/migration-runs.ts'
+import { endRunIfDone } from '../jobs/migration-runs.ts'
 import { endJob, type Job, queueJob } from '../jobs/queue.ts'
 import { type SchemaVersion, tenantDatabases } from '../schema.ts'
 import type { CatalogTx } from '../store.ts'
@@ -39,7 +39,7 @@ export async function queueFirstMigration(
  * Ends a claimed migration. An entry that was never valid is validated next, or has failed as a validation fails; one that
  * serves goes on serving whatever came out. False, with nothing written, when the claim no longer stands.
  */
-export async function settleMigration(
+export async function endMigration(
   tx: CatalogTx,
   claimed: Validation,
   outcome: MigrationOutcome,
@@ -57,7 +57,7 @@ export async function settleMigration(
   }
   if (entry.status === 'active' || entry.status === 'inactive') await settleServing(tx, entry, outcome)
   else await settleWaiting(tx, { entry, job, outcome, lifecycle })
-  if (job.runId !== null) await settleRun(tx, job.runId)
+  if (job.runId !== null) await endRunIfDone(tx, job.runId)
   return true
 }
 

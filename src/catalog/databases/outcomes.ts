@@ -10,7 +10,7 @@ export type ValidationOutcome =
       schemaVersion: SchemaVersion
       systemIdentifier: string | null
       databaseOid: number
-      residence: 'became-home' | 'move-required' | 'copy'
+      residence: 'tenant-database' | 'move-required' | 'copy'
       /** It lacks migrations of this release. */
       isBehind?: boolean
     }
@@ -28,13 +28,13 @@ const IS_COPY = {
 } as const
 
 /** What a validation that came to this makes of the entry. */
-export function settledAs(outcome: ValidationOutcome): Outcome {
+export function outcomeOf(outcome: ValidationOutcome): Outcome {
   if (!outcome.ok) {
     const event = outcome.code === 'READ_ONLY' ? 'validation-read-only' : 'validation-failed'
     return { event, errorCode: outcome.code, errorWords: outcome.words ?? null }
   }
   const { ok: _ok, residence, isBehind: isOutdated = false, ...found } = outcome
-  const facts = { ...found, moveRequired: residence !== 'became-home' }
+  const facts = { ...found, moveRequired: residence !== 'tenant-database' }
   return {
     ...{ event: 'validation-succeeded', facts },
     ...(isOutdated && { errorCode: 'SCHEMA_OUT_OF_DATE' }),

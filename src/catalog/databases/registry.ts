@@ -20,8 +20,8 @@ import {
   type Claim,
   claimHealthChecks,
   type DueCheck,
-  settleClaim,
-  settleHealthy,
+  endHealthCheck,
+  endHealthyCheck,
 } from './claims.ts'
 import {
   DATABASE_ERRORS,
@@ -32,20 +32,20 @@ import {
   type Lifecycle,
   summarize,
 } from './entry.ts'
-import { type MigrationOutcome, queueFirstMigration, settleMigration } from './entry-migrations.ts'
+import { endMigration, type MigrationOutcome, queueFirstMigration } from './entry-migrations.ts'
 import {
   type HealthResult,
   NO_RELEASE,
+  outcomeOf,
   type ReleaseView,
-  settledAs,
   type ValidationOutcome,
 } from './outcomes.ts'
 import { type Registration, registeredColumns, unvalidated } from './registration.ts'
 import { isBehind } from './schema-versions.ts'
 import {
   cancelValidation,
+  endValidation,
   lockEntry,
-  settleValidation,
   type Validation,
   type ValidationClaim,
   validationJob,
@@ -232,8 +232,8 @@ export class DatabaseRegistry {
 
   /** Ends a claimed validation. Answers the new status, or null when the claim no longer stands. */
   finishValidation(claimed: ValidationClaim, outcome: ValidationOutcome): Promise<DatabaseStatus | null> {
-    const settled = settledAs(outcome)
-    return this.#store.transaction((tx) => settleValidation(tx, claimed, settled, this.#lifecycle))
+    const settled = outcomeOf(outcome)
+    return this.#store.transaction((tx) => endValidation(tx, claimed, settled, this.#lifecycle))
   }
 
   /** Ends a validation for which migrations have to be applied first. False when the claim no longer stands. */
@@ -243,7 +243,7 @@ export class DatabaseRegistry {
 
   /** Ends a claimed migration of an entry, and what it means for the entry. False when the claim no longer stands. */
   finishMigration(claimed: Validation, outcome: MigrationOutcome): Promise<boolean> {
-    return this.#store.transaction((tx) => settleMigration(tx, claimed, outcome, this.#lifecycle))
+    return this.#store.transaction((tx) => endMigration(tx, claimed, outcome, this.#lifecycle))
   }
 
   /** Writes down that a validation was cancelled, in the transaction that ends its job. */
@@ -266,7 +266,7 @@ export class DatabaseRegistry {
     const { schemaVersion } = result
     const isOutdated = isBehind(schemaVersion ?? claimed.schemaVersion, this.#release.target)
     const found = { isBehind: isOutdated, ...(schemaVersion !== undefined && { version: schemaVersion }) }
-    if (await settleHealthy(this.#store.db, claimed, found)) return 'active'
+    if (await endHealthyCheck(this.#store.db, claimed, found)) return 'active'
     return this.#settle(claimed, 'ping-succeeded')
   }
 
@@ -298,9 +298,11 @@ export class DatabaseRegistry {
   #settle(
     claimed: Claim,
     event: Parameters<Lifecycle>[1],
-    details: Omit<Parameters<typeof settleClaim>[2], 'event'> = {},
+    details: Omit<Parameters<typeof endHealthCheck>[2], 'event'> = {},
   ) {
-    return this.#store.transaction((tx) => settleClaim(tx, claimed, { event, ...details }, this.#lifecycle))
+    return this.#store.transaction((tx) =>
+      endHealthCheck(tx, claimed, { event, ...details }, this.#lifecycle),
+    )
   }
 
   async #find(tenantId: string, slot: 'current' | 'candidate'): Promise<DatabaseEntry | null> {

@@ -34,7 +34,7 @@ export async function holdValidation(tx: CatalogTx, claimed: ValidationClaim): P
  * Writes down what came out of a validation, ends its job, and queues the next one where it is to be tried again. Answers
  * the new status, or null when the claim no longer stands and nothing was written.
  */
-export async function settleValidation(
+export async function endValidation(
   tx: CatalogTx,
   claimed: ValidationClaim,
   outcome: Outcome,

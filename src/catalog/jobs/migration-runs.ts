@@ -63,13 +63,13 @@ export function startRun(
       tenantId: null,
       after: { runId: id, target, total },
     })
-    await settleRun(tx, id)
+    await endRunIfDone(tx, id)
     return run
   })
 }
 
 /** Ends a run when the last of its jobs has ended: to be called in each transaction that ends one. */
-export async function settleRun(tx: CatalogTx, id: string): Promise<void> {
+export async function endRunIfDone(tx: CatalogTx, id: string): Promise<void> {
   // Of two jobs that end at once one has to see the other: so they come here one after the other.
   const own = and(eq(migrationRuns.id, id), isNull(migrationRuns.finishedAt))
   const [run] = await tx.select({ id: migrationRuns.id }).from(migrationRuns).where(own).for('update')
@@ -91,7 +91,7 @@ export async function tidyJobs(store: CatalogStore): Promise<void> {
     .select({ id: migrationRuns.id })
     .from(migrationRuns)
     .where(isNull(migrationRuns.finishedAt))
-  for (const { id } of await catalogErrors(query)) await store.transaction((tx) => settleRun(tx, id))
+  for (const { id } of await catalogErrors(query)) await store.transaction((tx) => endRunIfDone(tx, id))
 }
 
 /** The run that has not ended, if there is one. */

@@ -239,7 +239,7 @@ describe('/audit-log', () => {
     operate({ listAudit })
     const headers = bearer(TOKENS.writer)
     expect((await server.inject({ url: '/api/v1/audit-log', headers })).statusCode).toBe(200)
-    expect(listAudit).toHaveBeenCalledWith({ tenantId: ACME, hideHome: true }, expect.anything())
+    expect(listAudit).toHaveBeenCalledWith({ tenantId: ACME, hidePlacement: true }, expect.anything())
     const other = await server.inject({ url: `/api/v1/audit-log?tenantId=${OTHER}`, headers })
     expect(other.json()).toMatchObject({ code: 'VALIDATION_FAILED', errors: [{ pointer: '/tenantId' }] })
     const without = await server.inject({ url: '/api/v1/audit-log', headers: bearer(TOKENS.reader) })

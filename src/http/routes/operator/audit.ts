@@ -46,7 +46,7 @@ function filterOf(query: Static<typeof AuditQuery>, request: FastifyRequest): Au
     ...(action !== undefined && { action }),
     ...(from !== undefined && { from: momentOf(from, '/from') }),
     ...(to !== undefined && { to: momentOf(to, '/to') }),
-    ...(request.principal.kind !== 'operator' && { hideHome: true }),
+    ...(request.principal.kind !== 'operator' && { hidePlacement: true }),
   }
 }
 

@@ -1,26 +1,30 @@
 import type pg from 'pg'
 import type { Actor } from '../catalog/audit/entries.ts'
 import { type DatabaseEntry, identityOf } from '../catalog/databases/entry.ts'
-import { leaveHome } from '../catalog/databases/homes.ts'
+import { placeInShared } from '../catalog/databases/placements.ts'
 import type { CatalogStore } from '../catalog/store.ts'
 import type { Tenant } from '../catalog/tenants.ts'
-import { OUT_OF_REACH } from '../databases/ask-home.ts'
 import { classify } from '../databases/failures.ts'
-import { type HomeConnectionDeps, withHome, withPlace } from '../databases/home-connection.ts'
-import { whileAtRest } from '../databases/relocate.ts'
+import { UNREACHABLE_CODES } from '../databases/inspect-database.ts'
+import { withRelocationLock } from '../databases/relocate.ts'
 import { deletePeople, inTenant, ownsRows, readStamp, stamp, unfence } from '../databases/residence.ts'
+import {
+  type TenantConnectionDeps,
+  withTenantDatabase,
+  withUnverifiedDatabase,
+} from '../databases/tenant-connection.ts'
 import { fail, PublicError } from '../errors.ts'
 import { ADMIN_ROLE } from '../identity/people/admins.ts'
 import { newId } from '../lib/ids.ts'
 import { isExpected, readIdentity } from '../lib/postgres/database-identity.ts'
 import { NoAdmissionError } from '../pools/admin-connection.ts'
 
-export type GivingUpDeps = HomeConnectionDeps & { readonly store: CatalogStore }
+export type DiscardDeps = TenantConnectionDeps & { readonly store: CatalogStore }
 
 const HOLDS_ROWS = 'The database answers, and holds rows of the tenant.'
 const NOT_ASKED = 'The database answers, but cannot be asked whether it holds rows of the tenant.'
 
-interface LostHome {
+interface LostDatabase {
   readonly tenant: Tenant
   readonly current: DatabaseEntry
   readonly actor: Actor
@@ -32,21 +36,21 @@ interface LostHome {
  * @throws PublicError CONFLICT, MOVE_IN_PROGRESS, CATALOG_UNAVAILABLE; TENANT_DATABASE_UNAVAILABLE where the shared
  *   database does not answer
  */
-export async function giveUpDatabase(deps: GivingUpDeps, lost: LostHome): Promise<void> {
+export async function discardLostDatabase(deps: DiscardDeps, lost: LostDatabase): Promise<void> {
   const { id: tenantId } = lost.tenant
   try {
-    await withHome(deps, null, (shared) =>
-      whileAtRest(deps.store, shared, tenantId, (now) => settleInShared(deps, shared, { lost, now })),
+    await withTenantDatabase(deps, null, (shared) =>
+      withRelocationLock(deps.store, shared, tenantId, (now) => restartInShared(deps, shared, { lost, now })),
     )
   } catch (cause) {
     throw cause instanceof PublicError ? cause : fail('TENANT_DATABASE_UNAVAILABLE', { cause })
   }
 }
 
-async function settleInShared(
-  { store, sealOf }: GivingUpDeps,
+async function restartInShared(
+  { store, sealOf }: DiscardDeps,
   shared: pg.ClientBase,
-  { lost: { tenant, current, actor }, now }: { lost: LostHome; now: Tenant },
+  { lost: { tenant, current, actor }, now }: { lost: LostDatabase; now: Tenant },
 ): Promise<void> {
   const { id: tenantId, epoch, placement } = tenant
   if (now.epoch !== epoch || now.placement !== placement) throw fail('CONFLICT')
@@ -60,7 +64,7 @@ async function settleInShared(
     if (left === null || left.epoch <= epoch) await beginAnew(shared, tenantId)
   })
   const home = { tenantId, entryId: current.id, epoch, newEpoch, actor, isLost: true }
-  if (!(await store.transaction((tx) => leaveHome(tx, home)))) throw fail('CONFLICT')
+  if (!(await store.transaction((tx) => placeInShared(tx, home)))) throw fail('CONFLICT')
   // Where this fails, the first statement that waits in vain has the door opened.
   await unfence(shared, tenantId, newEpoch).catch(() => undefined)
 }
@@ -83,13 +87,13 @@ async function beginAnew(client: pg.ClientBase, tenantId: string): Promise<void>
  * another database, without rows of the tenant. False if the home is there, and empty but for people.
  * @throws PublicError DATABASE_IN_USE where there are rows, or something is there that cannot be asked
  */
-export async function isHomeGone(
-  deps: HomeConnectionDeps,
-  { tenant, current }: Pick<LostHome, 'tenant' | 'current'>,
+export async function isDatabaseLost(
+  deps: TenantConnectionDeps,
+  { tenant, current }: Pick<LostDatabase, 'tenant' | 'current'>,
 ): Promise<boolean> {
   let isReached = false
   try {
-    return await withPlace(deps, current, async (client) => {
+    return await withUnverifiedDatabase(deps, current, async (client) => {
       isReached = true
       if (await ownsRows(client, tenant.id)) throw fail('DATABASE_IN_USE', { detail: HOLDS_ROWS })
       const identity = identityOf(current)
@@ -99,7 +103,7 @@ export async function isHomeGone(
   } catch (cause) {
     if (cause instanceof PublicError) throw cause
     if (cause instanceof NoAdmissionError) throw fail('NO_CONNECTION_AVAILABLE', { cause })
-    const isThere = isReached || !OUT_OF_REACH.has(classify(cause))
+    const isThere = isReached || !UNREACHABLE_CODES.has(classify(cause))
     if (isThere) throw fail('DATABASE_IN_USE', { detail: NOT_ASKED, cause })
     return true
   }

@@ -5,14 +5,14 @@ import type { Tenant } from '../catalog/tenants.ts'
 import { isExpected, isSameDatabase, readIdentity } from '../lib/postgres/database-identity.ts'
 import { NoAdmissionError } from '../pools/admin-connection.ts'
 import { classify } from './failures.ts'
-import { type HomeConnectionDeps, withHome } from './home-connection.ts'
-import type { Standing } from './home-decision.ts'
+import type { TenantPresence } from './placement-decision.ts'
 import { ownsRows, readStamp } from './residence.ts'
+import { type TenantConnectionDeps, withTenantDatabase } from './tenant-connection.ts'
 
 /** What stands where the catalog says that the tenant lives. */
-export interface HomeView {
+export interface InspectedDatabase {
   /** `itself`: it is the database that asks, under another name. */
-  readonly standing: Standing | 'itself' | 'unreachable'
+  readonly standing: TenantPresence | 'itself' | 'unreachable'
   /** Null where it could not be asked. */
   readonly client: pg.ClientBase | null
 }
@@ -28,28 +28,30 @@ export interface Asking {
 const ASK_TIMEOUT_MS = 3_000
 const ASK_AGAIN_AFTER_MS = 500
 /** A server that refuses the password, or has no connection left, is there: what it holds may still grow. */
-export const OUT_OF_REACH: ReadonlySet<DatabaseErrorCode> = new Set([
+export const UNREACHABLE_CODES: ReadonlySet<DatabaseErrorCode> = new Set([
   'DNS_FAILED',
   'CONNECTION_REFUSED',
   'CONNECTION_TIMEOUT',
   'DATABASE_DOES_NOT_EXIST',
   'IDENTITY_MISMATCH',
 ])
-const UNREACHABLE: HomeView = { standing: 'unreachable', client: null }
+const UNREACHABLE: InspectedDatabase = { standing: 'unreachable', client: null }
 
 /**
  * Looks at the tenant's home, and calls `fn` with what was found while the connection to it lasts. One that was active is asked
  * twice: a lost packet must not be taken for the end of a server. In doubt it serves, and has rows.
  * @throws NoAdmissionError; what the connection to the shared database throws; what `fn` throws
  */
-export async function withCurrentHome<T>(
-  deps: HomeConnectionDeps,
+export async function withInspectedDatabase<T>(
+  deps: TenantConnectionDeps,
   asking: Asking,
-  fn: (home: HomeView) => Promise<T>,
+  fn: (home: InspectedDatabase) => Promise<T>,
 ): Promise<T> {
   const { current } = asking
   if (current === null) {
-    return withHome(deps, null, async (client) => fn({ standing: await lookAt(client, asking), client }))
+    return withTenantDatabase(deps, null, async (client) =>
+      fn({ standing: await lookAt(client, asking), client }),
+    )
   }
   for (let isFirst = true; ; isFirst = false) {
     const found = await tryHome(deps, { asking, current }, fn)
@@ -58,7 +60,7 @@ export async function withCurrentHome<T>(
     // Where the policy has changed since, no gateway goes there any more; if it is this very database, nothing is lost by it.
     if (found.code === 'HOST_NOT_ALLOWED' && (await hasIdentityOf(asking.client, current)))
       return fn(UNREACHABLE)
-    if (!OUT_OF_REACH.has(found.code)) return fn(serves(asking.tenant))
+    if (!UNREACHABLE_CODES.has(found.code)) return fn(serves(asking.tenant))
     if (!isFirst) return fn(UNREACHABLE)
     await delay(ASK_AGAIN_AFTER_MS)
   }
@@ -66,9 +68,9 @@ export async function withCurrentHome<T>(
 
 /** Gives what `fn` gives, or why the home could not be looked at. */
 async function tryHome<T>(
-  deps: HomeConnectionDeps,
+  deps: TenantConnectionDeps,
   { asking, current }: { asking: Asking; current: DatabaseEntry },
-  fn: (home: HomeView) => Promise<T>,
+  fn: (home: InspectedDatabase) => Promise<T>,
 ): Promise<{ result: T } | { code: DatabaseErrorCode }> {
   let isLookedAt = false
   try {
@@ -78,7 +80,7 @@ async function tryHome<T>(
       isLookedAt = true
       return { result: await fn({ standing, client }) }
     }
-    return await withHome(deps, current, work, ASK_TIMEOUT_MS)
+    return await withTenantDatabase(deps, current, work, ASK_TIMEOUT_MS)
   } catch (error) {
     if (isLookedAt || error instanceof NoAdmissionError) throw error
     return { code: classify(error) }
@@ -90,11 +92,11 @@ async function hasIdentityOf(client: pg.ClientBase, entry: DatabaseEntry): Promi
   return known !== null && isExpected(await readIdentity(client), known)
 }
 
-async function lookAt(client: pg.ClientBase, { tenant: { id } }: Asking): Promise<Standing> {
+async function lookAt(client: pg.ClientBase, { tenant: { id } }: Asking): Promise<TenantPresence> {
   return { stamp: await readStamp(client, id), ownsRows: await ownsRows(client, id) }
 }
 
-function serves({ epoch }: Tenant): HomeView {
+function serves({ epoch }: Tenant): InspectedDatabase {
   return { standing: { stamp: { epoch, state: 'open' }, ownsRows: true }, client: null }
 }
 

@@ -6,7 +6,7 @@ import type { AddressBook } from '../pools/addresses.ts'
 import { withAdminConnection } from '../pools/admin-connection.ts'
 import type { ConnectionBudget } from '../pools/budget.ts'
 
-export interface HomeConnectionDeps {
+export interface TenantConnectionDeps {
   readonly addresses: AddressBook
   readonly budget: ConnectionBudget
   /** The shared database, as the role that owns its tables. */
@@ -21,8 +21,8 @@ export const STATEMENT_TIMEOUT_MS = 5_000
  * Lends a connection to a tenant's home: its own database, or (null) the shared one.
  * @throws IdentityMismatchError where another database has taken its place; what connecting and `fn` throw
  */
-export function withHome<T>(
-  deps: HomeConnectionDeps,
+export function withTenantDatabase<T>(
+  deps: TenantConnectionDeps,
   entry: DatabaseEntry | null,
   fn: (client: pg.Client) => Promise<T>,
   timeoutMs = STATEMENT_TIMEOUT_MS,
@@ -30,9 +30,9 @@ export function withHome<T>(
   return lend(deps, entry === null ? deps.shared : deps.addresses.homeOf(entry), { fn, timeoutMs })
 }
 
-/** As `withHome`, to whatever stands under the entry's name. */
-export function withPlace<T>(
-  deps: HomeConnectionDeps,
+/** As `withTenantDatabase`, to whatever stands under the entry's name. */
+export function withUnverifiedDatabase<T>(
+  deps: TenantConnectionDeps,
   entry: DatabaseEntry,
   fn: (client: pg.Client) => Promise<T>,
 ): Promise<T> {
@@ -40,7 +40,7 @@ export function withPlace<T>(
 }
 
 function lend<T>(
-  { budget }: HomeConnectionDeps,
+  { budget }: TenantConnectionDeps,
   address: ServerAddress,
   { fn, timeoutMs }: { fn: (client: pg.Client) => Promise<T>; timeoutMs: number },
 ): Promise<T> {

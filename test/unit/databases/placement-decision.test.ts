@@ -1,9 +1,13 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { decideHome, type HomeCase, type Standing } from '../../../src/databases/home-decision.ts'
+import {
+  decidePlacement,
+  type PlacementFacts,
+  type TenantPresence,
+} from '../../../src/databases/placement-decision.ts'
 
-const NONE: Standing = { stamp: null, ownsRows: false }
-const at = (epoch: number, ownsRows = false, state: 'open' | 'fenced' = 'open'): Standing => ({
+const NONE: TenantPresence = { stamp: null, ownsRows: false }
+const at = (epoch: number, ownsRows = false, state: 'open' | 'fenced' = 'open'): TenantPresence => ({
   stamp: { epoch, state },
   ownsRows,
 })
@@ -11,11 +15,11 @@ const ROWS = true
 const fenced = (epoch: number, ownsRows = false) => at(epoch, ownsRows, 'fenced')
 
 /** The catalog's epoch is 5 in all of them. */
-const decide = (found: Partial<HomeCase>) =>
-  decideHome({ epoch: 5, database: NONE, home: NONE, shared: null, adopt: false, ...found })
+const decide = (found: Partial<PlacementFacts>) =>
+  decidePlacement({ epoch: 5, database: NONE, home: NONE, shared: null, adopt: false, ...found })
 
 /** What is said of a case, and what once an operator has decided for the database. */
-type Line = [found: Partial<HomeCase>, decision: string, adopted?: string]
+type Line = [found: Partial<PlacementFacts>, decision: string, adopted?: string]
 
 const SHARED: Record<string, Line> = {
   'an empty database, and the tenant at home': [{ home: at(5) }, 'relocate'],
@@ -139,7 +143,7 @@ const standing = fc.record({
   ),
   ownsRows: fc.boolean(),
 })
-const cases: fc.Arbitrary<HomeCase> = fc.record({
+const cases: fc.Arbitrary<PlacementFacts> = fc.record({
   epoch: fc.integer({ min: 1, max: 4 }),
   database: standing,
   home: fc.oneof(standing, fc.constantFrom('itself' as const, 'unreachable' as const)),
@@ -147,12 +151,13 @@ const cases: fc.Arbitrary<HomeCase> = fc.record({
   adopt: fc.boolean(),
 })
 
-const always = (check: (found: HomeCase) => void) => fc.assert(fc.property(cases, check), { numRuns: 5_000 })
+const always = (check: (found: PlacementFacts) => void) =>
+  fc.assert(fc.property(cases, check), { numRuns: 5_000 })
 
 describe('whatever was found', () => {
   test('nothing is taken over rows that are elsewhere', () => {
     always((found) => {
-      if (decideHome(found) !== 'take') return
+      if (decidePlacement(found) !== 'take') return
       const { home, shared } = found
       expect(shared?.ownsRows ?? false).toBe(false)
       expect(typeof home === 'object' && home.ownsRows).toBe(false)
@@ -161,13 +166,13 @@ describe('whatever was found', () => {
 
   test('a database without a stamp is never taken', () => {
     always((found) => {
-      expect(decideHome({ ...found, database: { ...found.database, stamp: null } })).not.toBe('take')
+      expect(decidePlacement({ ...found, database: { ...found.database, stamp: null } })).not.toBe('take')
     })
   })
 
   test('an operator decides nothing but what was ambiguous, or a copy', () => {
     always((found) => {
-      const [without, decided] = [false, true].map((adopt) => decideHome({ ...found, adopt }))
+      const [without, decided] = [false, true].map((adopt) => decidePlacement({ ...found, adopt }))
       if (without === decided) return
       expect([without, decided]).toEqual([expect.stringMatching(/^(ambiguous|copy)$/), 'take'])
     })
@@ -175,7 +180,7 @@ describe('whatever was found', () => {
 
   test('nobody moves into an open door, nor away from a home that is not at the epoch of the catalog', () => {
     always((found) => {
-      if (decideHome(found) !== 'relocate') return
+      if (decidePlacement(found) !== 'relocate') return
       expect(found.database.stamp?.state).not.toBe('open')
       expect(found.home).toMatchObject({ stamp: { epoch: found.epoch } })
     })

@@ -23,7 +23,7 @@ import {
 import { type RemoveDatabaseDeps, removeDatabase } from './remove-database.ts'
 import { describeEncryption, type RotateKeysDeps, rotateKeys } from './rotate-keys.ts'
 
-export type DeskDeps = CreateTenantDeps &
+export type OperationsDeps = CreateTenantDeps &
   RegisterDatabaseDeps &
   RemoveDatabaseDeps &
   RotateKeysDeps & {
@@ -37,7 +37,7 @@ export type DeskDeps = CreateTenantDeps &
 export const CONFIRMATION_TIMEOUT_MS = 5_000
 
 /** The verbs of operators, as the HTTP layer calls them. Each is a short story; the long ones have files of their own. */
-export function createOperations(deps: DeskDeps): Operations {
+export function createOperations(deps: OperationsDeps): Operations {
   return {
     createTenant: async (input, actor) => {
       const tenant = await createTenant(deps, input, actor)
@@ -78,13 +78,13 @@ export function createOperations(deps: DeskDeps): Operations {
   }
 }
 
-async function findOrFail(deps: DeskDeps, tenantId: string): Promise<TenantDatabases> {
+async function findOrFail(deps: OperationsDeps, tenantId: string): Promise<TenantDatabases> {
   const found = await findTenantDatabases(deps.store, tenantId)
   if (found === null) throw fail('TENANT_NOT_FOUND')
   return found
 }
 
-async function record(deps: DeskDeps, tenantId: string): Promise<TenantRecord> {
+async function record(deps: OperationsDeps, tenantId: string): Promise<TenantRecord> {
   const { tenant, current } = await findOrFail(deps, tenantId)
   const encryptionKeyId = await deps.vault.masterKeyIdOf(tenantId)
   const externalIds = (await findExternalIds(deps.store, [tenantId])).get(tenantId) ?? []
@@ -92,7 +92,7 @@ async function record(deps: DeskDeps, tenantId: string): Promise<TenantRecord> {
 }
 
 /** Tenants with their databases; three statements, however many there are. */
-async function recordsOf(deps: DeskDeps, page: readonly Tenant[]): Promise<TenantRecord[]> {
+async function recordsOf(deps: OperationsDeps, page: readonly Tenant[]): Promise<TenantRecord[]> {
   const ids = page.map(({ id }) => id)
   const databases = await deps.registry.currentOf(ids)
   const keyIds = await deps.vault.masterKeyIdsOf(ids)
@@ -106,7 +106,7 @@ async function recordsOf(deps: DeskDeps, page: readonly Tenant[]): Promise<Tenan
 }
 
 async function patch_(
-  deps: DeskDeps,
+  deps: OperationsDeps,
   { tenantId, patch, actor }: { tenantId: string; patch: TenantPatch; actor: Actor },
 ): Promise<TenantRecord & { effective: Effective | null }> {
   if (patch.name !== undefined) assertName(patch.name)
@@ -118,19 +118,23 @@ async function patch_(
 }
 
 /** Where nothing has changed it may have a moment ago, and whoever repeats a change asks whether that one is in force. */
-async function effectiveSince(deps: DeskDeps, tenantId: string, seq: number | null): Promise<Effective> {
+async function effectiveSince(
+  deps: OperationsDeps,
+  tenantId: string,
+  seq: number | null,
+): Promise<Effective> {
   return seq === null
     ? effectiveOf(deps, tenantId, CONFIRMATION_TIMEOUT_MS)
     : deps.follower.confirmations(seq, CONFIRMATION_TIMEOUT_MS)
 }
 
-async function listChildren(deps: DeskDeps, tenantId: string) {
+async function listChildren(deps: OperationsDeps, tenantId: string) {
   const { id, code, name, status } = tenants
   const query = deps.store.db.select({ id, code, name, status }).from(tenants)
   return catalogErrors(query.where(eq(tenants.parentId, tenantId)).orderBy(tenants.id).limit(1_000))
 }
 
-async function databaseState(deps: DeskDeps, tenantId: string): Promise<DatabaseState> {
+async function databaseState(deps: OperationsDeps, tenantId: string): Promise<DatabaseState> {
   const { tenant, current, candidate } = await findOrFail(deps, tenantId)
   if (current === null && candidate === null) throw fail('NOT_FOUND')
   const encryptionKeyId = await deps.vault.masterKeyIdOf(tenantId)
@@ -138,13 +142,13 @@ async function databaseState(deps: DeskDeps, tenantId: string): Promise<Database
 }
 
 /** How far the tenant's last change has come, once all apply it or `waitMs` are over. */
-async function effectiveOf(deps: DeskDeps, tenantId: string, waitMs: number): Promise<Effective> {
+async function effectiveOf(deps: OperationsDeps, tenantId: string, waitMs: number): Promise<Effective> {
   return deps.follower.confirmations(await lastRouteChange(deps.store, tenantId), waitMs)
 }
 
 /** Tells what was registered as it was registered: by the time of a second look it may have been validated already. */
 async function register(
-  deps: DeskDeps,
+  deps: OperationsDeps,
   { tenantId, body, actor }: { tenantId: string; body: DatabaseRegistration; actor: Actor },
 ): Promise<DatabaseState> {
   const before = await findTenantDatabases(deps.store, tenantId)
@@ -158,7 +162,7 @@ async function register(
 
 /** The candidate is what an operator waits for; without one it is the current entry. */
 async function requestValidation(
-  deps: DeskDeps,
+  deps: OperationsDeps,
   { tenantId, adopt, actor }: { tenantId: string; adopt: boolean; actor: Actor },
 ): Promise<DatabaseState> {
   const { current, candidate } = await databaseState(deps, tenantId)
@@ -170,7 +174,7 @@ async function requestValidation(
 }
 
 /** A log that was found whole is sealed on the spot: from here on that much is proved. */
-async function proveAudit({ store, vault }: DeskDeps): Promise<AuditVerdict> {
+async function proveAudit({ store, vault }: OperationsDeps): Promise<AuditVerdict> {
   const verdict = await verifyAudit(store, vault)
   if (verdict.ok) await sealAudit(store, vault.service)
   return verdict

@@ -1,27 +1,27 @@
 import type pg from 'pg'
 import { systemActor } from '../catalog/audit/entries.ts'
 import type { DatabaseEntry } from '../catalog/databases/entry.ts'
-import { makeHome } from '../catalog/databases/homes.ts'
+import { placeInDedicated } from '../catalog/databases/placements.ts'
 import { DatabaseEntryChangedError, type DatabaseRegistry } from '../catalog/databases/registry.ts'
 import type { Validation } from '../catalog/databases/validations.ts'
 import type { CatalogStore } from '../catalog/store.ts'
 import { findTenant, type Tenant } from '../catalog/tenants.ts'
-import { type HomeView, withCurrentHome } from './ask-home.ts'
 import type { CheckedDatabase } from './checks.ts'
+import { raiseEpochToStamp, returnToShared } from './correct-placement.ts'
 import { CheckFailure } from './failures.ts'
-import { type HomeConnectionDeps, withHome } from './home-connection.ts'
-import { decideHome, type HomeDecision, type Standing } from './home-decision.ts'
-import { assertNotMoved, lockRelocation, openDoor, relocate, whileAtRest } from './relocate.ts'
-import { clearOldHome, fence, ownsRows, putSeal, readStamp, stamp, unfence } from './residence.ts'
-import { raiseToStamp, returnToShared } from './shared-home.ts'
+import { type InspectedDatabase, withInspectedDatabase } from './inspect-database.ts'
+import { decidePlacement, type PlacementDecision, type TenantPresence } from './placement-decision.ts'
+import { assertNotMoved, liftStaleFence, lockRelocation, relocate, withRelocationLock } from './relocate.ts'
+import { fence, ownsRows, putSeal, readStamp, removeFormerResidence, stamp, unfence } from './residence.ts'
+import { type TenantConnectionDeps, withTenantDatabase } from './tenant-connection.ts'
 
-export type SettlingDeps = HomeConnectionDeps & {
+export type PlacementDeps = TenantConnectionDeps & {
   readonly store: CatalogStore
   readonly registry: DatabaseRegistry
 }
 
 /** What a valid database is to its tenant. */
-export type Residence = 'became-home' | 'move-required' | 'copy'
+export type Residence = 'tenant-database' | 'move-required' | 'copy'
 
 export interface Candidate {
   readonly entry: Validation
@@ -34,15 +34,15 @@ interface Scene {
   readonly candidate: Candidate
   readonly tenant: Tenant
   /** Null: the database is the home itself. */
-  readonly home: HomeView | null
-  readonly shared: Standing | null
+  readonly home: InspectedDatabase | null
+  readonly shared: TenantPresence | null
 }
 
 /**
  * Makes a database that passed all checks the tenant's home, where nothing speaks against it.
  * @throws CheckFailure, DatabaseEntryChangedError, PublicError MOVE_IN_PROGRESS; what the connections throw
  */
-export async function settleIn(deps: SettlingDeps, candidate: Candidate): Promise<Residence> {
+export async function applyPlacement(deps: PlacementDeps, candidate: Candidate): Promise<Residence> {
   const { entry, client } = candidate
   const tenant = await findTenant(deps.store, entry.tenantId)
   if (tenant === null) throw new DatabaseEntryChangedError()
@@ -50,15 +50,15 @@ export async function settleIn(deps: SettlingDeps, candidate: Candidate): Promis
   const current = isDedicated ? await deps.registry.current(tenant.id) : null
   const isItself = isDedicated && (entry.slot === 'current' || isSamePlace(current, candidate))
   const settled = isItself
-    ? await settleWith(deps, { candidate, tenant, home: null })
-    : await withCurrentHome(deps, { client, tenant, current }, (home) =>
-        settleWith(deps, { candidate, tenant, home: home.standing === 'itself' ? null : home }),
+    ? await applyDecision(deps, { candidate, tenant, home: null })
+    : await withInspectedDatabase(deps, { client, tenant, current }, (home) =>
+        applyDecision(deps, { candidate, tenant, home: home.standing === 'itself' ? null : home }),
       )
-  return settled ?? settleIn(deps, candidate)
+  return settled ?? applyPlacement(deps, candidate)
 }
 
 /** Null where the catalog was corrected, and everything is to be looked at again. */
-async function settleWith(deps: SettlingDeps, found: Omit<Scene, 'shared'>): Promise<Residence | null> {
+async function applyDecision(deps: PlacementDeps, found: Omit<Scene, 'shared'>): Promise<Residence | null> {
   const shared = found.tenant.placement === 'dedicated' ? await lookAtShared(deps, found.tenant.id) : null
   const scene = { ...found, shared }
   if (await isCorrected(deps, scene)) return null
@@ -76,18 +76,18 @@ async function settleWith(deps: SettlingDeps, found: Omit<Scene, 'shared'>): Pro
 }
 
 /** An empty database says nothing of where the tenant lives; the shared one may know more than the catalog. */
-async function isCorrected(deps: SettlingDeps, { candidate, tenant, home }: Scene): Promise<boolean> {
+async function isCorrected(deps: PlacementDeps, { candidate, tenant, home }: Scene): Promise<boolean> {
   const isShared = tenant.placement === 'shared' && home?.client != null
   if (!isShared || candidate.checked.residence !== null) return false
-  return raiseToStamp(deps, home.client, tenant.id)
+  return raiseEpochToStamp(deps, home.client, tenant.id)
 }
 
-async function decide({ candidate, tenant, home, shared }: Scene): Promise<HomeDecision> {
+async function decide({ candidate, tenant, home, shared }: Scene): Promise<PlacementDecision> {
   const { entry, checked, client } = candidate
   const { residence } = checked
   // Of a home that has its stamp it does not matter.
   const matters = home !== null || residence === null
-  return decideHome({
+  return decidePlacement({
     epoch: tenant.epoch,
     database: { stamp: residence, ownsRows: matters && (await ownsRows(client, tenant.id)) },
     home: home === null ? 'itself' : home.standing,
@@ -96,30 +96,30 @@ async function decide({ candidate, tenant, home, shared }: Scene): Promise<HomeD
   })
 }
 
-async function lookAtShared(deps: SettlingDeps, tenantId: string): Promise<Standing> {
-  return withHome(deps, null, async (shared) => {
+async function lookAtShared(deps: PlacementDeps, tenantId: string): Promise<TenantPresence> {
+  return withTenantDatabase(deps, null, async (shared) => {
     const found = await readStamp(shared, tenantId)
     return { stamp: found, ownsRows: found !== null && (await ownsRows(shared, tenantId)) }
   })
 }
 
 /** It is the home already, under this entry or under the one that it is to replace. */
-async function stay(deps: SettlingDeps, { candidate, tenant, shared }: Scene): Promise<Residence> {
+async function stay(deps: PlacementDeps, { candidate, tenant, shared }: Scene): Promise<Residence> {
   const { entry, checked, client } = candidate
-  if (!checked.lacksCore) await putSeal(client, sealedHome(deps, tenant.id, tenant.epoch))
-  if (checked.residence?.state === 'fenced') await openDoor(deps.store, client, tenant.id)
+  if (!checked.lacksCore) await putSeal(client, sealedResidence(deps, tenant.id, tenant.epoch))
+  if (checked.residence?.state === 'fenced') await liftStaleFence(deps.store, client, tenant.id)
   if (entry.slot === 'candidate' || entry.status === 'pending_validation' || entry.status === 'failed') {
-    await commitHome(deps, { entry, checked }, { epoch: tenant.epoch, newEpoch: tenant.epoch })
+    await commitPlacement(deps, { entry, checked }, { epoch: tenant.epoch, newEpoch: tenant.epoch })
   }
   if (shared !== null && shared.stamp !== null) await clearShared(deps, tenant.id)
-  return 'became-home'
+  return 'tenant-database'
 }
 
 /** Whatever a tenant has in the shared database while it lives in its own is left over from a move to or fro. */
-function clearShared(deps: SettlingDeps, tenantId: string): Promise<void> {
-  return withHome(deps, null, (shared) =>
-    whileAtRest(deps.store, shared, tenantId, async ({ placement, epoch }) => {
-      if (placement === 'dedicated') await clearOldHome(shared, tenantId, epoch + 1)
+function clearShared(deps: PlacementDeps, tenantId: string): Promise<void> {
+  return withTenantDatabase(deps, null, (shared) =>
+    withRelocationLock(deps.store, shared, tenantId, async ({ placement, epoch }) => {
+      if (placement === 'dedicated') await removeFormerResidence(shared, tenantId, epoch + 1)
     }),
   )
 }
@@ -131,7 +131,7 @@ function clearShared(deps: SettlingDeps, tenantId: string): Promise<void> {
  *
  * The new stamp is written fenced: nothing can be done by it before the catalog has it, whatever becomes of this process.
  */
-async function take(deps: SettlingDeps, { candidate, tenant, home, shared }: Scene): Promise<Residence> {
+async function take(deps: PlacementDeps, { candidate, tenant, home, shared }: Scene): Promise<Residence> {
   const { entry, checked, client } = candidate
   const { id: tenantId, epoch } = tenant
   const left = home?.client ?? null
@@ -143,21 +143,21 @@ async function take(deps: SettlingDeps, { candidate, tenant, home, shared }: Sce
   const newEpoch = Math.max(epoch, ...stamps.map((each) => each?.epoch ?? 0)) + 1
   for (const each of left === null ? [client] : [left, client]) await lockRelocation(each, tenantId)
   await assertNotMoved({ store: deps.store, tenant })
-  if (left !== null) await closeEmptyHome(left, tenant)
-  await stamp(client, { ...sealedHome(deps, tenantId, newEpoch), state: 'fenced' })
+  if (left !== null) await fenceEmptyDatabase(left, tenant)
+  await stamp(client, { ...sealedResidence(deps, tenantId, newEpoch), state: 'fenced' })
   // From here on an error does not lift the fence of the old home: whether the catalog has committed may not be known.
-  await commitHome(deps, { entry, checked, isOther: true }, { epoch, newEpoch })
+  await commitPlacement(deps, { entry, checked, isOther: true }, { epoch, newEpoch })
   await unfence(client, tenantId, newEpoch)
-  if (left !== null) await clearOldHome(left, tenantId, newEpoch - 1).catch(() => undefined)
+  if (left !== null) await removeFormerResidence(left, tenantId, newEpoch - 1).catch(() => undefined)
   if (tenant.placement === 'dedicated') await clearShared(deps, tenantId)
-  return 'became-home'
+  return 'tenant-database'
 }
 
 /**
  * Lets no writers into a home any more that has no rows, and looks once more.
  * @throws CheckFailure IDENTITY_AMBIGUOUS, with the door open, if there are rows now
  */
-async function closeEmptyHome(home: pg.ClientBase, { id: tenantId, epoch }: Tenant): Promise<void> {
+async function fenceEmptyDatabase(home: pg.ClientBase, { id: tenantId, epoch }: Tenant): Promise<void> {
   const isFenced = await fence(home, tenantId, epoch)
   if (!(await ownsRows(home, tenantId))) return
   if (isFenced) await unfence(home, tenantId, epoch)
@@ -165,17 +165,17 @@ async function closeEmptyHome(home: pg.ClientBase, { id: tenantId, epoch }: Tena
 }
 
 /** Has the tenant move in, if it owns nothing but its people. */
-async function moveIn(deps: SettlingDeps, { candidate, tenant, home }: Scene): Promise<Residence> {
+async function moveIn(deps: PlacementDeps, { candidate, tenant, home }: Scene): Promise<Residence> {
   const { client, ...valid } = candidate
   if (home?.client == null) return 'move-required'
-  const commit = (newEpoch: number) => commitHome(deps, valid, { epoch: tenant.epoch, newEpoch })
-  const { seal } = sealedHome(deps, tenant.id, tenant.epoch + 1)
+  const commit = (newEpoch: number) => commitPlacement(deps, valid, { epoch: tenant.epoch, newEpoch })
+  const { seal } = sealedResidence(deps, tenant.id, tenant.epoch + 1)
   const hasMoved = await relocate({ store: deps.store, tenant, from: home.client, to: client, seal, commit })
-  return hasMoved ? 'became-home' : 'move-required'
+  return hasMoved ? 'tenant-database' : 'move-required'
 }
 
 /** A database of the tenant's own as its home at this epoch. */
-function sealedHome({ sealOf }: SettlingDeps, tenantId: string, epoch: number) {
+function sealedResidence({ sealOf }: PlacementDeps, tenantId: string, epoch: number) {
   return { tenantId, epoch, seal: sealOf({ tenantId, epoch, placement: 'dedicated' }) }
 }
 
@@ -188,15 +188,15 @@ function isSamePlace(current: DatabaseEntry | null, { entry, checked }: Candidat
   return hasItsName && systemIdentifier === identity.systemIdentifier && databaseOid === identity.databaseOid
 }
 
-async function commitHome(
-  deps: SettlingDeps,
+async function commitPlacement(
+  deps: PlacementDeps,
   { entry, checked, isOther = false }: Omit<Candidate, 'client'> & { readonly isOther?: boolean },
   epochs: { epoch: number; newEpoch: number },
 ): Promise<void> {
   const actor = systemActor('validation')
   const facts = factsOf(checked)
   const home = { tenantId: entry.tenantId, validation: entry, ...epochs, facts, isOther, actor }
-  const done = await deps.store.transaction((tx) => makeHome(tx, home))
+  const done = await deps.store.transaction((tx) => placeInDedicated(tx, home))
   if (!done) throw new DatabaseEntryChangedError()
 }
 

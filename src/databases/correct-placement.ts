@@ -1,13 +1,13 @@
 import type pg from 'pg'
 import { systemActor } from '../catalog/audit/entries.ts'
-import { leaveHome, raiseEpoch } from '../catalog/databases/homes.ts'
+import { placeInShared, raiseEpoch } from '../catalog/databases/placements.ts'
 import type { DatabaseRegistry } from '../catalog/databases/registry.ts'
 import { DatabaseEntryChangedError } from '../catalog/databases/registry.ts'
 import type { CatalogStore } from '../catalog/store.ts'
 import type { Tenant } from '../catalog/tenants.ts'
-import { type HomeConnectionDeps, withHome } from './home-connection.ts'
-import { whileAtRest } from './relocate.ts'
+import { withRelocationLock } from './relocate.ts'
 import { readStamp, stamp } from './residence.ts'
+import { type TenantConnectionDeps, withTenantDatabase } from './tenant-connection.ts'
 
 /**
  * Corrects a catalog that says that the tenant lives in a database of its own, while the shared one has its stamp at a newer
@@ -15,14 +15,14 @@ import { readStamp, stamp } from './residence.ts'
  * @returns false, with nothing changed, if the shared database does not say so (any more)
  */
 export function returnToShared(
-  deps: HomeConnectionDeps & { readonly store: CatalogStore; readonly registry: DatabaseRegistry },
+  deps: TenantConnectionDeps & { readonly store: CatalogStore; readonly registry: DatabaseRegistry },
   tenant: Tenant,
 ): Promise<boolean> {
   const { id: tenantId, epoch } = tenant
   const { sealOf } = deps
   let isDone = false
   const work = (shared: pg.ClientBase) =>
-    whileAtRest(deps.store, shared, tenantId, async (now) => {
+    withRelocationLock(deps.store, shared, tenantId, async (now) => {
       if (now.epoch !== epoch || now.placement !== 'dedicated') throw new DatabaseEntryChangedError()
       const entry = await deps.registry.current(tenantId)
       if (entry === null) throw new DatabaseEntryChangedError()
@@ -34,10 +34,10 @@ export function returnToShared(
         keepsCandidate: true,
       }
       isDone = await restamp({ shared, sealOf }, now, (newEpoch) =>
-        deps.store.transaction((tx) => leaveHome(tx, { ...left, newEpoch })),
+        deps.store.transaction((tx) => placeInShared(tx, { ...left, newEpoch })),
       )
     })
-  return withHome(deps, null, work).then(() => isDone)
+  return withTenantDatabase(deps, null, work).then(() => isDone)
 }
 
 /**
@@ -45,13 +45,13 @@ export function returnToShared(
  * above that of the stamp there. The door must be open: a tenant that left has left it shut.
  * @returns false, with nothing changed, where it has not fallen behind
  */
-export async function raiseToStamp(
-  { store, sealOf }: Pick<HomeConnectionDeps, 'sealOf'> & { readonly store: CatalogStore },
+export async function raiseEpochToStamp(
+  { store, sealOf }: Pick<TenantConnectionDeps, 'sealOf'> & { readonly store: CatalogStore },
   shared: pg.ClientBase,
   tenantId: string,
 ): Promise<boolean> {
   let isDone = false
-  await whileAtRest(store, shared, tenantId, async (now) => {
+  await withRelocationLock(store, shared, tenantId, async (now) => {
     if (now.placement !== 'shared') return
     const { epoch } = now
     const actor = systemActor('validation')
@@ -64,7 +64,7 @@ export async function raiseToStamp(
 
 /** Has the shared database and, by `commit`, the catalog agree on an epoch above both of theirs. */
 async function restamp(
-  { shared, sealOf }: Pick<HomeConnectionDeps, 'sealOf'> & { readonly shared: pg.ClientBase },
+  { shared, sealOf }: Pick<TenantConnectionDeps, 'sealOf'> & { readonly shared: pg.ClientBase },
   { id: tenantId, epoch }: Tenant,
   commit: (newEpoch: number) => Promise<boolean>,
 ): Promise<boolean> {

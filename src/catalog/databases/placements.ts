@@ -9,7 +9,7 @@ import { noError } from './claims.ts'
 import { type DatabaseEntry, type DatabaseFacts, entryColumns } from './entry.ts'
 import { holdValidation, type ValidationClaim } from './validations.ts'
 
-export interface NewHome {
+export interface DedicatedPlacement {
   tenantId: string
   /** The validation whose entry becomes the home. */
   validation: ValidationClaim
@@ -23,7 +23,7 @@ export interface NewHome {
   actor?: Actor
 }
 
-export interface LeftHome {
+export interface SharedPlacement {
   tenantId: string
   entryId: string
   /** The epoch the decision was made at, and the one that the residence row in the shared database carries. */
@@ -42,7 +42,7 @@ export interface LeftHome {
  *
  * Answers false, with nothing written, when the tenant has moved or the entry has changed since.
  */
-export async function makeHome(tx: CatalogTx, home: NewHome): Promise<boolean> {
+export async function placeInDedicated(tx: CatalogTx, home: DedicatedPlacement): Promise<boolean> {
   const { tenantId, validation, epoch, newEpoch } = home
   const tenant = await lockTenant(tx, tenantId)
   if (tenant?.epoch !== epoch) return false
@@ -67,7 +67,7 @@ export async function makeHome(tx: CatalogTx, home: NewHome): Promise<boolean> {
  *
  * Answers false, with nothing written, when the tenant is not at `epoch` any more or another entry became its home.
  */
-export async function leaveHome(tx: CatalogTx, left: LeftHome): Promise<boolean> {
+export async function placeInShared(tx: CatalogTx, left: SharedPlacement): Promise<boolean> {
   const { tenantId, entryId, epoch, newEpoch, actor, isLost = false, keepsCandidate = false } = left
   const tenant = await lockTenant(tx, tenantId)
   if (tenant?.epoch !== epoch) return false

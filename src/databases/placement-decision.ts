@@ -1,21 +1,21 @@
 import type { Stamp } from './checks.ts'
 
 /** What a database has of a tenant. Rows are those of the tenant's business: people and their roles are none. */
-export interface Standing {
+export interface TenantPresence {
   readonly stamp: Stamp | null
   readonly ownsRows: boolean
 }
 
 /** A tenant, as the catalog has it and as its databases have it. */
-export interface HomeCase {
+export interface PlacementFacts {
   /** The catalog's. */
   readonly epoch: number
   /** The database that was validated. */
-  readonly database: Standing
+  readonly database: TenantPresence
   /** Where the catalog says that the tenant lives, if that is not the database itself. */
-  readonly home: Standing | 'itself' | 'unreachable'
+  readonly home: TenantPresence | 'itself' | 'unreachable'
   /** The shared database, where the catalog says that the tenant lives in one of its own; else null. */
-  readonly shared: Standing | null
+  readonly shared: TenantPresence | null
   /** An operator has decided for the database that was validated. */
   readonly adopt: boolean
 }
@@ -25,7 +25,7 @@ export interface HomeCase {
  * people, if it owns nothing else. wait: nothing can be said before the home answers. copy: the home serves, and this is its
  * copy. return: the tenant has come back to the shared database. stranger: it is not the home, and the tenant was never there.
  */
-export type HomeDecision =
+export type PlacementDecision =
   | 'stay'
   | 'take'
   | 'relocate'
@@ -42,12 +42,12 @@ export type HomeDecision =
  *
  * The table of the cases: docs/decisions, "A restored catalog is corrected by the stamps".
  */
-export function decideHome(found: HomeCase): HomeDecision {
+export function decidePlacement(found: PlacementFacts): PlacementDecision {
   const decision = decideByStamps(found)
   return decision === 'take' && found.shared?.ownsRows === true ? 'ambiguous' : decision
 }
 
-function decideByStamps(found: HomeCase): HomeDecision {
+function decideByStamps(found: PlacementFacts): PlacementDecision {
   const { home, database } = found
   if (home === 'itself') return decideItself(found)
   if (database.stamp === null) return decideEmpty(found, home)
@@ -56,7 +56,7 @@ function decideByStamps(found: HomeCase): HomeDecision {
     : decideBeside(found, { stamp: database.stamp, home })
 }
 
-function decideItself(found: HomeCase): HomeDecision {
+function decideItself(found: PlacementFacts): PlacementDecision {
   const { epoch, database } = found
   const { stamp, ownsRows } = database
   if (stamp === null) {
@@ -68,21 +68,24 @@ function decideItself(found: HomeCase): HomeDecision {
 }
 
 /** Nothing of the tenant is in it. */
-function decideEmpty(found: HomeCase, home: Standing | 'unreachable'): HomeDecision {
+function decideEmpty(found: PlacementFacts, home: TenantPresence | 'unreachable'): PlacementDecision {
   if (home === 'unreachable') return 'wait'
   if (home.stamp?.epoch === found.epoch) return isNewerInShared(found) ? 'ambiguous' : 'relocate'
   return home.stamp === null && !home.ownsRows && hasReturned(found) ? 'return' : 'ambiguous'
 }
 
 /** The home cannot be asked. */
-function decideAlone(found: HomeCase, stamp: Stamp): HomeDecision {
+function decideAlone(found: PlacementFacts, stamp: Stamp): PlacementDecision {
   const isCopy = stamp.epoch === found.epoch
   // What moves in has no rows: this was about to be taken, and has the new stamp already.
   const wasBeingTaken = isUnfinished(stamp, found.epoch) && found.database.ownsRows
   return isCopy || wasBeingTaken ? unlessInShared(found, 'take') : chosen(found)
 }
 
-function decideBeside(found: HomeCase, { stamp, home }: { stamp: Stamp; home: Standing }): HomeDecision {
+function decideBeside(
+  found: PlacementFacts,
+  { stamp, home }: { stamp: Stamp; home: TenantPresence },
+): PlacementDecision {
   const { epoch, database, shared } = found
   if (home.stamp === null && !home.ownsRows) {
     // A database of its own that has the catalog's epoch is a copy of a home that is empty now.
@@ -101,28 +104,28 @@ function decideBeside(found: HomeCase, { stamp, home }: { stamp: Stamp; home: St
 }
 
 /** The operator's choice, which is never one over rows. */
-function chosen({ adopt, home, shared }: HomeCase): HomeDecision {
+function chosen({ adopt, home, shared }: PlacementFacts): PlacementDecision {
   const others = [home, shared].filter((other) => typeof other === 'object' && other !== null)
   return adopt && !others.some(({ ownsRows }) => ownsRows) ? 'take' : 'ambiguous'
 }
 
-function unlessInShared(found: HomeCase, decision: HomeDecision): HomeDecision {
+function unlessInShared(found: PlacementFacts, decision: PlacementDecision): PlacementDecision {
   return isNewerInShared(found) ? chosen(found) : decision
 }
 
 /** A move to the shared database that was never committed leaves a fenced stamp of the next epoch, without rows. */
-function isNewerInShared({ shared, epoch }: HomeCase): boolean {
+function isNewerInShared({ shared, epoch }: PlacementFacts): boolean {
   if (shared === null || shared.stamp === null || shared.stamp.epoch <= epoch) return false
   return !isUnfinished(shared.stamp, epoch) || shared.ownsRows
 }
 
-function hasReturned({ shared, epoch }: HomeCase): boolean {
+function hasReturned({ shared, epoch }: PlacementFacts): boolean {
   return (
     shared !== null && shared.stamp !== null && shared.stamp.state === 'open' && shared.stamp.epoch > epoch
   )
 }
 
-function isStamped(shared: Standing | null): boolean {
+function isStamped(shared: TenantPresence | null): boolean {
   return shared !== null && shared.stamp !== null
 }
 

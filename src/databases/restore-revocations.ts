@@ -5,7 +5,7 @@ import type { Announcements } from '../identity/people/announcements.ts'
 import { isId } from '../identity/people/tenant-rows.ts'
 import { inTenant } from './residence.ts'
 
-export interface RaiseDeps {
+export interface RestoreDeps {
   readonly announcements: Pick<Announcements, 'publish' | 'lowestOfTenant'>
   readonly log: { warn(fields: object, message: string): void }
 }
@@ -25,8 +25,8 @@ const MARGIN = 1_000_000
  * sign-in, finds that.
  * @throws PublicError CATALOG_UNAVAILABLE
  */
-export async function raiseGenerations(
-  { announcements, log }: RaiseDeps,
+export async function restoreRevocations(
+  { announcements, log }: RestoreDeps,
   client: pg.ClientBase,
   tenantId: string,
 ): Promise<void> {
