@@ -8,8 +8,8 @@ import { endJob, type Job } from '../catalog/jobs/queue.ts'
 import type { CatalogTx } from '../catalog/store.ts'
 import { PublicError } from '../errors.ts'
 import type { JobHandler, JobOutcome, RunningJob } from '../jobs/runner.ts'
-import { startPatience } from '../lib/patience.ts'
 import type { GuardedClient, ServerAddress } from '../lib/postgres/pg.ts'
+import { startTimeLimit } from '../lib/time-limit.ts'
 import { applyMigrations } from '../migrations/apply.ts'
 import { isLockWait } from '../migrations/drift.ts'
 import { NoAdmissionError, withAdminConnection } from '../pools/admin-connection.ts'
@@ -137,7 +137,7 @@ async function applyTo(
 ): Promise<MigrationOutcome> {
   const connectTimeoutMs = Math.min(entry.connectionTimeoutSeconds * 1_000, MAX_CONNECT_TIMEOUT_MS)
   const wasValid = entry.status === 'active' || entry.status === 'inactive'
-  const address = wasValid ? deps.addresses.homeOf(entry) : deps.addresses.addressOf(entry)
+  const address = wasValid ? deps.addresses.validatedAddressOf(entry) : deps.addresses.addressOf(entry)
   return lend(deps, { address, connectTimeoutMs, signal }, async (client, begun) => {
     await assertUsable(client)
     const checked = await checkDatabase(client, {
@@ -206,7 +206,7 @@ async function lend<T>(
   fn: (client: GuardedClient, begun: Begun) => Promise<T>,
 ): Promise<T> {
   const deadline = new AbortController()
-  let patience: ReturnType<typeof startPatience> | undefined
+  let patience: ReturnType<typeof startTimeLimit> | undefined
   const limits = {
     connectTimeoutMs,
     statementTimeoutMs: STATEMENT_TIMEOUT_MS,
@@ -218,7 +218,7 @@ async function lend<T>(
   }
   try {
     return await withAdminConnection(address, options, (client) => {
-      patience = startPatience(() => deadline.abort(), CHECKS_TIMEOUT_MS)
+      patience = startTimeLimit(() => deadline.abort(), CHECKS_TIMEOUT_MS)
       return fn(client, { applied: [], clearPatience: () => patience?.clear() })
     })
   } catch (error) {

@@ -27,7 +27,10 @@ export function withTenantDatabase<T>(
   fn: (client: pg.Client) => Promise<T>,
   timeoutMs = STATEMENT_TIMEOUT_MS,
 ): Promise<T> {
-  return lend(deps, entry === null ? deps.shared : deps.addresses.homeOf(entry), { fn, timeoutMs })
+  return lend(deps, entry === null ? deps.shared : deps.addresses.validatedAddressOf(entry), {
+    fn,
+    timeoutMs,
+  })
 }
 
 /** As `withTenantDatabase`, to whatever stands under the entry's name. */

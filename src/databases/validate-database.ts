@@ -5,9 +5,9 @@ import type { SealOf } from '../catalog/seals.ts'
 import type { CatalogStore } from '../catalog/store.ts'
 import { findTenant } from '../catalog/tenants.ts'
 import { fail, PublicError } from '../errors.ts'
-import { type Patience, startPatience } from '../lib/patience.ts'
 import type { OwnDatabase } from '../lib/postgres/database-identity.ts'
 import { databaseError, type ServerAddress } from '../lib/postgres/pg.ts'
+import { startTimeLimit, type TimeLimit } from '../lib/time-limit.ts'
 import type { Migration } from '../migrations/files.ts'
 import type { AddressBook } from '../pools/addresses.ts'
 import { NoAdmissionError, withAdminConnection } from '../pools/admin-connection.ts'
@@ -135,7 +135,7 @@ async function checkAndSettle(deps: ValidationDeps, entry: Validation): Promise<
     maxAnswerBytes: CHECK_ANSWER_BYTES,
   }
   const deadline = new AbortController()
-  let patience: Patience | undefined
+  let patience: TimeLimit | undefined
   const signals = deps.signal === undefined ? [deadline.signal] : [deadline.signal, deps.signal]
   const options = {
     budget: deps.budget,
@@ -146,7 +146,7 @@ async function checkAndSettle(deps: ValidationDeps, entry: Validation): Promise<
   try {
     return await withAdminConnection(address, options, async (client) => {
       // Not before: connecting has a limit of its own, and that we have no connection to spare is not the database's fault.
-      patience = startPatience(() => deadline.abort(), deps.timeoutMs)
+      patience = startTimeLimit(() => deadline.abort(), deps.timeoutMs)
       await assertUsable(client)
       const checked = await checkDatabase(client, {
         tenantId: entry.tenantId,

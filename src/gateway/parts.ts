@@ -48,7 +48,7 @@ import { mismatchAlarm, violationAlarm } from '../pools/alarms.ts'
 import type { ConnectionBudget } from '../pools/budget.ts'
 import { KnownDatabase } from '../pools/known-database.ts'
 import { PoolManager, type Violation } from '../pools/pool-manager.ts'
-import { RouteKeeper } from '../pools/route-keeper.ts'
+import { RouteInvalidator } from '../pools/route-invalidator.ts'
 import { TenantSessions } from '../sql/tenant-sessions.ts'
 
 /** Where the gateway's own databases are. The owners are null where the serving roles own their schemas. */
@@ -138,7 +138,7 @@ export function createParts(options: GatewayOptions) {
     metrics,
     budget: pools.budget,
   })
-  const routeKeeper = new RouteKeeper({ directory, pools, drainTimeoutMs: DRAIN_TIMEOUT_MS })
+  const routeKeeper = new RouteInvalidator({ directory, pools, drainTimeoutMs: DRAIN_TIMEOUT_MS })
   const sessions = new TenantSessions({
     directory,
     freshness: follower.freshness,
@@ -271,7 +271,7 @@ function createPools(
     ...(shared.owner !== null && { sharedOwner: shared.owner }),
     sharedPoolSize: settings.maxConnectionsPerServer,
     addressOf: (database, tenantId) =>
-      addresses.homeOf({ ...database, tenantId, rowVersion: database.version }),
+      addresses.validatedAddressOf({ ...database, tenantId, rowVersion: database.version }),
     onMismatch: mismatchAlarm(metrics, log),
     onViolation,
     log,

@@ -12,9 +12,9 @@ import {
   readSchemaVersion,
 } from '../databases/checks.ts'
 import { CheckFailure, classify } from '../databases/failures.ts'
-import { startPatience } from '../lib/patience.ts'
 import { assertIdentity, type OwnDatabase } from '../lib/postgres/database-identity.ts'
 import { databaseError } from '../lib/postgres/pg.ts'
+import { startTimeLimit } from '../lib/time-limit.ts'
 import type { Migration } from '../migrations/files.ts'
 import type { AddressBook } from '../pools/addresses.ts'
 import { NoAdmissionError, withAdminConnection } from '../pools/admin-connection.ts'
@@ -203,7 +203,7 @@ export class HealthMonitor {
       return password()
     }
     const deadline = new AbortController()
-    const patience = startPatience(() => deadline.abort(), PING_TIMEOUT_MS * 2)
+    const patience = startTimeLimit(() => deadline.abort(), PING_TIMEOUT_MS * 2)
     const { signal } = deadline
     const options = {
       budget,

@@ -1,7 +1,7 @@
 import { fail } from '../errors.ts'
-import { Headcount, type HeadcountOptions } from './headcount.ts'
+import { ShareLimit, type ShareLimitOptions } from './share-limit.ts'
 
-export interface TurnsOptions extends HeadcountOptions {
+export interface TurnsOptions extends ShareLimitOptions {
   /** How long the others wait in line. */
   readonly waitMs: number
 }
@@ -17,13 +17,13 @@ interface Waiter {
  */
 export class Turns {
   readonly #waitMs: number
-  readonly #working: Headcount
+  readonly #working: ShareLimit
   /** Nobody in it could work now. */
   readonly #line: Waiter[] = []
 
   constructor({ waitMs, ...limits }: TurnsOptions) {
     this.#waitMs = waitMs
-    this.#working = new Headcount(limits)
+    this.#working = new ShareLimit(limits)
   }
 
   /**

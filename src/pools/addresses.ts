@@ -72,7 +72,7 @@ export class AddressBook {
   }
 
   /** As `addressOf`, for those who mean the database that was validated, and no other that may have taken its place. */
-  homeOf(place: ValidatedPlace): ServerAddress {
+  validatedAddressOf(place: ValidatedPlace): ServerAddress {
     const identity = identityOf(place)
     return { ...this.addressOf(place), expected: () => identity }
   }

@@ -1,9 +1,9 @@
 import type pg from 'pg'
 import type Pool from 'pg-pool'
 import { fail } from '../errors.ts'
-import { type Patience, startPatience } from '../lib/patience.ts'
+import { startTimeLimit, type TimeLimit } from '../lib/time-limit.ts'
 import type { Bidder, ConnectionBudget } from './budget.ts'
-import { RouteChangedError } from './heading.ts'
+import { RouteChangedError } from './connection-target.ts'
 import { Arrivals, type ArrivalsOptions } from './opening/arrivals.ts'
 import { cleanConnection, isSoiled } from './wire/soiled-connections.ts'
 import { isOutdated } from './wire/statement-fault.ts'
@@ -17,7 +17,7 @@ export interface TenantPoolOptions
 interface Waiter {
   readonly resolve: (client: pg.PoolClient) => void
   readonly reject: (error: Error) => void
-  readonly patience: Patience
+  readonly patience: TimeLimit
 }
 
 /**
@@ -158,7 +158,7 @@ export class TenantPool implements Bidder {
     }
     if (this.isDown) throw fail('TENANT_DATABASE_UNAVAILABLE')
     return new Promise((resolve, reject) => {
-      const patience = startPatience(() => this.#expire(waiter), this.#options.acquireTimeoutMs)
+      const patience = startTimeLimit(() => this.#expire(waiter), this.#options.acquireTimeoutMs)
       const waiter: Waiter = { resolve, reject, patience }
       this.#waiters.push(waiter)
       this.#pulse()

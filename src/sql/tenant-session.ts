@@ -3,7 +3,7 @@ import type pg from 'pg'
 import type { Route } from '../catalog/directory.ts'
 import { fail, PublicError } from '../errors.ts'
 import { databaseError } from '../lib/postgres/pg.ts'
-import { Heading, RouteChangedError, type RouteSource } from '../pools/heading.ts'
+import { ConnectionTarget, RouteChangedError, type RouteSource } from '../pools/connection-target.ts'
 import type { PoolManager } from '../pools/pool-manager.ts'
 import { soil } from '../pools/wire/soiled-connections.ts'
 import {
@@ -84,13 +84,13 @@ export class RoutedSession implements TenantSession {
    *   connection was lost while COMMIT was on its way; whatever `fn` throws
    */
   transaction<T>(fn: (db: TenantDb) => Promise<T>): Promise<T> {
-    return this.#along(async (heading) => {
+    return this.#along(async (target) => {
       let transaction: Transaction | null = null
       return this.#options.pools.run(
-        heading.route,
+        target.route,
         async (client) => {
           if (this.#ownSql) soil(client)
-          transaction = new Transaction(client, heading, { ownSql: this.#ownSql })
+          transaction = new Transaction(client, target, { ownSql: this.#ownSql })
           return transaction.run(fn)
         },
         () => transaction?.isClean === true,
@@ -101,8 +101,8 @@ export class RoutedSession implements TenantSession {
   #runSingle(statement: Statement): Promise<pg.QueryResult> {
     assertServed(statement.text)
     const kind = kindOf(statement.text)
-    return this.#along((heading) => {
-      const { route } = heading
+    return this.#along((target) => {
+      const { route } = target
       const ownSql = this.#ownSql
       const options: UnitOptions = {
         entrance: entranceOf(route),
@@ -111,7 +111,7 @@ export class RoutedSession implements TenantSession {
         ownSql,
       }
       const run = async (client: pg.ClientBase) => {
-        heading.assertPresent()
+        target.assertCurrent()
         if (ownSql) soil(client)
         return runStatement(client, statement, options)
       }
@@ -119,14 +119,14 @@ export class RoutedSession implements TenantSession {
     }, kind)
   }
 
-  async #along<T>(attempt: (heading: Heading) => Promise<T>, kind: StatementKind): Promise<T> {
+  async #along<T>(attempt: (target: ConnectionTarget) => Promise<T>, kind: StatementKind): Promise<T> {
     const deadline = performance.now() + this.#options.fenceTimeoutMs
     for (let attempts = 1; ; ) {
       this.#assertNotMissed()
       // Where the route is at hand there is nothing to wait for.
-      const heading = this.#present() ?? (await this.#read())
+      const target = this.#present() ?? (await this.#read())
       try {
-        return await attempt(heading)
+        return await attempt(target)
       } catch (error) {
         if (error instanceof RouteChangedError) {
           if (performance.now() > deadline) throw fail('TENANT_DATABASE_UNAVAILABLE', { cause: error })
@@ -143,10 +143,10 @@ export class RoutedSession implements TenantSession {
         } else {
           if (verdict === 'stale' && attempts >= MAX_ATTEMPTS) this.#options.onStuck(this.tenantId)
           if (verdict === 'final' || attempts >= MAX_ATTEMPTS)
-            throw publicError(error, kind, () => this.#options.isBehind?.(heading.route) === true)
+            throw publicError(error, kind, () => this.#options.isBehind?.(target.route) === true)
           attempts += 1
         }
-        if (verdict !== 'again') this.#adopt(await this.#options.routes.refresh(heading.route))
+        if (verdict !== 'again') this.#adopt(await this.#options.routes.refresh(target.route))
       }
     }
   }
@@ -160,21 +160,21 @@ export class RoutedSession implements TenantSession {
   }
 
   /** Null where the route has to be read, because of a change or its age. @throws PublicError TENANT_NOT_FOUND */
-  #present(): Heading | null {
+  #present(): ConnectionTarget | null {
     const { routes } = this.#options
     const route = routes.peek(this.tenantId)
     if (route === undefined) return null
     if (route !== this.#route) this.#adopt(route)
-    return new Heading(route, routes)
+    return new ConnectionTarget(route, routes)
   }
 
   /** @throws PublicError TENANT_NOT_FOUND, CATALOG_UNAVAILABLE */
-  async #read(): Promise<Heading> {
+  async #read(): Promise<ConnectionTarget> {
     const { routes } = this.#options
     for (;;) {
       const route = this.#adopt(await routes.find(this.tenantId))
       // Between its arrival and this line another change may have been heard of.
-      if (routes.holds(route)) return new Heading(route, routes)
+      if (routes.holds(route)) return new ConnectionTarget(route, routes)
     }
   }
 

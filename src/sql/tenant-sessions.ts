@@ -1,6 +1,6 @@
 import type { Freshness } from '../catalog/changes/freshness.ts'
 import type { Route, RouteDirectory } from '../catalog/directory.ts'
-import type { RouteSource } from '../pools/heading.ts'
+import type { RouteSource } from '../pools/connection-target.ts'
 import type { PoolManager } from '../pools/pool-manager.ts'
 import type { TenantSession } from './session.ts'
 import { RoutedSession, type SessionOptions } from './tenant-session.ts'

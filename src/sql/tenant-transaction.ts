@@ -5,7 +5,7 @@ import { fail, PublicError } from '../errors.ts'
 import { commit, UnsentError } from '../lib/postgres/outcome.ts'
 import { databaseError } from '../lib/postgres/pg.ts'
 import { dressingOf } from '../lib/wire/dressing.ts'
-import type { Heading, RouteChangedError } from '../pools/heading.ts'
+import type { ConnectionTarget, RouteChangedError } from '../pools/connection-target.ts'
 import {
   EntranceRefused,
   isEntranceRefused,
@@ -109,16 +109,16 @@ type Status = ReturnType<pg.Client['getTransactionStatus']>
  */
 export class Transaction {
   readonly #client: pg.ClientBase
-  readonly #heading: Heading
+  readonly #target: ConnectionTarget
   #mode: 'idle' | 'open' | 'done' | 'unknown' = 'idle'
   /** Why it never began, or that it was ended behind our back; whatever `fn` made of it, that is what came out. */
   #refusal: RouteChangedError | PublicError | null = null
   readonly #ownSql: boolean
 
   /** `ownSql`: what runs in it is SQL of an application, which may try to end it. */
-  constructor(client: pg.ClientBase, heading: Heading, { ownSql }: { readonly ownSql: boolean }) {
+  constructor(client: pg.ClientBase, target: ConnectionTarget, { ownSql }: { readonly ownSql: boolean }) {
     this.#client = client
-    this.#heading = heading
+    this.#target = target
     this.#ownSql = ownSql
   }
 
@@ -146,10 +146,10 @@ export class Transaction {
     if (this.#mode === 'unknown') throw new StatementFault(true, null)
     assertServed(statement.text)
     const first = this.#mode === 'idle'
-    if (first) this.#assertPresent()
+    if (first) this.#assertCurrent()
     this.#mode = 'open'
     const options: UnitOptions = {
-      entrance: first ? entranceOf(this.#heading.route) : null,
+      entrance: first ? entranceOf(this.#target.route) : null,
       begin: first,
       writes: true,
       ownSql: this.#ownSql,
@@ -178,9 +178,9 @@ export class Transaction {
     throw this.#refusal
   }
 
-  #assertPresent(): void {
+  #assertCurrent(): void {
     try {
-      this.#heading.assertPresent()
+      this.#target.assertCurrent()
     } catch (error) {
       this.#refusal = error as RouteChangedError
       throw error
@@ -192,7 +192,7 @@ export class Transaction {
     if (this.#mode === 'done') return
     // Whoever caught the error of the statement that lost the connection has nothing to show for it all the same.
     if (this.#mode === 'unknown') throw new StatementFault(true, null)
-    await this.#heading.assertHeld()
+    await this.#target.assertNoChangeMissed()
     this.#mode = 'unknown'
     try {
       await commit(this.#client)

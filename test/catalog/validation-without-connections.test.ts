@@ -29,7 +29,10 @@ it('a gateway that has no connection to spare says nothing of the database, and 
   const deps: ValidationDeps = {
     ...{ store, registry, sealOf, shared: address, migrations: () => [], tables: property, forbidden: [] },
     announcements: { lowestOfTenant: () => new Map(), publish: async () => null },
-    addresses: { addressOf: () => address, homeOf: () => address } as unknown as ValidationDeps['addresses'],
+    addresses: {
+      addressOf: () => address,
+      validatedAddressOf: () => address,
+    } as unknown as ValidationDeps['addresses'],
     budget: new ConnectionBudget({ max: 0, maxPerServer: 0, victims: () => [] }),
     // Over before there is a connection: the time is for the checks.
     timeoutMs: 1,

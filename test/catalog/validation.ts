@@ -15,7 +15,7 @@ export async function validationOf(
   const migrations = await tenantMigrations()
   const deps = {
     ...parts,
-    addresses: { addressOf: () => address, homeOf: () => address },
+    addresses: { addressOf: () => address, validatedAddressOf: () => address },
     budget: new ConnectionBudget({ max: 4, maxPerServer: 4, victims: () => [] }),
     ...{ sealOf, shared: address, migrations: () => migrations, tables: property, forbidden: [] },
     ...{ timeoutMs: 8_000, log: { info: () => undefined, warn: () => undefined } },

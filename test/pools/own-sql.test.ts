@@ -4,7 +4,7 @@ import type pg from 'pg'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import type { Route } from '../../src/catalog/directory.ts'
 import { newId } from '../../src/lib/ids.ts'
-import { Heading } from '../../src/pools/heading.ts'
+import { ConnectionTarget } from '../../src/pools/connection-target.ts'
 import { PoolManager } from '../../src/pools/pool-manager.ts'
 import type { TenantSession } from '../../src/sql/session.ts'
 import { RoutedSession } from '../../src/sql/tenant-session.ts'
@@ -216,7 +216,7 @@ describe('SQL of an application', () => {
       const ran = pools.run(
         route,
         async (client) => {
-          const transaction = new Transaction(client, new Heading(route, routeSource(route)), {
+          const transaction = new Transaction(client, new ConnectionTarget(route, routeSource(route)), {
             ownSql: true,
           })
           try {
@@ -245,7 +245,9 @@ describe('SQL of an application', () => {
     const ran = pools.run(
       route,
       async (client) => {
-        const transaction = new Transaction(client, new Heading(route, routeSource(route)), { ownSql: true })
+        const transaction = new Transaction(client, new ConnectionTarget(route, routeSource(route)), {
+          ownSql: true,
+        })
         try {
           await transaction.run(async (db) => {
             await db.execute(sql`INSERT INTO later VALUES (1), (1)`)

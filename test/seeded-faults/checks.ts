@@ -123,14 +123,14 @@ export const CHECKS: readonly SeededFault[] = [
   },
   {
     name: 'a late event loop is taken for a server that is gone',
-    file: 'src/lib/patience.ts',
+    file: 'src/lib/time-limit.ts',
     find: 'const isOver = leftMs <= 0 && now - dueAt <= LATE_MS',
     replace: 'const isOver = now - begunAt >= ms',
     tests: ['test/pools/late-loop.test.ts'],
   },
   {
     name: 'a server that says nothing is waited for as long as we are busy',
-    file: 'src/lib/patience.ts',
+    file: 'src/lib/time-limit.ts',
     find: 'if (isOver || now - begunAt >= ms * MOST) expire()',
     replace: 'if (isOver) expire()',
     tests: ['test/pools/late-loop.test.ts'],

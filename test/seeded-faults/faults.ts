@@ -201,7 +201,7 @@ const CONNECTIONS: readonly SeededFault[] = [
   },
   {
     name: "one tenant's slow uploads take every turn",
-    file: 'src/lib/headcount.ts',
+    file: 'src/lib/share-limit.ts',
     find: ' || ofShare >= maxOfShare',
     replace: ' || maxOfShare < 0',
     tests: ['test/unit/lib/turns.test.ts', 'test/http/media.test.ts'],
@@ -341,7 +341,7 @@ const PLACES: readonly SeededFault[] = [
   },
   {
     name: 'a statement begins on a route that was changed meanwhile',
-    file: 'src/pools/heading.ts',
+    file: 'src/pools/connection-target.ts',
     find: 'throw new RouteChangedError()',
     replace: 'return',
     tests: ['test/pools/tenant-session.test.ts', 'test/faults/hot-change.test.ts'],

@@ -1,6 +1,6 @@
 import type { Freshness } from '../../src/catalog/changes/freshness.ts'
 import type { Route } from '../../src/catalog/directory.ts'
-import type { RouteSource } from '../../src/pools/heading.ts'
+import type { RouteSource } from '../../src/pools/connection-target.ts'
 
 /** As of a process that never stood still. */
 export const ALWAYS_FRESH: Freshness = { isOver: false, lapses: 0, renew: async () => undefined }

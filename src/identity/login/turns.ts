@@ -1,5 +1,5 @@
 import { fail } from '../../errors.ts'
-import { Headcount } from '../../lib/headcount.ts'
+import { ShareLimit } from '../../lib/share-limit.ts'
 
 export interface LoginTurnsOptions {
   /** Logins under way in this process. */
@@ -14,10 +14,10 @@ export interface LoginTurnsOptions {
  * hangs, leaves room for the others.
  */
 export class LoginTurns {
-  readonly #underWay: Headcount
+  readonly #underWay: ShareLimit
 
   constructor({ max = 128, maxOfTenant = 16 }: LoginTurnsOptions = {}) {
-    this.#underWay = new Headcount({ max, maxOfShare: maxOfTenant })
+    this.#underWay = new ShareLimit({ max, maxOfShare: maxOfTenant })
   }
 
   /** @throws PublicError RATE_LIMITED when too many are under way; else whatever `fn` throws. */

@@ -2,7 +2,7 @@ import type { LookupFunction, Socket } from 'node:net'
 import { TLSSocket } from 'node:tls'
 import pg from 'pg'
 import Pool from 'pg-pool'
-import { type Patience, startPatience } from '../patience.ts'
+import { startTimeLimit, type TimeLimit } from '../time-limit.ts'
 import { checkedStream } from '../wire/checked-socket.ts'
 import { checkWire, type Wire } from '../wire/checked-wire.ts'
 import { assertWritable, enforceHandshake } from '../wire/handshake.ts'
@@ -97,7 +97,7 @@ export class GuardedClient extends pg.Client {
   readonly wanted: readonly SessionSetting[]
   readonly #connectTimeoutMs: number
   readonly #handshake: HandshakeOptions
-  #patience: Patience | null = null
+  #patience: TimeLimit | null = null
   #hasTimedOut = false
   #beganPlain = false
   #wasRefusedSettings = false
@@ -148,13 +148,13 @@ export class GuardedClient extends pg.Client {
       if (error || this.#handshake.targetSessionAttrs === undefined) settleOnce(error)
       else assertWritable(this).then(() => settleOnce(null), settleOnce)
     }
-    this.#startPatience()
+    this.#startTimeLimit()
     super.connect(opened as never)
   }
 
-  #startPatience(): void {
+  #startTimeLimit(): void {
     if (this.#connectTimeoutMs === 0) return
-    this.#patience = startPatience(() => {
+    this.#patience = startTimeLimit(() => {
       this.#hasTimedOut = true
       this.#socket.destroy(new Error('timeout expired'))
     }, this.#connectTimeoutMs)

@@ -1,6 +1,5 @@
 import type pg from 'pg'
 import type Pool from 'pg-pool'
-import { startPatience } from '../../lib/patience.ts'
 import { assertIdentity, IdentityMismatchError } from '../../lib/postgres/database-identity.ts'
 import { newManners } from '../../lib/postgres/manners.ts'
 import {
@@ -11,6 +10,7 @@ import {
   type PoolLimits,
   type ServerAddress,
 } from '../../lib/postgres/pg.ts'
+import { startTimeLimit } from '../../lib/time-limit.ts'
 import { type Attempt, isDenied, PasswordFault, type Way } from './breakers.ts'
 
 export interface ArrivalsOptions {
@@ -191,7 +191,7 @@ export class Arrivals {
 /** Settles as `work` does, unless that takes longer than it may. What we were busy meanwhile does not count. */
 async function withPatience<T>(work: Promise<T>, ms: number): Promise<T> {
   const { promise: expired, reject } = Promise.withResolvers<never>()
-  const patience = startPatience(() => reject(new Error('no answer in time')), ms)
+  const patience = startTimeLimit(() => reject(new Error('no answer in time')), ms)
   // The losing promise may still reject; catch it so that Node does not report an unhandled rejection.
   work.catch(() => undefined)
   try {

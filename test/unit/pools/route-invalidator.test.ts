@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import type { Route, RouteDatabase } from '../../../src/catalog/directory.ts'
-import { RouteKeeper } from '../../../src/pools/route-keeper.ts'
+import { RouteInvalidator } from '../../../src/pools/route-invalidator.ts'
 
 const SERVING = { id: 'd', version: 1, status: 'active', systemIdentifier: '1', databaseOid: 5 }
 const routeWith = (more: Partial<Route>, database: object | null = SERVING) =>
@@ -12,7 +12,7 @@ function keeperOf(after: Route | null, { drainTimeoutMs = 60_000, hasPools = tru
   /** All pools were given up but the one to this database. */
   const kept: (RouteDatabase | null)[] = []
   const drained = Promise.withResolvers<void>()
-  const keeper = new RouteKeeper({
+  const keeper = new RouteInvalidator({
     directory: {
       byId: async () => {
         await null

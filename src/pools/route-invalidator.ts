@@ -2,7 +2,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import type { RouteDirectory } from '../catalog/directory.ts'
 import type { PoolManager } from './pool-manager.ts'
 
-export interface RouteKeeperOptions {
+export interface RouteInvalidatorOptions {
   readonly directory: Pick<RouteDirectory, 'byId' | 'invalidate' | 'clear'>
   readonly pools: Pick<PoolManager, 'owners' | 'hasPools' | 'retireAllBut'>
   /** How long `forget` waits for what was begun along the old route. */
@@ -10,12 +10,12 @@ export interface RouteKeeperOptions {
 }
 
 /** Takes changed routes out of use: at once for whatever begins from here on, and tells when what was begun has ended. */
-export class RouteKeeper {
-  readonly #options: RouteKeeperOptions
+export class RouteInvalidator {
+  readonly #options: RouteInvalidatorOptions
   /** A change is heard of more than once (its maker knows it first); all wait for the same end. */
   readonly #draining = new Map<string, Promise<void>>()
 
-  constructor(options: RouteKeeperOptions) {
+  constructor(options: RouteInvalidatorOptions) {
     this.#options = options
   }
 

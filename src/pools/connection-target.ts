@@ -28,7 +28,7 @@ export class RouteChangedError extends Error {
 }
 
 /** A route that was the present one at a certain moment, and a way to know whether it still is. */
-export class Heading {
+export class ConnectionTarget {
   readonly route: Route
   readonly #source: RouteSource
   readonly #generation: number
@@ -45,7 +45,7 @@ export class Heading {
    * @throws RouteChangedError once a change has been heard of, or none could have been: from then on nothing may be sent along
    *   this route.
    */
-  assertPresent(): void {
+  assertCurrent(): void {
     const isHeld = this.#generation === this.#source.generation || this.#source.holds(this.route)
     if (isHeld && !this.#source.freshness.isOver) return
     throw new RouteChangedError()
@@ -55,7 +55,7 @@ export class Heading {
    * For what began long ago and is to be made to last: waits where no change could have been heard of.
    * @throws PublicError CATALOG_UNAVAILABLE where changes were missed meanwhile
    */
-  async assertHeld(): Promise<void> {
+  async assertNoChangeMissed(): Promise<void> {
     const { freshness } = this.#source
     while (freshness.isOver) await freshness.renew()
     if (freshness.lapses !== this.#lapses) throw fail('CATALOG_UNAVAILABLE')

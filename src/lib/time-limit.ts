@@ -5,7 +5,7 @@ const LATE_MS = 20
 /** Nothing lasts longer than so many times what it was given, however busy we are. */
 const MOST = 4
 
-export interface Patience {
+export interface TimeLimit {
   /** What has passed of the time that counts. Milliseconds. */
   readonly spentMs: number
   clear(): void
@@ -16,7 +16,7 @@ export interface Patience {
  * reads its sockets: what a plain timer takes for a server's silence may lie there unread. So a piece of the time counts with
  * its own length, not with what passed until we looked; and the last one has to be on time.
  */
-export function startPatience(expire: () => void, ms: number): Patience {
+export function startTimeLimit(expire: () => void, ms: number): TimeLimit {
   const begunAt = performance.now()
   let leftMs = ms
   let timer: NodeJS.Timeout

@@ -1,4 +1,4 @@
-export interface HeadcountOptions {
+export interface ShareLimitOptions {
   /** Who may be in at once. */
   readonly max: number
   /** Of one share. */
@@ -6,12 +6,12 @@ export interface HeadcountOptions {
 }
 
 /** Counts who is in, in all and of each share (a tenant, say), and has no more enter than may. */
-export class Headcount {
-  readonly #options: HeadcountOptions
+export class ShareLimit {
+  readonly #options: ShareLimitOptions
   readonly #ofShare = new Map<string, number>()
   #total = 0
 
-  constructor(options: HeadcountOptions) {
+  constructor(options: ShareLimitOptions) {
     this.#options = options
   }
 
