@@ -24,7 +24,7 @@ export {
 export { defineResource, type Resource } from './collections/define-resource.ts'
 export { etagOf, matchesNone, parseIfMatch } from './collections/etag.ts'
 export type { Row, Tagged } from './collections/model.ts'
-export { SettingsError } from './config.ts'
+export { SettingsError } from './config/environment.ts'
 export { PublicError } from './errors.ts'
 export { createGateway } from './gateway/create-gateway.ts'
 export { type FreeholdOptions, freehold, freeholdApi } from './gateway/plugins.ts'

@@ -12,9 +12,11 @@ import {
   pino,
   stdTimeFunctions,
 } from 'pino'
-import type { LogLevel } from './config.ts'
 
 export type { Logger } from 'pino'
+
+export const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const
+export type LogLevel = (typeof LOG_LEVELS)[number]
 
 const MASK = '[redacted]'
 const MAX_DEPTH = 6

@@ -1,6 +1,6 @@
 import { styleText } from 'node:util'
 import { ApplicationError } from '../application.ts'
-import { SettingsError } from '../config.ts'
+import { SettingsError } from '../config/environment.ts'
 import { EmbeddedServerError } from '../embedded/failure.ts'
 import { StartRefusedError } from '../gateway/startup.ts'
 import { CommandError, EXIT, type ExitCode } from './exit-codes.ts'

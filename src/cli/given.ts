@@ -1,5 +1,6 @@
 import type { Application } from '../application.ts'
-import { readSettings, type Settings } from '../config.ts'
+import type { Settings } from '../config/settings.ts'
+import { readSettings } from '../config.ts'
 import { CommandError, EXIT } from './exit-codes.ts'
 import { failureOf } from './failures.ts'
 import { loadApplication } from './load-application.ts'

@@ -1,6 +1,6 @@
 import { existsSync, writeFileSync } from 'node:fs'
 import type { Application } from '../application.ts'
-import type { Settings } from '../config.ts'
+import type { Settings } from '../config/settings.ts'
 import type { Embedded } from '../embedded/start.ts'
 import { gatewayOptions } from '../gateway/gateway-options.ts'
 import { Listener } from '../gateway/listener.ts'

@@ -1,5 +1,5 @@
 import type { Application } from '../application.ts'
-import type { Settings } from '../config.ts'
+import type { Settings } from '../config/settings.ts'
 import type { Embedded } from '../embedded/start.ts'
 import { type ConnectionTarget, effectiveSslMode } from '../lib/postgres/connection-string.ts'
 import { parseHostRules } from '../lib/postgres/egress.ts'

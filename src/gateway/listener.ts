@@ -1,7 +1,7 @@
 import type { AddressInfo } from 'node:net'
 import { setTimeout as delay } from 'node:timers/promises'
 import type { FastifyInstance } from 'fastify'
-import type { Settings } from '../config.ts'
+import type { Settings } from '../config/settings.ts'
 import type { Door, Gateway } from '../gateway.ts'
 import { createServer } from '../http/server.ts'
 

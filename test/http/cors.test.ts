@@ -1,6 +1,7 @@
 import { brotliDecompressSync, gunzipSync } from 'node:zlib'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { readSettings, SettingsError } from '../../src/config.ts'
+import { SettingsError } from '../../src/config/environment.ts'
+import { readSettings } from '../../src/config.ts'
 import { dropAll } from '../support/database.ts'
 import { startGateway, type TestGateway } from '../support/gateway.ts'
 import { API, expectProblem, type Homes, openHomes, rawRequest } from './support.ts'

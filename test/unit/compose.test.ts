@@ -115,7 +115,7 @@ describe('docker-compose.yml', () => {
 
 describe('what the gateway is given', () => {
   test('every name is a setting that it knows', () => {
-    const known = [...read('src/config.ts').matchAll(/reader\s*\.\w+\(\s*'([A-Z_]+)'/g)].map(
+    const known = [...read('src/config.ts').matchAll(/\benv\s*\.\w+\(\s*'([A-Z_]+)'/g)].map(
       ([, name]) => name,
     )
     expect(known).toContain('CATALOG_DATABASE_URL')

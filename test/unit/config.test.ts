@@ -1,7 +1,8 @@
 import { randomBytes } from 'node:crypto'
 import { inspect } from 'node:util'
 import { describe, expect, it } from 'vitest'
-import { readSettings, SettingsError } from '../../src/config.ts'
+import { SettingsError } from '../../src/config/environment.ts'
+import { readSettings } from '../../src/config.ts'
 
 const KEY = randomBytes(32).toString('base64')
 const SEPARATE = {

@@ -63,12 +63,14 @@ describe('docs/reference/settings.md', () => {
   const config = read('src/config.ts')
 
   test('has every setting, and no other', () => {
-    const settings = found(config, /reader\.\w+\('([A-Z_]+)'/g)
+    const settings = found(config, /\benv\.\w+\(\s*'([A-Z_]+)'/g)
     expect(firstCells('settings', /^[A-Z][A-Z_]+$/).toSorted()).toEqual(settings)
   })
 
   test('has the default and the bounds of every number', () => {
-    const numbers = [...config.matchAll(/reader\.whole\('(\w+)', ([\d_]+), ([\d_]+), ([\d_]+)\)/g)]
+    const numbers = [
+      ...config.matchAll(/env\.integer\('(\w+)', ([\d_]+), \{ min: ([\d_]+), max: ([\d_]+) \}\)/g),
+    ]
     expect(numbers.length).toBeGreaterThan(5)
     for (const [, name, ...rest] of numbers) {
       const [usual, least, most] = rest.map((digits) => digits.replaceAll('_', ''))

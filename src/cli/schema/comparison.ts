@@ -1,5 +1,5 @@
 import type { Application } from '../../application.ts'
-import type { Settings } from '../../config.ts'
+import type { Settings } from '../../config/settings.ts'
 import { givenDatabases } from '../../gateway/gateway-options.ts'
 import { knownDatabases } from '../../gateway/parts.ts'
 import { StartRefusedError, withClient } from '../../gateway/startup.ts'

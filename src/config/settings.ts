@@ -1,0 +1,60 @@
+import type { MasterKey } from '../crypto/key-source.ts'
+import type { TrustedIssuer } from '../identity/tokens/external-settings.ts'
+import type { ConnectionTarget, SslMode } from '../lib/postgres/connection-string.ts'
+import type { HostRules } from '../lib/postgres/egress.ts'
+import type { Secret } from '../lib/secret.ts'
+import type { LogLevel } from '../logger.ts'
+
+/** The catalog and the shared database. A migration target names the role that owns the schema, where the serving role does not. */
+export interface DatabaseTargets {
+  readonly catalog: ConnectionTarget
+  readonly shared: ConnectionTarget
+  readonly catalogMigration: ConnectionTarget | null
+  readonly sharedMigration: ConnectionTarget | null
+}
+
+/** The settings of a process. A setting that is not set is null or has its default. Numbers carry their unit in their names. */
+export interface Settings {
+  /** True when no catalog is set: Freehold starts a PostgreSQL of its own and seeds demo tenants. */
+  readonly embedded: boolean
+  /** Null exactly when `embedded`. */
+  readonly databases: DatabaseTargets | null
+  /** Null only when `embedded`: the embedded start makes a key once and keeps it. */
+  readonly encryptionKey: MasterKey | null
+  readonly retiredKeys: readonly MasterKey[]
+  readonly operatorToken: Secret | null
+  readonly host: string
+  /** 0 lets the system pick one. */
+  readonly port: number
+  readonly logLevel: LogLevel
+  readonly maxConnections: number
+  readonly maxConnectionsPerServer: number
+  readonly maxPools: number
+  readonly routeCacheMax: number
+  readonly routeCacheTtlMs: number
+  readonly catalogMaxStalenessMs: number
+  readonly healthCheckCron: string
+  readonly healthFailuresToInactive: number
+  readonly statementTimeoutMs: number
+  readonly acquireTimeoutMs: number
+  /** Null: every unicast address except the special ones. */
+  readonly hostRules: HostRules | null
+  readonly sslModeDefault: SslMode
+  /** `catalog`: a start migrates only the catalog; migration runs bring the shared database up to date. */
+  readonly migrateOnStart: 'true' | 'catalog' | 'false'
+  /** In lower case, as Node writes header names. */
+  readonly actForHeader: string
+  /** Issuers whose tokens are accepted besides our own. */
+  readonly trustedIssuers: readonly TrustedIssuer[]
+  /** Addresses and networks of proxies whose X-Forwarded-For is believed. */
+  readonly trustedProxies: readonly string[]
+  /** Requests of one principal a minute, in this process. */
+  readonly rateLimitPerMinute: number
+  /** Login and refresh requests from one address a minute, in this process. */
+  readonly loginRateLimitPerMinute: number
+  /** Origins whose scripts may call the API from a browser. */
+  readonly corsOrigins: readonly string[]
+  readonly shutdownGraceMs: number
+  /** How long requests are still served after the signal. Part of the grace period, at most half of it. */
+  readonly shutdownDelayMs: number
+}
