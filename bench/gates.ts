@@ -78,7 +78,7 @@ async function makeVisit(
   const raw = { rawHeaders: Object.entries(headers).flat() }
   const request = { headers, raw } as unknown as Visit['request']
   const access = { kind: 'tenant', permission: 'properties:read' } as const
-  const nobody = { principal: null, unplaced: null, route: null, home: null, allowance: null }
+  const nobody = { principal: null, unresolved: null, route: null, home: null, allowance: null }
   return () => ({ request, deps, access, lapses: 0, ...nobody })
 }
 

@@ -3,8 +3,8 @@ import type { HttpDeps } from '../http/deps.ts'
 import type { Own } from '../http/own/own.ts'
 import type { ConnectionLimit } from '../http/transport/connection-limit.ts'
 import { LoginLimiter } from '../identity/login/limiter.ts'
+import { LoginSlots } from '../identity/login/login-slots.ts'
 import { successorOf } from '../identity/login/sessions.ts'
-import { LoginTurns } from '../identity/login/turns.ts'
 import { RateLimiter } from '../lib/rate-limiter.ts'
 import { CONFIRMATION_TIMEOUT_MS } from '../operations/create-operations.ts'
 import type { Operations } from '../operations/operations.ts'
@@ -45,7 +45,7 @@ export function httpDepsFor(served: Served): HttpDeps {
       isDraining: () => phase() === 'draining',
     },
     signIn: {
-      ...{ tokens, hasher, turns: new LoginTurns() },
+      ...{ tokens, hasher, slots: new LoginSlots() },
       ...{ announcements: parts.announcements, auditTrail: parts.auditTrail },
       succeed: (token) => successorOf(vault.service, token),
       openTenant: async (by) => {
@@ -53,8 +53,8 @@ export function httpDepsFor(served: Served): HttpDeps {
         return route === null ? null : { tenant: route, session: () => sessions.open(route) }
       },
     },
-    // For the turns all accounts are one tenant; no database of a tenant can make them hang.
-    accountSignIn: { ...parts, limiter: new LoginLimiter(), turns: new LoginTurns({ maxOfTenant: 32 }) },
+    // For the slots all accounts are one tenant; no database of a tenant can make them hang.
+    accountSignIn: { ...parts, limiter: new LoginLimiter(), slots: new LoginSlots({ maxOfTenant: 32 }) },
     homeIsDown: (route) => parts.pools.isDown(route),
     operations,
     confirmations: (seq) => parts.follower.confirmations(seq, CONFIRMATION_TIMEOUT_MS),

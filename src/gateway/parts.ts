@@ -17,12 +17,12 @@ import { Schemas } from '../databases/schemas.ts'
 import { withTenantDatabase } from '../databases/tenant-connection.ts'
 import { repairResidence } from '../databases/validate-database.ts'
 import { createLifecycle } from '../health/states.ts'
-import { RoleBook } from '../identity/access/role-book.ts'
-import { RoleKeeper } from '../identity/access/role-keeper.ts'
+import { RoleCache } from '../identity/access/role-cache.ts'
+import { RoleService } from '../identity/access/role-service.ts'
 import { ClientKeys } from '../identity/callers/client-keys.ts'
 import { Operators } from '../identity/callers/operators.ts'
-import { Placing } from '../identity/callers/placing.ts'
 import { Revocations } from '../identity/callers/revocations.ts'
+import { TenantResolver } from '../identity/callers/tenant-resolver.ts'
 import { type HashCost, PasswordHasher } from '../identity/login/passwords.ts'
 import { Accounts } from '../identity/people/accounts.ts'
 import { Announcements } from '../identity/people/announcements.ts'
@@ -154,8 +154,8 @@ export function createParts(options: GatewayOptions) {
       }),
   })
   const identity = createIdentity(options, catalog)
-  const roleBook = new RoleBook({ open: (route) => sessions.open(route) })
-  const members = { roleBook, placing: new Placing({ directory, roleBook }) }
+  const roleCache = new RoleCache({ open: (route) => sessions.open(route) })
+  const members = { roleCache, tenantResolver: new TenantResolver({ directory, roleCache }) }
   const { freshness } = follower
   const houses = {
     ...catalog,
@@ -169,7 +169,7 @@ export function createParts(options: GatewayOptions) {
     routeKeeper,
     schemas,
   }
-  const keepers = createKeepers({ ...catalog, ...identity, roleBook })
+  const keepers = createKeepers({ ...catalog, ...identity, roleCache })
   const masterKeys = new MasterKeys({ ...catalog, follower, keyring, metrics, log: options.log })
   const own = { replicaId, metrics, keyring, masterKeys, policy }
   const parts = { ...own, ...houses, ...identity, ...members, ...keepers }
@@ -308,24 +308,24 @@ function createKeepers({
   auditTrail,
   hasher,
   revocations,
-  roleBook,
+  roleCache,
 }: {
   store: CatalogStore
   vault: Vault
   auditTrail: AuditTrail
   hasher: PasswordHasher
   revocations: Revocations
-  roleBook: RoleBook
+  roleCache: RoleCache
 }) {
   const announcements = new Announcements({
     ...{ store, vault, auditTrail, announced: revocations },
     apply: (change) => {
       revocations.apply(change)
-      if (change.kind === 'role' && change.tenantId !== null) roleBook.invalidate(change.tenantId)
+      if (change.kind === 'role' && change.tenantId !== null) roleCache.invalidate(change.tenantId)
     },
   })
   const people = new People({ hasher, announcements })
-  return { announcements, people, roles: new RoleKeeper(announcements) }
+  return { announcements, people, roles: new RoleService(announcements) }
 }
 
 function watchGauges({
@@ -348,7 +348,7 @@ function watchGauges({
 /** Has the caches follow the catalog's log of changes; `onWork` is called when there may be something to validate. */
 export function followChanges(parts: Parts, log: Logger, onWork: () => void): void {
   const { follower, directory, routeKeeper, clientKeys, operators, vault } = parts
-  const { signingKeys, revocations, tokens, roleBook } = parts
+  const { signingKeys, revocations, tokens, roleCache } = parts
   const serviceKeys = new Refresher(
     () => signingKeys.reload().then(() => tokens.clear()),
     (err) => log.error({ err }, 'signing keys not reloaded'),
@@ -365,7 +365,7 @@ export function followChanges(parts: Parts, log: Logger, onWork: () => void): vo
     if (kind === 'signing-key' && tenantId === null) return serviceKeys.request()
     if (kind === 'signing-key' && tenantId !== null) signingKeys.tenants.invalidate(tenantId)
     if (kind === 'tokens') revocations.apply(change)
-    if (kind === 'role' && tenantId !== null) roleBook.invalidate(tenantId)
+    if (kind === 'role' && tenantId !== null) roleCache.invalidate(tenantId)
     const concernsRoutes = tenantId !== null && (kind === 'tenant' || kind === 'database')
     return concernsRoutes ? routeKeeper.forget(tenantId) : null
   })
@@ -374,7 +374,7 @@ export function followChanges(parts: Parts, log: Logger, onWork: () => void): vo
     for (const unread of [serviceKeys, calledBack]) unread.retry()
   })
   follower.onGap(() => {
-    const caches = [vault, parts.registry, clientKeys, operators, tokens, roleBook, signingKeys.tenants]
+    const caches = [vault, parts.registry, clientKeys, operators, tokens, roleCache, signingKeys.tenants]
     for (const cache of caches) cache.clear()
     revocations.forgetAccounts()
     onWork()

@@ -7,10 +7,10 @@ import type { Route, RouteDirectory } from '../catalog/directory.ts'
 import type { DatabaseStatus } from '../catalog/schema.ts'
 import type { CursorCodec } from '../collections/cursor.ts'
 import type { Schemas } from '../databases/schemas.ts'
-import type { RoleKeeper } from '../identity/access/role-keeper.ts'
+import type { RoleService } from '../identity/access/role-service.ts'
 import type { ClientKeys } from '../identity/callers/client-keys.ts'
 import type { Operators } from '../identity/callers/operators.ts'
-import type { Placing } from '../identity/callers/placing.ts'
+import type { TenantResolver } from '../identity/callers/tenant-resolver.ts'
 import type { AccountSignInParts } from '../identity/login/account-login.ts'
 import type { SignInParts } from '../identity/login/login.ts'
 import type { Accounts } from '../identity/people/accounts.ts'
@@ -48,13 +48,13 @@ export interface HttpDeps {
   }
   readonly signIn: SignInParts
   readonly people: Pick<People, 'create' | 'find' | 'change' | 'remove'>
-  readonly roles: Pick<RoleKeeper, 'create' | 'find' | 'change' | 'remove'>
+  readonly roles: Pick<RoleService, 'create' | 'find' | 'change' | 'remove'>
   readonly accounts: Pick<
     Accounts,
     'create' | 'list' | 'find' | 'describe' | 'patch' | 'remove' | 'setMembership' | 'removeMembership'
   >
   readonly accountSignIn: AccountSignInParts
-  readonly placing: Pick<Placing, 'place'>
+  readonly tenantResolver: Pick<TenantResolver, 'resolve'>
   readonly sessions: { open(route: Route, options?: { readonly ownSql?: boolean }): TenantSession }
   /** Whether the tenant's own database is known not to answer, so that only the catalog's part can be served. */
   homeIsDown(route: Route): boolean

@@ -4,8 +4,12 @@ import ipaddr from 'ipaddr.js'
 import type { Route } from '../catalog/directory.ts'
 import { fail } from '../errors.ts'
 import { assertMayWrite } from '../identity/callers/operators.ts'
-import { type Place, subjectOf, type Unplaced } from '../identity/callers/placing.ts'
 import type { Principal, TenantPrincipal, TokenIdentity } from '../identity/callers/principal.ts'
+import {
+  type ResolvedTenant,
+  subjectOf,
+  type UnresolvedIdentity,
+} from '../identity/callers/tenant-resolver.ts'
 import { typedCode } from '../identity/people/names.ts'
 import type { Allowance } from '../lib/rate-limiter.ts'
 import type { Access } from './access.ts'
@@ -21,7 +25,7 @@ export interface Visit {
   /** `freshness.lapses` when the gates were passed: later it says whether what they looked at may be old. */
   lapses: number
   /** Whose token leaves open as what they work, or where: `resolveTenant` makes them the principal. */
-  unplaced: Unplaced | null
+  unresolved: UnresolvedIdentity | null
   /** The tenant worked for. */
   route: Route | null
   /** The principal's own tenant, where it acts for another. */
@@ -63,13 +67,13 @@ export function authenticate(visit: Visit): Promise<void> | void {
 }
 
 function identify(visit: Visit, caller: Principal | TokenIdentity): void {
-  if (caller.kind === 'account-token' || caller.kind === 'external-token') visit.unplaced = caller
+  if (caller.kind === 'account-token' || caller.kind === 'external-token') visit.unresolved = caller
   else visit.principal = caller
 }
 
 /** Counted by principal, so that a loop in one program does not slow its neighbours. */
 export function limitRate(visit: Visit): void {
-  const caller = visit.principal ?? visit.unplaced
+  const caller = visit.principal ?? visit.unresolved
   if (caller === null) return
   visit.allowance = visit.deps.rates.principals.take(rateKeyOf(caller))
   assertAllowed(visit.allowance)
@@ -97,7 +101,7 @@ function assertAllowed({ isAllowed, resetSeconds }: Allowance): void {
   if (!isAllowed) throw fail('RATE_LIMITED', { retryAfterSeconds: resetSeconds })
 }
 
-function rateKeyOf(caller: Principal | Unplaced): string {
+function rateKeyOf(caller: Principal | UnresolvedIdentity): string {
   // With the tenant, because whoever signs tokens with a tenant's own key may write any id into them.
   if (caller.kind === 'user') return `${caller.tenantId} ${caller.userId}`
   if (caller.kind === 'client-key') return caller.keyId
@@ -126,8 +130,8 @@ export function unlessOperator(gate: Gate): Gate {
  * with several tenants it picks one.
  */
 export function resolveTenant(visit: Visit): Promise<void> | void {
-  const { principal, unplaced, deps, request } = visit
-  if (unplaced !== null) return placeMember(visit, unplaced)
+  const { principal, unresolved, deps, request } = visit
+  if (unresolved !== null) return placeMember(visit, unresolved)
   if (principal === null || principal.kind === 'operator') throw fail('UNAUTHENTICATED')
   const code = principal.kind === 'client-key' ? codeOf(request) : null
   const { directory } = deps
@@ -137,14 +141,16 @@ export function resolveTenant(visit: Visit): Promise<void> | void {
   return asked.then((route) => confirmTenant(visit, principal, route))
 }
 
-function placeMember(visit: Visit, unplaced: Unplaced): Promise<void> | void {
+function placeMember(visit: Visit, unresolved: UnresolvedIdentity): Promise<void> | void {
   const { 'x-tenant-code': code } = visit.request.headers
   const named = code === undefined ? undefined : typedCode(String(code))
-  const place = visit.deps.placing.place(unplaced, named)
-  return place instanceof Promise ? place.then((found) => settle(visit, found)) : settle(visit, place)
+  const resolved = visit.deps.tenantResolver.resolve(unresolved, named)
+  return resolved instanceof Promise
+    ? resolved.then((found) => settle(visit, found))
+    : settle(visit, resolved)
 }
 
-function settle(visit: Visit, { route, principal }: Place): void {
+function settle(visit: Visit, { route, principal }: ResolvedTenant): void {
   visit.principal = principal
   visit.route = route
 }

@@ -6,8 +6,8 @@ import type { FastifyInstance, FastifyReply, FastifyRequest, RouteOptions } from
 import type { Actor } from '../catalog/audit/entries.ts'
 import type { Route } from '../catalog/directory.ts'
 import { fail } from '../errors.ts'
-import { subjectOf } from '../identity/callers/placing.ts'
 import type { Principal, TenantPrincipal } from '../identity/callers/principal.ts'
+import { subjectOf } from '../identity/callers/tenant-resolver.ts'
 import type { TenantSession } from '../sql/session.ts'
 import type { Access } from './access.ts'
 import { actFor } from './act-for.ts'
@@ -155,7 +155,7 @@ function guard(route: RouteOptions, deps: HttpDeps, check?: (request: FastifyReq
   const open = (home: Route) => deps.sessions.open(home)
   const pass = (request: FastifyRequest) => {
     check?.(request)
-    const nobody = { principal: null, unplaced: null, route: null, home: null, allowance: null }
+    const nobody = { principal: null, unresolved: null, route: null, home: null, allowance: null }
     const visit: Visit = { request, deps, access, lapses: 0, ...nobody }
     const marked = request as unknown as Marked
     marked[kVisit] = visit
@@ -309,7 +309,7 @@ function noteActing({ request, deps, route }: Visit, home: Route): void {
 /** Records that a known caller was refused; to be called when the answer to `request` is 403. */
 export function noteRefusal(request: FastifyRequest, code: string): void {
   const visit = (request as unknown as Marked)[kVisit]
-  const caller = visit?.principal ?? visit?.unplaced
+  const caller = visit?.principal ?? visit?.unresolved
   if (visit == null || caller == null) return
   const { deps, route } = visit
   const after = { code, method: request.method, path: request.routeOptions.url ?? '' }
@@ -321,9 +321,9 @@ export function noteRefusal(request: FastifyRequest, code: string): void {
 /** The caller as the audit log names it. */
 export function actorOf(request: FastifyRequest): Actor {
   const { id, ip } = request
-  const { home, principal, unplaced } = (request as unknown as Marked)[kVisit] ?? {}
+  const { home, principal, unresolved } = (request as unknown as Marked)[kVisit] ?? {}
   const by = { requestId: id, address: ip, ...(home != null && { ownTenantId: home.tenantId }) }
-  const caller = principal ?? unplaced ?? request.principal
+  const caller = principal ?? unresolved ?? request.principal
   if (caller.kind === 'operator') return { type: 'operator', id: caller.id, ...by }
   if (caller.kind === 'user') return { type: 'user', id: caller.userId, ...by }
   if (caller.kind === 'client-key') return { type: 'client-key', id: caller.keyId, ...by }

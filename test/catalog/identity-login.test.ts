@@ -13,9 +13,9 @@ import {
   type SignInParts,
   type SignInTenant,
 } from '../../src/identity/login/login.ts'
+import { LoginSlots } from '../../src/identity/login/login-slots.ts'
 import { PasswordHasher } from '../../src/identity/login/passwords.ts'
 import { successorOf } from '../../src/identity/login/sessions.ts'
-import { LoginTurns } from '../../src/identity/login/turns.ts'
 import { createAdmin } from '../../src/identity/people/admins.ts'
 import type { Announcements } from '../../src/identity/people/announcements.ts'
 import { People } from '../../src/identity/people/people.ts'
@@ -108,7 +108,7 @@ beforeEach(async () => {
   parts = {
     tokens,
     hasher,
-    turns: new LoginTurns(),
+    slots: new LoginSlots(),
     announcements,
     auditTrail: { note: () => undefined },
     succeed: (token) => successorOf(dataKey, token),

@@ -72,17 +72,17 @@ export const ISSUERS: readonly SeededFault[] = [
   },
   {
     name: 'an external id that no tenant has listed is tried as a code',
-    file: 'src/identity/callers/placing.ts',
+    file: 'src/identity/callers/tenant-resolver.ts',
     find: "if (tenantBy === 'code') return this.#byName(name)",
     replace: "if (tenantBy === 'code' || name.length < 20) return this.#byName(name)",
-    tests: ['test/unit/identity/placing.test.ts', ...TOKENS],
+    tests: ['test/unit/identity/tenant-resolver.test.ts', ...TOKENS],
   },
   {
     name: 'of several tenants any other may be picked',
-    file: 'src/identity/callers/placing.ts',
+    file: 'src/identity/callers/tenant-resolver.ts',
     find: "if (tenantBy === 'code') return tenants.some((name) => isNameOf(name, route))",
     replace: "if (tenantBy === 'code') return true",
-    tests: ['test/unit/identity/placing.test.ts'],
+    tests: ['test/unit/identity/tenant-resolver.test.ts'],
   },
   {
     name: "an external id leads to its tenant by another issuer's tokens",

@@ -3,7 +3,7 @@ import { Type } from 'typebox'
 import { CORE_PERMISSIONS } from '../../identity/access/permissions.ts'
 import { listRoles, type NewRole, type RolePatch } from '../../identity/access/roles.ts'
 import type { PageRequest } from '../../identity/callers/client-keys.ts'
-import type { Home } from '../../identity/people/people.ts'
+import type { TenantWithSession } from '../../identity/people/people.ts'
 import type { Access } from '../access.ts'
 import { callerOf } from '../caller.ts'
 import type { HttpDeps } from '../deps.ts'
@@ -31,7 +31,7 @@ export interface RoleCollection {
   readonly id: string
   readonly read: Access
   readonly write: Access
-  readonly homeOf: (request: FastifyRequest) => Home | Promise<Home>
+  readonly homeOf: (request: FastifyRequest) => TenantWithSession | Promise<TenantWithSession>
 }
 
 /** What people of the tenant may do. Permissions `roles:read` and `roles:write`. */

@@ -1,7 +1,7 @@
 import type { FastifyInstance, FastifyRequest } from 'fastify'
 import { Type } from 'typebox'
 import type { PageRequest } from '../../identity/callers/client-keys.ts'
-import type { Home } from '../../identity/people/people.ts'
+import type { TenantWithSession } from '../../identity/people/people.ts'
 import type { NewUser, UserPatch } from '../../identity/people/user-form.ts'
 import { listUsers, publicUser } from '../../identity/people/users.ts'
 import { choice, nullable, text } from '../../lib/fields.ts'
@@ -32,7 +32,7 @@ export interface UserCollection {
   readonly id: string
   readonly read: Access
   readonly write: Access
-  readonly homeOf: (request: FastifyRequest) => Home | Promise<Home>
+  readonly homeOf: (request: FastifyRequest) => TenantWithSession | Promise<TenantWithSession>
 }
 
 /** The tenant's own people. Permissions `users:read` and `users:write`. */

@@ -10,8 +10,8 @@ import { typedName } from '../people/names.ts'
 import type { AccessTokens } from '../tokens/access-tokens.ts'
 import type { LoginLimiter } from './limiter.ts'
 import type { Origin } from './login.ts'
+import type { LoginSlots } from './login-slots.ts'
 import { ACCOUNTS_SHARE, MAX_PASSWORD_BYTES, type PasswordHasher, passwordTooLong } from './passwords.ts'
-import type { LoginTurns } from './turns.ts'
 
 export interface AccountCredentials {
   readonly email: string
@@ -31,7 +31,7 @@ export interface AccountSignInParts {
   readonly tokens: Pick<AccessTokens, 'issueForAccount'>
   readonly hasher: PasswordHasher
   readonly limiter: LoginLimiter
-  readonly turns: LoginTurns
+  readonly slots: LoginSlots
   readonly auditTrail: Pick<AuditTrail, 'note'>
 }
 
@@ -62,7 +62,7 @@ export async function loginAccount(
     parts.auditTrail.note({ actor, action, tenantId: null, ...(after && { after }) })
   }
   try {
-    const token = await parts.turns.run(ACCOUNTS, () => signIn(parts, trial))
+    const token = await parts.slots.run(ACCOUNTS, () => signIn(parts, trial))
     note('account.login')
     return token
   } catch (error) {

@@ -17,6 +17,7 @@ import {
 } from '../people/users.ts'
 import type { AccessTokens } from '../tokens/access-tokens.ts'
 import { subjectOf, tryPassword } from './attempts.ts'
+import type { LoginSlots } from './login-slots.ts'
 import { MAX_PASSWORD_BYTES, type PasswordHasher, passwordTooLong } from './passwords.ts'
 import {
   endSession,
@@ -29,7 +30,6 @@ import {
   rotateSession,
   startSession,
 } from './sessions.ts'
-import type { LoginTurns } from './turns.ts'
 
 export interface Credentials {
   readonly tenantCode: string
@@ -70,7 +70,7 @@ export interface OpenedTenant {
 export interface SignInParts {
   readonly tokens: Pick<AccessTokens, 'issue' | 'prepare'>
   readonly hasher: PasswordHasher
-  readonly turns: LoginTurns
+  readonly slots: LoginSlots
   readonly announcements: Announcements
   /** The token that takes the place of one that is used. */
   readonly succeed: (token: RefreshToken) => RefreshToken
@@ -107,7 +107,7 @@ export async function login(
     parts.auditTrail.note({ actor, action, tenantId: tenant.tenantId, ...(after && { after }) })
   }
   try {
-    const pair = await parts.turns.run(tenant.tenantId, () => signIn(parts, { tenant, session }, trial))
+    const pair = await parts.slots.run(tenant.tenantId, () => signIn(parts, { tenant, session }, trial))
     note('auth.login')
     return pair
   } catch (error) {

@@ -2,9 +2,10 @@ import type { Actor } from '../../catalog/audit/entries.ts'
 import { type FieldError, fail } from '../../errors.ts'
 import type { Announcements } from '../people/announcements.ts'
 import { typedName } from '../people/names.ts'
-import { type Home, setPassword } from '../people/people.ts'
+import { setPassword, type TenantWithSession } from '../people/people.ts'
 import { findUser, type UserWithGrants } from '../people/users.ts'
 import { subjectOf, tryPassword } from './attempts.ts'
+import type { LoginSlots } from './login-slots.ts'
 import {
   checkPolicy,
   MAX_PASSWORD_BYTES,
@@ -12,7 +13,6 @@ import {
   type PasswordPolicy,
   passwordTooLong,
 } from './passwords.ts'
-import type { LoginTurns } from './turns.ts'
 
 export interface PasswordChange {
   readonly currentPassword: string
@@ -21,7 +21,7 @@ export interface PasswordChange {
 
 export interface OwnPasswordParts {
   readonly hasher: PasswordHasher
-  readonly turns: LoginTurns
+  readonly slots: LoginSlots
   readonly announcements: Announcements
 }
 
@@ -34,29 +34,29 @@ export interface OwnPasswordParts {
  */
 export async function changePassword(
   parts: OwnPasswordParts,
-  home: Home,
+  tenant: TenantWithSession,
   change: PasswordChange,
   actor: Actor,
 ): Promise<number | null> {
-  assertPasswords(change, home.route.authConfig.passwordPolicy)
+  assertPasswords(change, tenant.route.authConfig.passwordPolicy)
   // Before the row: whatever raises a generation announces it afterwards, so a row that is behind this has lost changes.
-  const lowest = parts.announcements.lowestOf(home.route.tenantId, actor.id)
-  const user = await findUser(home.session, actor.id)
+  const lowest = parts.announcements.lowestOf(tenant.route.tenantId, actor.id)
+  const user = await findUser(tenant.session, actor.id)
   if (user?.status !== 'ACTIVE')
     throw fail('PERMISSION_DENIED', { detail: 'The caller has no password here.' })
-  const passwordHash = await parts.turns.run(home.route.tenantId, async () => {
-    await provePresent(parts.hasher, home, user, change.currentPassword)
-    return parts.hasher.hash(change.newPassword, home.route.tenantId)
+  const passwordHash = await parts.slots.run(tenant.route.tenantId, async () => {
+    await provePresent(parts.hasher, tenant, user, change.currentPassword)
+    return parts.hasher.hash(change.newPassword, tenant.route.tenantId)
   })
-  const generation = await replace(home, user, { passwordHash, lowest })
-  const record = { actor, action: 'user.password-change', tenantId: home.route.tenantId }
+  const generation = await replace(tenant, user, { passwordHash, lowest })
+  const record = { actor, action: 'user.password-change', tenantId: tenant.route.tenantId }
   const after = { userId: user.id }
   return parts.announcements.publish({ ...record, after, voided: [{ id: user.id, generation }] })
 }
 
 async function provePresent(
   hasher: PasswordHasher,
-  { route, session }: Home,
+  { route, session }: TenantWithSession,
   user: UserWithGrants,
   password: string,
 ): Promise<void> {
@@ -69,7 +69,7 @@ async function provePresent(
 
 /** The password that was proved must still be the user's: an administrator may have replaced it meanwhile. */
 async function replace(
-  { session }: Home,
+  { session }: TenantWithSession,
   user: UserWithGrants,
   change: { readonly passwordHash: string; readonly lowest: number },
 ): Promise<number> {

@@ -28,8 +28,8 @@ import {
   userValues,
 } from './users.ts'
 
-/** Where a tenant's people are looked after: the tenant's rules, and its rows. */
-export interface Home {
+/** A tenant with its authentication settings, and a session in which its rows are read and changed. */
+export interface TenantWithSession {
   readonly route: { readonly tenantId: string; readonly authConfig: AuthConfig }
   readonly session: TenantSession
 }
@@ -65,7 +65,7 @@ export class People {
    * @throws PublicError VALIDATION_FAILED, REFERENCE_NOT_FOUND for a role that is not there, PERMISSION_DENIED for one that
    *   grants more than the caller holds, CONFLICT for what is taken, RATE_LIMITED, CATALOG_UNAVAILABLE.
    */
-  async create({ route, session }: Home, input: NewUser, caller: Caller): Promise<PublicUser> {
+  async create({ route, session }: TenantWithSession, input: NewUser, caller: Caller): Promise<PublicUser> {
     assertUser(input, route.authConfig.passwordPolicy)
     const values = userValues(route.tenantId, input, await this.#hasher.hash(input.password, route.tenantId))
     const user = await changePeople(session, async (reader) => {
@@ -81,7 +81,7 @@ export class People {
   }
 
   /** @throws PublicError NOT_FOUND */
-  async find({ session }: Home, userId: string): Promise<PublicUser> {
+  async find({ session }: TenantWithSession, userId: string): Promise<PublicUser> {
     return publicUser(existing(await findUser(session, userId)))
   }
 
@@ -90,7 +90,7 @@ export class People {
    *   for the last administrator.
    */
   async change(
-    { route, session }: Home,
+    { route, session }: TenantWithSession,
     userId: string,
     patch: UserPatch,
     caller: Caller,
@@ -120,7 +120,11 @@ export class People {
    * @throws PublicError NOT_FOUND, PERMISSION_DENIED, CONFLICT for the last administrator and for a user whom somebody else
    *   changed meanwhile, CATALOG_UNAVAILABLE.
    */
-  async remove({ route, session }: Home, userId: string, caller: Caller): Promise<number | null> {
+  async remove(
+    { route, session }: TenantWithSession,
+    userId: string,
+    caller: Caller,
+  ): Promise<number | null> {
     const user = await changePeople(session, async (reader) => {
       const before = existing(await findUser(reader, userId))
       assertHolds(caller, before.permissions)

@@ -132,7 +132,7 @@ export function makeDeps(changes: Partial<HttpDeps> = {}): HttpDeps {
     roles: only<HttpDeps['roles']>({}),
     accounts: only<HttpDeps['accounts']>({}),
     accountSignIn: only<HttpDeps['accountSignIn']>({}),
-    placing: only<HttpDeps['placing']>({}),
+    tenantResolver: only<HttpDeps['tenantResolver']>({}),
     sessions: { open: () => only<TenantSession>({}) },
     homeIsDown: () => false,
     operations: only<HttpDeps['operations']>({}),

@@ -1,6 +1,6 @@
 import { describe, expect, it, vi } from 'vitest'
 import { fail } from '../../../src/errors.ts'
-import { RoleBook, type RolesOfTenant } from '../../../src/identity/access/role-book.ts'
+import { RoleCache, type RolesOfTenant } from '../../../src/identity/access/role-cache.ts'
 import type { TenantSession } from '../../../src/sql/session.ts'
 import { ACME, OTHER, routeOf } from '../http/fakes.ts'
 
@@ -23,7 +23,7 @@ function open(read: Read, options: { ttlMs?: number; maxStalenessMs?: number } =
     return { tenantId, db: chain as unknown as TenantSession['db'] }
   }
   const clock = { now: () => now, monotonic: () => now }
-  const book = new RoleBook({ open: ({ tenantId }) => session(tenantId), clock, ...options })
+  const book = new RoleCache({ open: ({ tenantId }) => session(tenantId), clock, ...options })
   const pass = (ms: number) => {
     now += ms
   }
@@ -75,8 +75,8 @@ describe('a book of roles', () => {
   })
 
   it.each([
-    ['a change', (book: RoleBook) => book.invalidate(ACME)],
-    ['a gap', (book: RoleBook) => book.clear()],
+    ['a change', (book: RoleCache) => book.invalidate(ACME)],
+    ['a gap', (book: RoleCache) => book.clear()],
   ])('neither keeps nor answers what was read before %s', async (_what, interrupt) => {
     const gates = [Promise.withResolvers<Row[]>(), Promise.withResolvers<Row[]>()]
     const read = vi.fn<Read>()

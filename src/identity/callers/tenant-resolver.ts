@@ -2,33 +2,33 @@ import type { Route, RouteDirectory } from '../../catalog/directory.ts'
 import { fail } from '../../errors.ts'
 import { isUuid } from '../../lib/ids.ts'
 import { PermissionSet } from '../access/permissions.ts'
-import type { RoleBook, RolesOfTenant } from '../access/role-book.ts'
+import type { RoleCache, RolesOfTenant } from '../access/role-cache.ts'
 import { composed } from '../people/names.ts'
 import type { AccountIdentity, ExternalIdentity, MemberPrincipal } from './principal.ts'
 
 /** Whose token does not carry permissions of one tenant of ours. */
-export type Unplaced = AccountIdentity | ExternalIdentity
+export type UnresolvedIdentity = AccountIdentity | ExternalIdentity
 
 /** As the principal and the audit log will name them. */
-export function subjectOf(identity: Unplaced): string {
+export function subjectOf(identity: UnresolvedIdentity): string {
   return identity.kind === 'account-token' ? identity.accountId : `${identity.issuer}|${identity.subject}`
 }
 
 /** Where somebody works in a request, and as what. */
-export interface Place {
+export interface ResolvedTenant {
   readonly route: Route
   readonly principal: MemberPrincipal
 }
 
-export interface PlacingParts {
+export interface TenantResolverParts {
   readonly directory: Pick<
     RouteDirectory,
     'peekById' | 'byId' | 'peekByCode' | 'byCode' | 'peekByExternalId' | 'byExternalId'
   >
-  readonly roleBook: Pick<RoleBook, 'peek' | 'find'>
+  readonly roleCache: Pick<RoleCache, 'peek' | 'find'>
 }
 
-interface Remembered extends Place {
+interface Remembered extends ResolvedTenant {
   readonly roles: RolesOfTenant
 }
 
@@ -39,12 +39,12 @@ const NO_ROLES: RolesOfTenant = new Map()
  * tenants and among several that a trusted issuer named, and confirms a single one. What their roles permit is that tenant's
  * definition.
  */
-export class Placing {
-  readonly #parts: PlacingParts
+export class TenantResolver {
+  readonly #parts: TenantResolverParts
   /** Made once for a token, a route and a reading of the tenant's roles: a warm request makes nothing. */
-  readonly #known = new WeakMap<Unplaced, Map<string, Remembered>>()
+  readonly #known = new WeakMap<UnresolvedIdentity, Map<string, Remembered>>()
 
-  constructor(parts: PlacingParts) {
+  constructor(parts: TenantResolverParts) {
     this.#parts = parts
   }
 
@@ -53,7 +53,7 @@ export class Placing {
    *
    * @throws PublicError TENANT_AMBIGUOUS, CROSS_TENANT_ACCESS, TENANT_NOT_FOUND
    */
-  place(identity: Unplaced, code: string | undefined): Place | Promise<Place> {
+  resolve(identity: UnresolvedIdentity, code: string | undefined): ResolvedTenant | Promise<ResolvedTenant> {
     const found = identity.kind === 'account-token' ? this.#pick(identity, code) : this.#named(identity, code)
     if (found instanceof Promise) return found.then((route) => this.#enter(identity, code, route))
     return this.#enter(identity, code, found)
@@ -92,15 +92,19 @@ export class Placing {
     return known ?? directory.byId(name).then((route) => route ?? directory.byCode(name))
   }
 
-  #enter(identity: Unplaced, code: string | undefined, route: Route | null): Place | Promise<Place> {
+  #enter(
+    identity: UnresolvedIdentity,
+    code: string | undefined,
+    route: Route | null,
+  ): ResolvedTenant | Promise<ResolvedTenant> {
     const home = admitted(identity, code, route)
-    const { roleBook } = this.#parts
-    const roles = hasRoles(identity, home.tenantId) ? roleBook.peek(home) : NO_ROLES
+    const { roleCache } = this.#parts
+    const roles = hasRoles(identity, home.tenantId) ? roleCache.peek(home) : NO_ROLES
     if (roles !== undefined) return this.#remember(identity, home, roles)
-    return roleBook.find(home).then((read) => this.#remember(identity, home, read))
+    return roleCache.find(home).then((read) => this.#remember(identity, home, read))
   }
 
-  #remember(identity: Unplaced, route: Route, roles: RolesOfTenant): Place {
+  #remember(identity: UnresolvedIdentity, route: Route, roles: RolesOfTenant): ResolvedTenant {
     const remembered = this.#known.get(identity) ?? new Map<string, Remembered>()
     const known = remembered.get(route.tenantId)
     if (known?.route === route && known.roles === roles) return known
@@ -111,7 +115,7 @@ export class Placing {
 }
 
 /** One answer for a tenant that is not among those to pick from and for one that does not exist. */
-function admitted(identity: Unplaced, code: string | undefined, route: Route | null): Route {
+function admitted(identity: UnresolvedIdentity, code: string | undefined, route: Route | null): Route {
   if (route === null || !isMember(identity, route)) {
     const wasPicked = code !== undefined && (identity.kind === 'account-token' || identity.tenants.length > 1)
     throw fail(wasPicked ? 'CROSS_TENANT_ACCESS' : 'TENANT_NOT_FOUND')
@@ -122,7 +126,7 @@ function admitted(identity: Unplaced, code: string | undefined, route: Route | n
 }
 
 /** The issuer is trusted to name the tenants of its people. A single one led to the route; of several this must be one. */
-function isMember(identity: Unplaced, route: Route): boolean {
+function isMember(identity: UnresolvedIdentity, route: Route): boolean {
   if (identity.kind === 'account-token') return identity.authorization.has(route.tenantId)
   const { tenants, tenantBy, entry } = identity
   if (tenants.length === 1) return true
@@ -135,20 +139,20 @@ function isNameOf(name: string, { tenantId, code }: Route): boolean {
   return isUuid(name) ? name.toLowerCase() === tenantId : name === code
 }
 
-function hasRoles(identity: Unplaced, tenantId: string): boolean {
+function hasRoles(identity: UnresolvedIdentity, tenantId: string): boolean {
   if (identity.roles.length > 0) return true
   return identity.kind === 'account-token' && identity.authorization.get(tenantId)?.length !== 0
 }
 
 /** Application-wide roles count in each tenant of the map, and open none beside it. */
-function namesIn(identity: Unplaced, tenantId: string): readonly string[] {
+function namesIn(identity: UnresolvedIdentity, tenantId: string): readonly string[] {
   if (identity.kind === 'external-token') return identity.roles
   const here = identity.authorization.get(tenantId) ?? []
   return identity.roles.length === 0 ? here : [...new Set([...here, ...identity.roles])]
 }
 
 /** A role that the tenant does not define means nothing there. */
-function principalOf(identity: Unplaced, route: Route, roles: RolesOfTenant): MemberPrincipal {
+function principalOf(identity: UnresolvedIdentity, route: Route, roles: RolesOfTenant): MemberPrincipal {
   const isAccount = identity.kind === 'account-token'
   const spelled = (name: string) => (roles.has(name) ? name : composed(name))
   const names = [...new Set(namesIn(identity, route.tenantId).map(spelled))].filter((name) => roles.has(name))

@@ -10,7 +10,7 @@ import type { TenantSession } from '../../sql/session.ts'
 /** The permissions of each role of one tenant, by the role's name. One object for as long as nothing was read anew. */
 export type RolesOfTenant = ReadonlyMap<string, readonly string[]>
 
-export interface RoleBookOptions {
+export interface RoleCacheOptions {
   readonly open: (route: Route) => Pick<TenantSession, 'tenantId' | 'db'>
   readonly max?: number
   /** After this the roles are read again. */
@@ -31,8 +31,8 @@ const OUTAGE_PAUSE_MS = 1000
  * What names of roles mean in a tenant: that tenant's own table. Kept for those whose tokens carry names instead of
  * permissions. Changes (`invalidate`, `clear`) keep it right; time keeps it right where those were missed.
  */
-export class RoleBook {
-  readonly #options: Required<RoleBookOptions>
+export class RoleCache {
+  readonly #options: Required<RoleCacheOptions>
   readonly #entries: LRUCache<string, Entry>
   readonly #loads = new SingleFlight<RolesOfTenant>()
   /** Loads under way that began before an invalidation: what they bring may be old, and is not kept. */
@@ -40,7 +40,7 @@ export class RoleBook {
   /** When a tenant's database last failed us. */
   readonly #failedAt: LRUCache<string, number>
 
-  constructor(options: RoleBookOptions) {
+  constructor(options: RoleCacheOptions) {
     const defaults = { max: 10_000, ttlMs: 60_000, maxStalenessMs: 300_000, clock: systemClock }
     this.#options = { ...defaults, ...options }
     this.#entries = new LRUCache({ max: this.#options.max })

@@ -7,7 +7,7 @@ import { changePeople } from '../people/admins.ts'
 import type { Announcements } from '../people/announcements.ts'
 import type { Changed } from '../people/changed.ts'
 import { composed } from '../people/names.ts'
-import type { Home } from '../people/people.ts'
+import type { TenantWithSession } from '../people/people.ts'
 import { cut } from '../people/tenant-rows.ts'
 import type { Reader } from '../people/users.ts'
 import { assertHolds, type Caller } from './authority.ts'
@@ -27,7 +27,7 @@ const UNIQUE_VIOLATION = '23505'
 const STILL_REFERRED_TO = new Set(['23503', '23001'])
 
 /** The roles of a tenant, changed; then the catalog is told, and with it everybody who keeps what roles mean. */
-export class RoleKeeper {
+export class RoleService {
   readonly #announcements: Announcements
 
   constructor(announcements: Announcements) {
@@ -35,7 +35,7 @@ export class RoleKeeper {
   }
 
   /** @throws PublicError VALIDATION_FAILED, PERMISSION_DENIED for what the caller does not hold, CONFLICT for a name taken. */
-  async create({ route, session }: Home, input: NewRole, caller: Caller): Promise<Role> {
+  async create({ route, session }: TenantWithSession, input: NewRole, caller: Caller): Promise<Role> {
     assertRole(input)
     assertHolds(caller, input.permissions)
     const { tenantId } = route
@@ -52,7 +52,7 @@ export class RoleKeeper {
   }
 
   /** @throws PublicError NOT_FOUND */
-  async find({ session }: Home, roleId: string): Promise<Role> {
+  async find({ session }: TenantWithSession, roleId: string): Promise<Role> {
     return existing(await findRole(session, roleId))
   }
 
@@ -63,7 +63,7 @@ export class RoleKeeper {
    * @throws PublicError as `create`, NOT_FOUND, CONFLICT where nobody would be left to administer the tenant.
    */
   async change(
-    { route, session }: Home,
+    { route, session }: TenantWithSession,
     roleId: string,
     patch: RolePatch,
     caller: Caller,
@@ -93,7 +93,11 @@ export class RoleKeeper {
    * @returns the number of the change, to wait for.
    * @throws PublicError NOT_FOUND, PERMISSION_DENIED, CONFLICT for a role that somebody has.
    */
-  async remove({ route, session }: Home, roleId: string, caller: Caller): Promise<number | null> {
+  async remove(
+    { route, session }: TenantWithSession,
+    roleId: string,
+    caller: Caller,
+  ): Promise<number | null> {
     const { tenantId } = route
     const role = await changePeople(session, async ({ db }) => {
       const role = existing(await findRole({ tenantId, db }, roleId))

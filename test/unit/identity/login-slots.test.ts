@@ -1,9 +1,9 @@
 import { describe, expect, test } from 'vitest'
-import { LoginTurns } from '../../../src/identity/login/turns.ts'
+import { LoginSlots } from '../../../src/identity/login/login-slots.ts'
 
 const FULL = { code: 'RATE_LIMITED', retryAfterSeconds: 1 }
 
-function stuck(turns: LoginTurns, tenantId: string) {
+function stuck(turns: LoginSlots, tenantId: string) {
   const { promise, resolve, reject } = Promise.withResolvers<string>()
   return {
     running: turns.run(tenantId, () => promise),
@@ -14,7 +14,7 @@ function stuck(turns: LoginTurns, tenantId: string) {
 
 describe('logins under way', () => {
   test('are bounded for a tenant, and leave room for the others', async () => {
-    const turns = new LoginTurns({ max: 4, maxOfTenant: 2 })
+    const turns = new LoginSlots({ max: 4, maxOfTenant: 2 })
     const ours = [stuck(turns, 'a'), stuck(turns, 'a')]
     await expect(turns.run('a', async () => 'no')).rejects.toMatchObject(FULL)
     await expect(turns.run('b', async () => 'yes')).resolves.toBe('yes')
@@ -24,7 +24,7 @@ describe('logins under way', () => {
   })
 
   test('are sixteen for a tenant, if nobody says otherwise: eight tenants that hang are needed to fill all', async () => {
-    const turns = new LoginTurns()
+    const turns = new LoginSlots()
     const fill = (tenantId: string) => Array.from({ length: 16 }, () => stuck(turns, tenantId))
     const all = Array.from({ length: 7 }, (_, n) => fill(`t${n}`)).flat()
     await expect(turns.run('t0', async () => 'no')).rejects.toMatchObject(FULL)
@@ -36,7 +36,7 @@ describe('logins under way', () => {
   })
 
   test('are bounded over all tenants', async () => {
-    const turns = new LoginTurns({ max: 3, maxOfTenant: 2 })
+    const turns = new LoginSlots({ max: 3, maxOfTenant: 2 })
     const all = ['a', 'a', 'b'].map((tenantId) => stuck(turns, tenantId))
     let ran = false
     const late = turns.run('c', async () => {
@@ -50,7 +50,7 @@ describe('logins under way', () => {
   })
 
   test('give their turn back also when they fail', async () => {
-    const turns = new LoginTurns({ max: 1 })
+    const turns = new LoginSlots({ max: 1 })
     for (let n = 0; n < 3; n++) {
       const one = stuck(turns, 'a')
       one.break()

@@ -2,9 +2,13 @@ import { describe, expect, it } from 'vitest'
 import type { Route } from '../../../src/catalog/directory.ts'
 import type { ExternalId } from '../../../src/catalog/external-ids.ts'
 import { PermissionSet } from '../../../src/identity/access/permissions.ts'
-import type { RolesOfTenant } from '../../../src/identity/access/role-book.ts'
-import { type Place, Placing, type Unplaced } from '../../../src/identity/callers/placing.ts'
+import type { RolesOfTenant } from '../../../src/identity/access/role-cache.ts'
 import type { AccountIdentity, ExternalIdentity } from '../../../src/identity/callers/principal.ts'
+import {
+  type ResolvedTenant,
+  TenantResolver,
+  type UnresolvedIdentity,
+} from '../../../src/identity/callers/tenant-resolver.ts'
 import { ACME, GONE, OTHER, routeOf } from '../http/fakes.ts'
 
 const NOBODY = '01900000-0000-7000-8000-0000000000ff'
@@ -57,10 +61,10 @@ const byExternalId = ({ issuer, id }: ExternalId) =>
   ROUTES.find(({ externalIds }) => externalIds.some((one) => one.issuer === issuer && one.id === id))
 
 /** Warm: everything is at hand. Cold: nothing is, and every look-up waits. */
-function placing({ warm }: { warm: boolean }, roles = ROLES) {
+function createResolver({ warm }: { warm: boolean }, roles = ROLES) {
   const at = (found: Route | undefined) => (warm ? found : undefined)
   const rolesOf = ({ tenantId }: Route) => roles[tenantId] ?? new Map()
-  return new Placing({
+  return new TenantResolver({
     directory: {
       peekById: (id) => at(byId(id)),
       peekByCode: (code) => at(byCode(code)),
@@ -69,16 +73,16 @@ function placing({ warm }: { warm: boolean }, roles = ROLES) {
       byCode: async (code) => byCode(code) ?? null,
       byExternalId: async (externalId) => byExternalId(externalId) ?? null,
     },
-    roleBook: {
+    roleCache: {
       peek: (route) => (warm ? rolesOf(route) : undefined),
       find: async (route) => rolesOf(route),
     },
   })
 }
 
-async function outcome(identity: Unplaced, code?: string, warm = false): Promise<string> {
+async function outcome(identity: UnresolvedIdentity, code?: string, warm = false): Promise<string> {
   try {
-    const { route, principal } = await placing({ warm }).place(identity, code)
+    const { route, principal } = await createResolver({ warm }).resolve(identity, code)
     expect(principal).toMatchObject({ tenantId: route.tenantId, tenantCode: route.code })
     return `${route.code}: ${principal.permissions.list.join()}`
   } catch (error) {
@@ -87,7 +91,7 @@ async function outcome(identity: Unplaced, code?: string, warm = false): Promise
 }
 
 const two = { [ACME]: ['clerk'], [OTHER]: ['clerk'] }
-const cases: [string, Unplaced, string | undefined, string][] = [
+const cases: [string, UnresolvedIdentity, string | undefined, string][] = [
   ['an account in its only tenant', account({ [ACME]: ['clerk'] }), undefined, 'acme: leases:read'],
   ['an account that confirms it', account({ [ACME]: ['clerk'] }), 'acme', 'acme: leases:read'],
   ['an account that picks', account(two), 'other', 'other: *'],
@@ -182,20 +186,21 @@ describe.each([true, false])('with all at hand: %s,', (warm) => {
 
 describe('a warm request', () => {
   it('waits for nothing, and makes nothing that was made before', () => {
-    const place = placing({ warm: true })
+    const resolver = createResolver({ warm: true })
     for (const identity of [account(two), external('acme', ['clerk'])]) {
       const code = identity.kind === 'account-token' ? 'acme' : undefined
-      const first = place.place(identity, code)
+      const first = resolver.resolve(identity, code)
       expect(first).not.toBeInstanceOf(Promise)
-      expect(place.place(identity, code)).toBe(first)
+      expect(resolver.resolve(identity, code)).toBe(first)
     }
   })
 
   it('is judged by the roles as they are now', () => {
     const roles = { ...ROLES }
-    const place = placing({ warm: true }, roles)
+    const resolver = createResolver({ warm: true }, roles)
     const identity = account({ [ACME]: ['clerk'] })
-    const permissions = () => (place.place(identity, undefined) as Place).principal.permissions.list
+    const permissions = () =>
+      (resolver.resolve(identity, undefined) as ResolvedTenant).principal.permissions.list
     expect(permissions()).toEqual(['leases:read'])
     roles[ACME] = new Map()
     expect(permissions()).toEqual([])
@@ -203,15 +208,17 @@ describe('a warm request', () => {
 
   it('asks nothing of a tenant whose roles do not matter', () => {
     const deaf = { peek: () => expect.unreachable(), find: () => expect.unreachable() }
-    const place = new Placing({
+    const resolver = new TenantResolver({
       directory: {
         ...{ peekById: byId, peekByCode: byCode, peekByExternalId: byExternalId },
         ...{ byId: deaf.find, byCode: deaf.find, byExternalId: deaf.find },
       },
-      roleBook: deaf,
+      roleCache: deaf,
     })
-    const { principal } = place.place(external('acme', [], ['media:read']), undefined) as Place
+    const { principal } = resolver.resolve(external('acme', [], ['media:read']), undefined) as ResolvedTenant
     expect(principal).toMatchObject({ kind: 'external', subject: 'https://i.example|s' })
-    expect((place.place(account({ [ACME]: [] }), undefined) as Place).principal.permissions.list).toEqual([])
+    expect(
+      (resolver.resolve(account({ [ACME]: [] }), undefined) as ResolvedTenant).principal.permissions.list,
+    ).toEqual([])
   })
 })
