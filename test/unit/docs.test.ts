@@ -7,6 +7,7 @@ import type { Method } from '../../src/collections/define-resource.ts'
 import { ERROR_TABLE } from '../../src/errors.ts'
 import { parseTrustedIssuers } from '../../src/identity/tokens/external-settings.ts'
 import { ISSUER_SHAPES } from '../http/issuer-shapes.ts'
+import { callsIn, logCallsIn } from '../support/log-calls.ts'
 import { makeServer } from './http/fakes.ts'
 
 /** What the reference says is read beside what the code says, so that neither changes alone. */
@@ -43,19 +44,27 @@ const BY_CASE: Record<string, string> = {
 }
 
 describe('docs/reference/errors.md', () => {
-  test('has every code with its status and its Retry-After, and no other', () => {
+  test('has every code with its status, title and Retry-After, and no other', () => {
     const documented = rowsOf('errors')
       .filter(([status = '']) => /^[45]\d\d$/.test(status))
-      .map(([status, code, , retryAfter]) => ({ status: Number(status), code, retryAfter }))
-    const table = Object.entries(ERROR_TABLE).map(([code, { status, retryAfterSeconds }]) => {
-      return { status, code, retryAfter: BY_CASE[code] ?? String(retryAfterSeconds ?? '–') }
+      .map(([status, code, title, , retryAfter]) => `${status} ${code} | ${title} | ${retryAfter}`)
+    const table = Object.entries(ERROR_TABLE).map(([code, { status, title, retryAfterSeconds }]) => {
+      return `${status} ${code} | ${title} | ${BY_CASE[code] ?? retryAfterSeconds ?? '–'}`
     })
-    expect(documented).toEqual(expect.arrayContaining(table))
-    expect(documented).toHaveLength(table.length)
+    expect(documented.toSorted(), 'left: docs/reference/errors.md, right: src/errors.ts').toEqual(
+      table.toSorted(),
+    )
   })
 
-  test('has every code of a database that is not valid, and no other', () => {
-    expect(firstCells('errors', /^[A-Z][A-Z_]+$/).toSorted()).toEqual(Object.keys(DATABASE_ERRORS).toSorted())
+  test('has every code of a database that is not valid with its message, and no other', () => {
+    const documented = rowsOf('errors')
+      .filter(([code = '']) => /^[A-Z][A-Z_]+$/.test(code))
+      .map(([code, message]) => `${code} | ${message}`)
+    const table = Object.entries(DATABASE_ERRORS).map(([code, message]) => `${code} | ${message}`)
+    expect(
+      documented.toSorted(),
+      'left: docs/reference/errors.md, right: src/catalog/databases/entry.ts',
+    ).toEqual(table.toSorted())
   })
 })
 
@@ -116,13 +125,43 @@ test('docs/reference/audit.md has every action, and no other', () => {
   expect(documented.toSorted()).toEqual(actions)
 })
 
-test('docs/reference/logs.md has every message', () => {
-  const call =
-    /\blog\??\.(?:info|warn|error|debug)\(\s*(?:(?:\{[^{}]*\}|\w+),\s*)?(['"])((?:(?!\1)[^\n])+)\1,?\s*\)/g
-  const logged = [...source('src/**/*.ts').matchAll(call)].map(([, , message = '']) => message)
-  expect(logged.length).toBeGreaterThan(15)
-  const page = read('docs/reference/logs.md')
-  expect(logged.filter((message) => !page.includes(`\`${message}\``))).toEqual([])
+describe('docs/reference/logs.md', () => {
+  const { messages, unread } = logCallsIn(ROOT)
+  const rows = [...read('docs/reference/logs.md').matchAll(/^\|([^|]*)\|([^|]*)\|/gm)]
+  const documented = rows.flatMap(([, names = '', level = '']) =>
+    [...names.matchAll(/`([^`]+)`/g)].map(([, message = '']) => ({ message, level })),
+  )
+
+  test('can be compared: the message of every call is found in the code', () => {
+    expect(messages.length).toBeGreaterThan(60)
+    expect(unread).toEqual([])
+  })
+
+  test('has every message that the code logs, with its level', () => {
+    const missing = messages.filter(
+      ({ message, level }) =>
+        !documented.some((row) => row.message === message && row.level.includes(level ?? '')),
+    )
+    const lines = missing.map(({ message, level, at }) => `| \`${message}\` | ${level ?? '…'} | (${at}) |`)
+    expect(lines, 'add these lines to docs/reference/logs.md').toEqual([])
+  })
+
+  test('has no message that the code does not log', () => {
+    const logged = new Set(messages.map(({ message }) => message))
+    const gone = documented.filter(({ message }) => message !== 'msg' && !logged.has(message))
+    expect(
+      gone.map(({ message }) => message),
+      'take these lines out of docs/reference/logs.md',
+    ).toEqual([])
+  })
+
+  test.each([
+    ["log.warn({ a: f(1, ')'), b }, 'one, two')", 'warn', ['one, two']],
+    ['this.#log?.info(\n  fields,\n  "it\'s",\n)', 'info', ["it's"]],
+    ["request.log[logAs]({ x: [1, 2] }, 'three')", null, ['three']],
+  ])('a call is read: %j', (text, level, found) => {
+    expect(callsIn(text).map((call) => [call.level, [call.argument.slice(1, -1)]])).toEqual([[level, found]])
+  })
 })
 
 const VERBS: Readonly<Record<string, Method>> = { POST: 'create', PATCH: 'update', DELETE: 'remove' }
