@@ -3,13 +3,15 @@ import type { FastifyRequest } from 'fastify'
 import ipaddr from 'ipaddr.js'
 import type { Route } from '../catalog/directory.ts'
 import { fail } from '../errors.ts'
+import { isUnresolved, rateKeyOf } from '../identity/callers/caller-kinds.ts'
 import { assertMayWrite } from '../identity/callers/operators.ts'
-import type { Principal, TenantPrincipal, TokenIdentity } from '../identity/callers/principal.ts'
-import {
-  type ResolvedTenant,
-  subjectOf,
-  type UnresolvedIdentity,
-} from '../identity/callers/tenant-resolver.ts'
+import type {
+  Principal,
+  TenantPrincipal,
+  TokenIdentity,
+  UnresolvedIdentity,
+} from '../identity/callers/principal.ts'
+import type { ResolvedTenant } from '../identity/callers/tenant-resolver.ts'
 import { typedCode } from '../identity/people/names.ts'
 import type { Allowance } from '../lib/rate-limiter.ts'
 import type { Access } from './access.ts'
@@ -67,7 +69,7 @@ export function authenticate(visit: Visit): Promise<void> | void {
 }
 
 function identify(visit: Visit, caller: Principal | TokenIdentity): void {
-  if (caller.kind === 'account-token' || caller.kind === 'external-token') visit.unresolved = caller
+  if (isUnresolved(caller)) visit.unresolved = caller
   else visit.principal = caller
 }
 
@@ -99,15 +101,6 @@ function networkOf(given: string): string {
 
 function assertAllowed({ isAllowed, resetSeconds }: Allowance): void {
   if (!isAllowed) throw fail('RATE_LIMITED', { retryAfterSeconds: resetSeconds })
-}
-
-function rateKeyOf(caller: Principal | UnresolvedIdentity): string {
-  // With the tenant, because whoever signs tokens with a tenant's own key may write any id into them.
-  if (caller.kind === 'user') return `${caller.tenantId} ${caller.userId}`
-  if (caller.kind === 'client-key') return caller.keyId
-  if (caller.kind === 'operator') return caller.id
-  const isPlaced = caller.kind !== 'account-token' && caller.kind !== 'external-token'
-  return isPlaced ? caller.subject : subjectOf(caller)
 }
 
 export function authorizeOperator({ access, principal }: Visit): void {

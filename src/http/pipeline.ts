@@ -6,8 +6,8 @@ import type { FastifyInstance, FastifyReply, FastifyRequest, RouteOptions } from
 import type { Actor } from '../catalog/audit/entries.ts'
 import type { Route } from '../catalog/directory.ts'
 import { fail } from '../errors.ts'
+import { auditNameOf } from '../identity/callers/caller-kinds.ts'
 import type { Principal, TenantPrincipal } from '../identity/callers/principal.ts'
-import { subjectOf } from '../identity/callers/tenant-resolver.ts'
 import type { TenantSession } from '../sql/session.ts'
 import type { Access } from './access.ts'
 import { actFor } from './act-for.ts'
@@ -324,10 +324,5 @@ export function actorOf(request: FastifyRequest): Actor {
   const { home, principal, unresolved } = (request as unknown as Marked)[kVisit] ?? {}
   const by = { requestId: id, address: ip, ...(home != null && { ownTenantId: home.tenantId }) }
   const caller = principal ?? unresolved ?? request.principal
-  if (caller.kind === 'operator') return { type: 'operator', id: caller.id, ...by }
-  if (caller.kind === 'user') return { type: 'user', id: caller.userId, ...by }
-  if (caller.kind === 'client-key') return { type: 'client-key', id: caller.keyId, ...by }
-  if (caller.kind === 'account-token') return { type: 'account', id: subjectOf(caller), ...by }
-  if (caller.kind === 'external-token') return { type: 'external', id: subjectOf(caller), ...by }
-  return { type: caller.kind, id: caller.subject, ...by }
+  return { ...auditNameOf(caller), ...by }
 }

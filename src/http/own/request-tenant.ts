@@ -2,6 +2,7 @@ import type { FastifyInstance, FastifyRequest } from 'fastify'
 import type { ApplicationDb, Principal, Tenant } from '../../application.ts'
 import type { AuditRecord } from '../../catalog/audit/entries.ts'
 import { fail } from '../../errors.ts'
+import { subjectOf } from '../../identity/callers/caller-kinds.ts'
 import type { TenantPrincipal } from '../../identity/callers/principal.ts'
 import type { TenantSession } from '../../sql/session.ts'
 import { type Place, viewAlong, viewInside } from '../../tenancy/tenant-view.ts'
@@ -90,10 +91,5 @@ function placeOf(request: FastifyRequest): Place {
 function principalView(principal: TenantPrincipal): Principal {
   const { kind, tenantId, permissions } = principal
   const roles = 'roles' in principal ? principal.roles : []
-  return Object.freeze({ kind, id: idOf(principal), tenantId, roles, permissions })
-}
-
-function idOf(principal: TenantPrincipal): string {
-  if (principal.kind === 'user') return principal.userId
-  return principal.kind === 'client-key' ? principal.keyId : principal.subject
+  return Object.freeze({ kind, id: subjectOf(principal), tenantId, roles, permissions })
 }

@@ -84,5 +84,8 @@ export interface ExternalIdentity {
   readonly roles: readonly string[]
 }
 
-/** What a verified access token says: a principal at once, or somebody who has yet to be placed in a tenant. */
-export type TokenIdentity = UserPrincipal | AccountIdentity | ExternalIdentity
+/** The token does not carry permissions of one tenant. `TenantResolver` makes it a principal of one. */
+export type UnresolvedIdentity = AccountIdentity | ExternalIdentity
+
+/** What a verified access token says. A user is a principal already. */
+export type TokenIdentity = UserPrincipal | UnresolvedIdentity

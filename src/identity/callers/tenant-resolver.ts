@@ -4,15 +4,8 @@ import { isUuid } from '../../lib/ids.ts'
 import { PermissionSet } from '../access/permissions.ts'
 import type { RoleCache, RolesOfTenant } from '../access/role-cache.ts'
 import { composed } from '../people/names.ts'
-import type { AccountIdentity, ExternalIdentity, MemberPrincipal } from './principal.ts'
-
-/** Whose token does not carry permissions of one tenant of ours. */
-export type UnresolvedIdentity = AccountIdentity | ExternalIdentity
-
-/** As the principal and the audit log will name them. */
-export function subjectOf(identity: UnresolvedIdentity): string {
-  return identity.kind === 'account-token' ? identity.accountId : `${identity.issuer}|${identity.subject}`
-}
+import { subjectOf } from './caller-kinds.ts'
+import type { AccountIdentity, ExternalIdentity, MemberPrincipal, UnresolvedIdentity } from './principal.ts'
 
 /** Where somebody works in a request, and as what. */
 export interface ResolvedTenant {

@@ -3,12 +3,12 @@ import type { Route } from '../../../src/catalog/directory.ts'
 import type { ExternalId } from '../../../src/catalog/external-ids.ts'
 import { PermissionSet } from '../../../src/identity/access/permissions.ts'
 import type { RolesOfTenant } from '../../../src/identity/access/role-cache.ts'
-import type { AccountIdentity, ExternalIdentity } from '../../../src/identity/callers/principal.ts'
-import {
-  type ResolvedTenant,
-  TenantResolver,
-  type UnresolvedIdentity,
-} from '../../../src/identity/callers/tenant-resolver.ts'
+import type {
+  AccountIdentity,
+  ExternalIdentity,
+  UnresolvedIdentity,
+} from '../../../src/identity/callers/principal.ts'
+import { type ResolvedTenant, TenantResolver } from '../../../src/identity/callers/tenant-resolver.ts'
 import { ACME, GONE, OTHER, routeOf } from '../http/fakes.ts'
 
 const NOBODY = '01900000-0000-7000-8000-0000000000ff'
