@@ -7,8 +7,8 @@ import { etagOf, parseIfMatch } from './etag.ts'
 import type { Field, Model, ResourceTable, Tagged } from './model.ts'
 import type { Reader, RowWithTag } from './query.ts'
 import { builder, isRow, tagged, taggedSelection } from './query.ts'
-import type { Reach, Statement, Values } from './statement.ts'
-import { compile, run, value } from './statement.ts'
+import type { Reach, Statement, Values, Within } from './statement.ts'
+import { compile, reachOf, value } from './statement.ts'
 import type { Verb } from './violations.ts'
 
 /** A placeholder; the space keeps it apart from every field's own. */
@@ -41,7 +41,8 @@ export class Writer {
   }
 
   /** Inserts a row under a new id; throws `REFERENCE_NOT_FOUND`, `CONFLICT`, `VALIDATION_FAILED`. */
-  async create(session: Reach, body: Body): Promise<Tagged> {
+  async create(tenant: Within, body: Body): Promise<Tagged> {
+    const session = reachOf(tenant)
     const values: Record<string, unknown> = { tenantId: session.tenantId, id: newId() }
     for (const field of this.#model.fields) values[field.name] = body[field.name] ?? field.column.default
     const [row] = await this.#run<RowWithTag>(session, this.#insert, values)
@@ -53,7 +54,8 @@ export class Writer {
    * Applies a merge patch (RFC 7396): absent fields stay, null clears. An empty patch changes nothing, `updatedAt`
    * neither. Throws `NOT_FOUND`, `PRECONDITION_FAILED`, `CONFLICT` for a row that may not change, and what `create` throws.
    */
-  async update(session: Reach, id: string, patch: Body, ifMatch?: string): Promise<Tagged> {
+  async update(tenant: Within, id: string, patch: Body, ifMatch?: string): Promise<Tagged> {
+    const session = reachOf(tenant)
     const etags = parseIfMatch(ifMatch)
     if (Object.keys(patch).length === 0) return this.#findVersion(session, id, etags)
     const values: Record<string, unknown> = { tenantId: session.tenantId, id, [KNOWN_ETAGS]: etags }
@@ -68,7 +70,8 @@ export class Writer {
   }
 
   /** Deletes a row; throws `NOT_FOUND`, `PRECONDITION_FAILED`, and `CONFLICT` while others refer to it. */
-  async remove(session: Reach, id: string, ifMatch?: string): Promise<void> {
+  async remove(tenant: Within, id: string, ifMatch?: string): Promise<void> {
+    const session = reachOf(tenant)
     const etags = parseIfMatch(ifMatch)
     const statement = etags === null ? this.#delete : this.#deleteIfMatch
     const rows = await this.#run(
@@ -103,7 +106,7 @@ export class Writer {
 
   async #run<R>(session: Reach, statement: Statement, values: Values, verb: Verb = 'write'): Promise<R[]> {
     try {
-      return await run<R>(session, statement, values)
+      return (await session.run<R>(statement.bind(values))).rows
     } catch (error) {
       throw this.#model.violations.translate(error, verb)
     }

@@ -2,7 +2,6 @@ import { getTableColumns } from 'drizzle-orm'
 import type { PgColumn } from 'drizzle-orm/pg-core'
 import { getTableConfig } from 'drizzle-orm/pg-core'
 import type { TSchema } from 'typebox'
-import type { TenantSession } from '../sql/session.ts'
 import type { Body } from './commands.ts'
 import { Writer } from './commands.ts'
 import type { CursorCodec } from './cursor.ts'
@@ -12,7 +11,7 @@ import type { ListQuery, Page } from './query.ts'
 import { LIST_PARAMETERS, Reader } from './query.ts'
 import type { ResourceSchemas } from './resource-schemas.ts'
 import { resourceSchemas } from './resource-schemas.ts'
-import type { Reach } from './statement.ts'
+import type { Within } from './statement.ts'
 import type { Meanings } from './violations.ts'
 import { violationsOf } from './violations.ts'
 
@@ -52,9 +51,6 @@ export interface Declaration<Fields extends Record<string, TSchema>> {
   readonly constraints?: Meanings
 }
 
-/** The tenant whose rows are reached: `request.tenant`, the tenant of a transaction, or the core's own session. */
-export type Within = Pick<TenantSession, 'tenantId' | 'db'> | { readonly id: string; readonly db: object }
-
 /** A collection with its schemas. */
 export interface Resource {
   readonly name: string
@@ -89,16 +85,12 @@ export function defineResource<const Fields extends Record<string, TSchema>>(
     table,
     methods,
     schemas: resourceSchemas(title, model),
-    list: (tenant, query, cursors) => reader.list(reachOf(tenant), query, cursors),
-    find: (tenant, id) => reader.find(reachOf(tenant), id),
-    create: (tenant, body) => writer.create(reachOf(tenant), body),
-    update: (tenant, id, patch, ifMatch) => writer.update(reachOf(tenant), id, patch, ifMatch),
-    remove: (tenant, id, ifMatch) => writer.remove(reachOf(tenant), id, ifMatch),
+    list: reader.list.bind(reader),
+    find: reader.find.bind(reader),
+    create: writer.create.bind(writer),
+    update: writer.update.bind(writer),
+    remove: writer.remove.bind(writer),
   }
-}
-
-function reachOf(tenant: Within): Reach {
-  return 'tenantId' in tenant ? tenant : { tenantId: tenant.id, db: tenant.db as Reach['db'] }
 }
 
 /** Resolves a declaration against its table. */
@@ -129,7 +121,7 @@ function sortColumn(table: ResourceTable, sort: string): PgColumn {
   return column
 }
 
-/** A reference is only as good as its foreign key: without one, a row of nobody would be accepted. */
+/** A reference is only as good as its foreign key: without one, the id of a row that does not exist would be accepted. */
 function assertReferences(table: ResourceTable, references: Record<string, Resource | undefined>): void {
   const columns: Record<string, PgColumn> = getTableColumns(table)
   for (const [field, target] of Object.entries(references)) {

@@ -2,7 +2,6 @@ import { and, eq, sql } from 'drizzle-orm'
 import { fail } from '../errors.ts'
 import { idempotencyKeys as kept } from '../residence/tables.ts'
 import type { TenantDb, TenantSession } from '../sql/session.ts'
-import { within } from './within.ts'
 
 /** What a command answers. `body` is JSON; `headers` are those that tell of the result (`location`, `etag`). */
 export interface CommandAnswer {
@@ -15,20 +14,20 @@ export interface CommandAnswer {
 export interface Ticket {
   /** SHA-256 of principal and key, in hex. */
   readonly key: string
-  /** SHA-256 of what is asked. Without an answer it is a repetition, whose upload nobody else will read. */
+  /** SHA-256 of what is asked. Null: the request is a repetition, whose upload is read here or nowhere. */
   fingerprint(answer: CommandAnswer | null): Promise<string> | string
 }
 
 const LIFETIME = sql`now() + interval '24 hours'`
-/** Expired keys that each new one takes with it, so that they go a little faster than they come. */
+/** Each new key deletes some expired ones: a few more than one, so that they cannot pile up. */
 const PRUNED_AT_ONCE = 5
 
 /**
  * Runs a command once for its key: the answer is kept in the tenant's own database, in the transaction of the change
- * it tells of. Who comes second waits for the first (both want the key's row) and is given the same answer. What fails
- * is rolled back with its key, so it may be tried again.
+ * it tells of. A second request waits for the first (both want the key's row) and gets the same answer. A command that
+ * fails is rolled back with its key, so it may be tried again.
  *
- * @throws PublicError IDEMPOTENCY_MISMATCH; whatever `run` throws
+ * @throws PublicError IDEMPOTENCY_MISMATCH; what `run` throws
  */
 export function runOnce(
   session: TenantSession,
@@ -36,17 +35,17 @@ export function runOnce(
   run: (session: TenantSession) => Promise<CommandAnswer>,
 ): Promise<{ answer: CommandAnswer; replayed: boolean }> {
   const { tenantId } = session
-  return session.transaction(async (db) => {
+  return session.transaction(async (db, inside) => {
     if (!(await claim(db, tenantId, ticket.key))) {
       return { answer: await findAnswer(db, tenantId, ticket), replayed: true }
     }
-    const answer = await run(within(tenantId, db))
+    const answer = await run(inside)
     await keep(db, tenantId, { key: ticket.key, fingerprint: await ticket.fingerprint(answer), answer })
     return { answer, replayed: false }
   })
 }
 
-/** False if the key is in use. An expired one is taken over as if it had never been. */
+/** False if the key is in use. An expired key is taken as a new one. */
 async function claim(db: TenantDb, tenantId: string, key: string): Promise<boolean> {
   const fresh = { fingerprint: '', status: null, headers: null, body: null, expiresAt: LIFETIME }
   const claimed = await db
@@ -74,7 +73,7 @@ async function findAnswer(db: TenantDb, tenantId: string, ticket: Ticket): Promi
   return { status, headers: headers ?? {}, body }
 }
 
-/** Writes the answer beside its key, and takes a few expired keys away; those that others hold are left to them. */
+/** Writes the answer beside its key, and deletes a few expired keys, except those that another transaction has locked. */
 async function keep(
   db: TenantDb,
   tenantId: string,

@@ -6,8 +6,8 @@ import { fail } from '../errors.ts'
 import type { CursorCodec, CursorScope } from './cursor.ts'
 import { etagOf } from './etag.ts'
 import type { Field, Model, ResourceTable, Row, Tagged } from './model.ts'
-import type { Reach, Statement } from './statement.ts'
-import { compile, run, value } from './statement.ts'
+import type { Reach, Statement, Within } from './statement.ts'
+import { compile, reachOf, value } from './statement.ts'
 
 export const DEFAULT_LIMIT = 50
 export const MAX_LIMIT = 200
@@ -79,14 +79,16 @@ export class Reader {
   }
 
   /** The row with its tag; throws `NOT_FOUND`, also for a row of another tenant. */
-  async find(session: Reach, id: string): Promise<Tagged> {
+  async find(tenant: Within, id: string): Promise<Tagged> {
+    const session = reachOf(tenant)
     const [row] = await this.#run<RowWithTag>(session, this.#find, { tenantId: session.tenantId, id })
     if (row === undefined) throw fail('NOT_FOUND')
     return tagged(row)
   }
 
   /** One page in a stable order; throws `INVALID_CURSOR` for a cursor of another list. */
-  async list(session: Reach, query: ListQuery, cursors: CursorCodec): Promise<Page> {
+  async list(tenant: Within, query: ListQuery, cursors: CursorCodec): Promise<Page> {
+    const session = reachOf(tenant)
     const { limit = DEFAULT_LIMIT, cursor, sort = this.#model.defaultSort, ...given } = query
     const scope: CursorScope = {
       tenantId: session.tenantId,
@@ -129,7 +131,7 @@ export class Reader {
 
   async #run<R>(session: Reach, statement: Statement, values: Record<string, unknown>): Promise<R[]> {
     try {
-      return await run<R>(session, statement, values)
+      return (await session.run<R>(statement.bind(values))).rows
     } catch (error) {
       throw this.#model.violations.translate(error, 'read')
     }

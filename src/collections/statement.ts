@@ -1,10 +1,15 @@
 import type { SQL } from 'drizzle-orm'
 import { is, Param, Placeholder, sql } from 'drizzle-orm'
 import type { PgColumn } from 'drizzle-orm/pg-core'
-import type { TenantDb, TenantSession } from '../sql/session.ts'
+import type { SessionStatement, TenantSession } from '../sql/session.ts'
+import { servedKindOf } from '../sql/statement-kind.ts'
+import { sessionBehind } from '../sql/tenant-db.ts'
 
-/** What a statement needs of a session, or of a transaction in one. */
-export type Reach = Pick<TenantSession, 'tenantId' | 'db'>
+/** The tenant whose rows are reached: `request.tenant`, the tenant of a transaction, or the core's own session. */
+export type Within = Reach | { readonly id: string; readonly db: object }
+
+/** What a statement needs of a session. */
+export type Reach = Pick<TenantSession, 'tenantId' | 'run'>
 
 /** Values by the name of their placeholder. */
 export type Values = Readonly<Record<string, unknown>>
@@ -15,22 +20,17 @@ export type Values = Readonly<Record<string, unknown>>
  * the server keep it prepared.
  */
 export interface Statement {
-  readonly text: string
-  bind(values: Values): unknown[]
+  bind(values: Values): SessionStatement
 }
 
 type Slot = (values: Values) => unknown
-
-/** The part of a pg client that drizzle itself uses. Without `types`, the parsers of src/lib/postgres/pg.ts apply. */
-interface StatementClient {
-  query(config: { text: string; values: unknown[] }): Promise<{ rows: unknown[] }>
-}
 
 /** Takes the SQL of a drizzle query whose values are placeholders. */
 export function compile(query: { toSQL(): { sql: string; params: unknown[] } }): Statement {
   const { sql: text, params } = query.toSQL()
   const slots = params.map(slotOf)
-  return { text, bind: (values) => slots.map((slot) => slot(values)) }
+  const kind = servedKindOf(text)
+  return { bind: (values) => ({ text, values: slots.map((slot) => slot(values)), rowMode: 'object', kind }) }
 }
 
 /** A value to come, written the way its column wants it. */
@@ -38,14 +38,11 @@ export function value(name: string, column: PgColumn): SQL {
   return sql`${sql.param(sql.placeholder(name), column)}`
 }
 
-/** Runs one statement, in one round trip; its columns carry the names of the fields, so its rows are answers already. */
-export async function run<Row>(session: Reach, statement: Statement, values: Values): Promise<Row[]> {
-  const { rows } = await clientOf(session.db).query({ text: statement.text, values: statement.bind(values) })
-  return rows as Row[]
-}
-
-function clientOf(db: TenantDb): StatementClient {
-  return (db as TenantDb & { $client: StatementClient }).$client
+/** The session behind what a caller names as the tenant. @throws TypeError for a `db` that is not a tenant's */
+export function reachOf(tenant: Within): Reach {
+  if ('run' in tenant) return tenant
+  const session = sessionBehind(tenant.db)
+  return { tenantId: tenant.id, run: (statement) => session.run(statement) }
 }
 
 function slotOf(param: unknown): Slot {

@@ -34,8 +34,8 @@ import { newId } from '../lib/ids.ts'
 import { settleSession } from '../lib/postgres/database-identity.ts'
 import { EgressPolicy, type HostRules } from '../lib/postgres/egress.ts'
 import { guardedLookup } from '../lib/postgres/guarded-lookup.ts'
-import { newManners } from '../lib/postgres/manners.ts'
 import { connectClient, createPool, type ServerAddress } from '../lib/postgres/pg.ts'
+import { newServerTraits } from '../lib/postgres/server-traits.ts'
 import { Refresher } from '../lib/refresher.ts'
 import type { Secret } from '../lib/secret.ts'
 import { SingleFlight } from '../lib/single-flight.ts'
@@ -62,7 +62,7 @@ export interface GatewayDatabases {
 /** With what is found out of their servers, and what is asked of them. */
 export function knownDatabases(databases: GatewayDatabases): GatewayDatabases {
   const { catalog, catalogOwner, shared, sharedOwner } = databases
-  const known = (address: ServerAddress) => ({ ...address, manners: address.manners ?? newManners() })
+  const known = (address: ServerAddress) => ({ ...address, traits: address.traits ?? newServerTraits() })
   const whole = (address: ServerAddress) => ({ ...known(address), needsSession: true })
   return {
     ...{ catalog: whole(catalog), catalogOwner: catalogOwner && whole(catalogOwner) },

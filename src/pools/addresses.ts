@@ -3,8 +3,8 @@ import { LRUCache } from 'lru-cache'
 import { identityOf } from '../catalog/databases/entry.ts'
 import type { DatabaseRegistry } from '../catalog/databases/registry.ts'
 import type { HandshakeOptions, SslMode } from '../lib/postgres/connection-string.ts'
-import { newManners, type ServerManners } from '../lib/postgres/manners.ts'
 import type { ServerAddress } from '../lib/postgres/pg.ts'
+import { newServerTraits, type ServerTraits } from '../lib/postgres/server-traits.ts'
 
 /** What an entry of the catalog says of where its database is; never the password. */
 export interface DatabasePlace {
@@ -36,7 +36,7 @@ export class AddressBook {
   readonly #lookupFor: (port: number) => LookupFunction
   readonly #applicationName: string
   /** By host and port. What is forgotten is found out again by the next connection. */
-  readonly #manners = new LRUCache<string, ServerManners>({ max: MAX_SERVERS })
+  readonly #traits = new LRUCache<string, ServerTraits>({ max: MAX_SERVERS })
 
   constructor(options: {
     registry: Pick<DatabaseRegistry, 'openTarget' | 'forgetTarget'>
@@ -61,13 +61,13 @@ export class AddressBook {
       handshake: place.handshake,
       applicationName: place.applicationName ?? this.#applicationName,
       lookup: this.#lookupFor(place.port),
-      manners: this.#mannersOf(`${place.host}:${place.port}`),
+      traits: this.#mannersOf(`${place.host}:${place.port}`),
     }
   }
 
-  #mannersOf(server: string): ServerManners {
-    const known = this.#manners.get(server) ?? newManners()
-    this.#manners.set(server, known)
+  #mannersOf(server: string): ServerTraits {
+    const known = this.#traits.get(server) ?? newServerTraits()
+    this.#traits.set(server, known)
     return known
   }
 

@@ -1,5 +1,4 @@
 import { assertIdentity, greet } from '../lib/postgres/database-identity.ts'
-import { newManners } from '../lib/postgres/manners.ts'
 import {
   type ConnectionLimits,
   clientConfig,
@@ -8,6 +7,7 @@ import {
   GuardedClient,
   type ServerAddress,
 } from '../lib/postgres/pg.ts'
+import { newServerTraits } from '../lib/postgres/server-traits.ts'
 import type { Bidder, ConnectionBudget } from './budget.ts'
 import { isDenied } from './opening/breakers.ts'
 import { Sessionless } from './wire/sessionless.ts'
@@ -35,7 +35,7 @@ export async function withAdminConnection<T>(
   options: AdminConnectionOptions,
   fn: (client: GuardedClient) => Promise<T>,
 ): Promise<T> {
-  const known = { ...address, manners: address.manners ?? newManners() }
+  const known = { ...address, traits: address.traits ?? newServerTraits() }
   const client = await open(known, options)
   try {
     await greet(client)

@@ -5,7 +5,7 @@ import { startTimeLimit, type TimeLimit } from '../lib/time-limit.ts'
 import type { Bidder, ConnectionBudget } from './budget.ts'
 import { RouteChangedError } from './connection-target.ts'
 import { Arrivals, type ArrivalsOptions } from './opening/arrivals.ts'
-import { cleanConnection, isSoiled } from './wire/soiled-connections.ts'
+import { cleanConnection, dirtyConnections } from './wire/dirty-connections.ts'
 import { isOutdated } from './wire/statement-fault.ts'
 
 export interface TenantPoolOptions
@@ -255,7 +255,7 @@ export class TenantPool implements Bidder {
     if (broken || this.#mustGo(client)) {
       client.release(true)
       this.#pulse()
-    } else if (isSoiled(client)) {
+    } else if (dirtyConnections.has(client)) {
       // Who ran on it has the answer already.
       void cleanConnection(client).then((isClean) => this.#giveBack(client, !isClean))
     } else {

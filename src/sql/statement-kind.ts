@@ -9,8 +9,8 @@ export type StatementKind = 'read' | 'write' | 'transaction' | 'copy'
 const kinds = new Map<string, StatementKind>()
 const MAX_KINDS = 2_000
 
-/** Reads run in read-only transactions, so a wrong guess here fails loudly (25006) and changes nothing. */
-export function kindOf(text: string): StatementKind {
+/** Reads run in read-only transactions: a write that is taken for a read fails (25006) and changes nothing. */
+function kindOf(text: string): StatementKind {
   const known = kinds.get(text)
   if (known !== undefined) return known
   const kind = kindIn(text.slice(beginningOf(text)))
@@ -21,11 +21,11 @@ export function kindOf(text: string): StatementKind {
 function kindIn(statement: string): StatementKind {
   if (TRANSACTION_WORD.test(statement)) return 'transaction'
   if (COPY_WORD.test(statement)) return 'copy'
-  // Between brackets there may be blanks and comments again; a read that is not taken for one is only dearer.
+  // There may be blanks and comments between brackets. A read that is taken for a write only costs more.
   return READ.test(statement.replaceAll(/^[\s(]+/g, '')) && !WRITING_WORD.test(statement) ? 'read' : 'write'
 }
 
-/** Where the first word stands: PostgreSQL passes over blanks, empty statements and comments, which nest. */
+/** Where the first word stands. PostgreSQL skips blanks, empty statements and comments; comments nest. */
 function beginningOf(text: string): number {
   let at = 0
   for (;;) {
@@ -52,10 +52,14 @@ function endOfComment(text: string, from: number): number {
   return text.length
 }
 
-/** @throws Error for what a session does not run: it would end or open a transaction, or wait for rows that never come. */
-export function assertServed(text: string): void {
+/**
+ * What a statement does.
+ * @throws Error for what a session does not run: it would end or open a transaction, or wait for rows that never come
+ */
+export function servedKindOf(text: string): StatementKind {
   const kind = kindOf(text)
   if (kind === 'transaction')
     throw new Error('transactions are begun and ended by session.transaction() alone')
   if (kind === 'copy') throw new Error('COPY is not served: use INSERT and SELECT')
+  return kind
 }

@@ -1,11 +1,9 @@
 import { createTableRelationsHelpers, extractTablesRelationalConfig } from 'drizzle-orm'
-import { NodePgDatabase, type NodePgDatabase as NodePgDb, NodePgSession } from 'drizzle-orm/node-postgres'
+import { NodePgDatabase, NodePgSession } from 'drizzle-orm/node-postgres'
 import { PgDialect } from 'drizzle-orm/pg-core'
 import type { Application, ApplicationDb } from '../application.ts'
 import type { TenantSession } from '../sql/session.ts'
-
-/** The part of pg's client that drizzle uses; every session's `db` has one. */
-type Client = ConstructorParameters<typeof NodePgSession>[0]
+import { bindDb, clientOver } from '../sql/tenant-db.ts'
 
 const NO_TRANSACTION =
   'db has no transaction of its own: use tenant.transaction(fn), whose function is handed a db inside of one'
@@ -17,24 +15,22 @@ const NO_TRANSACTION =
 export class OwnSchema {
   readonly #dialect = new PgDialect()
   readonly #relational: ConstructorParameters<typeof NodePgDatabase<Record<string, unknown>>>[2]
-  readonly #known = new WeakMap<object, ApplicationDb>()
+  readonly #known = new WeakMap<TenantSession, ApplicationDb>()
 
   constructor({ schema }: Pick<Application, 'schema'>) {
     const { tables, tableNamesMap } = extractTablesRelationalConfig(schema, createTableRelationsHelpers)
     this.#relational = { fullSchema: { ...schema }, schema: tables, tableNamesMap } as never
   }
 
-  /** The application's `db` over the connection that a session's `db` stands for. One object a session. */
-  over(db: TenantSession['db']): ApplicationDb {
-    const known = this.#known.get(db)
+  /** The application's `db` over a session. One object a session. */
+  over(session: TenantSession): ApplicationDb {
+    const known = this.#known.get(session)
     if (known !== undefined) return known
-    const { $client: client } = db as unknown as { $client: Client }
-    const session = new NodePgSession(client, this.#dialect, this.#relational as never)
-    const own = new NodePgDatabase(this.#dialect, session as never, this.#relational as never)
-    const transaction = () => Promise.reject(new Error(NO_TRANSACTION))
-    Object.assign(own, { $client: client, transaction })
-    const made = own as unknown as NodePgDb as unknown as ApplicationDb
-    this.#known.set(db, made)
-    return made
+    const drizzleSession = new NodePgSession(clientOver(session), this.#dialect, this.#relational as never)
+    const db = new NodePgDatabase(this.#dialect, drizzleSession as never, this.#relational as never)
+    Object.assign(db, { transaction: () => Promise.reject(new Error(NO_TRANSACTION)) })
+    bindDb(db, session)
+    this.#known.set(session, db as unknown as ApplicationDb)
+    return db as unknown as ApplicationDb
   }
 }

@@ -65,11 +65,11 @@ export class TenantView implements Tenant {
 export function viewAlong(place: Place, parts: ViewParts): Tenant {
   const { schema, open, note } = parts
   return new TenantView(place, {
-    db: () => schema.over(open().db),
+    db: () => schema.over(open()),
     transaction: async (fn) => {
-      const { result, noted } = await open().transaction(async (db) => {
+      const { result, noted } = await open().transaction(async (_db, session) => {
         // Made for each attempt: what a transaction that did not begin has noted is not true.
-        const inside = viewInside(place, schema.over(db))
+        const inside = viewInside(place, schema.over(session))
         const result = await fn(inside.tenant.db, inside.tenant)
         inside.assertWhole()
         return { result, noted: inside.noted }

@@ -57,13 +57,13 @@ interface Sent {
 /** A session of the tenant that keeps what it is given to send. */
 function listening(): { session: TenantSession; sent: Sent[] } {
   const sent: Sent[] = []
-  const query = (statement: Sent) => {
+  const run = (statement: Sent): Promise<never> => {
     sent.push(statement)
     const asText = { getTypeParser: () => (text: string) => text }
-    return client.query({ ...statement, values: [...statement.values], types: asText })
+    return client.query({ text: statement.text, values: [...statement.values], types: asText }) as never
   }
-  const db = { $client: { query } } as unknown as TenantDb
-  return { session: { tenantId: tenant, db, transaction: () => Promise.reject(new Error('not used')) }, sent }
+  const transaction = () => Promise.reject(new Error('not used'))
+  return { session: { tenantId: tenant, run, db: {} as TenantDb, transaction }, sent }
 }
 
 interface Node {

@@ -220,7 +220,7 @@ describe('SQL of an application', () => {
             ownSql: true,
           })
           try {
-            await transaction.run(async (db) => {
+            await transaction.commitAfter(async (db) => {
               await db.execute(sql`SELECT 1`)
               await behindItsBack(client, text, () => db.execute(sql`SELECT 2`)).catch(() => undefined)
               await db.execute(sql`SELECT 3`).catch(() => undefined)
@@ -249,7 +249,7 @@ describe('SQL of an application', () => {
           ownSql: true,
         })
         try {
-          await transaction.run(async (db) => {
+          await transaction.commitAfter(async (db) => {
             await db.execute(sql`INSERT INTO later VALUES (1), (1)`)
             await behindItsBack(client, 'COMMIT', () => db.execute(sql`SELECT 2`)).catch(() => undefined)
           })

@@ -86,14 +86,14 @@ export const CHECKS: readonly SeededFault[] = [
   },
   {
     name: 'a write on an outdated plan is not done again',
-    file: 'src/sql/tenant-session.ts',
+    file: 'src/sql/statement-verdict.ts',
     find: "const OF_THE_CONNECTION = new Set(['26000', '42P05', '0A000', '25001'])",
     replace: "const OF_THE_CONNECTION = new Set(['26000', '42P05', '25001'])",
     tests: FOREIGN,
   },
   {
     name: 'what a trigger raises is the trouble of the database',
-    file: 'src/sql/tenant-session.ts',
+    file: 'src/sql/statement-verdict.ts',
     find: 'RAISED.test(code)',
     replace: 'code === null',
     tests: FOREIGN,

@@ -108,7 +108,7 @@ export const DISASTERS: readonly SeededFault[] = [
   {
     name: 'nobody notices that the shared database is ahead of the catalog',
     file: 'src/sql/tenant-session.ts',
-    find: "if (verdict === 'stale' && attempts >= MAX_ATTEMPTS) this.#options.onStuck(this.tenantId)",
+    find: "if (verdict === 'stale' && attempts >= MAX_ATTEMPTS) onStuck(this.tenantId)",
     replace: '',
     tests: RESTORED,
   },

@@ -289,7 +289,7 @@ const CONNECTIONS: readonly SeededFault[] = [
 const OUTCOMES: readonly SeededFault[] = [
   {
     name: 'a write whose answer was lost is made a second time',
-    file: 'src/sql/tenant-session.ts',
+    file: 'src/sql/statement-verdict.ts',
     find: "return isRead && (code === undefined || isLost(error)) ? 'again' : 'final'",
     replace: "return code === undefined || isLost(error) ? 'again' : 'final'",
     tests: ['test/pools/outcome.test.ts', 'test/faults/outcome-unknown.test.ts'],

@@ -64,7 +64,7 @@ export const JOBS: readonly SeededFault[] = [
   },
   {
     name: 'what a database lacks is told as a database that does not answer',
-    file: 'src/sql/tenant-session.ts',
+    file: 'src/sql/statement-verdict.ts',
     find: 'if (NOT_THERE.has(code) && isBehind())',
     replace: "if (NOT_THERE.has(code) && isBehind() && code === '')",
     tests: MIGRATIONS,

@@ -30,8 +30,8 @@ export const POOLERS: readonly SeededFault[] = [
   {
     name: 'settings do not travel with a unit behind a pooler',
     file: 'src/pools/wire/tenant-unit.ts',
-    find: "const settings = dressing === undefined ? '' : ",
-    replace: "const settings = dressing !== undefined || begin ? '' : ",
+    find: "const settings = setup === undefined ? '' : ",
+    replace: "const settings = setup !== undefined || begin ? '' : ",
     tests: POOLED,
   },
   {

@@ -101,13 +101,13 @@ export const SEAL: readonly SeededFault[] = [
   {
     name: 'a connection on which SQL of an application has run is lent as it is',
     file: 'src/pools/tenant-pool.ts',
-    find: '} else if (isSoiled(client)) {',
-    replace: '} else if (this.#isRetired && isSoiled(client)) {',
+    find: '} else if (dirtyConnections.has(client)) {',
+    replace: '} else if (this.#isRetired && dirtyConnections.has(client)) {',
     tests: OWN_SQL,
   },
   {
     name: 'the seed of random() stays with whoever chose it',
-    file: 'src/pools/wire/soiled-connections.ts',
+    file: 'src/pools/wire/dirty-connections.ts',
     find: 'return randomBytes(4).readUInt32BE() / 0x1_0000_0000',
     replace: 'return randomBytes(4).length / 8',
     tests: OWN_SQL,
@@ -128,7 +128,7 @@ export const SEAL: readonly SeededFault[] = [
   },
   {
     name: 'a code that SQL of an application raises is taken for the entrance’s',
-    file: 'src/sql/tenant-session.ts',
+    file: 'src/sql/statement-verdict.ts',
     find: "if (isRefused && code === 'FH003') return 'fenced'",
     replace: "if (code === 'FH003') return 'fenced'",
     tests: OWN_SQL,

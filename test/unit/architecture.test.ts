@@ -203,6 +203,10 @@ describe('what only one place may do', () => {
     expect(filesWith(/\bdrizzle\(\s*(?:\{[^}]*\bconnection\b\s*:|['"`])/)).toEqual([])
   })
 
+  test('a statement goes by a session, and not by the client inside of a drizzle', () => {
+    expect(filesWith(/\.\$client\b|\{\s*\$client\b/)).toEqual([])
+  })
+
   test('only config.ts reads the environment', () => {
     const reads =
       /\bprocess\s*(?:\?\.|\.)\s*env\b|\bprocess\s*\[\s*['"]env['"]|\{[^}]*\benv\b[^}]*\}\s*(?:=\s*process\b|from\s*['"](?:node:)?process['"])/

@@ -19,8 +19,8 @@ export async function answerOnce(
 ): Promise<unknown> {
   const ticket = ticketOf(request, key, digest)
   let noted: Awaited<ReturnType<typeof workInside>>['noted'] = []
-  const { answer, replayed } = await runOnce(sessionFor(request), ticket, async ({ db }) => {
-    const inside = deps.own.schema.over(db)
+  const { answer, replayed } = await runOnce(sessionFor(request), ticket, async (session) => {
+    const inside = deps.own.schema.over(session)
     const done = await workInside(request, inside, () => recorded(work, request, reply))
     noted = done.noted
     return done.result

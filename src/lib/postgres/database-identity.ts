@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import type pg from 'pg'
-import { dress } from '../wire/dressing.ts'
+import { sessionSetups } from '../wire/session-setup.ts'
 import { databaseError, GuardedClient, type PhysicalIdentity } from './pg.ts'
 import {
   columnsOf,
@@ -45,7 +45,7 @@ function question(settings: readonly SessionSetting[], cluster: typeof CLUSTER):
 const greetings = new WeakMap<object, Greeting>()
 
 /**
- * Asks a connection the first time, and remembers. Behind a pooler it is dressed accordingly.
+ * Asks a connection the first time, and remembers. Behind a pooler each of its transactions sets the session up.
  * @throws what the connection throws
  */
 export async function greet(client: pg.ClientBase): Promise<Greeting> {
@@ -63,7 +63,8 @@ export async function greet(client: pg.ClientBase): Promise<Greeting> {
   greetings.set(client, greeting)
   const isOurs = greeting.isAsWanted && !greeting.isPooled
   if (client instanceof GuardedClient && !isOurs && !client.needsSession) {
-    dress(client, { settings: provenColumns(wanted, greeting.identity.databaseOid), names: client.manners })
+    const settings = provenColumns(wanted, greeting.identity.databaseOid)
+    sessionSetups.set(client, { settings, names: client.traits })
   }
   return greeting
 }

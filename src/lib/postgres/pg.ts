@@ -9,8 +9,8 @@ import { assertWritable, enforceHandshake } from '../wire/handshake.ts'
 import { tlsOptions, verification } from '../wire/server-tls.ts'
 import type { HandshakeOptions, SslMode } from './connection-string.ts'
 import { databaseError } from './database-error.ts'
-import { newManners, type ServerManners } from './manners.ts'
 import { PoolerUnsupportedError } from './pooler-faults.ts'
+import { newServerTraits, type ServerTraits } from './server-traits.ts'
 import { type SessionSetting, startupOptions, wantedSettings } from './session-settings.ts'
 
 /** Tells two databases apart whatever they are called: the cluster's identifier and the database's oid in it. */
@@ -39,7 +39,7 @@ export interface ServerAddress {
   /** Which database must be found there; null is not known (yet), and none will do. Absent where any may be there. */
   readonly expected?: () => PhysicalIdentity | null
   /** What is known of the server; shared by all connections to it, which find it out. */
-  readonly manners?: ServerManners
+  readonly traits?: ServerTraits
   /** Sessions are needed there (LISTEN, locks): a pooler must lend whole ones. */
   readonly needsSession?: boolean
 }
@@ -64,7 +64,7 @@ interface GuardedConfig extends pg.ClientConfig {
   readonly maxAnswerBytes?: number
   /** In place of pg's own, whose timer cannot tell a silent server from a busy event loop. */
   readonly connectTimeoutMs?: number
-  readonly manners?: ServerManners
+  readonly traits?: ServerTraits
   readonly needsSession?: boolean
   /** What its session must be like once it is open. */
   readonly wanted?: readonly SessionSetting[]
@@ -92,7 +92,7 @@ const PROTOCOL_VIOLATION = '08P01'
  * to no endless answer and to no server that breaks the protocol, and it leaves no socket open when connecting has failed.
  */
 export class GuardedClient extends pg.Client {
-  readonly manners: ServerManners
+  readonly traits: ServerTraits
   readonly needsSession: boolean
   readonly wanted: readonly SessionSetting[]
   readonly #connectTimeoutMs: number
@@ -106,7 +106,7 @@ export class GuardedClient extends pg.Client {
     super(config)
     const { handshake = {} } = config
     this.#connectTimeoutMs = config.connectTimeoutMs ?? 0
-    this.manners = config.manners ?? newManners()
+    this.traits = config.traits ?? newServerTraits()
     this.needsSession = config.needsSession ?? false
     this.wanted = config.wanted ?? []
     this.#handshake = handshake
@@ -134,7 +134,7 @@ export class GuardedClient extends pg.Client {
 
   /** Settles once: a server that was given up may still say that it is ready. */
   #connect(settle: Settle): void {
-    this.#beganPlain = this.manners.isPlain
+    this.#beganPlain = this.traits.isPlain
     if (this.#beganPlain) this.#askForNothing()
     let isSettled = false
     const settleOnce: Settle = (error) => {
@@ -225,7 +225,7 @@ export class GuardedClient extends pg.Client {
 
   #failed(error: unknown): void {
     this.#wasRefusedSettings = !this.#beganPlain && databaseError(error)?.code === PROTOCOL_VIOLATION
-    if (this.#wasRefusedSettings) this.manners.isPlain = true
+    if (this.#wasRefusedSettings) this.traits.isPlain = true
     this.destroy()
   }
 
@@ -254,12 +254,12 @@ function refuseClearText(this: pg.Client): void {
 
 /** Turns an address into pg's options. Every option that pg would else take from the environment is given. */
 export function clientConfig(address: ServerAddress, limits: ConnectionLimits): GuardedConfig {
-  const { manners, needsSession } = address
+  const { traits, needsSession } = address
   const { statementTimeoutMs, idleInTransactionMs = IDLE_IN_TRANSACTION_MS, plansOnce = false } = limits
   const session = { statementTimeoutMs, idleInTransactionMs, plansOnce }
   return {
     wanted: wantedSettings(session),
-    ...(manners !== undefined && { manners }),
+    ...(traits !== undefined && { traits }),
     ...(needsSession !== undefined && { needsSession }),
     host: address.host,
     port: address.port,
@@ -307,20 +307,20 @@ export async function connectClient(
   address: ServerAddress,
   limits: ConnectionLimits,
 ): Promise<GuardedClient> {
-  const manners = address.manners ?? newManners()
-  const client = new GuardedClient(clientConfig({ ...address, manners }, limits))
+  const traits = address.traits ?? newServerTraits()
+  const client = new GuardedClient(clientConfig({ ...address, traits }, limits))
   try {
     await client.connect()
     return client
   } catch (error) {
-    if (client.wasRefusedSettings) return connectClient({ ...address, manners }, limits)
+    if (client.wasRefusedSettings) return connectClient({ ...address, traits }, limits)
     throw connectFault(client, error)
   }
 }
 
 /** What is to be said of a connection that could not be opened: a pooler that refuses also one that asks for nothing. */
 export function connectFault(client: GuardedClient, error: unknown): unknown {
-  const isRefused = client.manners.isPlain && databaseError(error)?.code === PROTOCOL_VIOLATION
+  const isRefused = client.traits.isPlain && databaseError(error)?.code === PROTOCOL_VIOLATION
   return isRefused ? new PoolerUnsupportedError('STARTUP', error) : error
 }
 

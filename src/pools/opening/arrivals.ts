@@ -1,7 +1,6 @@
 import type pg from 'pg'
 import type Pool from 'pg-pool'
 import { assertIdentity, IdentityMismatchError } from '../../lib/postgres/database-identity.ts'
-import { newManners } from '../../lib/postgres/manners.ts'
 import {
   createPool,
   databaseError,
@@ -10,6 +9,7 @@ import {
   type PoolLimits,
   type ServerAddress,
 } from '../../lib/postgres/pg.ts'
+import { newServerTraits } from '../../lib/postgres/server-traits.ts'
 import { startTimeLimit } from '../../lib/time-limit.ts'
 import { type Attempt, isDenied, PasswordFault, type Way } from './breakers.ts'
 
@@ -68,8 +68,8 @@ export class Arrivals {
   /** Makes the pool whose connections arrive here. */
   createPool(): Pool<pg.Client> {
     const { address, limits } = this.#options
-    const manners = address.manners ?? newManners()
-    const pool = createPool({ ...address, manners, password: () => this.#askPassword() }, limits, {
+    const traits = address.traits ?? newServerTraits()
+    const pool = createPool({ ...address, traits, password: () => this.#askPassword() }, limits, {
       Client: this.#countedClient(),
       ...(address.expected !== undefined && {
         verify: (client) => this.#verify(client as GuardedClient),

@@ -9,7 +9,7 @@ import {
   type SessionSetting,
   settingColumns,
 } from '../../lib/postgres/session-settings.ts'
-import { type Dressing, dressingOf } from '../../lib/wire/dressing.ts'
+import { type SessionSetup, sessionSetups } from '../../lib/wire/session-setup.ts'
 import { runUnit, TenantUnit } from './tenant-unit.ts'
 
 interface QueryInput {
@@ -49,25 +49,25 @@ export async function assertUsable(client: GuardedClient): Promise<void> {
 export class Sessionless implements SessionScope {
   readonly #client: GuardedClient
   readonly #ask: pg.ClientBase['query']
-  readonly #dressing: Dressing
+  readonly #setup: SessionSetup
   readonly #openSecond: OpenSecond
   #pinned: readonly SessionSetting[] = []
   #isInBlock = false
   #guard: Promise<GuardedClient> | null = null
   #isLockLost = false
 
-  private constructor(client: GuardedClient, dressing: Dressing, openSecond: OpenSecond) {
+  private constructor(client: GuardedClient, setup: SessionSetup, openSecond: OpenSecond) {
     this.#client = client
     this.#ask = client.query.bind(client)
-    this.#dressing = dressing
+    this.#setup = setup
     this.#openSecond = openSecond
   }
 
   /** Does nothing on a connection with a session of its own. */
   static wrap(client: GuardedClient, openSecond: OpenSecond): void {
-    const dressing = dressingOf(client)
-    if (dressing === undefined) return
-    const scope = new Sessionless(client, dressing, openSecond)
+    const setup = sessionSetups.get(client)
+    if (setup === undefined) return
+    const scope = new Sessionless(client, setup, openSecond)
     setScope(client, scope)
     const query = (input: string | QueryInput, values?: readonly unknown[]) => scope.#query(input, values)
     Object.defineProperty(client, 'query', { value: query })
@@ -163,16 +163,16 @@ export class Sessionless implements SessionScope {
 
   /** Under the name `query` the client calls us; what a unit needs is the client's own. */
   #single({ text, values }: Required<QueryInput>): Promise<pg.QueryResult> {
-    const dressing = { settings: this.#settings, names: UNNAMED }
+    const setup = { settings: this.#settings, names: UNNAMED }
     const unit = new TenantUnit(
       { text, values, rowMode: 'object' },
-      { entrance: null, begin: false, writes: true, isAlone: true, dressing },
+      { entrance: null, begin: false, writes: true, isAlone: true, setup },
     )
     return runUnit({ query: this.#ask } as pg.ClientBase, unit)
   }
 
   get #settings(): string {
     const pinned = settingColumns(this.#pinned, 'transaction')
-    return pinned === '' ? this.#dressing.settings : `${this.#dressing.settings}, ${pinned}`
+    return pinned === '' ? this.#setup.settings : `${this.#setup.settings}, ${pinned}`
   }
 }

@@ -2,14 +2,23 @@ import { createHash } from 'node:crypto'
 import pg from 'pg'
 import { databaseError } from '../../lib/postgres/pg.ts'
 import type { Secret } from '../../lib/secret.ts'
-import type { Dressing } from '../../lib/wire/dressing.ts'
+import type { SessionSetup } from '../../lib/wire/session-setup.ts'
 
-/** What a statement needs to enter its tenant. */
-export interface Entrance {
-  readonly tenantId: string
-  readonly epoch: number
-  /** Travels as a parameter only: the text of a statement is shown to every session of the role. */
-  readonly seal: Secret
+/**
+ * What a statement needs to enter its tenant. The seal stays in a private field, so that it cannot be printed. It travels as a
+ * parameter only: every session of the role can read the text of a statement.
+ */
+export class Entrance {
+  readonly #values: readonly [tenantId: string, seal: string, epoch: number]
+
+  constructor({ tenantId, epoch, seal }: { tenantId: string; epoch: number; seal: Secret }) {
+    this.#values = [tenantId, seal.reveal(), epoch]
+  }
+
+  /** The parameters of `ENTRANCE`. */
+  valuesFor(writes: boolean): unknown[] {
+    return [...this.#values, writes]
+  }
 }
 
 export interface Statement {
@@ -21,19 +30,19 @@ export interface Statement {
 /** What stands around the statement in one unit. */
 export interface UnitOptions {
   readonly entrance: Entrance | null
-  /** How it is dressed behind a pooler; absent on a session of our own. */
-  readonly dressing?: Dressing
-  /** It has no entrance, and is no part of a transaction that has begun: its settings go with it. */
+  /** What has to be set up behind a pooler; absent on a session of our own. */
+  readonly setup?: SessionSetup
+  /** It has no entrance, and belongs to no transaction that has begun: its settings go with it. */
   readonly isAlone?: boolean
   /** Opens a transaction block that later statements share, instead of the implicit one that ends with the unit. */
   readonly begin: boolean
   readonly writes: boolean
-  /** The statement is SQL of an application: its plan is made for this once, under whatever it has set. */
+  /** The statement is SQL of an application: it is planned for this one time, under the settings that the SQL has made. */
   readonly ownSql?: boolean
 }
 
 const BEGIN = 'BEGIN'
-const BEGIN_DRESSED = 'BEGIN ISOLATION LEVEL READ COMMITTED'
+const BEGIN_POOLED = 'BEGIN ISOLATION LEVEL READ COMMITTED'
 const ENTRANCE = [
   "pg_catalog.set_config('app.tenant_id', $1, true)",
   "pg_catalog.set_config('app.seal', $2, true)",
@@ -51,22 +60,22 @@ interface Wire {
   sync(): void
 }
 
-/** Which statements a connection holds. */
+/** The statements that a connection holds, as far as is known. */
 interface Prepared {
   readonly known: Set<string>
-  /** Those of which an error left it unknown. */
+  /** An error came before it was known whether these were prepared. */
   readonly doubtful: Set<string>
-  /** The connection was found to hold others than we believed: each name is closed before it is given out again. */
+  /** The connection held others than we believed: each name is closed before it is used again. */
   isDistrusted: boolean
 }
 const preparedOn = new WeakMap<object, Prepared>()
 
-/** SQLSTATEs of a connection that holds other statements than we believe: there is none of this name, or there is one. */
+/** SQLSTATEs of a connection that holds other statements than we believe: none of this name, or already one. */
 const OUT_OF_STEP = new Set(['26000', '42P05'])
 
 /**
- * The name is a hash of the text, so that one name stands for one statement whichever process gave it out: behind a pooler
- * many processes share a server's connection. Beyond the bound a statement stays unnamed.
+ * The name is a hash of the text, so that one name means one statement in all processes: behind a pooler many processes share
+ * a server's connection. Beyond the bound a statement stays unnamed.
  */
 const names = new Map<string, string>()
 const MAX_NAMES = 2_000
@@ -118,12 +127,12 @@ const messages = pg.Query.prototype as unknown as QueryMessages
  * a Sync as one transaction and, after an error, skips to the Sync. So if the entrance is refused the statement never
  * runs, the tenant's setting ends with the unit, and all of it is one round trip.
  *
- * pg believes that a query has one statement: it takes any ParseComplete for the query's own name, and forgets a name
- * after an error. Units therefore have no name in pg's eyes and keep their own book of what a connection holds.
+ * pg assumes that a query has one statement: it takes any ParseComplete as that of the query's own name, and forgets a name
+ * after an error. Units therefore have no name for pg, and keep their own record of what a connection holds.
  */
 export class TenantUnit extends pg.Query {
   readonly #statement: Statement
-  readonly #dressing: Dressing | undefined
+  readonly #setup: SessionSetup | undefined
   readonly #preamble: readonly Omit<Statement, 'rowMode'>[]
   readonly #isNamed: boolean
   #completed = 0
@@ -139,7 +148,7 @@ export class TenantUnit extends pg.Query {
       ...(statement.rowMode === 'array' && { rowMode: 'array' }),
     } as pg.QueryConfig)
     this.#statement = statement
-    this.#dressing = options.dressing
+    this.#setup = options.setup
     this.#preamble = preambleOf(options)
     this.#isNamed = options.ownSql !== true
     this.submit = (connection) => this.#write(connection as unknown as Wire)
@@ -150,7 +159,7 @@ export class TenantUnit extends pg.Query {
     return this.#isSent
   }
 
-  /** True if all that stands before the statement was done: what is said from here on is said of the statement. */
+  /** True if all that stands before the statement was done: an error that comes now is about the statement. */
   get hasEntered(): boolean {
     return this.#completed >= this.#preamble.length
   }
@@ -176,7 +185,7 @@ export class TenantUnit extends pg.Query {
     text: string,
     { values, describe, isNamed }: { values: readonly unknown[]; describe: boolean; isNamed: boolean },
   ) {
-    const name = !isNamed || this.#dressing?.names.keepsNames === false ? '' : nameOf(text)
+    const name = !isNamed || this.#setup?.names.keepsNames === false ? '' : nameOf(text)
     const prepared = this.#prepared as Prepared
     if (name === '' || !prepared.known.has(name)) {
       if (prepared.isDistrusted || prepared.doubtful.has(name)) wire.close({ type: 'S', name })
@@ -207,8 +216,8 @@ export class TenantUnit extends pg.Query {
     for (const name of this.#written) this.#prepared?.doubtful.add(name)
     if (this.#prepared !== null && isOutOfStep(error)) {
       distrust(this.#prepared)
-      // A pooler has us meet sessions that others gave names to, and will again.
-      if (this.#dressing !== undefined) this.#dressing.names.keepsNames = false
+      // A pooler leads to sessions in which others have named statements, and will do so again.
+      if (this.#setup !== undefined) this.#setup.names.keepsNames = false
     }
     messages.handleError.call(this, error, connection)
   }
@@ -228,21 +237,15 @@ export function isOutOfStep(error: unknown): boolean {
 }
 
 /**
- * What goes before the statement. Behind a pooler the settings come first, so that each thing after them, be it only parsed,
- * finds them; where a transaction is open already they are there.
+ * What goes before the statement. Behind a pooler the settings come first, so that everything after them is parsed under them.
+ * A transaction that is open already has them.
  */
-function preambleOf({
-  begin,
-  entrance,
-  dressing,
-  isAlone,
-  writes,
-}: UnitOptions): Omit<Statement, 'rowMode'>[] {
-  if (dressing !== undefined && isAlone === true) return [{ text: `SELECT ${dressing.settings}`, values: [] }]
-  const opening = begin ? [{ text: dressing === undefined ? BEGIN : BEGIN_DRESSED, values: [] }] : []
+function preambleOf({ begin, entrance, setup, isAlone, writes }: UnitOptions): Omit<Statement, 'rowMode'>[] {
+  if (setup !== undefined && isAlone === true) return [{ text: `SELECT ${setup.settings}`, values: [] }]
+  const opening = begin ? [{ text: setup === undefined ? BEGIN : BEGIN_POOLED, values: [] }] : []
   if (entrance === null) return opening
-  const values = [entrance.tenantId, entrance.seal.reveal(), entrance.epoch, writes]
-  const settings = dressing === undefined ? '' : `${dressing.settings}, `
+  const values = entrance.valuesFor(writes)
+  const settings = setup === undefined ? '' : `${setup.settings}, `
   return [...opening, { text: `SELECT ${settings}${ENTRANCE}`, values }]
 }
 

@@ -1,7 +1,7 @@
 import { commit } from '../../../src/lib/postgres/outcome.ts'
 import type { GuardedClient } from '../../../src/lib/postgres/pg.ts'
 import { runUnit, type Statement, TenantUnit } from '../../../src/pools/wire/tenant-unit.ts'
-import { entranceOf } from '../../../src/sql/tenant-transaction.ts'
+import { entranceOf } from '../../../src/sql/run-statement.ts'
 import { routeOf } from '../../support/tenant-database.ts'
 
 const ROWS: Statement = {

@@ -1,22 +1,23 @@
-import type { TenantDb, TenantSession } from '../../../src/sql/session.ts'
+import type { SessionStatement, TenantDb, TenantSession } from '../../../src/sql/session.ts'
 
 export interface Sent {
   readonly text: string
-  readonly values: unknown[]
+  readonly values: readonly unknown[]
 }
 
 /** A session that keeps what would be sent and answers each statement with the next rows (or error) of its script. */
 export function recorder(tenantId: string, ...script: (readonly unknown[] | Error)[]) {
   const sent: Sent[] = []
-  const query = async (statement: Sent) => {
-    sent.push(statement)
+  const run = async ({ text, values }: SessionStatement) => {
+    sent.push({ text, values })
     const next = script.shift() ?? []
     if (next instanceof Error) throw next
-    return { rows: next }
+    return { rows: next } as never
   }
   const session: TenantSession = {
     tenantId,
-    db: { $client: { query } } as unknown as TenantDb,
+    run,
+    db: {} as TenantDb,
     transaction: () => Promise.reject(new Error('not used')),
   }
   return { session, sent }

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto'
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { Secret } from '../../../src/lib/secret.ts'
-import { TenantUnit } from '../../../src/pools/wire/tenant-unit.ts'
+import { Entrance, TenantUnit } from '../../../src/pools/wire/tenant-unit.ts'
 
 interface Parsed {
   readonly name: string
@@ -18,7 +18,7 @@ function prepare(text: string): Parsed[] {
     ...{ close: nothing, sync: nothing },
     parse: ({ name, text }: Parsed) => parsed.push({ name, text }),
   }
-  const entrance = { tenantId: 'a', epoch: 1, seal: new Secret('b') }
+  const entrance = new Entrance({ tenantId: 'a', epoch: 1, seal: new Secret('b') })
   const statement = { text, values: [], rowMode: 'object' } as const
   const unit = new TenantUnit(statement, { entrance, begin: true, writes: false })
   unit.submit(wire as never)
