@@ -1,6 +1,5 @@
 import type { IncomingMessage } from 'node:http'
 import type { Socket } from 'node:net'
-import { SerializerSelector } from '@fastify/fast-json-stringify-compiler'
 import { type FastifyBaseLogger, type FastifyInstance, fastify, LogController } from 'fastify'
 import type { HttpDeps } from './deps.ts'
 import { answerClientError, answerErrorsAsProblems, sendProblem } from './error-handler.ts'
@@ -35,7 +34,7 @@ import { acceptJsonBodies } from './transport/json-body.ts'
 import { shedLoad } from './transport/load.ts'
 import { requestIdOf } from './transport/request-headers.ts'
 import { observeRequests } from './transport/request-log.ts'
-import { compileValidator } from './validation.ts'
+import { compileSerializer, compileValidator } from './validation.ts'
 
 const API_PREFIX = '/api/v1'
 const BODY_LIMIT_BYTES = 1024 * 1024
@@ -106,6 +105,7 @@ export function createServer(deps: HttpDeps): FastifyInstance {
 export function serveApi(server: FastifyInstance, deps: HttpDeps, { isInside = false } = {}): void {
   if (isInside) takeNothingFromHost(server, deps)
   server.setValidatorCompiler(compileValidator)
+  server.setSerializerCompiler(compileSerializer)
   acceptJsonBodies(server)
   decorate(server)
   answerErrorsAsProblems(server, deps.application.errors)
@@ -131,10 +131,8 @@ export function decorate(server: FastifyInstance): void {
   decorateTenant(server)
 }
 
-/** A host may have set another serializer, another log, another form of ids and another limit for its own routes. */
+/** A host may have set another log, another form of ids and another limit for its own routes. */
 function takeNothingFromHost(server: FastifyInstance, { log }: HttpDeps): void {
-  const serializers = SerializerSelector()({}, {})
-  server.setSerializerCompiler((route) => serializers(route as never) as never)
   server.setGenReqId((request) => requestIdOf(request as IncomingMessage))
   // What an error says to a log is decided by ours: it may hold the parameters of a statement.
   server.setChildLoggerFactory((_log, bindings, options) => {

@@ -1,5 +1,6 @@
 import AjvCompiler from '@fastify/ajv-compiler'
-import type { FastifySchemaCompiler } from 'fastify'
+import { SerializerSelector } from '@fastify/fast-json-stringify-compiler'
+import type { FastifySchemaCompiler, FastifySerializerCompiler } from 'fastify'
 
 const OPTIONS = {
   // What is not in a schema is refused there (`additionalProperties: false`) and never dropped in silence.
@@ -22,6 +23,30 @@ const coercing = buildCompiler(
   { customOptions: { ...OPTIONS, coerceTypes: 'array', strictNumbers: false } },
 )
 
+const stringify = SerializerSelector()({}, {})
+
 /** Compiles the schema of one part of a route. */
-export const compileValidator: FastifySchemaCompiler<object> = (part) =>
-  part.httpPart === 'body' ? exact(part) : coercing(part)
+export const compileValidator: FastifySchemaCompiler<object> = onceForEachSchema((part) =>
+  part.httpPart === 'body' ? exact(part) : coercing(part),
+)
+
+/** Compiles the schema of one answer of a route. */
+export const compileSerializer: FastifySerializerCompiler<object> = onceForEachSchema(
+  (route) => stringify(route as never) as never,
+)
+
+/**
+ * Compiles a schema the first time that it is met. Most routes share the schemas of their errors, and the servers of one
+ * process share all of theirs; to compile takes most of the time of a start.
+ */
+function onceForEachSchema<Part extends { schema: object; httpPart?: string }, Compiled>(
+  compile: (part: Part) => Compiled,
+): (part: Part) => Compiled {
+  const compiled = new Map<string, Compiled>()
+  return (part) => {
+    const key = `${part.httpPart === 'body'} ${JSON.stringify(part.schema)}`
+    const known = compiled.get(key) ?? compile(part)
+    compiled.set(key, known)
+    return known
+  }
+}
