@@ -12,6 +12,7 @@ export default defineConfig({
     // Files follow one another in a worker's process: the application is read and compiled twice, not once a file. What a
     // file replaces or opens it puts back and closes, and no module holds state of its own.
     isolate: false,
+    execArgv: [`--import=${new URL('test/support/module-kinds.mjs', import.meta.url).href}`],
     // Stopping a server cleanly takes its checkpoint.
     teardownTimeout: 30_000,
     projects: [

@@ -4,6 +4,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { eachPlacement, type TestGateway, testGateway } from '../../src/testing/index.ts'
 import { property } from '../support/application.ts'
 import { query, superuserUrl } from '../support/database.ts'
+import { quickStart } from '../support/gateway-process.ts'
 import { bookings } from './bookings/application.ts'
 import { rooms } from './bookings/tables.ts'
 
@@ -123,7 +124,7 @@ describe('after it is closed', () => {
     const { stdout } = await promisify(execFile)(
       process.execPath,
       ['--input-type=module', '--eval', script],
-      { env: { PATH, HOME }, timeout: 60_000 },
+      { env: { PATH, HOME, ...quickStart }, timeout: 60_000 },
     )
     expect(stdout).toBe('200 true\n')
   })

@@ -4,7 +4,7 @@ import { connect } from 'node:net'
 import { setTimeout as delay } from 'node:timers/promises'
 import { afterEach, beforeAll, expect, test } from 'vitest'
 import { createStage, environmentOf, type Stage } from '../support/gateway.ts'
-import { checkout, mainFile } from '../support/gateway-process.ts'
+import { checkout, mainFile, quickStart } from '../support/gateway-process.ts'
 
 /** More than a pipe and its reader hold before the writer has to wait. */
 const LINES = 2_500
@@ -26,7 +26,12 @@ afterEach(() => {
 /** Starts a gateway whose stdout is read until it listens, and from then on by nobody, though it stays open. */
 async function startUnread(graceSeconds: number): Promise<string> {
   const { PATH = '', HOME = '/' } = process.env
-  const env = { PATH, HOME, ...environmentOf(stage, { SHUTDOWN_GRACE_SECONDS: String(graceSeconds) }) }
+  const env = {
+    PATH,
+    HOME,
+    ...quickStart,
+    ...environmentOf(stage, { SHUTDOWN_GRACE_SECONDS: String(graceSeconds) }),
+  }
   child = spawn(process.execPath, [mainFile], { cwd: checkout, env, stdio: ['ignore', 'pipe', 'ignore'] })
   let said = ''
   const listening = /"port":(\d+),"host":"[^"]*","msg":"listening"/

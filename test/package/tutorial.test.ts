@@ -3,7 +3,7 @@ import { mkdir, rm, writeFile } from 'node:fs/promises'
 import { delimiter, dirname, join } from 'node:path'
 import { afterAll, beforeAll, expect, inject, onTestFinished, test } from 'vitest'
 import { makeThrowawayDirectory } from '../../src/testing/throwaway.ts'
-import { checkout, GatewayProcess, removeDemo } from '../support/gateway-process.ts'
+import { checkout, GatewayProcess, quickStart, removeDemo } from '../support/gateway-process.ts'
 import { packedOnce } from '../support/package.ts'
 import { Shell } from '../support/shell.ts'
 
@@ -59,6 +59,7 @@ function openShell(): Shell {
     env: {
       PATH: path,
       HOME: directory,
+      ...quickStart,
       TEST_DATABASE_URL: inject('superuserUrl'),
       npm_config_update_notifier: 'false',
     },

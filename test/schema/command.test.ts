@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { superuserUrl } from '../support/database.ts'
-import { checkout } from '../support/gateway-process.ts'
+import { checkout, quickStart } from '../support/gateway-process.ts'
 
 let directory: string
 beforeAll(async () => {
@@ -27,7 +27,7 @@ const freehold = (...args: string[]) =>
   new Promise<{ code: number; out: string; err: string }>((resolve) => {
     const options = {
       cwd: directory,
-      env: { ...process.env, TEST_DATABASE_URL: superuserUrl(), NO_COLOR: '1' },
+      env: { ...process.env, ...quickStart, TEST_DATABASE_URL: superuserUrl(), NO_COLOR: '1' },
       timeout: 60_000,
     }
     execFile(process.execPath, [join(checkout, 'bin/freehold.js'), ...args], options, (error, out, err) =>

@@ -4,7 +4,7 @@ import { delimiter, dirname, join } from 'node:path'
 import { promisify } from 'node:util'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { makeThrowawayDirectory } from '../../src/testing/throwaway.ts'
-import { checkout, GatewayProcess, removeDemo } from '../support/gateway-process.ts'
+import { checkout, GatewayProcess, quickStart, removeDemo } from '../support/gateway-process.ts'
 
 const ADDRESS = 'http://127.0.0.1:8080'
 const END_OF_BLOCK = '--- end of a block ---'
@@ -68,7 +68,7 @@ async function take(steps: readonly Step[]): Promise<string[]> {
   const script = blocks.join('').replaceAll(ADDRESS, url)
   // Only the Node that runs this test is certain to be there; nothing else of the checkout is on a user's path.
   const path = [dirname(process.execPath), '/usr/local/bin', '/usr/bin', '/bin'].join(delimiter)
-  const options = { cwd: directory, env: { PATH: path, HOME: directory }, timeout: 60_000 }
+  const options = { cwd: directory, env: { PATH: path, HOME: directory, ...quickStart }, timeout: 60_000 }
   const { stdout, stderr } = await run('sh', ['-euc', script], options)
   expect(stderr).toBe('')
   return stdout.split(`${END_OF_BLOCK}\n`).slice(0, -1)

@@ -1,5 +1,6 @@
 import { execFile } from 'node:child_process'
 import { delimiter, dirname, join } from 'node:path'
+import { quickStart } from './gateway-process.ts'
 
 export interface Said {
   readonly code: number
@@ -14,8 +15,7 @@ export function runIn(
   env: Readonly<Record<string, string>> = {},
 ): Promise<Said> {
   const path = [join(project, 'node_modules', '.bin'), dirname(process.execPath), '/usr/bin', '/bin']
-  const compiled = join(project, 'node_modules', '.cache')
-  const own = { PATH: path.join(delimiter), HOME: project, NODE_COMPILE_CACHE: compiled }
+  const own = { PATH: path.join(delimiter), HOME: project, ...quickStart }
   const options = { cwd: project, env: { ...own, ...env } }
   return new Promise((resolve) => {
     execFile(command, args, options, (error, stdout, stderr) => {
