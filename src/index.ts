@@ -28,7 +28,7 @@ export { SettingsError } from './config/environment.ts'
 export { PublicError } from './errors.ts'
 export { createGateway } from './gateway/create-gateway.ts'
 export { type FreeholdOptions, freehold, freeholdApi } from './gateway/plugins.ts'
-export { StartRefusedError } from './gateway/startup.ts'
+export { StartRefusedError } from './gateway/start/start-refusals.ts'
 export {
   cents,
   choice,

@@ -2,7 +2,7 @@ import { styleText } from 'node:util'
 import { ApplicationError } from '../application.ts'
 import { SettingsError } from '../config/environment.ts'
 import { EmbeddedServerError } from '../embedded/failure.ts'
-import { StartRefusedError } from '../gateway/startup.ts'
+import { StartRefusedError } from '../gateway/start/start-refusals.ts'
 import { CommandError, EXIT, type ExitCode } from './exit-codes.ts'
 
 /** A failure as it is told: to a person line by line, to a program as a problem document. */

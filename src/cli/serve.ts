@@ -2,10 +2,9 @@ import { existsSync, writeFileSync } from 'node:fs'
 import type { Application } from '../application.ts'
 import type { Settings } from '../config/settings.ts'
 import type { Embedded } from '../embedded/start.ts'
-import { gatewayOptions } from '../gateway/gateway-options.ts'
-import { Listener } from '../gateway/listener.ts'
-import type { GatewayOptions } from '../gateway/parts.ts'
-import { StartRefusedError } from '../gateway/startup.ts'
+import { type GatewayOptions, gatewayOptions } from '../gateway/gateway-options.ts'
+import { HttpListener } from '../gateway/listener.ts'
+import { StartRefusedError } from '../gateway/start/start-refusals.ts'
 import { Gateway } from '../gateway.ts'
 import { createLogger, type Logger } from '../logger.ts'
 import { CommandError, EXIT } from './exit-codes.ts'
@@ -26,7 +25,7 @@ export async function serve(settings: Settings, application: Application): Promi
   } catch (error) {
     // What fails because it is being closed is no news; the shutdown ends the process.
     if (shutdown.begun) return
-    await shutdown.close().catch((err: unknown) => log.error({ err }, 'not stopped in order'))
+    await shutdown.close().catch((err: unknown) => log.error({ err }, 'shutdown failed'))
     throw error
   }
 }
@@ -42,7 +41,7 @@ async function open(
   if (shutdown.begun) return
   const options = gatewayOptions(settings, { application, embedded, log })
   const gateway = new Gateway(options)
-  const listener = await shutdown.open(new Listener(gateway, settings), (opened) => opened.end())
+  const listener = await shutdown.open(new HttpListener(gateway, settings), (opened) => opened.end())
   const started = embedded === null ? gateway.start() : gateway.start().catch(refuseDrifted)
   // A gateway whose databases answer is ready before its port is open; one whose databases do not says so at /readyz.
   await Promise.race([started, new Promise((resolve) => setTimeout(resolve, FIRST_ATTEMPT_MS).unref())])
@@ -71,7 +70,7 @@ const ADDRESS_FAULTS: Readonly<Record<string, string>> = {
   ENOTFOUND: 'cannot be looked up. Set HOST to an address of this machine',
 }
 
-async function listen(listener: Listener, { host, port }: Settings): Promise<{ port: number }> {
+async function listen(listener: HttpListener, { host, port }: Settings): Promise<{ port: number }> {
   try {
     return await listener.listen()
   } catch (error) {

@@ -56,7 +56,7 @@ export class Shutdown {
         process.exit(0)
       },
       (err: unknown) => {
-        this.#log.error({ err }, 'not stopped in order')
+        this.#log.error({ err }, 'shutdown failed')
         process.exit(1)
       },
     )

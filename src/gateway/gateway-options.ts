@@ -1,25 +1,52 @@
 import type { Application } from '../application.ts'
 import type { Settings } from '../config/settings.ts'
+import type { MasterKey } from '../crypto/key-source.ts'
 import type { Embedded } from '../embedded/start.ts'
+import type { HashCost } from '../identity/login/passwords.ts'
 import { type ConnectionTarget, effectiveSslMode } from '../lib/postgres/connection-string.ts'
-import { parseHostRules } from '../lib/postgres/egress.ts'
-import type { ServerAddress } from '../lib/postgres/pg.ts'
-import type { Logger } from '../logger.ts'
-import type { GatewayOptions } from './parts.ts'
+import { type HostRules, parseHostRules } from '../lib/postgres/egress.ts'
 
-export interface Given {
+import type { ServerAddress } from '../lib/postgres/pg.ts'
+import { newServerTraits } from '../lib/postgres/server-traits.ts'
+import type { Secret } from '../lib/secret.ts'
+import type { Logger } from '../logger.ts'
+
+/** The gateway's own databases. An owner is null where the serving role owns the schema. */
+export interface GatewayDatabases {
+  readonly catalog: ServerAddress
+  readonly catalogOwner: ServerAddress | null
+  readonly shared: ServerAddress
+  readonly sharedOwner: ServerAddress | null
+}
+
+export interface GatewayOptions {
   readonly application: Application
-  /** The PostgreSQL that was started because settings name none. */
+  readonly settings: Settings
+  readonly databases: GatewayDatabases
+  readonly encryptionKey: MasterKey
+  readonly operatorToken: Secret | null
+  readonly hostRules: HostRules | null
+  /** The cost of a password hash. Not a setting: only tests have a reason to lower it. */
+  readonly passwordCost?: HashCost
+  readonly log: Logger
+}
+
+interface OptionSources {
+  readonly application: Application
+  /** The embedded PostgreSQL, where the settings name no databases. */
   readonly embedded: Embedded | null
   readonly log: Logger
 }
 
-/** What a gateway is built from: the settings, and where they name no databases the embedded server's. */
-export function gatewayOptions(settings: Settings, { application, embedded, log }: Given): GatewayOptions {
+/** Makes the options of a gateway from the settings, and from the embedded server where the settings name no databases. */
+export function gatewayOptions(
+  settings: Settings,
+  { application, embedded, log }: OptionSources,
+): GatewayOptions {
   if (embedded === null) {
     const { encryptionKey, operatorToken, hostRules } = settings
     if (encryptionKey === null) throw new Error('settings without a key')
-    const databases = givenDatabases(settings)
+    const databases = databasesOf(settings)
     return { settings, application, databases, encryptionKey, operatorToken, hostRules, log }
   }
   const { server, databases, encryptionKey, operatorToken } = embedded
@@ -39,8 +66,8 @@ export function gatewayOptions(settings: Settings, { application, embedded, log 
   }
 }
 
-/** The catalog and the shared database that settings name, with the roles that own them. */
-export function givenDatabases(settings: Settings): GatewayOptions['databases'] {
+/** The catalog and the shared database that the settings name, with the roles that own them. */
+export function databasesOf(settings: Settings): GatewayDatabases {
   const { databases } = settings
   if (databases === null) throw new Error('settings without databases')
   const owner = (target: ConnectionTarget | null) => target && addressOf(target, settings)
@@ -64,5 +91,21 @@ function addressOf(target: ConnectionTarget, settings: Settings): ServerAddress 
     handshake: target.handshake,
     applicationName: target.applicationName ?? 'freehold',
     lookup: null,
+  }
+}
+
+/**
+ * Gives each database the record of its server's traits, which connections fill. The catalog needs whole sessions: the change
+ * follower listens, and replicas hold locks.
+ */
+export function withServerTraits(databases: GatewayDatabases): GatewayDatabases {
+  const { catalog, catalogOwner, shared, sharedOwner } = databases
+  const known = (address: ServerAddress) => ({ ...address, traits: address.traits ?? newServerTraits() })
+  const whole = (address: ServerAddress) => ({ ...known(address), needsSession: true })
+  return {
+    catalog: whole(catalog),
+    catalogOwner: catalogOwner && whole(catalogOwner),
+    shared: known(shared),
+    sharedOwner: sharedOwner && known(sharedOwner),
   }
 }

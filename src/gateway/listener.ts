@@ -2,14 +2,15 @@ import type { AddressInfo } from 'node:net'
 import { setTimeout as delay } from 'node:timers/promises'
 import type { FastifyInstance } from 'fastify'
 import type { Settings } from '../config/settings.ts'
-import type { Door, Gateway } from '../gateway.ts'
+import type { Gateway } from '../gateway.ts'
 import { createServer } from '../http/server.ts'
+import type { RequestListener } from './shutdown.ts'
 
 const MAX_LINGER_MS = 1_000
 const LINGER_POLL_MS = 10
 
-/** A gateway with a server of its own in front. Inside of another Fastify there is none: see `plugins.ts`. */
-export class Listener implements Door {
+/** The HTTP server of a gateway. A gateway inside of another Fastify has none: see `plugins.ts`. */
+export class HttpListener implements RequestListener {
   readonly #gateway: Gateway
   readonly #settings: Settings
   readonly server: FastifyInstance
@@ -20,7 +21,7 @@ export class Listener implements Door {
     this.server = createServer(gateway.http)
   }
 
-  get leaveAfterMs(): number {
+  get shutdownDelayMs(): number {
     return this.#settings.shutdownDelayMs
   }
 
@@ -36,17 +37,16 @@ export class Listener implements Door {
   }
 
   /**
-   * Serves on for `SHUTDOWN_DELAY_SECONDS` while `/readyz` already answers 503, then lets requests under way finish and
-   * closes the gateway.
+   * Serves for `SHUTDOWN_DELAY_SECONDS` more while `/readyz` already answers 503. Then lets requests under way finish and closes
+   * the gateway.
    */
   end(): Promise<void> {
     return this.#gateway.close(this)
   }
 
   /**
-   * Closes the door only when nobody has come for a while, and idle connections when they have been silent for a while: a
-   * client in the middle of its work may have sent its next request when we close, and would never learn what became of it.
-   * It gets an answer, and with it is told to go.
+   * Waits until no client is connected for a while, or for a second. A client may just have sent its next request when a server
+   * closes its connection, and would never know what became of it. In this time it gets its answer, with `connection: close`.
    */
   async close(): Promise<void> {
     const lingerMs = Math.min(MAX_LINGER_MS, this.#settings.shutdownGraceMs / 10)
@@ -59,7 +59,7 @@ export class Listener implements Door {
     await this.server.close()
   }
 
-  cut(): void {
+  cutConnections(): void {
     this.server.server.closeAllConnections()
   }
 

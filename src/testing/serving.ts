@@ -2,7 +2,7 @@ import type { FastifyInstance, InjectOptions, LightMyRequestResponse, RouteOptio
 import type { Application, Gateway as PublicGateway } from '../application.ts'
 import { readSettings } from '../config.ts'
 import { gatewayOptions } from '../gateway/gateway-options.ts'
-import { Listener } from '../gateway/listener.ts'
+import { HttpListener } from '../gateway/listener.ts'
 import { Gateway } from '../gateway.ts'
 import { OPERATIONS } from '../http/openapi/operations.ts'
 import { createLogger } from '../logger.ts'
@@ -32,7 +32,7 @@ export async function startServing(application: Application, env: Record<string,
   const settings = readSettings(env, { mayEmbed: false })
   const log = createLogger(settings.logLevel, process.stderr)
   const gateway = new Gateway(gatewayOptions(settings, { application, embedded: null, log }))
-  const listener = new Listener(gateway, settings)
+  const listener = new HttpListener(gateway, settings)
   const { server } = listener
   const routes = collectRoutes(server)
   const watch = new ReadingWatch(server)

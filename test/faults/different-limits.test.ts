@@ -6,7 +6,7 @@ import { createStage, type Stage, startGateway, type TestGateway } from '../supp
 const PATIENCE = { timeout: 20_000, interval: 20 }
 const OLD = 6
 const NEW = 4
-const DIFFER = '"msg":"replicas differ in their limits of connections: the smallest counts"'
+const DIFFER = '"msg":"replicas differ in their connection limits: the smallest counts"'
 
 let stage: Stage
 const gateways: TestGateway[] = []
@@ -54,7 +54,7 @@ test('replicas with different limits share the smallest, say so once, and go bac
   for (const gateway of [old, young]) expect(linesOf(gateway, DIFFER)).toBe(1)
   await young.close()
   await expect.poll(() => maximumOf(old), PATIENCE).toBe(OLD)
-  expect(linesOf(old, '"msg":"replicas agree on their limits of connections"')).toBe(1)
+  expect(linesOf(old, '"msg":"replicas agree on their connection limits"')).toBe(1)
 })
 
 test('a replica for which there is no connection says so, and why', async () => {

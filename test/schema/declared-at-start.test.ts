@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { prepareShared } from '../../src/gateway/startup.ts'
+import { prepareShared } from '../../src/gateway/start/prepare-shared.ts'
 import { type Migration, readTenantMigrations } from '../../src/migrations/files.ts'
 import { property, tenantMigrations } from '../support/application.ts'
 import { createDatabase, createRole, dropAll, query, urlFor } from '../support/database.ts'

@@ -480,7 +480,7 @@ const CHANGES: readonly SeededFault[] = [
   },
   {
     name: 'a gateway that freezes keeps the locks of the catalog for a minute',
-    file: 'src/gateway/parts.ts',
+    file: 'src/gateway/parts/catalog-parts.ts',
     find: '  idleInTransactionMs: 4_000,\n',
     replace: '',
     tests: ['test/faults/frozen-gateway.test.ts'],

@@ -22,7 +22,7 @@ export const REVOKING: readonly SeededFault[] = [
   },
   {
     name: "a rotation of the service's keys is confirmed before they have been read",
-    file: 'src/gateway/parts.ts',
+    file: 'src/gateway/follow-changes.ts',
     find: 'return serviceKeys.request()',
     replace: 'void serviceKeys.request()',
     tests: EVERYWHERE,

@@ -3,7 +3,7 @@ import type { SeededFault } from './seeded-fault.ts'
 export const ROLLING_STOP: readonly SeededFault[] = [
   {
     name: 'a gateway that is told to end refuses requests at once',
-    file: 'src/gateway.ts',
+    file: 'src/gateway/shutdown.ts',
     find: 'const left = isServing ? delay(',
     replace: 'const left = !isServing ? delay(',
     tests: ['test/faults/rolling-stop.test.ts'],

@@ -53,14 +53,14 @@ export const SCHEMA: readonly SeededFault[] = [
   },
   {
     name: 'a start does not notice that a declared table is not there',
-    file: 'src/gateway/startup.ts',
+    file: 'src/gateway/start/prepare-shared.ts',
     find: 'if (missing.length > 0)',
     replace: 'if (missing.length > 1e6)',
     tests: ['test/schema/declared-at-start.test.ts'],
   },
   {
     name: 'a start does not notice a table that is not declared',
-    file: 'src/gateway/startup.ts',
+    file: 'src/gateway/start/prepare-shared.ts',
     find: 'if (undeclared.length > 0 && !isAhead)',
     replace: 'if (undeclared.length > 1e6 && !isAhead)',
     tests: ['test/schema/declared-at-start.test.ts'],

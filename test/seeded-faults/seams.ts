@@ -20,7 +20,7 @@ export const BETWEEN_PARTS: readonly SeededFault[] = [
   },
   {
     name: 'what is known of accounts outlives a catalog that went back',
-    file: 'src/gateway/parts.ts',
+    file: 'src/gateway/follow-changes.ts',
     find: 'revocations.forgetAccounts()',
     replace: '',
     tests: SEAMS,

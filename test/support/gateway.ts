@@ -3,7 +3,7 @@ import { Writable } from 'node:stream'
 import type { Application } from '../../src/application.ts'
 import { readSettings } from '../../src/config.ts'
 import { parseMasterKey } from '../../src/crypto/key-source.ts'
-import { Listener } from '../../src/gateway/listener.ts'
+import { HttpListener } from '../../src/gateway/listener.ts'
 import { Gateway } from '../../src/gateway.ts'
 import type { HashCost } from '../../src/identity/login/passwords.ts'
 import { Secret } from '../../src/lib/secret.ts'
@@ -217,7 +217,7 @@ export async function startGateway(
     log: createLogger(settings.logLevel, sink),
   })
   await gateway.start()
-  const listener = new Listener(gateway, settings)
+  const listener = new HttpListener(gateway, settings)
   const { port } = await listener.listen()
   const caller = new Caller(`http://127.0.0.1:${port}`, stage.operatorToken)
   return Object.assign(caller, {

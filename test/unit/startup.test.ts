@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import { CatalogSealedWithOtherKeyError } from '../../src/catalog/vault.ts'
-import { refusalIn, SchemaOutdatedError, StartRefusedError } from '../../src/gateway/startup.ts'
+import { SchemaOutdatedError } from '../../src/gateway/start/prepare-catalog.ts'
+import { refusalIn, StartRefusedError } from '../../src/gateway/start/start-refusals.ts'
 import { parseMigration } from '../../src/migrations/files.ts'
 
 function thrownBy(fn: () => unknown): unknown {
@@ -23,7 +24,7 @@ describe('a start', () => {
 
   test.each([
     ['a database that cannot be reached', Object.assign(new Error('connect'), { code: 'ECONNREFUSED' })],
-    ['a schema that somebody else brings up to date', new SchemaOutdatedError('1 migration')],
+    ['a schema that another process brings up to date', new SchemaOutdatedError('1 migration')],
   ])('is tried again after %s', (_what, error) => {
     expect(refusalIn(error)).toBeNull()
   })

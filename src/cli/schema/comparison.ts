@@ -1,8 +1,8 @@
 import type { Application } from '../../application.ts'
 import type { Settings } from '../../config/settings.ts'
-import { givenDatabases } from '../../gateway/gateway-options.ts'
-import { knownDatabases } from '../../gateway/parts.ts'
-import { StartRefusedError, withClient } from '../../gateway/startup.ts'
+import { databasesOf, withServerTraits } from '../../gateway/gateway-options.ts'
+import { withClient } from '../../gateway/start/prepare-schema.ts'
+import { StartRefusedError } from '../../gateway/start/start-refusals.ts'
 import { applyMigrations } from '../../migrations/apply.ts'
 import { firstDrift, MigrationError, schemaState, sqlState, type Versions } from '../../migrations/drift.ts'
 import {
@@ -35,7 +35,7 @@ export async function migrate(
   application: Application,
   { check, json }: { check: boolean; json: boolean },
 ): Promise<void> {
-  const databases = knownDatabases(givenDatabases(settings))
+  const databases = withServerTraits(databasesOf(settings))
   const outcomeOf = check ? missingIn : applyTo
   const catalogMigrations = await readMigrations(migrationsFolder('catalog'), 'catalog')
   const tenantMigrations = await readTenantMigrations(application)

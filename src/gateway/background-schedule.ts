@@ -1,0 +1,47 @@
+import { tidyJobs } from '../catalog/jobs/migration-runs.ts'
+import { HealthMonitor } from '../health/monitor.ts'
+import type { ScheduledJob } from '../jobs/schedule.ts'
+import { mismatchAlarm } from '../pools/alarms.ts'
+import type { GatewayOptions } from './gateway-options.ts'
+import type { Parts } from './parts/parts.ts'
+import { sealAuditLog } from './seal-audit.ts'
+
+const FLUSH_CRON = '*/30 * * * * *'
+const SEAL_CRON = '15,45 * * * * *'
+const KEYS_CRON = '*/5 * * * * *'
+const PRUNE_CRON = '7 * * * * *'
+
+/** What the gateway itself does by the clock. Built after the start has read the migrations. */
+export function backgroundSchedule(options: GatewayOptions, parts: Parts): ScheduledJob[] {
+  const { healthCheckCron } = options.settings
+  const { log } = options
+  const { store, vault } = parts.catalog
+  const { clientKeys } = parts.identity
+  const { schemas } = parts.sessions
+  const monitor = createMonitor(options, parts)
+  return [
+    { name: 'health', cron: healthCheckCron, run: (signal) => monitor.sweep(signal) },
+    { name: 'client-key-use', cron: FLUSH_CRON, run: () => clientKeys.flushLastUsed() },
+    { name: 'audit-seal', cron: SEAL_CRON, run: () => sealAuditLog({ store, vault, log }) },
+    { name: 'jobs-prune', cron: PRUNE_CRON, run: () => tidyJobs(store) },
+    { name: 'schemas', cron: healthCheckCron, run: () => schemas.count().then(() => undefined) },
+    { name: 'encryption-keys', cron: KEYS_CRON, run: () => parts.masterKeys.check() },
+  ]
+}
+
+function createMonitor({ application, log }: GatewayOptions, parts: Parts): HealthMonitor {
+  const { metrics, catalog, ownDatabases } = parts
+  const { pools, addresses, budget } = parts.pools
+  return new HealthMonitor({
+    registry: catalog.registry,
+    addresses,
+    budget,
+    migrations: catalog.release.migrations,
+    tables: application,
+    forbidden: ownDatabases,
+    log,
+    onTransition: (from, to) => metrics.countTransition(from, to),
+    onAnswer: (entry) => pools.answered(entry),
+    onMismatch: mismatchAlarm(metrics, log),
+  })
+}

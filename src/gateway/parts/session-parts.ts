@@ -1,0 +1,58 @@
+import { setTimeout as delay } from 'node:timers/promises'
+import { readSchemaVersion } from '../../databases/checks.ts'
+import { Schemas } from '../../databases/schemas.ts'
+import { withTenantDatabase } from '../../databases/tenant-connection.ts'
+import { repairResidence } from '../../databases/validate-database.ts'
+import { SingleFlight } from '../../lib/single-flight.ts'
+import { TenantSessions } from '../../sql/tenant-sessions.ts'
+import type { GatewayOptions } from '../gateway-options.ts'
+import type { CatalogParts } from './catalog-parts.ts'
+import type { ChangeParts } from './change-parts.ts'
+import type { PoolParts } from './pool-parts.ts'
+
+/** Sessions of tenants, and the schemas of the databases behind them. */
+export interface SessionParts {
+  readonly schemas: Schemas
+  readonly sessions: TenantSessions
+}
+
+export interface SessionNeeds {
+  readonly catalog: CatalogParts
+  readonly pools: PoolParts
+  readonly changes: ChangeParts
+}
+
+/** Requests that meet the same stuck residence in this time share one repair, because each costs a connection. */
+const REPAIR_PAUSE_MS = 1_000
+
+export function createSessionParts(options: GatewayOptions, needs: SessionNeeds): SessionParts {
+  const { store, registry, directory, release, sealOf } = needs.catalog
+  const { pools, addresses, shared, budget, routeInvalidator } = needs.pools
+  const residence = {
+    store,
+    registry,
+    addresses,
+    budget,
+    shared: shared.ownerAddress,
+    sealOf,
+    log: options.log,
+  }
+  const readShared = () =>
+    withTenantDatabase(residence, null, (client) => readSchemaVersion(client, release.migrations))
+  const schemas = new Schemas({ store, release, readShared })
+  const repairs = new SingleFlight<void>()
+  const sessions = new TenantSessions({
+    directory,
+    freshness: needs.changes.freshness,
+    forget: (tenantId) => void routeInvalidator.forget(tenantId),
+    pools,
+    fenceTimeoutMs: options.settings.acquireTimeoutMs,
+    isBehind: ({ placement, database }) => schemas.isBehind(placement, database?.schemaVersion ?? null),
+    onStuck: (tenantId) =>
+      void repairs.run(tenantId, async () => {
+        await repairResidence(residence, tenantId)
+        await delay(REPAIR_PAUSE_MS, undefined, { ref: false })
+      }),
+  })
+  return { schemas, sessions }
+}

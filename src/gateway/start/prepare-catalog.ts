@@ -1,0 +1,54 @@
+import { LIVE_MS } from '../../catalog/changes/replicas.ts'
+import { connectClient, type GuardedClient, type PhysicalIdentity } from '../../lib/postgres/pg.ts'
+import { schemaState } from '../../migrations/drift.ts'
+import type { Migration } from '../../migrations/files.ts'
+import { assertWholeSessions } from '../../pools/pool-mode.ts'
+import { prepareSchema, type SchemaPlan, START_LIMITS, withClient } from './prepare-schema.ts'
+import { refusing } from './start-refusals.ts'
+
+/** The schema is older than this release needs, and the settings forbid to migrate it. Waiting helps: another process may. */
+export class SchemaOutdatedError extends Error {
+  readonly code = 'SCHEMA_OUT_OF_DATE'
+}
+
+/** Waiting helps: the start goes on when the last of these replicas has stopped. */
+export class FormerReplicasError extends Error {
+  readonly code = 'FORMER_REPLICAS'
+
+  constructor(live: number) {
+    super(
+      `${live} replicas of an older release are running: stop them all, this release cannot run beside them`,
+    )
+  }
+}
+
+/**
+ * Brings the catalog's schema up to date and tells which database it is.
+ * @throws StartRefusedError, SchemaOutdatedError, FormerReplicasError
+ */
+export function prepareCatalog(plan: SchemaPlan): Promise<PhysicalIdentity> {
+  return refusing('CATALOG_DATABASE_URL', async () => {
+    for (const address of [plan.serving, plan.owner ?? []].flat())
+      await assertWholeSessions(() => connectClient(address, START_LIMITS))
+    await withClient(plan.serving, (client) => assertFormerStopped(client, plan.migrations))
+    const { identity, missing } = await prepareSchema(plan)
+    if (missing > 0) throw new SchemaOutdatedError(`${missing} migrations are not applied`)
+    return identity
+  })
+}
+
+/**
+ * Replicas of the release before lineages do not understand the journals and policies of this one. None may run when the first
+ * replica of this release converts them.
+ * @throws FormerReplicasError while one of them is alive
+ */
+async function assertFormerStopped(client: GuardedClient, migrations: readonly Migration[]): Promise<void> {
+  if (!(await schemaState(client, migrations)).isFormer) return
+  const { rows } = await client.query<{ live: number }>(
+    `SELECT pg_catalog.count(*)::int AS live FROM public.replicas
+      WHERE heartbeat_at > pg_catalog.now() - pg_catalog.make_interval(secs => $1)`,
+    [LIVE_MS / 1_000],
+  )
+  const live = rows[0]?.live ?? 0
+  if (live > 0) throw new FormerReplicasError(live)
+}
