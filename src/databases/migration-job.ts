@@ -9,7 +9,7 @@ import type { CatalogTx } from '../catalog/store.ts'
 import { PublicError } from '../errors.ts'
 import type { JobHandler, JobOutcome, RunningJob } from '../jobs/runner.ts'
 import type { GuardedClient, ServerAddress } from '../lib/postgres/pg.ts'
-import { startTimeLimit } from '../lib/time-limit.ts'
+import { startTimeLimit, type TimeLimit } from '../lib/time-limit.ts'
 import { applyMigrations } from '../migrations/apply.ts'
 import { isLockWait } from '../migrations/drift.ts'
 import { NoAdmissionError, withAdminConnection } from '../pools/admin-connection.ts'
@@ -206,7 +206,7 @@ async function lend<T>(
   fn: (client: GuardedClient, begun: Begun) => Promise<T>,
 ): Promise<T> {
   const deadline = new AbortController()
-  let patience: ReturnType<typeof startTimeLimit> | undefined
+  let patience: TimeLimit | undefined
   const limits = {
     connectTimeoutMs,
     statementTimeoutMs: STATEMENT_TIMEOUT_MS,

@@ -1,6 +1,6 @@
 import { resolve } from 'node:path'
 import type { Application } from '../application.ts'
-import { generateMasterKey, parseMasterKey } from '../crypto/key-source.ts'
+import { generateMasterKey, type MasterKey, parseMasterKey } from '../crypto/key-source.ts'
 import { Secret } from '../lib/secret.ts'
 import { bringUpToDate } from './bring-up-to-date.ts'
 import { DEMO_DATABASES } from './demo.ts'
@@ -14,7 +14,7 @@ export interface Embedded {
   readonly databases: EmbeddedDatabases
   /** Names of tenants' databases that an earlier release had left, and that this start has migrated. */
   readonly migrated: ReadonlySet<string>
-  readonly encryptionKey: ReturnType<typeof parseMasterKey>
+  readonly encryptionKey: MasterKey
   readonly operatorToken: Secret
   /** Says by being there that the demo was seeded whole. */
   readonly seededMark: string

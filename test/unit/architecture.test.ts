@@ -175,6 +175,24 @@ function cyclesIn(graph: ReadonlyMap<string, readonly string[]>): string[] {
   return found
 }
 
+describe('what a folder shows to others', () => {
+  test('types that cross folders are written and not inferred from a function', () => {
+    const wrong = files.flatMap((path) => {
+      const code = codeOf.get(path) ?? ''
+      const inferred = [...code.matchAll(/\bReturnType<\s*typeof\s+(\w+)/g)].map(([, name = '']) => name)
+      return inferred.filter((name) => isFromOtherFolder(path, name)).map((name) => `${path}: ${name}`)
+    })
+    expect(wrong, 'give the function a named type of what it returns').toEqual([])
+  })
+})
+
+/** Whether a file imports a name from a file of ours in another folder. */
+function isFromOtherFolder(path: string, name: string): boolean {
+  const clause = new RegExp(`import\\s[^'"]*\\b${name}\\b[^'"]*from\\s*['"](\\.[^'"]+)['"]`)
+  const specifier = clause.exec(codeOf.get(path) ?? '')?.[1]
+  return specifier !== undefined && dirname(join(dirname(path), specifier)) !== dirname(path)
+}
+
 describe('what only one place may do', () => {
   test('only lib/postgres/pg.ts makes clients and pools', () => {
     // postmaster.ts logs in once to see whether a server it has just started is ready, before there is any policy to obey.
