@@ -7,15 +7,15 @@ interface Entry<V> {
   readonly closed: PromiseWithResolvers<void>
 }
 
-/** A hold on a cached value: it is not closed before every hold is let go. `release` may be called once. */
+/** While a cached value is leased it is not closed. A second `release` does nothing. */
 export interface Lease<V> {
   readonly value: V
   release(): void
 }
 
 /**
- * An LRU of things that must be closed, never under someone who uses them. Closing means: out of the map, wait for the
- * leases, then close; so a key asked for meanwhile gets a new value, and no value is closed twice.
+ * An LRU of values that must be closed, but never while they are leased. To close a value it is taken out of the map, and
+ * closed when its last lease is released. So a key that is asked for meanwhile gets a new value, and no value is closed twice.
  */
 export class LeaseCache<V> {
   readonly #entries: LRUCache<string, Entry<V>>
@@ -23,7 +23,7 @@ export class LeaseCache<V> {
   readonly #onRetired: (value: V) => void
   readonly #retired = new Set<Entry<V>>()
 
-  /** `onRetired` is told of a value that falls out while it is leased, so that it closes later. */
+  /** `onRetired` is called for a value that leaves the map while it is leased. */
   constructor(
     max: number,
     close: (value: V) => Promise<void>,
@@ -37,7 +37,7 @@ export class LeaseCache<V> {
     })
   }
 
-  /** Leases the value of `key`, made by `create` if there is none. Synchronous, so that it can never be made twice. */
+  /** Leases the value of `key`; `create` makes it if there is none. Synchronous, so that no value is made twice. */
   acquire(key: string, create: () => V): Lease<V> {
     let entry = this.#entries.get(key)
     if (entry === undefined) {
@@ -52,14 +52,14 @@ export class LeaseCache<V> {
     return this.#entries.peek(key)?.value
   }
 
-  /** Takes a value out; it closes once its leases are released, and then this resolves. */
+  /** Takes a value out of the map. Resolves when its leases are released and it is closed. */
   evict(key: string): Promise<void> {
     const entry = this.#entries.peek(key)
     this.#entries.delete(key)
     return entry === undefined ? Promise.resolve() : entry.closed.promise
   }
 
-  /** All values, in the order in which they can be spared: those that are out and not closed yet, then least recently used first. */
+  /** All values: first those that are retired and not closed yet, then the least recently used first. */
   *leastRecentlyUsed(): Generator<V> {
     for (const entry of this.#retired) yield entry.value
     for (const entry of this.#entries.rvalues()) if (entry !== undefined) yield entry.value
@@ -69,7 +69,7 @@ export class LeaseCache<V> {
     return this.#entries.size
   }
 
-  /** Retires everything and resolves when all of it is closed. */
+  /** Retires all values. Resolves when all are closed. */
   async close(): Promise<void> {
     this.#entries.clear()
     while (this.#retired.size > 0) await Promise.all([...this.#retired].map(({ closed }) => closed.promise))

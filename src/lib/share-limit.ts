@@ -1,11 +1,11 @@
 export interface ShareLimitOptions {
-  /** Who may be in at once. */
+  /** How many may work at once. */
   readonly max: number
-  /** Of one share. */
+  /** How many of one share. */
   readonly maxOfShare: number
 }
 
-/** Counts who is in, in all and of each share (a tenant, say), and has no more enter than may. */
+/** Limits how many may work at once, in all and of each share (of one tenant, for example). */
 export class ShareLimit {
   readonly #options: ShareLimitOptions
   readonly #ofShare = new Map<string, number>()
@@ -15,7 +15,7 @@ export class ShareLimit {
     this.#options = options
   }
 
-  /** False, and nothing is counted, where there is no room. */
+  /** False if there is no room. Then nothing is counted. */
   tryEnter(share: string): boolean {
     const { max, maxOfShare } = this.#options
     const ofShare = this.#ofShare.get(share) ?? 0

@@ -1,20 +1,20 @@
-/** Time is looked at in pieces of this length. Milliseconds. */
+/** Time is measured in pieces of this length. Milliseconds. */
 const PIECE_MS = 100
-/** A timer that comes later than this is late because we were busy. */
+/** A timer that fires later than this is late because the event loop was busy. Milliseconds. */
 const LATE_MS = 20
-/** Nothing lasts longer than so many times what it was given, however busy we are. */
-const MOST = 4
+/** No limit lasts longer than this many times its length, however busy the event loop is. */
+const MAX_STRETCH = 4
 
 export interface TimeLimit {
-  /** What has passed of the time that counts. Milliseconds. */
+  /** How much of the limit has been used. Milliseconds. */
   readonly spentMs: number
   clear(): void
 }
 
 /**
- * Calls `expire` after `ms` in which the event loop was free to hear an answer. A loop that is busy fires its timers before it
- * reads its sockets: what a plain timer takes for a server's silence may lie there unread. So a piece of the time counts with
- * its own length, not with what passed until we looked; and the last one has to be on time.
+ * Calls `expire` after `ms` in which the event loop was free to read an answer. A busy loop runs its timers before it reads its
+ * sockets, so a plain timer may report a silent server whose answer lies there unread. Therefore each piece counts with its own
+ * length, even if its timer fires late, and the last piece must end on time.
  */
 export function startTimeLimit(expire: () => void, ms: number): TimeLimit {
   const begunAt = performance.now()
@@ -27,7 +27,7 @@ export function startTimeLimit(expire: () => void, ms: number): TimeLimit {
       leftMs -= pieceMs
       const now = performance.now()
       const isOver = leftMs <= 0 && now - dueAt <= LATE_MS
-      if (isOver || now - begunAt >= ms * MOST) expire()
+      if (isOver || now - begunAt >= ms * MAX_STRETCH) expire()
       else wait()
     }, pieceMs)
     timer.unref()

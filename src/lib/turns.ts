@@ -2,7 +2,7 @@ import { fail } from '../errors.ts'
 import { ShareLimit, type ShareLimitOptions } from './share-limit.ts'
 
 export interface TurnsOptions extends ShareLimitOptions {
-  /** How long the others wait in line. */
+  /** How long a caller waits in line. */
   readonly waitMs: number
 }
 
@@ -12,13 +12,13 @@ interface Waiter {
 }
 
 /**
- * Lets so many work at once, of each share so many; the others wait in line, and are turned away when it takes too long.
- * Whoever waits for their own share holds up nobody of another.
+ * Lets `max` callers work at once, and `maxOfShare` of each share. The others wait in line, and are refused when it takes too
+ * long. A caller that waits for its own share does not hold up callers of other shares.
  */
 export class Turns {
   readonly #waitMs: number
   readonly #working: ShareLimit
-  /** Nobody in it could work now. */
+  /** None of these callers could work now. */
   readonly #line: Waiter[] = []
 
   constructor({ waitMs, ...limits }: TurnsOptions) {
@@ -27,8 +27,8 @@ export class Turns {
   }
 
   /**
-   * Takes a turn, and gives what ends it; ending it again does nothing.
-   * @throws PublicError NO_CONNECTION_AVAILABLE when none was free in time
+   * Takes a turn. Call the result to end it; a second call does nothing.
+   * @throws PublicError NO_CONNECTION_AVAILABLE if no turn was free in time
    */
   async take(share: string): Promise<() => void> {
     if (!this.#working.tryEnter(share)) await this.#waitInLine(share)
@@ -39,7 +39,7 @@ export class Turns {
     }
   }
 
-  /** A turn goes from hand to hand, so nobody gets in between. */
+  /** The turn goes to the next caller in the same step, so no new caller can take it in between. */
   #end(share: string): void {
     this.#working.leave(share)
     const at = this.#line.findIndex((waiter) => this.#working.tryEnter(waiter.share))

@@ -6,8 +6,8 @@ import type { HandshakeOptions, SslMode } from '../lib/postgres/connection-strin
 import type { ServerAddress } from '../lib/postgres/pg.ts'
 import { newServerTraits, type ServerTraits } from '../lib/postgres/server-traits.ts'
 
-/** What an entry of the catalog says of where its database is; never the password. */
-export interface DatabasePlace {
+/** Where a database is, as its entry in the catalog says. Without the password. */
+export interface DatabaseLocation {
   readonly id: string
   readonly tenantId: string
   readonly rowVersion: number
@@ -15,27 +15,27 @@ export interface DatabasePlace {
   readonly port: number
   readonly databaseName: string
   readonly userName: string
-  /** As the connection string asks for it; null takes the gateway's own. */
+  /** From the connection string. Null: the gateway's own. */
   readonly applicationName: string | null
   readonly sslMode: string
   readonly caCertificate: string | null
   readonly handshake: HandshakeOptions
 }
 
-/** A place with what validation found there; an oid of null was never looked at. */
-export interface ValidatedPlace extends DatabasePlace {
+/** A location with the identity that validation found there. `databaseOid` is null if it was never validated. */
+export interface ValidatedLocation extends DatabaseLocation {
   readonly systemIdentifier: string | null
   readonly databaseOid: number | null
 }
 
 const MAX_SERVERS = 10_000
 
-/** Makes the addresses of tenants' databases. Every connection passes the egress policy, at the moment it is made. */
+/** Makes the addresses of dedicated databases. Every connection is checked by the egress policy when it is opened. */
 export class AddressBook {
   readonly #registry: Pick<DatabaseRegistry, 'openTarget' | 'forgetTarget'>
   readonly #lookupFor: (port: number) => LookupFunction
   readonly #applicationName: string
-  /** By host and port. What is forgotten is found out again by the next connection. */
+  /** By host and port. The next connection learns again what was dropped. */
   readonly #traits = new LRUCache<string, ServerTraits>({ max: MAX_SERVERS })
 
   constructor(options: {
@@ -48,32 +48,32 @@ export class AddressBook {
     this.#applicationName = options.applicationName
   }
 
-  addressOf(place: DatabasePlace): ServerAddress {
+  addressOf(location: DatabaseLocation): ServerAddress {
     return {
-      host: place.host,
-      port: place.port,
-      database: place.databaseName,
-      user: place.userName,
-      password: async () => (await this.#registry.openTarget(place)).password.reveal(),
-      onDenied: () => this.#registry.forgetTarget(place),
-      sslMode: place.sslMode as SslMode,
-      caCertificate: place.caCertificate,
-      handshake: place.handshake,
-      applicationName: place.applicationName ?? this.#applicationName,
-      lookup: this.#lookupFor(place.port),
-      traits: this.#mannersOf(`${place.host}:${place.port}`),
+      host: location.host,
+      port: location.port,
+      database: location.databaseName,
+      user: location.userName,
+      password: async () => (await this.#registry.openTarget(location)).password.reveal(),
+      onDenied: () => this.#registry.forgetTarget(location),
+      sslMode: location.sslMode as SslMode,
+      caCertificate: location.caCertificate,
+      handshake: location.handshake,
+      applicationName: location.applicationName ?? this.#applicationName,
+      lookup: this.#lookupFor(location.port),
+      traits: this.#traitsOf(`${location.host}:${location.port}`),
     }
   }
 
-  #mannersOf(server: string): ServerTraits {
+  #traitsOf(server: string): ServerTraits {
     const known = this.#traits.get(server) ?? newServerTraits()
     this.#traits.set(server, known)
     return known
   }
 
-  /** As `addressOf`, for those who mean the database that was validated, and no other that may have taken its place. */
-  validatedAddressOf(place: ValidatedPlace): ServerAddress {
-    const identity = identityOf(place)
-    return { ...this.addressOf(place), expected: () => identity }
+  /** As `addressOf`, but only for the database that was validated: another one in its place is refused. */
+  validatedAddressOf(location: ValidatedLocation): ServerAddress {
+    const identity = identityOf(location)
+    return { ...this.addressOf(location), expected: () => identity }
   }
 }

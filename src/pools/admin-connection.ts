@@ -8,8 +8,9 @@ import {
   type ServerAddress,
 } from '../lib/postgres/pg.ts'
 import { newServerTraits } from '../lib/postgres/server-traits.ts'
-import type { Bidder, ConnectionBudget } from './budget.ts'
-import { isDenied } from './opening/breakers.ts'
+import type { ConnectionBudget } from './budget.ts'
+import { isDenied } from './opening/attempt.ts'
+import type { BudgetedPool } from './opening/waiting-pools.ts'
 import { Sessionless } from './wire/sessionless.ts'
 
 export interface AdminConnectionOptions {
@@ -17,18 +18,19 @@ export interface AdminConnectionOptions {
   readonly limits: ConnectionLimits
   /** How long to wait until the budget allows one more connection. */
   readonly admissionTimeoutMs: number
-  /** Cuts the connection when it fires, whatever it is waiting for. */
+  /** Cuts the connection when it fires, even in the middle of a statement. */
   readonly signal?: AbortSignal
 }
 
-/** The budget had no room for one more connection in time: says nothing about the database. */
+/** The budget had no room for one more connection in time. That says nothing about the database. */
 export class NoAdmissionError extends Error {
   readonly code = 'NO_PERMIT'
 }
 
 /**
- * Lends a connection of its own for checks and housekeeping, counted in the budget like all others, and destroys it afterwards.
- * @throws NoAdmissionError; IdentityMismatchError where the address expects another database; or what connecting throws
+ * Lends a connection outside the pools for checks and housekeeping. It counts in the budget like all others, and is closed
+ * afterwards.
+ * @throws NoAdmissionError; IdentityMismatchError where the address expects another database; or the error of connecting
  */
 export async function withAdminConnection<T>(
   address: ServerAddress,
@@ -43,7 +45,7 @@ export async function withAdminConnection<T>(
     Sessionless.wrap(client, () => open(known, options))
     return await fn(client)
   } catch (cause) {
-    // pg has no code for a statement that was waited for in vain.
+    // pg has no code for a statement that was never answered.
     if (errorCode(cause) !== null || !client.isOwedAnAnswer) throw cause
     throw Object.assign(new Error('no answer in time', { cause }), { code: 'ETIMEDOUT' })
   } finally {
@@ -51,11 +53,11 @@ export async function withAdminConnection<T>(
   }
 }
 
-/** Opens a connection, once more where what it asked for was refused. */
+/** Opens a connection. A pooler may refuse the settings in the startup message: then once more without them. */
 async function open(address: ServerAddress, options: AdminConnectionOptions): Promise<GuardedClient> {
   const { budget, limits, signal } = options
   const server = `${address.host}:${address.port}`
-  await admission(budget, server, options.admissionTimeoutMs)
+  await takePermit(budget, server, options.admissionTimeoutMs)
   if (signal?.aborted === true) {
     budget.release(server)
     throw Object.assign(new Error('out of time before connecting'), { code: 'ETIMEDOUT' })
@@ -77,7 +79,7 @@ async function open(address: ServerAddress, options: AdminConnectionOptions): Pr
   }
 }
 
-/** Connects; gives the faults for which pg has no code one that can be decided on. */
+/** Connects. Gives a code to the errors for which pg has none, so that callers can decide by it. */
 async function connect(client: GuardedClient, address: ServerAddress): Promise<void> {
   try {
     await client.connect()
@@ -96,25 +98,27 @@ async function connect(client: GuardedClient, address: ServerAddress): Promise<v
   }
 }
 
-function admission(budget: ConnectionBudget, server: string, timeoutMs: number): Promise<void> {
+/** Waits until the budget has a permit for one more connection. @throws NoAdmissionError */
+function takePermit(budget: ConnectionBudget, server: string, timeoutMs: number): Promise<void> {
   return new Promise((resolve, reject) => {
-    let wants = 1
-    const bidder: Bidder = {
+    let wanted = 1
+    // The budget serves this one connection like a pool that wants no other.
+    const pool: BudgetedPool = {
       server,
       held: 0,
-      wanted: () => wants,
+      wanted: () => wanted,
       closeIdle: () => false,
       openOne: () => {
-        wants = 0
+        wanted = 0
         clearTimeout(timer)
         resolve()
       },
     }
     const timer = setTimeout(() => {
-      wants = 0
-      budget.forget(bidder)
+      wanted = 0
+      budget.waiting.remove(pool)
       reject(new NoAdmissionError('no connection could be admitted in time'))
     }, timeoutMs)
-    budget.enqueue(bidder)
+    budget.waiting.add(pool)
   })
 }

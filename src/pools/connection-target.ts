@@ -2,23 +2,23 @@ import type { Freshness } from '../catalog/changes/freshness.ts'
 import type { Route } from '../catalog/directory.ts'
 import { fail } from '../errors.ts'
 
-/** What a session needs to know of routes: the present one, and a way to say that it was found wrong. */
+/** What a session needs of routes: the current one, and a way to report that it was wrong. */
 export interface RouteSource {
-  /** The route as it stands now, if it is at hand. */
+  /** The current route, if it is in memory. */
   peek(tenantId: string): Route | undefined
-  /** The same, read where it is not at hand. Null if the tenant is gone. */
+  /** The current route, read from the catalog if it is not in memory. Null if the tenant is gone. */
   find(tenantId: string): Promise<Route | null>
-  /** The same, read anew if `stale` is what would have been given. */
+  /** The same, but read again if it would be `stale`. */
   refresh(stale: Route): Promise<Route | null>
-  /** Stands still for as long as no route at all is forgotten. */
+  /** Changes whenever a route is dropped from memory. */
   readonly generation: number
-  /** False once a change of its tenant has been heard of since `route` was read. */
+  /** False if a change of its tenant was received since `route` was read. */
   holds(route: Route): boolean
-  /** Whether all this may be used without asking the catalog. */
+  /** Whether routes in memory may be used without asking the catalog. */
   readonly freshness: Freshness
 }
 
-/** The tenant's route was changed between the look at it and the statement, of which nothing was sent. */
+/** The tenant's route was changed after it was read. Nothing of the statement was sent. */
 export class RouteChangedError extends Error {
   override readonly name = 'RouteChangedError'
 
@@ -27,7 +27,7 @@ export class RouteChangedError extends Error {
   }
 }
 
-/** A route that was the present one at a certain moment, and a way to know whether it still is. */
+/** The route that a session connects along, with a check that it is still the current one. */
 export class ConnectionTarget {
   readonly route: Route
   readonly #source: RouteSource
@@ -42,8 +42,8 @@ export class ConnectionTarget {
   }
 
   /**
-   * @throws RouteChangedError once a change has been heard of, or none could have been: from then on nothing may be sent along
-   *   this route.
+   * @throws RouteChangedError if a change was received since, or could not have been received: then nothing may be sent along
+   *   this route any more.
    */
   assertCurrent(): void {
     const isHeld = this.#generation === this.#source.generation || this.#source.holds(this.route)
@@ -52,8 +52,8 @@ export class ConnectionTarget {
   }
 
   /**
-   * For what began long ago and is to be made to last: waits where no change could have been heard of.
-   * @throws PublicError CATALOG_UNAVAILABLE where changes were missed meanwhile
+   * Before the COMMIT of a transaction that may have begun long ago. Waits while no change could be received.
+   * @throws PublicError CATALOG_UNAVAILABLE if changes were missed since the route was read
    */
   async assertNoChangeMissed(): Promise<void> {
     const { freshness } = this.#source

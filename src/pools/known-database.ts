@@ -1,9 +1,9 @@
 import type { PhysicalIdentity, ServerAddress } from '../lib/postgres/pg.ts'
 
-/** A database of our own: which one it is is learnt at the start, and from then on no other will do. */
+/** A database of the gateway itself. Its identity is read at the start; from then on no other database is accepted. */
 export class KnownDatabase {
   readonly address: ServerAddress
-  /** As the role that owns its tables; null where that is the one that serves. */
+  /** As the role that owns its tables. Null if that is the serving role. */
   readonly owner: ServerAddress | null
   #identity: PhysicalIdentity | null = null
 

@@ -4,7 +4,7 @@ import { fail } from '../errors.ts'
 import { LeaseCache } from '../lib/lease-cache.ts'
 import { type Ping, READS_ONLY, type ServerAddress } from '../lib/postgres/pg.ts'
 import { ConnectionBudget } from './budget.ts'
-import { BreakerBook, type BreakerBookOptions, type Way } from './opening/breakers.ts'
+import { type Attempts, Breakers, type BreakersOptions } from './opening/breakers.ts'
 import { TenantPool } from './tenant-pool.ts'
 
 export interface PoolManagerOptions {
@@ -14,18 +14,18 @@ export interface PoolManagerOptions {
   readonly acquireTimeoutMs: number
   readonly statementTimeoutMs: number
   readonly shared: ServerAddress
-  /** The same database, as the role that owns its tables; absent where that is the one that serves. */
+  /** The same database, as the role that owns its tables. Absent if that is the serving role. */
   readonly sharedOwner?: ServerAddress
   readonly sharedPoolSize: number
-  /** The address of a dedicated database; the password is opened from the catalog when the first connection asks for it. */
+  /** The address of a dedicated database. The password is decrypted when the first connection asks for it. */
   readonly addressOf: (database: RouteDatabase, tenantId: string) => ServerAddress
   readonly onMismatch?: (mismatch: Mismatch) => void
   readonly onViolation?: (violation: Violation) => void
-  /** Told when a database server goes out of reach, and when it is back. */
-  readonly log?: NonNullable<BreakerBookOptions['log']>
+  /** For a database server that becomes unreachable, or reachable again. */
+  readonly log?: NonNullable<BreakersOptions['log']>
 }
 
-/** A server broke the protocol, and lost the connection by it. */
+/** A server broke the protocol, and the connection was closed. */
 export interface Violation {
   /** Both null for the shared database. */
   readonly tenantId: string | null
@@ -33,18 +33,18 @@ export interface Violation {
   readonly error: unknown
 }
 
-/** A new connection led to another database than the one that was validated, and was destroyed unused. */
+/** A new connection led to another database than the validated one, and was closed unused. */
 export interface Mismatch {
   /** Both null for the shared database. */
   readonly tenantId: string | null
   readonly databaseId: string | null
-  /** False while it has been so since it was last told. */
+  /** False if the last report of this pool said the same. */
   readonly isNews: boolean
 }
 
 type KeyedDatabase = Pick<RouteDatabase, 'id' | 'version' | 'databaseOid' | 'systemIdentifier'>
-/** Which database was checked, under which version of its entry. */
-type CheckedPlace = Omit<KeyedDatabase, 'version'> &
+/** The database that was checked, with the version of its entry. */
+type CheckedDatabase = Omit<KeyedDatabase, 'version'> &
   Pick<RouteDatabase, 'host' | 'port'> & { rowVersion: number }
 
 interface OwnPool {
@@ -55,27 +55,27 @@ interface OwnPool {
 const SHARED_KEY = 'shared'
 const OWNER_KEY = 'shared-owner'
 const OWNER_POOL_SIZE = 2
-const SHARED_CONNECT_TIMEOUT_MS = 5_000
-const SHARED_IDLE_TIMEOUT_MS = 30_000
-/** A tenant's server may be anybody's: what it says must not fill our memory. */
+const SHARED_LIMITS = { connectTimeoutMs: 5_000, idleTimeoutMs: 30_000 }
+const SHARED_IDS = { tenantId: null, databaseId: null }
+/** A tenant's server is not trusted: its answer must not fill our memory. */
 const MAX_ANSWER_BYTES = 16 * 1024 * 1024
 
 /**
- * One pool for each (database, version of its entry, identity), opened by the first request that needs it and held by leases.
- * The LRU bounds the pools, the budget bounds the connections of all of them.
+ * One pool for each (database, version of its entry, identity). The first request that needs it opens it, and each request
+ * holds a lease on it. The LRU bounds the number of pools, the budget bounds the connections of all of them.
  */
 export class PoolManager {
   readonly #options: PoolManagerOptions
   readonly #pools: LeaseCache<TenantPool>
-  readonly #breakers: BreakerBook
-  /** The pools of each tenant's own databases, also those that close: what a change has to wait for. */
+  readonly #breakers: Breakers
+  /** The pools of each tenant's own databases, also closing ones: a change of the route waits for them. */
   readonly #own = new Map<string, Map<TenantPool, OwnPool>>()
   readonly #ownerOf = new WeakMap<TenantPool, string>()
   readonly budget: ConnectionBudget
 
   constructor(options: PoolManagerOptions) {
     this.#options = options
-    this.#breakers = new BreakerBook(options.log === undefined ? {} : { log: options.log })
+    this.#breakers = new Breakers(options.log === undefined ? {} : { log: options.log })
     this.#pools = new LeaseCache(
       options.maxPools,
       (pool) => this.#closePool(pool),
@@ -89,7 +89,7 @@ export class PoolManager {
   }
 
   /**
-   * Lends a connection to where the route leads.
+   * Lends a connection to the database of the route.
    * @throws PublicError TENANT_DATABASE_PENDING, TENANT_DATABASE_UNAVAILABLE, NO_CONNECTION_AVAILABLE
    */
   async run<T>(
@@ -106,7 +106,7 @@ export class PoolManager {
     }
   }
 
-  /** Lends a connection to the shared database to what only the owner of its tables may do. @throws as `run` */
+  /** Lends a connection to the shared database as the owner of its tables. @throws as `run` */
   async runAsOwner<T>(
     fn: (client: pg.PoolClient) => Promise<T>,
     keep: (error: unknown) => boolean,
@@ -125,7 +125,7 @@ export class PoolManager {
 
   /** One round trip to the shared database. @throws as `run` */
   async pingShared(): Promise<Ping> {
-    // Before the start has found out which database it is, none is the right one; that is no failure of the server.
+    // Until the start has learned the identity of the database, no connection is accepted. That is not the server's failure.
     if (this.#options.shared.expected?.() === null) throw fail('TENANT_DATABASE_UNAVAILABLE')
     const lease = this.#pools.acquire(SHARED_KEY, () => this.#createPool(null, ''))
     const begun = performance.now()
@@ -135,7 +135,7 @@ export class PoolManager {
         () => false,
       )
       const isReadOnly = rows[0]?.isReadOnly === true
-      // The connection may be from before the database could be written to again.
+      // The connection may be older than the end of the read-only time.
       if (isReadOnly) lease.value.renew()
       return { latencyMs: performance.now() - begun, isReadOnly }
     } finally {
@@ -143,19 +143,19 @@ export class PoolManager {
     }
   }
 
-  /** The tenants that have a pool of their own here, be it one that closes. */
+  /** The tenants that have a pool of their own here, open or closing. */
   get owners(): string[] {
     return [...this.#own.keys()]
   }
 
-  /** True if the tenant has a pool of its own here, be it one that closes. */
+  /** True if the tenant has a pool of its own here, open or closing. */
   hasPools(tenantId: string): boolean {
     return this.#own.has(tenantId)
   }
 
   /**
-   * Closes the tenant's pools to which its route does not lead (any more), and resolves when those who use them are done;
-   * who only waits is sent on. `serving` is the database that the route leads to, if it is one of the tenant's own.
+   * Closes the pools of a tenant's own databases except that of `serving`, the database of its route. Resolves when the requests
+   * that use them have ended. Requests that wait for a connection are told that the route has changed.
    */
   async retireAllBut(tenantId: string, serving: RouteDatabase | null): Promise<void> {
     const kept = serving === null ? null : keyOf(serving)
@@ -168,22 +168,22 @@ export class PoolManager {
     await Promise.all(left.map(([, { closed }]) => closed.promise))
   }
 
-  /** A check has reached a database in its own way: requests need not wait for the end of a pause. */
-  answered({ rowVersion: version, ...database }: CheckedPlace): void {
+  /** A check outside the pools has reached a database: requests need not wait for the end of a backoff. */
+  answered({ rowVersion: version, ...database }: CheckedDatabase): void {
     this.#breakers.answered(serverOf(database), keyOf({ ...database, version }))
   }
 
-  /** True if the last attempts to reach where the route leads have failed, so that requests are refused for a while. */
+  /** True if the last attempts to reach the database of the route failed, so that requests are refused for a while. */
   isDown(route: Route): boolean {
     if (route.placement === 'dedicated' && route.database?.status !== 'active') return true
     const database = databaseOf(route)
     const pool = this.#pools.peek(keyOf(database))
-    return pool === undefined ? this.#wayTo(database).isOpen : pool.isDown
+    return pool === undefined ? this.#attemptsTo(database).isOpen : pool.isDown
   }
 
-  /** Servers and databases that attempts to connect have failed at, with none that succeeded since. */
+  /** How many servers and databases could not be reached, with no success since. */
   get broken(): { server: number; database: number } {
-    return this.#breakers.broken
+    return this.#breakers.failing
   }
 
   get size(): number {
@@ -200,23 +200,19 @@ export class PoolManager {
   /** Ends all pools when their last lease is released; resolves when the last connection is closed. */
   async close(): Promise<void> {
     const closed = this.#pools.close()
-    for (const pool of this.#pools.leastRecentlyUsed()) pool.giveUp()
+    for (const pool of this.#pools.leastRecentlyUsed()) pool.cutPending()
     await closed
-    // A pool calls itself ended while its connections still say goodbye.
+    // pg-pool reports its end while its last connections are still closing.
     await this.budget.emptied()
   }
 
   /** `database` is null for the shared one. */
   #createPool(database: RouteDatabase | null, tenantId: string): TenantPool {
-    const { acquireTimeoutMs, statementTimeoutMs } = this.#options
-    const whose = { tenantId: database === null ? null : tenantId, databaseId: database?.id ?? null }
+    const { shared, sharedPoolSize, addressOf } = this.#options
+    const ids = database === null ? SHARED_IDS : { tenantId, databaseId: database.id }
     const limits =
       database === null
-        ? {
-            max: this.#options.sharedPoolSize,
-            connectTimeoutMs: SHARED_CONNECT_TIMEOUT_MS,
-            idleTimeoutMs: SHARED_IDLE_TIMEOUT_MS,
-          }
+        ? { ...SHARED_LIMITS, max: sharedPoolSize }
         : {
             max: database.poolSize,
             connectTimeoutMs: database.connectTimeoutMs,
@@ -224,32 +220,33 @@ export class PoolManager {
             maxAnswerBytes: MAX_ANSWER_BYTES,
           }
     const pool = new TenantPool({
-      address: database === null ? this.#options.shared : this.#options.addressOf(database, tenantId),
-      limits: { ...limits, statementTimeoutMs, plansOnce: true },
-      acquireTimeoutMs,
-      budget: this.budget,
-      way: this.#wayTo(database),
-      onMismatch: (isNews) => this.#options.onMismatch?.({ ...whose, isNews }),
-      onViolation: (error) => this.#options.onViolation?.({ ...whose, error }),
+      ...this.#commonOptions(ids),
+      address: database === null ? shared : addressOf(database, tenantId),
+      limits: { ...limits, statementTimeoutMs: this.#options.statementTimeoutMs, plansOnce: true },
+      attempts: this.#attemptsTo(database),
     })
     if (database !== null) this.#keep(tenantId, pool, keyOf(database))
     return pool
   }
 
   #createOwnerPool(address: ServerAddress): TenantPool {
-    const { acquireTimeoutMs, statementTimeoutMs } = this.#options
-    const limits = {
-      max: OWNER_POOL_SIZE,
-      connectTimeoutMs: SHARED_CONNECT_TIMEOUT_MS,
-      idleTimeoutMs: SHARED_IDLE_TIMEOUT_MS,
-    }
+    const { statementTimeoutMs } = this.#options
     return new TenantPool({
-      ...{ address, acquireTimeoutMs, budget: this.budget },
-      limits: { ...limits, statementTimeoutMs },
-      way: this.#breakers.wayTo(serverOf(address), OWNER_KEY),
-      onMismatch: (isNews) => this.#options.onMismatch?.({ tenantId: null, databaseId: null, isNews }),
-      onViolation: (error) => this.#options.onViolation?.({ tenantId: null, databaseId: null, error }),
+      ...this.#commonOptions(SHARED_IDS),
+      address,
+      limits: { ...SHARED_LIMITS, max: OWNER_POOL_SIZE, statementTimeoutMs },
+      attempts: this.#breakers.attemptsTo(serverOf(address), OWNER_KEY),
     })
+  }
+
+  #commonOptions(ids: Pick<Mismatch, 'tenantId' | 'databaseId'>) {
+    const { acquireTimeoutMs, onMismatch, onViolation } = this.#options
+    return {
+      acquireTimeoutMs,
+      budget: this.budget,
+      onMismatch: (isNews: boolean) => onMismatch?.({ ...ids, isNews }),
+      onViolation: (error: unknown) => onViolation?.({ ...ids, error }),
+    }
   }
 
   #keep(tenantId: string, pool: TenantPool, key: string): void {
@@ -275,8 +272,8 @@ export class PoolManager {
     if (pools.size === 0) this.#own.delete(tenantId)
   }
 
-  #wayTo(database: RouteDatabase | null): Way {
-    return this.#breakers.wayTo(serverOf(database ?? this.#options.shared), keyOf(database))
+  #attemptsTo(database: RouteDatabase | null): Attempts {
+    return this.#breakers.attemptsTo(serverOf(database ?? this.#options.shared), keyOf(database))
   }
 }
 
@@ -284,14 +281,14 @@ function serverOf({ host, port }: { host: string; port: number }): string {
   return `${host}:${port}`
 }
 
-/** The identity is part of it: another database that an operator has accepted in the old one's place is another. */
+/** With the identity: an operator may have accepted another database in place of the old one. */
 function keyOf(database: KeyedDatabase | null): string {
   if (database === null) return SHARED_KEY
   const { id, version, databaseOid, systemIdentifier } = database
   return `${id}:${version}:${databaseOid}@${systemIdentifier}`
 }
 
-/** The database a route leads to; null is the shared one. @throws PublicError if it may not be used now */
+/** The database of a route; null is the shared one. @throws PublicError if it may not be used now */
 function databaseOf(route: Route): RouteDatabase | null {
   if (route.placement === 'shared') return null
   const { database } = route

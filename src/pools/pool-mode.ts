@@ -2,12 +2,12 @@ import { greet } from '../lib/postgres/database-identity.ts'
 import type { GuardedClient } from '../lib/postgres/pg.ts'
 import { PoolerUnsupportedError } from '../lib/postgres/pooler-faults.ts'
 
-/** A busy pooler may lend the same session by chance, so that one look is not enough. */
+/** A busy pooler may lend the same session by chance, so one check is not enough. */
 const ROUNDS = 3
 
 /**
- * Proves that the sessions behind `open` are each a connection's own, as they are without a pooler and behind one that lends
- * whole sessions: in transaction mode a connection at rest is served by one that another has, or by another each time.
+ * Proves that each connection of `open` has a session of its own. So it is without a pooler, and behind a pooler in session
+ * mode. In transaction mode two idle connections share a session, or a connection gets another session each time.
  * @throws PoolerUnsupportedError NO_SESSION
  */
 export async function assertWholeSessions(open: () => Promise<GuardedClient>): Promise<void> {
@@ -33,7 +33,7 @@ async function isShared(one: GuardedClient, other: GuardedClient): Promise<boole
   await other.query('BEGIN')
   try {
     const others = await sessionOf(other)
-    // The other one keeps its session while its transaction is open: where this one's was only lent, it gets another.
+    // The other one keeps its session while its transaction is open. If this one had only borrowed it, it gets another now.
     return others === before || (await sessionOf(one)) !== before
   } finally {
     await other.query('ROLLBACK')

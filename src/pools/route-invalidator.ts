@@ -5,14 +5,14 @@ import type { PoolManager } from './pool-manager.ts'
 export interface RouteInvalidatorOptions {
   readonly directory: Pick<RouteDirectory, 'byId' | 'invalidate' | 'clear'>
   readonly pools: Pick<PoolManager, 'owners' | 'hasPools' | 'retireAllBut'>
-  /** How long `forget` waits for what was begun along the old route. */
+  /** How long `forget` waits for the requests that began with the old route. */
   readonly drainTimeoutMs: number
 }
 
-/** Takes changed routes out of use: at once for whatever begins from here on, and tells when what was begun has ended. */
+/** Takes changed routes out of use: at once for new requests. Tells when the requests that began before have ended. */
 export class RouteInvalidator {
   readonly #options: RouteInvalidatorOptions
-  /** A change is heard of more than once (its maker knows it first); all wait for the same end. */
+  /** A change is received more than once (the replica that made it knows it first); all wait for the same end. */
   readonly #draining = new Map<string, Promise<void>>()
 
   constructor(options: RouteInvalidatorOptions) {
@@ -20,10 +20,10 @@ export class RouteInvalidator {
   }
 
   /**
-   * Forgets the tenant's route. A pool to which it no longer leads closes when those who use it are done; one to which it
-   * still does stays: while a password is changed, its connections are the only ones that can be had.
+   * Drops the tenant's route from memory. A pool that the new route does not lead to closes when its requests have ended. The
+   * pool of the current database stays: while a password is changed, no other connections can be opened.
    *
-   * Resolves when nobody uses the pool that was left, after seconds in any case; null where there is nothing to wait for.
+   * Resolves when no request uses the old pool, or after `drainTimeoutMs`. Null if there is nothing to wait for.
    */
   forget(tenantId: string): Promise<void> | null {
     const { directory, pools } = this.#options
@@ -33,8 +33,8 @@ export class RouteInvalidator {
   }
 
   /**
-   * The same for all tenants, when changes were missed. No pool stays: what an entry of the catalog and its version named
-   * before may be another database now.
+   * The same for all tenants, when changes were missed. No pool stays: the same entry with the same version may mean another
+   * database now.
    */
   async forgetAll(): Promise<void> {
     const { directory, pools } = this.#options
@@ -57,7 +57,7 @@ export class RouteInvalidator {
     return waiting
   }
 
-  /** By what the catalog says now, and not by the route that was known: that one may have been forgotten, or new already. */
+  /** By the route in the catalog, not by the one in memory: that one may be dropped, or new already. */
   async #retire(tenantId: string): Promise<void> {
     const { directory, pools } = this.#options
     const route = await directory.byId(tenantId).catch(() => null)

@@ -2,80 +2,83 @@ import type pg from 'pg'
 import type Pool from 'pg-pool'
 import { fail } from '../errors.ts'
 import { startTimeLimit, type TimeLimit } from '../lib/time-limit.ts'
-import type { Bidder, ConnectionBudget } from './budget.ts'
 import { RouteChangedError } from './connection-target.ts'
-import { Arrivals, type ArrivalsOptions } from './opening/arrivals.ts'
+import { PendingConnections, type PendingConnectionsOptions } from './opening/pending-connections.ts'
+import type { BudgetedPool } from './opening/waiting-pools.ts'
 import { cleanConnection, dirtyConnections } from './wire/dirty-connections.ts'
 import { isOutdated } from './wire/statement-fault.ts'
 
 export interface TenantPoolOptions
-  extends Pick<ArrivalsOptions, 'address' | 'limits' | 'way' | 'onMismatch' | 'onViolation'> {
+  extends Pick<
+    PendingConnectionsOptions,
+    'address' | 'limits' | 'attempts' | 'budget' | 'onMismatch' | 'onViolation'
+  > {
   readonly acquireTimeoutMs: number
-  readonly budget: ConnectionBudget
 }
 
-interface Waiter {
+interface WaitingRequest {
   readonly resolve: (client: pg.PoolClient) => void
   readonly reject: (error: Error) => void
-  readonly patience: TimeLimit
+  readonly timeLimit: TimeLimit
 }
 
 /**
- * Whether a connection may write by default is decided when it is opened, and what its statements return when they are
- * prepared. So one that is outdated says nothing of a new one: all are opened anew, but no more often than this.
+ * The server decides when a connection is opened whether it may write, and when a statement is prepared what it returns. So an
+ * outdated connection says nothing about a new one, and all are replaced, but not more often than this.
  */
 const RENEWED_EVERY_MS = 5_000
 
 /**
- * The connections to one tenant database. pg-pool keeps them; this class decides who gets one: an idle one at once,
- * else a new one if the pool's size and the budget allow, else the next that is given back, first come first served,
- * until the deadline. `#pulse` is the one place that decides, everything else changes state and calls it.
+ * The connections to one tenant database. pg-pool keeps them; this class decides which request gets one: an idle one at once,
+ * else a new one if the pool's size, the breakers and the budget allow, else the next one that is given back. Requests wait in
+ * order, until their deadline. `#pulse` is the one place that decides; everything else changes state and calls it.
  */
-export class TenantPool implements Bidder {
+export class TenantPool implements BudgetedPool {
   readonly server: string
   readonly #options: TenantPoolOptions
-  readonly #arrivals: Arrivals
+  readonly #pending: PendingConnections
   readonly #pool: Pool<pg.Client>
-  readonly #waiters: Waiter[] = []
+  /** When each open connection was opened, in milliseconds of `performance.now()`. No entry once it has ended. */
+  readonly #openSince = new WeakMap<pg.ClientBase, number>()
+  readonly #waiting: WaitingRequest[] = []
   readonly #wake = () => this.#pulse()
-  #opening = 0
+  /** Idle connections that are promised to a request already. */
   #claimed = 0
-  /** Permits counted for connections that pg-pool has not begun to open yet. */
-  #permits = 0
-  /** Connections that were opened before this moment serve nobody again. */
+  /** Connections that were opened before this moment are not lent again. */
   #renewedAt = Number.NEGATIVE_INFINITY
-  /** Nobody else will come. */
+  /** No new request will come. */
   #isRetired = false
 
   constructor(options: TenantPoolOptions) {
     this.#options = options
-    this.server = `${options.address.host}:${options.address.port}`
-    this.#arrivals = new Arrivals({
+    this.#pending = new PendingConnections({
       ...options,
-      takePermit: () => this.#takePermit(),
-      onHeldBack: () => this.#returnPermit(),
-      onClosed: () => {
-        options.budget.release(this.server)
-        if (this.#waiters.length > 0) this.#pulse()
+      onOpened: (client) => this.#openSince.set(client, performance.now()),
+      onClosed: (client) => {
+        this.#openSince.delete(client)
+        if (this.#waiting.length > 0) this.#pulse()
       },
     })
-    this.#pool = this.#arrivals.createPool()
+    this.server = this.#pending.server
+    this.#pool = this.#pending.createPool()
+    // Also for a connection that no request waits for any more.
+    this.#pool.on('release', (error, client) => this.#endPending(client, error))
   }
 
   /** Connections open or being opened, and requests waiting for one. */
   get stats(): { open: number; idle: number; waiting: number } {
-    return { open: this.#pool.totalCount, idle: this.#pool.idleCount, waiting: this.#waiters.length }
+    return { open: this.#pool.totalCount, idle: this.#pool.idleCount, waiting: this.#waiting.length }
   }
 
-  /** True while attempts to connect are refused because the last ones failed. */
+  /** True if there is no usable connection, and none may be opened because the last attempts failed. */
   get isDown(): boolean {
-    return this.#options.way.isOpen && this.#established === 0
+    return this.#options.attempts.isOpen && this.#pool.totalCount === this.#pending.attempts.size
   }
 
   /**
-   * Lends a connection for the time of `fn`. If `fn` throws something marked by `keep` as the database's orderly answer
-   * the connection stays, else it is destroyed: a connection whose state is not known serves nobody.
-   * @throws PublicError NO_CONNECTION_AVAILABLE at the deadline, TENANT_DATABASE_UNAVAILABLE if the database is out of reach
+   * Lends a connection for the time of `fn`. If `fn` throws an error that `keep` recognises as an orderly answer of the database,
+   * the connection stays. After any other error its state is not known, and it is closed.
+   * @throws PublicError NO_CONNECTION_AVAILABLE at the deadline, TENANT_DATABASE_UNAVAILABLE if the database cannot be reached
    */
   async run<T>(fn: (client: pg.PoolClient) => Promise<T>, keep: (error: unknown) => boolean): Promise<T> {
     const client = await this.#acquire()
@@ -93,56 +96,61 @@ export class TenantPool implements Bidder {
     }
   }
 
-  /** Sends away those who wait for a connection: the way leads elsewhere, and they need not wait for the end of this one. */
+  /** Tells the waiting requests that the route has changed, so that they need not wait here until their deadline. */
   dismiss(): void {
-    for (const waiter of this.#waiters.splice(0)) this.#settle(waiter, new RouteChangedError())
+    for (const request of this.#waiting.splice(0)) this.#refuse(request, new RouteChangedError())
   }
 
-  /** Keeps nothing idle from now on; who runs or waits here is served as before. */
+  /** Keeps no idle connection from now on. Requests that run or wait here are served as before. */
   retire(): void {
     this.#isRetired = true
-    while (this.closeIdle()) this.#options.budget.countClosing(this.server)
+    this.#closeAllIdle()
   }
 
-  /** Has what idles now closed, and what is lent when it comes back. */
+  /** Closes the idle connections now, and the lent ones when they come back. */
   renew(): void {
     const now = performance.now()
     if (now - this.#renewedAt < RENEWED_EVERY_MS) return
     this.#renewedAt = now
-    while (this.closeIdle()) this.#options.budget.countClosing(this.server)
+    this.#closeAllIdle()
   }
 
-  /** Ends all connections. Call only when nobody runs on the pool any more. */
+  /** Ends all connections. Call only when no request uses the pool any more. */
   async close(): Promise<void> {
-    this.#options.budget.forget(this)
-    for (const waiter of this.#waiters.splice(0)) this.#settle(waiter, fail('SHUTTING_DOWN'))
+    this.#options.budget.waiting.remove(this)
+    for (const request of this.#waiting.splice(0)) this.#refuse(request, fail('SHUTTING_DOWN'))
     await this.#pool.end()
   }
 
   /**
-   * Cuts what is on its way to nobody: a server that is silent would hold up the end of the process. Whoever else ends a
-   * pool lets it come to its end, which tells of the server, and keeps others from knocking.
+   * At the end of the process: cuts connections that are being opened for no request, because a silent server would hold up the
+   * end. In other cases they may finish: how they end tells whether the server can be reached.
    */
-  giveUp(): void {
-    if (this.#waiters.length > 0) return
-    this.#arrivals.giveUp()
+  cutPending(): void {
+    if (this.#waiting.length === 0) this.#pending.destroyAll()
   }
 
   get held(): number {
-    return this.#pool.totalCount + this.#permits
+    return this.#pool.totalCount + this.#pending.permits
   }
 
   wanted(): number {
-    const needed = Math.min(this.#waiters.length - this.#opening, this.#options.limits.max - this.held)
+    const needed = Math.min(
+      this.#waiting.length - this.#pending.requested,
+      this.#options.limits.max - this.held,
+    )
     if (needed <= 0) return 0
-    const { room } = this.#options.way
+    const { room } = this.#options.attempts
     if (room === 0) this.#awaitRoom()
     return Math.min(needed, room)
   }
 
   openOne(): void {
-    this.#permits += 1
-    this.#open()
+    this.#pending.request()
+    this.#connect((client) => {
+      if (client === null) queueMicrotask(() => this.#pending.requestEnded())
+      else this.#arrived(client)
+    })
   }
 
   closeIdle(): boolean {
@@ -151,26 +159,30 @@ export class TenantPool implements Bidder {
     return true
   }
 
+  #closeAllIdle(): void {
+    while (this.closeIdle()) this.#options.budget.countClosing(this.server)
+  }
+
   async #acquire(): Promise<pg.PoolClient> {
-    if (this.#hasIdle && this.#waiters.length === 0) {
+    if (this.#hasIdle && this.#waiting.length === 0) {
       const client = await new Promise<pg.PoolClient | null>((resolve) => this.#claimIdle(resolve))
       if (client !== null) return client
     }
     if (this.isDown) throw fail('TENANT_DATABASE_UNAVAILABLE')
     return new Promise((resolve, reject) => {
-      const patience = startTimeLimit(() => this.#expire(waiter), this.#options.acquireTimeoutMs)
-      const waiter: Waiter = { resolve, reject, patience }
-      this.#waiters.push(waiter)
+      const timeLimit = startTimeLimit(() => this.#expire(request), this.#options.acquireTimeoutMs)
+      const request: WaitingRequest = { resolve, reject, timeLimit }
+      this.#waiting.push(request)
       this.#pulse()
     })
   }
 
-  /** True if a connection idles that is not promised to anybody yet. */
+  /** True if there is an idle connection that is not promised to a request yet. */
   get #hasIdle(): boolean {
     return this.#pool.idleCount > this.#claimed
   }
 
-  /** Brings an idle connection or, should it die on the way, a new one; null if that cannot be had either. */
+  /** Gives an idle connection or, if it dies before it arrives, a new one; null if there is none of these. */
   #claimIdle(receive: (client: pg.PoolClient | null) => void): void {
     this.#claimed += 1
     this.#connect((client) => {
@@ -180,74 +192,75 @@ export class TenantPool implements Bidder {
   }
 
   /**
-   * Has pg-pool bring a connection, and tells once what came of it, at the very moment: what is counted here and what
-   * pg-pool holds must not differ for whoever comes between. Where pg-pool has given up waiting it still brings the
-   * connection when that is there at last; it would be nobody's, and never come back.
+   * Asks pg-pool for a connection, and calls `settle` once, synchronously with pg-pool's answer: what is counted here must not
+   * differ from what pg-pool holds. After a timeout pg-pool still brings the connection when it is there at last; without
+   * care that one would belong to no request, and never come back.
    */
   #connect(settle: (client: pg.PoolClient | null) => void): void {
     let isSettled = false
     this.#pool.connect((error, client) => {
       const isLate = isSettled
       isSettled = true
-      if (client !== undefined) this.#arrivals.settle(client)
+      if (client !== undefined) this.#endPending(client)
       if (!isLate) settle(client ?? null)
       else if (client !== undefined) this.#hand(client)
-      // Only now is the room free that it took; and not in the middle of the work of whoever has just asked.
+      // Its room is free only now. Not synchronously: a request may be in the middle of asking.
       if (client === undefined) queueMicrotask(() => this.#pulse(error))
     })
   }
 
-  #pulse(cause?: unknown): void {
-    if (this.#isHopeless) this.#refuseWaiters(cause)
-    while (this.wanted() > 0 && this.#options.budget.tryAdmit(this.server)) this.openOne()
-    if (this.wanted() > 0) this.#options.budget.enqueue(this)
+  #endPending(client: pg.ClientBase, error?: unknown): void {
+    if (this.#pending.attempts.size > 0) this.#pending.end(client, error)
   }
 
-  /** The budget forgets who wants nothing, so whoever is held back sees to it that it is asked again. */
+  #pulse(cause?: unknown): void {
+    if (this.#isHopeless) this.#refuseAll(cause)
+    while (this.wanted() > 0 && this.#options.budget.tryAdmit(this.server)) this.openOne()
+    if (this.wanted() > 0) this.#options.budget.waiting.add(this)
+  }
+
+  /** The budget drops pools that want nothing now. A pool that a breaker holds back must ask again when the breaker changes. */
   #awaitRoom(): void {
-    this.#options.way.whenChanged(this.#wake)
+    this.#options.attempts.onceChanged(this.#wake)
     if (this.#isHopeless) queueMicrotask(this.#wake)
   }
 
-  #open(): void {
-    this.#opening += 1
-    this.#connect((client) => {
-      if (client === null) queueMicrotask(() => this.#endOpening())
-      else this.#endOpening(client)
-    })
-  }
-
-  #endOpening(client?: pg.PoolClient): void {
-    this.#opening -= 1
-    this.#returnUnusedPermits()
-    if (client === undefined) return
+  #arrived(client: pg.PoolClient): void {
+    this.#pending.requestEnded()
     this.#hand(client)
-    if (this.#waiters.length > 0) this.#pulse()
+    if (this.#waiting.length > 0) this.#pulse()
   }
 
-  /** With no connection and an open breaker nothing will ever be given back. */
+  /** Without a connection and with an open breaker nothing will ever be given back. */
   get #isHopeless(): boolean {
-    return this.#opening === 0 && this.isDown
+    return this.#pending.requested === 0 && this.isDown
   }
 
-  #refuseWaiters(cause: unknown): void {
-    for (const waiter of this.#waiters.splice(0)) {
-      this.#settle(waiter, fail('TENANT_DATABASE_UNAVAILABLE', cause === undefined ? {} : { cause }))
+  #refuseAll(cause: unknown): void {
+    for (const request of this.#waiting.splice(0)) {
+      this.#refuse(request, fail('TENANT_DATABASE_UNAVAILABLE', cause === undefined ? {} : { cause }))
     }
   }
 
-  /** Connections that serve, or could. */
-  get #established(): number {
-    return this.#pool.totalCount - this.#arrivals.size
+  #refuse(request: WaitingRequest, error: Error): void {
+    request.timeLimit.clear()
+    request.reject(error)
+  }
+
+  #expire(request: WaitingRequest): void {
+    const at = this.#waiting.indexOf(request)
+    if (at === -1) return
+    this.#waiting.splice(at, 1)
+    request.reject(fail('NO_CONNECTION_AVAILABLE'))
   }
 
   #hand(client: pg.PoolClient): void {
-    const waiter = this.#waiters.shift()
-    if (waiter === undefined) {
+    const request = this.#waiting.shift()
+    if (request === undefined) {
       this.#rest(client)
     } else {
-      waiter.patience.clear()
-      waiter.resolve(client)
+      request.timeLimit.clear()
+      request.resolve(client)
     }
   }
 
@@ -256,53 +269,25 @@ export class TenantPool implements Bidder {
       client.release(true)
       this.#pulse()
     } else if (dirtyConnections.has(client)) {
-      // Who ran on it has the answer already.
+      // The request that used it has its answer already.
       void cleanConnection(client).then((isClean) => this.#giveBack(client, !isClean))
     } else {
       this.#hand(client)
     }
   }
 
-  /** True if nobody here may have it next: it has ended, or it takes room that is not ours (any more). */
+  /** True if it may not be lent again: it has ended, it is outdated, or another pool may have its room. */
   #mustGo(client: pg.PoolClient): boolean {
-    const since = this.#arrivals.openSince(client)
-    if (since === undefined || since < this.#renewedAt || this.#options.budget.mustClose(this.server))
-      return true
-    return this.#waiters.length > 0 && this.#options.budget.mustYield(this, performance.now() - since)
+    const { budget } = this.#options
+    const since = this.#openSince.get(client)
+    if (since === undefined || since < this.#renewedAt || budget.mustClose(this.server)) return true
+    return this.#waiting.length > 0 && budget.waiting.mustYield(this, performance.now() - since)
   }
 
-  /** Nobody here needs it: it idles, unless another pool waits for the room it takes. */
+  /** No request waits for it here. It stays idle, unless another pool waits for its room. */
   #rest(client: pg.PoolClient): void {
-    if (this.#isRetired) this.#options.budget.countClosing(this.server)
-    client.release(this.#isRetired || this.#options.budget.shouldClose(this.server))
-  }
-
-  #expire(waiter: Waiter): void {
-    const at = this.#waiters.indexOf(waiter)
-    if (at === -1) return
-    this.#waiters.splice(at, 1)
-    waiter.reject(fail('NO_CONNECTION_AVAILABLE'))
-  }
-
-  #settle(waiter: Waiter, error: Error): void {
-    waiter.patience.clear()
-    waiter.reject(error)
-  }
-
-  #returnUnusedPermits(): void {
-    while (this.#permits > this.#opening) this.#returnPermit()
-  }
-
-  #returnPermit(): void {
-    if (this.#permits === 0) return
-    this.#permits -= 1
-    this.#options.budget.release(this.server)
-  }
-
-  /** True if a connection may be opened: a permit waits for it, or the budget has one left. */
-  #takePermit(): boolean {
-    if (this.#permits === 0) return this.#options.budget.tryAdmit(this.server)
-    this.#permits -= 1
-    return true
+    const { budget } = this.#options
+    if (this.#isRetired) budget.countClosing(this.server)
+    client.release(this.#isRetired || budget.shouldClose(this.server))
   }
 }

@@ -147,14 +147,14 @@ describe.each([
     expect(seen.filter((answer) => answer !== '200' && !UNAVAILABLE.includes(answer))).toEqual([])
     expect(seen).toContain('503 TENANT_DATABASE_UNAVAILABLE')
     expect(await brokenServers(gateway)).toBe('1')
-    expect(gateway.log()).toContain('database server out of reach')
+    expect(gateway.log()).toContain('database server unreachable')
   })
 
   test('serves all of its tenants again when it is back', async () => {
     await proxy.setMode('pass')
     for (const tenant of tenants) await expect.poll(() => read(tenant), { timeout: 20_000 }).toBe('200')
     expect(await brokenServers(gateway)).toBe('0')
-    expect(gateway.log()).toContain('database server back')
+    expect(gateway.log()).toContain('database server reachable again')
   })
 
   test('never disturbed another server’s tenant', async () => {

@@ -2,7 +2,7 @@ import { setImmediate as nextTurn } from 'node:timers/promises'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { systemClock } from '../../src/lib/clock.ts'
 import { ConnectionBudget } from '../../src/pools/budget.ts'
-import { BreakerBook } from '../../src/pools/opening/breakers.ts'
+import { Breakers } from '../../src/pools/opening/breakers.ts'
 import { TenantPool } from '../../src/pools/tenant-pool.ts'
 import { dropAll, terminateBackends } from '../support/database.ts'
 import { addressOf, createTenantDatabase } from '../support/tenant-database.ts'
@@ -19,7 +19,7 @@ afterAll(dropAll)
 function openPools({ max }: { max: number }) {
   let aheadMs = 0
   const clock = { ...systemClock, monotonic: () => systemClock.monotonic() + aheadMs }
-  const book = new BreakerBook({ clock })
+  const breakers = new Breakers({ clock })
   const pools: TenantPool[] = []
   const budget = new ConnectionBudget({ max, maxPerServer: max, victims: () => pools })
   for (const database of ['pool', 'neighbour']) {
@@ -28,7 +28,7 @@ function openPools({ max }: { max: number }) {
       limits: { max: POOL_SIZE, idleTimeoutMs: 30_000, connectTimeoutMs: 5_000, statementTimeoutMs: 5_000 },
       acquireTimeoutMs: 2_000,
       budget,
-      way: book.wayTo('server', database),
+      attempts: breakers.attemptsTo('server', database),
     })
     pools.push(pool)
   }

@@ -131,7 +131,7 @@ export const CHECKS: readonly SeededFault[] = [
   {
     name: 'a server that says nothing is waited for as long as we are busy',
     file: 'src/lib/time-limit.ts',
-    find: 'if (isOver || now - begunAt >= ms * MOST) expire()',
+    find: 'if (isOver || now - begunAt >= ms * MAX_STRETCH) expire()',
     replace: 'if (isOver) expire()',
     tests: ['test/pools/late-loop.test.ts'],
   },

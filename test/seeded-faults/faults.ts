@@ -166,15 +166,15 @@ const CONNECTIONS: readonly SeededFault[] = [
   },
   {
     name: 'a permit is kept for a connection that may not be tried yet',
-    file: 'src/pools/opening/arrivals.ts',
-    find: '      onHeldBack()\n      return false',
+    file: 'src/pools/opening/pending-connections.ts',
+    find: '      this.#returnPermit()\n      return false',
     replace: '      return false',
     tests: ['test/pools/tenant-pool.test.ts'],
   },
   {
     name: 'the pools do not end before a silent server has had all its time',
     file: 'src/pools/pool-manager.ts',
-    find: 'pool.giveUp()',
+    find: 'pool.cutPending()',
     replace: 'void pool',
     tests: ['test/unit/pools/connections.test.ts'],
   },
@@ -237,8 +237,8 @@ const CONNECTIONS: readonly SeededFault[] = [
   {
     name: 'a connection in the place of one that died counts as being opened while it is used',
     file: 'src/pools/tenant-pool.ts',
-    find: 'if (client !== undefined) this.#arrivals.settle(client)',
-    replace: 'if (client !== undefined && this.#opening > 0) this.#arrivals.settle(client)',
+    find: 'if (client !== undefined) this.#endPending(client)',
+    replace: 'if (client !== undefined && this.#pending.requested > 0) this.#endPending(client)',
     tests: ['test/unit/pools/connections.test.ts'],
   },
   {
@@ -251,7 +251,7 @@ const CONNECTIONS: readonly SeededFault[] = [
   },
   {
     name: 'a permit comes back before its socket is closed',
-    file: 'src/pools/opening/arrivals.ts',
+    file: 'src/pools/opening/pending-connections.ts',
     find: "client.once('end', () => {",
     replace: "client.once('connect', () => {",
     tests: ['test/faults/killed-backends.test.ts', 'test/faults/shared-budget.test.ts'],
@@ -304,9 +304,9 @@ const OUTCOMES: readonly SeededFault[] = [
   {
     name: 'a dead server is tried without a pause',
     file: 'src/pools/opening/breaker.ts',
-    find: 'this.#openUntil = this.hasFailed ? Math.max(this.#openUntil, until) : until',
+    find: 'this.#openUntil = this.#failures > 0 ? Math.max(this.#openUntil, until) : until',
     replace: 'this.#openUntil = 0 * until',
-    tests: ['test/unit/lib/breaker.test.ts', 'test/faults/dead-server.test.ts'],
+    tests: ['test/unit/pools/breaker.test.ts', 'test/faults/dead-server.test.ts'],
   },
   {
     name: 'one attempt that hangs keeps everybody from a server',
@@ -317,16 +317,16 @@ const OUTCOMES: readonly SeededFault[] = [
   },
   {
     name: 'a tenant in a hurry closes a slow server to its neighbours',
-    file: 'src/pools/opening/breakers.ts',
-    find: 'PATIENCE_MS = 2_950',
-    replace: 'PATIENCE_MS = 0',
+    file: 'src/pools/opening/attempt.ts',
+    find: 'SILENCE_MS = 2_950',
+    replace: 'SILENCE_MS = 0',
     tests: ['test/pools/slow-server.test.ts'],
   },
   {
     name: 'a wrong password is said again and again',
-    file: 'src/pools/opening/breakers.ts',
-    find: 'if (beyond < 0) passage.failed(error)',
-    replace: 'if (beyond < 1e9) passage.failed(error)',
+    file: 'src/pools/opening/breaker.ts',
+    find: 'if (beyond < 0) this.failed(attempt, error)',
+    replace: 'if (beyond < 1e9) this.failed(attempt, error)',
     tests: ['test/unit/pools/breakers.test.ts', 'test/faults/dead-server.test.ts'],
   },
 ]
@@ -334,7 +334,7 @@ const OUTCOMES: readonly SeededFault[] = [
 const PLACES: readonly SeededFault[] = [
   {
     name: 'a copy of a database is taken for the database',
-    file: 'src/pools/opening/arrivals.ts',
+    file: 'src/pools/opening/pending-connections.ts',
     find: 'address.expected !== undefined &&',
     replace: 'address.expected === null &&',
     tests: ['test/faults/swapped-database.test.ts'],

@@ -45,7 +45,7 @@ export const PROTOCOL: readonly SeededFault[] = [
   },
   {
     name: 'a request that meets a broken protocol does not mark the database',
-    file: 'src/pools/opening/arrivals.ts',
+    file: 'src/pools/opening/pending-connections.ts',
     find: "if (errorCode(error) === 'PROTOCOL_VIOLATION')",
     replace: "if (errorCode(error) === 'NEVER')",
     tests: ['test/faults/protocol-violation.test.ts'],

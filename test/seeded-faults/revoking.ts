@@ -113,7 +113,7 @@ export const REVOKING: readonly SeededFault[] = [
   },
   {
     name: 'a password that is not taken is kept',
-    file: 'src/pools/opening/arrivals.ts',
+    file: 'src/pools/opening/pending-connections.ts',
     find: 'if (isDenied(error)) this.#options.address.onDenied?.()',
     replace: '',
     tests: PUT_RIGHT,

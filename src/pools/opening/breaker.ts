@@ -1,84 +1,257 @@
-/** How a breaker waits. Milliseconds. */
 export interface BreakerOptions {
-  readonly firstDelayMs: number
-  readonly maxDelayMs: number
+  /** The backoff after the first failure. It doubles with each further one, up to `maxBackoffMs`. */
+  readonly firstBackoffMs: number
+  readonly maxBackoffMs: number
+  /** How many attempts may be pending while the breaker is closed. */
+  readonly maxPending: number
+  /** For this long after an answer any number may be pending. By default never. */
+  readonly provenForMs?: number
+  /** An attempt that has been pending for longer does not count in `maxPending`. By default it counts until it ends. */
+  readonly countedForMs?: number
+  /** Called when the breaker leaves `closed`, with the error, and when it is `closed` again. */
+  readonly onFailing?: (error: unknown) => void
+  readonly onRecovered?: () => void
   readonly now?: () => number
   readonly random?: () => number
 }
 
-/** Shown by an attempt when it reports, so that what it says is taken for the time at which it began. */
-export type Entry = number
+export type BreakerState = 'closed' | 'open' | 'half-open' | 'probing'
+
+interface PendingAttempt {
+  readonly begunAt: number
+  /** The breaker's generation at that time. */
+  readonly generation: number
+}
+
+/** Wrong passwords that may be sent to a server before it blocks us or locks the account. */
+export const MAX_DENIALS = 3
+const FIRST_DENIED_BACKOFF_MS = 60_000
+const MAX_DENIED_BACKOFF_MS = 600_000
 
 /**
- *   closed ──failure──▶ open(delay) ──delay over──▶ half open (one probe) ──success──▶ closed
- *                          ▲                              │
- *                          └──────────failure, delay × 2──┘
+ * May a connection to one server, or to one database, be opened now? Attempts report here how they end; pools that have to
+ * wait are called when the answer may have changed.
  *
- * Delays are jittered down to half, so that many gateways do not knock at the same moment. Attempts may be under way when
- * the breaker opens: they began before it was known, so they neither double the delay nor close it again.
+ *     closed ───────── an attempt fails ─────────▶ open ◀───────────────────┐
+ *       ▲                                            │                      │
+ *       │                                   the backoff is over     the probe fails:
+ *       │                                            ▼              the backoff doubles
+ *       │                                        half-open                  │
+ *       │                                            │                      │
+ *       │                                 begin() starts the probe          │
+ *       │                                            ▼                      │
+ *       └─────── the probe succeeds ───────────── probing ──────────────────┘
+ *
+ *   closed     `maxPending` attempts may be pending, or any number for `provenForMs` after an answer
+ *   open       no attempt may begin until the backoff is over
+ *   half-open  one attempt may begin: the probe
+ *   probing    no attempt may begin until the probe ends
+ *
+ * `answered()` closes it from every state, `postponed()` and a third `denied()` open it from every state. If a probe is
+ * `abandoned()`, the state is half-open again.
+ *
+ * Each opening starts a new generation. An attempt of an earlier generation can neither close the breaker nor double its
+ * backoff: it began before the failure was known. Backoffs are shortened at random, to half at most, so that many gateways
+ * do not try at the same moment.
  */
 export class Breaker {
   readonly #options: BreakerOptions
+  /** In the order in which they began. */
+  readonly #pending = new Map<object, PendingAttempt>()
+  /** To be called once, after the next change. */
+  readonly #waiting = new Set<() => void>()
   #failures = 0
+  /** Passwords that were refused in a row. */
+  #denials = 0
   #openUntil = 0
-  #probing = false
-  #generation: Entry = 0
+  #isProbing = false
+  #generation = 0
+  #answeredAt = Number.NEGATIVE_INFINITY
+  #timer: NodeJS.Timeout | null = null
+  #isWaking = false
 
   constructor(options: BreakerOptions) {
     this.#options = options
   }
 
-  /** What to report with, or null if no attempt may be made now. When half open only the first caller gets one. */
-  tryEnter(): Entry | null {
-    if (this.isOpen) return null
-    this.#probing = this.hasFailed
-    return this.#generation
+  get state(): BreakerState {
+    if (this.#failures === 0) return 'closed'
+    if (this.#isProbing) return 'probing'
+    return this.backoffMs > 0 ? 'open' : 'half-open'
   }
 
-  /** True while attempts are refused; asks without taking the probe. */
+  /** True while attempts are refused because earlier ones failed. */
   get isOpen(): boolean {
-    return this.hasFailed && (this.#probing || this.#now() < this.#openUntil)
+    const { state } = this
+    return state === 'open' || state === 'probing'
   }
 
-  /** True while open or half open: until an attempt has succeeded. */
-  get hasFailed(): boolean {
-    return this.#failures > 0
+  /** True from a failure until the next success. */
+  get isFailing(): boolean {
+    return this.state !== 'closed'
   }
 
-  /** Milliseconds until a probe may be made. 0 if nothing but the probe that is under way stands against it. */
-  get delayMs(): number {
-    return this.hasFailed ? Math.max(0, this.#openUntil - this.#now()) : 0
+  /** Milliseconds until the backoff is over. */
+  get backoffMs(): number {
+    return this.#failures === 0 ? 0 : Math.max(0, this.#openUntil - this.#now())
   }
 
-  succeeded(entry: Entry): void {
-    if (entry === this.#generation) this.reset()
+  /** How many attempts may begin now. */
+  get room(): number {
+    const { state } = this
+    if (state === 'half-open') return 1
+    return state === 'closed' ? this.#closedRoom() : 0
   }
 
-  failed(entry: Entry): void {
-    if (entry !== this.#generation) return
-    const { firstDelayMs, maxDelayMs, random = Math.random } = this.#options
-    const delayMs = Math.min(maxDelayMs, firstDelayMs * 2 ** Math.min(this.#failures, 20))
-    this.hold(delayMs * (0.5 + random() / 2))
+  /** Begins an attempt, which is named by an object of the caller's. Call only when there is room. */
+  begin(attempt: object): void {
+    if (this.room === 0) throw new Error('no attempt may begin now')
+    this.#isProbing = this.state === 'half-open'
+    this.#pending.set(attempt, { begunAt: this.#now(), generation: this.#generation })
   }
 
-  /** The attempt came to nothing that says anything: if it was the probe, the next caller may make it. */
-  abandoned(entry: Entry): void {
-    if (entry === this.#generation) this.#probing = false
+  /** The attempt succeeded. */
+  succeeded(attempt: object): void {
+    this.#end(attempt, (isCurrent) => {
+      if (isCurrent) this.#close()
+      if (this.state === 'closed') this.#denials = 0
+    })
   }
 
-  /** Opens for `delayMs`, whatever was before; what stays open for longer than that stays so. */
-  hold(delayMs: number): void {
-    const until = this.#now() + delayMs
-    this.#openUntil = this.hasFailed ? Math.max(this.#openUntil, until) : until
+  /** The attempt failed. */
+  failed(attempt: object, error: unknown): void {
+    const open = (isCurrent: boolean) => {
+      if (isCurrent) this.#open(this.#nextBackoffMs())
+    }
+    this.#end(attempt, open, error)
+  }
+
+  /** The attempt failed because the password was refused. After `MAX_DENIALS` in a row the backoff lasts minutes. */
+  denied(attempt: object, error: unknown): void {
+    this.#denials += 1
+    const beyond = this.#denials - MAX_DENIALS
+    if (beyond < 0) this.failed(attempt, error)
+    else {
+      const backoffMs = Math.min(MAX_DENIED_BACKOFF_MS, FIRST_DENIED_BACKOFF_MS * 2 ** beyond)
+      this.postponed(attempt, backoffMs, error)
+    }
+  }
+
+  /** The attempt ended without telling anything about the target, and the next one may begin after `backoffMs`. */
+  postponed(attempt: object, backoffMs: number, error: unknown): void {
+    this.#end(attempt, () => this.#open(backoffMs), error)
+  }
+
+  /** The attempt ended without telling anything about the target. */
+  abandoned(attempt: object): void {
+    this.#end(attempt, (isCurrent) => {
+      if (isCurrent) this.#isProbing = false
+    })
+  }
+
+  /** The target has answered, to a pending attempt or to a check outside the pools. */
+  answered(): void {
+    this.#answeredAt = this.#now()
+    this.#denials = 0
+    this.#change(() => this.#close())
+  }
+
+  /** Calls `wake` once, when the answer may have changed. */
+  onceChanged(wake: () => void): void {
+    this.#waiting.add(wake)
+    this.#setTimer()
+  }
+
+  #closedRoom(): number {
+    const { maxPending, provenForMs = 0 } = this.#options
+    if (this.#now() - this.#answeredAt < provenForMs) return Number.POSITIVE_INFINITY
+    return Math.max(0, maxPending - this.#counted().length)
+  }
+
+  /** When the attempts began that count in `maxPending`, the oldest first. */
+  #counted(): number[] {
+    const { countedForMs = Number.POSITIVE_INFINITY } = this.#options
+    const now = this.#now()
+    const begun = [...this.#pending.values()].map(({ begunAt }) => begunAt)
+    return begun.filter((begunAt) => now - begunAt < countedForMs)
+  }
+
+  #nextBackoffMs(): number {
+    const { firstBackoffMs, maxBackoffMs, random = Math.random } = this.#options
+    const backoffMs = Math.min(maxBackoffMs, firstBackoffMs * 2 ** Math.min(this.#failures, 20))
+    return backoffMs * (0.5 + random() / 2)
+  }
+
+  #open(backoffMs: number): void {
+    const until = this.#now() + backoffMs
+    // A longer backoff that is running already is not cut short.
+    this.#openUntil = this.#failures > 0 ? Math.max(this.#openUntil, until) : until
     this.#failures += 1
     this.#generation += 1
-    this.#probing = false
+    this.#isProbing = false
   }
 
-  /** Closes it: there is news from elsewhere. */
-  reset(): void {
+  #close(): void {
     this.#failures = 0
-    this.#probing = false
+    this.#isProbing = false
+  }
+
+  /** `isCurrent` is false if the breaker has opened since the attempt began. */
+  #end(attempt: object, report: (isCurrent: boolean) => void, error?: unknown): void {
+    const pending = this.#pending.get(attempt)
+    if (pending === undefined) return
+    this.#pending.delete(attempt)
+    this.#change(() => report(pending.generation === this.#generation), error)
+  }
+
+  #change(apply: () => void, error?: unknown): void {
+    const wasFailing = this.isFailing
+    apply()
+    // The timer was set for the former state. A pool that still has to wait sets it again.
+    this.#clearTimer()
+    if (!wasFailing && this.isFailing) this.#options.onFailing?.(error)
+    if (wasFailing && !this.isFailing) this.#options.onRecovered?.()
+    this.#wake()
+  }
+
+  /** In a microtask: a pool that is woken must not run in the middle of the work of the one that reports. */
+  #wake(): void {
+    if (this.#isWaking || this.#waiting.size === 0) return
+    this.#isWaking = true
+    queueMicrotask(() => {
+      this.#isWaking = false
+      const woken = [...this.#waiting]
+      this.#waiting.clear()
+      for (const wake of woken) wake()
+    })
+  }
+
+  /** For what no report announces: a backoff that ends, and an attempt that no longer counts. */
+  #setTimer(): void {
+    if (this.#timer !== null || this.room > 0) return
+    const delayMs = this.#untilRoomMs()
+    if (delayMs === Number.POSITIVE_INFINITY) return
+    this.#timer = setTimeout(() => {
+      this.#timer = null
+      if (this.room > 0) this.#wake()
+      else this.#setTimer()
+    }, Math.ceil(delayMs))
+    this.#timer.unref()
+  }
+
+  #clearTimer(): void {
+    if (this.#timer !== null) clearTimeout(this.#timer)
+    this.#timer = null
+  }
+
+  /** Milliseconds until there may be room without a report. Infinite if only a report can make room. */
+  #untilRoomMs(): number {
+    const { state } = this
+    if (state === 'open') return this.backoffMs
+    if (state === 'probing') return Number.POSITIVE_INFINITY
+    const { countedForMs = Number.POSITIVE_INFINITY } = this.#options
+    const [oldest = this.#now()] = this.#counted()
+    return oldest + countedForMs - this.#now()
   }
 
   #now(): number {

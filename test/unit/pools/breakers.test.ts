@@ -1,12 +1,7 @@
 import fc from 'fast-check'
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
-import {
-  type Attempt,
-  BreakerBook,
-  blameFor,
-  PasswordFault,
-  type Way,
-} from '../../../src/pools/opening/breakers.ts'
+import { type Attempt, blameFor, PasswordUnavailableError } from '../../../src/pools/opening/attempt.ts'
+import { type Attempts, Breakers } from '../../../src/pools/opening/breakers.ts'
 
 beforeEach(() => {
   vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'performance'] })
@@ -34,7 +29,11 @@ describe('a failed attempt is counted', () => {
     ['against the database', 'database', coded('HOST_NOT_ALLOWED')],
     ['as a denial', 'denied', sqlState('28P01')],
     ['as a denial', 'denied', sqlState('28000')],
-    ['against nobody else', 'ourselves', new PasswordFault(coded('CATALOG_UNAVAILABLE', sqlState('57P03')))],
+    [
+      'against us',
+      'ourselves',
+      new PasswordUnavailableError(coded('CATALOG_UNAVAILABLE', sqlState('57P03'))),
+    ],
   ])('%s (%s) by its code, %s', (_title, blame, error) => {
     expect(blameFor(error, unheard, 0)).toBe(blame)
   })
@@ -103,7 +102,7 @@ class Witness {
 
 /** A pool in small: so many want a connection, and it asks for as many as it may. */
 class FakePool {
-  readonly #way: Way
+  readonly #attempts: Attempts
   readonly #server: Witness
   readonly #database = new Witness(3)
   readonly attempts: { attempt: Attempt; begun: number }[] = []
@@ -112,17 +111,17 @@ class FakePool {
   readonly #wake = () => this.pulse()
   wants = 0
 
-  constructor(way: Way, server: Witness) {
-    this.#way = way
+  constructor(attempts: Attempts, server: Witness) {
+    this.#attempts = attempts
     this.#server = server
   }
 
   pulse(): void {
-    while (this.wants > this.attempts.length && this.#way.room > 0) this.#begin()
-    if (this.wants > this.attempts.length) this.#way.whenChanged(this.#wake)
+    while (this.wants > this.attempts.length && this.#attempts.room > 0) this.#begin()
+    if (this.wants > this.attempts.length) this.#attempts.onceChanged(this.#wake)
   }
 
-  /** How long its oldest attempt has been under way. */
+  /** How long its oldest attempt has been under attempts. */
   get oldestMs(): number {
     const begun = this.attempts[0]?.begun ?? 0
     return performance.now() - (this.#server.underWay.get(begun) ?? performance.now())
@@ -167,7 +166,7 @@ class FakePool {
     this.#server.begin(begun)
     this.#database.begin(begun)
     this.begunAtMs.push(performance.now())
-    this.attempts.push({ attempt: this.#way.begin(), begun })
+    this.attempts.push({ attempt: this.#attempts.begin(), begun })
     expect(this.attempts.length).toBeLessThanOrEqual(3)
   }
 }
@@ -177,15 +176,15 @@ const busiestSecond = (times: readonly number[]) =>
   Math.max(...times.map((from) => times.filter((at) => at >= from && at < from + 1_000).length))
 
 function setUp(servers: readonly string[]) {
-  const book = new BreakerBook()
+  const breakers = new Breakers()
   const witnesses = new Map(servers.map((server) => [server, new Witness(1, COUNTED_FOR_MS)]))
   const pools = servers.map((server, n) => {
-    return new FakePool(book.wayTo(server, `${n}`), witnesses.get(server) as Witness)
+    return new FakePool(breakers.attemptsTo(server, `${n}`), witnesses.get(server) as Witness)
   })
-  return { book, pools }
+  return { breakers, pools }
 }
 
-describe('the book of breakers', () => {
+describe('the breakers', () => {
   test('lets in one probe, never two, one to a server that is not known to live, and starves nobody', async () => {
     const servers = ['a', 'a', 'a', 'b']
     const outcome = fc.constantFrom(
@@ -211,7 +210,7 @@ describe('the book of breakers', () => {
     )
     await fc.assert(
       fc.asyncProperty(fc.array(step, { maxLength: 60 }), async (steps) => {
-        const { book, pools } = setUp(servers)
+        const { breakers, pools } = setUp(servers)
         for (const one of steps) {
           const pool = pools[one.pool] as FakePool
           if (one.kind === 'want') {
@@ -221,7 +220,7 @@ describe('the book of breakers', () => {
           else if (one.kind === 'tick') await pass(one.ms)
           else {
             pool.answered()
-            book.answered(servers[one.pool] as string, `${one.pool}`)
+            breakers.answered(servers[one.pool] as string, `${one.pool}`)
           }
           await pass(0)
         }
@@ -230,7 +229,7 @@ describe('the book of breakers', () => {
           await pass(10_000)
         }
         expect(pools.map(({ wants }) => wants)).toEqual([0, 0, 0, 0])
-        expect(book.broken).toEqual({ server: 0, database: 0 })
+        expect(breakers.failing).toEqual({ server: 0, database: 0 })
       }),
       { numRuns: 150 },
     )
@@ -256,7 +255,7 @@ describe('the book of breakers', () => {
   ])(
     'knocks at a silent server no more than twice a second, with 50 databases that are %s',
     async (_title, timeoutMs) => {
-      const { book, pools } = setUp(Array(50).fill('a'))
+      const { breakers, pools } = setUp(Array(50).fill('a'))
       for (let now = 0; now < 60_000; now += 50) {
         for (const pool of pools) {
           pool.wants = 10
@@ -268,17 +267,17 @@ describe('the book of breakers', () => {
       const begun = pools.flatMap(({ begunAtMs }) => begunAtMs)
       expect(begun.length).toBeGreaterThan(5)
       expect(busiestSecond(begun)).toBeLessThanOrEqual(2)
-      expect(book.broken.server).toBe(timeoutMs < 3_000 ? 0 : 1)
+      expect(breakers.failing.server).toBe(timeoutMs < 3_000 ? 0 : 1)
     },
   )
 
   test('lets a neighbour pass soon when one attempt is lost, but not while the server is known to be gone', async () => {
-    const book = new BreakerBook()
-    const [lost, neighbour] = [book.wayTo('a', '1'), book.wayTo('a', '2')]
+    const breakers = new Breakers()
+    const [lost, neighbour] = [breakers.attemptsTo('a', '1'), breakers.attemptsTo('a', '2')]
     const attempt = lost.begin()
     expect(neighbour.room).toBe(0)
     const wake = vi.fn()
-    neighbour.whenChanged(wake)
+    neighbour.onceChanged(wake)
     await pass(COUNTED_FOR_MS - 1)
     expect(wake).not.toHaveBeenCalled()
     await pass(1)
@@ -292,8 +291,8 @@ describe('the book of breakers', () => {
   })
 
   test('is not closed to a slow server’s patient databases by one that is in a hurry', async () => {
-    const book = new BreakerBook()
-    const [hasty, patient] = [book.wayTo('a', '1'), book.wayTo('a', '2')]
+    const breakers = new Breakers()
+    const [hasty, patient] = [breakers.attemptsTo('a', '1'), breakers.attemptsTo('a', '2')]
     for (let n = 0; n < 5; n += 1) {
       while (hasty.room === 0) await pass(100)
       const attempt = hasty.begin()
@@ -301,20 +300,21 @@ describe('the book of breakers', () => {
       attempt.failed(timedOut, unheard)
       expect([hasty.isOpen, patient.isOpen, patient.room]).toEqual([true, false, 1])
     }
-    expect(book.broken).toEqual({ server: 0, database: 1 })
+    expect(breakers.failing).toEqual({ server: 0, database: 1 })
   })
 
   test('wakes who waits when a pause is over, also if a longer one was cut short before it', async () => {
-    const book = new BreakerBook()
-    const way = book.wayTo('a', '1')
-    way.heard()
-    for (const attempt of [way.begin(), way.begin(), way.begin()]) attempt.failed(sqlState('28P01'), heard)
-    way.whenChanged(() => undefined)
-    book.answered('a', '1')
-    way.begin().failed(sqlState('53300'), heard)
+    const breakers = new Breakers()
+    const attempts = breakers.attemptsTo('a', '1')
+    attempts.serverAnswered()
+    for (const attempt of [attempts.begin(), attempts.begin(), attempts.begin()])
+      attempt.failed(sqlState('28P01'), heard)
+    attempts.onceChanged(() => undefined)
+    breakers.answered('a', '1')
+    attempts.begin().failed(sqlState('53300'), heard)
     await pass(0)
     const wake = vi.fn()
-    way.whenChanged(wake)
+    attempts.onceChanged(wake)
     await pass(700)
     expect(wake).toHaveBeenCalledOnce()
   })
@@ -338,49 +338,50 @@ describe('the book of breakers', () => {
   })
 
   test('counts no more than three denials when they were under way together', () => {
-    const book = new BreakerBook()
-    const way = book.wayTo('a', '1')
-    way.heard()
-    const together = [way.begin(), way.begin(), way.begin()]
-    expect(way.room).toBe(0)
+    const breakers = new Breakers()
+    const attempts = breakers.attemptsTo('a', '1')
+    attempts.serverAnswered()
+    const together = [attempts.begin(), attempts.begin(), attempts.begin()]
+    expect(attempts.room).toBe(0)
     for (const attempt of together) attempt.failed(sqlState('28P01'), heard)
     vi.advanceTimersByTime(59_000)
-    expect(way.isOpen).toBe(true)
+    expect(attempts.isOpen).toBe(true)
     vi.advanceTimersByTime(1_000)
-    expect(way.isOpen).toBe(false)
+    expect(attempts.isOpen).toBe(false)
   })
 
   test('forgets an entry that was replaced, and believes a check that got through', () => {
-    const book = new BreakerBook()
-    for (const database of ['1', '2']) book.wayTo('a', database).begin().failed(sqlState('3D000'), heard)
-    expect(book.broken).toEqual({ server: 0, database: 2 })
-    book.forget('1')
-    expect(book.wayTo('a', '1').isOpen).toBe(false)
-    book.answered('a', '2')
-    expect(book.broken).toEqual({ server: 0, database: 0 })
+    const breakers = new Breakers()
+    for (const database of ['1', '2'])
+      breakers.attemptsTo('a', database).begin().failed(sqlState('3D000'), heard)
+    expect(breakers.failing).toEqual({ server: 0, database: 2 })
+    breakers.forget('1')
+    expect(breakers.attemptsTo('a', '1').isOpen).toBe(false)
+    breakers.answered('a', '2')
+    expect(breakers.failing).toEqual({ server: 0, database: 0 })
   })
 
   test('blames nobody for a fault of ours, but does not repeat it at once', () => {
-    const book = new BreakerBook()
-    const way = book.wayTo('a', '1')
-    way.begin().failed(new PasswordFault(new Error('no catalog')), heard)
-    expect([way.isOpen, book.wayTo('a', '2').isOpen]).toEqual([true, false])
+    const breakers = new Breakers()
+    const attempts = breakers.attemptsTo('a', '1')
+    attempts.begin().failed(new PasswordUnavailableError(new Error('no catalog')), heard)
+    expect([attempts.isOpen, breakers.attemptsTo('a', '2').isOpen]).toEqual([true, false])
     vi.advanceTimersByTime(1_000)
-    expect(way.isOpen).toBe(false)
+    expect(attempts.isOpen).toBe(false)
   })
 
   test('tells the log when a server goes and when it is back, once', () => {
     const lines: string[] = []
     const say = (fields: { server?: string }, message: string) => lines.push(`${message}: ${fields.server}`)
-    const book = new BreakerBook({ log: { info: say, warn: say } })
-    const way = book.wayTo('db.example.com:5432', '1')
-    way.begin().failed(refused, unheard)
+    const breakers = new Breakers({ log: { info: say, warn: say } })
+    const attempts = breakers.attemptsTo('db.example.com:5432', '1')
+    attempts.begin().failed(refused, unheard)
     vi.advanceTimersByTime(1_000)
-    way.begin().failed(refused, unheard)
+    attempts.begin().failed(refused, unheard)
     vi.advanceTimersByTime(2_000)
-    way.begin().succeeded()
+    attempts.begin().succeeded()
     expect(lines).toEqual(
-      ['out of reach', 'back'].map((said) => `database server ${said}: db.example.com:5432`),
+      ['unreachable', 'reachable again'].map((said) => `database server ${said}: db.example.com:5432`),
     )
   })
 })

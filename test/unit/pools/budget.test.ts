@@ -1,9 +1,10 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { type Bidder, ConnectionBudget } from '../../../src/pools/budget.ts'
+import { ConnectionBudget } from '../../../src/pools/budget.ts'
+import type { BudgetedPool } from '../../../src/pools/opening/waiting-pools.ts'
 
 /** A pool in small: what it wants, what it holds, and sockets that close when the test says so. */
-class FakePool implements Bidder {
+class FakePool implements BudgetedPool {
   readonly server: string
   readonly #budget: ConnectionBudget
   readonly #now: () => number
@@ -46,25 +47,25 @@ class FakePool implements Bidder {
       return
     }
     this.wants += 1
-    this.#budget.enqueue(this)
+    this.#budget.waiting.add(this)
   }
   /** What is given back goes to the pool's own next waiter, unless it is time for others; only what none of them wants idles. */
   rest() {
     if (this.busy === 0) return
     this.served += 1
     if (this.wants > 0) {
-      if (!this.#budget.mustYield(this, this.#now() - this.#openedAt)) {
+      if (!this.#budget.waiting.mustYield(this, this.#now() - this.#openedAt)) {
         this.wants -= 1
         return
       }
       this.busy -= 1
       this.closing += 1
-      this.#budget.enqueue(this)
+      this.#budget.waiting.add(this)
       return
     }
     this.busy -= 1
     this.idle += 1
-    this.#budget.pulse()
+    this.#budget.waiting.serve()
   }
   socketsClose() {
     for (; this.closing > 0; this.closing -= 1) this.#budget.release(this.server)
@@ -89,7 +90,7 @@ function setUp(max: number, maxPerServer: number, servers: string[]) {
       pass(10)
       for (const pool of workers) {
         pool.wants = 100
-        budget.enqueue(pool)
+        budget.waiting.add(pool)
         for (let held = pool.busy; held > 0; held -= 1) pool.rest()
       }
       for (const pool of workers) pool.socketsClose()
@@ -105,8 +106,8 @@ describe('the connection budget', () => {
     for (let i = 0; i < 4; i += 1) budget.tryAdmit('s')
     greedy.wants = 10
     modest.wants = 1
-    budget.enqueue(greedy)
-    budget.enqueue(modest)
+    budget.waiting.add(greedy)
+    budget.waiting.add(modest)
     budget.release('s')
     budget.release('s')
     expect([greedy.busy, modest.busy]).toEqual([1, 1])
@@ -116,13 +117,13 @@ describe('the connection budget', () => {
     const { budget, pools } = setUp(3, 3, ['s', 's'])
     const [sleepy, needy] = pools as [FakePool, FakePool]
     sleepy.wants = 3
-    budget.enqueue(sleepy)
+    budget.waiting.add(sleepy)
     sleepy.rest()
     sleepy.rest()
     needy.wants = 1
-    budget.enqueue(needy)
-    budget.pulse()
-    budget.pulse()
+    budget.waiting.add(needy)
+    budget.waiting.serve()
+    budget.waiting.serve()
     expect([sleepy.idle, sleepy.closing, needy.busy]).toEqual([1, 1, 0])
     sleepy.socketsClose()
     expect([sleepy.idle, needy.busy, budget.open]).toEqual([1, 1, 3])
@@ -133,11 +134,11 @@ describe('the connection budget', () => {
     const [other, holder, needy] = pools as [FakePool, FakePool, FakePool]
     for (const pool of [other, holder]) {
       pool.wants = 1
-      budget.enqueue(pool)
+      budget.waiting.add(pool)
       pool.rest()
     }
     needy.wants = 1
-    budget.enqueue(needy)
+    budget.waiting.add(needy)
     expect([other.closing, holder.closing]).toEqual([0, 1])
   })
 
@@ -167,7 +168,7 @@ describe('the connection budget', () => {
     work(1_000, pools)
     const once = new FakePool('b', budget, () => 0)
     once.wants = 1
-    budget.enqueue(once)
+    budget.waiting.add(once)
     work(80, pools)
     expect(once.busy).toBe(0)
     work(120, pools)
@@ -179,10 +180,10 @@ describe('the connection budget', () => {
     const [sleepy, needy] = pools as [FakePool, FakePool]
     budget.countClosing('s')
     sleepy.wants = 1
-    budget.enqueue(sleepy)
+    budget.waiting.add(sleepy)
     sleepy.rest()
     needy.wants = 1
-    budget.enqueue(needy)
+    budget.waiting.add(needy)
     expect(sleepy.closing).toBe(1)
   })
 

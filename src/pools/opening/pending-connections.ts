@@ -1,0 +1,206 @@
+import type pg from 'pg'
+import type Pool from 'pg-pool'
+import { IdentityMismatchError } from '../../lib/postgres/database-identity.ts'
+import {
+  createPool,
+  errorCode,
+  GuardedClient,
+  type PoolLimits,
+  type ServerAddress,
+} from '../../lib/postgres/pg.ts'
+import { newServerTraits } from '../../lib/postgres/server-traits.ts'
+import type { ConnectionBudget } from '../budget.ts'
+import { type Attempt, isDenied, PasswordUnavailableError } from './attempt.ts'
+import type { Attempts } from './breakers.ts'
+import { CutOffError, verifyIdentity } from './verify-identity.ts'
+
+export interface PendingConnectionsOptions {
+  readonly address: ServerAddress
+  readonly limits: PoolLimits
+  readonly attempts: Attempts
+  readonly budget: ConnectionBudget
+  /** Called for each new connection that leads to another database; `isNews` is true for the first since the last right one. */
+  readonly onMismatch?: (isNews: boolean) => void
+  /** Called for each connection whose server broke the protocol, with the error. The connection has ended. */
+  readonly onViolation?: (error: unknown) => void
+  readonly onOpened: (client: pg.ClientBase) => void
+  readonly onClosed: (client: pg.ClientBase) => void
+}
+
+/** More connections than this that are cut off in a row count as a failure of the database. */
+const MAX_CUT_OFFS = 5
+
+/**
+ * The connections of one pool that are being opened: each needs a permit, room for an attempt, the password, and the proof
+ * that it leads to the right database. The end of each attempt is reported to the breakers once. pg-pool keeps the
+ * connections.
+ */
+export class PendingConnections {
+  /**
+   * The attempt of each connection that is not open yet, or not yet known to lead to the right database. A plain field, so
+   * that a request that needs no new connection runs no code here.
+   */
+  readonly attempts = new Map<pg.ClientBase, Attempt>()
+  readonly server: string
+  readonly #options: PendingConnectionsOptions
+  /** Connections that the pool has asked pg-pool to open and has not received yet. */
+  #requested = 0
+  /** Permits that are counted for connections that pg-pool has not begun to open. */
+  #permits = 0
+  /** True if the last connection led to another database. */
+  #isMismatched = false
+  /** So many in a row ended before they could be used. */
+  #cutOffs = 0
+
+  constructor(options: PendingConnectionsOptions) {
+    this.#options = options
+    this.server = `${options.address.host}:${options.address.port}`
+  }
+
+  get requested(): number {
+    return this.#requested
+  }
+
+  get permits(): number {
+    return this.#permits
+  }
+
+  /** Makes the pool whose new connections are tracked here. */
+  createPool(): Pool<pg.Client> {
+    const { address, limits } = this.#options
+    const traits = address.traits ?? newServerTraits()
+    return createPool({ ...address, traits, password: () => this.#readPassword() }, limits, {
+      Client: this.#trackedClient(),
+      ...(address.expected !== undefined && {
+        verify: (client) => this.#verify(client as GuardedClient),
+      }),
+    })
+  }
+
+  /** The pool is about to ask pg-pool for a new connection. Its permit is counted already. */
+  request(): void {
+    this.#requested += 1
+    this.#permits += 1
+  }
+
+  /** pg-pool has answered: permits that it did not use go back. */
+  requestEnded(): void {
+    this.#requested -= 1
+    while (this.#permits > this.#requested) this.#returnPermit()
+  }
+
+  /** Ends the attempt of a connection that may be used, or that failed with `error`. Ignores one whose attempt has ended. */
+  end(client: pg.ClientBase, error?: unknown): void {
+    const attempt = this.attempts.get(client)
+    if (attempt === undefined) return
+    this.attempts.delete(client)
+    const isCutOff = error instanceof CutOffError && attempt.isConnected
+    this.#cutOffs = isCutOff ? this.#cutOffs + 1 : 0
+    // pg-pool closes a sound connection with `true`.
+    const isSound =
+      !(error instanceof Error) ||
+      (client as GuardedClient).wasRefusedSettings ||
+      (isCutOff && this.#cutOffs <= MAX_CUT_OFFS)
+    if (isSound) attempt.succeeded()
+    else attempt.failed(error, client as GuardedClient)
+    if (isDenied(error)) this.#options.address.onDenied?.()
+  }
+
+  /** Cuts all connections that are being opened. */
+  destroyAll(): void {
+    for (const client of this.attempts.keys()) (client as GuardedClient).destroy()
+  }
+
+  /**
+   * Every socket begins here, also one that pg-pool opens in place of a dead one. The permit belongs to the socket: it is
+   * taken before the socket connects and given back when it has closed. False if no socket may be opened now.
+   */
+  #begin(client: GuardedClient): boolean {
+    const { attempts, budget, onClosed } = this.#options
+    if (attempts.room === 0) {
+      // A connection that may not be tried yet must not take a permit from another pool.
+      this.#returnPermit()
+      return false
+    }
+    if (!this.#takePermit()) return false
+    this.attempts.set(client, attempts.begin())
+    client.once('end', () => {
+      this.end(client, new CutOffError('ended before it could be used'))
+      budget.release(this.server)
+      onClosed(client)
+    })
+    return true
+  }
+
+  /** True if a permit is counted already, or the budget has one left. */
+  #takePermit(): boolean {
+    if (this.#permits === 0) return this.#options.budget.tryAdmit(this.server)
+    this.#permits -= 1
+    return true
+  }
+
+  #returnPermit(): void {
+    if (this.#permits === 0) return
+    this.#permits -= 1
+    this.#options.budget.release(this.server)
+  }
+
+  #connected(client: GuardedClient, error: Error | null): void {
+    if (error) {
+      this.#reportViolation(error)
+      this.end(client, error)
+    } else {
+      this.#options.onOpened(client)
+      this.attempts.get(client)?.connected()
+    }
+  }
+
+  async #verify(client: GuardedClient): Promise<void> {
+    const { address, limits, onMismatch } = this.#options
+    try {
+      await verifyIdentity(client, address.expected?.() ?? null, limits.connectTimeoutMs)
+      this.#isMismatched = false
+    } catch (error) {
+      if (error instanceof IdentityMismatchError) {
+        onMismatch?.(!this.#isMismatched)
+        this.#isMismatched = true
+      }
+      throw error
+    }
+  }
+
+  async #readPassword(): Promise<string> {
+    this.#options.attempts.serverAnswered()
+    try {
+      return await this.#options.address.password()
+    } catch (error) {
+      throw new PasswordUnavailableError(error)
+    }
+  }
+
+  #reportViolation(error: Error): void {
+    if (errorCode(error) === 'PROTOCOL_VIOLATION') this.#options.onViolation?.(error)
+  }
+
+  #trackedClient(): typeof GuardedClient {
+    const begin = (client: GuardedClient) => this.#begin(client)
+    const connected = (client: GuardedClient, error: Error | null) => this.#connected(client, error)
+    const reportViolation = (error: Error) => this.#reportViolation(error)
+    class TrackedClient extends GuardedClient {
+      override connect(callback?: unknown): never {
+        const settle = callback as (error: Error | null) => void
+        if (!begin(this)) {
+          settle(Object.assign(new Error('no connection permit'), { code: 'NO_PERMIT' }))
+          return undefined as never
+        }
+        this.on('error', reportViolation)
+        const settled = (error: Error | null) => {
+          connected(this, error)
+          settle(error)
+        }
+        return super.connect(settled as never) as never
+      }
+    }
+    return TrackedClient as unknown as typeof GuardedClient
+  }
+}

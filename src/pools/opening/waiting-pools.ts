@@ -1,0 +1,163 @@
+import type { Clock } from '../../lib/clock.ts'
+
+/** A pool as the budget sees it. It wants connections, holds idle ones, and can be told to open or close one. */
+export interface BudgetedPool {
+  /** `host:port` */
+  readonly server: string
+  /** Connections that are open or being opened, without those that are closing. */
+  readonly held: number
+  /** How many more connections it would open now if it had permits. */
+  wanted(): number
+  /** Opens one connection. Its permit has been counted already. */
+  openOne(): void
+  /** Closes one idle connection, if it has one. Its permit comes back when the socket has closed. */
+  closeIdle(): boolean
+}
+
+/** The budget's counters, as far as the order of the waiting pools depends on them. */
+export interface PermitCounter {
+  /** Connections that were told to close, of all servers. */
+  readonly closing: number
+  closingTo(server: string): number
+  /** True if no further connection to this server may be opened. */
+  isFull(server: string): boolean
+  tryAdmit(server: string): boolean
+  countClosing(server: string): void
+}
+
+export interface WaitingPoolsOptions {
+  readonly permits: PermitCounter
+  /** Pools in the order in which they should lose idle connections: least recently used first. */
+  readonly victims: () => Iterable<BudgetedPool>
+  readonly clock: Clock
+}
+
+/**
+ * How long a pool that can use its connections may keep all of them while another pool has none. Milliseconds. Opening a
+ * connection costs as much as dozens of requests, so it has to serve some before it is closed.
+ */
+const SLICE_MS = 100
+
+/**
+ * Which pool may open a connection next. Pools without a permit wait in a ring: each freed permit goes to the next pool, and
+ * each lap gives every pool at most one. If there is no permit, an idle connection of another pool is closed; a busy pool
+ * gives up connections from time to time to a pool that has none, or far fewer. So one busy tenant cannot have all of them.
+ */
+export class WaitingPools {
+  /** Since when each pool waits, in the order of their turns. A plain field, so that a request that needs no permit runs no code here. */
+  readonly since = new Map<BudgetedPool, number>()
+  readonly #options: WaitingPoolsOptions
+  #isServing = false
+
+  constructor(options: WaitingPoolsOptions) {
+    this.#options = options
+  }
+
+  /** Adds a pool that wants connections, and serves it as far as possible now. */
+  add(pool: BudgetedPool): void {
+    if (!this.since.has(pool)) this.#append(pool)
+    this.serve()
+  }
+
+  remove(pool: BudgetedPool): void {
+    this.since.delete(pool)
+  }
+
+  /** The one place that decides which pool opens a connection next. */
+  serve(): void {
+    if (this.#isServing) return
+    this.#isServing = true
+    try {
+      while (this.#serveLap()) {
+        // Another lap: each lap gives every waiting pool at most one connection.
+      }
+      for (const [pool] of this.#unserved()) this.#closeIdleFor(pool)
+    } finally {
+      this.#isServing = false
+    }
+  }
+
+  /** True if a pool waits for the room that a connection to `server` takes. */
+  wantRoomOf(server: string): boolean {
+    return this.#unserved().some(([pool]) => this.#makesRoom(server, pool))
+  }
+
+  /**
+   * For a connection that was given back to a pool that can use it and has served that pool for `servedMs`. True if another
+   * pool has waited long enough for its room: the connection then counts as closing, that pool is next, and `holder`
+   * waits for its turn like all others.
+   */
+  mustYield(holder: BudgetedPool, servedMs: number): boolean {
+    if (this.since.size === 0 || servedMs < SLICE_MS) return false
+    const overdue = this.#options.clock.monotonic() - SLICE_MS
+    const next = this.#unserved().find(
+      ([pool, since]) => since <= overdue && hasClaim(pool, holder) && this.#makesRoom(holder.server, pool),
+    )
+    if (next === undefined) return false
+    this.#options.permits.countClosing(holder.server)
+    this.since.delete(holder)
+    this.#moveToFront(next)
+    return true
+  }
+
+  #append(pool: BudgetedPool): void {
+    this.since.set(pool, this.#options.clock.monotonic())
+  }
+
+  #moveToFront(next: [BudgetedPool, number]): void {
+    const waiting = [...this.since]
+    this.since.clear()
+    for (const [pool, since] of [next, ...waiting]) this.since.set(pool, since)
+  }
+
+  #serveLap(): boolean {
+    const { permits } = this.#options
+    let served = false
+    for (const pool of [...this.since.keys()]) {
+      const wants = pool.wanted() > 0
+      // A pool that is not served keeps its place; one that is served goes to the end.
+      if (wants && !permits.tryAdmit(pool.server)) continue
+      this.since.delete(pool)
+      if (!wants) continue
+      served = true
+      pool.openOne()
+      if (pool.wanted() > 0) this.#append(pool)
+    }
+    return served
+  }
+
+  #closeIdleFor(pool: BudgetedPool): void {
+    for (const victim of this.#options.victims()) {
+      if (victim === pool || !this.#makesRoom(victim.server, pool) || !victim.closeIdle()) continue
+      this.#options.permits.countClosing(victim.server)
+      return
+    }
+  }
+
+  /** The waiting pools in turn, without those for which a closing connection makes room. */
+  #unserved(): [BudgetedPool, number][] {
+    const { permits } = this.#options
+    let closing = permits.closing
+    const takenOf = new Map<string, number>()
+    return [...this.since].filter(([pool]) => {
+      if (pool.wanted() <= 0) return false
+      const { server } = pool
+      const taken = takenOf.get(server) ?? 0
+      const isFull = permits.isFull(server)
+      if (closing === 0 || (isFull && taken >= permits.closingTo(server))) return true
+      closing -= 1
+      if (isFull) takenOf.set(server, taken + 1)
+      return false
+    })
+  }
+
+  /** True if closing a connection to `server` makes room for what `pool` wants. */
+  #makesRoom(server: string, pool: BudgetedPool): boolean {
+    return server === pool.server || !this.#options.permits.isFull(pool.server)
+  }
+}
+
+/** Shares that differ by one only stay as they are: passing a connection on would cost more than it helps. */
+function hasClaim(pool: BudgetedPool, holder: BudgetedPool): boolean {
+  return pool !== holder && (pool.held === 0 || holder.held - pool.held >= 2)
+}
