@@ -2,7 +2,7 @@ import type { DatabaseErrorCode } from '../catalog/databases/entry.ts'
 import { causesOf } from '../lib/causes.ts'
 import { databaseError, errorCode } from '../lib/postgres/pg.ts'
 import { PoolerUnsupportedError } from '../lib/postgres/pooler-faults.ts'
-import { MigrationError } from '../migrations/drift.ts'
+import { MigrationError } from '../migrations/migration-error.ts'
 
 /** A check that found something wrong. What was found in detail is the `cause`, for the log. */
 export class CheckFailure extends Error {

@@ -1,8 +1,9 @@
 import type { Application } from '../application.ts'
 import { connectClient, type ServerAddress } from '../lib/postgres/pg.ts'
 import { applyMigrations } from '../migrations/apply.ts'
-import { MigrationError, readJournal } from '../migrations/drift.ts'
 import { readTenantMigrations } from '../migrations/files.ts'
+import { readJournal } from '../migrations/journal.ts'
+import { MigrationError } from '../migrations/migration-error.ts'
 import { EmbeddedServerError } from './failure.ts'
 
 const LIMITS = { connectTimeoutMs: 10_000, statementTimeoutMs: 0 }

@@ -1,7 +1,8 @@
-import type { Clash, MigrationClient } from './drift.ts'
 import type { Migration } from './files.ts'
+import type { Clash } from './migration-error.ts'
+import type { MigrationClient } from './transaction.ts'
 
-/** Names that a migration gives to something new, as drizzle-kit and we write them. */
+/** Matches the names of new objects, as drizzle-kit and we write them. */
 const NEW_NAME =
   /\b(?:CREATE\s+(?:UNIQUE\s+)?(?:TABLE|INDEX|SEQUENCE|VIEW|TYPE|FUNCTION)\s+(?:CONCURRENTLY\s+)?(?:IF\s+NOT\s+EXISTS\s+)?|CONSTRAINT\s+)(?:"?public"?\.)?"?([a-z_][a-z0-9_]*)"?/gi
 
@@ -10,10 +11,10 @@ const KINDS: Readonly<Record<string, Clash['kind']>> = {
   ...{ c: 'type', t: 'type', F: 'function' },
 }
 
-/** SQLSTATEs of a name that is taken. */
+/** SQLSTATEs that report a name in use. */
 const TAKEN = new Set(['42P07', '42710', '42723', '23505'])
 
-/** What the migration could not make because its name is taken; null where that is not why it failed. */
+/** Finds the object that has the name of one that the migration creates. Null where the migration failed for another reason. */
 export async function findClash(
   client: MigrationClient,
   migration: Migration,

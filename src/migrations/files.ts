@@ -10,17 +10,17 @@ export type Lineage = 'catalog' | 'core' | 'application'
 /** One SQL file of a migrations folder. Files of a lineage apply in the order of their ids. */
 export interface Migration {
   readonly lineage: Lineage
-  /** The file's name without `.sql`, such as `0001_isolation`, or that of the folder around `migration.sql`. */
+  /** The file's name without `.sql`, such as `0001_isolation`, or the name of the folder that holds `migration.sql`. */
   readonly id: string
   /** SHA-256 of the SQL, hex. */
   readonly hash: string
   readonly statements: readonly string[]
   /**
-   * False for a file that says `-- freehold: no-transaction` (CREATE INDEX CONCURRENTLY and the like). Each of its
-   * statements commits alone, so they must be repeatable (IF NOT EXISTS): a failure leaves the earlier ones done.
+   * False for a file that says `-- freehold: no-transaction`, for example for CREATE INDEX CONCURRENTLY. Each of its statements
+   * commits alone, and a failure leaves the earlier ones done, so they must be repeatable (IF NOT EXISTS).
    */
   readonly transactional: boolean
-  /** Migrations of a release before lineages, which together made what this one makes. Empty for most. */
+  /** Migrations of a release before lineages that this one replaces. Empty for most. */
   readonly former: readonly FormerMigration[]
 }
 
@@ -30,7 +30,7 @@ export interface FormerMigration {
   readonly hash: string
 }
 
-/** A file that is no migration, or a folder without any, of our own release: only another installation mends it. */
+/** A file that is no migration, or a folder without any. It is part of the installation, so trying again does not help. */
 export class MigrationFileError extends Error {
   override readonly name = 'MigrationFileError'
   readonly code: 'MIGRATION_MALFORMED' | 'MIGRATIONS_MISSING'
@@ -41,7 +41,8 @@ export class MigrationFileError extends Error {
   }
 }
 
-const LASTING = new Set(['ENOENT', 'ENOTDIR', 'EACCES', 'EPERM'])
+/** These stay; other errors, for example too many open files, pass. */
+const PERMANENT = new Set(['ENOENT', 'ENOTDIR', 'EACCES', 'EPERM'])
 const BREAKPOINT = /-->\s*statement-breakpoint/
 const DIRECTIVE = /^-- freehold:(.*)$/gm
 const FORMER = /^former (\S+) ([0-9a-f]{64})$/
@@ -53,15 +54,15 @@ export function migrationsFolder(lineage: keyof typeof FOLDERS): string {
   return fileURLToPath(new URL(`../../${FOLDERS[lineage]}`, import.meta.url))
 }
 
-/** What is known here of an application. */
-interface Declared {
+/** The part of an application that this file needs. */
+interface DeclaredTables {
   readonly migrations: string
   readonly tenantTables: readonly string[]
   readonly referenceTables: readonly string[]
 }
 
-/** Both lineages of a tenant database, Freehold's own first. One without tables needs no migrations. @throws MigrationFileError */
-export async function readTenantMigrations(application: Declared): Promise<Migration[]> {
+/** Both lineages of a tenant database, Freehold's own first. An application without tables needs no migrations. @throws MigrationFileError */
+export async function readTenantMigrations(application: DeclaredTables): Promise<Migration[]> {
   const hasTables = application.tenantTables.length + application.referenceTables.length > 0
   const [core, own] = await Promise.all([
     readMigrations(migrationsFolder('core'), 'core'),
@@ -91,7 +92,7 @@ export async function readMigrations(folder: string, lineage: Lineage): Promise<
   return migrations
 }
 
-/** Null for what is no migration: drizzle-kit keeps its snapshots beside them. */
+/** Null for other files: drizzle-kit keeps its snapshots beside the migrations. */
 async function fileOf(folder: string, entry: Dirent): Promise<{ name: string; text: string } | null> {
   const path = join(folder, entry.name)
   if (!entry.isDirectory())
@@ -104,18 +105,17 @@ async function entriesIn(folder: string): Promise<Dirent[]> {
   try {
     return await readdir(folder, { withFileTypes: true })
   } catch (error) {
-    // What is short for a moment, as descriptors may be, comes back; the folder does not.
-    if (!LASTING.has((error as NodeJS.ErrnoException).code ?? '')) throw error
+    if (!PERMANENT.has((error as NodeJS.ErrnoException).code ?? '')) throw error
     return []
   }
 }
 
-/** What a migration is called where those of both lineages stand beside each other: `core/0001_isolation`. */
+/** The name of a migration where both lineages are listed: `core/0001_isolation`. */
 export function nameOf({ lineage, id }: Pick<Migration, 'lineage' | 'id'>): string {
   return lineage === 'catalog' ? id : `${lineage}/${id}`
 }
 
-/** Makes a migration of a file's name and text. Line ends do not count, for a checkout may change them. */
+/** Makes a migration of a file's name and text. Line ends do not count, because a checkout may change them. */
 export function parseMigration(lineage: Lineage, fileName: string, text: string): Migration {
   const sql = text.replaceAll('\r\n', '\n')
   const directives = [...sql.matchAll(DIRECTIVE)].map((match) => match[1]?.trim() ?? '')

@@ -1,13 +1,13 @@
 import type { Lineage, Migration } from './files.ts'
 
 /**
- * The tenant migrations that this release of the gateway brings along, of both lineages. They are known once the files
- * have been read. A job that was asked for here names the last of each, so that no replica of an older release takes it.
+ * The tenant migrations of this release, of both lineages. The start of the gateway reads the files and sets them here. A job that
+ * this process queues names the last migration of each lineage, so that no replica of an older release claims it.
  */
 export class Release {
   #migrations: readonly Migration[] = []
 
-  learn(migrations: readonly Migration[]): void {
+  setMigrations(migrations: readonly Migration[]): void {
     this.#migrations = migrations
   }
 
@@ -15,7 +15,7 @@ export class Release {
     return this.#migrations
   }
 
-  /** What a replica must know to bring a database as far as this release does. */
+  /** A replica must know these to bring a database up to date with this release. */
   get needs(): readonly string[] {
     return (['core', 'application'] as const).flatMap((lineage) => {
       const last = lastOf(this.#migrations, lineage)
@@ -23,13 +23,13 @@ export class Release {
     })
   }
 
-  /** What a database has when all of them are applied. */
+  /** The schema version of a database where all of them are applied. */
   get target(): { readonly core: string | null; readonly application: string | null } {
     const last = (lineage: Lineage) => lastOf(this.#migrations, lineage)?.id ?? null
     return { core: last('core'), application: last('application') }
   }
 
-  /** All that a replica of this release knows. */
+  /** Everything that a replica of this release knows. */
   get knows(): readonly string[] {
     return this.#migrations.map(nameOf)
   }

@@ -1,6 +1,6 @@
 import { afterAll, beforeEach, describe, expect, test } from 'vitest'
 import { type ApplyResult, applyMigrations } from '../../src/migrations/apply.ts'
-import { MigrationError, schemaState } from '../../src/migrations/drift.ts'
+import { schemaState } from '../../src/migrations/drift.ts'
 import {
   type Migration,
   migrationsFolder,
@@ -8,6 +8,7 @@ import {
   parseMigration,
   readMigrations,
 } from '../../src/migrations/files.ts'
+import { MigrationError } from '../../src/migrations/migration-error.ts'
 import { tenantMigrations } from '../support/application.ts'
 import {
   createDatabase,

@@ -107,10 +107,10 @@ export const CHECKS: readonly SeededFault[] = [
   },
   {
     name: 'each statement of a migration is a round trip',
-    file: 'src/migrations/apply.ts',
-    find: "await client.query(`${before}${[...migration.statements, noteOf(migration)].join('\\n;\\n')}${after}`)",
+    file: 'src/migrations/run-migrations.ts',
+    find: "await client.query(`${before}${[...migration.statements, insertOf(migration)].join('\\n;\\n')}${after}`)",
     replace:
-      'for (const text of [before, ...migration.statements, noteOf(migration), after]) await client.query(text)',
+      'for (const text of [before, ...migration.statements, insertOf(migration), after]) await client.query(text)',
     tests: FAR,
   },
   {

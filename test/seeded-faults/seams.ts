@@ -62,7 +62,7 @@ export const BETWEEN_PARTS: readonly SeededFault[] = [
   },
   {
     name: 'whatever the owner of a database writes into its journal is believed',
-    file: 'src/migrations/drift.ts',
+    file: 'src/migrations/journal.ts',
     find: 'if (rows.every(isWritten)) return rows',
     replace: 'if (rows.length >= 0) return rows',
     tests: ['test/migrations/apply.test.ts'],

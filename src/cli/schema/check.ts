@@ -4,8 +4,9 @@ import type { Application } from '../../application.ts'
 import { databaseError } from '../../lib/postgres/database-error.ts'
 import type { ServerAddress } from '../../lib/postgres/pg.ts'
 import { applyMigrations } from '../../migrations/apply.ts'
-import { type MigrationClient, MigrationError } from '../../migrations/drift.ts'
 import { type Migration, MigrationFileError, readTenantMigrations } from '../../migrations/files.ts'
+import { MigrationError } from '../../migrations/migration-error.ts'
+import type { MigrationClient } from '../../migrations/transaction.ts'
 import { findIsolationViolations } from '../../residence/isolation.ts'
 import {
   type DatabaseObjects,

@@ -4,7 +4,7 @@ import { databasesOf, withServerTraits } from '../../gateway/gateway-options.ts'
 import { withClient } from '../../gateway/start/prepare-schema.ts'
 import { StartRefusedError } from '../../gateway/start/start-refusals.ts'
 import { applyMigrations } from '../../migrations/apply.ts'
-import { firstDrift, MigrationError, schemaState, sqlState, type Versions } from '../../migrations/drift.ts'
+import { firstDrift, schemaState, type Versions } from '../../migrations/drift.ts'
 import {
   type Migration,
   migrationsFolder,
@@ -12,6 +12,7 @@ import {
   readMigrations,
   readTenantMigrations,
 } from '../../migrations/files.ts'
+import { MigrationError, sqlState } from '../../migrations/migration-error.ts'
 import { CommandError, EXIT } from '../exit-codes.ts'
 
 /** A migration may take its time. */

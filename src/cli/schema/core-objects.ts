@@ -1,4 +1,4 @@
-import type { MigrationClient } from '../../migrations/drift.ts'
+import type { MigrationClient } from '../../migrations/transaction.ts'
 
 /** What stands in a database: its tables by their full names, and the definitions of what they and functions are made of. */
 export interface DatabaseObjects {

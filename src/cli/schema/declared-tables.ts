@@ -1,6 +1,6 @@
 import { is, SQL } from 'drizzle-orm'
 import { type ForeignKey, getTableConfig, type PgColumn, type PgTable } from 'drizzle-orm/pg-core'
-import type { MigrationClient } from '../../migrations/drift.ts'
+import type { MigrationClient } from '../../migrations/transaction.ts'
 
 type Config = ReturnType<typeof getTableConfig>
 

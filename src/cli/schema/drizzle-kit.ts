@@ -79,17 +79,17 @@ function enumOf(column: PgColumn): unknown[] {
  * to know whether that is a rename. Empty where the SQL follows from the snapshots alone.
  */
 export function questionsBetween(before: Snapshot, after: Snapshot): string[] {
-  const tables = question('table', before.tables, after.tables)
+  const tables = question('table', { before: before.tables, after: after.tables })
   const columns = Object.entries(after.tables).flatMap(([key, { columns: now, name }]) => {
     const then = before.tables[key]?.columns
-    return then === undefined ? [] : question('column', then, now, ` of table "${name}"`)
+    return then === undefined ? [] : question('column', { before: then, after: now }, ` of table "${name}"`)
   })
-  const enums = question('enum', before.enums, after.enums)
-  const views = question('view', before.views, after.views)
+  const enums = question('enum', { before: before.enums, after: after.enums })
+  const views = question('view', { before: before.views, after: after.views })
   return [...tables, ...columns, ...enums, ...views]
 }
 
-function question(kind: string, before: Named, after: Named, where = ''): string[] {
+function question(kind: string, { before, after }: { before: Named; after: Named }, where = ''): string[] {
   const added = namesOnlyIn(after, before)
   const removed = namesOnlyIn(before, after)
   if (added.length === 0 || removed.length === 0) return []

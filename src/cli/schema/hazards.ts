@@ -1,4 +1,4 @@
-import type { MigrationClient } from '../../migrations/drift.ts'
+import type { MigrationClient } from '../../migrations/transaction.ts'
 
 /**
  * Each is a query of (object, detail) over tables of the application, `$1`: what the isolation audit lets pass, because rows stay

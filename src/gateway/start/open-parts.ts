@@ -45,7 +45,7 @@ async function prepareDatabases(
   const { migrateOnStart } = settings
   const catalogMigrations = await readMigrations(migrationsFolder('catalog'), 'catalog')
   const tenantMigrations = await readTenantMigrations(application)
-  parts.catalog.release.learn(tenantMigrations)
+  parts.catalog.release.setMigrations(tenantMigrations)
   const catalog = await prepareCatalog({
     migrate: migrateOnStart !== 'false',
     serving: databases.catalog,
