@@ -78,6 +78,11 @@ export async function catalogErrors<T>(work: PromiseLike<T>): Promise<T> {
   }
 }
 
+/** Whether an error that `catalogErrors` let through says that the catalog is out of reach. */
+export function isCatalogOutage(error: unknown): boolean {
+  return error instanceof PublicError && error.code === 'CATALOG_UNAVAILABLE'
+}
+
 // Connection lost, no right or place to log in, out of resources, shut down or cancelled, system error.
 const OUTAGE_CLASSES = new Set(['08', '28', '3D', '53', '57', '58'])
 // No place to write any more, as after a failover; given up by the server because we rested for too long; one of two that

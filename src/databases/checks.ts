@@ -1,11 +1,11 @@
 import type pg from 'pg'
 import type { SchemaVersion } from '../catalog/schema.ts'
-import { parseEpoch } from '../lib/epochs.ts'
 import { isAlike, isSameDatabase, type OwnDatabase, readIdentity } from '../lib/postgres/database-identity.ts'
 import { databaseError, type PhysicalIdentity, READS_ONLY } from '../lib/postgres/pg.ts'
 import { type ApplyOptions, applyMigrations } from '../migrations/apply.ts'
 import { firstDrift, schemaState, type Versions } from '../migrations/drift.ts'
 import type { Lineage, Migration } from '../migrations/files.ts'
+import { parseEpoch } from '../residence/epochs.ts'
 import {
   CORE_TABLES,
   type DeclaredTables,

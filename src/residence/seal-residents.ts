@@ -1,6 +1,6 @@
 import type pg from 'pg'
 import type { SealOf } from '../catalog/seals.ts'
-import { parseEpoch } from '../lib/epochs.ts'
+import { parseEpoch } from './epochs.ts'
 
 const BATCH = 1_000
 const FIRST_ID = '00000000-0000-0000-0000-000000000000'

@@ -100,7 +100,7 @@ export const DISASTERS: readonly SeededFault[] = [
   },
   {
     name: 'a stamp above which there is no epoch is believed',
-    file: 'src/lib/epochs.ts',
+    file: 'src/residence/epochs.ts',
     find: 'return epoch <= MAX_EPOCH ? epoch : null',
     replace: 'return epoch',
     tests: RESTORED,

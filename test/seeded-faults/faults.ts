@@ -375,17 +375,22 @@ const ROTATION: readonly SeededFault[] = [
 const CHANGES: readonly SeededFault[] = [
   {
     name: 'a route that was overtaken while it was read is kept (no generation)',
-    file: 'src/catalog/directory.ts',
-    find: 'return cleared || invalidated.has(route.tenantId)',
+    file: 'src/lib/fresh-cache.ts',
+    find: 'return cleared || invalidated.has(id)',
     replace: 'return false',
-    tests: ['test/unit/catalog/directory.test.ts'],
+    tests: [
+      'test/unit/lib/fresh-cache.test.ts',
+      'test/unit/catalog/directory.test.ts',
+      'test/unit/identity/role-cache.test.ts',
+      'test/unit/identity/catalog-row-cache.test.ts',
+    ],
   },
   {
     name: 'known routes serve for ever without the catalog',
-    file: 'src/catalog/directory.ts',
-    find: 'return now - Math.max(entry.loadedAt, this.#confirmedAt) <= this.#options.maxStalenessMs',
+    file: 'src/lib/fresh-cache.ts',
+    find: 'return now - Math.max(loadedAt, this.#confirmedAt) < this.#options.maxStalenessMs',
     replace: 'return true',
-    tests: ['test/unit/catalog/directory.test.ts'],
+    tests: ['test/unit/lib/fresh-cache.test.ts', 'test/unit/catalog/directory.test.ts'],
   },
   {
     name: 'changes are numbered without a lock',
@@ -519,7 +524,7 @@ const IDENTITY: readonly SeededFault[] = [
   {
     name: 'tokens that were called back are taken',
     file: 'src/identity/tokens/access-tokens.ts',
-    find: 'return this.#options.isVoid?.(identity) === true',
+    find: 'return this.#options.revocations?.isVoid(identity) === true',
     replace: 'return false',
     tests: ['test/unit/identity/tokens.test.ts', 'test/http/revocations.test.ts'],
   },

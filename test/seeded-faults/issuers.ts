@@ -87,14 +87,14 @@ export const ISSUERS: readonly SeededFault[] = [
   {
     name: "an external id leads to its tenant by another issuer's tokens",
     file: 'src/catalog/directory.ts',
-    find: '  return `${issuer}\\n${id}`',
-    replace: '  return `${issuer.length * 0}\\n${id}`',
+    find: '  return `external:${issuer}\\n${id}`',
+    replace: '  return `external:${issuer.length * 0}\\n${id}`',
     tests: ['test/unit/catalog/directory.test.ts'],
   },
   {
     name: 'an external id that was taken away leads on',
-    file: 'src/catalog/directory.ts',
-    find: 'if (this.#idByExternalId.get(keyOf(one)) === id) this.#idByExternalId.delete(keyOf(one))',
+    file: 'src/lib/fresh-cache.ts',
+    find: 'if (this.#idByKey.get(key) === id) this.#idByKey.delete(key)',
     replace: '',
     tests: ['test/unit/catalog/directory.test.ts'],
   },

@@ -87,7 +87,7 @@ function createTokens(
   const tokens = new AccessTokens({
     keys: signingKeys,
     issuers,
-    isVoid: (identity) => revocations.isVoid(identity),
+    revocations,
   })
   return { signingKeys, tokens }
 }

@@ -7,10 +7,11 @@ import { clientKeys } from '../../catalog/schema.ts'
 import { type CatalogStore, catalogErrors } from '../../catalog/store.ts'
 import type { DataKey } from '../../crypto/keyring.ts'
 import { type FieldError, fail } from '../../errors.ts'
+import type { FreshCache } from '../../lib/fresh-cache.ts'
 import { isUuid, newId } from '../../lib/ids.ts'
 import { PermissionSet, parsePermission } from '../access/permissions.ts'
 import { isName, NAME_RULE } from '../people/names.ts'
-import { LookupCache } from './lookup-cache.ts'
+import { createCatalogRowCache } from './catalog-row-cache.ts'
 import { keyLookup, makeKey } from './opaque-keys.ts'
 import type { ClientKeyPrincipal } from './principal.ts'
 
@@ -66,14 +67,14 @@ export class ClientKeys {
   readonly #store: CatalogStore
   readonly #vault: { readonly service: DataKey }
   readonly #now: () => number
-  readonly #cache: LookupCache<CachedKey>
+  readonly #cache: FreshCache<string, CachedKey>
   #used = new Map<string, Date>()
 
   constructor({ store, vault, maxStalenessMs = 300_000, now = () => Date.now() }: ClientKeysParts) {
     this.#store = store
     this.#vault = vault
     this.#now = now
-    this.#cache = new LookupCache({ load: (lookup) => this.#load(lookup), maxStalenessMs, now })
+    this.#cache = createCatalogRowCache({ load: (lookup) => this.#load(lookup), maxStalenessMs })
   }
 
   /**

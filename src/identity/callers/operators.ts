@@ -7,11 +7,12 @@ import { operators } from '../../catalog/schema.ts'
 import { type CatalogStore, catalogErrors } from '../../catalog/store.ts'
 import type { DataKey } from '../../crypto/keyring.ts'
 import { fail } from '../../errors.ts'
+import type { FreshCache } from '../../lib/fresh-cache.ts'
 import { isUuid, newId } from '../../lib/ids.ts'
 import type { Secret } from '../../lib/secret.ts'
 import { isName, NAME_RULE } from '../people/names.ts'
+import { createCatalogRowCache } from './catalog-row-cache.ts'
 import type { PageRequest } from './client-keys.ts'
-import { LookupCache } from './lookup-cache.ts'
 import { keyLookup, makeKey } from './opaque-keys.ts'
 import type { OperatorPrincipal, OperatorRole } from './principal.ts'
 
@@ -37,7 +38,6 @@ export interface OperatorsParts {
   readonly bootstrapToken: Secret | null
   /** How long known tokens serve while the catalog is unreachable. */
   readonly maxStalenessMs?: number
-  readonly now?: () => number
 }
 
 interface CachedOperator {
@@ -60,19 +60,13 @@ export class Operators {
   readonly #store: CatalogStore
   readonly #vault: { readonly service: DataKey }
   readonly #bootstrapDigest: Buffer | null
-  readonly #cache: LookupCache<CachedOperator>
+  readonly #cache: FreshCache<string, CachedOperator>
 
-  constructor({
-    store,
-    vault,
-    bootstrapToken,
-    maxStalenessMs = 300_000,
-    now = () => Date.now(),
-  }: OperatorsParts) {
+  constructor({ store, vault, bootstrapToken, maxStalenessMs = 300_000 }: OperatorsParts) {
     this.#store = store
     this.#vault = vault
     this.#bootstrapDigest = bootstrapToken ? digest(bootstrapToken.reveal()) : null
-    this.#cache = new LookupCache({ load: (lookup) => this.#load(lookup), maxStalenessMs, now })
+    this.#cache = createCatalogRowCache({ load: (lookup) => this.#load(lookup), maxStalenessMs })
   }
 
   /**

@@ -4,6 +4,7 @@ import { LRUCache } from 'lru-cache'
 import { fail } from '../../errors.ts'
 import { PermissionSet } from '../access/permissions.ts'
 import type { AccountIdentity, TokenIdentity, UserPrincipal } from '../callers/principal.ts'
+import type { Revocations } from '../callers/revocations.ts'
 import type { ExternalIssuers } from './external-issuers.ts'
 import {
   type AccountClaims,
@@ -27,8 +28,8 @@ export interface AccessTokensOptions {
   readonly keys: TokenKeys
   /** Whose tokens are accepted besides our own. */
   readonly issuers?: Pick<ExternalIssuers, 'find'>
-  /** Asked each time, also for tokens remembered: whether the bearer's tokens were called back. */
-  readonly isVoid?: (identity: TokenIdentity) => boolean
+  /** Asked at each request, also about tokens that were verified before. */
+  readonly revocations?: Pick<Revocations, 'isVoid'>
   readonly issuer?: string
   readonly audience?: string
   readonly cacheMax?: number
@@ -188,7 +189,7 @@ export class AccessTokens {
   }
 
   #isVoid(identity: TokenIdentity): boolean {
-    return this.#options.isVoid?.(identity) === true
+    return this.#options.revocations?.isVoid(identity) === true
   }
 
   async #verifyAnew(token: string): Promise<Verified> {

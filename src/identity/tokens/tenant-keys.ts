@@ -8,7 +8,8 @@ import { lockTenant, type Tenant } from '../../catalog/tenants.ts'
 import type { Vault } from '../../catalog/vault.ts'
 import type { DataKey } from '../../crypto/keyring.ts'
 import { fail } from '../../errors.ts'
-import { LookupCache } from '../callers/lookup-cache.ts'
+import type { FreshCache } from '../../lib/fresh-cache.ts'
+import { createCatalogRowCache } from '../callers/catalog-row-cache.ts'
 import type { Changed } from '../people/changed.ts'
 import { makeKid, ownerOfKid } from './key-ids.ts'
 import { type KeyRow, makeKeyRow, openKeyRow, publicKeysOf, recordOf } from './key-material.ts'
@@ -70,14 +71,18 @@ const RETRY_MS = 5_000
  */
 export class TenantKeys {
   readonly #parts: TenantKeysParts
-  readonly #sets: LookupCache<KeySet>
+  readonly #sets: FreshCache<string, KeySet>
   /** Names that we gave but did not find, and when we last looked. */
   readonly #missing = new LRUCache<string, number>({ max: 10_000 })
 
   constructor(parts: TenantKeysParts) {
     this.#parts = parts
     const { maxStalenessMs = 300_000 } = parts
-    this.#sets = new LookupCache({ load: (tenantId) => this.#load(tenantId), maxStalenessMs })
+    this.#sets = createCatalogRowCache({
+      load: (tenantId) => this.#load(tenantId),
+      isById: true,
+      maxStalenessMs,
+    })
   }
 
   /** @throws PublicError CATALOG_UNAVAILABLE */

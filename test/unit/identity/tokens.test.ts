@@ -68,7 +68,7 @@ function setUp({ clock = { now: NOW * 1000 }, isVoid = () => false }: Partial<Se
         .sign(entryOf('service').signer),
     prepare: () => Promise.resolve(),
   }
-  return { clock, tokens: new AccessTokens({ keys, isVoid, now: () => clock.now }) }
+  return { clock, tokens: new AccessTokens({ keys, revocations: { isVoid }, now: () => clock.now }) }
 }
 
 const goodClaims = {

@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
-import { parseEpoch } from '../../../src/lib/epochs.ts'
+import { parseEpoch } from '../../../src/residence/epochs.ts'
 
 test('whatever a database says, an epoch leaves room for the next one', () => {
   const texts = fc.oneof(

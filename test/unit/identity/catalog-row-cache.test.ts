@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import { fail } from '../../../src/errors.ts'
-import { LookupCache } from '../../../src/identity/callers/lookup-cache.ts'
+import { createCatalogRowCache } from '../../../src/identity/callers/catalog-row-cache.ts'
 
 interface Row {
   readonly id: string
@@ -15,8 +15,9 @@ function setUp(rows: Record<string, Row> = {}) {
     before: async () => {},
     after: async () => {},
   }
-  const cache = new LookupCache<Row>({
-    now: () => world.now,
+  const cache = createCatalogRowCache<Row>({
+    maxStalenessMs: 300_000,
+    clock: { now: () => world.now, monotonic: () => world.now },
     load: async (lookup) => {
       world.loads += 1
       await world.before()
