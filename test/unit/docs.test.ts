@@ -7,6 +7,7 @@ import type { Method } from '../../src/collections/define-resource.ts'
 import { ERROR_TABLE } from '../../src/errors.ts'
 import { parseTrustedIssuers } from '../../src/identity/tokens/external-settings.ts'
 import { ISSUER_SHAPES } from '../http/issuer-shapes.ts'
+import { arrowsOf, mayImport } from '../support/floors.ts'
 import { callsIn, logCallsIn } from '../support/log-calls.ts'
 import { makeServer } from './http/fakes.ts'
 
@@ -162,6 +163,15 @@ describe('docs/reference/logs.md', () => {
   ])('a call is read: %j', (text, level, found) => {
     expect(callsIn(text).map((call) => [call.level, [call.argument.slice(1, -1)]])).toEqual([[level, found]])
   })
+})
+
+test('docs/explanation/architecture.md draws the floors as they are', () => {
+  const [, picture = ''] = /```mermaid\n([\s\S]*?)```/.exec(read('docs/explanation/architecture.md')) ?? []
+  const drawn = picture.split('\n').filter((line) => line.includes('-->'))
+  expect(
+    drawn.map((line) => line.trim()).toSorted(),
+    'left: the picture, right: test/support/floors.ts',
+  ).toEqual(arrowsOf(mayImport))
 })
 
 const VERBS: Readonly<Record<string, Method>> = { POST: 'create', PATCH: 'update', DELETE: 'remove' }
