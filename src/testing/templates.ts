@@ -66,11 +66,25 @@ export function ensureTemplate(superuser: Superuser, { name, writer, fill }: Tem
 /** Makes a database from a template. */
 export async function copyTemplate(superuser: Superuser, copy: Copy): Promise<void> {
   const { template, name, owner, writer } = copy
-  await superuser(null, (client) =>
-    client.query(`CREATE DATABASE ${quote(name)} OWNER ${quote(owner)} TEMPLATE ${quote(template)}`),
-  )
+  await superuser(null, async (client) => {
+    const strategy = await copyStrategy(client)
+    await client.query(
+      `CREATE DATABASE ${quote(name)} OWNER ${quote(owner)} TEMPLATE ${quote(template)} ${strategy}`,
+    )
+  })
   if (writer === null) return
   await superuser(name, (client) => client.query(`REASSIGN OWNED BY ${quote(writer)} TO ${quote(owner)}`))
+}
+
+/**
+ * How CREATE DATABASE is to copy. By file it takes half of the processor time, and DROP DATABASE a third, as the pages of the
+ * copy are not in the server's memory. Each takes checkpoints, which are cheap only where nothing is synced.
+ */
+export async function copyStrategy(client: SqlClient): Promise<string> {
+  const { rows } = await client.query(
+    `SELECT current_setting('fsync') = 'off' AND current_setting('server_version_num')::int >= 150000 AS "byFile"`,
+  )
+  return rows[0]?.byFile === true ? 'STRATEGY file_copy' : ''
 }
 
 /** Makes an ordinary role that may log in, or gives it this password. */

@@ -1,7 +1,13 @@
 import { randomBytes } from 'node:crypto'
 import { Client, Pool, type QueryResultRow } from 'pg'
 import { inject } from 'vitest'
-import { copyTemplate, ensureTemplate, quote, type Superuser } from '../../src/testing/templates.ts'
+import {
+  copyStrategy,
+  copyTemplate,
+  ensureTemplate,
+  quote,
+  type Superuser,
+} from '../../src/testing/templates.ts'
 import { runPrefix } from './leftovers.ts'
 
 export interface TestRole {
@@ -25,6 +31,7 @@ const maxQueryConnections = 8
 const databases = new Set<string>()
 const roles = new Set<string>()
 let adminPool: Pool | null = null
+let strategy: string | null = null
 let openQueries = 0
 const waiting: (() => void)[] = []
 
@@ -48,7 +55,8 @@ export async function createDatabase(
   const owner = options.owner === undefined ? '' : ` OWNER ${quote(options.owner)}`
   const encoding = options.encoding === undefined ? '' : ` ENCODING '${options.encoding}' LOCALE 'C'`
   const template = ` TEMPLATE ${quote(options.template ?? 'template0')}`
-  await admin(`CREATE DATABASE ${quote(name)}${owner}${template}${encoding}`)
+  strategy ??= await copyStrategy({ query: async (sql) => ({ rows: await admin(sql) }) })
+  await admin(`CREATE DATABASE ${quote(name)}${owner}${template}${encoding} ${strategy}`)
   databases.add(name)
   return name
 }
