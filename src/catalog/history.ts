@@ -1,5 +1,5 @@
 import { asc, desc, gte } from 'drizzle-orm'
-import { type ChangeKind, catalogChanges } from './schema.ts'
+import { type ChangeKind, catalogChanges } from './changes/schema.ts'
 import { type CatalogStore, catalogErrors } from './store.ts'
 
 /** One row of the change log: something of this kind is not what it was. */

@@ -15,10 +15,7 @@ import {
   uuid,
 } from 'drizzle-orm/pg-core'
 import type { HandshakeOptions } from '../lib/postgres/connection-string.ts'
-import { bytea, moment } from './columns.ts'
-
-const createdAt = () => moment('created_at').notNull().defaultNow()
-const updatedAt = () => moment('updated_at').notNull().defaultNow()
+import { bytea, createdAt, moment, updatedAt } from './columns.ts'
 
 /** What a tenant decides about how its own people sign in. Seconds everywhere. */
 export interface AuthConfig {
@@ -156,55 +153,6 @@ export const tenantDatabases = pgTable(
   ],
 )
 
-/** One random key a tenant (and one for the service itself: no tenant), wrapped by the master key. */
-export const dataKeys = pgTable(
-  'data_keys',
-  {
-    id: uuid('id').primaryKey(),
-    tenantId: uuid('tenant_id').references(() => tenants.id),
-    sealedKey: bytea('sealed_key').notNull(),
-    masterKeyId: text('master_key_id').notNull(),
-    rowVersion: integer('row_version').notNull().default(1),
-    createdAt: createdAt(),
-  },
-  (t) => [
-    uniqueIndex('data_keys_tenant_key').on(
-      sql`coalesce(${t.tenantId}, '00000000-0000-0000-0000-000000000000'::uuid)`,
-    ),
-    index('data_keys_master_key_idx').on(t.masterKeyId),
-  ],
-)
-
-/**
- * Changes of the master key: wrapping every data key anew under `key_id`. At most one is running. What is left to do stands in
- * `data_keys` itself; `remaining` is kept once it has ended.
- */
-export const encryptionRotations = pgTable(
-  'encryption_rotations',
-  {
-    id: uuid('id').primaryKey(),
-    keyId: text('key_id').notNull(),
-    status: text('status').$type<RotationStatus>().notNull().default('running'),
-    total: integer('total').notNull(),
-    remaining: integer('remaining'),
-    startedAt: moment('started_at').notNull().defaultNow(),
-    finishedAt: moment('finished_at'),
-  },
-  (t) => [
-    uniqueIndex('encryption_rotations_running_key').on(t.status).where(sql`${t.status} = 'running'`),
-    check(
-      'encryption_rotations_status_check',
-      sql`${t.status} in ('running', 'done', 'failed', 'superseded')`,
-    ),
-    check(
-      'encryption_rotations_finished_check',
-      sql`(${t.status} = 'running') = (${t.finishedAt} is null) and (${t.status} = 'running') = (${t.remaining} is null)`,
-    ),
-  ],
-)
-/** `failed`: something does not open. `superseded`: another key was made the primary one before this rotation had ended. */
-export type RotationStatus = 'running' | 'done' | 'failed' | 'superseded'
-
 /** Keys that sign access tokens: the service's own (no tenant) and, where a tenant has them, its own. */
 export const signingKeys = pgTable(
   'signing_keys',
@@ -308,58 +256,3 @@ export const accountMemberships = pgTable(
     index('account_memberships_tenant_idx').on(t.tenantId, t.accountId),
   ],
 )
-
-/**
- * Append-only, gap-free: `seq` is given under an advisory lock, so a reader at n has seen all of 1…n. After a failover that
- * lost changes, or a restore, another change may have the same number; it never has the same `id`.
- */
-export const catalogChanges = pgTable(
-  'catalog_changes',
-  {
-    seq: bigint('seq', { mode: 'number' }).primaryKey(),
-    /** Has a default because releases that do not know this column write here, too, while replicas are replaced. */
-    id: uuid('id').notNull().default(sql`gen_random_uuid()`),
-    kind: text('kind').$type<ChangeKind>().notNull(),
-    tenantId: uuid('tenant_id'),
-    subjectId: text('subject_id'),
-    at: moment('at').notNull().defaultNow(),
-  },
-  (t) => [
-    index('catalog_changes_tokens_idx').on(t.at).where(sql`${t.kind} = 'tokens'`),
-    index('catalog_changes_routes_idx').on(t.tenantId, t.seq).where(sql`${t.kind} in ('tenant', 'database')`),
-  ],
-)
-/**
- * `tokens`: those given out to a subject before its present generation are void. `role`: a tenant's roles changed.
- * `encryption`: a rotation of the master key began or ended.
- */
-export type ChangeKind =
-  | 'tenant'
-  | 'database'
-  | 'client-key'
-  | 'operator'
-  | 'signing-key'
-  | 'account'
-  | 'tokens'
-  | 'role'
-  | 'encryption'
-
-/**
- * The gateway processes that live, how far each has followed `catalog_changes`, and how many of the connections that all
- * have together, in all and to each database server, each may still hold.
- */
-export const replicas = pgTable('replicas', {
-  id: uuid('id').primaryKey(),
-  startedAt: moment('started_at').notNull().defaultNow(),
-  heartbeatAt: moment('heartbeat_at').notNull().defaultNow(),
-  appliedSeq: bigint('applied_seq', { mode: 'number' }).notNull().default(0),
-  /** The `id` of the change `applied_seq`; null before the first change, and for a release that does not tell it. */
-  appliedId: uuid('applied_id'),
-  connectionShare: integer('connection_share').notNull().default(0),
-  serverShare: integer('server_share').notNull().default(0),
-  /** How many it was told that all have together, in all and to each server; null for a release that does not tell it. */
-  connectionLimit: integer('connection_limit'),
-  serverLimit: integer('server_limit'),
-  /** Fingerprint of the master key under which it seals; null for one that is older than this column. */
-  primaryKeyId: text('primary_key_id'),
-})

@@ -5,9 +5,8 @@ import { fail, isOutcomeUnknown, PublicError } from '../errors.ts'
 import { systemClock } from '../lib/clock.ts'
 import { commit, UnsentError } from '../lib/postgres/outcome.ts'
 import { databaseError, errorCode, type Ping, READS_ONLY } from '../lib/postgres/pg.ts'
-import * as schema from './schema.ts'
 
-export type CatalogDb = NodePgDatabase<typeof schema>
+export type CatalogDb = NodePgDatabase
 
 /** What runs inside a transaction. It has no `transaction` of its own: a change commits as a whole or not at all. */
 export type CatalogTx = Omit<CatalogDb, 'transaction' | '$client'>
@@ -22,7 +21,7 @@ export class CatalogStore {
 
   constructor(pool: pg.Pool) {
     this.#pool = pool
-    this.db = drizzle(pool, { schema })
+    this.db = drizzle(pool)
   }
 
   /**
@@ -33,7 +32,7 @@ export class CatalogStore {
    */
   async transaction<T>(fn: (tx: CatalogTx) => Promise<T>): Promise<T> {
     const client = await this.#connect()
-    const tx = drizzle(client, { schema })
+    const tx = drizzle(client)
     let usable = true
     try {
       await catalogErrors(tx.execute(sql`begin`))

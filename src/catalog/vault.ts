@@ -4,7 +4,7 @@ import { type Binding, SealBrokenError, UnknownKeyError } from '../crypto/envelo
 import { DataKey, type Keyring } from '../crypto/keyring.ts'
 import { newId } from '../lib/ids.ts'
 import { SingleFlight } from '../lib/single-flight.ts'
-import { dataKeys } from './schema.ts'
+import { dataKeys } from './encryption-schema.ts'
 import { type CatalogStore, catalogErrors } from './store.ts'
 
 /** A master key by its fingerprint, and how many data keys it wraps. */

@@ -7,7 +7,7 @@ import {
   recordChange,
   recordChanges,
 } from '../../src/catalog/changes/follower.ts'
-import { catalogChanges, replicas } from '../../src/catalog/schema.ts'
+import { catalogChanges, replicas } from '../../src/catalog/changes/schema.ts'
 import { isUuid, newId } from '../../src/lib/ids.ts'
 import { applyMigrations } from '../../src/migrations/apply.ts'
 import { migrationsFolder, readMigrations } from '../../src/migrations/files.ts'

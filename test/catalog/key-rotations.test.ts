@@ -1,6 +1,8 @@
 import { asc, eq, isNull, sql } from 'drizzle-orm'
 import { afterAll, afterEach, beforeEach, describe, expect, it, onTestFinished } from 'vitest'
 import { auditLog } from '../../src/catalog/audit/schema.ts'
+import { catalogChanges, replicas } from '../../src/catalog/changes/schema.ts'
+import { dataKeys } from '../../src/catalog/encryption-schema.ts'
 import { KEY_ROTATION } from '../../src/catalog/jobs/kinds.ts'
 import { claimJobs } from '../../src/catalog/jobs/queue.ts'
 import {
@@ -11,7 +13,6 @@ import {
   startRotation,
   storeRewrapped,
 } from '../../src/catalog/key-rotations.ts'
-import { catalogChanges, dataKeys, replicas } from '../../src/catalog/schema.ts'
 import { Vault } from '../../src/catalog/vault.ts'
 import { generateMasterKey, type MasterKey, parseMasterKey } from '../../src/crypto/key-source.ts'
 import { Keyring } from '../../src/crypto/keyring.ts'

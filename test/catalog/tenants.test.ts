@@ -2,7 +2,8 @@ import { eq } from 'drizzle-orm'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { listAudit } from '../../src/catalog/audit/entries.ts'
 import { auditLog } from '../../src/catalog/audit/schema.ts'
-import { catalogChanges, type TenantStatus } from '../../src/catalog/schema.ts'
+import { catalogChanges } from '../../src/catalog/changes/schema.ts'
+import type { TenantStatus } from '../../src/catalog/schema.ts'
 import {
   completeAuthConfig,
   DEFAULT_AUTH_CONFIG,

@@ -1,6 +1,6 @@
 import { eq } from 'drizzle-orm'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { dataKeys } from '../../src/catalog/schema.ts'
+import { dataKeys } from '../../src/catalog/encryption-schema.ts'
 import { Vault } from '../../src/catalog/vault.ts'
 import { generateMasterKey, parseMasterKey } from '../../src/crypto/key-source.ts'
 import { Keyring } from '../../src/crypto/keyring.ts'

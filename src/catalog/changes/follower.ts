@@ -9,11 +9,11 @@ import {
   type LoggedChange,
   type Position,
 } from '../history.ts'
-import type { ChangeKind } from '../schema.ts'
 import type { CatalogStore, CatalogTx } from '../store.ts'
 import { CatalogFreshness, type Moment } from './freshness.ts'
 import { CHANNEL, ChangeListener, type ChangeLog } from './listener.ts'
 import { type Confirmations, LIVE_MS, type ReplicaList } from './replicas.ts'
+import type { ChangeKind } from './schema.ts'
 
 export type { CatalogChange } from '../history.ts'
 

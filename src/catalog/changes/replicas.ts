@@ -4,10 +4,10 @@ import type pg from 'pg'
 import { type Clock, systemClock } from '../../lib/clock.ts'
 import type { Position } from '../history.ts'
 import { fromNow, isTooFarAhead } from '../moments.ts'
-import { catalogChanges, replicas } from '../schema.ts'
 import { type CatalogStore, type CatalogTx, catalogErrors } from '../store.ts'
 import type { ClockSkew } from './clock-skew.ts'
 import { CHANNEL } from './listener.ts'
+import { catalogChanges, replicas } from './schema.ts'
 
 /** So many connections: of a process, or of all; and to each database server. */
 export interface Connections {

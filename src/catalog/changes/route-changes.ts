@@ -1,6 +1,6 @@
 import { and, eq, max, sql } from 'drizzle-orm'
-import { catalogChanges } from '../schema.ts'
 import { type CatalogStore, catalogErrors } from '../store.ts'
+import { catalogChanges } from './schema.ts'
 
 /**
  * The number of the last change that concerns where the tenant lives or whether it is let in; 0 if the log has none. Read

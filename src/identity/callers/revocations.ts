@@ -1,6 +1,6 @@
 import { and, eq, gt, sql } from 'drizzle-orm'
 import { type CatalogChange, recordChange } from '../../catalog/changes/follower.ts'
-import { catalogChanges } from '../../catalog/schema.ts'
+import { catalogChanges } from '../../catalog/changes/schema.ts'
 import { type CatalogStore, type CatalogTx, catalogErrors } from '../../catalog/store.ts'
 import { MAX_LIFETIME_SECONDS } from '../tokens/form.ts'
 import type { TokenIdentity } from './principal.ts'

@@ -4,6 +4,8 @@ import { generateDrizzleJson, generateMigration } from 'drizzle-kit/api'
 import { describe, expect, test } from 'vitest'
 import { property } from '../../../src/applications/property/application.ts'
 import * as audit from '../../../src/catalog/audit/schema.ts'
+import * as changes from '../../../src/catalog/changes/schema.ts'
+import * as encryption from '../../../src/catalog/encryption-schema.ts'
 import * as migrations from '../../../src/catalog/jobs/migration-schema.ts'
 import * as jobs from '../../../src/catalog/jobs/schema.ts'
 import * as catalog from '../../../src/catalog/schema.ts'
@@ -13,7 +15,11 @@ import * as tenant from '../../../src/residence/tables.ts'
 const readJson = async (path: string) => JSON.parse(await readFile(path, 'utf8'))
 
 describe.each([
-  ['catalog', { ...catalog, ...audit, ...jobs, ...migrations }, migrationsFolder('catalog')],
+  [
+    'catalog',
+    { ...catalog, ...encryption, ...changes, ...audit, ...jobs, ...migrations },
+    migrationsFolder('catalog'),
+  ],
   ['core', tenant, migrationsFolder('core')],
   ['property', property.schema, property.migrations],
 ] as const)('the %s schema', (name, schema, folder) => {
