@@ -177,7 +177,7 @@ function createOperationsOf(
     budget: pools.budget,
     policy: pools.policy,
     shared: pools.shared.ownerAddress,
-    ownPlaces: [databases.catalog, databases.shared],
+    ownAddresses: [databases.catalog, databases.shared],
     sslModeDefault: settings.sslModeDefault,
     hasher: identity.hasher,
     follower: changes.follower,

@@ -19,80 +19,80 @@ export interface CheckOptions {
   readonly tenantId: string
   readonly migrations: readonly Migration[]
   readonly tables: DeclaredTables
-  /** Given where the schema is to be brought up to date; else it is compared, and may be behind. */
+  /** Given to apply missing migrations. Without it the schema is only compared, and may be behind. */
   readonly apply?: Pick<ApplyOptions, 'lockTimeoutMs' | 'log' | 'onProgress'>
-  /** True for a database that was valid once: it may be read-only for now, and keeps its encoding. */
+  /** True for a database that was valid before: it may be read-only for now, and its encoding is not checked. */
   readonly wasValid?: boolean
-  /** Databases that can never be a tenant's own: the catalog and the shared one. */
+  /** The catalog and the shared database, which cannot be registered. */
   readonly forbidden: readonly OwnDatabase[]
 }
 
-/** The tenant's row in a database where it lives, or has lived. */
+/** The tenant's row in `residence`, in a database in which it lives or has lived. */
 export interface Stamp {
   readonly epoch: number
   readonly state: 'open' | 'fenced'
 }
 
-/** What a database that passed all checks is. `residence` is the tenant's row in it, or null. */
+/** What the checks have found out about a database that passed them. */
 export interface CheckedDatabase {
   readonly identity: PhysicalIdentity
   readonly serverVersion: string
   readonly schemaVersion: SchemaVersion
   /** It lacks migrations of this release. */
   readonly isBehind: boolean
-  /** It lacks migrations of the core: tables of ours are not as this release knows them. */
+  /** It lacks migrations of the core: the core's tables are not as this release knows them. */
   readonly lacksCore: boolean
-  readonly residence: Stamp | null
+  readonly stamp: Stamp | null
 }
 
 /** SQLSTATEs of a table with other columns, or columns of other types. */
 const NOT_OURS = new Set(['42703', '42883', '42804', '22P02'])
-const OUR_OWN =
+const IS_OUR_OWN =
   'This is the catalog or the shared database under another name; register one of its own for the tenant'
 const PLAIN_NAME = /^[\w.]{1,127}$/
 const OLDEST_VERSION_NUM = 140_000
-/** More than any answer to a check can have; see `ConnectionLimits`. */
+/** No answer to a check is longer; see `ConnectionLimits`. */
 export const CHECK_ANSWER_BYTES = 1024 * 1024
 
 /**
- * Checks a database that a tenant is to live in, step by step: version, role, whose it is, schema (brought up to date where
- * that is asked for), rules of isolation, rights. Writes nothing before it is known that the database is nobody else's.
+ * Checks a database for a tenant, in this order: version, role, owner, schema (with `apply`, missing migrations are applied),
+ * rules of isolation, privileges. Writes nothing before it is certain that the database belongs to no other tenant.
  * @throws CheckFailure, or what the connection throws (see `classify`)
  */
 export async function checkDatabase(client: pg.ClientBase, options: CheckOptions): Promise<CheckedDatabase> {
-  const facts = await lookAt(client)
+  const facts = await readFacts(client)
   const serverVersion = versionIn(facts)
   if (options.wasValid !== true && facts.encoding !== 'UTF8') throw new CheckFailure('ENCODING_UNSUPPORTED')
   if ((await findRoleViolations(client)).length > 0) throw new CheckFailure('ROLE_BYPASSES_RLS')
   const identity = await readIdentity(client)
   await checkNotOurs(client, identity, options.forbidden)
-  if (facts.hasResidence) await readResidence(client, options.tenantId)
+  if (facts.hasResidence) await readSoleStamp(client, options.tenantId)
   if (options.wasValid !== true && facts.isReadOnly) throw new CheckFailure('READ_ONLY')
   const { schemaVersion, behind, isProven } = await checkSchema(client, options)
   const isBehind = behind.length > 0
-  // What is demanded of a database that waits for its first migrations is proved when they have been applied.
+  // A database without its first migrations cannot pass these checks. They run again when the migrations have been applied.
   if (!isProven && (!isBehind || options.wasValid === true)) {
     await checkIsolation(client, options.tables, isBehind)
-    await checkRights(client, options.tables, isBehind)
+    await checkPrivileges(client, options.tables, isBehind)
   }
-  const residence = await checkResidence(client, options.tenantId)
+  const stamp = await findSoleStamp(client, options.tenantId)
   const lacksCore = behind.includes('core')
-  return { identity, serverVersion, schemaVersion, isBehind, lacksCore, residence }
+  return { identity, serverVersion, schemaVersion, isBehind, lacksCore, stamp }
 }
 
-/** What one question tells of a database, of any version of PostgreSQL. */
+/** What one query finds out, whatever the version of PostgreSQL. */
 export interface Facts {
   readonly num: string
   readonly version: string
-  /** In any but UTF8 the database lacks characters that a caller may send, or (SQL_ASCII) checks none of them. */
+  /** Any encoding but UTF8 lacks characters that a caller may send; SQL_ASCII does not check them. */
   readonly encoding: string
-  /** Nothing can be written now. */
+  /** The server refuses writes now. */
   readonly isReadOnly: boolean
   readonly hasResidence: boolean
 }
 
-/** One round trip. @throws CheckFailure UNKNOWN for what is no answer */
-export async function lookAt(client: pg.ClientBase): Promise<Facts> {
+/** One round trip. @throws CheckFailure UNKNOWN if the answer has no row */
+export async function readFacts(client: pg.ClientBase): Promise<Facts> {
   const { rows } = await client.query<Facts & pg.QueryResultRow>(
     `SELECT pg_catalog.current_setting('server_version_num') AS num,
             pg_catalog.current_setting('server_version') AS version,
@@ -114,7 +114,7 @@ function versionIn({ num: versionNum, version }: Facts): string {
     .slice(0, 60)
 }
 
-/** Two machines made from one image have one identity, so what looks like our own database is asked whether it is. */
+/** Servers that were cloned have the same identity. So a database with the identity of one of ours is tested by a lock. */
 async function checkNotOurs(
   client: pg.ClientBase,
   identity: PhysicalIdentity,
@@ -122,37 +122,34 @@ async function checkNotOurs(
 ): Promise<void> {
   for (const { lend } of forbidden.filter((own) => isAlike(identity, own))) {
     if (lend === undefined || (await isSameDatabase(client, lend)))
-      throw new CheckFailure('HOST_NOT_ALLOWED', undefined, OUR_OWN)
+      throw new CheckFailure('HOST_NOT_ALLOWED', undefined, IS_OUR_OWN)
   }
 }
 
-/** A row of `residence`, which a database's owner may have written. @throws CheckFailure IDENTITY_AMBIGUOUS if it has no epoch */
+/**
+ * Reads a row of `residence`. The owner of the database may have written it.
+ * @throws CheckFailure IDENTITY_AMBIGUOUS if the epoch is out of range
+ */
 export function stampOf({ epoch: text, state }: { epoch: string; state: string }): Stamp {
   const epoch = parseEpoch(text)
   if (epoch === null)
-    throw new CheckFailure('IDENTITY_AMBIGUOUS', new Error('the stamp has no epoch that can be one'))
+    throw new CheckFailure('IDENTITY_AMBIGUOUS', new Error('the epoch of the stamp is out of range'))
   return { epoch, state: state === 'open' ? 'open' : 'fenced' }
 }
 
 /**
- * The tenant's own stamp, or null where there is none (yet).
- * @throws CheckFailure BELONGS_TO_ANOTHER_TENANT if anyone else lives here
+ * The tenant's stamp, or null.
+ * @throws CheckFailure BELONGS_TO_ANOTHER_TENANT if another tenant lives here
  */
-export async function checkResidence(
-  client: pg.ClientBase,
-  tenantId: string,
-): Promise<CheckedDatabase['residence']> {
+export async function findSoleStamp(client: pg.ClientBase, tenantId: string): Promise<Stamp | null> {
   const { rows: present } = await client.query<{ present: boolean }>(
     "SELECT pg_catalog.to_regclass('public.residence') IS NOT NULL AS present",
   )
-  return present[0]?.present === true ? readResidence(client, tenantId) : null
+  return present[0]?.present === true ? readSoleStamp(client, tenantId) : null
 }
 
-/** The same, where it is known that there is a table of residences. */
-export async function readResidence(
-  client: pg.ClientBase,
-  tenantId: string,
-): Promise<CheckedDatabase['residence']> {
+/** As `findSoleStamp`, in a database that has the table. */
+export async function readSoleStamp(client: pg.ClientBase, tenantId: string): Promise<Stamp | null> {
   const { rows } = await client
     .query<{ tenant_id: string; epoch: string; state: string }>(
       `SELECT tenant_id::text, epoch::text, state FROM public.residence ORDER BY tenant_id <> $1 LIMIT 2`,
@@ -176,10 +173,10 @@ async function checkSchema(
     let isProven = false
     const { versions } = await applyMigrations(client, options.migrations, {
       ...options.apply,
-      // A database that is refused for what it has of its own is left as it was.
+      // The checks run before the migrations commit: a database that is refused stays as it was.
       prove: async () => {
         await checkIsolation(client, options.tables)
-        await checkRights(client, options.tables, false)
+        await checkPrivileges(client, options.tables, false)
         isProven = true
       },
     })
@@ -191,7 +188,7 @@ async function checkSchema(
   return { schemaVersion: versionOf(state.versions), behind, isProven: false }
 }
 
-/** What the journal says, of lineages that a newer release may have brought further. */
+/** The schema version by the journal. A newer release may have applied migrations that this one does not know. */
 export async function readSchemaVersion(
   client: pg.ClientBase,
   migrations: readonly Migration[],
@@ -211,13 +208,13 @@ async function checkIsolation(client: pg.ClientBase, tables: DeclaredTables, isO
   throw new CheckFailure('SCHEMA_DRIFTED', cause, violationWords(first))
 }
 
-/** Names an object that is the owner's own only where its name is plain. */
+/** Names the object only if its name is plain: the owner of the database has chosen it. */
 function violationWords({ object, rule }: Violation): string | null {
   return PLAIN_NAME.test(object) ? `What keeps tenants apart does not hold for "${object}" (${rule})` : null
 }
 
-/** An older schema has no more than some of the tables. The residences are their owner's alone: that is the role to be. */
-async function checkRights(
+/** An older schema lacks some of the tables. `residence` is in the list because only the owner of the tables may use it. */
+async function checkPrivileges(
   client: pg.ClientBase,
   { tenantTables }: DeclaredTables,
   isOlder: boolean,

@@ -4,10 +4,10 @@ import { databaseError, errorCode } from '../lib/postgres/pg.ts'
 import { PoolerUnsupportedError } from '../lib/postgres/pooler-faults.ts'
 import { MigrationError } from '../migrations/migration-error.ts'
 
-/** A check that found something wrong. What was found in detail is the `cause`, for the log. */
+/** A check that failed. The details are in `cause`, for the log. */
 export class CheckFailure extends Error {
   readonly code: DatabaseErrorCode
-  /** What an operator is told, where the code alone says too little. Ours, and never the server's own words. */
+  /** What operators read if the text of the code says too little. Our own text, never the server's. */
   readonly words: string | null
 
   constructor(code: DatabaseErrorCode, cause?: unknown, words: string | null = null) {
@@ -52,10 +52,22 @@ const BY_CODE: Readonly<Record<string, DatabaseErrorCode>> = {
   READ_ONLY: 'READ_ONLY',
   IDENTITY_MISMATCH: 'IDENTITY_MISMATCH',
   PROTOCOL_VIOLATION: 'PROTOCOL_VIOLATION',
-  // No answer to a check is long.
+  // No check has a long answer.
   ANSWER_TOO_LARGE: 'PROTOCOL_VIOLATION',
   POOLER_UNSUPPORTED: 'POOLER_UNSUPPORTED',
 }
+
+/**
+ * The database is gone, or there is no way to it. A server that refuses the password or has no connection left is not among
+ * these: it is there, and the rows that it holds may still change.
+ */
+export const UNREACHABLE_CODES: ReadonlySet<DatabaseErrorCode> = new Set([
+  'DNS_FAILED',
+  'CONNECTION_REFUSED',
+  'CONNECTION_TIMEOUT',
+  'DATABASE_DOES_NOT_EXIST',
+  'IDENTITY_MISMATCH',
+])
 
 /** SQLSTATE 3F000, invalid_schema_name. */
 const NO_SCHEMA = '3F000'
@@ -63,7 +75,7 @@ const NO_SCHEMA = '3F000'
 const TLS_CODE =
   /^(?:ERR_TLS_|ERR_SSL_|CERT_|UNABLE_TO_|SELF_SIGNED_|DEPTH_ZERO_|HOSTNAME_MISMATCH|INVALID_CA|ERR_OSSL)/
 
-/** What is said of an error besides its code, as `lastError.message`; null where the code's own text will do. */
+/** The text of an error for `lastError.message`; null if the text of its code is enough. */
 export function wordsFor(error: unknown): string | null {
   for (const e of causesOf(error)) {
     if (e instanceof CheckFailure) return e.words
@@ -77,7 +89,7 @@ function clashWords({ kind, name }: NonNullable<MigrationError['clash']>): strin
   return `The database has a ${kind} "public.${name}" of its own, and a migration makes one of that name; rename it, or register another database`
 }
 
-/** Which of the contract's codes an error of connecting or checking stands for; decided on codes, never on messages. */
+/** The public code of an error of connecting or checking. Decides on codes, never on messages. */
 export function classify(error: unknown): DatabaseErrorCode {
   if (error instanceof CheckFailure) return error.code
   if (databaseError(error)?.code === NO_SCHEMA) return 'SCHEMA_DRIFTED'

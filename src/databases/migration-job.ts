@@ -8,18 +8,17 @@ import { endJob, type Job } from '../catalog/jobs/queue.ts'
 import type { CatalogTx } from '../catalog/store.ts'
 import { PublicError } from '../errors.ts'
 import type { JobHandler, JobOutcome, RunningJob } from '../jobs/runner.ts'
-import type { GuardedClient, ServerAddress } from '../lib/postgres/pg.ts'
-import { startTimeLimit, type TimeLimit } from '../lib/time-limit.ts'
+import type { GuardedClient } from '../lib/postgres/pg.ts'
 import { applyMigrations } from '../migrations/apply.ts'
 import { isLockWait } from '../migrations/migration-error.ts'
-import { NoAdmissionError, withAdminConnection } from '../pools/admin-connection.ts'
+import { NoAdmissionError } from '../pools/admin-connection.ts'
 import { assertUsable } from '../pools/wire/sessionless.ts'
 import { type DeclaredTables, findIsolationViolations } from '../residence/isolation.ts'
 import { sealResidents } from '../residence/seal-residents.ts'
-import { CHECK_ANSWER_BYTES, checkDatabase, readSchemaVersion } from './checks.ts'
+import { type CheckConnection, withCheckConnection } from './check-connection.ts'
+import { checkDatabase, readSchemaVersion } from './checks.ts'
 import { CheckFailure, classify, wordsFor } from './failures.ts'
 import { putSeal } from './residence.ts'
-import { ADMISSION_TIMEOUT_MS } from './tenant-connection.ts'
 import type { ValidationDeps } from './validate-database.ts'
 
 export type MigrationJobDeps = Pick<
@@ -35,25 +34,26 @@ export type MigrationJobDeps = Pick<
   | 'forbidden'
   | 'log'
 > & {
-  /** Called after a change of what is to be done next, and of the shared database's schema. */
+  /** Lets the next job start now, before the next poll. */
   readonly wake: () => void
+  /** Called when the schema of the shared database may have changed. */
   readonly onShared: () => void
 }
 
 const CONCURRENCY = 4
-/** A migration may rewrite a large table; a server that says nothing for longer is given up. */
+/** A migration may rewrite a large table. After this the server counts as lost. */
 const STATEMENT_TIMEOUT_MS = 3_600_000
-/** For all that is looked at before the first migration begins. */
+/** For all checks before the first migration. */
 const CHECKS_TIMEOUT_MS = 8_000
 const MAX_CONNECT_TIMEOUT_MS = 20_000
 const SHARED_CONNECT_TIMEOUT_MS = 5_000
-/** A migration waits no longer for each lock: those who come after it would wait behind it. */
+/** A migration does not wait longer for a lock: other statements would queue up behind it. */
 const LOCK_TIMEOUT_MS = 2_000
 const LOCK_RETRY_MS = 2_000
-/** So often a lock is waited for, before the migration counts as failed. */
+/** After so many attempts to get a lock the migration has failed. */
 const MAX_LOCK_WAITS = 10
 
-/** Brings the schemas of databases up to date: of one that is registered, and of those that a run names. */
+/** Applies missing migrations to one database: the first ones of a new database, or those of a run. */
 export function migrationHandler(deps: MigrationJobDeps): JobHandler {
   return {
     ...{ kind: MIGRATION, concurrency: CONCURRENCY, endsWithProcess: true },
@@ -62,7 +62,7 @@ export function migrationHandler(deps: MigrationJobDeps): JobHandler {
   }
 }
 
-/** Ends a cancelled migration. A database that cannot serve without it has failed. */
+/** Ends a cancelled migration. A database that cannot serve without the migration has failed. */
 async function cancelMigration({ registry }: MigrationJobDeps, tx: CatalogTx, job: Job): Promise<boolean> {
   if (job.subject !== SHARED) await registry.cancelValidation(tx, job.subject)
   const isEnded = await endJob(tx, job, { status: 'cancelled' })
@@ -73,11 +73,11 @@ async function cancelMigration({ registry }: MigrationJobDeps, tx: CatalogTx, jo
 async function migrateEntry(deps: MigrationJobDeps, running: RunningJob): Promise<JobOutcome> {
   const entry = await deps.registry.validationOf(running.job)
   if (entry === null) return { error: { code: 'NOT_FOUND', message: 'The database is no longer registered' } }
-  const outcome = await attempt(deps, running, () => applyTo(deps, running, entry))
+  const outcome = await outcomeOf(deps, running, () => applyTo(deps, running, entry))
   if ('retryInMs' in outcome) return outcome
-  const isSettled = await deps.registry.finishMigration(entry, outcome)
+  const isEnded = await deps.registry.finishMigration(entry, outcome)
   deps.wake()
-  if (!isSettled) return { settled: null }
+  if (!isEnded) return { settled: null }
   const { tenantId, id: databaseId } = entry
   if (outcome.ok) deps.log.info({ tenantId, databaseId, applied: outcome.applied }, 'database migrated')
   return { settled: outcome.ok ? 'succeeded' : 'failed' }
@@ -85,7 +85,7 @@ async function migrateEntry(deps: MigrationJobDeps, running: RunningJob): Promis
 
 async function migrateShared(deps: MigrationJobDeps, running: RunningJob): Promise<JobOutcome> {
   const { job } = running
-  const outcome = await attempt(deps, running, () => applyToShared(deps, running))
+  const outcome = await outcomeOf(deps, running, () => applyToShared(deps, running))
   if ('retryInMs' in outcome) return outcome
   const isEnded = await deps.store.transaction(async (tx) => {
     const ended = await endJob(tx, job, endOf(outcome))
@@ -107,8 +107,8 @@ function endOf(outcome: MigrationOutcome) {
   return { status: 'failed', error: { code, message: words ?? DATABASE_ERRORS[code] } } as const
 }
 
-/** What came of the work. Faults of our own side, and locks that others hold for now, are no failures of the migration. */
-async function attempt(
+/** The outcome of the work. Faults of the gateway or the catalog, and locks that others hold, do not make the migration fail. */
+async function outcomeOf(
   { log }: MigrationJobDeps,
   { job, signal }: RunningJob,
   work: () => Promise<MigrationOutcome>,
@@ -117,7 +117,7 @@ async function attempt(
     return await work()
   } catch (error) {
     if (signal.aborted || error instanceof PublicError) throw error
-    if (error instanceof NoAdmissionError) return again('NO_CONNECTION_AVAILABLE', 0)
+    if (error instanceof NoAdmissionError) return retryAfter('NO_CONNECTION_AVAILABLE', 0)
     const code = classify(error)
     if (isLockWait(error) && job.attempts < MAX_LOCK_WAITS)
       return { retryInMs: LOCK_RETRY_MS, error: { code, message: DATABASE_ERRORS[code] } }
@@ -126,7 +126,7 @@ async function attempt(
   }
 }
 
-function again(code: 'NO_CONNECTION_AVAILABLE', retryInMs: number) {
+function retryAfter(code: 'NO_CONNECTION_AVAILABLE', retryInMs: number) {
   return { retryInMs, error: { code, message: new PublicError(code).message } }
 }
 
@@ -138,20 +138,21 @@ async function applyTo(
   const connectTimeoutMs = Math.min(entry.connectionTimeoutSeconds * 1_000, MAX_CONNECT_TIMEOUT_MS)
   const wasValid = entry.status === 'active' || entry.status === 'inactive'
   const address = wasValid ? deps.addresses.validatedAddressOf(entry) : deps.addresses.addressOf(entry)
-  return lend(deps, { address, connectTimeoutMs, signal }, async (client, begun) => {
+  return withMigration(deps, { address, connectTimeoutMs, signal }, async (client, started) => {
     await assertUsable(client)
     const checked = await checkDatabase(client, {
       ...{ tenantId: entry.tenantId, migrations: deps.migrations(), tables: deps.tables },
       ...{ forbidden: deps.forbidden, wasValid },
-      apply: applying(deps, note, begun),
+      apply: applyOptions(deps, note, started),
     })
-    const { schemaVersion, residence } = checked
-    // The migration that brings seals has no keys.
-    if (wasValid && residence !== null) {
-      const home = { tenantId: entry.tenantId, epoch: residence.epoch, placement: 'dedicated' as const }
-      await putSeal(client, { ...home, seal: deps.sealOf(home) })
+    const { schemaVersion } = checked
+    // The migration that adds the column of seals cannot fill it: SQL has no keys.
+    if (wasValid && checked.stamp !== null) {
+      const { epoch } = checked.stamp
+      const residence = { tenantId: entry.tenantId, epoch, placement: 'dedicated' as const }
+      await putSeal(client, { ...residence, seal: deps.sealOf(residence) })
     }
-    return { ok: true, schemaVersion, applied: begun.applied }
+    return { ok: true, schemaVersion, applied: started.applied }
   })
 }
 
@@ -160,12 +161,12 @@ async function applyToShared(
   { signal, note }: RunningJob,
 ): Promise<MigrationOutcome> {
   const target = { address: deps.shared, connectTimeoutMs: SHARED_CONNECT_TIMEOUT_MS, signal }
-  return lend(deps, target, async (client, begun) => {
+  return withMigration(deps, target, async (client, started) => {
     const migrations = deps.migrations()
-    await applyMigrations(client, migrations, applying(deps, note, begun))
+    await applyMigrations(client, migrations, applyOptions(deps, note, started))
     await sealResidents(client, deps.sealOf)
     await assertIsolated(client, deps.tables)
-    return { ok: true, schemaVersion: await readSchemaVersion(client, migrations), applied: begun.applied }
+    return { ok: true, schemaVersion: await readSchemaVersion(client, migrations), applied: started.applied }
   })
 }
 
@@ -174,56 +175,35 @@ async function assertIsolated(client: pg.ClientBase, tables: DeclaredTables): Pr
   if (violation !== undefined) throw new CheckFailure('SCHEMA_DRIFTED', new Error(JSON.stringify(violation)))
 }
 
-/** What has been done on a connection. From the first migration on nothing but its own limits ends it. */
-interface Begun {
+/** The migrations that this job has applied so far. From the first one on, the time limit of the checks does not count. */
+interface StartedMigration {
   readonly applied: string[]
-  clearPatience(): void
+  endChecks(): void
 }
 
-function applying({ log }: MigrationJobDeps, note: RunningJob['note'], begun: Begun) {
+function applyOptions({ log }: MigrationJobDeps, note: RunningJob['note'], started: StartedMigration) {
   return {
     lockTimeoutMs: LOCK_TIMEOUT_MS,
     log: {
       info: (fields: { migration?: string }, message: string) => {
-        if (fields.migration !== undefined) begun.applied.push(fields.migration)
+        if (fields.migration !== undefined) started.applied.push(fields.migration)
         log.info(fields, message)
       },
     },
     onProgress: async (progress: { done: number; total: number }) => {
-      begun.clearPatience()
+      started.endChecks()
       await note({ step: 'applying', progress })
     },
   }
 }
 
-async function lend<T>(
+function withMigration<T>(
   { budget }: MigrationJobDeps,
-  {
-    address,
-    connectTimeoutMs,
-    signal,
-  }: { address: ServerAddress; connectTimeoutMs: number; signal: AbortSignal },
-  fn: (client: GuardedClient, begun: Begun) => Promise<T>,
+  target: Pick<CheckConnection, 'address' | 'connectTimeoutMs' | 'signal'>,
+  fn: (client: GuardedClient, started: StartedMigration) => Promise<T>,
 ): Promise<T> {
-  const deadline = new AbortController()
-  let patience: TimeLimit | undefined
-  const limits = {
-    connectTimeoutMs,
-    statementTimeoutMs: STATEMENT_TIMEOUT_MS,
-    maxAnswerBytes: CHECK_ANSWER_BYTES,
-  }
-  const options = {
-    ...{ budget, limits, admissionTimeoutMs: ADMISSION_TIMEOUT_MS },
-    signal: AbortSignal.any([deadline.signal, signal]),
-  }
-  try {
-    return await withAdminConnection(address, options, (client) => {
-      patience = startTimeLimit(() => deadline.abort(), CHECKS_TIMEOUT_MS)
-      return fn(client, { applied: [], clearPatience: () => patience?.clear() })
-    })
-  } catch (error) {
-    throw deadline.signal.aborted ? new CheckFailure('CONNECTION_TIMEOUT', error) : error
-  } finally {
-    patience?.clear()
-  }
+  const timeouts = { statementTimeoutMs: STATEMENT_TIMEOUT_MS, checksTimeoutMs: CHECKS_TIMEOUT_MS }
+  return withCheckConnection(budget, { ...target, ...timeouts }, (client, endChecks) =>
+    fn(client, { applied: [], endChecks }),
+  )
 }

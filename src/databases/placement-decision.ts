@@ -1,134 +1,141 @@
 import type { Stamp } from './checks.ts'
 
-/** What a database has of a tenant. Rows are those of the tenant's business: people and their roles are none. */
+/** What a database has of a tenant. `ownsRows` counts rows of the application; people and their roles do not count. */
 export interface TenantPresence {
   readonly stamp: Stamp | null
   readonly ownsRows: boolean
 }
 
-/** A tenant, as the catalog has it and as its databases have it. */
+/** What the catalog and the databases say about one tenant. */
 export interface PlacementFacts {
-  /** The catalog's. */
+  /** The tenant's epoch in the catalog. */
   readonly epoch: number
-  /** The database that was validated. */
-  readonly database: TenantPresence
-  /** Where the catalog says that the tenant lives, if that is not the database itself. */
-  readonly home: TenantPresence | 'itself' | 'unreachable'
-  /** The shared database, where the catalog says that the tenant lives in one of its own; else null. */
+  /** The candidate: the database that was validated. */
+  readonly candidate: TenantPresence
+  /** The database in which, says the catalog, the tenant lives. */
+  readonly current: TenantPresence | 'same-database' | 'unreachable'
+  /** The shared database if the catalog says that the tenant lives in a dedicated one; else null. */
   readonly shared: TenantPresence | null
-  /** An operator has decided for the database that was validated. */
+  /** An operator has decided for the candidate. */
   readonly adopt: boolean
 }
 
 /**
- * stay: it is the home. take: it becomes the home as it is, at an epoch above all. relocate: the tenant may move in, with its
- * people, if it owns nothing else. wait: nothing can be said before the home answers. copy: the home serves, and this is its
- * copy. return: the tenant has come back to the shared database. stranger: it is not the home, and the tenant was never there.
+ * stay: the tenant lives in the candidate already.
+ * take-over: the candidate becomes the tenant database as it is, at an epoch above all others.
+ * relocate: the tenant moves into the candidate with its people, if it owns nothing else.
+ * wait: nothing can be decided before the current database answers.
+ * copy: the current database serves, and the candidate is a copy of it.
+ * return-to-shared: the tenant has gone back to the shared database.
+ * other-tenant: the tenant never lived in the candidate.
+ * ambiguous: the facts contradict each other; an operator must decide.
  */
 export type PlacementDecision =
   | 'stay'
-  | 'take'
+  | 'take-over'
   | 'relocate'
   | 'wait'
   | 'copy'
-  | 'return'
-  | 'stranger'
+  | 'return-to-shared'
+  | 'other-tenant'
   | 'ambiguous'
 
 /**
  * Decides what a valid database is to its tenant. The catalog may have been restored from a backup, and so may any of the
- * databases: an open stamp with a newer epoch proves that the tenant has lived there since, and a home without a stamp that it
- * has left. Whatever else contradicts itself is for an operator to decide, and never against a home that has rows.
+ * databases. An open stamp with a newer epoch proves that the tenant has lived there since. A current database without a stamp
+ * proves that the tenant has left it. Every other contradiction is for an operator, whose choice never discards rows.
  *
- * The table of the cases: docs/decisions, "A restored catalog is corrected by the stamps".
+ * The table of the cases: docs/decisions/0034-corrected-by-the-stamps.md
  */
-export function decidePlacement(found: PlacementFacts): PlacementDecision {
-  const decision = decideByStamps(found)
-  return decision === 'take' && found.shared?.ownsRows === true ? 'ambiguous' : decision
+export function decidePlacement(facts: PlacementFacts): PlacementDecision {
+  const decision = decideByStamps(facts)
+  return decision === 'take-over' && facts.shared?.ownsRows === true ? 'ambiguous' : decision
 }
 
-function decideByStamps(found: PlacementFacts): PlacementDecision {
-  const { home, database } = found
-  if (home === 'itself') return decideItself(found)
-  if (database.stamp === null) return decideEmpty(found, home)
-  return home === 'unreachable'
-    ? decideAlone(found, database.stamp)
-    : decideBeside(found, { stamp: database.stamp, home })
+function decideByStamps(facts: PlacementFacts): PlacementDecision {
+  const { current, candidate } = facts
+  if (current === 'same-database') return decideForSameDatabase(facts)
+  if (candidate.stamp === null) return decideForEmptyCandidate(facts, current)
+  return current === 'unreachable'
+    ? decideWithoutCurrent(facts, candidate.stamp)
+    : decideBetween(facts, { stamp: candidate.stamp, current })
 }
 
-function decideItself(found: PlacementFacts): PlacementDecision {
-  const { epoch, database } = found
-  const { stamp, ownsRows } = database
+function decideForSameDatabase(facts: PlacementFacts): PlacementDecision {
+  const { epoch, candidate, shared } = facts
+  const { stamp, ownsRows } = candidate
   if (stamp === null) {
-    if (!hasReturned(found)) return 'stranger'
-    return ownsRows ? 'ambiguous' : 'return'
+    if (!isOpenInShared(facts)) return 'other-tenant'
+    return ownsRows ? 'ambiguous' : 'return-to-shared'
   }
-  if (stamp.epoch === epoch) return unlessInShared(found, 'stay')
-  return stamp.epoch > epoch && !isStamped(found.shared) ? 'take' : chosen(found)
+  if (stamp.epoch === epoch) return unlessNewerInShared(facts, 'stay')
+  const hasSharedStamp = shared !== null && shared.stamp !== null
+  return stamp.epoch > epoch && !hasSharedStamp ? 'take-over' : operatorsChoice(facts)
 }
 
-/** Nothing of the tenant is in it. */
-function decideEmpty(found: PlacementFacts, home: TenantPresence | 'unreachable'): PlacementDecision {
-  if (home === 'unreachable') return 'wait'
-  if (home.stamp?.epoch === found.epoch) return isNewerInShared(found) ? 'ambiguous' : 'relocate'
-  return home.stamp === null && !home.ownsRows && hasReturned(found) ? 'return' : 'ambiguous'
-}
-
-/** The home cannot be asked. */
-function decideAlone(found: PlacementFacts, stamp: Stamp): PlacementDecision {
-  const isCopy = stamp.epoch === found.epoch
-  // What moves in has no rows: this was about to be taken, and has the new stamp already.
-  const wasBeingTaken = isUnfinished(stamp, found.epoch) && found.database.ownsRows
-  return isCopy || wasBeingTaken ? unlessInShared(found, 'take') : chosen(found)
-}
-
-function decideBeside(
-  found: PlacementFacts,
-  { stamp, home }: { stamp: Stamp; home: TenantPresence },
+/** The candidate has no stamp of the tenant. */
+function decideForEmptyCandidate(
+  facts: PlacementFacts,
+  current: TenantPresence | 'unreachable',
 ): PlacementDecision {
-  const { epoch, database, shared } = found
-  if (home.stamp === null && !home.ownsRows) {
-    // A database of its own that has the catalog's epoch is a copy of a home that is empty now.
+  if (current === 'unreachable') return 'wait'
+  if (current.stamp?.epoch === facts.epoch) return isNewerInShared(facts) ? 'ambiguous' : 'relocate'
+  return current.stamp === null && !current.ownsRows && isOpenInShared(facts)
+    ? 'return-to-shared'
+    : 'ambiguous'
+}
+
+function decideWithoutCurrent(facts: PlacementFacts, stamp: Stamp): PlacementDecision {
+  const isCopy = stamp.epoch === facts.epoch
+  // A relocation brings no rows. So these rows prove that a take-over began and had written the new stamp.
+  const isUnfinishedTakeOver = isUncommitted(stamp, facts.epoch) && facts.candidate.ownsRows
+  return isCopy || isUnfinishedTakeOver ? unlessNewerInShared(facts, 'take-over') : operatorsChoice(facts)
+}
+
+function decideBetween(
+  facts: PlacementFacts,
+  { stamp, current }: { stamp: Stamp; current: TenantPresence },
+): PlacementDecision {
+  const { epoch, candidate, shared } = facts
+  if (current.stamp === null && !current.ownsRows) {
+    // If the tenant has a dedicated database, a candidate at the catalog's epoch is a copy of it, and the original is empty now.
     const isNewer = shared === null ? stamp.epoch > epoch : stamp.epoch >= epoch
-    return isNewer && !isNewerInShared(found) ? 'take' : chosen(found)
+    return isNewer && !isNewerInShared(facts) ? 'take-over' : operatorsChoice(facts)
   }
-  if (home.stamp?.epoch !== epoch) return chosen(found)
-  // A fence is left behind where the tenant has moved away, or was about to move in.
-  const isLeftBehind = stamp.state === 'fenced' && stamp.epoch <= epoch + 1 && !database.ownsRows
-  if (isLeftBehind) return unlessInShared(found, 'relocate')
+  if (current.stamp?.epoch !== epoch) return operatorsChoice(facts)
+  // A fenced stamp remains after the tenant has moved away, or after a relocation that was not committed.
+  const isLeftover = stamp.state === 'fenced' && stamp.epoch <= epoch + 1 && !candidate.ownsRows
+  if (isLeftover) return unlessNewerInShared(facts, 'relocate')
   if (stamp.epoch === epoch && shared !== null) {
-    const choice = chosen(found)
+    const choice = operatorsChoice(facts)
     return choice === 'ambiguous' ? 'copy' : choice
   }
-  return chosen(found)
+  return operatorsChoice(facts)
 }
 
-/** The operator's choice, which is never one over rows. */
-function chosen({ adopt, home, shared }: PlacementFacts): PlacementDecision {
-  const others = [home, shared].filter((other) => typeof other === 'object' && other !== null)
-  return adopt && !others.some(({ ownsRows }) => ownsRows) ? 'take' : 'ambiguous'
+/** An operator may choose the candidate, except where rows of the tenant would be lost. */
+function operatorsChoice({ adopt, current, shared }: PlacementFacts): PlacementDecision {
+  const others = [current, shared].filter((other) => typeof other === 'object' && other !== null)
+  return adopt && !others.some(({ ownsRows }) => ownsRows) ? 'take-over' : 'ambiguous'
 }
 
-function unlessInShared(found: PlacementFacts, decision: PlacementDecision): PlacementDecision {
-  return isNewerInShared(found) ? chosen(found) : decision
+function unlessNewerInShared(facts: PlacementFacts, decision: PlacementDecision): PlacementDecision {
+  return isNewerInShared(facts) ? operatorsChoice(facts) : decision
 }
 
-/** A move to the shared database that was never committed leaves a fenced stamp of the next epoch, without rows. */
+/** A move to the shared database that was not committed leaves a fenced stamp of the next epoch, without rows. It does not count. */
 function isNewerInShared({ shared, epoch }: PlacementFacts): boolean {
   if (shared === null || shared.stamp === null || shared.stamp.epoch <= epoch) return false
-  return !isUnfinished(shared.stamp, epoch) || shared.ownsRows
+  return !isUncommitted(shared.stamp, epoch) || shared.ownsRows
 }
 
-function hasReturned({ shared, epoch }: PlacementFacts): boolean {
+/** The tenant has returned to the shared database, and the catalog does not know it. */
+function isOpenInShared({ shared, epoch }: PlacementFacts): boolean {
   return (
     shared !== null && shared.stamp !== null && shared.stamp.state === 'open' && shared.stamp.epoch > epoch
   )
 }
 
-function isStamped(shared: TenantPresence | null): boolean {
-  return shared !== null && shared.stamp !== null
-}
-
-function isUnfinished({ state, epoch }: Stamp, ofCatalog: number): boolean {
-  return state === 'fenced' && epoch === ofCatalog + 1
+function isUncommitted({ state, epoch }: Stamp, catalogEpoch: number): boolean {
+  return state === 'fenced' && epoch === catalogEpoch + 1
 }

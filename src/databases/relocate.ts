@@ -1,6 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import type pg from 'pg'
-import { DatabaseEntryChangedError } from '../catalog/databases/registry.ts'
+import { DatabaseEntryChangedError } from '../catalog/databases/entry.ts'
 import type { CatalogStore } from '../catalog/store.ts'
 import { lockTenant, type Tenant } from '../catalog/tenants.ts'
 import { fail } from '../errors.ts'
@@ -18,59 +18,59 @@ import {
   unfence,
 } from './residence.ts'
 
-/** A backend whose gateway was killed notices when its statement times out at the latest. */
+/** Longer than a statement may take: the server notices that a killed gateway is gone when its statement times out. */
 const LOCK_TIMEOUT_MS = 5_500
 const LOCK_POLL_MS = 50
 
 export interface Relocation {
   readonly store: CatalogStore
-  /** As it was when the move was decided on: its epoch is that of the home that is left, the new home gets the next. */
+  /** The tenant as it was when the relocation was decided on. The new residence gets the next epoch. */
   readonly tenant: Pick<Tenant, 'id' | 'epoch' | 'placement'>
   readonly from: pg.ClientBase
   readonly to: pg.ClientBase
-  /** The seal of the new home at the next epoch. */
+  /** The seal of the new residence, at the next epoch. */
   readonly seal: Secret
-  /** Makes the new home the tenant's home in the catalog. Throws if somebody else was faster. */
+  /** Writes the new placement to the catalog. Throws if the tenant or the entry has changed. */
   readonly commit: (newEpoch: number) => Promise<void>
 }
 
 /**
- * Takes a tenant that owns nothing but its people and their roles from one database to another. Writers are shut out by
- * a fence for the while, which callers feel as a short wait.
+ * Moves a tenant that owns nothing but its people and their roles from one database to another. A fence keeps writers out
+ * meanwhile, so callers wait for a moment.
  *
- * Each step may be the last before a crash: until `commit` the old home is complete and a repetition begins anew (the
- * fence is lifted by `unfence`); after it the new home is complete and what is left to do is `removeFormerResidence`.
- * @returns false, with nothing changed, if the tenant owns more than that
- * @throws DatabaseEntryChangedError, with nothing changed, if the tenant was moved before it was our turn;
+ * The gateway may crash after each step. Until `commit` the old residence is complete, and a repetition begins anew (`unfence`
+ * removes the fence). After `commit` the new residence is complete, and only `removeFormerResidence` is left to do.
+ * @returns false, with nothing changed, if the tenant owns more than its people
+ * @throws DatabaseEntryChangedError, with nothing changed, if the tenant was moved before this relocation had its locks;
  * PublicError MOVE_IN_PROGRESS
  */
 export async function relocate(relocation: Relocation): Promise<boolean> {
   const { tenant, from, to } = relocation
   const { id: tenantId, epoch } = tenant
   for (const client of [from, to]) await lockRelocation(client, tenantId)
-  const fenced = await fence(from, tenantId, epoch)
-  if (!(await copyUnlessRich(relocation, fenced))) return false
-  // From here on an error does not lift the fence: whether the catalog has committed may not be known.
+  const isFenced = await fence(from, tenantId, epoch)
+  if (!(await copyUnlessRows(relocation, isFenced))) return false
+  // From here on an error leaves the fence: the catalog may have committed.
   await relocation.commit(epoch + 1)
-  // Where this fails, the first statement that waits in vain has the door opened.
+  // If this fails, the first statement that times out at the fence has it removed.
   await unfence(to, tenantId, epoch + 1).catch(() => undefined)
-  // The move has happened; what is left behind is out of reach and removed here or by the next validation.
+  // If this fails, the next validation does it. No statement reaches the old rows any more.
   await removeFormerResidence(from, tenantId, epoch).catch(() => undefined)
   return true
 }
 
-/** Whoever held the locks before us may have moved the tenant: then what we take for its home is an empty one. */
+/** The previous holder of the locks may have moved the tenant. Then the database that we hold for its residence is empty. */
 export async function assertNotMoved({ store, tenant }: Pick<Relocation, 'store' | 'tenant'>): Promise<void> {
   const now = await tenantAfterCommits(store, tenant.id)
   if (now?.epoch !== tenant.epoch || now.placement !== tenant.placement) throw new DatabaseEntryChangedError()
 }
 
-async function copyUnlessRich(relocation: Relocation, fenced: boolean): Promise<boolean> {
+async function copyUnlessRows(relocation: Relocation, isFenced: boolean): Promise<boolean> {
   const { tenant, from, to } = relocation
   const { id: tenantId, epoch } = tenant
   try {
     await assertNotMoved(relocation)
-    if (!fenced) throw new Error('the tenant does not live in the home it is to leave')
+    if (!isFenced) throw new Error('the tenant does not live in the database that it is to leave')
     if (await ownsRows(from, tenantId)) {
       await unfence(from, tenantId, epoch)
       return false
@@ -85,8 +85,8 @@ async function copyUnlessRich(relocation: Relocation, fenced: boolean): Promise<
 }
 
 /**
- * Held by the connection until it ends: a gateway that was slow, and whose claim on this work went to another, must not
- * go on writing where that other has finished.
+ * The connection holds the lock until it ends. So a slow gateway that has lost its claim on this work to another gateway does
+ * not write after that one has finished.
  * @throws PublicError MOVE_IN_PROGRESS
  */
 export function lockRelocation(client: pg.ClientBase, tenantId: string): Promise<void> {
@@ -94,9 +94,9 @@ export function lockRelocation(client: pg.ClientBase, tenantId: string): Promise
 }
 
 /**
- * Has at most one tenant at a time become the resident of `client`'s database, until the connection ends: who holds this
- * can look whether anybody lives there, and stamp, without another doing the same in between. To be taken before the
- * locks of a relocation.
+ * Lets one gateway at a time make a tenant the resident of `client`'s database, until the connection ends. The holder can check
+ * that no other tenant lives there, and write its stamp, before another gateway does the same. Take it before the locks of a
+ * relocation.
  * @throws PublicError MOVE_IN_PROGRESS
  */
 export function lockResidence(client: pg.ClientBase): Promise<void> {
@@ -111,18 +111,23 @@ async function lock(client: pg.ClientBase, name: string): Promise<void> {
   }
 }
 
+export interface LockedTenant {
+  readonly store: CatalogStore
+  /** A connection to one of the tenant's databases. */
+  readonly client: pg.ClientBase
+  readonly tenantId: string
+}
+
 /**
- * Runs `fn` while nobody moves the tenant to or from `client`'s database, with the tenant as it stands then: also whoever
- * had sent a commit to the catalog before it lost its connections has been waited for.
+ * Calls `fn` with the tenant while no relocation to or from `client`'s database is running. Commits that were already on their
+ * way to the catalog have ended before.
  *
- * Nothing is held in the catalog while `fn` waits for the tenant's database, which may be slow on purpose. The lock in that
- * database is enough: a move takes it before it looks at the tenant and keeps it until it has committed.
+ * No row of the catalog stays locked while `fn` waits for the tenant's database, which may be slow on purpose. The lock in that
+ * database is enough: a relocation takes it before it reads the tenant, and holds it until it has committed.
  * @throws PublicError MOVE_IN_PROGRESS, CATALOG_UNAVAILABLE
  */
 export async function withRelocationLock(
-  store: CatalogStore,
-  client: pg.ClientBase,
-  tenantId: string,
+  { store, client, tenantId }: LockedTenant,
   fn: (tenant: Tenant) => Promise<void>,
 ): Promise<void> {
   await lockRelocation(client, tenantId)
@@ -130,14 +135,14 @@ export async function withRelocationLock(
   if (tenant !== null) await fn(tenant)
 }
 
-/** The tenant after all that was under way with its row in the catalog. */
+/** Waits for transactions that have the tenant's row locked, and reads it. */
 function tenantAfterCommits(store: CatalogStore, tenantId: string): Promise<Tenant | null> {
   return store.transaction((tx) => lockTenant(tx, tenantId))
 }
 
-/** Lifts a fence that a move which did not come about has left at the tenant's home; waits for one that is under way. */
-export function liftStaleFence(store: CatalogStore, client: pg.ClientBase, tenantId: string): Promise<void> {
-  return withRelocationLock(store, client, tenantId, ({ epoch }) => unfence(client, tenantId, epoch))
+/** Removes the fence that an uncommitted move has left in the tenant's database. Waits for a move that is running. */
+export function removeStaleFence(locked: LockedTenant): Promise<void> {
+  return withRelocationLock(locked, ({ epoch }) => unfence(locked.client, locked.tenantId, epoch))
 }
 
 async function copyPeople(
@@ -157,7 +162,7 @@ async function copyPeople(
     return rows
   })
   await inTenant(to, tenantId, async () => {
-    await assertLeftBehind(to, tenantId, newEpoch)
+    await assertNoNewerResidence(to, tenantId, newEpoch)
     await deletePeople(to, tenantId)
     for (const { table, json } of copies) {
       await to.query(
@@ -165,16 +170,16 @@ async function copyPeople(
         [json],
       )
     }
-    // Nothing is to be taken for a home that the catalog has not made one.
+    // Fenced, because the catalog has not committed: the tenant does not live here yet.
     await stamp(to, { tenantId, epoch: newEpoch, seal, state: 'fenced' })
   })
 }
 
 /**
- * Throws where the tenant has lived at a later epoch, or the door is open: its people there are not ours to replace. A fenced
- * stamp is what a move has left behind, be it one that never was committed.
+ * Throws if the tenant has lived here at a later epoch, or if its stamp is open: then the people here must not be replaced.
+ * A fenced stamp is left by a move, perhaps by one that was not committed.
  */
-async function assertLeftBehind(client: pg.ClientBase, tenantId: string, epoch: number): Promise<void> {
+async function assertNoNewerResidence(client: pg.ClientBase, tenantId: string, epoch: number): Promise<void> {
   const { rows } = await client.query(
     "SELECT FROM public.residence WHERE tenant_id = $1 AND (epoch > $2 OR state = 'open') FOR UPDATE",
     [tenantId, epoch],

@@ -3,8 +3,9 @@ import { scopeOf } from '../lib/postgres/session-scope.ts'
 import type { Secret } from '../lib/secret.ts'
 import { type Stamp, stampOf } from './checks.ts'
 import { CheckFailure } from './failures.ts'
+import type { TenantPresence } from './placement-decision.ts'
 
-/** Tables that come along with a tenant that has nothing else yet, parents before children. */
+/** The tables that a relocation copies, parents before children. */
 export const IDENTITY_TABLES = [
   'roles',
   'role_permissions',
@@ -13,7 +14,8 @@ export const IDENTITY_TABLES = [
   'sessions',
   'login_attempts',
 ] as const
-/** The tenant's stamp, whoever else lives there; null where there is none. @throws CheckFailure for one that is no stamp */
+
+/** The tenant's row in `residence`, or null. Other tenants may live there too. @throws CheckFailure for an epoch that cannot be one */
 export async function readStamp(client: pg.ClientBase, tenantId: string): Promise<Stamp | null> {
   const { rows: present } = await client.query<{ present: boolean }>(
     "SELECT pg_catalog.to_regclass('public.residence') IS NOT NULL AS present",
@@ -27,6 +29,11 @@ export async function readStamp(client: pg.ClientBase, tenantId: string): Promis
   return row === undefined ? null : stampOf(row)
 }
 
+/** What a database has of a tenant. */
+export async function readPresence(client: pg.ClientBase, tenantId: string): Promise<TenantPresence> {
+  return { stamp: await readStamp(client, tenantId), ownsRows: await ownsRows(client, tenantId) }
+}
+
 export interface NewStamp {
   readonly tenantId: string
   readonly epoch: number
@@ -34,7 +41,7 @@ export interface NewStamp {
   readonly state?: Stamp['state']
 }
 
-/** Writes that the tenant lives here, at this epoch, behind this seal. */
+/** Writes the tenant's row in `residence`: it lives here, at this epoch, with this seal. */
 export async function stamp(
   client: pg.ClientBase,
   { tenantId, epoch, seal, state = 'open' }: NewStamp,
@@ -47,7 +54,7 @@ export async function stamp(
   )
 }
 
-/** Gives the stamp of this epoch its seal, where it has none or another. True if that was so. */
+/** Writes the seal of the stamp of this epoch. True if it had none or another one. */
 export async function putSeal(client: pg.ClientBase, { tenantId, epoch, seal }: NewStamp): Promise<boolean> {
   const { rowCount } = await client.query(
     `UPDATE public.residence AS r SET seal = pg_catalog.decode($3, 'hex')
@@ -58,9 +65,8 @@ export async function putSeal(client: pg.ClientBase, { tenantId, epoch, seal }: 
 }
 
 /**
- * Runs `fn` in a transaction that may see the tenant's rows, open or fenced, whatever its epoch. Takes a role that owns the
- * tables.
- * @throws CheckFailure PERMISSION_MISSING for another one, to which the tenant would seem to have no rows
+ * Runs `fn` in a transaction that sees the tenant's rows at any epoch, fenced or not. The role must own the tables.
+ * @throws CheckFailure PERMISSION_MISSING for another role, which would see no rows
  */
 export async function inTenant<T>(client: pg.ClientBase, tenantId: string, fn: () => Promise<T>): Promise<T> {
   await client.query('BEGIN')
@@ -81,7 +87,7 @@ async function enterAsOwner(client: pg.ClientBase, tenantId: string): Promise<vo
             pg_catalog.to_regprocedure('public.freehold_operating()') IS NOT NULL AS "isSealed"`,
     [tenantId],
   )
-  // An older schema believes the setting.
+  // A schema from before there were seals trusts the setting.
   if (rows[0]?.isSealed !== true) return
   const { rows: entered } = await client.query<{ tenant: string | null }>(
     'SELECT public.freehold_operating() AS tenant',
@@ -89,7 +95,7 @@ async function enterAsOwner(client: pg.ClientBase, tenantId: string): Promise<vo
   if (entered[0]?.tenant !== tenantId) throw new CheckFailure('PERMISSION_MISSING')
 }
 
-/** Waits for the tenant's writers and lets no further ones in. False where the tenant does not live at this epoch. */
+/** Waits for the tenant's writers and keeps new ones out. False if the tenant does not live here at this epoch. */
 export function fence(client: pg.ClientBase, tenantId: string, epoch: number): Promise<boolean> {
   return inTenant(client, tenantId, async () => {
     await client.query('SELECT pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtextextended($1::text, 0))', [
@@ -103,7 +109,7 @@ export function fence(client: pg.ClientBase, tenantId: string, epoch: number): P
   })
 }
 
-/** Throws where the fence, or the connection that guards it, was lost meanwhile: writers may have come in. */
+/** Throws if the fence is gone, or if the connection has lost its lock: writers may have come in. */
 export async function assertFenced(client: pg.ClientBase, tenantId: string, epoch: number): Promise<void> {
   const { rows } = await client.query(
     "SELECT FROM public.residence WHERE tenant_id = $1 AND epoch = $2 AND state = 'fenced'",
@@ -113,7 +119,7 @@ export async function assertFenced(client: pg.ClientBase, tenantId: string, epoc
   await scopeOf(client).assertLocked()
 }
 
-/** Opens the door again, as after a move that did not come about. */
+/** Removes the fence. */
 export async function unfence(client: pg.ClientBase, tenantId: string, epoch: number): Promise<void> {
   await client.query(
     "UPDATE public.residence SET state = 'open' WHERE tenant_id = $1 AND epoch = $2 AND state = 'fenced'",
@@ -121,7 +127,7 @@ export async function unfence(client: pg.ClientBase, tenantId: string, epoch: nu
   )
 }
 
-/** True if any tenant table but those of identity has a row of the tenant; also tables that we did not make. */
+/** True if any table other than IDENTITY_TABLES has a row of the tenant. Counts tables of other owners too. */
 export function ownsRows(client: pg.ClientBase, tenantId: string): Promise<boolean> {
   return inTenant(client, tenantId, async () => {
     const { rows: tables } = await client.query<{ name: string }>(
@@ -147,7 +153,7 @@ export async function deletePeople(client: pg.ClientBase, tenantId: string): Pro
   }
 }
 
-/** Removes what a tenant left in a home of an epoch not later than `epoch`. Does nothing where it does not live. */
+/** Removes the tenant's stamp of `epoch` or an earlier one, and its people. Does nothing if there is no such stamp. */
 export function removeFormerResidence(client: pg.ClientBase, tenantId: string, epoch: number): Promise<void> {
   return inTenant(client, tenantId, async () => {
     const { rowCount } = await client.query(

@@ -11,18 +11,18 @@ export interface RestoreDeps {
 }
 
 /**
- * By how much more than what was announced: also above generations that were begun and, with the catalog away, never
- * announced. Some thousand restores fit into the column.
+ * How far generations are raised above the announced ones. Some generations may have been raised and, because the catalog was
+ * unavailable, not announced: the margin is above these too. The column has room for some thousand restores.
  */
 const MARGIN = 1_000_000
 
 /**
- * Puts right what a tenant's database has forgotten that was restored from a backup: users whose tokens were called back
- * since. Their generation is raised above all that was announced, so that tokens from the lost time are void and new ones
- * hold, and their sessions end. Does nothing where nothing was lost.
+ * Restores revocations that a tenant database has lost because it was restored from a backup. The generation of the users
+ * concerned is raised above all announced ones: tokens from the lost time are void, new tokens are valid, and the users' login
+ * sessions end. Does nothing if no revocation was lost.
  *
- * Announced first: whatever comes in between, the users' rows are still behind and the next validation, or their next
- * sign-in, finds that.
+ * Announces before it writes the users' rows. After a crash in between the rows are still behind, and the next validation or
+ * the user's next sign-in finds that.
  * @throws PublicError CATALOG_UNAVAILABLE
  */
 export async function restoreRevocations(
@@ -58,7 +58,7 @@ async function findBehind(
   return rows.map(({ id }) => id).filter(isId)
 }
 
-/** First the users' rows, in one order, as all who end sessions do. */
+/** Locks the users' rows first and in one order, as everything that ends sessions does: so there are no deadlocks. */
 async function raise(
   client: pg.ClientBase,
   tenantId: string,

@@ -22,11 +22,11 @@ export interface SchemasDeps {
   readonly readShared: () => Promise<SchemaVersion>
 }
 
-/** What is known of all databases' schemas. */
+/** The schema versions of all databases. */
 export interface SchemaReport {
   readonly target: SchemaVersion
   readonly databases: SchemaCounts
-  /** The one that has not ended. */
+  /** The run that has not ended, if there is one. */
   readonly run: MigrationRun | null
 }
 
@@ -37,9 +37,9 @@ export interface SchemaQuery {
 }
 
 const NOTHING: SchemaCounts = { current: 0, behind: 0, failed: 0, unreachable: 0, drifted: 0 }
-const KEPT_MS = 2_000
+const FRESH_MS = 2_000
 
-/** Which databases have which schema: the dedicated ones by what the catalog says, the shared one by its journal. */
+/** The schema version of each database: for dedicated ones the catalog knows it, for the shared one its journal. */
 export class Schemas {
   readonly #deps: SchemasDeps
   readonly #reading = new SingleFlight<void>()
@@ -52,21 +52,21 @@ export class Schemas {
     this.#deps = deps
   }
 
-  /** Whether the database that a tenant lives in lacks migrations of this release. `version` is null in the shared one. */
+  /** Whether a tenant database lacks migrations of this release. `version` is null for the shared one. */
   isBehind(placement: 'shared' | 'dedicated', version: SchemaVersion | null): boolean {
     if (placement === 'dedicated') return isBehind(version, this.#deps.release.target)
     const isSharedBehind = this.#sharedState === 'behind'
-    // A run may have ended in another replica.
-    if (isSharedBehind) void this.#look()
+    // A run may have ended on another replica.
+    if (isSharedBehind) void this.#refreshShared()
     return isSharedBehind
   }
 
-  /** What the start has found of the shared database, before there may be a connection to look again. */
-  learnShared({ isBehind: isSharedBehind }: { isBehind: boolean }): void {
+  /** Sets what the start of the gateway has found in the shared database. Later it is read again. */
+  setShared({ isBehind: isSharedBehind }: { isBehind: boolean }): void {
     this.#sharedState = isSharedBehind ? 'behind' : 'current'
   }
 
-  /** How many databases are in each state, as far as that was counted last. */
+  /** How many databases are in each state, as counted last. */
   get counts(): SchemaCounts {
     return this.#counts
   }
@@ -74,15 +74,15 @@ export class Schemas {
   /** Counts again. @throws PublicError CATALOG_UNAVAILABLE */
   async count(): Promise<SchemaCounts> {
     const { store, release } = this.#deps
-    const [dedicated] = await Promise.all([countSchemas(store, release.target), this.#look()])
+    const [dedicated] = await Promise.all([countSchemas(store, release.target), this.#refreshShared()])
     this.#counts = { ...dedicated, [this.#sharedState]: dedicated[this.#sharedState] + 1 }
     return this.#counts
   }
 
-  /** Has the shared database's journal read when it is asked for next. */
+  /** Reads the journal of the shared database again. */
   forgetShared(): void {
     this.#readAt = Number.NEGATIVE_INFINITY
-    void this.#look()
+    void this.#refreshShared()
   }
 
   async report(): Promise<SchemaReport> {
@@ -91,10 +91,10 @@ export class Schemas {
     return { target: release.target, databases, run }
   }
 
-  /** The shared database stands before all others. */
+  /** The shared database comes first. */
   async list(query: SchemaQuery): Promise<Page<DatabaseSchema>> {
     const { store, release } = this.#deps
-    await this.#look()
+    await this.#refreshShared()
     const page = await listSchemas(store, release.target, query)
     const isFirst = query.cursor === undefined
     const isWanted = query.state === undefined || query.state === this.#sharedState
@@ -117,8 +117,8 @@ export class Schemas {
   }
 
   /** Never rejects. */
-  #look(): Promise<void> {
-    if (systemClock.monotonic() - this.#readAt < KEPT_MS) return Promise.resolve()
+  #refreshShared(): Promise<void> {
+    if (systemClock.monotonic() - this.#readAt < FRESH_MS) return Promise.resolve()
     return this.#reading.run('shared', async () => {
       try {
         this.#shared = await this.#deps.readShared()

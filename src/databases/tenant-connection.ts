@@ -12,40 +12,38 @@ export interface TenantConnectionDeps {
   /** The shared database, as the role that owns its tables. */
   readonly shared: ServerAddress
   readonly sealOf: SealOf
+  /** For connecting and for each statement; `STATEMENT_TIMEOUT_MS` by default. */
+  readonly timeoutMs?: number
 }
 
 export const ADMISSION_TIMEOUT_MS = 3_000
 export const STATEMENT_TIMEOUT_MS = 5_000
 
 /**
- * Lends a connection to a tenant's home: its own database, or (null) the shared one.
- * @throws IdentityMismatchError where another database has taken its place; what connecting and `fn` throw
+ * Lends a connection to a tenant database: the dedicated one of `entry` or, for null, the shared one.
+ * @throws IdentityMismatchError if the server has another database under this name now; what connecting and `fn` throw
  */
 export function withTenantDatabase<T>(
   deps: TenantConnectionDeps,
   entry: DatabaseEntry | null,
   fn: (client: pg.Client) => Promise<T>,
-  timeoutMs = STATEMENT_TIMEOUT_MS,
 ): Promise<T> {
-  return lend(deps, entry === null ? deps.shared : deps.addresses.validatedAddressOf(entry), {
-    fn,
-    timeoutMs,
-  })
+  return lend(deps, entry === null ? deps.shared : deps.addresses.validatedAddressOf(entry), fn)
 }
 
-/** As `withTenantDatabase`, to whatever stands under the entry's name. */
+/** As `withTenantDatabase`, without the check that it is the database that was validated. */
 export function withUnverifiedDatabase<T>(
   deps: TenantConnectionDeps,
   entry: DatabaseEntry,
   fn: (client: pg.Client) => Promise<T>,
 ): Promise<T> {
-  return lend(deps, deps.addresses.addressOf(entry), { fn, timeoutMs: STATEMENT_TIMEOUT_MS })
+  return lend(deps, deps.addresses.addressOf(entry), fn)
 }
 
 function lend<T>(
-  { budget }: TenantConnectionDeps,
+  { budget, timeoutMs = STATEMENT_TIMEOUT_MS }: TenantConnectionDeps,
   address: ServerAddress,
-  { fn, timeoutMs }: { fn: (client: pg.Client) => Promise<T>; timeoutMs: number },
+  fn: (client: pg.Client) => Promise<T>,
 ): Promise<T> {
   const limits = { connectTimeoutMs: timeoutMs, statementTimeoutMs: timeoutMs }
   return withAdminConnection(address, { budget, limits, admissionTimeoutMs: ADMISSION_TIMEOUT_MS }, fn)

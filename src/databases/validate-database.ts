@@ -1,5 +1,6 @@
-import type pg from 'pg'
-import { DatabaseEntryChangedError, type DatabaseRegistry } from '../catalog/databases/registry.ts'
+import { DatabaseEntryChangedError } from '../catalog/databases/entry.ts'
+import type { ValidatedAs } from '../catalog/databases/outcomes.ts'
+import type { DatabaseRegistry } from '../catalog/databases/registry.ts'
 import type { Validation } from '../catalog/databases/validations.ts'
 import type { SealOf } from '../catalog/seals.ts'
 import type { CatalogStore } from '../catalog/store.ts'
@@ -7,27 +8,22 @@ import { findTenant } from '../catalog/tenants.ts'
 import { fail, PublicError } from '../errors.ts'
 import type { OwnDatabase } from '../lib/postgres/database-identity.ts'
 import { databaseError, type ServerAddress } from '../lib/postgres/pg.ts'
-import { startTimeLimit, type TimeLimit } from '../lib/time-limit.ts'
 import type { Migration } from '../migrations/files.ts'
 import type { AddressBook } from '../pools/addresses.ts'
-import { NoAdmissionError, withAdminConnection } from '../pools/admin-connection.ts'
+import { NoAdmissionError } from '../pools/admin-connection.ts'
 import type { ConnectionBudget } from '../pools/budget.ts'
 import { assertUsable } from '../pools/wire/sessionless.ts'
 import type { DeclaredTables } from '../residence/isolation.ts'
-import { applyPlacement, factsOf } from './apply-placement.ts'
-import { CHECK_ANSWER_BYTES, checkDatabase, checkResidence } from './checks.ts'
-import { raiseEpochToStamp, returnToShared } from './correct-placement.ts'
-import { CheckFailure, classify, wordsFor } from './failures.ts'
-import { UNREACHABLE_CODES } from './inspect-database.ts'
-import { lockResidence, withRelocationLock } from './relocate.ts'
-import { putSeal, readStamp, unfence } from './residence.ts'
+import { applyPlacement, type Candidate, factsOf } from './apply-placement.ts'
+import { withCheckConnection } from './check-connection.ts'
+import { type CheckedDatabase, checkDatabase, findSoleStamp } from './checks.ts'
+import { returnToShared } from './correct-placement.ts'
+import { CheckFailure, classify, UNREACHABLE_CODES, wordsFor } from './failures.ts'
+import { lockResidence } from './relocate.ts'
+import { repairResidence } from './repair-residence.ts'
+import { readStamp } from './residence.ts'
 import { type RestoreDeps, restoreRevocations } from './restore-revocations.ts'
-import {
-  ADMISSION_TIMEOUT_MS,
-  STATEMENT_TIMEOUT_MS,
-  type TenantConnectionDeps,
-  withTenantDatabase,
-} from './tenant-connection.ts'
+import { STATEMENT_TIMEOUT_MS, withTenantDatabase } from './tenant-connection.ts'
 
 export interface ValidationDeps {
   readonly store: CatalogStore
@@ -42,36 +38,34 @@ export interface ValidationDeps {
   readonly forbidden: readonly OwnDatabase[]
   /** For the checks of one database together, once the connection is open. */
   readonly timeoutMs: number
-  /** Breaks the validation off: it was cancelled, or is another replica's now. */
+  /** Ends the validation: it was cancelled, or another replica has taken it over. */
   readonly signal?: AbortSignal
   readonly log: {
     info(fields: object, message: string): void
     warn(fields: object, message: string): void
   }
   readonly onOutcome: (outcome: string) => void
-  /** Has the next job begun without waiting for the next look at them. */
+  /** Lets the next job start now, before the next poll. */
   readonly wake: () => void
 }
 
-/** What it takes to reach a tenant's home. */
-export type RepairDeps = TenantConnectionDeps &
-  Pick<ValidationDeps, 'store' | 'registry'> & { readonly log: Pick<ValidationDeps['log'], 'warn'> }
+/** How a validation job has ended. */
+export type ValidationResult = 'succeeded' | 'failed'
 
 const MAY_NOT_BE_APPLIED = 'The schema lacks migrations, and applyMigrations is false'
-
-/** How the job of a validation has ended. */
-export type Settled = 'succeeded' | 'failed'
-
 const CONNECT_TIMEOUT_MS = 20_000
 
 /**
- * Validates an entry and, where nothing speaks against it, makes it the tenant's home. Ends with a status in the catalog;
- * after faults of our own side (no catalog, no free connection), and where null is answered, it is to be done again.
+ * Validates an entry and decides whether its database becomes the tenant database. Writes the new status to the catalog. After
+ * faults that are not the database's (no catalog, no free connection), and if the answer is null, it must be repeated.
  * @throws PublicError CATALOG_UNAVAILABLE, MOVE_IN_PROGRESS; NoAdmissionError
  */
-export async function validateDatabase(deps: ValidationDeps, entry: Validation): Promise<Settled | null> {
+export async function validateDatabase(
+  deps: ValidationDeps,
+  entry: Validation,
+): Promise<ValidationResult | null> {
   try {
-    const isValid = await checkAndSettle(deps, entry)
+    const isValid = await checkAndPlace(deps, entry)
     if (isValid) deps.onOutcome('ok')
     const outcome = isValid ? 'database validated' : 'database waits for its migrations'
     deps.log.info({ tenantId: entry.tenantId, databaseId: entry.id }, outcome)
@@ -80,7 +74,7 @@ export async function validateDatabase(deps: ValidationDeps, entry: Validation):
     if (error instanceof NoAdmissionError || isInProgress(error)) throw error
     try {
       if (deps.signal?.aborted === true) throw error
-      const failure = await returnedToShared(deps, entry, error)
+      const failure = await unlessReturnedToShared(deps, entry, error)
       return failure === null ? null : await recordFailure(deps, entry, failure)
     } finally {
       await repairResidence(deps, entry.tenantId)
@@ -89,10 +83,14 @@ export async function validateDatabase(deps: ValidationDeps, entry: Validation):
 }
 
 /**
- * Where the tenant's own database is another tenant's now, or is out of reach and an operator has decided, the tenant may have
- * come back to the shared one before the catalog was restored. Null if so; else the error with which the validation ends.
+ * The tenant may have returned to the shared database before the catalog was restored. This is tested if its dedicated database
+ * belongs to another tenant now, or is unreachable. Null if the tenant has returned; else the error that the validation ends with.
  */
-async function returnedToShared(deps: ValidationDeps, entry: Validation, error: unknown): Promise<unknown> {
+async function unlessReturnedToShared(
+  deps: ValidationDeps,
+  entry: Validation,
+  error: unknown,
+): Promise<unknown> {
   const code = classify(error)
   const isAway = code === 'BELONGS_TO_ANOTHER_TENANT' || UNREACHABLE_CODES.has(code)
   if (!isAway || error instanceof PublicError || entry.slot !== 'current') return error
@@ -106,7 +104,7 @@ async function returnedToShared(deps: ValidationDeps, entry: Validation, error: 
   return (await returnToShared(deps, tenant)) ? null : error
 }
 
-/** Another validation is at work there, maybe one that an operator has overtaken by asking for this one. */
+/** Another validation holds the locks, perhaps one that an operator has replaced by this one. */
 export function isInProgress(error: unknown): boolean {
   return error instanceof PublicError && error.code === 'MOVE_IN_PROGRESS'
 }
@@ -115,8 +113,8 @@ async function recordFailure(
   deps: ValidationDeps,
   entry: Validation,
   error: unknown,
-): Promise<Settled | null> {
-  // Replaced or removed meanwhile: what was found is of no interest to anyone.
+): Promise<ValidationResult | null> {
+  // The entry was replaced or removed, so the result is about a database that is not registered any more.
   if (error instanceof DatabaseEntryChangedError) return null
   if (error instanceof PublicError) throw error
   const code = classify(error)
@@ -126,56 +124,44 @@ async function recordFailure(
   return 'failed'
 }
 
-/** False where the database is valid but for migrations, which a job of their own applies before it is validated again. */
-async function checkAndSettle(deps: ValidationDeps, entry: Validation): Promise<boolean> {
-  const { address, connect } = connectionTo(deps, entry)
-  const limits = {
-    connectTimeoutMs: connect,
+/** False if the database lacks only migrations: a job applies them, and then it is validated again. */
+function checkAndPlace(deps: ValidationDeps, entry: Validation): Promise<boolean> {
+  const connection = {
+    address: deps.addresses.addressOf(entry),
+    connectTimeoutMs: Math.min(entry.connectionTimeoutSeconds * 1_000, CONNECT_TIMEOUT_MS),
     statementTimeoutMs: STATEMENT_TIMEOUT_MS,
-    maxAnswerBytes: CHECK_ANSWER_BYTES,
+    checksTimeoutMs: deps.timeoutMs,
+    signal: deps.signal,
   }
-  const deadline = new AbortController()
-  let patience: TimeLimit | undefined
-  const signals = deps.signal === undefined ? [deadline.signal] : [deadline.signal, deps.signal]
-  const options = {
-    budget: deps.budget,
-    limits,
-    admissionTimeoutMs: ADMISSION_TIMEOUT_MS,
-    signal: AbortSignal.any(signals),
-  }
-  try {
-    return await withAdminConnection(address, options, async (client) => {
-      // Not before: connecting has a limit of its own, and that we have no connection to spare is not the database's fault.
-      patience = startTimeLimit(() => deadline.abort(), deps.timeoutMs)
-      await assertUsable(client)
-      const checked = await checkDatabase(client, {
-        tenantId: entry.tenantId,
-        ...{ migrations: deps.migrations(), tables: deps.tables, forbidden: deps.forbidden },
-      })
-      patience.clear()
-      if (checked.isBehind && !hasServed(entry)) return await waitForMigrations(deps, entry)
-      await lockResidence(client)
-      // Somebody may have moved in, another tenant or this one, before it was our turn.
-      const latest = { ...checked, residence: await checkResidence(client, entry.tenantId) }
-      const residence = await homeCanBeLeft(applyPlacement(deps, { entry, checked: latest, client }))
-      if (residence === 'tenant-database') await restoreRevocations(deps, client, entry.tenantId)
-      const { isBehind } = checked
-      await deps.registry.finishValidation(entry, { ok: true, ...factsOf(checked), residence, isBehind })
-      return true
+  return withCheckConnection(deps.budget, connection, async (client, endChecks) => {
+    await assertUsable(client)
+    const checked = await checkDatabase(client, {
+      tenantId: entry.tenantId,
+      ...{ migrations: deps.migrations(), tables: deps.tables, forbidden: deps.forbidden },
     })
-  } catch (error) {
-    throw deadline.signal.aborted ? new CheckFailure('CONNECTION_TIMEOUT', error) : error
-  } finally {
-    patience?.clear()
-  }
+    endChecks()
+    if (checked.isBehind && !hasServed(entry)) return waitForMigrations(deps, entry)
+    await place(deps, { entry, checked, client })
+    return true
+  })
 }
 
-/** What serves goes on with the schema that it has; a run of migrations brings it further. */
+async function place(deps: ValidationDeps, { entry, checked, client }: Candidate): Promise<void> {
+  await lockResidence(client)
+  // Before this connection had the lock, this tenant or another one may have moved in.
+  const latest: CheckedDatabase = { ...checked, stamp: await findSoleStamp(client, entry.tenantId) }
+  const validatedAs = await blameCurrentDatabase(applyPlacement(deps, { entry, checked: latest, client }))
+  if (validatedAs === 'tenant-database') await restoreRevocations(deps, client, entry.tenantId)
+  const { isBehind } = checked
+  await deps.registry.finishValidation(entry, { ok: true, ...factsOf(checked), validatedAs, isBehind })
+}
+
+/** A database that serves keeps serving with the schema that it has; a run of migrations updates it. */
 function hasServed({ status }: Validation): boolean {
   return status === 'active' || status === 'inactive'
 }
 
-/** @throws CheckFailure SCHEMA_OUT_OF_DATE where migrations may not be applied */
+/** @throws CheckFailure SCHEMA_OUT_OF_DATE if migrations may not be applied */
 async function waitForMigrations(deps: ValidationDeps, entry: Validation): Promise<false> {
   if (!entry.applyMigrations) throw new CheckFailure('SCHEMA_OUT_OF_DATE', undefined, MAY_NOT_BE_APPLIED)
   await deps.registry.queueMigration(entry)
@@ -184,11 +170,11 @@ async function waitForMigrations(deps: ValidationDeps, entry: Validation): Promi
 }
 
 /**
- * Settles as `work` does. The database that was checked took writes a moment ago: what takes none is the tenant's home, which
- * is no fault of this one. The claim lapses, and the validation is done again.
+ * Gives the result of `work`. The candidate accepted writes a moment ago. So a read-only error comes from the tenant's current
+ * database, and is not a fault of the candidate: the claim lapses, and the validation is repeated.
  * @throws PublicError TENANT_DATABASE_UNAVAILABLE
  */
-async function homeCanBeLeft<T>(work: Promise<T>): Promise<T> {
+async function blameCurrentDatabase(work: Promise<ValidatedAs>): Promise<ValidatedAs> {
   try {
     return await work
   } catch (error) {
@@ -198,39 +184,4 @@ async function homeCanBeLeft<T>(work: Promise<T>): Promise<T> {
       ? fail('TENANT_DATABASE_UNAVAILABLE', { cause: error })
       : error
   }
-}
-
-function connectionTo(deps: ValidationDeps, entry: Validation): { address: ServerAddress; connect: number } {
-  const connect = Math.min(entry.connectionTimeoutSeconds * 1_000, CONNECT_TIMEOUT_MS)
-  return { address: deps.addresses.addressOf(entry), connect }
-}
-
-/**
- * Lifts the fence that a move which did not come about may have left at the tenant's home, be it one of a gateway that
- * was killed, and waits for one that is under way. Never rejects: the next statement that waits in vain asks again.
- */
-export async function repairResidence(deps: RepairDeps, tenantId: string): Promise<void> {
-  try {
-    const tenant = await findTenant(deps.store, tenantId)
-    if (tenant === null) return
-    const current = tenant.placement === 'dedicated' ? await deps.registry.current(tenantId) : null
-    if (current !== null && current.status !== 'active') return
-    await withTenantDatabase(deps, current, async (client) => {
-      const isRaised = current === null && (await raiseEpochToStamp(deps, client, tenantId))
-      if (isRaised) deps.log.warn({ tenantId }, 'epoch raised to that of the shared database')
-      else await openDoorAndSeal(deps, client, tenantId)
-    })
-  } catch (err) {
-    deps.log.warn({ tenantId, err }, 'home not looked after')
-  }
-}
-
-/** A stamp that has lost its seal, or was restored from before it had one, lets nobody in. */
-function openDoorAndSeal(deps: RepairDeps, client: pg.ClientBase, tenantId: string): Promise<void> {
-  return withRelocationLock(deps.store, client, tenantId, async ({ epoch, placement }) => {
-    const seal = deps.sealOf({ tenantId, epoch, placement })
-    if (await putSeal(client, { tenantId, epoch, seal }))
-      deps.log.warn({ tenantId }, 'residence had no seal, or another one; sealed')
-    await unfence(client, tenantId, epoch)
-  })
 }

@@ -6,11 +6,11 @@ import type { JobHandler, JobOutcome, RunningJob } from '../jobs/runner.ts'
 import { NoAdmissionError } from '../pools/admin-connection.ts'
 import { isInProgress, type ValidationDeps, validateDatabase } from './validate-database.ts'
 
-/** Validations of one database have to end within this, once the connection is open. */
+/** For all checks of one database, once the connection is open. */
 const TIMEOUT_MS = 8_000
 const CONCURRENCY = 4
-/** Where a validation came to no result, because the tenant moved meanwhile. */
-const AGAIN_MS = 1_000
+/** After a validation without a result, because the tenant was moved meanwhile. */
+const RETRY_MS = 1_000
 
 export type ValidationJobDeps = Omit<ValidationDeps, 'timeoutMs' | 'signal' | 'onOutcome'> & {
   readonly onOutcome: (entry: Validation, outcome: string) => void
@@ -33,16 +33,17 @@ async function validate(deps: ValidationJobDeps, { job, signal }: RunningJob): P
   if (entry === null) return { error: { code: 'NOT_FOUND', message: 'The database is no longer registered' } }
   const onOutcome = (outcome: string) => deps.onOutcome(entry, outcome)
   try {
-    const settled = await validateDatabase({ ...deps, timeoutMs: TIMEOUT_MS, signal, onOutcome }, entry)
-    return settled === null ? { retryInMs: AGAIN_MS } : { settled }
+    const result = await validateDatabase({ ...deps, timeoutMs: TIMEOUT_MS, signal, onOutcome }, entry)
+    return result === null ? { retryInMs: RETRY_MS } : { settled: result }
   } catch (error) {
-    // Whoever has a connection to spare, or comes when the other is done, is not to wait.
-    if (error instanceof NoAdmissionError) return { retryInMs: 0, error: publicly('NO_CONNECTION_AVAILABLE') }
-    if (isInProgress(error)) return { retryInMs: 0, error: publicly('MOVE_IN_PROGRESS') }
+    // At once: another replica may have a connection free, and the other move may be over.
+    if (error instanceof NoAdmissionError)
+      return { retryInMs: 0, error: publicError('NO_CONNECTION_AVAILABLE') }
+    if (isInProgress(error)) return { retryInMs: 0, error: publicError('MOVE_IN_PROGRESS') }
     throw error
   }
 }
 
-function publicly(code: ConstructorParameters<typeof PublicError>[0]) {
+function publicError(code: ConstructorParameters<typeof PublicError>[0]) {
   return { code, message: new PublicError(code).message }
 }

@@ -7,9 +7,9 @@ import {
   CHECK_ANSWER_BYTES,
   type CheckOptions,
   checkDatabase,
-  lookAt,
-  readResidence,
+  readFacts,
   readSchemaVersion,
+  readSoleStamp,
 } from '../databases/checks.ts'
 import { CheckFailure, classify } from '../databases/failures.ts'
 import { assertIdentity, type OwnDatabase } from '../lib/postgres/database-identity.ts'
@@ -221,8 +221,8 @@ export class HealthMonitor {
           wasValid: true,
         }
         // Before the identity: whose database it is says more than that it is another.
-        const { hasResidence, isReadOnly } = await lookAt(client)
-        const residence = hasResidence ? await readResidence(client, tenantId) : null
+        const { hasResidence, isReadOnly } = await readFacts(client)
+        const residence = hasResidence ? await readSoleStamp(client, tenantId) : null
         await assertIdentity(client, identityOf(entry))
         const schemaVersion = await this.#schemaOf(client, entry, options)
         // Where a home has no stamp, or one of another epoch, it or the catalog has been restored: nobody is let in there.

@@ -1,5 +1,4 @@
-import { summarize } from '../catalog/databases/entry.ts'
-import { describeDatabase } from '../catalog/databases/registry.ts'
+import { describeDatabase, summarize } from '../catalog/databases/entry-view.ts'
 import { fail } from '../errors.ts'
 import type { DatabaseState, TenantRecord } from '../operations/operations.ts'
 
@@ -14,7 +13,7 @@ export function tenantView({ tenant, externalIds, database, encryptionKeyId = nu
     status,
     parentId,
     placement,
-    database: database && summarize(database, placement, encryptionKeyId),
+    database: database && summarize(database, { placement, encryptionKeyId }),
     authConfig,
     createdAt,
     updatedAt,
@@ -25,6 +24,10 @@ export function tenantView({ tenant, externalIds, database, encryptionKeyId = nu
 export function databaseView({ tenant, current, candidate, encryptionKeyId, effective }: DatabaseState) {
   const shown = current ?? candidate
   if (shown === null) throw fail('NOT_FOUND', { detail: 'The tenant has no database of its own.' })
-  const view = describeDatabase(shown, current && candidate, tenant.placement, encryptionKeyId)
+  const view = describeDatabase(shown, {
+    candidate: current && candidate,
+    placement: tenant.placement,
+    encryptionKeyId,
+  })
   return { ...view, effective }
 }

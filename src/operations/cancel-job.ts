@@ -13,9 +13,9 @@ export interface CancelJobDeps {
   readonly registry: Pick<DatabaseRegistry, 'cancelValidation'>
 }
 
-/** Half done, these leave a state that nobody should stop at. */
+/** These must not stop half-way. */
 const NOT_CANCELLED = new Map([
-  [KEY_ROTATION, 'A rotation goes on until no key is sealed under the key before.'],
+  [KEY_ROTATION, 'A rotation goes on until no data key is sealed under another master key.'],
 ])
 
 /**
@@ -30,15 +30,15 @@ export async function cancelJob(deps: CancelJobDeps, id: string, actor: Actor): 
     if (isOfEntry(kind, subject)) await lockEntry(tx, subject)
     const job = await requestCancel(tx, id)
     if (job === null) throw fail('WRONG_STATE', { detail: 'The job has finished.' })
-    if (job.status === 'cancelled') await leaveBehind(deps, tx, job)
+    if (job.status === 'cancelled') await recordCancelled(deps, tx, job)
     const after = { jobId: id, kind, runId: job.runId }
     await recordAudit(tx, { actor, action: 'job.cancel', tenantId: job.tenantId, after })
     return job
   })
 }
 
-/** What the job's handler would write, had it run. */
-async function leaveBehind({ registry }: CancelJobDeps, tx: CatalogTx, job: Job): Promise<void> {
+/** Writes what the job's handler writes when a running job is cancelled. */
+async function recordCancelled({ registry }: CancelJobDeps, tx: CatalogTx, job: Job): Promise<void> {
   if (isOfEntry(job.kind, job.subject)) await registry.cancelValidation(tx, job.subject)
   if (job.runId !== null) await endRunIfDone(tx, job.runId)
 }

@@ -29,14 +29,14 @@ export type OperationsDeps = CreateTenantDeps &
   RotateKeysDeps & {
     readonly follower: Pick<ChangeFollower, 'confirmations'>
     readonly schemas: Pick<Schemas, 'startRun'>
-    /** Called after a change of a tenant that this process made itself, so that it need not wait for its own news. */
+    /** Called after this process has changed a tenant, so that its own caches need not wait for the change log. */
     readonly onChanged: (tenantId: string) => void
   }
 
 /** How long an answer waits for the replicas. */
 export const CONFIRMATION_TIMEOUT_MS = 5_000
 
-/** The verbs of operators, as the HTTP layer calls them. Each is a short story; the long ones have files of their own. */
+/** Builds the operations that the HTTP layer calls. The long ones have files of their own. */
 export function createOperations(deps: OperationsDeps): Operations {
   return {
     createTenant: async (input, actor) => {
@@ -46,25 +46,25 @@ export function createOperations(deps: OperationsDeps): Operations {
     },
     findTenant: (tenantId) => record(deps, tenantId),
     listTenants: async (query) => {
-      const page = await listTenants(deps.store, query)
-      return { data: await recordsOf(deps, page.data), nextCursor: page.nextCursor }
+      const { data, nextCursor } = await listTenants(deps.store, query)
+      return { data: await recordsOf(deps, data), nextCursor }
     },
-    patchTenant: (tenantId, patch, actor) => patch_(deps, { tenantId, patch, actor }),
+    patchTenant: (tenantId, patch, actor) => changeTenant(deps, { tenantId, patch, actor }),
     listChildren: (tenantId) => listChildren(deps, tenantId),
     registerDatabase: (tenantId, body, actor) => register(deps, { tenantId, body, actor }),
     describeDatabase: (tenantId) => databaseState(deps, tenantId),
     requestValidation: (tenantId, choice, actor) => requestValidation(deps, { tenantId, ...choice, actor }),
     removeDatabase: async (tenantId, removal, actor) => {
-      await removeDatabase(deps, tenantId, removal, actor)
+      await removeDatabase(deps, { tenantId, removal, actor })
       deps.onChanged(tenantId)
-      // It is done: that we cannot see how far the news has come makes nothing of it undone.
+      // The database is removed. That the replicas cannot be counted does not undo it.
       await effectiveOf(deps, tenantId, CONFIRMATION_TIMEOUT_MS).catch(() => null)
     },
-    listAudit: async (filter, page) => {
-      const { data, nextCursor } = await listAudit(deps.store, filter, page)
+    listAudit: async (filter, request) => {
+      const { data, nextCursor } = await listAudit(deps.store, filter, request)
       return { data: await showPersons(deps.store, deps.vault, data), nextCursor }
     },
-    verifyAudit: () => proveAudit(deps),
+    verifyAudit: () => verifyAndSealAudit(deps),
     listJobs: (query) => listJobs(deps.store, query),
     findJob: (id) => findJob(deps.store, id),
     cancelJob: (id, actor) => cancelJob(deps, id, actor),
@@ -91,13 +91,13 @@ async function record(deps: OperationsDeps, tenantId: string): Promise<TenantRec
   return { tenant, externalIds, database: current, encryptionKeyId }
 }
 
-/** Tenants with their databases; three statements, however many there are. */
-async function recordsOf(deps: OperationsDeps, page: readonly Tenant[]): Promise<TenantRecord[]> {
-  const ids = page.map(({ id }) => id)
+/** Tenants with their databases. Three statements, however many tenants there are. */
+async function recordsOf(deps: OperationsDeps, listed: readonly Tenant[]): Promise<TenantRecord[]> {
+  const ids = listed.map(({ id }) => id)
   const databases = await deps.registry.currentOf(ids)
   const keyIds = await deps.vault.masterKeyIdsOf(ids)
   const externalIds = await findExternalIds(deps.store, ids)
-  return page.map((tenant) => ({
+  return listed.map((tenant) => ({
     tenant,
     externalIds: externalIds.get(tenant.id) ?? [],
     database: databases.get(tenant.id) ?? null,
@@ -105,7 +105,7 @@ async function recordsOf(deps: OperationsDeps, page: readonly Tenant[]): Promise
   }))
 }
 
-async function patch_(
+async function changeTenant(
   deps: OperationsDeps,
   { tenantId, patch, actor }: { tenantId: string; patch: TenantPatch; actor: Actor },
 ): Promise<TenantRecord & { effective: Effective | null }> {
@@ -117,7 +117,7 @@ async function patch_(
   return { ...(await record(deps, tenant.id)), effective }
 }
 
-/** Where nothing has changed it may have a moment ago, and whoever repeats a change asks whether that one is in force. */
+/** A null `seq`: nothing was different. The caller may be repeating a change made a moment ago, and asks whether that one is in force. */
 async function effectiveSince(
   deps: OperationsDeps,
   tenantId: string,
@@ -141,18 +141,18 @@ async function databaseState(deps: OperationsDeps, tenantId: string): Promise<Da
   return { tenant, current, candidate, encryptionKeyId, effective: await effectiveOf(deps, tenantId, 0) }
 }
 
-/** How far the tenant's last change has come, once all apply it or `waitMs` are over. */
+/** How many replicas apply the tenant's last change. Waits until all do, at most `waitMs`. */
 async function effectiveOf(deps: OperationsDeps, tenantId: string, waitMs: number): Promise<Effective> {
   return deps.follower.confirmations(await lastRouteChange(deps.store, tenantId), waitMs)
 }
 
-/** Tells what was registered as it was registered: by the time of a second look it may have been validated already. */
+/** Answers the entry as it was registered. A second read could find it validated already. */
 async function register(
   deps: OperationsDeps,
   { tenantId, body, actor }: { tenantId: string; body: DatabaseRegistration; actor: Actor },
 ): Promise<DatabaseState> {
   const before = await findTenantDatabases(deps.store, tenantId)
-  const entry = await registerDatabase(deps, tenantId, body, actor)
+  const entry = await registerDatabase(deps, { tenantId, registration: body, actor })
   deps.onChanged(tenantId)
   if (before === null) return databaseState(deps, tenantId)
   const encryptionKeyId = await deps.vault.masterKeyIdOf(tenantId)
@@ -160,7 +160,7 @@ async function register(
   return { ...before, ...placed, encryptionKeyId, effective: await effectiveOf(deps, tenantId, 0) }
 }
 
-/** The candidate is what an operator waits for; without one it is the current entry. */
+/** Validates the candidate or, if there is none, the current entry. */
 async function requestValidation(
   deps: OperationsDeps,
   { tenantId, adopt, actor }: { tenantId: string; adopt: boolean; actor: Actor },
@@ -173,8 +173,8 @@ async function requestValidation(
   return databaseState(deps, tenantId)
 }
 
-/** A log that was found whole is sealed on the spot: from here on that much is proved. */
-async function proveAudit({ store, vault }: OperationsDeps): Promise<AuditVerdict> {
+/** A log that was found intact is sealed at once: from then on its end is proved. */
+async function verifyAndSealAudit({ store, vault }: OperationsDeps): Promise<AuditVerdict> {
   const verdict = await verifyAudit(store, vault)
   if (verdict.ok) await sealAudit(store, vault.service)
   return verdict

@@ -41,17 +41,17 @@ export interface CreateTenantDeps {
   readonly pools: Pick<PoolManager, 'runAsOwner'>
   readonly sealOf: SealOf
   readonly hasher: PasswordHasher
-  /** A session of a tenant that the catalog does not know yet. */
+  /** A session of SQL for a tenant that is not in the catalog yet. */
   readonly sessionFor: (route: Route) => TenantSession
 }
 
 const FIRST_EPOCH = 1
 
 /**
- * Makes a tenant that lives in the shared database. Its place there (stamp, roles, first administrator) is made before the
- * catalog knows of it: a crash in between leaves rows that no route leads to, and never a tenant without a home.
+ * Creates a tenant in the shared database. Its rows there (stamp, roles, first administrator) are written before its row in the
+ * catalog: a crash in between leaves rows that no route leads to, and never a tenant without a database.
  * @throws PublicError TENANT_CODE_TAKEN, EXTERNAL_ID_TAKEN, REFERENCE_NOT_FOUND, VALIDATION_FAILED,
- *   TENANT_DATABASE_UNAVAILABLE, CATALOG_UNAVAILABLE: there is no such tenant; OUTCOME_UNKNOWN where the catalog did not say whether there is
+ *   TENANT_DATABASE_UNAVAILABLE, CATALOG_UNAVAILABLE: the tenant was not created; OUTCOME_UNKNOWN: it may have been
  */
 export async function createTenant(
   deps: CreateTenantDeps,
@@ -64,10 +64,10 @@ export async function createTenant(
   if ((await findTenantByCode(deps.store, input.code)) !== null) throw fail('TENANT_CODE_TAKEN')
   await inSharedDatabase(deps, (client) => stamp(client, route))
   try {
-    await makePeople(deps, route, input)
+    await createPeople(deps, route, input)
     return await deps.store.transaction((tx) => insertTenant(tx, { ...input, id: route.tenantId }, actor))
   } catch (error) {
-    // What may be a tenant's home by now stays as it is.
+    // If the catalog may have committed, the tenant may live there.
     if (!isOutcomeUnknown(error))
       await inSharedDatabase(deps, (client) =>
         removeFormerResidence(client, route.tenantId, FIRST_EPOCH),
@@ -84,8 +84,8 @@ async function inSharedDatabase(deps: CreateTenantDeps, fn: (client: pg.ClientBa
   }
 }
 
-/** Whatever of it is there now where that is not known: there is no tenant, and that is what the caller has asked for. */
-async function makePeople(deps: CreateTenantDeps, route: Route, { admin, roles }: NewTenantInput) {
+/** An unknown outcome of these rows is a plain failure to the caller: the tenant was not created. */
+async function createPeople(deps: CreateTenantDeps, route: Route, { admin, roles }: NewTenantInput) {
   const { hasher, sessionFor } = deps
   const rules = { hasher, policy: route.authConfig.passwordPolicy }
   try {
@@ -96,12 +96,12 @@ async function makePeople(deps: CreateTenantDeps, route: Route, { admin, roles }
   }
 }
 
-/** @throws PublicError VALIDATION_FAILED for what is no name to people */
+/** @throws PublicError VALIDATION_FAILED if it cannot be a name */
 export function assertName(name: string): void {
   if (!isName(name)) throw fail('VALIDATION_FAILED', { errors: [{ pointer: '/name', message: NAME_RULE }] })
 }
 
-/** Before anything is made of it: what is wrong with the administrator or a role is wrong with the tenant. */
+/** Checks the first administrator and the roles before anything is written. */
 function assertPeople({ admin, roles = [] }: NewTenantInput, { passwordPolicy }: Route['authConfig']): void {
   const faults = admin === undefined ? [] : checkUser(admin, passwordPolicy)
   const errors = [
@@ -118,10 +118,10 @@ async function findTenantByCode(store: CatalogStore, code: string): Promise<Tena
 
 function provisionalRoute({ sealOf }: CreateTenantDeps, input: NewTenantInput): Route {
   const now = new Date()
-  const home = { tenantId: newId(), epoch: FIRST_EPOCH, placement: 'shared' } as const
+  const residence = { tenantId: newId(), epoch: FIRST_EPOCH, placement: 'shared' } as const
   return Object.freeze({
-    ...home,
-    seal: sealOf(home),
+    ...residence,
+    seal: sealOf(residence),
     code: input.code,
     name: input.name,
     status: 'ACTIVE',

@@ -4,8 +4,7 @@ import { type DatabaseEntry, identityOf } from '../catalog/databases/entry.ts'
 import { placeInShared } from '../catalog/databases/placements.ts'
 import type { CatalogStore } from '../catalog/store.ts'
 import type { Tenant } from '../catalog/tenants.ts'
-import { classify } from '../databases/failures.ts'
-import { UNREACHABLE_CODES } from '../databases/inspect-database.ts'
+import { classify, UNREACHABLE_CODES } from '../databases/failures.ts'
 import { withRelocationLock } from '../databases/relocate.ts'
 import { deletePeople, inTenant, ownsRows, readStamp, stamp, unfence } from '../databases/residence.ts'
 import {
@@ -22,7 +21,7 @@ import { NoAdmissionError } from '../pools/admin-connection.ts'
 export type DiscardDeps = TenantConnectionDeps & { readonly store: CatalogStore }
 
 const HOLDS_ROWS = 'The database answers, and holds rows of the tenant.'
-const NOT_ASKED = 'The database answers, but cannot be asked whether it holds rows of the tenant.'
+const NOT_READABLE = 'The database answers, but cannot be asked whether it holds rows of the tenant.'
 
 interface LostDatabase {
   readonly tenant: Tenant
@@ -31,16 +30,19 @@ interface LostDatabase {
 }
 
 /**
- * Gives up a database that is gone for good, and with it what it holds: the tenant lives in the shared database from then on,
- * as a new tenant does. The epoch rises, so that the database is refused should it come back.
- * @throws PublicError CONFLICT, MOVE_IN_PROGRESS, CATALOG_UNAVAILABLE; TENANT_DATABASE_UNAVAILABLE where the shared
- *   database does not answer
+ * Discards a database that is lost, with all that it holds. The tenant starts again in the shared database, like a new tenant.
+ * Its epoch rises, so that the lost database is refused if it comes back.
+ * @throws PublicError CONFLICT, MOVE_IN_PROGRESS, CATALOG_UNAVAILABLE; TENANT_DATABASE_UNAVAILABLE if the shared database does
+ *   not answer
  */
 export async function discardLostDatabase(deps: DiscardDeps, lost: LostDatabase): Promise<void> {
+  const { store } = deps
   const { id: tenantId } = lost.tenant
   try {
     await withTenantDatabase(deps, null, (shared) =>
-      withRelocationLock(deps.store, shared, tenantId, (now) => restartInShared(deps, shared, { lost, now })),
+      withRelocationLock({ store, client: shared, tenantId }, (now) =>
+        restartInShared(deps, shared, { lost, now }),
+      ),
     )
   } catch (cause) {
     throw cause instanceof PublicError ? cause : fail('TENANT_DATABASE_UNAVAILABLE', { cause })
@@ -54,23 +56,24 @@ async function restartInShared(
 ): Promise<void> {
   const { id: tenantId, epoch, placement } = tenant
   if (now.epoch !== epoch || now.placement !== placement) throw fail('CONFLICT')
-  const left = await readStamp(shared, tenantId)
-  const newEpoch = Math.max(epoch, left?.epoch ?? 0) + 1
+  const former = await readStamp(shared, tenantId)
+  const newEpoch = Math.max(epoch, former?.epoch ?? 0) + 1
   await inTenant(shared, tenantId, async () => {
-    // Written fenced: nothing can be done by it before the catalog has it.
+    // Fenced: no statement is let in before the catalog has committed.
     const seal = sealOf({ tenantId, epoch: newEpoch, placement: 'shared' })
     await stamp(shared, { tenantId, epoch: newEpoch, seal, state: 'fenced' })
-    // A stamp that is newer than the catalog's is that of a tenant that had come back before the catalog was restored.
-    if (left === null || left.epoch <= epoch) await beginAnew(shared, tenantId)
+    // A stamp at a newer epoch than the catalog's proves that the tenant had returned here before the catalog was restored.
+    // Then its people are kept.
+    if (former === null || former.epoch <= epoch) await resetPeople(shared, tenantId)
   })
-  const home = { tenantId, entryId: current.id, epoch, newEpoch, actor, isLost: true }
-  if (!(await store.transaction((tx) => placeInShared(tx, home)))) throw fail('CONFLICT')
-  // Where this fails, the first statement that waits in vain has the door opened.
+  const change = { tenantId, entryId: current.id, epoch, newEpoch, actor, isLost: true }
+  if (!(await store.transaction((tx) => placeInShared(tx, change)))) throw fail('CONFLICT')
+  // If this fails, the first statement that times out at the fence has it removed.
   await unfence(shared, tenantId, newEpoch).catch(() => undefined)
 }
 
-/** No people, and the role with which the first administrator is made. */
-async function beginAnew(client: pg.ClientBase, tenantId: string): Promise<void> {
+/** Deletes all people and roles, and creates the role that the first administrator needs. */
+async function resetPeople(client: pg.ClientBase, tenantId: string): Promise<void> {
   await deletePeople(client, tenantId)
   const roleId = newId()
   await client.query('INSERT INTO public.roles (tenant_id, id, name, description) VALUES ($1, $2, $3, $4)', [
@@ -83,28 +86,28 @@ async function beginAnew(client: pg.ClientBase, tenantId: string): Promise<void>
 }
 
 /**
- * Looks under the name of the tenant's database. True if the home is gone: nothing can be reached there, or what is there is
- * another database, without rows of the tenant. False if the home is there, and empty but for people.
- * @throws PublicError DATABASE_IN_USE where there are rows, or something is there that cannot be asked
+ * Connects to the address of the tenant's database. True if the database is lost: the address is unreachable, or another
+ * database is there, without rows of the tenant. False if the tenant's database is there, and holds only people.
+ * @throws PublicError DATABASE_IN_USE if there are rows, or if something answers that cannot be asked
  */
 export async function isDatabaseLost(
   deps: TenantConnectionDeps,
   { tenant, current }: Pick<LostDatabase, 'tenant' | 'current'>,
 ): Promise<boolean> {
-  let isReached = false
+  let isConnected = false
   try {
     return await withUnverifiedDatabase(deps, current, async (client) => {
-      isReached = true
+      isConnected = true
       if (await ownsRows(client, tenant.id)) throw fail('DATABASE_IN_USE', { detail: HOLDS_ROWS })
       const identity = identityOf(current)
-      const isHome = identity !== null && isExpected(await readIdentity(client), identity)
-      return !isHome || (await readStamp(client, tenant.id))?.epoch !== tenant.epoch
+      const isTenants = identity !== null && isExpected(await readIdentity(client), identity)
+      return !isTenants || (await readStamp(client, tenant.id))?.epoch !== tenant.epoch
     })
   } catch (cause) {
     if (cause instanceof PublicError) throw cause
     if (cause instanceof NoAdmissionError) throw fail('NO_CONNECTION_AVAILABLE', { cause })
-    const isThere = isReached || !UNREACHABLE_CODES.has(classify(cause))
-    if (isThere) throw fail('DATABASE_IN_USE', { detail: NOT_ASKED, cause })
+    const isThere = isConnected || !UNREACHABLE_CODES.has(classify(cause))
+    if (isThere) throw fail('DATABASE_IN_USE', { detail: NOT_READABLE, cause })
     return true
   }
 }

@@ -20,21 +20,21 @@ export interface MasterKeysParts {
   readonly log: Logger
 }
 
-/** Between the rounds of a rotation, of which some rows are in other hands. */
+/** Between two rounds of a rotation, while other transactions hold some of the rows. */
 const ROUND_PAUSE_MS = 500
 
 /**
- * What a replica does about master keys: works on rotations to its own primary key, and watches that every key that data
- * keys need is at hand.
+ * The part of a replica that deals with master keys. It works on rotations to its own primary key, and watches whether it has
+ * every master key that data keys need.
  */
 export class MasterKeys {
   readonly #parts: MasterKeysParts
   readonly #watch: Refresher
-  /** Rows that were told of, of the rotation that is worked on: each round finds them again. */
-  readonly #told = { rotationId: '', rowIds: new Set<string>() }
+  /** Rows of the current rotation that were logged already: each round finds them again. */
+  readonly #logged = { rotationId: '', rowIds: new Set<string>() }
   #missing: readonly KeyUse[] = []
-  /** Readings are numbered as they begin; this is the last one begun, and the one that counts. */
-  #begun = 0
+  /** Reads are numbered in the order in which they start: the last one started, and the one whose result counts. */
+  #started = 0
   #adopted = 0
 
   constructor(parts: MasterKeysParts) {
@@ -52,12 +52,12 @@ export class MasterKeys {
     metrics.watchMissingKeys(() => this.#missing.length)
   }
 
-  /** Whether every master key that data keys need is at hand. */
+  /** Whether this process has every master key that data keys need. */
   get complete(): boolean {
     return this.#missing.length === 0
   }
 
-  /** Works on rotations. */
+  /** The handler of rotation jobs. */
   get handler(): JobHandler {
     return {
       ...{ kind: KEY_ROTATION, concurrency: 1, endsWithProcess: true },
@@ -67,25 +67,25 @@ export class MasterKeys {
 
   /** Reads which keys are needed. */
   async check(): Promise<void> {
-    this.#begun += 1
-    const turn = this.#begun
+    this.#started += 1
+    const read = this.#started
     const missing = await this.#parts.vault.missingKeys()
-    // A slow reading must not put back what a later one has replaced.
-    if (turn < this.#adopted) return
-    this.#adopted = turn
+    // A slow read must not replace the result of a later one.
+    if (read < this.#adopted) return
+    this.#adopted = read
     this.#adopt(missing)
   }
 
   #adopt(missing: readonly KeyUse[]): void {
     const { log } = this.#parts
-    const was = namesOf(this.#missing)
+    const before = namesOf(this.#missing)
     this.#missing = missing
-    if (namesOf(missing) === was) return
+    if (namesOf(missing) === before) return
     if (missing.length > 0) log.error({ missing }, 'encryption keys are missing')
     else log.info('no encryption key is missing any more')
   }
 
-  /** Rounds until nothing is left. Where a round found nothing that it could do, another replica may have the keys. */
+  /** Works in rounds until nothing is left. If a round could do nothing, another replica may have the keys that are needed. */
   async #work({ job, signal, note }: RunningJob): Promise<JobOutcome> {
     const { store, keyring, metrics, log } = this.#parts
     for (;;) {
@@ -97,22 +97,26 @@ export class MasterKeys {
         metrics.countRewrapped(count)
       }
       const onBatch = () => note({ progress: progressOf(rotation, rewrapped) })
-      const onBroken = (row: BrokenKey) => this.#tell(rotation, row)
-      const over = await sweepKeys({ store, keyring, log, onRewrapped, onBroken, onBatch }, rotation, signal)
-      if (over) continue
+      const onBroken = (row: BrokenKey) => this.#logBroken(rotation, row)
+      const isOver = await sweepKeys(
+        { store, keyring, log, onRewrapped, onBroken, onBatch },
+        rotation,
+        signal,
+      )
+      if (isOver) continue
       signal.throwIfAborted()
       if (rewrapped === 0) return { retryInMs: ROUND_PAUSE_MS }
       await pause(ROUND_PAUSE_MS, undefined, { signal })
     }
   }
 
-  #tell({ id }: Pick<KeyRotation, 'id'>, row: BrokenKey): void {
-    if (this.#told.rotationId !== id) {
-      this.#told.rotationId = id
-      this.#told.rowIds.clear()
+  #logBroken({ id }: Pick<KeyRotation, 'id'>, row: BrokenKey): void {
+    if (this.#logged.rotationId !== id) {
+      this.#logged.rotationId = id
+      this.#logged.rowIds.clear()
     }
-    if (this.#told.rowIds.has(row.rowId)) return
-    this.#told.rowIds.add(row.rowId)
+    if (this.#logged.rowIds.has(row.rowId)) return
+    this.#logged.rowIds.add(row.rowId)
     this.#parts.log.error({ ...row }, 'a data key does not open')
   }
 }

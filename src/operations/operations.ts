@@ -1,4 +1,4 @@
-/** What operators, and tenants' own administrators, can have done; implemented by `create-operations.ts`, called by the HTTP layer. */
+/** The operations of operators and of tenants' administrators. `create-operations.ts` implements them; the HTTP layer calls them. */
 
 import type { AuditVerdict } from '../catalog/audit/chain.ts'
 import type { Actor, AuditFilter, AuditRow } from '../catalog/audit/entries.ts'
@@ -23,7 +23,7 @@ export interface TenantRecord {
   readonly encryptionKeyId?: string | null
 }
 
-/** How many replicas live, and how many of them apply a change already. */
+/** How many replicas are alive, and how many of them apply a change already. */
 export interface Effective {
   readonly replicas: number
   readonly confirmed: number
@@ -34,9 +34,9 @@ export interface DatabaseState {
   readonly tenant: Tenant
   readonly current: DatabaseEntry | null
   readonly candidate: DatabaseEntry | null
-  /** Fingerprint of the master key under which the tenant's secrets are sealed. */
+  /** Fingerprint of the master key that wraps the tenant's data key. */
   readonly encryptionKeyId: string | null
-  /** Of the last change of this tenant's route, whatever it was. */
+  /** For the last change of this tenant's route. */
   readonly effective: Effective
 }
 
@@ -44,13 +44,13 @@ export interface EncryptionState {
   readonly currentKeyId: string
   /** How many secrets are sealed under each key id. */
   readonly counts: Readonly<Record<string, number>>
-  /** The latest, whether it is running or over. */
+  /** The latest rotation, running or ended. */
   readonly rotation: KeyRotation | null
 }
 
 /**
- * One verb each. Tenant ids are well-formed UUIDs in lower case; TENANT_NOT_FOUND for those of no tenant, NOT_FOUND
- * from the database verbs where the tenant has none.
+ * Tenant ids are well-formed UUIDs in lower case. All throw TENANT_NOT_FOUND for an unknown tenant. Those on a database throw
+ * NOT_FOUND if the tenant has none.
  */
 export interface Operations {
   createTenant(input: NewTenantInput, actor: Actor): Promise<TenantRecord>
@@ -65,20 +65,20 @@ export interface Operations {
   listChildren(tenantId: string): Promise<readonly Pick<Tenant, 'id' | 'code' | 'name' | 'status'>[]>
   registerDatabase(tenantId: string, body: DatabaseRegistration, actor: Actor): Promise<DatabaseState>
   describeDatabase(tenantId: string): Promise<DatabaseState>
-  /** `adopt` decides for the database where the catalog and the stamps contradict each other. */
+  /** `adopt`: if the catalog and the stamps contradict each other, the operator chooses this database. */
   requestValidation(tenantId: string, choice: { adopt: boolean }, actor: Actor): Promise<DatabaseState>
-  /** Resolves when every live replica applies it, or after seconds. */
+  /** Resolves when every live replica applies the change, or after some seconds. */
   removeDatabase(tenantId: string, removal: Removal, actor: Actor): Promise<void>
-  listAudit(filter: AuditFilter, page: PageRequest): Promise<Page<AuditRow>>
-  /** Proves the audit log from its first row to its last. */
+  listAudit(filter: AuditFilter, request: PageRequest): Promise<Page<AuditRow>>
+  /** Verifies the whole audit log. */
   verifyAudit(): Promise<AuditVerdict>
   listJobs(query: JobQuery): Promise<Page<Job>>
   findJob(id: string): Promise<Job>
-  /** WRONG_STATE for one that has finished or cannot be cancelled. */
+  /** Throws WRONG_STATE for a job that has finished or cannot be cancelled. */
   cancelJob(id: string, actor: Actor): Promise<Job>
-  /** Begins to bring every database up to date. RUN_IN_PROGRESS while that is being done. */
+  /** Starts a run that migrates every database. Throws RUN_IN_PROGRESS while another run is unfinished. */
   startMigrations(actor: Actor): Promise<MigrationRun>
   describeEncryption(): Promise<EncryptionState>
-  /** Has everything sealed anew under the primary key. CONFLICT where that would not end well. */
+  /** Starts a rotation to the primary master key. Throws CONFLICT if a gateway has another one, or if a key is missing. */
   rotateEncryption(actor: Actor): Promise<EncryptionState>
 }

@@ -21,7 +21,7 @@ export interface DatabaseRegistration {
   readonly caCertificate?: string
   readonly poolSize: number
   readonly idleTimeoutSeconds: number
-  /** Absent: the string's `connect_timeout`, or the default. */
+  /** If absent, `connect_timeout` of the connection string counts, else the default. */
   readonly connectionTimeoutSeconds?: number
   readonly applyMigrations: boolean
 }
@@ -32,9 +32,9 @@ export interface RegisterDatabaseDeps {
   readonly registry: DatabaseRegistry
   readonly policy: EgressPolicy
   readonly sslModeDefault: SslMode
-  /** Places where no tenant's database can be: the catalog's and the shared database's own. */
-  readonly ownPlaces: readonly Pick<ConnectionTarget, 'host' | 'port' | 'database'>[]
-  /** Tells the workers that there is something to validate. */
+  /** The addresses of the catalog and the shared database, which cannot be registered. */
+  readonly ownAddresses: readonly Pick<ConnectionTarget, 'host' | 'port' | 'database'>[]
+  /** Lets the validation start now, before the next poll. */
   readonly wake: () => void
 }
 
@@ -42,24 +42,25 @@ const DEFAULT_CONNECTION_TIMEOUT_SECONDS = 5
 const CERTIFICATE_END = '-----END CERTIFICATE-----'
 
 /**
- * Takes a database for a tenant into the catalog, sealed, to be validated in the background. What can be refused without
- * touching the network is refused here.
+ * Registers a database for a tenant; a job in the background validates it. Refuses here what can be refused without a
+ * connection to it. The catalog stores the connection string sealed.
  * @throws PublicError VALIDATION_FAILED, TENANT_NOT_FOUND
  */
 export async function registerDatabase(
   deps: RegisterDatabaseDeps,
-  tenantId: string,
-  body: DatabaseRegistration,
-  actor: Actor,
+  {
+    tenantId,
+    registration: body,
+    actor,
+  }: { tenantId: string; registration: DatabaseRegistration; actor: Actor },
 ): Promise<DatabaseEntry> {
   const { target, sslMode } = parse(body.connectionString, deps.sslModeDefault)
   assertAllowed(deps, target)
   const caCertificate = body.caCertificate === undefined ? null : readBundle(body.caCertificate)
   if ((await findTenant(deps.store, tenantId)) === null) throw fail('TENANT_NOT_FOUND')
-  // Made before the transaction: it takes a connection of its own.
+  // Before the transaction, because the first use of a data key takes a connection.
   await deps.vault.dataKey(tenantId)
   const { poolSize, idleTimeoutSeconds, applyMigrations } = body
-  // The body's own word is the later one.
   const connectionTimeoutSeconds =
     body.connectionTimeoutSeconds ?? target.connectTimeoutSeconds ?? DEFAULT_CONNECTION_TIMEOUT_SECONDS
   const registration = {
@@ -68,7 +69,7 @@ export async function registerDatabase(
     caCertificate,
     ...{ poolSize, idleTimeoutSeconds, connectionTimeoutSeconds, applyMigrations },
   }
-  const entry = await deps.store.transaction((tx) => deps.registry.put(tx, tenantId, registration, actor))
+  const entry = await deps.store.transaction((tx) => deps.registry.put(tx, { tenantId, registration, actor }))
   deps.wake()
   return entry
 }
@@ -83,22 +84,22 @@ function parse(text: string, sslModeDefault: SslMode): { target: ConnectionTarge
   }
 }
 
-function assertAllowed({ policy, ownPlaces }: RegisterDatabaseDeps, target: ConnectionTarget): void {
+function assertAllowed({ policy, ownAddresses }: RegisterDatabaseDeps, target: ConnectionTarget): void {
   if (policy.checkLiteral(target.host, target.port) === 'refused') {
     throw invalid('/connectionString', 'databases may not be registered at this host')
   }
   const { host, port, database } = target
-  if (ownPlaces.some((own) => own.host === host && own.port === port && own.database === database)) {
+  if (ownAddresses.some((own) => own.host === host && own.port === port && own.database === database)) {
     throw invalid('/connectionString', 'this database is not for tenants')
   }
 }
 
 /**
- * Reads a bundle as providers publish it, with text between the certificates, and gives the certificates alone. OpenSSL
- * stops at the first that it cannot read and does not say so.
+ * Takes the certificates out of a bundle as providers publish it, with text between them. OpenSSL ignores everything after the
+ * first certificate that it cannot read, without an error; so each one is read here.
  */
 function readBundle(pem: string): string {
-  // It is kept in clear, and a bundle may bring the private key along.
+  // The bundle is stored unsealed, so a private key in it must be refused.
   if (/-----BEGIN (?!CERTIFICATE-----)/.test(pem))
     throw invalid('/caCertificate', 'must hold nothing but certificates')
   const [, ...parts] = pem.split('-----BEGIN CERTIFICATE-----')

@@ -1,7 +1,7 @@
 import type { Actor } from '../catalog/audit/entries.ts'
-import type { DatabaseEntry } from '../catalog/databases/entry.ts'
+import { type DatabaseEntry, DatabaseEntryChangedError } from '../catalog/databases/entry.ts'
 import { placeInShared } from '../catalog/databases/placements.ts'
-import { DatabaseEntryChangedError, type DatabaseRegistry } from '../catalog/databases/registry.ts'
+import type { DatabaseRegistry } from '../catalog/databases/registry.ts'
 import { findTenantDatabases } from '../catalog/databases/state.ts'
 import type { SealOf } from '../catalog/seals.ts'
 import type { CatalogStore } from '../catalog/store.ts'
@@ -23,24 +23,22 @@ export interface RemoveDatabaseDeps {
   readonly sealOf: SealOf
 }
 
-/** `force`: gives up a database that cannot be reached, and what it holds; `confirm` is the tenant's code then. */
+/** `force` discards a lost database with all that it holds. Then `confirm` must be the tenant's code. */
 export interface Removal {
   readonly force: boolean
   readonly confirm?: string
 }
 
 /**
- * Takes a tenant's database out of the catalog; a candidate goes with it. A tenant that lives there and owns nothing but its
- * people goes back to the shared database with them; one that owns more stays, and one whose database cannot be asked
- * stays as well unless it is forced.
+ * Removes a tenant's database from the catalog, with its candidate. A tenant that lives there and owns nothing but its people is
+ * moved to the shared database with them. The removal is refused if the tenant owns more or, without `force`, if the database
+ * cannot be asked.
  * @throws PublicError TENANT_NOT_FOUND, NOT_FOUND, DATABASE_IN_USE; VALIDATION_FAILED for a wrong confirmation; CONFLICT,
- *   MOVE_IN_PROGRESS if it is moved just then; TENANT_DATABASE_UNAVAILABLE if forced without the shared database
+ *   MOVE_IN_PROGRESS if the tenant is being moved; TENANT_DATABASE_UNAVAILABLE if the shared database does not answer a forced removal
  */
 export async function removeDatabase(
   deps: RemoveDatabaseDeps,
-  tenantId: string,
-  removal: Removal,
-  actor: Actor,
+  { tenantId, removal, actor }: { tenantId: string; removal: Removal; actor: Actor },
 ): Promise<void> {
   const found = await findTenantDatabases(deps.store, tenantId)
   if (found === null) throw fail('TENANT_NOT_FOUND')
@@ -48,13 +46,13 @@ export async function removeDatabase(
   assertConfirmed(removal, tenant)
   if (current === null && candidate === null) throw fail('NOT_FOUND')
   if (tenant.placement === 'dedicated' && current !== null) {
-    const isGone = removal.force && (await isDatabaseLost(deps, { tenant, current }))
-    if (isGone) await discardLostDatabase(deps, { tenant, current, actor })
+    const isLost = removal.force && (await isDatabaseLost(deps, { tenant, current }))
+    if (isLost) await discardLostDatabase(deps, { tenant, current, actor })
     else await moveBack(deps, { tenant, current, actor })
     return
   }
   await deps.store.transaction(async (tx) => {
-    // Validated meanwhile, an entry is the tenant's home, and not one to take out.
+    // An entry that was validated meanwhile is the tenant database now, and must not be removed here.
     const now = await lockTenant(tx, tenantId)
     if (now?.epoch !== tenant.epoch || now.placement !== tenant.placement) throw fail('CONFLICT')
     const ids = [current, candidate].flatMap((entry) => (entry === null ? [] : [entry.id]))
@@ -76,20 +74,20 @@ async function moveBack(
 ): Promise<void> {
   const { id: tenantId, epoch } = tenant
   const commit = async () => {
-    const left = { tenantId, entryId: current.id, epoch, newEpoch: epoch + 1, actor }
-    const done = await deps.store.transaction((tx) => placeInShared(tx, left))
-    if (!done) throw fail('CONFLICT')
+    const change = { tenantId, entryId: current.id, epoch, newEpoch: epoch + 1, actor }
+    const isPlaced = await deps.store.transaction((tx) => placeInShared(tx, change))
+    if (!isPlaced) throw fail('CONFLICT')
   }
   const seal = deps.sealOf({ tenantId, epoch: epoch + 1, placement: 'shared' })
-  let moved: boolean
+  let isMoved: boolean
   try {
-    moved = await withTenantDatabase(deps, current, (from) =>
+    isMoved = await withTenantDatabase(deps, current, (from) =>
       withTenantDatabase(deps, null, (to) => relocate({ store: deps.store, tenant, from, to, seal, commit })),
     )
   } catch (error) {
     if (error instanceof DatabaseEntryChangedError) throw fail('CONFLICT', { cause: error })
-    // Whatever keeps us from seeing that nothing would be lost counts as: something would.
+    // As long as it is not certain that no row is lost, the database counts as in use.
     throw error instanceof PublicError ? error : fail('DATABASE_IN_USE', { cause: error })
   }
-  if (!moved) throw fail('DATABASE_IN_USE')
+  if (!isMoved) throw fail('DATABASE_IN_USE')
 }

@@ -20,29 +20,28 @@ export interface RotateKeysDeps {
   readonly store: CatalogStore
   readonly vault: Pick<Vault, 'usedKeys' | 'missingKeys'>
   readonly keyring: Keyring
-  /** Has the rotation begun without waiting for the next look at the jobs. */
+  /** Lets the rotation start now, before the next poll. */
   readonly wake: () => void
 }
 
 export interface SweepDeps extends Pick<RotateKeysDeps, 'store' | 'keyring'> {
   readonly log: { error(fields: object, message: string): void; info(fields: object, message: string): void }
   readonly onRewrapped: (count: number) => void
-  /** Called in each round, for each. */
+  /** Called in each round, for each data key that does not open. */
   readonly onBroken: (row: BrokenKey) => void
   /** Called after each batch. */
   readonly onBatch?: () => Promise<void>
 }
 
-/** Until a process that was killed a moment ago has lapsed from the list of those that live, and some. */
+/** Longer than a process that was killed counts as alive. */
 const OTHERS_TIMEOUT_MS = 11_000
 const OTHERS_POLL_MS = 250
-/** Before every row id. */
+/** Sorts before every row id. */
 const FIRST = '00000000-0000-0000-0000-000000000000'
 
 /**
- * Begins to wrap every data key anew under the primary master key; a rotation to it that is running goes on. The work is
- * a job in the background.
- * @throws PublicError CONFLICT while a replica lives that has another primary key, or when a key that is needed is not at hand
+ * Starts a rotation: a job wraps every data key under the primary master key. If a rotation to that key is running, it goes on.
+ * @throws PublicError CONFLICT while a live replica has another primary key, or if a needed master key is missing
  */
 export async function rotateKeys(deps: RotateKeysDeps, actor: Actor): Promise<EncryptionState> {
   const [missing] = await deps.vault.missingKeys()
@@ -76,15 +75,15 @@ export async function describeEncryption({
   vault,
   keyring,
 }: Omit<RotateKeysDeps, 'wake'>): Promise<EncryptionState> {
-  // The rotation first: one that says it is done has counts that agree.
+  // The rotation is read first. If it is done, the counts are from after its end.
   const rotation = await latestRotation(store)
   const counts = Object.fromEntries((await vault.usedKeys()).map(({ keyId, count }) => [keyId, count]))
   return { currentKeyId: keyring.primaryKeyId, counts, rotation }
 }
 
 /**
- * One round through all that is left of a rotation: the service's own data key first, so that from here on no process
- * starts without the new master key. Answers whether it is over; it is not while somebody else is at some of the rows.
+ * One round over all data keys that a rotation has left. The service's own data key comes first: from then on no process starts
+ * without the new master key. True if the rotation is over. It is not over while another transaction holds some of the rows.
  */
 export async function sweepKeys(
   deps: SweepDeps,
@@ -112,8 +111,8 @@ async function conclude(
   broken: readonly string[],
 ): Promise<boolean> {
   const ended = await endRotation(store, rotation, broken)
-  const told = { rotationId: rotation.id, keyId: rotation.keyId, remaining: ended?.remaining }
-  if (ended?.status === 'done') log.info(told, 'encryption keys rotated')
-  if (ended?.status === 'failed') log.error(told, 'encryption keys not rotated')
+  const fields = { rotationId: rotation.id, keyId: rotation.keyId, remaining: ended?.remaining }
+  if (ended?.status === 'done') log.info(fields, 'encryption keys rotated')
+  if (ended?.status === 'failed') log.error(fields, 'encryption keys not rotated')
   return ended?.status !== 'running'
 }

@@ -63,7 +63,9 @@ export async function openParts(database: string, address: ServerAddress): Promi
     addTenant: (code, more) =>
       store.transaction((tx) => insertTenant(tx, { code, name: code, ...more }, operator)),
     register: (tenantId, more) =>
-      store.transaction((tx) => registry.put(tx, tenantId, registration(more), operator)),
+      store.transaction((tx) =>
+        registry.put(tx, { tenantId, registration: registration(more), actor: operator }),
+      ),
     claimValidations: (limit) => claimValidations({ store, registry }, limit),
     close: () => pool.end(),
   }

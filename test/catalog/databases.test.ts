@@ -4,9 +4,9 @@ import { recordAudit } from '../../src/catalog/audit/entries.ts'
 import { auditLog } from '../../src/catalog/audit/schema.ts'
 import { catalogChanges } from '../../src/catalog/changes/schema.ts'
 import { DATABASE_ERRORS, type DatabaseEntry } from '../../src/catalog/databases/entry.ts'
+import { describeDatabase } from '../../src/catalog/databases/entry-view.ts'
 import type { ValidationOutcome } from '../../src/catalog/databases/outcomes.ts'
 import { placeInDedicated, placeInShared } from '../../src/catalog/databases/placements.ts'
-import { describeDatabase } from '../../src/catalog/databases/registry.ts'
 import type { Validation } from '../../src/catalog/databases/validations.ts'
 import { VALIDATION } from '../../src/catalog/jobs/kinds.ts'
 import { queueJob } from '../../src/catalog/jobs/queue.ts'
@@ -27,7 +27,7 @@ const VALID = {
   schemaVersion: { core: '0001_x', application: null },
   systemIdentifier: '7300000000000000001',
   databaseOid: 16400,
-  residence: 'tenant-database',
+  validatedAs: 'tenant-database',
 } as const satisfies ValidationOutcome
 const LEASE_MS = 60_000
 
@@ -129,7 +129,11 @@ describe('a registration', () => {
     const rows = await catalog.store.db.execute(sql`
       select (select json_agg(t) from tenant_databases t where tenant_id = ${tenantId})::text
           || (select json_agg(a) from audit_log a where tenant_id = ${tenantId})::text as text`)
-    const view = describeDatabase(entry, null, 'shared', null)
+    const view = describeDatabase(entry, {
+      candidate: null,
+      placement: 'shared',
+      encryptionKeyId: null,
+    })
     const all = JSON.stringify([entry, view, rows.rows])
     expect(all).toContain('db.example.com')
     for (const form of ['utf8', 'hex', 'base64'] as const) {
@@ -212,7 +216,7 @@ describe('a registration', () => {
   it('is rolled back with its transaction, row and record', async () => {
     const { id } = await newTenant()
     const abandoned = catalog.store.transaction(async (tx) => {
-      await catalog.registry.put(tx, id, registration(), operator)
+      await catalog.registry.put(tx, { tenantId: id, registration: registration(), actor: operator })
       throw new Error('no')
     })
     await expect(abandoned).rejects.toThrow('no')
@@ -358,7 +362,7 @@ describe('a validation', () => {
     const { id: tenantId } = await newTenant()
     const { id } = await catalog.register(tenantId)
     await finish(id, { ok: false, code: 'DNS_FAILED' })
-    expect(await finish(id, { ...VALID, residence: 'move-required' })).toBe('active')
+    expect(await finish(id, { ...VALID, validatedAs: 'move-required' })).toBe('active')
     const entry = await current(tenantId)
     expect(entry).toMatchObject({
       ...{ status: 'active', moveRequired: true, lastErrorCode: null },
@@ -467,7 +471,7 @@ describe('health', () => {
   })
 })
 
-const { ok: _ok, residence: _residence, ...facts } = VALID
+const { ok: _ok, validatedAs: _validatedAs, ...facts } = VALID
 
 describe('a home', () => {
   const homeOf = async (entry: DatabaseEntry, more: { epoch?: number; newEpoch?: number } = {}) => {
@@ -573,7 +577,7 @@ describe('a home', () => {
     // As the end of a health check or a validation does: the row first, and then the record of it.
     const removal = await store.transaction(async (tx) => {
       await tx.execute(sql`select from tenant_databases where id = ${id} for update`)
-      const removing = removeDatabase(deps, tenantId, { force: false }, operator).catch(
+      const removing = removeDatabase(deps, { tenantId, removal: { force: false }, actor: operator }).catch(
         (error: unknown) => error,
       )
       const waits = sql`select from pg_locks where not granted and pid <> pg_backend_pid()`
@@ -595,7 +599,11 @@ describe('views', () => {
     const candidate = await catalog.register(entry.tenantId)
     await finish(candidate.id, { ok: false, code: 'TLS_FAILED' })
     const failed = await catalog.registry.candidate(entry.tenantId)
-    const view = describeDatabase(entry, failed, 'dedicated', 'abcd')
+    const view = describeDatabase(entry, {
+      candidate: failed,
+      placement: 'dedicated',
+      encryptionKeyId: 'abcd',
+    })
     const fields = [
       ...[
         'tenantId',

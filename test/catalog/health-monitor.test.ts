@@ -71,7 +71,7 @@ async function refusedDatabases(count: number) {
     databaseOid: 5,
   }
   for (const entry of await catalog.claimValidations(count)) {
-    await catalog.registry.finishValidation(entry, { ok: true, ...found, residence: 'tenant-database' })
+    await catalog.registry.finishValidation(entry, { ok: true, ...found, validatedAs: 'tenant-database' })
   }
   const forgetChecks = async () => {
     const lastCheckedAt = sql`now() - interval '1 minute'`

@@ -71,7 +71,7 @@ test.each([
   expect((await placesOf(tenant)).status).toBe(503)
   await expect.poll(async () => (await placesOf(tenant)).status, SOON).toBe(200)
   expect(await sealOf(home, tenant.id)).toBe(right)
-  expect(gateway.log()).toContain('residence had no seal, or another one; sealed')
+  expect(gateway.log()).toContain('residence had no seal or a wrong one; sealed now')
 })
 
 test('a start seals what has no seal', async () => {

@@ -36,7 +36,7 @@ export const CHECKS: readonly SeededFault[] = [
     tests: READ_ONLY,
   },
   {
-    name: 'a validation blames a database for the home that cannot be left',
+    name: 'a validation blames a database for the current one, which is read-only',
     file: 'src/databases/validate-database.ts',
     find: "throw databaseError(error)?.code === '25006'",
     replace: "throw databaseError(error)?.code === 'none'",
@@ -115,10 +115,10 @@ export const CHECKS: readonly SeededFault[] = [
   },
   {
     name: 'a validation counts the time until the connection is open',
-    file: 'src/databases/validate-database.ts',
+    file: 'src/databases/check-connection.ts',
     find: 'const deadline = new AbortController()',
     replace:
-      'const deadline = new AbortController()\n  setTimeout(() => deadline.abort(), deps.timeoutMs).unref()',
+      'const deadline = new AbortController()\n  setTimeout(() => deadline.abort(), checksTimeoutMs).unref()',
     tests: FAR,
   },
   {

@@ -18,7 +18,7 @@ export const DISASTERS: readonly SeededFault[] = [
     name: 'a copy takes over while the original serves',
     file: 'src/databases/placement-decision.ts',
     find: "return choice === 'ambiguous' ? 'copy' : choice",
-    replace: "return 'take'",
+    replace: "return 'take-over'",
     tests: LOST,
   },
   {
@@ -31,7 +31,7 @@ export const DISASTERS: readonly SeededFault[] = [
   {
     name: 'a server that refuses the password is taken for one that is gone',
     file: 'src/databases/inspect-database.ts',
-    find: 'if (!UNREACHABLE_CODES.has(found.code)) return fn(serves(asking.tenant))',
+    find: 'if (!UNREACHABLE_CODES.has(found.code)) return fn(presumedServing(tenant))',
     replace: '',
     tests: LOST,
   },
@@ -59,8 +59,8 @@ export const DISASTERS: readonly SeededFault[] = [
   {
     name: 'people whom a move left behind come back when a database is given up',
     file: 'src/operations/discard-lost-database.ts',
-    find: 'if (left === null || left.epoch <= epoch)',
-    replace: 'if (left === null)',
+    find: 'if (former === null || former.epoch <= epoch)',
+    replace: 'if (former === null)',
     tests: LOST,
   },
   {
@@ -71,17 +71,17 @@ export const DISASTERS: readonly SeededFault[] = [
     tests: RESTORED,
   },
   {
-    name: 'a database is adopted over a home that has rows',
+    name: 'a database is adopted although another has rows of the tenant',
     file: 'src/databases/placement-decision.ts',
     find: 'return adopt && !others.some(({ ownsRows }) => ownsRows)',
     replace: 'return adopt',
     tests: [...DECISION, ...RESTORED],
   },
   {
-    name: 'of two homes with a stamp the newer is taken without a word',
+    name: 'of two databases with a stamp the newer takes over without an operator',
     file: 'src/databases/placement-decision.ts',
-    find: 'if (home.stamp?.epoch !== epoch) return chosen(found)',
-    replace: "if (home.stamp?.epoch !== epoch || stamp.epoch > epoch) return 'take'",
+    find: 'if (current.stamp?.epoch !== epoch) return operatorsChoice(facts)',
+    replace: "if (current.stamp?.epoch !== epoch || stamp.epoch > epoch) return 'take-over'",
     tests: [...DECISION, ...RESTORED],
   },
   {

@@ -72,8 +72,8 @@ export const JOBS: readonly SeededFault[] = [
   {
     name: 'a database that serves is taken out of service by a migration that fails',
     file: 'src/catalog/databases/entry-migrations.ts',
-    find: "if (entry.status === 'active' || entry.status === 'inactive') await settleServing",
-    replace: "if (entry.status === 'inactive') await settleServing",
+    find: "if (entry.status === 'active' || entry.status === 'inactive') await endForServing",
+    replace: "if (entry.status === 'inactive') await endForServing",
     tests: MIGRATIONS,
   },
   {

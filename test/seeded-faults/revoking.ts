@@ -99,8 +99,8 @@ export const REVOKING: readonly SeededFault[] = [
   },
   {
     name: 'a sealed connection string that does not open is kept',
-    file: 'src/catalog/databases/registry.ts',
-    find: 'this.forgetTarget(ref)\n        throw error',
+    file: 'src/catalog/databases/credentials.ts',
+    find: 'this.forget(ref)\n        throw error',
     replace: 'throw error',
     tests: PUT_RIGHT,
   },

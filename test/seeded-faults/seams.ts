@@ -14,8 +14,8 @@ export const BETWEEN_PARTS: readonly SeededFault[] = [
   {
     name: 'a database that refuses the password counts as gone',
     file: 'src/operations/discard-lost-database.ts',
-    find: 'isReached || !UNREACHABLE_CODES.has(classify(cause))',
-    replace: "isReached || classify(cause) === 'TOO_MANY_CONNECTIONS'",
+    find: 'isConnected || !UNREACHABLE_CODES.has(classify(cause))',
+    replace: "isConnected || classify(cause) === 'TOO_MANY_CONNECTIONS'",
     tests: SEAMS,
   },
   {

@@ -179,10 +179,10 @@ describe('what only one place may do', () => {
     expect(wrong, 'read it in config.ts and hand the value down').toEqual([])
   })
 
-  test("only catalog/databases/registry.ts opens a database's credential", () => {
+  test("only catalog/databases/credentials.ts opens a database's credential", () => {
     // keyring.ts lists the purposes there are.
     const wrong = filesWith(/database-credential/).filter((path) => path !== 'crypto/keyring.ts')
-    expect(wrong).toEqual(['catalog/databases/registry.ts'])
+    expect(wrong).toEqual(['catalog/databases/credentials.ts'])
   })
 })
 

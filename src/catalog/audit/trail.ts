@@ -114,7 +114,7 @@ export class AuditTrail {
   }
 
   #drop({ action, tenantId }: Pick<AuditEntry['row'], 'action' | 'tenantId'>, err: unknown): void {
-    this.#options.log.warn({ err, action, tenantId }, 'an audit event was not taken')
+    this.#options.log.warn({ err, action, tenantId }, 'audit event rejected')
     this.#dropped += 1
     this.#schedule(this.#options.gatherMs)
   }

@@ -18,24 +18,25 @@ import {
   type Lifecycle,
   type LifecycleEvent,
 } from './entry.ts'
+import { errorColumns, noClaim, noError } from './entry-columns.ts'
 
 /**
- * One claim of a health check on one version of an entry: `claimedBy` is new with each, also where a process claims again
- * what it is still at. A result counts only as long as all three still stand in the row.
+ * One claim of a health check on one version of an entry. `claimedBy` is new with each claim, even if a process claims again
+ * what it is still checking. A result counts only while all three are still in the row.
  */
 export type Claim = Pick<DatabaseEntry, 'id' | 'rowVersion' | 'claimedBy'>
 
 export interface ClaimRequest {
   limit: number
-  /** How long nobody may claim it again, a minute at most. The database's clock counts. */
+  /** How long it cannot be claimed again; at most a minute. The catalog's clock counts. */
   leaseMs: number
 }
 
-/** What came out of a check or a validation. `facts` are columns to write besides those the lifecycle decides. */
+/** The outcome of a check or a validation. `facts` are columns to write besides those that the lifecycle decides. */
 export interface Outcome {
   event: LifecycleEvent
   errorCode?: DatabaseErrorCode
-  /** In place of the code's own text. */
+  /** Replaces the text of the code. */
   errorWords?: string | null
   facts?: Partial<
     Pick<
@@ -45,6 +46,12 @@ export interface Outcome {
   >
 }
 
+/** An outcome, and the lifecycle that decides what it means. */
+export interface Change {
+  readonly outcome: Outcome
+  readonly lifecycle: Lifecycle
+}
+
 const table = tenantDatabases
 const LONGEST_LEASE_MS = 60_000
 const unclaimed = or(
@@ -52,15 +59,15 @@ const unclaimed = or(
   sql`${table.claimedUntil} < now()`,
   isTooFarAhead(table.claimedUntil, LONGEST_LEASE_MS),
 )
-/** What is being validated is not checked meanwhile. */
+/** A database is not checked while it is being validated. */
 const unvalidated = sql`not exists (
   select from ${jobs} where ${jobs.kind} = ${VALIDATION} and ${jobs.subject} = ${table.id}::text
     and ${jobs.status} = 'running' and ${jobs.finishedAt} is null)`
 
-/** An entry that is due for a check, with the epoch that the stamp in a home has. */
+/** An entry that is due for a check, with the tenant's epoch in the catalog. */
 export type DueCheck = DatabaseEntry & { readonly tenantEpoch: number }
 
-/** Which health checks are due: of what was not checked for `minAgeMs`, nor since `before` (the catalog's clock). */
+/** A check is due if the last one is older than `minAgeMs` and than `before` (by the catalog's clock). */
 export interface CheckAge {
   readonly minAgeMs: number
   readonly before: Date | null
@@ -86,28 +93,26 @@ export function claimHealthChecks(
 }
 
 /**
- * Writes down what came out of a health check, and lets the claim go. Answers the new status, or null when the claim no
- * longer stands and nothing was written.
+ * Records the outcome of a health check and drops the claim. Answers the new status, or null if the claim is lost and nothing
+ * was written.
  */
 export async function endHealthCheck(
   tx: CatalogTx,
   claimed: Claim,
-  outcome: Outcome,
-  lifecycle: Lifecycle,
+  change: Change,
 ): Promise<DatabaseStatus | null> {
   const [before] = await tx.select(entryColumns).from(table).where(stillClaimed(claimed)).for('update')
-  return before === undefined ? null : (await applyOutcome(tx, before, outcome, lifecycle)).status
+  return before === undefined ? null : (await applyOutcome(tx, before, change)).status
 }
 
 /**
- * Makes of an entry, which the transaction has locked, what the lifecycle makes of it. A change of status (or of
- * moveRequired, or of which database it is) comes with its audit and change rows. Health checks under way do not count.
+ * Changes an entry, which the transaction has locked, as the lifecycle decides. If the status, moveRequired or the identity
+ * changes, audit and change rows are written too. Running health checks do not count any more.
  */
 export async function applyOutcome(
   tx: CatalogTx,
   before: DatabaseEntry,
-  outcome: Outcome,
-  lifecycle: Lifecycle,
+  { outcome, lifecycle }: Change,
 ): Promise<{ status: DatabaseStatus; retryInMs: number | null }> {
   const { state, retryInMs } = lifecycle(before, outcome.event)
   const { status, consecutiveFailures, validationAttempts } = state
@@ -115,29 +120,28 @@ export async function applyOutcome(
     .update(table)
     .set({
       ...{ status, consecutiveFailures, validationAttempts },
-      ...errorColumns(outcome, status),
+      ...errorAfter(outcome, status),
       ...outcome.facts,
       ...(outcome.event === 'validation-succeeded' ? { validatedAt: sql`now()` } : {}),
-      // A decision is for one validation.
+      // The operator's choice counts for one validation only.
       ...(outcome.event.startsWith('validation-') ? { adopt: false } : {}),
       lastCheckedAt: sql`now()`,
       updatedAt: sql`now()`,
-      claimedBy: null,
-      claimedUntil: null,
+      ...noClaim,
     })
     .where(eq(table.id, before.id))
     .returning(entryColumns)
-  if (after !== undefined) await tell(tx, before, after)
+  if (after !== undefined) await recordDifference(tx, before, after)
   return { status, retryInMs }
 }
 
-/** What a health round has found of the schema of a database that answered. `version` is given where it was read. */
+/** What a health check has found about the schema. `version` is absent if it was not read. */
 export interface SchemaFound {
   readonly isBehind: boolean
   readonly version?: SchemaVersion
 }
 
-/** The common case of a health check, in one statement: an active database answered. False when it is not that case. */
+/** The common case of a health check in one statement: an active database has answered. False in every other case. */
 export async function endHealthyCheck(
   db: CatalogDb,
   claimed: Claim,
@@ -148,18 +152,14 @@ export async function endHealthyCheck(
     ...(isBehind ? outdated : noErrorButAmbiguity),
     ...(version !== undefined && { schemaVersion: version }),
     lastCheckedAt: sql`now()`,
-    claimedBy: null,
-    claimedUntil: null,
+    ...noClaim,
   }
   const active = and(stillClaimed(claimed), eq(table.status, 'active'))
   const done = await catalogErrors(db.update(table).set(healthy).where(active).returning({ id: table.id }))
   return done.length > 0
 }
 
-/** The columns of an entry with which nothing is wrong. */
-export const noError = { lastErrorCode: null, lastErrorMessage: null, lastErrorAt: null }
-
-/** That it is a copy is not undone by its being in good health. */
+/** A healthy copy is still a copy, so its IDENTITY_AMBIGUOUS stays. */
 const unlessAmbiguous = (column: AnyPgColumn) =>
   sql`case when ${table.moveRequired} and ${table.lastErrorCode} = 'IDENTITY_AMBIGUOUS' then ${column} end`
 const noErrorButAmbiguity = {
@@ -168,15 +168,15 @@ const noErrorButAmbiguity = {
   lastErrorAt: unlessAmbiguous(table.lastErrorAt),
 }
 
-/** That it is behind is said once, and not over what says more: why its migrations failed. */
-const isSaid = sql`${table.lastErrorCode} in ('SCHEMA_OUT_OF_DATE', 'MIGRATION_FAILED', 'IDENTITY_AMBIGUOUS')`
-const unlessSaid = (column: AnyPgColumn, value: SQL) =>
-  sql`case when ${isSaid} then ${column} else ${value} end`
+/** SCHEMA_OUT_OF_DATE is written once, and never replaces a more precise error. */
+const isKnown = sql`${table.lastErrorCode} in ('SCHEMA_OUT_OF_DATE', 'MIGRATION_FAILED', 'IDENTITY_AMBIGUOUS')`
+const unlessKnown = (column: AnyPgColumn, value: SQL) =>
+  sql`case when ${isKnown} then ${column} else ${value} end`
 /** The error columns of an active database that lacks migrations. */
 export const outdated = {
-  lastErrorCode: unlessSaid(table.lastErrorCode, sql`${'SCHEMA_OUT_OF_DATE'}::text`),
-  lastErrorMessage: unlessSaid(table.lastErrorMessage, sql`${DATABASE_ERRORS.SCHEMA_OUT_OF_DATE}::text`),
-  lastErrorAt: unlessSaid(table.lastErrorAt, sql`now()`),
+  lastErrorCode: unlessKnown(table.lastErrorCode, sql`${'SCHEMA_OUT_OF_DATE'}::text`),
+  lastErrorMessage: unlessKnown(table.lastErrorMessage, sql`${DATABASE_ERRORS.SCHEMA_OUT_OF_DATE}::text`),
+  lastErrorAt: unlessKnown(table.lastErrorAt, sql`now()`),
 }
 
 const tenantEpoch = sql`(select t.epoch from tenants t where t.id = tenant_databases.tenant_id)`.mapWith(
@@ -188,7 +188,7 @@ async function claim(
   { due, order, request }: { due: SQL | undefined; order: SQL[]; request: ClaimRequest },
 ): Promise<DueCheck[]> {
   const { limit, leaseMs } = request
-  // A CTE that locks is run once; as a subselect it could be run again, and claim more than was asked for.
+  // A CTE that locks runs once. A subselect could run again, and claim more rows than were asked for.
   const free = db.$with('due').as(
     db
       .select({ id: table.id })
@@ -212,12 +212,9 @@ function stillClaimed({ id, rowVersion, claimedBy }: Claim): SQL | undefined {
   return and(eq(table.id, id), eq(table.rowVersion, rowVersion), owner)
 }
 
-function errorColumns({ errorCode, errorWords }: Outcome, status: DatabaseStatus) {
-  if (errorCode !== undefined) {
-    const lastErrorMessage = errorWords ?? DATABASE_ERRORS[errorCode]
-    return { lastErrorCode: errorCode, lastErrorMessage, lastErrorAt: sql`now()` }
-  }
-  // An inactive database that answers keeps its error until it has been reactivated.
+function errorAfter({ errorCode, errorWords }: Outcome, status: DatabaseStatus) {
+  if (errorCode !== undefined) return errorColumns(errorCode, errorWords)
+  // An inactive database that answers keeps its error until it is reactivated.
   return status === 'active' ? noError : {}
 }
 
@@ -231,7 +228,7 @@ function isSameToRoutes(before: DatabaseEntry, after: DatabaseEntry): boolean {
   )
 }
 
-async function tell(tx: CatalogTx, before: DatabaseEntry, after: DatabaseEntry): Promise<void> {
+async function recordDifference(tx: CatalogTx, before: DatabaseEntry, after: DatabaseEntry): Promise<void> {
   if (isSameToRoutes(before, after)) return
   const { tenantId, id } = after
   const view = ({ slot, status, moveRequired, lastErrorCode, ...entry }: DatabaseEntry) => ({

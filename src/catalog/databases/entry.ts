@@ -1,8 +1,8 @@
 import { getTableColumns } from 'drizzle-orm'
 import type { PhysicalIdentity } from '../../lib/postgres/pg.ts'
-import { type DatabaseStatus, type Placement, type SchemaVersion, tenantDatabases } from '../schema.ts'
+import { type DatabaseStatus, tenantDatabases } from '../schema.ts'
 
-/** What can be wrong with a tenant's database, and all that is said about it outside: never the server's own words. */
+/** What can be wrong with a tenant database, by code, with the text that callers see. Never the server's own text. */
 export const DATABASE_ERRORS = {
   DNS_FAILED: 'The host name could not be resolved',
   HOST_NOT_ALLOWED: 'Databases may not be registered at this host',
@@ -35,19 +35,19 @@ export type DatabaseErrorCode = keyof typeof DATABASE_ERRORS
 
 const { sealedConnectionString: _sealed, ...columns } = getTableColumns(tenantDatabases)
 
-/** The columns of an entry: all but the sealed connection string, which is read where it is opened and nowhere else. */
+/** All columns but the sealed connection string, which only `credentials.ts` reads. */
 export const entryColumns = columns
 
-/** A registered database without its secret. */
+/** A database entry: the row of a registered database in `tenant_databases`, without its secret. */
 export type DatabaseEntry = Omit<typeof tenantDatabases.$inferSelect, 'sealedConnectionString'>
 
-/** What validation finds out about a database. */
+/** What a validation finds out about a database. */
 export type DatabaseFacts = Pick<
   DatabaseEntry,
   'serverVersion' | 'schemaVersion' | 'systemIdentifier' | 'databaseOid'
 >
 
-/** Which database was found when the entry was validated; null if it never was. */
+/** The identity of the database that was validated; null if none was. */
 export function identityOf(
   found: Pick<DatabaseEntry, 'systemIdentifier' | 'databaseOid'>,
 ): PhysicalIdentity | null {
@@ -55,7 +55,7 @@ export function identityOf(
   return databaseOid === null ? null : { systemIdentifier, databaseOid }
 }
 
-/** The part of an entry that its life moves. */
+/** The fields of an entry that the lifecycle changes. */
 export interface LifecycleState {
   readonly status: DatabaseStatus
   readonly consecutiveFailures: number
@@ -74,77 +74,24 @@ export type LifecycleEvent =
   | 'validation-read-only'
   | 'ping-read-only'
 
-/** `retryInMs`: when the next validation is due; null where none is to be made. */
+/** `retryInMs`: when the next validation is due; null for none. */
 export interface LifecycleStep {
   readonly state: LifecycleState
   readonly retryInMs: number | null
 }
 
-/** Decides what an event makes of an entry; `health/states.ts` has ours. */
+/** Decides how an event changes an entry; `health/states.ts` implements it. */
 export type Lifecycle = (state: LifecycleState, event: LifecycleEvent) => LifecycleStep
 
-/** One database as operators see it; the fields of `GET /tenants/{id}/database` except the candidate. */
-export interface DatabaseSummary {
-  tenantId: string
-  databaseType: 'postgres'
-  host: string
-  port: number
-  database: string
-  user: string
-  sslMode: string
-  poolSize: number
-  idleTimeoutSeconds: number
-  connectionTimeoutSeconds: number
-  status: DatabaseStatus
-  placement: Placement
-  moveRequired: boolean
-  lastError: { code: string; message: string; at: string } | null
-  consecutiveFailures: number
-  lastCheckedAt: string | null
-  validatedAt: string | null
-  schemaVersion: SchemaVersion | null
-  serverVersion: string | null
-  encryptionKeyId: string | null
-}
+/** One version of one entry. */
+export type EntryRef = Pick<DatabaseEntry, 'id' | 'tenantId' | 'rowVersion'>
 
-export interface DatabaseView extends DatabaseSummary {
-  candidate: DatabaseSummary | null
-}
+/** The entry was replaced or removed after the caller had read it. The caller must read the route again. */
+export class DatabaseEntryChangedError extends Error {
+  override readonly name = 'DatabaseEntryChangedError'
+  readonly code = 'DATABASE_ENTRY_CHANGED'
 
-/** What an entry has in common with its view, renamed and with its dates as text. */
-export function summarize(
-  entry: DatabaseEntry,
-  placement: Placement,
-  encryptionKeyId: string | null,
-): DatabaseSummary {
-  return {
-    tenantId: entry.tenantId,
-    databaseType: entry.databaseType,
-    host: entry.host,
-    port: entry.port,
-    database: entry.databaseName,
-    user: entry.userName,
-    sslMode: entry.sslMode,
-    poolSize: entry.poolSize,
-    idleTimeoutSeconds: entry.idleTimeoutSeconds,
-    connectionTimeoutSeconds: entry.connectionTimeoutSeconds,
-    status: entry.status,
-    placement,
-    moveRequired: entry.moveRequired,
-    lastError: summarizeError(entry),
-    consecutiveFailures: entry.consecutiveFailures,
-    lastCheckedAt: entry.lastCheckedAt?.toISOString() ?? null,
-    validatedAt: entry.validatedAt?.toISOString() ?? null,
-    schemaVersion: entry.schemaVersion,
-    serverVersion: entry.serverVersion,
-    encryptionKeyId,
+  constructor() {
+    super('the database entry was replaced or removed')
   }
-}
-
-export function summarizeError({
-  lastErrorCode: code,
-  lastErrorMessage: message,
-  lastErrorAt: at,
-}: Pick<DatabaseEntry, 'lastErrorCode' | 'lastErrorMessage' | 'lastErrorAt'>): DatabaseSummary['lastError'] {
-  return code === null || message === null || at === null ? null : { code, message, at: at.toISOString() }
 }

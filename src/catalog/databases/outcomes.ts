@@ -2,7 +2,9 @@ import type { SchemaVersion } from '../schema.ts'
 import type { Outcome } from './claims.ts'
 import type { DatabaseErrorCode } from './entry.ts'
 
-/** `residence` says what a valid database is to the tenant: its home, a place it would have to move to first, or a copy of its home. */
+/** What a valid database is to its tenant: its tenant database, one to which it must be moved first, or a copy of its tenant database. */
+export type ValidatedAs = 'tenant-database' | 'move-required' | 'copy'
+
 export type ValidationOutcome =
   | {
       ok: true
@@ -10,13 +12,13 @@ export type ValidationOutcome =
       schemaVersion: SchemaVersion
       systemIdentifier: string | null
       databaseOid: number
-      residence: 'tenant-database' | 'move-required' | 'copy'
+      validatedAs: ValidatedAs
       /** It lacks migrations of this release. */
       isBehind?: boolean
     }
   | { ok: false; code: DatabaseErrorCode; words?: string | null }
 
-/** What a health round found: the schema version only where it was read. */
+/** What a health check found. `schemaVersion` is absent if it was not read. */
 export type HealthResult =
   | { readonly schemaVersion?: SchemaVersion }
   | { readonly code: DatabaseErrorCode; readonly isUnproven?: boolean }
@@ -27,26 +29,26 @@ const IS_COPY = {
     'It is a copy of the database that serves the tenant: what was written there since would be lost',
 } as const
 
-/** What a validation that came to this makes of the entry. */
+/** What this outcome of a validation means for the entry. */
 export function outcomeOf(outcome: ValidationOutcome): Outcome {
   if (!outcome.ok) {
     const event = outcome.code === 'READ_ONLY' ? 'validation-read-only' : 'validation-failed'
     return { event, errorCode: outcome.code, errorWords: outcome.words ?? null }
   }
-  const { ok: _ok, residence, isBehind: isOutdated = false, ...found } = outcome
-  const facts = { ...found, moveRequired: residence !== 'tenant-database' }
+  const { ok: _ok, validatedAs, isBehind: isOutdated = false, ...found } = outcome
+  const facts = { ...found, moveRequired: validatedAs !== 'tenant-database' }
   return {
     ...{ event: 'validation-succeeded', facts },
     ...(isOutdated && { errorCode: 'SCHEMA_OUT_OF_DATE' }),
-    ...(residence === 'copy' && IS_COPY),
+    ...(validatedAs === 'copy' && IS_COPY),
   }
 }
 
-/** What the tenant databases of this release have, and what a replica must know to bring one that far. */
+/** The schema version that this release brings tenant databases to, and what a replica must know to do so. */
 export interface ReleaseView {
   readonly target: SchemaVersion
   readonly needs: readonly string[]
 }
 
-/** Of a part of the gateway that knows of no migrations. */
+/** For a registry that never queues a migration. */
 export const NO_RELEASE: ReleaseView = { target: { core: null, application: null }, needs: [] }

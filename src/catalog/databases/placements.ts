@@ -5,20 +5,20 @@ import { dropJobs } from '../jobs/queue.ts'
 import { type Placement, tenantDatabases, tenants } from '../schema.ts'
 import type { CatalogTx } from '../store.ts'
 import { lockTenant, type Tenant } from '../tenants.ts'
-import { noError } from './claims.ts'
 import { type DatabaseEntry, type DatabaseFacts, entryColumns } from './entry.ts'
+import { noError } from './entry-columns.ts'
 import { holdValidation, type ValidationClaim } from './validations.ts'
 
 export interface DedicatedPlacement {
   tenantId: string
-  /** The validation whose entry becomes the home. */
+  /** The validation of the database. */
   validation: ValidationClaim
-  /** The epoch the decision was made at, and the one that the residence row in the new home carries. */
+  /** The epoch at which the decision was made, and that of the stamp in the dedicated database. */
   epoch: number
   newEpoch: number
-  /** What validation found, so that nobody sees an active database of which nothing is known. */
+  /** What the validation found. Written here too, so that an active database is never without these facts. */
   facts: DatabaseFacts
-  /** Its people and roles need not be those of the home before. */
+  /** The database replaces another one, whose people and roles may differ. */
   isOther?: boolean
   actor?: Actor
 }
@@ -26,24 +26,24 @@ export interface DedicatedPlacement {
 export interface SharedPlacement {
   tenantId: string
   entryId: string
-  /** The epoch the decision was made at, and the one that the residence row in the shared database carries. */
+  /** The epoch at which the decision was made, and that of the stamp in the shared database. */
   epoch: number
   newEpoch: number
   actor: Actor
-  /** The database is given up with what it holds. */
+  /** The dedicated database is discarded with all that it holds. */
   isLost?: boolean
-  /** A candidate takes its place, instead of going with it. */
+  /** A candidate becomes the current entry. Without this it is removed too. */
   keepsCandidate?: boolean
 }
 
 /**
- * Makes a validated database the place where the tenant lives: current, active, `placement: dedicated`. A candidate takes
- * the place of the entry before it, which goes. The job goes on, to `finishValidation`.
+ * Makes a validated database the tenant database: current, active, `placement: dedicated`. A candidate replaces the current
+ * entry, which is deleted. The job goes on until `finishValidation`.
  *
- * Answers false, with nothing written, when the tenant has moved or the entry has changed since.
+ * Answers false, with nothing written, if the tenant was moved or the entry was changed meanwhile.
  */
-export async function placeInDedicated(tx: CatalogTx, home: DedicatedPlacement): Promise<boolean> {
-  const { tenantId, validation, epoch, newEpoch } = home
+export async function placeInDedicated(tx: CatalogTx, change: DedicatedPlacement): Promise<boolean> {
+  const { tenantId, validation, epoch, newEpoch } = change
   const tenant = await lockTenant(tx, tenantId)
   if (tenant?.epoch !== epoch) return false
   const entry = await holdValidation(tx, validation)
@@ -52,40 +52,40 @@ export async function placeInDedicated(tx: CatalogTx, home: DedicatedPlacement):
   await tx
     .update(tenantDatabases)
     .set({
-      ...{ slot: 'current', status: 'active', moveRequired: false, ...home.facts, ...noError },
+      ...{ slot: 'current', status: 'active', moveRequired: false, ...change.facts, ...noError },
       ...{ validatedAt: sql`now()`, updatedAt: sql`now()` },
     })
     .where(eq(tenantDatabases.id, entry.id))
-  const actor = home.actor ?? systemActor('validation')
-  if (home.isOther === true) await recordChange(tx, { kind: 'role', tenantId })
-  await settle(tx, tenant, { placement: 'dedicated', epoch: newEpoch, databaseId: entry.id, actor })
+  const actor = change.actor ?? systemActor('validation')
+  if (change.isOther === true) await recordChange(tx, { kind: 'role', tenantId })
+  await writePlacement(tx, tenant, { placement: 'dedicated', epoch: newEpoch, databaseId: entry.id, actor })
   return true
 }
 
 /**
- * Brings the tenant back to the shared database and removes its own ones from the catalog.
+ * Places the tenant in the shared database and removes its dedicated ones from the catalog.
  *
- * Answers false, with nothing written, when the tenant is not at `epoch` any more or another entry became its home.
+ * Answers false, with nothing written, if the tenant is at another epoch now or another entry is the current one.
  */
-export async function placeInShared(tx: CatalogTx, left: SharedPlacement): Promise<boolean> {
-  const { tenantId, entryId, epoch, newEpoch, actor, isLost = false, keepsCandidate = false } = left
+export async function placeInShared(tx: CatalogTx, change: SharedPlacement): Promise<boolean> {
+  const { tenantId, entryId, epoch, newEpoch, actor, isLost = false, keepsCandidate = false } = change
   const tenant = await lockTenant(tx, tenantId)
   if (tenant?.epoch !== epoch) return false
-  const [home] = await tx.select(entryColumns).from(tenantDatabases).where(currentOf(tenantId))
-  // A copy that stands in for a lost home has another entry.
-  if (home?.id !== entryId) return false
+  const [current] = await tx.select(entryColumns).from(tenantDatabases).where(currentOf(tenantId))
+  // If a copy has taken over from the database, the current entry is that of the copy.
+  if (current?.id !== entryId) return false
   const own = eq(tenantDatabases.tenantId, tenantId)
   await removeEntries(tx, keepsCandidate ? currentOf(tenantId) : own)
   if (keepsCandidate) await tx.update(tenantDatabases).set({ slot: 'current' }).where(own)
-  if (isLost) await recordLoss(tx, home, actor)
-  await settle(tx, tenant, { placement: 'shared', epoch: newEpoch, databaseId: null, actor })
+  if (isLost) await recordLoss(tx, current, actor)
+  await writePlacement(tx, tenant, { placement: 'shared', epoch: newEpoch, databaseId: null, actor })
   return true
 }
 
 /**
  * Raises the epoch of a tenant that stays in the shared database, to that of its stamp there.
  *
- * Answers false, with nothing written, when the tenant is not there, or not at `epoch` any more.
+ * Answers false, with nothing written, if the tenant is not placed there, or is at another epoch now.
  */
 export async function raiseEpoch(
   tx: CatalogTx,
@@ -94,37 +94,43 @@ export async function raiseEpoch(
   const { tenantId, epoch, newEpoch, actor } = raised
   const tenant = await lockTenant(tx, tenantId)
   if (tenant?.epoch !== epoch || tenant.placement !== 'shared') return false
-  await settle(tx, tenant, { placement: 'shared', epoch: newEpoch, databaseId: null, actor })
+  await writePlacement(tx, tenant, { placement: 'shared', epoch: newEpoch, databaseId: null, actor })
   return true
 }
 
-async function recordLoss(tx: CatalogTx, home: DatabaseEntry, actor: Actor): Promise<void> {
-  const { id: databaseId, tenantId, databaseName, host, port, slot, status, schemaVersion } = home
-  const lastCheckedAt = home.lastCheckedAt?.toISOString() ?? null
+async function recordLoss(tx: CatalogTx, lost: DatabaseEntry, actor: Actor): Promise<void> {
+  const { id: databaseId, tenantId, databaseName, host, port, slot, status, schemaVersion } = lost
+  const lastCheckedAt = lost.lastCheckedAt?.toISOString() ?? null
   const before = { databaseId, slot, status, host, port, databaseName }
   const after = { lost: { database: databaseName, schemaVersion, lastCheckedAt } }
   await recordAudit(tx, { actor, action: 'tenant.database.delete', tenantId, before, after })
   await recordChange(tx, { kind: 'role', tenantId })
 }
 
-async function settle(
+async function writePlacement(
   tx: CatalogTx,
   tenant: Tenant,
   to: { placement: Placement; epoch: number; databaseId: string | null; actor: Actor },
 ): Promise<void> {
-  const { actor, databaseId, ...home } = to
+  const { actor, databaseId, ...placement } = to
   const tenantId = tenant.id
   await tx
     .update(tenants)
-    .set({ ...home, updatedAt: sql`now()` })
+    .set({ ...placement, updatedAt: sql`now()` })
     .where(eq(tenants.id, tenantId))
   const before = { placement: tenant.placement, epoch: tenant.epoch }
-  await recordAudit(tx, { actor, action: 'tenant.home', tenantId, before, after: { ...home, databaseId } })
+  await recordAudit(tx, {
+    actor,
+    action: 'tenant.home',
+    tenantId,
+    before,
+    after: { ...placement, databaseId },
+  })
   const subject = databaseId === null ? {} : { subjectId: databaseId }
   await recordChange(tx, { kind: 'database', tenantId, ...subject })
 }
 
-/** With the work on them. */
+/** Deletes entries and ends their jobs. */
 async function removeEntries(tx: CatalogTx, which: SQL | undefined): Promise<void> {
   const gone = await tx.delete(tenantDatabases).where(which).returning({ id: tenantDatabases.id })
   await dropJobs(

@@ -1,8 +1,9 @@
 import { sql } from 'drizzle-orm'
 import { parseConnectionString, type SslMode } from '../../lib/postgres/connection-string.ts'
 import type { Secret } from '../../lib/secret.ts'
+import { noClaim, noError } from './entry-columns.ts'
 
-/** What an operator registers. `sslMode` is the effective one: the default is the caller's to choose. */
+/** What an operator registers. `sslMode` is the effective one. */
 export interface Registration {
   connectionString: Secret
   sslMode: SslMode
@@ -13,13 +14,11 @@ export interface Registration {
   applyMigrations: boolean
 }
 
-/** An entry of which nothing is known yet, and of which no health check is under way. */
+/** The columns of an entry that was not validated yet and that no health check has claimed. */
 export const unvalidated = {
   status: 'pending_validation' as const,
   moveRequired: false,
-  lastErrorCode: null,
-  lastErrorMessage: null,
-  lastErrorAt: null,
+  ...noError,
   consecutiveFailures: 0,
   lastCheckedAt: null,
   validatedAt: null,
@@ -29,12 +28,11 @@ export const unvalidated = {
   databaseOid: null,
   validationAttempts: 0,
   adopt: false,
-  claimedBy: null,
-  claimedUntil: null,
+  ...noClaim,
   updatedAt: sql`now()`,
 }
 
-/** The columns that a registration fills: everything the connection string says but the password. */
+/** The columns that a registration fills: all that the connection string says, except the password. */
 export function registeredColumns({ connectionString, ...settings }: Registration) {
   const target = parseConnectionString(connectionString.reveal())
   const { host, port, database, user, applicationName, handshake } = target

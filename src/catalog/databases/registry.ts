@@ -1,17 +1,10 @@
 import { and, eq, inArray, sql } from 'drizzle-orm'
-import { LRUCache } from 'lru-cache'
-import type { Binding } from '../../crypto/envelope.ts'
 import { fail } from '../../errors.ts'
 import { newId } from '../../lib/ids.ts'
-import {
-  type ConnectionTarget,
-  parseConnectionString,
-  type SslMode,
-} from '../../lib/postgres/connection-string.ts'
 import { type Actor, recordAudit } from '../audit/entries.ts'
 import { recordChange } from '../changes/follower.ts'
 import { dropJobs, type Job, replaceJob } from '../jobs/queue.ts'
-import { type DatabaseStatus, type Placement, type SchemaVersion, tenantDatabases } from '../schema.ts'
+import { type DatabaseStatus, type SchemaVersion, tenantDatabases } from '../schema.ts'
 import { type CatalogStore, type CatalogTx, catalogErrors } from '../store.ts'
 import { lockTenant } from '../tenants.ts'
 import type { Vault } from '../vault.ts'
@@ -22,16 +15,18 @@ import {
   type DueCheck,
   endHealthCheck,
   endHealthyCheck,
+  type Outcome,
 } from './claims.ts'
+import { CredentialStore, type OpenedTarget } from './credentials.ts'
 import {
-  DATABASE_ERRORS,
   type DatabaseEntry,
   type DatabaseErrorCode,
-  type DatabaseView,
+  type EntryRef,
   entryColumns,
   type Lifecycle,
-  summarize,
+  type LifecycleEvent,
 } from './entry.ts'
+import { errorColumns, noClaim } from './entry-columns.ts'
 import { endMigration, type MigrationOutcome, queueFirstMigration } from './entry-migrations.ts'
 import {
   type HealthResult,
@@ -51,26 +46,6 @@ import {
   validationJob,
 } from './validations.ts'
 
-/** Names one version of one entry. */
-export type EntryRef = Pick<DatabaseEntry, 'id' | 'tenantId' | 'rowVersion'>
-
-/** The entry was replaced or removed since the caller learnt of it: its route is to be read again. */
-export class DatabaseEntryChangedError extends Error {
-  override readonly name = 'DatabaseEntryChangedError'
-  readonly code = 'DATABASE_ENTRY_CHANGED'
-
-  constructor() {
-    super('the database entry is not what it was')
-  }
-}
-
-interface SealedEntry {
-  sealed: Buffer
-  sslMode: SslMode
-}
-
-const SEALED_MAX = 10_000
-
 export interface RegistryOptions {
   readonly store: CatalogStore
   readonly vault: Vault
@@ -78,28 +53,26 @@ export interface RegistryOptions {
   readonly release?: ReleaseView
 }
 
-/** The databases that tenants own, as the catalog knows them. The only place where their connection strings are opened. */
+/** The registered databases of tenants, as the catalog knows them: registration, validation, health and removal. */
 export class DatabaseRegistry {
   readonly #store: CatalogStore
-  readonly #vault: Vault
   readonly #lifecycle: Lifecycle
   readonly #release: ReleaseView
-  // Still sealed, so that a known tenant's pool can be opened while the catalog is down.
-  readonly #sealed = new LRUCache<string, SealedEntry>({ max: SEALED_MAX })
+  readonly #credentials: CredentialStore
 
   constructor({ store, vault, lifecycle, release = NO_RELEASE }: RegistryOptions) {
     this.#store = store
-    this.#vault = vault
+    this.#credentials = new CredentialStore(store, vault)
     this.#lifecycle = lifecycle
     this.#release = release
   }
 
-  /** The entry that serves, or is to serve, the tenant. */
+  /** The entry in the slot `current`: the database that serves the tenant, or the first one registered for it. */
   async current(tenantId: string): Promise<DatabaseEntry | null> {
     return this.#find(tenantId, 'current')
   }
 
-  /** The entry that is to take the current one's place once it is valid. */
+  /** The entry in the slot `candidate`: it replaces the current one when it is valid. */
   async candidate(tenantId: string): Promise<DatabaseEntry | null> {
     return this.#find(tenantId, 'candidate')
   }
@@ -113,25 +86,21 @@ export class DatabaseRegistry {
   }
 
   /**
-   * Registers a database, to be validated. It is a candidate where a current one was valid once; else it takes that one's
-   * row, under a new version, so that work on the old version comes to nothing.
+   * Registers a database and queues its validation. If a current database was valid before, the new one is a candidate. Else it
+   * takes over the row, with a new version: results for the old version do not count any more.
    *
    * @throws PublicError TENANT_NOT_FOUND; ConnectionStringError for a text that was not checked before.
    */
   async put(
     tx: CatalogTx,
-    tenantId: string,
-    registration: Registration,
-    actor: Actor,
+    { tenantId, registration, actor }: { tenantId: string; registration: Registration; actor: Actor },
   ): Promise<DatabaseEntry> {
     if ((await lockTenant(tx, tenantId)) === null) throw fail('TENANT_NOT_FOUND')
-    const { id, slot, rowVersion } = await this.#placeFor(tx, tenantId)
-    const text = registration.connectionString.reveal()
-    const key = await this.#vault.dataKey(tenantId)
-    const sealed = key.seal('database-credential', text, bindingOf({ id, tenantId, rowVersion }))
+    const { id, slot, rowVersion } = await slotFor(tx, tenantId)
+    const ref = { id, tenantId, rowVersion }
     const columns = {
       rowVersion,
-      sealedConnectionString: sealed,
+      sealedConnectionString: await this.#credentials.seal(ref, registration.connectionString),
       ...registeredColumns(registration),
       ...unvalidated,
     }
@@ -147,39 +116,19 @@ export class DatabaseRegistry {
     return entry
   }
 
-  /**
-   * Opens an entry's connection string. The password in it is a Secret; `sslMode` is the effective one.
-   *
-   * @throws DatabaseEntryChangedError when there is no such version any more.
-   */
-  async openTarget(ref: EntryRef): Promise<ConnectionTarget & { sslMode: SslMode }> {
-    return this.#vault.opening(ref.tenantId, () =>
-      this.#open(ref).catch((error: unknown) => {
-        this.forgetTarget(ref)
-        throw error
-      }),
-    )
+  /** As `CredentialStore.open`. @throws DatabaseEntryChangedError if this version of the entry is gone */
+  openTarget(ref: EntryRef): Promise<OpenedTarget> {
+    return this.#credentials.open(ref)
   }
 
-  /** Has an entry's connection string read again: what is known of it does not work. */
-  forgetTarget({ id, rowVersion }: Pick<EntryRef, 'id' | 'rowVersion'>): void {
-    this.#sealed.delete(`${id}:${rowVersion}`)
+  /** Reads the connection string again when it is needed next: the known one does not work. */
+  forgetTarget(ref: Pick<EntryRef, 'id' | 'rowVersion'>): void {
+    this.#credentials.forget(ref)
   }
 
-  /** To be called when changes may have been missed: a version may have been given anew, to another connection string. */
+  /** Call it when changes may have been missed: after a restore a version may name another connection string. */
   clear(): void {
-    this.#sealed.clear()
-  }
-
-  async #open(ref: EntryRef): Promise<ConnectionTarget & { sslMode: SslMode }> {
-    const { sealed, sslMode } = await this.#sealedOf(ref)
-    const key = await this.#vault.dataKey(ref.tenantId)
-    const opened = key.open('database-credential', sealed, bindingOf(ref))
-    try {
-      return { ...parseConnectionString(opened.toString('utf8')), sslMode }
-    } finally {
-      opened.fill(0)
-    }
+    this.#credentials.clear()
   }
 
   /** The entry that a claimed job validates; null when it is gone. */
@@ -189,12 +138,12 @@ export class DatabaseRegistry {
     return row === undefined ? null : { ...row, job }
   }
 
-  /** Claims up to `limit` once validated entries that are due for a check. */
+  /** Claims up to `limit` entries that are due for a health check. */
   claimDueHealthChecks(age: CheckAge, limit: number, leaseMs: number): Promise<DueCheck[]> {
     return claimHealthChecks(this.#store.db, age, { limit, leaseMs })
   }
 
-  /** Has an entry validated again, soon. Null when there is no such entry. */
+  /** Queues another validation of an entry. Null if there is no such entry. */
   async requestValidation(
     tx: CatalogTx,
     { id, adopt }: { id: string; adopt: boolean },
@@ -203,24 +152,23 @@ export class DatabaseRegistry {
     const before = await lockEntry(tx, id)
     if (before === null) return null
     const { status, validationAttempts } = this.#lifecycle(before, 'validation-requested').state
-    // A health check under way began before what the operator wants looked at: its outcome is not to be the answer.
-    const unclaimed = { claimedBy: null, claimedUntil: null }
-    const set = { status, validationAttempts, adopt, ...unclaimed, updatedAt: sql`now()` }
+    // A running health check or validation began before the operator asked, so its result must not count.
+    const set = { status, validationAttempts, adopt, ...noClaim, updatedAt: sql`now()` }
     const [entry] = await tx
       .update(tenantDatabases)
       .set(set)
       .where(eq(tenantDatabases.id, id))
       .returning(entryColumns)
     if (entry === undefined) return null
-    // Nor is that of a validation under way.
     await replaceJob(tx, validationJob(entry, { needs: this.#release.needs }))
     await record(tx, { action: 'tenant.database.validate', actor, entry, ...(adopt && { more: { adopt } }) })
     return entry
   }
 
-  /** Takes entries out that are nobody's home. Answers how many of them there were. */
+  /** Removes entries in which no tenant lives. Answers how many there were. */
   async remove(tx: CatalogTx, ids: readonly string[], actor: Actor): Promise<number> {
-    // All of them before the first record: who has its lock waits for no row that another holds who waits for that lock.
+    // All rows before the first record. `recordChange` takes a lock; a transaction that holds it must not wait for a row, because
+    // the holder of the row may be waiting for that lock.
     const gone = await tx
       .delete(tenantDatabases)
       .where(inArray(tenantDatabases.id, [...ids]))
@@ -230,30 +178,31 @@ export class DatabaseRegistry {
     return gone.length
   }
 
-  /** Ends a claimed validation. Answers the new status, or null when the claim no longer stands. */
+  /** Ends a claimed validation. Answers the new status, or null if the claim is lost. */
   finishValidation(claimed: ValidationClaim, outcome: ValidationOutcome): Promise<DatabaseStatus | null> {
-    const settled = outcomeOf(outcome)
-    return this.#store.transaction((tx) => endValidation(tx, claimed, settled, this.#lifecycle))
+    return this.#store.transaction((tx) =>
+      endValidation(tx, claimed, { outcome: outcomeOf(outcome), lifecycle: this.#lifecycle }),
+    )
   }
 
-  /** Ends a validation for which migrations have to be applied first. False when the claim no longer stands. */
+  /** Ends a validation and queues the migration that is needed first. False if the claim is lost. */
   queueMigration(claimed: Validation): Promise<boolean> {
     return this.#store.transaction((tx) => queueFirstMigration(tx, claimed, this.#release.needs))
   }
 
-  /** Ends a claimed migration of an entry, and what it means for the entry. False when the claim no longer stands. */
+  /** Ends a claimed migration and changes the entry accordingly. False if the claim is lost. */
   finishMigration(claimed: Validation, outcome: MigrationOutcome): Promise<boolean> {
-    return this.#store.transaction((tx) => endMigration(tx, claimed, outcome, this.#lifecycle))
+    return this.#store.transaction((tx) => endMigration(tx, claimed, { outcome, lifecycle: this.#lifecycle }))
   }
 
-  /** Writes down that a validation was cancelled, in the transaction that ends its job. */
+  /** Records that a validation was cancelled, in the transaction that ends its job. */
   cancelValidation(tx: CatalogTx, entryId: string): Promise<void> {
     return cancelValidation(tx, entryId, this.#lifecycle)
   }
 
   /**
-   * Ends a claimed health check. An inactive database that answers stays so until `reactivate`; a read-only one serves what
-   * it can. Answers as above.
+   * Ends a claimed health check. An inactive database that answers stays inactive until `reactivate`; a read-only one keeps
+   * serving reads. Answers the new status, or null if the claim is lost.
    */
   async recordHealth(
     claimed: Claim & Pick<DatabaseEntry, 'schemaVersion'>,
@@ -261,29 +210,28 @@ export class DatabaseRegistry {
   ): Promise<DatabaseStatus | null> {
     if ('code' in result) {
       const event = result.code === 'READ_ONLY' && !result.isUnproven ? 'ping-read-only' : 'ping-failed'
-      return this.#settle(claimed, event, { errorCode: result.code })
+      return this.#endCheck(claimed, event, { errorCode: result.code })
     }
     const { schemaVersion } = result
     const isOutdated = isBehind(schemaVersion ?? claimed.schemaVersion, this.#release.target)
     const found = { isBehind: isOutdated, ...(schemaVersion !== undefined && { version: schemaVersion }) }
     if (await endHealthyCheck(this.#store.db, claimed, found)) return 'active'
-    return this.#settle(claimed, 'ping-succeeded')
+    return this.#endCheck(claimed, 'ping-succeeded')
   }
 
-  /** Ends a claimed health check of an inactive database that answers, and whose stamp holds. Answers as above. */
+  /** Ends a claimed health check of an inactive database that answers and has the right stamp. Answers as above. */
   reactivate(claimed: Claim, schemaVersion: SchemaVersion): Promise<DatabaseStatus | null> {
     const isOutdated = isBehind(schemaVersion, this.#release.target)
-    return this.#settle(claimed, 'reactivated', {
+    return this.#endCheck(claimed, 'reactivated', {
       facts: { schemaVersion },
       ...(isOutdated && { errorCode: 'SCHEMA_OUT_OF_DATE' }),
     })
   }
 
-  /** Writes down what requests have found wrong with an active database; the next health round has the last word. */
+  /** Records an error that a request has found in an active database. The next health round replaces it. */
   async noteError(id: string, code: DatabaseErrorCode): Promise<void> {
-    const found = { lastErrorCode: code, lastErrorMessage: DATABASE_ERRORS[code], lastErrorAt: sql`now()` }
     const active = and(eq(tenantDatabases.id, id), eq(tenantDatabases.status, 'active'))
-    await catalogErrors(this.#store.db.update(tenantDatabases).set(found).where(active))
+    await catalogErrors(this.#store.db.update(tenantDatabases).set(errorColumns(code)).where(active))
   }
 
   /** How many registered databases, candidates included, have each status. */
@@ -295,13 +243,9 @@ export class DatabaseRegistry {
     return counts
   }
 
-  #settle(
-    claimed: Claim,
-    event: Parameters<Lifecycle>[1],
-    details: Omit<Parameters<typeof endHealthCheck>[2], 'event'> = {},
-  ) {
+  #endCheck(claimed: Claim, event: LifecycleEvent, details: Omit<Outcome, 'event'> = {}) {
     return this.#store.transaction((tx) =>
-      endHealthCheck(tx, claimed, { event, ...details }, this.#lifecycle),
+      endHealthCheck(tx, claimed, { outcome: { event, ...details }, lifecycle: this.#lifecycle }),
     )
   }
 
@@ -310,58 +254,22 @@ export class DatabaseRegistry {
     const [row] = await catalogErrors(this.#store.db.select(entryColumns).from(tenantDatabases).where(wanted))
     return row ?? null
   }
-
-  async #placeFor(tx: CatalogTx, tenantId: string) {
-    const { id, slot, rowVersion, status } = tenantDatabases
-    const columns = { id, slot, rowVersion, status }
-    const entries = await tx
-      .select(columns)
-      .from(tenantDatabases)
-      .where(eq(tenantDatabases.tenantId, tenantId))
-      .for('update')
-    const current = entries.find((entry) => entry.slot === 'current')
-    const serves = current?.status === 'active' || current?.status === 'inactive'
-    const replaced = serves ? entries.find((entry) => entry.slot === 'candidate') : current
-    const place: 'current' | 'candidate' = serves ? 'candidate' : 'current'
-    return { id: replaced?.id ?? newId(), slot: place, rowVersion: (replaced?.rowVersion ?? 0) + 1 }
-  }
-
-  async #sealedOf({ id, tenantId, rowVersion }: EntryRef): Promise<SealedEntry> {
-    const cacheKey = `${id}:${rowVersion}`
-    const known = this.#sealed.get(cacheKey)
-    if (known) return known
-    const { sealedConnectionString: sealed, sslMode } = tenantDatabases
-    const wanted = and(
-      eq(tenantDatabases.id, id),
-      eq(tenantDatabases.tenantId, tenantId),
-      eq(tenantDatabases.rowVersion, rowVersion),
-    )
-    const [row] = await catalogErrors(
-      this.#store.db.select({ sealed, sslMode }).from(tenantDatabases).where(wanted),
-    )
-    if (row === undefined) throw new DatabaseEntryChangedError()
-    const entry = { sealed: row.sealed, sslMode: row.sslMode as SslMode }
-    this.#sealed.set(cacheKey, entry)
-    return entry
-  }
 }
 
-/** An entry as operators see it: every field of the contract, and nothing that is secret. */
-export function describeDatabase(
-  entry: DatabaseEntry,
-  candidate: DatabaseEntry | null,
-  placement: Placement,
-  encryptionKeyId: string | null,
-): DatabaseView {
-  return {
-    ...summarize(entry, placement, encryptionKeyId),
-    candidate: candidate && summarize(candidate, placement, encryptionKeyId),
-  }
-}
-
-function bindingOf({ id, tenantId, rowVersion }: EntryRef): Binding {
-  const column = 'sealed_connection_string'
-  return { table: 'tenant_databases', column, tenantId, rowId: id, rowVersion }
+/** The slot for a new registration, with the id and version that its row gets. */
+async function slotFor(tx: CatalogTx, tenantId: string) {
+  const { id, slot, rowVersion, status } = tenantDatabases
+  const columns = { id, slot, rowVersion, status }
+  const entries = await tx
+    .select(columns)
+    .from(tenantDatabases)
+    .where(eq(tenantDatabases.tenantId, tenantId))
+    .for('update')
+  const current = entries.find((entry) => entry.slot === 'current')
+  const serves = current?.status === 'active' || current?.status === 'inactive'
+  const replaced = serves ? entries.find((entry) => entry.slot === 'candidate') : current
+  const slotName: 'current' | 'candidate' = serves ? 'candidate' : 'current'
+  return { id: replaced?.id ?? newId(), slot: slotName, rowVersion: (replaced?.rowVersion ?? 0) + 1 }
 }
 
 async function record(

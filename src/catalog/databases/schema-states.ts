@@ -2,18 +2,19 @@ import { and, eq, gt, inArray, or, type SQL, sql } from 'drizzle-orm'
 import { idFromCursor, type Page, pageOf } from '../pages.ts'
 import { type SchemaVersion, tenantDatabases } from '../schema.ts'
 import { type CatalogStore, catalogErrors } from '../store.ts'
-import { type DatabaseEntry, entryColumns, summarizeError } from './entry.ts'
+import { type DatabaseEntry, entryColumns } from './entry.ts'
+import { summarizeError } from './entry-view.ts'
 import { isBehindSql } from './schema-versions.ts'
 
 export const SCHEMA_STATES = ['current', 'behind', 'failed', 'unreachable', 'drifted'] as const
 /**
- * `failed`: its last migration failed. `drifted`: it is not what its applied migrations make. `unreachable`: it does not
- * answer, so nothing is said of its schema.
+ * `failed`: the last migration failed. `drifted`: the schema is not what its applied migrations make. `unreachable`: the database
+ * does not answer, so its schema is unknown.
  */
 export type SchemaState = (typeof SCHEMA_STATES)[number]
 export type SchemaCounts = Record<SchemaState, number>
 
-/** The schema of one database. Without a tenant it is the shared one. */
+/** The schema of one database. `tenantId` is null for the shared one. */
 export interface DatabaseSchema {
   readonly tenantId: string | null
   readonly schemaVersion: SchemaVersion | null
@@ -22,13 +23,13 @@ export interface DatabaseSchema {
 }
 
 const table = tenantDatabases
-/** Those that serve a tenant, and those that cannot because a migration failed. */
+/** Databases that serve a tenant, and those that cannot because a migration failed. */
 const COUNTS = and(
   eq(table.slot, 'current'),
   or(inArray(table.status, ['active', 'inactive']), eq(table.lastErrorCode, 'MIGRATION_FAILED')),
 )
 
-/** How many dedicated databases are in each state, seen from the release that has `target`. */
+/** How many dedicated databases are in each state, for a release with this target. */
 export async function countSchemas({ db }: CatalogStore, target: SchemaVersion): Promise<SchemaCounts> {
   const state = stateOf(target)
   const rows = db

@@ -3,7 +3,7 @@ import { type SchemaVersion, tenantDatabases } from '../schema.ts'
 
 const LINEAGES = ['core', 'application'] as const
 
-/** Whether a database lacks migrations that lead to `target`. One of which nothing is known lacks them all. */
+/** Whether a database lacks migrations up to `target`. A database of unknown version lacks them all. */
 export function isBehind(version: SchemaVersion | null, target: SchemaVersion): boolean {
   return LINEAGES.some((lineage) => {
     const [has, needs] = [version?.[lineage] ?? null, target[lineage]]
@@ -11,7 +11,7 @@ export function isBehind(version: SchemaVersion | null, target: SchemaVersion): 
   })
 }
 
-/** The same, of the rows of the catalog. Ids are compared byte by byte, as files are sorted. */
+/** The same, for rows of the catalog. Ids are compared byte by byte, as the files are sorted. */
 export function isBehindSql(target: SchemaVersion): SQL<boolean> {
   const parts = LINEAGES.flatMap((lineage) => {
     const needs = target[lineage]

@@ -4,14 +4,14 @@ import { type CatalogStore, catalogErrors } from '../store.ts'
 import type { Tenant } from '../tenants.ts'
 import { type DatabaseEntry, entryColumns } from './entry.ts'
 
-/** A tenant and its databases as they were at one moment. */
+/** A tenant and its databases at one moment. */
 export interface TenantDatabases {
   readonly tenant: Tenant
   readonly current: DatabaseEntry | null
   readonly candidate: DatabaseEntry | null
 }
 
-/** Reads a tenant with its databases in one statement: read one after the other they could be of before and after a move. */
+/** Reads a tenant with its databases in one statement. Two statements could see it before and after a move. */
 export async function findTenantDatabases(
   store: CatalogStore,
   tenantId: string,

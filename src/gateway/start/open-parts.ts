@@ -35,7 +35,7 @@ export async function openParts(options: GatewayOptions, parts: Parts): Promise<
   await parts.changes.follower.start()
   // The follower reports only what changes from here on, so read again what may have changed since the reads above.
   await Promise.all([signingKeys.reload(), revocations.init(), parts.masterKeys.check()])
-  parts.sessions.schemas.learnShared({ isBehind: prepared.isBehind })
+  parts.sessions.schemas.setShared({ isBehind: prepared.isBehind })
 }
 
 async function prepareDatabases(

@@ -1,4 +1,4 @@
-import { lookAt } from '../../databases/checks.ts'
+import { readFacts } from '../../databases/checks.ts'
 import { greet, readIdentity, settleSession } from '../../lib/postgres/database-identity.ts'
 import {
   type ConnectionLimits,
@@ -40,7 +40,7 @@ export function prepareSchema(plan: SchemaPlan): Promise<PreparedSchema> {
     ? [plan.owner ?? plan.serving, MIGRATION_LIMITS]
     : [plan.serving, START_LIMITS]
   const prepare = async (client: GuardedClient) => {
-    if ((await lookAt(client)).encoding !== 'UTF8')
+    if ((await readFacts(client)).encoding !== 'UTF8')
       throw new StartRefusedError(
         'ENCODING_UNSUPPORTED',
         'its encoding is not UTF8, so it cannot keep every text',

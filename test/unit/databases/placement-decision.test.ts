@@ -14,119 +14,155 @@ const at = (epoch: number, ownsRows = false, state: 'open' | 'fenced' = 'open'):
 const ROWS = true
 const fenced = (epoch: number, ownsRows = false) => at(epoch, ownsRows, 'fenced')
 
-/** The catalog's epoch is 5 in all of them. */
+/** The catalog's epoch is 5 in all cases. */
 const decide = (found: Partial<PlacementFacts>) =>
-  decidePlacement({ epoch: 5, database: NONE, home: NONE, shared: null, adopt: false, ...found })
+  decidePlacement({ epoch: 5, candidate: NONE, current: NONE, shared: null, adopt: false, ...found })
 
-/** What is said of a case, and what once an operator has decided for the database. */
-type Line = [found: Partial<PlacementFacts>, decision: string, adopted?: string]
+/** The facts, the decision, and the decision after an operator has chosen the candidate. */
+type Line = [facts: Partial<PlacementFacts>, decision: string, adopted?: string]
 
 const SHARED: Record<string, Line> = {
-  'an empty database, and the tenant at home': [{ home: at(5) }, 'relocate'],
-  'an empty database, and nobody at home': [{ home: NONE }, 'ambiguous', 'ambiguous'],
-  'a newer stamp, and nobody at home': [{ database: at(7, ROWS) }, 'take'],
-  'an older stamp, and nobody at home': [{ database: at(4, ROWS) }, 'ambiguous', 'take'],
-  'the same stamp, and nobody at home': [{ database: at(5, ROWS) }, 'ambiguous', 'take'],
-  'a newer stamp, and rows without a stamp at home': [
-    { database: at(7), home: { stamp: null, ownsRows: true } },
+  'an empty candidate, and the tenant in the shared database': [{ current: at(5) }, 'relocate'],
+  'an empty candidate, and no tenant in the shared database': [{ current: NONE }, 'ambiguous', 'ambiguous'],
+  'a newer stamp, and no tenant in the shared database': [{ candidate: at(7, ROWS) }, 'take-over'],
+  'an older stamp, and no tenant in the shared database': [
+    { candidate: at(4, ROWS) },
+    'ambiguous',
+    'take-over',
+  ],
+  'the same stamp, and no tenant in the shared database': [
+    { candidate: at(5, ROWS) },
+    'ambiguous',
+    'take-over',
+  ],
+  'a newer stamp, and rows without a stamp in the shared database': [
+    { candidate: at(7), current: { stamp: null, ownsRows: true } },
     ...(['ambiguous', 'ambiguous'] as const),
   ],
-  'a newer stamp, and people at home': [{ database: at(6, ROWS), home: at(5) }, 'ambiguous', 'take'],
-  'a newer stamp, and rows at home': [{ database: at(6), home: at(5, ROWS) }, 'ambiguous', 'ambiguous'],
-  'an older stamp with the door open, and people at home': [
-    { database: at(4), home: at(5) },
-    ...(['ambiguous', 'take'] as const),
+  'a newer stamp, and people in the shared database': [
+    { candidate: at(6, ROWS), current: at(5) },
+    'ambiguous',
+    'take-over',
   ],
-  'what a move left behind': [{ database: fenced(4), home: at(5) }, 'relocate'],
-  'what a move that was not committed left behind': [{ database: fenced(6), home: at(5) }, 'relocate'],
-  'a fenced stamp with rows': [{ database: fenced(6, ROWS), home: at(5) }, 'ambiguous', 'take'],
+  'a newer stamp, and rows in the shared database': [
+    { candidate: at(6), current: at(5, ROWS) },
+    'ambiguous',
+    'ambiguous',
+  ],
+  'an older open stamp, and people in the shared database': [
+    { candidate: at(4), current: at(5) },
+    ...(['ambiguous', 'take-over'] as const),
+  ],
+  'a fenced stamp that a move left': [{ candidate: fenced(4), current: at(5) }, 'relocate'],
+  'a fenced stamp that an uncommitted move left': [{ candidate: fenced(6), current: at(5) }, 'relocate'],
+  'a fenced stamp with rows': [{ candidate: fenced(6, ROWS), current: at(5) }, 'ambiguous', 'take-over'],
 }
 
 const OWN: Record<string, Line> = {
-  'the home': [{ home: 'itself', database: at(5, ROWS), shared: NONE }, 'stay'],
-  'the home, with people left in the shared one': [
-    { home: 'itself', database: at(5), shared: at(4) },
+  'the home': [{ current: 'same-database', candidate: at(5, ROWS), shared: NONE }, 'stay'],
+  'the current database, with people left in the shared one': [
+    { current: 'same-database', candidate: at(5), shared: at(4) },
     ...(['stay', 'stay'] as const),
   ],
-  'the home, with a move to the shared one that was not committed': [
-    { home: 'itself', database: at(5), shared: fenced(6) },
+  'the current database, with an uncommitted move to the shared one': [
+    { current: 'same-database', candidate: at(5), shared: fenced(6) },
     'stay',
   ],
-  'the home, and the tenant in the shared one since': [
-    { home: 'itself', database: at(5), shared: at(6) },
-    ...(['ambiguous', 'take'] as const),
+  'the current database, and the tenant in the shared one at a newer epoch': [
+    { current: 'same-database', candidate: at(5), shared: at(6) },
+    ...(['ambiguous', 'take-over'] as const),
   ],
-  'the home, and rows in the shared one since': [
-    { home: 'itself', database: at(5), shared: at(6, ROWS) },
+  'the current database, and rows in the shared one at a newer epoch': [
+    { current: 'same-database', candidate: at(5), shared: at(6, ROWS) },
     ...(['ambiguous', 'ambiguous'] as const),
   ],
-  'the home at a newer epoch': [{ home: 'itself', database: at(7), shared: NONE }, 'take'],
-  'the home at an older epoch': [
-    { home: 'itself', database: at(4), shared: NONE },
-    ...(['ambiguous', 'take'] as const),
+  'the current database at a newer epoch': [
+    { current: 'same-database', candidate: at(7), shared: NONE },
+    'take-over',
   ],
-  'nobody at home, and the tenant in the shared one since': [
-    { home: 'itself', database: NONE, shared: at(6, ROWS) },
-    'return',
+  'the current database at an older epoch': [
+    { current: 'same-database', candidate: at(4), shared: NONE },
+    ...(['ambiguous', 'take-over'] as const),
   ],
-  'nobody at home, nor in the shared one since': [
-    { home: 'itself', database: NONE, shared: at(4) },
-    ...(['stranger', 'stranger'] as const),
+  'the current database without a stamp, and the tenant in the shared one at a newer epoch': [
+    { current: 'same-database', candidate: NONE, shared: at(6, ROWS) },
+    'return-to-shared',
   ],
-  'nobody at home, and the tenant gone from the shared one since': [
-    { home: 'itself', database: NONE, shared: fenced(7) },
-    ...(['stranger', 'stranger'] as const),
+  'the current database without a stamp, and an older stamp in the shared one': [
+    { current: 'same-database', candidate: NONE, shared: at(4) },
+    ...(['other-tenant', 'other-tenant'] as const),
   ],
-  'an empty one, and the tenant at home': [{ home: at(5), shared: NONE }, 'relocate'],
-  'an empty one, and the home out of reach': [{ home: 'unreachable', shared: NONE }, 'wait', 'wait'],
-  'an empty one, nobody at home, and the tenant in the shared one since': [
-    { home: NONE, shared: at(6, ROWS) },
-    'return',
+  'the current database without a stamp, and a fenced one in the shared database': [
+    { current: 'same-database', candidate: NONE, shared: fenced(7) },
+    ...(['other-tenant', 'other-tenant'] as const),
   ],
-  'an empty one, and the home at another epoch': [
-    { home: at(6), shared: NONE },
+  'an empty candidate, and the tenant in the current database': [
+    { current: at(5), shared: NONE },
+    'relocate',
+  ],
+  'an empty candidate, and the current database unreachable': [
+    { current: 'unreachable', shared: NONE },
+    'wait',
+    'wait',
+  ],
+  'an empty candidate, no stamp in the current database, and the tenant in the shared one': [
+    { current: NONE, shared: at(6, ROWS) },
+    'return-to-shared',
+  ],
+  'an empty candidate, and the current database at another epoch': [
+    { current: at(6), shared: NONE },
     ...(['ambiguous', 'ambiguous'] as const),
   ],
-  'a copy, and the home out of reach': [
-    { database: at(5, ROWS), home: 'unreachable', shared: NONE },
-    ...(['take', 'take'] as const),
+  'a copy, and the current database unreachable': [
+    { candidate: at(5, ROWS), current: 'unreachable', shared: NONE },
+    ...(['take-over', 'take-over'] as const),
   ],
-  'a copy that was about to take over': [
-    { database: fenced(6, ROWS), home: 'unreachable', shared: NONE },
-    'take',
+  'a copy whose take-over was not committed': [
+    { candidate: fenced(6, ROWS), current: 'unreachable', shared: NONE },
+    'take-over',
   ],
-  'a copy beside the home': [{ database: at(5, ROWS), home: at(5, ROWS), shared: NONE }, 'copy', 'copy'],
-  'a copy beside a home that has only people': [
-    { database: at(5, ROWS), home: at(5), shared: NONE },
-    ...(['copy', 'take'] as const),
+  'a copy, and the current database with rows': [
+    { candidate: at(5, ROWS), current: at(5, ROWS), shared: NONE },
+    'copy',
+    'copy',
   ],
-  'a copy, and nobody at home': [{ database: at(5, ROWS), home: NONE, shared: NONE }, 'take'],
-  'a newer stamp, and nobody at home': [{ database: at(6, ROWS), home: NONE, shared: NONE }, 'take'],
-  'a newer stamp, and the home out of reach': [
-    { database: at(6, ROWS), home: 'unreachable', shared: NONE },
-    ...(['ambiguous', 'take'] as const),
+  'a copy, and the current database with people only': [
+    { candidate: at(5, ROWS), current: at(5), shared: NONE },
+    ...(['copy', 'take-over'] as const),
   ],
-  'an older stamp, and the home out of reach': [
-    { database: at(4, ROWS), home: 'unreachable', shared: NONE },
-    ...(['ambiguous', 'take'] as const),
+  'a copy, and no stamp in the current database': [
+    { candidate: at(5, ROWS), current: NONE, shared: NONE },
+    'take-over',
   ],
-  'a newer stamp, and people at home': [
-    { database: at(6, ROWS), home: at(5), shared: NONE },
-    ...(['ambiguous', 'take'] as const),
+  'a newer stamp, and no stamp in the current database': [
+    { candidate: at(6, ROWS), current: NONE, shared: NONE },
+    'take-over',
   ],
-  'a newer stamp, and rows at home': [
-    { database: at(6, ROWS), home: at(5, ROWS), shared: NONE },
+  'a newer stamp, and the current database unreachable': [
+    { candidate: at(6, ROWS), current: 'unreachable', shared: NONE },
+    ...(['ambiguous', 'take-over'] as const),
+  ],
+  'an older stamp, and the current database unreachable': [
+    { candidate: at(4, ROWS), current: 'unreachable', shared: NONE },
+    ...(['ambiguous', 'take-over'] as const),
+  ],
+  'a newer stamp, and people in the current database': [
+    { candidate: at(6, ROWS), current: at(5), shared: NONE },
+    ...(['ambiguous', 'take-over'] as const),
+  ],
+  'a newer stamp, and rows in the current database': [
+    { candidate: at(6, ROWS), current: at(5, ROWS), shared: NONE },
     ...(['ambiguous', 'ambiguous'] as const),
   ],
-  'a newer stamp, nobody at home, and a newer one in the shared one as well': [
-    { database: at(6, ROWS), home: NONE, shared: at(7) },
-    ...(['ambiguous', 'take'] as const),
+  'a newer stamp, no stamp in the current database, and a newer one in the shared database too': [
+    { candidate: at(6, ROWS), current: NONE, shared: at(7) },
+    ...(['ambiguous', 'take-over'] as const),
   ],
 }
 
 describe.each([
   ['a tenant of the shared database:', SHARED],
-  ['a tenant of a database of its own:', OWN],
+  ['a tenant with a dedicated database:', OWN],
 ])('%s', (_, lines) => {
   test.each(Object.entries(lines))('%s', (_name, [found, decision, adopted = decision]) => {
     expect(decide(found)).toBe(decision)
@@ -134,7 +170,7 @@ describe.each([
   })
 })
 
-const standing = fc.record({
+const presence = fc.record({
   stamp: fc.option(
     fc.record({
       epoch: fc.integer({ min: 0, max: 5 }),
@@ -145,44 +181,46 @@ const standing = fc.record({
 })
 const cases: fc.Arbitrary<PlacementFacts> = fc.record({
   epoch: fc.integer({ min: 1, max: 4 }),
-  database: standing,
-  home: fc.oneof(standing, fc.constantFrom('itself' as const, 'unreachable' as const)),
-  shared: fc.option(standing),
+  candidate: presence,
+  current: fc.oneof(presence, fc.constantFrom('same-database' as const, 'unreachable' as const)),
+  shared: fc.option(presence),
   adopt: fc.boolean(),
 })
 
 const always = (check: (found: PlacementFacts) => void) =>
   fc.assert(fc.property(cases, check), { numRuns: 5_000 })
 
-describe('whatever was found', () => {
-  test('nothing is taken over rows that are elsewhere', () => {
+describe('for all facts', () => {
+  test('no database takes over while another one has rows of the tenant', () => {
     always((found) => {
-      if (decidePlacement(found) !== 'take') return
-      const { home, shared } = found
+      if (decidePlacement(found) !== 'take-over') return
+      const { current, shared } = found
       expect(shared?.ownsRows ?? false).toBe(false)
-      expect(typeof home === 'object' && home.ownsRows).toBe(false)
+      expect(typeof current === 'object' && current.ownsRows).toBe(false)
     })
   })
 
-  test('a database without a stamp is never taken', () => {
+  test('a database without a stamp never takes over', () => {
     always((found) => {
-      expect(decidePlacement({ ...found, database: { ...found.database, stamp: null } })).not.toBe('take')
+      expect(decidePlacement({ ...found, candidate: { ...found.candidate, stamp: null } })).not.toBe(
+        'take-over',
+      )
     })
   })
 
-  test('an operator decides nothing but what was ambiguous, or a copy', () => {
+  test('the choice of an operator changes only what was ambiguous, or a copy', () => {
     always((found) => {
       const [without, decided] = [false, true].map((adopt) => decidePlacement({ ...found, adopt }))
       if (without === decided) return
-      expect([without, decided]).toEqual([expect.stringMatching(/^(ambiguous|copy)$/), 'take'])
+      expect([without, decided]).toEqual([expect.stringMatching(/^(ambiguous|copy)$/), 'take-over'])
     })
   })
 
-  test('nobody moves into an open door, nor away from a home that is not at the epoch of the catalog', () => {
+  test('a tenant never moves to an open stamp, nor from a database at another epoch than that of the catalog', () => {
     always((found) => {
       if (decidePlacement(found) !== 'relocate') return
-      expect(found.database.stamp?.state).not.toBe('open')
-      expect(found.home).toMatchObject({ stamp: { epoch: found.epoch } })
+      expect(found.candidate.stamp?.state).not.toBe('open')
+      expect(found.current).toMatchObject({ stamp: { epoch: found.epoch } })
     })
   })
 })
