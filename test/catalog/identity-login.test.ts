@@ -5,17 +5,13 @@ import { DataKey } from '../../src/crypto/keyring.ts'
 import { fail } from '../../src/errors.ts'
 import { PermissionSet } from '../../src/identity/access/permissions.ts'
 import type { UserPrincipal } from '../../src/identity/callers/principal.ts'
-import {
-  type Credentials,
-  login as loginFrom,
-  logout as logoutFrom,
-  refresh as refreshFrom,
-  type SignInParts,
-  type SignInTenant,
-} from '../../src/identity/login/login.ts'
+import { type Credentials, login as loginFrom } from '../../src/identity/login/login.ts'
 import { LoginSlots } from '../../src/identity/login/login-slots.ts'
+import { logout as logoutFrom } from '../../src/identity/login/logout.ts'
 import { PasswordHasher } from '../../src/identity/login/passwords.ts'
+import { refresh as refreshFrom } from '../../src/identity/login/refresh.ts'
 import { successorOf } from '../../src/identity/login/sessions.ts'
+import type { SignInParts, SignInTenant } from '../../src/identity/login/sign-in.ts'
 import { createAdmin } from '../../src/identity/people/admins.ts'
 import type { Announcements } from '../../src/identity/people/announcements.ts'
 import { People } from '../../src/identity/people/people.ts'

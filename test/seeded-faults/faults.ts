@@ -580,7 +580,7 @@ const IDENTITY: readonly SeededFault[] = [
   },
   {
     name: 'a refresh token is used up by an exchange that fails',
-    file: 'src/identity/login/login.ts',
+    file: 'src/identity/login/refresh.ts',
     find: 'return user && issuePair(parts.tokens, tenant, user, rotation.token)\n  })\n',
     replace:
       'return user && { user, token: rotation.token }\n  }).then((made) => (made?.user ? issuePair(parts.tokens, tenant, made.user, made.token) : made))\n',

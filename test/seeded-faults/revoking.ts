@@ -44,13 +44,14 @@ export const REVOKING: readonly SeededFault[] = [
   {
     name: 'who signs in to a database that went back is not brought up',
     file: 'src/identity/login/login.ts',
-    find: 'const current = await broughtUp(parts, session, proved)',
-    replace: 'const current = parts === null ? await broughtUp(parts, session, proved) : proved',
+    find: 'const current = await withAnnouncedGeneration(parts, session, proved)',
+    replace:
+      'const current = parts === null ? await withAnnouncedGeneration(parts, session, proved) : proved',
     tests: RESTORED,
   },
   {
     name: 'sessions that a restored database brings back live on',
-    file: 'src/identity/callers/generations.ts',
+    file: 'src/identity/login/lost-generations.ts',
     find: 'await revokeSessionsOf({ tenantId, db }, userId)',
     replace: '',
     tests: RESTORED,
@@ -127,7 +128,7 @@ export const REVOKING: readonly SeededFault[] = [
   },
   {
     name: 'a refresh token is taken beside the code of another tenant',
-    file: 'src/identity/login/login.ts',
+    file: 'src/identity/login/sign-in.ts',
     find: 'return named !== undefined && named !== code',
     replace: 'return named === null && named !== code',
     tests: ['test/http/sessions.test.ts'],

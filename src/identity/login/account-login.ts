@@ -9,9 +9,9 @@ import { membershipsOf } from '../people/account-memberships.ts'
 import { typedName } from '../people/names.ts'
 import type { AccessTokens } from '../tokens/access-tokens.ts'
 import type { LoginLimiter } from './limiter.ts'
-import type { Origin } from './login.ts'
 import type { LoginSlots } from './login-slots.ts'
 import { ACCOUNTS_SHARE, MAX_PASSWORD_BYTES, type PasswordHasher, passwordTooLong } from './passwords.ts'
+import type { Origin } from './sign-in.ts'
 
 export interface AccountCredentials {
   readonly email: string
@@ -39,7 +39,7 @@ const LIFETIME_SECONDS = 3600
 /** Beside the ids of tenants in the limiter. */
 const ACCOUNTS = 'accounts'
 /** Who it was in the audit log, where nobody has that address. What was typed may be a password in the wrong field. */
-const UNKNOWN = 'unknown'
+const UNKNOWN_ACCOUNT = 'unknown'
 
 /**
  * Exchanges a password for a token that names every tenant of the account. An unknown account, an inactive one and a
@@ -56,13 +56,13 @@ export async function loginAccount(
     const message = `must not exceed ${MAX_PASSWORD_BYTES} bytes`
     throw fail('VALIDATION_FAILED', { errors: [{ pointer: '/password', message }] })
   }
-  const trial: Trial = { email, password, accountId: null }
+  const attempt: AccountAttempt = { email, password, accountId: null }
   const note = (action: string, after?: Record<string, unknown>) => {
-    const actor = { type: 'account', id: trial.accountId ?? UNKNOWN, ...origin } as const
+    const actor = { type: 'account', id: attempt.accountId ?? UNKNOWN_ACCOUNT, ...origin } as const
     parts.auditTrail.note({ actor, action, tenantId: null, ...(after && { after }) })
   }
   try {
-    const token = await parts.slots.run(ACCOUNTS, () => signIn(parts, trial))
+    const token = await parts.slots.run(ACCOUNTS, () => signIn(parts, attempt))
     note('account.login')
     return token
   } catch (error) {
@@ -73,17 +73,17 @@ export async function loginAccount(
 }
 
 /** A password typed for an account, and whose it turns out to be, right or wrong. */
-interface Trial {
+interface AccountAttempt {
   readonly email: string
   readonly password: string
   accountId: string | null
 }
 
-async function signIn(parts: AccountSignInParts, trial: Trial): Promise<AccountToken> {
-  const subject = { tenantId: ACCOUNTS, identifier: typedName(trial.email) }
+async function signIn(parts: AccountSignInParts, attempt: AccountAttempt): Promise<AccountToken> {
+  const subject = { tenantId: ACCOUNTS, identifier: typedName(attempt.email) }
   parts.limiter.begin(subject, DEFAULT_AUTH_CONFIG.lockout)
   try {
-    const account = await provePassword(parts, trial)
+    const account = await provePassword(parts, attempt)
     parts.limiter.clear(subject)
     return await issue(parts, account)
   } catch (error) {
@@ -94,11 +94,14 @@ async function signIn(parts: AccountSignInParts, trial: Trial): Promise<AccountT
 
 type AccountRow = typeof accounts.$inferSelect
 
-async function provePassword({ store, hasher }: AccountSignInParts, trial: Trial): Promise<AccountRow> {
-  const { email, password } = trial
+async function provePassword(
+  { store, hasher }: AccountSignInParts,
+  attempt: AccountAttempt,
+): Promise<AccountRow> {
+  const { email, password } = attempt
   const query = store.db.select().from(accounts).where(hasSpelling(email)).orderBy(bySpelling(email)).limit(1)
   const [row] = await catalogErrors(query)
-  trial.accountId = row?.id ?? null
+  attempt.accountId = row?.id ?? null
   const active = row?.status === 'ACTIVE' ? row : null
   // Also for nobody: the hash is computed all the same, so that the time does not tell.
   const matches = await hasher.verify(active?.passwordHash ?? null, password, ACCOUNTS_SHARE)

@@ -15,7 +15,7 @@ export type LockoutPolicy = AuthConfig['lockout']
 const PRUNED_AT_ONCE = 20
 
 /** Whose attempts are counted. `name` is folded to one spelling already. */
-export function subjectOf(name: string): string {
+export function attemptSubject(name: string): string {
   return createHash('sha256').update(name).digest('hex')
 }
 

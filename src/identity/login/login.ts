@@ -1,12 +1,7 @@
-import type { Actor } from '../../catalog/audit/entries.ts'
-import type { AuditTrail } from '../../catalog/audit/trail.ts'
-import type { AuthConfig, TenantStatus } from '../../catalog/schema.ts'
+import type { AuthConfig } from '../../catalog/schema.ts'
 import { type ErrorCode, fail, PublicError } from '../../errors.ts'
 import type { TenantSession } from '../../sql/session.ts'
-import { catchUp } from '../callers/generations.ts'
-import type { Announcements } from '../people/announcements.ts'
 import { typedCode } from '../people/names.ts'
-import { shutOut } from '../people/people.ts'
 import {
   findForLogin,
   findUser,
@@ -15,21 +10,19 @@ import {
   replaceHash,
   type UserWithGrants,
 } from '../people/users.ts'
-import type { AccessTokens } from '../tokens/access-tokens.ts'
-import { subjectOf, tryPassword } from './attempts.ts'
-import type { LoginSlots } from './login-slots.ts'
+import { attemptSubject, tryPassword } from './attempts.ts'
+import { raiseToAnnounced } from './lost-generations.ts'
 import { MAX_PASSWORD_BYTES, type PasswordHasher, passwordTooLong } from './passwords.ts'
+import { pruneSessions, startSession } from './sessions.ts'
 import {
-  endSession,
-  ownerOf,
-  parseRefreshToken,
-  pruneSessions,
-  type RefreshToken,
-  refuseToken,
-  repeatRotation,
-  rotateSession,
-  startSession,
-} from './sessions.ts'
+  issuePair,
+  type Origin,
+  openActive,
+  type SignInParts,
+  type SignInTenant,
+  type TokenPair,
+  UNKNOWN_USER,
+} from './sign-in.ts'
 
 export interface Credentials {
   readonly tenantCode: string
@@ -38,57 +31,14 @@ export interface Credentials {
   readonly password: string
 }
 
-export interface TokenPair {
-  readonly accessToken: string
-  readonly refreshToken: string
-  readonly tokenType: 'Bearer'
-  /** Seconds that the access token lasts. */
-  readonly expiresIn: number
-}
-
-/** What signing in needs to know of a tenant. A `Route` is one. */
-export interface SignInTenant {
-  readonly tenantId: string
-  readonly code: string
-  readonly status: TenantStatus
-  readonly authConfig: AuthConfig
-}
-
-/** A refresh token as it was sent, and the tenant that the request names beside it. */
-export interface ShownToken {
-  readonly refreshToken: string
-  /** Must be the token's own. */
-  readonly tenantCode?: string | undefined
-}
-
-/** A tenant and the way to its rows. `session` is called for an ACTIVE tenant only. */
-export interface OpenedTenant {
-  readonly tenant: SignInTenant
-  readonly session: () => TenantSession | Promise<TenantSession>
-}
-
-export interface SignInParts {
-  readonly tokens: Pick<AccessTokens, 'issue' | 'prepare'>
-  readonly hasher: PasswordHasher
-  readonly slots: LoginSlots
-  readonly announcements: Announcements
-  /** The token that takes the place of one that is used. */
-  readonly succeed: (token: RefreshToken) => RefreshToken
-  readonly auditTrail: Pick<AuditTrail, 'note'>
-  readonly openTenant: (by: { code: string } | { id: string }) => Promise<OpenedTenant | null>
-}
-
 const TENANT_CODE = /^[a-z0-9][a-z0-9-]{0,61}[a-z0-9]$/
 const MAX_LOGIN_NAME_LENGTH = 254
-const MAX_ENTRIES = 3
-/** Who it was in the audit log, where nobody has that name. What was typed may be a password in the wrong field. */
-const UNKNOWN = 'unknown'
-
-/** In which request it happens, for the audit log. */
-export type Origin = Pick<Actor, 'requestId' | 'address'>
+/** How often a login session is started for a row that changes meanwhile. */
+const MAX_STARTS = 3
 
 /**
- * Exchanges a password for tokens. An unknown user, an inactive one and a wrong password get one answer after one duration.
+ * Exchanges a password for tokens. An unknown user, an inactive user and a wrong password get the same answer after the same
+ * time.
  *
  * @throws PublicError VALIDATION_FAILED, TENANT_NOT_FOUND, INVALID_CREDENTIALS, ACCOUNT_LOCKED, RATE_LIMITED.
  */
@@ -101,13 +51,13 @@ export async function login(
   const code = typedCode(credentials.tenantCode)
   if (!TENANT_CODE.test(code)) throw fail('TENANT_NOT_FOUND')
   const { tenant, session } = await openActive(parts, { code })
-  const trial: Trial = { name, password: credentials.password, userId: null }
+  const attempt: LoginAttempt = { name, password: credentials.password, userId: null }
   const note = (action: string, after?: Record<string, unknown>) => {
-    const actor = { type: 'user', id: trial.userId ?? UNKNOWN, ...origin } as const
+    const actor = { type: 'user', id: attempt.userId ?? UNKNOWN_USER, ...origin } as const
     parts.auditTrail.note({ actor, action, tenantId: tenant.tenantId, ...(after && { after }) })
   }
   try {
-    const pair = await parts.slots.run(tenant.tenantId, () => signIn(parts, { tenant, session }, trial))
+    const pair = await parts.slots.run(tenant.tenantId, () => signIn(parts, { tenant, session }, attempt))
     note('auth.login')
     return pair
   } catch (error) {
@@ -115,97 +65,6 @@ export async function login(
     if (code === 'INVALID_CREDENTIALS' || code === 'ACCOUNT_LOCKED') note('auth.login-failed', { code })
     throw error
   }
-}
-
-/**
- * Exchanges a refresh token for new tokens, with the user's roles and permissions as they are now. Two that use it within
- * `refreshReuseSeconds` get the same refresh token.
- *
- * @throws PublicError INVALID_CREDENTIALS, REFRESH_TOKEN_REUSED, TENANT_NOT_FOUND; CATALOG_UNAVAILABLE and CONFLICT, after
- *   which the refresh token is as good as before.
- */
-export async function refresh(
-  parts: SignInParts,
-  { refreshToken, tenantCode }: ShownToken,
-  origin: Origin,
-): Promise<TokenPair> {
-  const token = parseRefreshToken(refreshToken)
-  if (!token) throw fail('INVALID_CREDENTIALS')
-  const { tenant, session } = await openActive(parts, { id: token.tenantId })
-  if (isContradicted(tenant, tenantCode)) {
-    throw fail((await ownerOf(session, token)) === null ? 'INVALID_CREDENTIALS' : 'TENANT_AMBIGUOUS')
-  }
-  // Before the transaction, because a catalog that is away is not to be waited for with a connection in hand.
-  await parts.tokens.prepare(tenant.tenantId)
-  // In one transaction: were the reading or the signing to fail after the rotation, the caller would be left with a used
-  // token, and be signed out for trying it again.
-  const pair = await session.transaction(async (db) => {
-    const reader = { tenantId: session.tenantId, db }
-    const succession = { token, next: parts.succeed(token) }
-    const rotation =
-      (await rotateSession(reader, succession, tenant.authConfig)) ??
-      (await repeatRotation(reader, succession, tenant.authConfig))
-    const user = rotation && (await findUser(reader, rotation.userId))
-    if (user && isBehind(parts, tenant, user)) return { lost: user.id }
-    return user && issuePair(parts.tokens, tenant, user, rotation.token)
-  })
-  if (pair && 'lost' in pair) {
-    await catchUp(session, pair.lost, parts.announcements.lowestOf(tenant.tenantId, pair.lost))
-    throw fail('INVALID_CREDENTIALS')
-  }
-  if (pair) return pair
-  const owner = await refuseToken(session, token)
-  const actor = { type: 'user', id: owner, ...origin } as const
-  parts.auditTrail.note({ actor, action: 'auth.refresh-reused', tenantId: tenant.tenantId })
-  throw fail('REFRESH_TOKEN_REUSED')
-}
-
-/** Told only to those who have the token: whose code goes with which id is nobody else's business. */
-function isContradicted({ code }: SignInTenant, named: string | undefined): boolean {
-  return named !== undefined && named !== code
-}
-
-/** Which sessions to end, and in which request. */
-export interface Logout {
-  /** All of the user's, and with them the access tokens that are out; else those of the token's family. */
-  readonly everywhere: boolean
-  readonly origin: Origin
-}
-
-/**
- * Ends the refresh token's family, or all of its user's. Whatever is no token of a living tenant is ended already.
- *
- * @returns the number of the change that calls access tokens back, to wait for; null where none is called back.
- */
-export async function logout(
-  parts: Pick<SignInParts, 'openTenant' | 'announcements' | 'auditTrail'>,
-  { refreshToken, tenantCode }: ShownToken,
-  { everywhere, origin }: Logout,
-): Promise<number | null> {
-  const token = parseRefreshToken(refreshToken)
-  const opened = token && (await parts.openTenant({ id: token.tenantId }))
-  if (!token || opened?.tenant.status !== 'ACTIVE') return null
-  const session = await opened.session()
-  const { tenantId } = session
-  if (isContradicted(opened.tenant, tenantCode)) {
-    if ((await ownerOf(session, token)) === null) return null
-    throw fail('TENANT_AMBIGUOUS')
-  }
-  if (!everywhere) {
-    const owner = await endSession(session, token)
-    const actor = { type: 'user', id: owner ?? UNKNOWN, ...origin } as const
-    if (owner !== null) parts.auditTrail.note({ actor, action: 'auth.logout', tenantId })
-    return null
-  }
-  const userId = await ownerOf(session, token)
-  if (userId === null) return null
-  const lowest = parts.announcements.lowestOf(tenantId, userId)
-  const generation = await session.transaction((db) => shutOut({ tenantId, db }, userId, lowest))
-  if (generation === null) return null
-  return parts.announcements.publish({
-    ...{ actor: { type: 'user', id: userId, ...origin }, action: 'user.logout-everywhere', tenantId },
-    voided: [{ id: userId, generation }],
-  })
 }
 
 function readLoginName({ email, username, password }: Credentials): LoginName {
@@ -223,45 +82,35 @@ function readLoginName({ email, username, password }: Credentials): LoginName {
   throw fault('/email', 'give either email or username')
 }
 
-async function openActive(parts: SignInParts, by: { code: string } | { id: string }) {
-  const opened = await parts.openTenant(by)
-  if (opened?.tenant.status !== 'ACTIVE') throw fail('TENANT_NOT_FOUND')
-  return { tenant: opened.tenant, session: await opened.session() }
-}
-
-/** A login under way. */
-interface Trial {
+/** One try to log in. */
+interface LoginAttempt {
   readonly name: LoginName
   readonly password: string
-  /** Whose name it is, once that is known. */
+  /** The user with this name, once it is known. */
   userId: string | null
-}
-
-/** Whether the database has forgotten that tokens of this user were called back. The user's row must be held. */
-function isBehind({ announcements }: SignInParts, { tenantId }: SignInTenant, user: UserWithGrants): boolean {
-  return user.generation < announcements.lowestOf(tenantId, user.id)
 }
 
 async function signIn(
   parts: SignInParts,
   { tenant, session }: { tenant: SignInTenant; session: TenantSession },
-  trial: Trial,
+  login: LoginAttempt,
 ): Promise<TokenPair> {
   const { hasher, tokens } = parts
-  const attempt = { subject: subjectOf(loginNameText(trial.name)), policy: tenant.authConfig.lockout }
-  const proved = await tryPassword(session, attempt, () => provePassword(hasher, session, trial))
-  const current = await broughtUp(parts, session, proved)
-  const { user, token } = await enter(session, current, tenant.authConfig)
+  const attempt = { subject: attemptSubject(loginNameText(login.name)), policy: tenant.authConfig.lockout }
+  const proved = await tryPassword(session, attempt, () => provePassword(hasher, session, login))
+  const current = await withAnnouncedGeneration(parts, session, proved)
+  const { user, token } = await startSessionOf(session, current, tenant.authConfig)
   await pruneSessions(session, user.id)
-  await strengthenHash(hasher, session, { user, password: trial.password })
+  await strengthenHash(hasher, session, { user, password: login.password })
   return issuePair(tokens, tenant, user, token)
 }
 
 /**
- * The user, no longer behind what was announced. A row that was read before the announcement may look so, because somebody
- * has just replaced the password: so it is read again. What is not behind then is left to `enter` to judge.
+ * The user, with a generation that is not below the announced one. A row that was read before an announcement looks like a
+ * row of a restored database, for example when an administrator has just replaced the password. So the row is read again.
+ * Where it is not below then, `startSessionOf` decides.
  */
-async function broughtUp(
+async function withAnnouncedGeneration(
   { announcements }: SignInParts,
   session: TenantSession,
   user: UserWithGrants,
@@ -270,37 +119,37 @@ async function broughtUp(
   if (user.generation >= lowest) return user
   const now = await findUser(session, user.id)
   if (now === null || now.generation >= lowest) return user
-  await catchUp(session, user.id, lowest)
+  await raiseToAnnounced(session, user.id, lowest)
   return { ...user, generation: lowest }
 }
 
 async function provePassword(
   hasher: PasswordHasher,
   session: TenantSession,
-  trial: Trial,
+  login: LoginAttempt,
 ): Promise<UserWithGrants> {
-  const user = await findForLogin(session, trial.name)
-  trial.userId = user?.id ?? null
+  const user = await findForLogin(session, login.name)
+  login.userId = user?.id ?? null
   const active = user?.status === 'ACTIVE' ? user : null
-  // Also for nobody: the hash is computed all the same, so that the time does not tell.
-  const matches = await hasher.verify(active?.passwordHash ?? null, trial.password, session.tenantId)
+  // Without a user a hash is computed, too: the time must not tell who exists.
+  const matches = await hasher.verify(active?.passwordHash ?? null, login.password, session.tenantId)
   if (!active || !matches) throw fail('INVALID_CREDENTIALS')
   return active
 }
 
-/** Begins the session of a user as they are now: while the hash was computed they may have got another role, or lost all. */
-async function enter(session: TenantSession, proved: UserWithGrants, lifetimes: AuthConfig) {
+/** Starts a login session of the user as the row is now: it may have changed while the hash was computed. */
+async function startSessionOf(session: TenantSession, proved: UserWithGrants, lifetimes: AuthConfig) {
   for (let user = proved, attempt = 1; ; attempt += 1) {
     const token = await startSession(session, user, lifetimes)
     if (token !== null) return { user, token }
     const now = await findUser(session, user.id)
     const isSame = now?.status === 'ACTIVE' && now.passwordHash === proved.passwordHash
-    if (!isSame || attempt === MAX_ENTRIES) throw fail('INVALID_CREDENTIALS')
+    if (!isSame || attempt === MAX_STARTS) throw fail('INVALID_CREDENTIALS')
     user = now
   }
 }
 
-/** The only moment at which the password is there to be hashed anew. Where that cannot be done now, it waits for the next. */
+/** Only at a login is the password known, so only then can a weak hash be replaced. On a failure the next login tries again. */
 async function strengthenHash(
   hasher: PasswordHasher,
   session: TenantSession,
@@ -313,20 +162,4 @@ async function strengthenHash(
 
 function codeOf(error: unknown): ErrorCode | null {
   return error instanceof PublicError ? error.code : null
-}
-
-async function issuePair(
-  tokens: Pick<AccessTokens, 'issue'>,
-  tenant: SignInTenant,
-  user: UserWithGrants,
-  refreshToken: RefreshToken,
-): Promise<TokenPair> {
-  const { token, expiresIn } = await tokens.issue({
-    user,
-    tenant: { id: tenant.tenantId, code: tenant.code },
-    permissions: user.permissions,
-    roles: user.roles,
-    lifetimeSeconds: tenant.authConfig.accessTokenSeconds,
-  })
-  return { accessToken: token, refreshToken: refreshToken.text, tokenType: 'Bearer', expiresIn }
 }

@@ -4,7 +4,7 @@ import type { Announcements } from '../people/announcements.ts'
 import { typedName } from '../people/names.ts'
 import { setPassword, type TenantWithSession } from '../people/people.ts'
 import { findUser, type UserWithGrants } from '../people/users.ts'
-import { subjectOf, tryPassword } from './attempts.ts'
+import { attemptSubject, tryPassword } from './attempts.ts'
 import type { LoginSlots } from './login-slots.ts'
 import {
   checkPolicy,
@@ -60,7 +60,7 @@ async function provePresent(
   user: UserWithGrants,
   password: string,
 ): Promise<void> {
-  const attempt = { subject: subjectOf(typedName(user.email)), policy: route.authConfig.lockout }
+  const attempt = { subject: attemptSubject(typedName(user.email)), policy: route.authConfig.lockout }
   await tryPassword(session, attempt, async () => {
     const isRight = await hasher.verify(user.passwordHash, password, route.tenantId)
     if (!isRight) throw fail('INVALID_CREDENTIALS')

@@ -21,6 +21,15 @@ import {
   putMembership,
   recordMemberships,
 } from './account-memberships.ts'
+import {
+  type Account,
+  type AccountColumns,
+  type AccountRow,
+  auditView,
+  changedColumns,
+  publicAccount,
+  readAccount,
+} from './account-view.ts'
 import type { Changed } from './changed.ts'
 import { typedName } from './names.ts'
 
@@ -46,18 +55,6 @@ export interface AccountQuery extends PageRequest {
   readonly q?: string | undefined
 }
 
-/** An account as operators see it: without the password's hash. */
-export interface Account {
-  readonly id: string
-  readonly email: string
-  readonly name: string | null
-  readonly status: 'ACTIVE' | 'INACTIVE'
-  readonly roles: readonly string[]
-  readonly memberships: readonly Membership[]
-  readonly createdAt: string
-  readonly updatedAt: string
-}
-
 export interface AccountsParts {
   readonly store: CatalogStore
   readonly hasher: PasswordHasher
@@ -66,14 +63,11 @@ export interface AccountsParts {
   readonly vault: Pick<Vault, 'service'>
 }
 
-export type AccountRow = typeof accounts.$inferSelect
-type Columns = Partial<Pick<AccountRow, 'email' | 'name' | 'status' | 'roles' | 'passwordHash'>>
-
 const UNIQUE_VIOLATION = '23505'
 
 /**
- * People who belong to several tenants. What takes something away from an account (a role, a tenant, its password, itself)
- * also voids the tokens it holds, in the same transaction.
+ * People who belong to several tenants. A change that takes something away from an account (a role, a tenant, its password,
+ * the account itself) also revokes its tokens, in the same transaction.
  */
 export class Accounts {
   readonly #store: CatalogStore
@@ -104,10 +98,10 @@ export class Accounts {
       const [row] = await tx.insert(accounts).values(values).onConflictDoNothing().returning()
       if (row === undefined) throw emailTaken()
       await insertMemberships(tx, row.id, memberships)
-      const record = { actor, action: 'account.create', tenantId: null, after: shownInAudit(row) }
+      const record = { actor, action: 'account.create', tenantId: null, after: auditView(row) }
       await recordAudit(tx, record, this.#vault.service)
       await recordMemberships(tx, { account: row, memberships, actor, key: this.#vault.service })
-      return shown(tx, row)
+      return readAccount(tx, row)
     })
   }
 
@@ -134,7 +128,7 @@ export class Accounts {
   async find(id: string): Promise<Account> {
     const row = await this.#findRow(id)
     if (row === null) throw fail('NOT_FOUND')
-    return catalogErrors(shown(this.#store.db, row))
+    return catalogErrors(readAccount(this.#store.db, row))
   }
 
   /** What an account may be told of itself; null when it is gone. */
@@ -151,13 +145,14 @@ export class Accounts {
       password === undefined ? undefined : await this.#hasher.hash(password, ACCOUNTS_SHARE)
     return this.#change(id, async (tx, before) => {
       const changed = { ...changesOf(before, patch), ...(passwordHash !== undefined && { passwordHash }) }
-      if (Object.keys(changed).length === 0) return { result: await shown(tx, before), takesAway: false }
+      if (Object.keys(changed).length === 0)
+        return { result: await readAccount(tx, before), takesAway: false }
       if (changed.email !== undefined) await assertEmailFree(tx, changed.email, id)
       const row = await update(tx, before, changed)
-      const result = await shown(tx, row)
+      const result = await readAccount(tx, row)
       assertCarriable(row.roles, result.memberships)
       const record = { actor, action: 'account.update', tenantId: null }
-      const change = { before: picked(before, changed), after: picked(row, changed) }
+      const change = { before: changedColumns(before, changed), after: changedColumns(row, changed) }
       await recordAudit(tx, { ...record, ...change }, this.#vault.service)
       return { result, takesAway: takesAway(before, changed) }
     })
@@ -166,11 +161,11 @@ export class Accounts {
   /** @throws PublicError NOT_FOUND */
   async remove(id: string, actor: Actor): Promise<number | null> {
     const { seq } = await this.#change(id, async (tx, before) => {
-      const { memberships } = await shown(tx, before)
+      const { memberships } = await readAccount(tx, before)
       for (const { tenantId } of memberships)
         await deleteMembership(tx, { account: before, tenantId, actor, key: this.#vault.service })
       await tx.delete(accounts).where(eq(accounts.id, id))
-      const record = { actor, action: 'account.delete', tenantId: null, before: shownInAudit(before) }
+      const record = { actor, action: 'account.delete', tenantId: null, before: auditView(before) }
       await recordAudit(tx, record)
       return { result: undefined, takesAway: true }
     })
@@ -178,7 +173,7 @@ export class Accounts {
   }
 
   /**
-   * Makes the account a member of the tenant with just these roles.
+   * Makes the account a member of the tenant, with exactly these roles.
    *
    * @throws PublicError NOT_FOUND, TENANT_NOT_FOUND, VALIDATION_FAILED, CONFLICT
    */
@@ -196,7 +191,7 @@ export class Accounts {
         actor,
         key: this.#vault.service,
       })
-      assertCarriable(account.roles, (await shown(tx, account)).memberships)
+      assertCarriable(account.roles, (await readAccount(tx, account)).memberships)
       return { result: membership, takesAway: lost }
     })
   }
@@ -212,8 +207,8 @@ export class Accounts {
   }
 
   /**
-   * One change of an account, its row locked: changes of its memberships count and void against each other. The log of
-   * changes comes last, because whoever writes there holds its lock until the end.
+   * Makes one change of an account with its row locked, so that changes of its memberships come one after the other. The change
+   * row is written last: from then on the transaction holds the lock of the change log.
    */
   async #change<T>(
     id: string,
@@ -228,7 +223,7 @@ export class Accounts {
       const seq = await voidTokens(tx, voided)
       return { result, change: { seq, tenantId: null, subjectId: subjectIdOf(voided) } }
     })
-    // This process need not wait for its own news.
+    // This process applies its own change at once.
     if (change !== null) this.#revocations.apply({ kind: 'tokens', ...change })
     return { result, seq: change?.seq ?? null }
   }
@@ -252,15 +247,15 @@ async function lockAccount(tx: CatalogTx, id: string): Promise<AccountRow> {
   return row
 }
 
-async function update(tx: CatalogTx, before: AccountRow, changed: Columns): Promise<AccountRow> {
+async function update(tx: CatalogTx, before: AccountRow, changed: AccountColumns): Promise<AccountRow> {
   const set = { ...changed, updatedAt: sql`now()` }
   const [row] = await tx.update(accounts).set(set).where(eq(accounts.id, before.id)).returning()
   if (row === undefined) throw fail('NOT_FOUND')
   return row
 }
 
-function changesOf(before: AccountRow, { email, name, status, roles }: AccountPatch): Columns {
-  const changed: Columns = {}
+function changesOf(before: AccountRow, { email, name, status, roles }: AccountPatch): AccountColumns {
+  const changed: AccountColumns = {}
   const folded = email === undefined ? undefined : typedName(email)
   if (folded !== undefined && folded !== before.email) changed.email = folded
   if (name !== undefined && name !== before.name) changed.name = name
@@ -270,34 +265,9 @@ function changesOf(before: AccountRow, { email, name, status, roles }: AccountPa
   return changed
 }
 
-function takesAway(before: AccountRow, { passwordHash, status, roles }: Columns): boolean {
+function takesAway(before: AccountRow, { passwordHash, status, roles }: AccountColumns): boolean {
   const kept = new Set(roles ?? before.roles)
   return passwordHash !== undefined || status === 'INACTIVE' || before.roles.some((role) => !kept.has(role))
-}
-
-/** The columns that a change touches, for the audit log: of a password that it changed, and no more. */
-function picked(row: AccountRow, changed: Columns): Record<string, unknown> {
-  const { passwordHash, ...rest } = changed
-  const columns = Object.keys(rest).map((name) => [name, row[name as keyof typeof rest]])
-  return {
-    accountId: row.id,
-    ...Object.fromEntries(columns),
-    ...(passwordHash !== undefined && { password: row.passwordHash === passwordHash ? 'new' : 'old' }),
-  }
-}
-
-async function shown(db: Pick<CatalogTx, 'select'>, row: AccountRow): Promise<Account> {
-  return publicAccount(row, (await membershipsOf(db, [row.id])).get(row.id) ?? [])
-}
-
-function publicAccount(row: AccountRow, memberships: readonly Membership[]): Account {
-  const { id, email, name, status, roles } = row
-  const [createdAt, updatedAt] = [row.createdAt.toISOString(), row.updatedAt.toISOString()]
-  return { id, email, name, status, roles, memberships, createdAt, updatedAt }
-}
-
-function shownInAudit({ id, email, name, status, roles }: AccountRow) {
-  return { accountId: id, email, name, status, roles }
 }
 
 function conflictOnDuplicate(error: unknown): never {

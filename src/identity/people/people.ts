@@ -4,7 +4,7 @@ import { users } from '../../residence/tables.ts'
 import type { TenantSession } from '../../sql/session.ts'
 import { assertHolds, type Caller } from '../access/authority.ts'
 import { assignRoles, findRoles, type Role, replaceRoles } from '../access/roles.ts'
-import { clearAttempts, subjectOf } from '../login/attempts.ts'
+import { attemptSubject, clearAttempts } from '../login/attempts.ts'
 import type { PasswordHasher } from '../login/passwords.ts'
 import { revokeSessionsOf } from '../login/sessions.ts'
 import { changePeople } from './admins.ts'
@@ -152,7 +152,7 @@ export async function setPassword(
 ): Promise<number | null> {
   await updateUser(reader, id, { passwordHash })
   const names = username === null ? [email] : [email, username]
-  const subjects = names.map((name) => subjectOf(typedName(name)))
+  const subjects = names.map((name) => attemptSubject(typedName(name)))
   await clearAttempts(reader, subjects)
   return shutOut(reader, id, lowest)
 }
