@@ -27,6 +27,11 @@ interface ServerCount {
 export class ConnectionBudget {
   /** The pools that wait for a permit. */
   readonly waiting: WaitingPools
+  /**
+   * True from the moment at which the limits shrink below what is open until enough has closed. A plain field like
+   * `waiting.since`: while neither asks for connections, a request that gives one back runs no code here.
+   */
+  isShrinking = false
   readonly #victims: () => Iterable<BudgetedPool>
   readonly #servers = new Map<string, ServerCount>()
   #limits: BudgetLimits
@@ -74,6 +79,7 @@ export class ConnectionBudget {
     for (const victim of this.#victims()) {
       while (this.#isExceeded(victim.server) && victim.closeIdle()) this.countClosing(victim.server)
     }
+    this.isShrinking = this.#isExceededAnywhere()
     this.waiting.serve()
   }
 
@@ -97,6 +103,7 @@ export class ConnectionBudget {
       this.#closing -= 1
     }
     if (count.open <= 0) this.#servers.delete(server)
+    this.#noteShrinking()
     if (this.#open === 0) this.#emptied?.resolve()
     this.waiting.serve()
   }
@@ -106,7 +113,7 @@ export class ConnectionBudget {
    * than allowed. It then counts as closing.
    */
   mustClose(server: string): boolean {
-    if (!this.#isExceeded(server)) return false
+    if (!this.isShrinking || !this.#isExceeded(server)) return false
     this.countClosing(server)
     return true
   }
@@ -126,6 +133,7 @@ export class ConnectionBudget {
     if (count.closing >= count.open) return
     count.closing += 1
     this.#closing += 1
+    this.#noteShrinking()
   }
 
   /** Resolves when no connection is open any more. */
@@ -133,6 +141,15 @@ export class ConnectionBudget {
     if (this.#open === 0) return
     this.#emptied ??= Promise.withResolvers()
     await this.#emptied.promise
+  }
+
+  /** Only `resize` can begin it: no permit is counted beyond the limits. */
+  #noteShrinking(): void {
+    if (this.isShrinking) this.isShrinking = this.#isExceededAnywhere()
+  }
+
+  #isExceededAnywhere(): boolean {
+    return [...this.#servers.keys()].some((server) => this.#isExceeded(server))
   }
 
   /** True if more connections stay open than allowed, in all or to this server. */

@@ -280,7 +280,8 @@ export class TenantPool implements BudgetedPool {
   #mustGo(client: pg.PoolClient): boolean {
     const { budget } = this.#options
     const since = this.#openSince.get(client)
-    if (since === undefined || since < this.#renewedAt || budget.mustClose(this.server)) return true
+    if (since === undefined || since < this.#renewedAt) return true
+    if (budget.isShrinking && budget.mustClose(this.server)) return true
     return this.#waiting.length > 0 && budget.waiting.mustYield(this, performance.now() - since)
   }
 
@@ -288,6 +289,7 @@ export class TenantPool implements BudgetedPool {
   #rest(client: pg.PoolClient): void {
     const { budget } = this.#options
     if (this.#isRetired) budget.countClosing(this.server)
-    client.release(this.#isRetired || budget.shouldClose(this.server))
+    const isWanted = budget.isShrinking || budget.waiting.since.size > 0
+    client.release(this.#isRetired || (isWanted && budget.shouldClose(this.server)))
   }
 }

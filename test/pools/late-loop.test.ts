@@ -7,7 +7,7 @@ import { dropAll } from '../support/database.ts'
 import { type FakeServer, startFakeServer } from '../support/fake-server.ts'
 import { addressOf, createTenantDatabase } from '../support/tenant-database.ts'
 
-/** A turn of the event loop takes that long: a connection needs some ten of them, and so more than it may last. */
+/** A turn of the event loop takes this long. A connection needs about ten turns, so longer than its timeout. */
 const TURN_MS = 150
 const CONNECT_TIMEOUT_MS = 600
 const ACQUIRE_TIMEOUT_MS = 700
@@ -29,7 +29,7 @@ afterAll(async () => {
   await dropAll()
 })
 
-/** Keeps this process busy in every turn of its event loop, as a crowd of requests would. */
+/** Keeps this process busy in every turn of its event loop, like many requests at once. */
 function beBusy(): void {
   isBusy = true
   const work = () => {
@@ -82,7 +82,7 @@ function ask() {
 }
 
 describe('while this process is busy', () => {
-  test('a server that answers is not taken for one that is gone, however long its answers lie unread', async () => {
+  test('a server that answers is not taken for a dead one, however long its answers stay unread', async () => {
     openPools(url)
     beBusy()
     const answers = await Promise.all([ask(), ask(), ask()])
@@ -93,7 +93,7 @@ describe('while this process is busy', () => {
     expect(pools.broken).toEqual({ server: 0, database: 0 })
   }, 30_000)
 
-  test('a server that says nothing is given up all the same', async () => {
+  test('a silent server still times out', async () => {
     openPools(silent.urlFor('u', 'p', 'd'))
     beBusy()
     const { outcome, tookMs } = await ask()
@@ -102,10 +102,10 @@ describe('while this process is busy', () => {
   }, 30_000)
 })
 
-test('a server that says nothing is given up, and not before it may be', async () => {
+test('a silent server times out, and not too early', async () => {
   openPools(silent.urlFor('u', 'p', 'd'))
   const { outcome, tookMs } = await ask()
-  // The second where other test files keep the cores busy: then waiting for a connection ends first.
+  // NO_CONNECTION_AVAILABLE if other test files keep the cores busy: then the request's own deadline ends first.
   expect(['TENANT_DATABASE_UNAVAILABLE', 'NO_CONNECTION_AVAILABLE']).toContain(outcome)
   expect(tookMs).toBeGreaterThan(CONNECT_TIMEOUT_MS - 10)
   await delay(0)

@@ -5,15 +5,15 @@ import { PoolManager } from '../../src/pools/pool-manager.ts'
 import { dropAll } from '../support/database.ts'
 import { addressOf, createTenantDatabase } from '../support/tenant-database.ts'
 
-/** Longer than anything here should wait for its turn, shorter than what it must not have to wait for. */
+/** Longer than a turn should take, shorter than the idle timeout, which no turn may wait for. */
 const DEADLINE_MS = 5_000
 
-let home: Awaited<ReturnType<typeof createTenantDatabase>>
+let tenantDatabase: Awaited<ReturnType<typeof createTenantDatabase>>
 let pools: PoolManager
 const releases: (() => Promise<void>)[] = []
 
 beforeAll(async () => {
-  home = await createTenantDatabase()
+  tenantDatabase = await createTenantDatabase()
 })
 afterEach(async () => {
   await Promise.all(releases.splice(0).map((release) => release()))
@@ -22,7 +22,7 @@ afterEach(async () => {
 afterAll(dropAll)
 
 function start(maxConnections: number): void {
-  const address = addressOf(home.url)
+  const address = addressOf(tenantDatabase.url)
   pools = new PoolManager({
     maxPools: 10,
     maxConnections,
@@ -35,9 +35,9 @@ function start(maxConnections: number): void {
   })
 }
 
-/** To a pool of its own; all of them lead to one database. */
+/** Each leads to a pool of its own. All pools lead to one database. */
 function routeTo(id: string, version = 1): Route {
-  const { host, port } = addressOf(home.url)
+  const { host, port } = addressOf(tenantDatabase.url)
   const database = { id, version, status: 'active', host, port, poolSize: 10 }
   const limits = { idleTimeoutMs: 60_000, connectTimeoutMs: 5_000, databaseOid: 1, systemIdentifier: '1' }
   return { tenantId: id, placement: 'dedicated', database: { ...database, ...limits } } as unknown as Route
@@ -47,7 +47,7 @@ const run = (id: string, fn: (client: pg.PoolClient) => Promise<unknown>, versio
   pools.run(routeTo(id, version), fn, () => true)
 const use = (id: string, version?: number) => run(id, (client) => client.query('SELECT 1'), version)
 
-/** Holds a connection until it is let go. */
+/** Holds a connection until the returned function is called. */
 async function hold(id: string): Promise<() => Promise<void>> {
   const [held, over] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()]
   const done = run(id, async () => {
@@ -61,8 +61,8 @@ async function hold(id: string): Promise<() => Promise<void>> {
   }
 }
 
-describe('a tenant that others leave no connection', () => {
-  test('gets one of those that are never without work', async () => {
+describe('a tenant that finds all connections taken by others', () => {
+  test('gets one from a pool that is always busy', async () => {
     start(2)
     let isOver = false
     const work = async () => {
@@ -78,21 +78,21 @@ describe('a tenant that others leave no connection', () => {
     }
   })
 
-  test('gets one from a pool that only ends what it has begun', async () => {
+  test('gets one from a retired pool', async () => {
     start(3)
     const [first, second, last] = [await hold('a'), await hold('a'), await hold('a')]
     releases.push(second, last)
     await first()
     const retired = pools.retireAllBut(routeTo('a').tenantId, null)
     await use('a', 2)
-    // Nor does it keep what comes to rest later.
+    // The retired pool keeps no connection that becomes idle later either.
     await second()
     await expect.poll(() => pools.budget.open, { timeout: 10_000 }).toBe(2)
     await last()
     await retired
   })
 
-  test('gets one that rests, also where another one was lost while it was waited for', async () => {
+  test('gets an idle one, also after another one was lost while it waited', async () => {
     start(1)
     let waiting: Promise<unknown> | undefined
     await run('a', async (client) => {

@@ -8,22 +8,22 @@ import { PoolManager } from '../../src/pools/pool-manager.ts'
 import { dropAll } from '../support/database.ts'
 import { addressOf, createTenantDatabase } from '../support/tenant-database.ts'
 
-let home: { url: string }
-let way: { port: number; close(): void }
+let database: { url: string }
+let proxy: { port: number; close(): void }
 let pools: PoolManager
 
 beforeAll(async () => {
-  home = await createTenantDatabase()
+  database = await createTenantDatabase()
 })
 afterEach(async () => {
-  way.close()
+  proxy.close()
   await pools.close()
 })
 afterAll(dropAll)
 
-/** A way to the database on which the nth connection, from 0, passes after so long, is lost, or is hung up on. Milliseconds. */
-async function openWay(
-  fateOf: (n: number) => number | 'lost' | 'hung up',
+/** Opens a proxy before the database. Its nth connection, from 0, passes after so many milliseconds, is lost, or is closed. */
+async function openProxy(
+  fateOf: (n: number) => number | 'lost' | 'closed',
   sslMode: SslMode = 'disable',
 ): Promise<void> {
   const sockets = new Set<Socket>()
@@ -32,10 +32,10 @@ async function openWay(
   const server: Server = createServer(async (from) => {
     keep(from)
     const fate = fateOf(accepted++)
-    if (fate === 'hung up') from.resume().once('data', () => from.end())
+    if (fate === 'closed') from.resume().once('data', () => from.end())
     if (typeof fate !== 'number') return
     await delay(fate)
-    const { host, port } = addressOf(home.url)
+    const { host, port } = addressOf(database.url)
     const to = connect(port, host)
     keep(to)
     from.pipe(to).pipe(from)
@@ -43,14 +43,14 @@ async function openWay(
   })
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
   const { port } = server.address() as { port: number }
-  way = {
+  proxy = {
     port,
     close: () => {
       server.close()
       for (const socket of sockets) socket.destroy()
     },
   }
-  const address = addressOf(home.url, { host: '127.0.0.1', port, sslMode })
+  const address = addressOf(database.url, { host: '127.0.0.1', port, sslMode })
   pools = new PoolManager({
     ...{ maxPools: 10, maxConnections: 20, maxConnectionsPerServer: 20 },
     ...{ acquireTimeoutMs: 5_000, statementTimeoutMs: 5_000, shared: address, sharedPoolSize: 4 },
@@ -58,12 +58,12 @@ async function openWay(
   })
 }
 
-/** The route of another tenant each time; all of them are databases of the one server. */
+/** The route of another tenant each time. All their databases are on one server. */
 function routeOf({ connectTimeoutMs }: { connectTimeoutMs: number }): Route {
   const limits = { poolSize: 3, idleTimeoutMs: 30_000, connectTimeoutMs }
-  const place = { host: '127.0.0.1', port: way.port, databaseOid: null, systemIdentifier: null }
-  const database = { id: newId(), version: 1, status: 'active', ...place, ...limits } as RouteDatabase
-  return { tenantId: newId(), placement: 'dedicated', status: 'ACTIVE', database } as Route
+  const location = { host: '127.0.0.1', port: proxy.port, databaseOid: null, systemIdentifier: null }
+  const entry = { id: newId(), version: 1, status: 'active', ...location, ...limits } as RouteDatabase
+  return { tenantId: newId(), placement: 'dedicated', status: 'ACTIVE', database: entry } as Route
 }
 
 const ask = (route: Route) =>
@@ -73,30 +73,30 @@ const ask = (route: Route) =>
     () => true,
   )
 
-test('a connection that is lost on its way to a server does not hold up another tenant of it', async () => {
-  await openWay((n) => (n === 0 ? 'lost' : 0))
+test('a lost connection to a server does not hold up another tenant of that server', async () => {
+  await openProxy((n) => (n === 0 ? 'lost' : 0))
   let isWaiting = true
   const unlucky = ask(routeOf({ connectTimeoutMs: 60_000 })).catch(() => {
     isWaiting = false
   })
   await ask(routeOf({ connectTimeoutMs: 60_000 }))
-  expect(isWaiting, 'the lost one still hopes').toBe(true)
-  way.close()
+  expect(isWaiting, 'the lost one still waits').toBe(true)
+  proxy.close()
   await unlucky
 })
 
-test('a tenant that is in a hurry does not close the way to a slow server for another', async () => {
-  await openWay(() => 600)
-  const hasty = routeOf({ connectTimeoutMs: 200 })
-  await expect(ask(hasty)).rejects.toMatchObject({ code: 'TENANT_DATABASE_UNAVAILABLE' })
+test('a tenant with a short timeout does not open the breaker of a slow server for another tenant', async () => {
+  await openProxy(() => 600)
+  const impatient = routeOf({ connectTimeoutMs: 200 })
+  await expect(ask(impatient)).rejects.toMatchObject({ code: 'TENANT_DATABASE_UNAVAILABLE' })
   await ask(routeOf({ connectTimeoutMs: 5_000 }))
   expect(pools.broken).toEqual({ server: 0, database: 1 })
 })
 
 test.each(['disable', 'require'] as const)(
-  'a server that hangs up without a word is out of reach for all, with sslmode %s',
+  'a server that closes connections without an answer is unreachable for all, with sslmode %s',
   async (sslMode) => {
-    await openWay(() => 'hung up', sslMode)
+    await openProxy(() => 'closed', sslMode)
     for (let n = 0; n < 2; n += 1) {
       await expect(ask(routeOf({ connectTimeoutMs: 5_000 }))).rejects.toMatchObject({
         code: 'TENANT_DATABASE_UNAVAILABLE',

@@ -8,14 +8,14 @@ import { dropAll, terminateBackends } from '../support/database.ts'
 import { addressOf, createTenantDatabase } from '../support/tenant-database.ts'
 
 const POOL_SIZE = 4
-let home: Awaited<ReturnType<typeof createTenantDatabase>>
+let tenantDatabase: Awaited<ReturnType<typeof createTenantDatabase>>
 
 beforeAll(async () => {
-  home = await createTenantDatabase()
+  tenantDatabase = await createTenantDatabase()
 })
 afterAll(dropAll)
 
-/** Two pools with one budget, on one server, and a clock of their breakers that can be put forward. */
+/** Two pools with one budget on one server. The clock of their breakers can be moved forward. */
 function openPools({ max }: { max: number }) {
   let aheadMs = 0
   const clock = { ...systemClock, monotonic: () => systemClock.monotonic() + aheadMs }
@@ -24,7 +24,7 @@ function openPools({ max }: { max: number }) {
   const budget = new ConnectionBudget({ max, maxPerServer: max, victims: () => pools })
   for (const database of ['pool', 'neighbour']) {
     const pool = new TenantPool({
-      address: addressOf(home.url),
+      address: addressOf(tenantDatabase.url),
       limits: { max: POOL_SIZE, idleTimeoutMs: 30_000, connectTimeoutMs: 5_000, statementTimeoutMs: 5_000 },
       acquireTimeoutMs: 2_000,
       budget,
@@ -44,7 +44,7 @@ function openPools({ max }: { max: number }) {
   }
 }
 
-/** Lends `callers` connections at once, and gives them back when `running` of them were lent at the same time. */
+/** `callers` requests ask at once, and give their connections back when `running` of them have one at the same time. */
 async function burst(pool: TenantPool, callers: number, running: number): Promise<void> {
   const reached = Promise.withResolvers<void>()
   let lent = 0
@@ -65,7 +65,7 @@ interface Case {
   readonly max: number
 }
 
-/** Every way to mix these numbers that can be. */
+/** All possible combinations of these numbers. */
 function casesOf(numbers: Record<keyof Case, number[]>): Case[] {
   return numbers.idle.flatMap((idle) =>
     numbers.neighbours.flatMap((neighbours) =>
@@ -78,7 +78,7 @@ function casesOf(numbers: Record<keyof Case, number[]>): Case[] {
   )
 }
 
-/** Those of the cases in which fewer callers ran at once than pool and budget allow. */
+/** The cases in which fewer callers ran at once than pool and budget allow. */
 async function stuckAmong(
   cases: Case[],
   { silenceMs = 0, interfere = async () => {} }: { silenceMs?: number; interfere?: () => Promise<unknown> },
@@ -108,30 +108,30 @@ describe('as many callers run at once as pool and budget allow', () => {
     expect(await stuckAmong(casesOf(ALONE), {})).toEqual([])
   })
 
-  test('on a server of which nothing was heard for a while', async () => {
+  test('on a server that has not answered for a while', async () => {
     expect(await stuckAmong(casesOf(ALONE), { silenceMs: SILENCE_MS })).toEqual([])
   })
 
-  test('where idle connections of another pool have to make room', async () => {
+  test('if idle connections of another pool must be closed first', async () => {
     const cases = casesOf({ idle: [0, 1, 3], neighbours: [1, 2, 4], callers: [1, 3, 4, 7], max: [3, 4, 5] })
     expect(await stuckAmong(cases, {})).toEqual([])
     expect(await stuckAmong(cases, { silenceMs: SILENCE_MS })).toEqual([])
   })
 
-  test('where the idle connections were ended behind the pool’s back', async () => {
+  test('if the server has ended the idle connections', async () => {
     const cases = casesOf({ idle: [1, 3, 4], neighbours: [0, 1], callers: [1, 4, 6], max: [4] })
-    const interfere = () => terminateBackends(home.database)
+    const interfere = () => terminateBackends(tenantDatabase.database)
     expect(await stuckAmong(cases, { silenceMs: SILENCE_MS, interfere })).toEqual([])
   })
 })
 
-test('a connection that may not be tried yet keeps no room from anybody', async () => {
+test('a connection that may not be tried yet takes no permit', async () => {
   const { pool, budget, letPass, close } = openPools({ max: 10 })
   await burst(pool, 2, 2)
   letPass(10_000)
   const bursting = burst(pool, 4, 4)
   await nextTurn()
-  // Two that idled, and the one that finds out whether the server still answers.
+  // Two idle ones, and the first attempt, which finds out whether the server still answers.
   expect(budget.open).toBe(3)
   await bursting
   await close()

@@ -1,10 +1,10 @@
 import { Duplex } from 'node:stream'
 import { int32, message, ready, refusal, row } from './backend-messages.ts'
 
-/** How a server answers one who knocks (`reject` with what SQLSTATE), or one who asks which database it is. */
+/** How a server answers a new connection (`reject` has the SQLSTATE), or the question for its identity. */
 export type Answer =
   | 'accept'
-  /** In one breath with its last words. */
+  /** In one packet with its last message. */
   | 'accept-and-shutdown'
   | 'hang-up'
   | 'reset'
@@ -19,22 +19,22 @@ interface Question {
 
 const OID = 5
 const CLUSTER = '7'
-/** What every database here says that it is, unless it lies. */
+/** The identity of every database here, except for the answer `another-database`. */
 export const IDENTITY = { databaseOid: OID, systemIdentifier: CLUSTER }
 
 /**
- * Servers that are none: each socket of pg's ends here, and a test says what comes back, and when. Nothing takes time but
- * what the test lets pass, so it decides about every turn of the event loop.
+ * Fake servers: each of pg's sockets ends here, and the test decides what comes back, and when. Time passes only when the test
+ * lets it pass, so the test controls every turn of the event loop.
  */
 export class FakeNetwork {
-  /** From the moment they are dialled until they are closed. */
+  /** From connect() until they are closed. */
   readonly lines = new Set<Line>()
   readonly questions: Question[] = []
-  /** True: whatever is asked is answered at once, and well. */
+  /** True: every question is answered at once with `accept`. */
   isPrompt = false
-  /** False: nobody listens. */
+  /** False: connections are refused. */
   isUp = true
-  /** True: who says goodbye gets no answer. */
+  /** True: a client that ends its connection gets no answer. */
   isDeaf = false
 
   /** Stands for `net.Socket`. */
@@ -103,7 +103,7 @@ export class Line extends Duplex {
     return this
   }
 
-  /** The server goes: in order, with its last words, or as one that was cut off. */
+  /** The server goes: in order, with a last message, or by a reset. */
   die(how: 'end' | 'shutdown' | 'reset'): void {
     if (this.destroyed) return
     if (how === 'reset') {
@@ -157,7 +157,7 @@ export class Line extends Duplex {
       this.#unread = this.#unread.subarray(size)
       this.#hasBegun = true
       const kind = type === 'startup' ? 'startup' : type === 'Q' ? 'identity' : null
-      // Not before whoever writes is done with it: no server answers sooner.
+      // After the write has returned: no real server answers sooner.
       if (kind !== null) process.nextTick(() => this.#network.ask({ line: this, kind }))
     }
   }

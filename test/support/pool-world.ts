@@ -17,10 +17,10 @@ export interface Layout {
   readonly warm: readonly number[]
 }
 
-/** What becomes of a loan: it ends well, with nothing done since the route has changed, or with a broken connection. */
+/** How a request ends: well, with a changed route, or with a broken connection. */
 export type Ending = 'ok' | 'changed' | 'broken'
 
-/** Somebody who asks for a connection and has it until the test ends that. */
+/** A caller that asks for a connection and holds it until the test ends that. */
 export interface Caller {
   readonly tenant: number
   readonly port: number
@@ -35,17 +35,17 @@ export interface Caller {
 /** Of three tenants two share a server. */
 const PORTS = [1001, 1001, 1002] as const
 export const TENANTS = [...PORTS.keys()]
-/** Long enough that nobody gives up by himself while a test has a look. */
+/** Long enough that no caller times out while a test is looking. */
 const ACQUIRE_TIMEOUT_MS = 20_000
 const CONNECT_TIMEOUT_MS = 1_000
 const IDLE_TIMEOUT_MS = 10_000
 
-/** One turn of the event loop: everything that has begun has then come as far as it can by itself. */
+/** One turn of the event loop. After it, all work has got as far as it can by itself. */
 export function turn(): Promise<void> {
   return new Promise((resolve) => setImmediate(resolve))
 }
 
-/** Lets time pass on the faked clock. What has begun is not overtaken by a timer. */
+/** Lets time pass on the fake clock. No timer fires before work that has begun already. */
 export async function pass(ms: number): Promise<void> {
   await turn()
   for (let left = ms; left > 0; left -= 100) {
@@ -55,8 +55,8 @@ export async function pass(ms: number): Promise<void> {
 }
 
 /**
- * The pools of three tenants on a network of which the test is the other end: pg, pg-pool and all that is ours are the real
- * ones. Needs faked timers.
+ * The pools of three tenants on a network whose other end is the test. pg, pg-pool and all our own code are real. Needs fake
+ * timers.
  */
 export class PoolWorld {
   readonly network = new FakeNetwork()
@@ -65,7 +65,7 @@ export class PoolWorld {
   readonly #layout: Layout
   readonly #versions = TENANTS.map(() => 1)
   #limits: { readonly max: number; readonly maxPerServer: number }
-  /** Whoever gets a connection gives it back at once. */
+  /** True: a caller that gets a connection gives it back at once. */
   #isHurried = false
 
   private constructor(layout: Layout) {
@@ -124,7 +124,7 @@ export class PoolWorld {
     this.manager.budget.resize(limits)
   }
 
-  /** The tenant's route is forgotten, and leads elsewhere if its entry was replaced. */
+  /** The tenant's route is dropped. If its entry was replaced, the new route leads to another database. */
   retire(tenant: number, isReplaced: boolean): void {
     const version = this.#versions[tenant] ?? 1
     if (isReplaced) this.#versions[tenant] = version + 1
@@ -135,12 +135,12 @@ export class PoolWorld {
     return this.callers.filter((caller) => caller.state === state)
   }
 
-  /** How many connections the tenant can have at once when nobody else wants any. */
+  /** How many connections the tenant can have at once when no other tenant wants any. */
   get capacity(): number {
     return Math.min(this.#limits.max, this.#limits.maxPerServer, this.#layout.poolSize)
   }
 
-  /** All servers answer from now on, and no breaker stands in the way. Nobody gives anything back. */
+  /** From now on all servers answer, and all breakers are closed. No connection is given back. */
   async calm(): Promise<void> {
     Object.assign(this.network, { isUp: true, isPrompt: true, isDeaf: false })
     this.network.answerAll()
@@ -151,7 +151,7 @@ export class PoolWorld {
     }
   }
 
-  /** Whoever has a connection, or gets one, gives it back. */
+  /** Every caller that holds a connection, or gets one, gives it back. */
   async rush(): Promise<void> {
     this.#isHurried = true
     for (let step = 0; step < 60 && this.callers.some(({ state }) => state !== 'done'); step += 1) {
@@ -161,7 +161,7 @@ export class PoolWorld {
     this.#isHurried = false
   }
 
-  /** Those who wait although pool, server and process have room, be it taken by connections that nobody uses. */
+  /** Callers that wait although pool, server and process have room. Unused connections count as room. */
   get stuck(): Caller[] {
     const { max, maxPerServer } = this.#limits
     const held = this.in('holding')

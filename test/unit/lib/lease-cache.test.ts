@@ -17,7 +17,7 @@ describe('a lease cache', () => {
     expect(made).toBe(1)
   })
 
-  test('does not close a value that fell out while it is leased', async () => {
+  test('does not close a value that left the map while it is leased', async () => {
     const { cache, closed } = cacheOf(1)
     const lease = cache.acquire('a', () => 'a')
     cache.acquire('b', () => 'b').release()
@@ -27,14 +27,14 @@ describe('a lease cache', () => {
     expect(closed.sort()).toEqual(['a', 'b'])
   })
 
-  test('closes a value that nobody leases as soon as it falls out', () => {
+  test('closes a value without a lease as soon as it leaves the map', () => {
     const { cache, closed } = cacheOf(1)
     cache.acquire('a', () => 'a').release()
     cache.acquire('b', () => 'b')
     expect(closed).toEqual(['a'])
   })
 
-  test('makes a new value for a key whose old value still drains, and closes each once', async () => {
+  test('makes a new value for a key whose old value is still leased, and closes each once', async () => {
     const { cache, closed } = cacheOf(5)
     const old = cache.acquire('a', () => 'a1')
     void cache.evict('a')
@@ -55,7 +55,7 @@ describe('a lease cache', () => {
       isGone = true
     })
     leases[0]?.release()
-    await cache.evict('nobody')
+    await cache.evict('unknown')
     expect([isGone, closed]).toEqual([false, []])
     leases[1]?.release()
     await gone
@@ -82,7 +82,7 @@ describe('a lease cache', () => {
     expect([...cache.leastRecentlyUsed()]).toEqual(['b', 'c', 'a'])
   })
 
-  test('lists first what fell out while it is leased, until that is closed, and tells of it once', async () => {
+  test('lists retired values first until they are closed, and reports each once', async () => {
     const retired: string[] = []
     const cache = new LeaseCache<string>(
       1,

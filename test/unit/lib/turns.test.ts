@@ -4,7 +4,7 @@ import { Turns } from '../../../src/lib/turns.ts'
 const turnsOf = (max: number, waitMs: number) => new Turns({ max, maxOfShare: max, waitMs })
 
 describe('turns', () => {
-  it('go to so many at once, and then in the order of asking', async () => {
+  it('go to `max` callers at once, and then in the order of asking', async () => {
     const turns = turnsOf(2, 60_000)
     const [first, second] = [await turns.take('a'), await turns.take('a')]
     const called: string[] = []
@@ -25,7 +25,7 @@ describe('turns', () => {
     expect(called).toEqual(['third', 'fourth'])
   })
 
-  it('end once, however often it is said', async () => {
+  it('end once, however often the end is called', async () => {
     const turns = turnsOf(1, 1)
     const end = await turns.take('a')
     end()
@@ -34,7 +34,7 @@ describe('turns', () => {
     await expect(turns.take('a')).rejects.toMatchObject({ code: 'NO_CONNECTION_AVAILABLE' })
   })
 
-  it('are not kept for those who were turned away', async () => {
+  it('are not kept for callers that were refused', async () => {
     const turns = turnsOf(1, 1)
     const end = await turns.take('a')
     await expect(turns.take('a')).rejects.toMatchObject({ code: 'NO_CONNECTION_AVAILABLE' })
@@ -42,13 +42,13 @@ describe('turns', () => {
     expect(await turns.take('a')).toBeTypeOf('function')
   })
 
-  it("are left to the others by a share that wants them all, and its line is nobody else's", async () => {
+  it('are left for other shares, and callers of a full share hold up no other share', async () => {
     const turns = new Turns({ max: 3, maxOfShare: 2, waitMs: 60_000 })
     const [first] = [await turns.take('a'), await turns.take('a')]
     const waiting = turns.take('a')
     const ofOther = await turns.take('b')
     const second = turns.take('b')
-    // The turn of `b` is free again, and not for `a`, which stands before it in the line and has all of its own.
+    // The turn of `b` is free again. `a` is first in line but has its full share, so the turn goes to `b`.
     ofOther()
     await second
     first()

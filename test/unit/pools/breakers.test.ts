@@ -45,7 +45,7 @@ describe('a failed attempt is counted', () => {
     expect(blameFor(sqlState('57P03'), heard, 0)).toBe('server')
   })
 
-  test('against the server if it was silent for three seconds, or hung up; not for whoever waited less', () => {
+  test('against the server if it was silent for three seconds, or hung up; not if we waited less', () => {
     expect(blameFor(timedOut, unheard, 3_000)).toBe('server')
     expect(blameFor(timedOut, unheard, 2_000)).toBe('database')
     expect(blameFor(timedOut, { wasHeard: false, wasHungUp: true }, 10)).toBe('server')
@@ -54,10 +54,10 @@ describe('a failed attempt is counted', () => {
 
 let sequence = 0
 
-/** For how long an attempt stands in the way of others to the same server. */
+/** For how long a pending attempt stops others to the same server. */
 const COUNTED_FOR_MS = 600
 
-/** Sees the attempts to reach one server, or one database. Moments are numbered in their order. */
+/** Records the attempts to reach one server, or one database. Events are numbered in their order. */
 class Witness {
   readonly #mostUnproven: number
   readonly #countedForMs: number
@@ -65,10 +65,10 @@ class Witness {
   answeredAt = 0
   failedAtMs = 0
   answeredAtMs = Number.NEGATIVE_INFINITY
-  /** What is under way, by its number, and when it began. */
-  readonly underWay = new Map<number, number>()
+  /** The pending attempts by number, and when they began. */
+  readonly pending = new Map<number, number>()
 
-  /** How many attempts may be under way when it has not answered for a second, not counting those that began long ago. */
+  /** How many attempts may be pending if it has not answered for a second. Attempts older than `countedForMs` do not count. */
   constructor(mostUnproven: number, countedForMs = Number.POSITIVE_INFINITY) {
     this.#mostUnproven = mostUnproven
     this.#countedForMs = countedForMs
@@ -76,19 +76,19 @@ class Witness {
 
   begin(at: number): void {
     if (this.failedAt > this.answeredAt) {
-      const probes = [...this.underWay.keys()].filter((begun) => begun > this.failedAt)
+      const probes = [...this.pending.keys()].filter((begun) => begun > this.failedAt)
       expect(probes, 'one probe').toEqual([])
       expect(performance.now() - this.failedAtMs, 'no sooner than the delay').toBeGreaterThanOrEqual(349)
     }
     const now = performance.now()
-    this.underWay.set(at, now)
+    this.pending.set(at, now)
     if (this.failedAt > this.answeredAt || now - this.answeredAtMs < 1_000) return
-    const counted = [...this.underWay.values()].filter((begunAt) => now - begunAt < this.#countedForMs)
+    const counted = [...this.pending.values()].filter((begunAt) => now - begunAt < this.#countedForMs)
     expect(counted.length).toBeLessThanOrEqual(this.#mostUnproven)
   }
 
   fail(begun: number): void {
-    // What began before the last failure says nothing new.
+    // An attempt that began before the last failure says nothing new.
     if (begun < this.failedAt) return
     this.failedAt = ++sequence
     this.failedAtMs = performance.now()
@@ -100,13 +100,13 @@ class Witness {
   }
 }
 
-/** A pool in small: so many want a connection, and it asks for as many as it may. */
+/** A small pool: `wants` requests want a connection, and it begins as many attempts as allowed. */
 class FakePool {
   readonly #attempts: Attempts
   readonly #server: Witness
   readonly #database = new Witness(3)
   readonly attempts: { attempt: Attempt; begun: number }[] = []
-  /** When it has begun an attempt. */
+  /** When each attempt began. */
   readonly begunAtMs: number[] = []
   readonly #wake = () => this.pulse()
   wants = 0
@@ -121,18 +121,18 @@ class FakePool {
     if (this.wants > this.attempts.length) this.#attempts.onceChanged(this.#wake)
   }
 
-  /** How long its oldest attempt has been under attempts. */
+  /** How long its oldest attempt has been pending. */
   get oldestMs(): number {
     const begun = this.attempts[0]?.begun ?? 0
-    return performance.now() - (this.#server.underWay.get(begun) ?? performance.now())
+    return performance.now() - (this.#server.pending.get(begun) ?? performance.now())
   }
 
   settle(outcome: 'success' | 'refused' | 'silent' | 'denied' | 'full'): void {
     const [first] = this.attempts.splice(0, 1)
     if (first === undefined) return
     const { attempt, begun } = first
-    const waitedMs = performance.now() - (this.#server.underWay.get(begun) ?? 0)
-    for (const witness of [this.#server, this.#database]) witness.underWay.delete(begun)
+    const waitedMs = performance.now() - (this.#server.pending.get(begun) ?? 0)
+    for (const witness of [this.#server, this.#database]) witness.pending.delete(begun)
     if (outcome === 'refused') {
       this.#server.fail(begun)
       attempt.failed(refused, unheard)
@@ -171,7 +171,7 @@ class FakePool {
   }
 }
 
-/** The most of them that any second saw. */
+/** The largest number of them within one second. */
 const busiestSecond = (times: readonly number[]) =>
   Math.max(...times.map((from) => times.filter((at) => at >= from && at < from + 1_000).length))
 
@@ -185,7 +185,7 @@ function setUp(servers: readonly string[]) {
 }
 
 describe('the breakers', () => {
-  test('lets in one probe, never two, one to a server that is not known to live, and starves nobody', async () => {
+  test('let one probe begin, one attempt to an unproven server, and starve no pool', async () => {
     const servers = ['a', 'a', 'a', 'b']
     const outcome = fc.constantFrom(
       'success' as const,
@@ -234,7 +234,7 @@ describe('the breakers', () => {
       { numRuns: 150 },
     )
   })
-  test('knocks at a dead server no more than twice a second, however many databases it has', async () => {
+  test('let a dead server be tried twice a second at most, however many databases it has', async () => {
     const { pools } = setUp(Array(50).fill('a'))
     for (let now = 0; now < 60_000; now += 50) {
       for (const pool of pools) {
@@ -250,10 +250,10 @@ describe('the breakers', () => {
   })
 
   test.each([
-    ['all in a hurry', 1_000],
-    ['all patient', 5_000],
+    ['all have short timeouts', 1_000],
+    ['all have long timeouts', 5_000],
   ])(
-    'knocks at a silent server no more than twice a second, with 50 databases that are %s',
+    'let a silent server be tried twice a second at most, with 50 databases that %s',
     async (_title, timeoutMs) => {
       const { breakers, pools } = setUp(Array(50).fill('a'))
       for (let now = 0; now < 60_000; now += 50) {
@@ -271,7 +271,7 @@ describe('the breakers', () => {
     },
   )
 
-  test('lets a neighbour pass soon when one attempt is lost, but not while the server is known to be gone', async () => {
+  test('let another database try soon after one attempt is lost, but not while the server is known to be dead', async () => {
     const breakers = new Breakers()
     const [lost, neighbour] = [breakers.attemptsTo('a', '1'), breakers.attemptsTo('a', '2')]
     const attempt = lost.begin()
@@ -290,20 +290,20 @@ describe('the breakers', () => {
     expect(neighbour.room).toBe(0)
   })
 
-  test('is not closed to a slow server’s patient databases by one that is in a hurry', async () => {
+  test('do not stop databases with long timeouts on a slow server because of one with a short timeout', async () => {
     const breakers = new Breakers()
-    const [hasty, patient] = [breakers.attemptsTo('a', '1'), breakers.attemptsTo('a', '2')]
+    const [impatient, patient] = [breakers.attemptsTo('a', '1'), breakers.attemptsTo('a', '2')]
     for (let n = 0; n < 5; n += 1) {
-      while (hasty.room === 0) await pass(100)
-      const attempt = hasty.begin()
+      while (impatient.room === 0) await pass(100)
+      const attempt = impatient.begin()
       await pass(1_000)
       attempt.failed(timedOut, unheard)
-      expect([hasty.isOpen, patient.isOpen, patient.room]).toEqual([true, false, 1])
+      expect([impatient.isOpen, patient.isOpen, patient.room]).toEqual([true, false, 1])
     }
     expect(breakers.failing).toEqual({ server: 0, database: 1 })
   })
 
-  test('wakes who waits when a pause is over, also if a longer one was cut short before it', async () => {
+  test('wake waiting pools when a backoff is over, also if a longer one was cut short before it', async () => {
     const breakers = new Breakers()
     const attempts = breakers.attemptsTo('a', '1')
     attempts.serverAnswered()
@@ -319,25 +319,25 @@ describe('the breakers', () => {
     expect(wake).toHaveBeenCalledOnce()
   })
 
-  test('says a password that is not taken three times, and then once in a minute or longer', async () => {
+  test('let a refused password be sent three times, and then once a minute or less often', async () => {
     const { pools } = setUp(['a'])
     const [pool] = pools as [FakePool]
-    const saidAt: number[] = []
+    const sentAt: number[] = []
     for (let now = 0; now < 20 * 60_000; now += 500) {
       pool.wants = 10
       pool.pulse()
       for (const _ of [...pool.attempts]) {
-        saidAt.push(now)
+        sentAt.push(now)
         pool.settle('denied')
       }
       await pass(500)
     }
-    expect(saidAt[2]).toBeLessThan(3_000)
-    const pauses = saidAt.slice(3).map((at, n) => Math.round((at - (saidAt[n + 2] ?? 0)) / 60_000))
+    expect(sentAt[2]).toBeLessThan(3_000)
+    const pauses = sentAt.slice(3).map((at, n) => Math.round((at - (sentAt[n + 2] ?? 0)) / 60_000))
     expect(pauses).toEqual([1, 2, 4, 8])
   })
 
-  test('counts no more than three denials when they were under way together', () => {
+  test('count three denials when they were pending together', () => {
     const breakers = new Breakers()
     const attempts = breakers.attemptsTo('a', '1')
     attempts.serverAnswered()
@@ -350,7 +350,7 @@ describe('the breakers', () => {
     expect(attempts.isOpen).toBe(false)
   })
 
-  test('forgets an entry that was replaced, and believes a check that got through', () => {
+  test('forget an entry that was replaced, and close after a check that succeeded', () => {
     const breakers = new Breakers()
     for (const database of ['1', '2'])
       breakers.attemptsTo('a', database).begin().failed(sqlState('3D000'), heard)
@@ -361,7 +361,7 @@ describe('the breakers', () => {
     expect(breakers.failing).toEqual({ server: 0, database: 0 })
   })
 
-  test('blames nobody for a fault of ours, but does not repeat it at once', () => {
+  test('blame neither server nor database for a fault of ours, but do not repeat it at once', () => {
     const breakers = new Breakers()
     const attempts = breakers.attemptsTo('a', '1')
     attempts.begin().failed(new PasswordUnavailableError(new Error('no catalog')), heard)
@@ -370,7 +370,7 @@ describe('the breakers', () => {
     expect(attempts.isOpen).toBe(false)
   })
 
-  test('tells the log when a server goes and when it is back, once', () => {
+  test('log once when a server becomes unreachable and once when it is back', () => {
     const lines: string[] = []
     const say = (fields: { server?: string }, message: string) => lines.push(`${message}: ${fields.server}`)
     const breakers = new Breakers({ log: { info: say, warn: say } })

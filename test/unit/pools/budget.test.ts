@@ -3,7 +3,7 @@ import { describe, expect, test } from 'vitest'
 import { ConnectionBudget } from '../../../src/pools/budget.ts'
 import type { BudgetedPool } from '../../../src/pools/opening/waiting-pools.ts'
 
-/** A pool in small: what it wants, what it holds, and sockets that close when the test says so. */
+/** A small pool. Its sockets close when the test says so. */
 class FakePool implements BudgetedPool {
   readonly server: string
   readonly #budget: ConnectionBudget
@@ -39,7 +39,7 @@ class FakePool implements BudgetedPool {
     this.closing += 1
     return true
   }
-  /** As a pool does: an idle connection of its own is used before the budget is asked for another. */
+  /** Like a real pool, it uses an idle connection of its own before it asks the budget for another. */
   want() {
     if (this.idle > 0) {
       this.idle -= 1
@@ -49,7 +49,7 @@ class FakePool implements BudgetedPool {
     this.wants += 1
     this.#budget.waiting.add(this)
   }
-  /** What is given back goes to the pool's own next waiter, unless it is time for others; only what none of them wants idles. */
+  /** A returned connection goes to the pool's own next request, unless it must yield. It becomes idle only if none wants it. */
   rest() {
     if (this.busy === 0) return
     this.served += 1
@@ -84,7 +84,7 @@ function setUp(max: number, maxPerServer: number, servers: string[]) {
   const pass = (ms: number) => {
     time += ms
   }
-  /** All of them always want more, and have a use for a connection for 10 ms. */
+  /** All workers always want more, and use a connection for 10 ms. */
   const work = (ms: number, workers: FakePool[]) => {
     for (let spent = 0; spent < ms; spent += 10) {
       pass(10)
@@ -142,7 +142,7 @@ describe('the connection budget', () => {
     expect([other.closing, holder.closing]).toEqual([0, 1])
   })
 
-  test('gives pools without end to their work equal shares, by slices where there are fewer connections than pools', () => {
+  test('gives pools that are always busy equal shares, in slices if there are fewer connections than pools', () => {
     const { pools, work } = setUp(1, 1, ['s', 's', 's'])
     work(6_000, pools)
     const served = pools.map((pool) => pool.served)
@@ -163,7 +163,7 @@ describe('the connection budget', () => {
     expect(pools.map((pool) => pool.opened)).toEqual(opened)
   })
 
-  test('lets in who needs one connection for once, between pools without end to their work', () => {
+  test('gives one connection to a pool that needs it once, between pools that are always busy', () => {
     const { budget, pools, work } = setUp(4, 2, ['a', 'a', 'b', 'b'])
     work(1_000, pools)
     const once = new FakePool('b', budget, () => 0)
@@ -175,7 +175,7 @@ describe('the connection budget', () => {
     expect(once.busy).toBe(1)
   })
 
-  test('a connection that has ended already is not counted as on its way out', () => {
+  test('a connection that has ended already is not counted as closing', () => {
     const { budget, pools } = setUp(1, 1, ['s', 's'])
     const [sleepy, needy] = pools as [FakePool, FakePool]
     budget.countClosing('s')
@@ -187,8 +187,28 @@ describe('the connection budget', () => {
     expect(sleepy.closing).toBe(1)
   })
 
-  test('never exceeds a limit, and starves nobody, whatever happens', () => {
-    // More wanted than given back, so that the limits are met in every run.
+  test('after its limits shrink, closes idle connections at once, then returned ones, and no more than needed', () => {
+    const { budget, pools } = setUp(5, 5, ['a', 'b'])
+    const [first, second] = pools as [FakePool, FakePool]
+    for (const pool of [first, second]) {
+      pool.wants = 2
+      budget.waiting.add(pool)
+    }
+    first.rest()
+    expect([budget.isShrinking, budget.mustClose('a')]).toEqual([false, false])
+    budget.resize({ max: 2, maxPerServer: 2 })
+    expect([first.idle, first.closing, budget.isShrinking]).toEqual([0, 1, true])
+    // Of the three that are still in use one has to go, whichever comes back first.
+    expect([budget.mustClose('b'), budget.isShrinking, budget.mustClose('b')]).toEqual([true, false, false])
+    expect(budget.isKept).toBe(false)
+    budget.resize({ max: 5, maxPerServer: 1 })
+    expect([budget.mustClose('a'), budget.isShrinking]).toEqual([false, false])
+    budget.resize({ max: 0, maxPerServer: 0 })
+    expect([budget.mustClose('a'), budget.mustClose('b'), budget.isShrinking]).toEqual([true, true, false])
+  })
+
+  test('never exceeds a limit, and starves no pool, whatever happens', () => {
+    // More `want` than `rest`, so that every run reaches the limits.
     const kind = fc.constantFrom('want', 'want', 'want', 'rest', 'close', 'end')
     const step = fc.record({ pool: fc.nat(3), kind })
     fc.assert(

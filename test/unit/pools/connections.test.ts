@@ -11,7 +11,7 @@ afterEach(() => {
   vi.useRealTimers()
 })
 
-/** What pools can do when nothing else is going on they can do after whatever has happened, and close in the end. */
+/** After any story the pools can still lend as many connections as new ones, and close in the end. */
 async function expectSound(world: PoolWorld): Promise<void> {
   const { manager, network } = world
   await world.calm()
@@ -50,7 +50,7 @@ const answer = fc.oneof(
   { weight: 1, arbitrary: fc.constantFrom('53300', '28P01', '57P03').map((reject) => ({ reject })) },
 )
 const few = fc.integer({ min: 1, max: 5 })
-const how = <T extends string>(...ways: T[]) => fc.constantFrom(...ways)
+const how = <T extends string>(...options: T[]) => fc.constantFrom(...options)
 const kind = <K extends string, M>(
   weight: number,
   name: K,
@@ -75,15 +75,15 @@ const layout: fc.Arbitrary<Layout> = fc.record({
   warm: fc.array(fc.nat({ max: 3 }), { minLength: TENANTS.length, maxLength: TENANTS.length }),
 })
 
-/** How far what a step has begun comes before the next. */
-const WAYS = {
+/** How far the work of a step gets before the next step. */
+const PAUSES = {
   nothing: () => undefined,
   microtask: () => Promise.resolve(),
   tick: () => new Promise<void>((resolve) => process.nextTick(resolve)),
   turn,
 }
-const way = how('nothing', 'microtask', 'microtask', 'tick', 'turn', 'turn') as fc.Arbitrary<
-  keyof typeof WAYS
+const pauses = how('nothing', 'microtask', 'microtask', 'tick', 'turn', 'turn') as fc.Arbitrary<
+  keyof typeof PAUSES
 >
 
 async function act(world: PoolWorld, next: Step): Promise<void> {
@@ -106,17 +106,17 @@ function pick<T>(all: readonly T[], which: number): T | undefined {
   return all[which % Math.max(1, all.length)]
 }
 
-/** More of them, or the ones of an earlier run, by these variables. */
+/** More stories, or those of an earlier run. */
 const { POOL_STORIES = '150', POOL_SEED } = process.env
 
-test('whatever happens, nobody waits where there is room, nothing is lost, and all of it can be closed', async () => {
-  const story = fc.array(fc.tuple(step, way), { minLength: 5, maxLength: 40 })
-  const tell = async (size: Layout, steps: [Step, keyof typeof WAYS][]) => {
+test('in every story no request waits while there is room, no connection is lost, and everything can be closed', async () => {
+  const story = fc.array(fc.tuple(step, pauses), { minLength: 5, maxLength: 40 })
+  const tell = async (size: Layout, steps: [Step, keyof typeof PAUSES][]) => {
     const world = await PoolWorld.open(size)
     try {
-      for (const [next, goOn] of steps) {
+      for (const [next, pause] of steps) {
         await act(world, next)
-        await WAYS[goOn]()
+        await PAUSES[pause]()
       }
       await expectSound(world)
     } finally {
@@ -129,14 +129,14 @@ test('whatever happens, nobody waits where there is room, nothing is lost, and a
 }, 600_000)
 
 describe('a connection', () => {
-  test('that is there only when nobody waits for it any more is not lost', async () => {
+  test('that arrives when no request waits for it any more is not lost', async () => {
     const world = await PoolWorld.open({ warm: [1] })
     const { network } = world
     // The first has the idle one, and pg-pool puts the other in the queue for it.
     world.ask(0)
     const late = world.ask(0)
     await pass(600)
-    // The server lets it in, and is slow to say which database it is: together it takes longer than pg-pool waits.
+    // The server accepts it, but tells its identity slowly: together this takes longer than pg-pool waits.
     network.answerAll()
     await pass(600)
     expect(network.questions.map((question) => question.kind)).toEqual(['identity', 'startup'])
@@ -146,7 +146,7 @@ describe('a connection', () => {
     await expectSound(world)
   })
 
-  test('that breaks when nobody waits for it any more makes room for another', async () => {
+  test('that breaks when no request waits for it any more makes room for another', async () => {
     const world = await PoolWorld.open({ poolSize: 2, warm: [1] })
     const { network } = world
     const callers = [world.ask(0), world.ask(0), world.ask(0)]
@@ -159,7 +159,7 @@ describe('a connection', () => {
     await expectSound(world)
   })
 
-  test('that a silent server keeps waiting, and nobody waits for, does not hold up the end', async () => {
+  test('to a silent server that no request waits for does not hold up the end', async () => {
     const world = await PoolWorld.open({ warm: [1] })
     const callers = [world.ask(0), world.ask(0)]
     await turn()
@@ -172,7 +172,7 @@ describe('a connection', () => {
     expect(world.manager.budget.open).toBe(0)
   })
 
-  test('that is given back at the moment when another is taken serves the next', async () => {
+  test('that is given back while another is taken serves the next request', async () => {
     const world = await PoolWorld.open({ poolSize: 2, warm: [2] })
     const first = world.ask(0)
     await turn()
@@ -189,7 +189,7 @@ describe('a connection', () => {
     await expectSound(world)
   })
 
-  test('that took the place of a dead one stands in no way as soon as it is used', async () => {
+  test('that replaces a dead one does not count as pending once it is used', async () => {
     const world = await PoolWorld.open({ warm: [3] })
     for (const line of world.network.lines) line.die('reset')
     for (let n = 0; n < 3; n += 1) world.ask(0)
