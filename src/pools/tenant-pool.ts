@@ -72,7 +72,7 @@ export class TenantPool implements BudgetedPool {
 
   /** True if there is no usable connection, and none may be opened because the last attempts failed. */
   get isDown(): boolean {
-    return this.#options.attempts.isOpen && this.#pool.totalCount === this.#pending.attempts.size
+    return this.#options.attempts.isOpen && this.#pool.totalCount === this.#pending.byClient.size
   }
 
   /**
@@ -210,7 +210,7 @@ export class TenantPool implements BudgetedPool {
   }
 
   #endPending(client: pg.ClientBase, error?: unknown): void {
-    if (this.#pending.attempts.size > 0) this.#pending.end(client, error)
+    if (this.#pending.byClient.size > 0) this.#pending.end(client, error)
   }
 
   #pulse(cause?: unknown): void {

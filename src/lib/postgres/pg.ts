@@ -97,7 +97,7 @@ export class GuardedClient extends pg.Client {
   readonly wanted: readonly SessionSetting[]
   readonly #connectTimeoutMs: number
   readonly #handshake: HandshakeOptions
-  #patience: TimeLimit | null = null
+  #connectLimit: TimeLimit | null = null
   #hasTimedOut = false
   #beganPlain = false
   #wasRefusedSettings = false
@@ -140,7 +140,7 @@ export class GuardedClient extends pg.Client {
     const settleOnce: Settle = (error) => {
       if (isSettled) return
       isSettled = true
-      this.#patience?.clear()
+      this.#connectLimit?.clear()
       if (error) this.#failed(error)
       settle(error)
     }
@@ -148,13 +148,13 @@ export class GuardedClient extends pg.Client {
       if (error || this.#handshake.targetSessionAttrs === undefined) settleOnce(error)
       else assertWritable(this).then(() => settleOnce(null), settleOnce)
     }
-    this.#startTimeLimit()
+    this.#limitConnecting()
     super.connect(opened as never)
   }
 
-  #startTimeLimit(): void {
+  #limitConnecting(): void {
     if (this.#connectTimeoutMs === 0) return
-    this.#patience = startTimeLimit(() => {
+    this.#connectLimit = startTimeLimit(() => {
       this.#hasTimedOut = true
       this.#socket.destroy(new Error('timeout expired'))
     }, this.#connectTimeoutMs)
@@ -167,7 +167,7 @@ export class GuardedClient extends pg.Client {
 
   /** How long the other side was waited for until the connection was open; what we were busy meanwhile does not count. */
   get waitedMs(): number {
-    return this.#patience?.spentMs ?? 0
+    return this.#connectLimit?.spentMs ?? 0
   }
 
   /** True if it was refused for the settings it asked for: the next one will ask for none. */
@@ -343,10 +343,10 @@ interface PoolInternals {
 const internals = Pool.prototype as unknown as PoolInternals
 
 /**
- * pg-pool has one limit for two waits: for a connection that is open, and until a new one is. The second is the client's own
- * affair, whose patience does not count what we were busy.
+ * pg-pool has one limit for two waits: for an open connection, and for a new one to open. The client itself limits the second,
+ * without the time in which our event loop was busy.
  */
-class PatientPool<C extends pg.Client> extends Pool<C> {
+class BusyAwarePool<C extends pg.Client> extends Pool<C> {
   newClient(pending: unknown): void {
     const { options } = this as unknown as PoolInternals
     const { connectionTimeoutMillis } = options
@@ -371,7 +371,7 @@ export function createPool(
     connectionTimeoutMillis: limits.connectTimeoutMs,
     ...(verify !== undefined && { verify: verifyHook(verify) }),
   }
-  const pool = new PatientPool<pg.Client>(config, Client as never)
+  const pool = new BusyAwarePool<pg.Client>(config, Client as never)
   // A backend that dies while its connection is idle is no news to anyone: the pool drops it.
   pool.on('error', () => undefined)
   return pool

@@ -40,7 +40,7 @@ export class PendingConnections {
    * The attempt of each connection that is not open yet, or not yet known to lead to the right database. A plain field, so
    * that a request that needs no new connection runs no code here.
    */
-  readonly attempts = new Map<pg.ClientBase, Attempt>()
+  readonly byClient = new Map<pg.ClientBase, Attempt>()
   readonly server: string
   readonly #options: PendingConnectionsOptions
   /** Connections that the pool has asked pg-pool to open and has not received yet. */
@@ -91,9 +91,9 @@ export class PendingConnections {
 
   /** Ends the attempt of a connection that may be used, or that failed with `error`. Ignores one whose attempt has ended. */
   end(client: pg.ClientBase, error?: unknown): void {
-    const attempt = this.attempts.get(client)
+    const attempt = this.byClient.get(client)
     if (attempt === undefined) return
-    this.attempts.delete(client)
+    this.byClient.delete(client)
     const isCutOff = error instanceof CutOffError && attempt.isConnected
     this.#cutOffs = isCutOff ? this.#cutOffs + 1 : 0
     // pg-pool closes a sound connection with `true`.
@@ -108,7 +108,7 @@ export class PendingConnections {
 
   /** Cuts all connections that are being opened. */
   destroyAll(): void {
-    for (const client of this.attempts.keys()) (client as GuardedClient).destroy()
+    for (const client of this.byClient.keys()) (client as GuardedClient).destroy()
   }
 
   /**
@@ -123,7 +123,7 @@ export class PendingConnections {
       return false
     }
     if (!this.#takePermit()) return false
-    this.attempts.set(client, attempts.begin())
+    this.byClient.set(client, attempts.begin())
     client.once('end', () => {
       this.end(client, new CutOffError('ended before it could be used'))
       budget.release(this.server)
@@ -151,7 +151,7 @@ export class PendingConnections {
       this.end(client, error)
     } else {
       this.#options.onOpened(client)
-      this.attempts.get(client)?.connected()
+      this.byClient.get(client)?.connected()
     }
   }
 
