@@ -1,7 +1,4 @@
-/**
- * Lets everybody who asks for the same key at the same time share one call. Nothing is kept once it has settled:
- * a failure is seen by those who waited for it and by nobody later.
- */
+/** All who ask for the same key at the same time share one call. No result is kept: the next caller begins a new call. */
 export class SingleFlight<V> {
   readonly #flights = new Map<string, Promise<V>>()
 
@@ -14,7 +11,7 @@ export class SingleFlight<V> {
     return flight
   }
 
-  /** Whoever asks for `key` from now on begins a new call; those who wait already keep theirs. */
+  /** The next caller for `key` begins a new call. Callers that already wait keep theirs. */
   forget(key: string): void {
     this.#flights.delete(key)
   }
@@ -25,11 +22,11 @@ export class SingleFlight<V> {
   }
 
   #begin(key: string, call: () => Promise<V>): Promise<V> {
-    // The call begins in a microtask, so that one which throws at once rejects as any other.
+    // The call begins in a microtask, so that a call that throws at once rejects, too.
     const flight: Promise<V> = Promise.resolve()
       .then(call)
       .finally(() => {
-        // After forget() a newer flight may stand here, and must stay.
+        // After forget() this may be a newer flight, which must stay.
         if (this.#flights.get(key) === flight) this.#flights.delete(key)
       })
     return flight

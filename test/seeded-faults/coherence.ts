@@ -80,8 +80,8 @@ export const COHERENCE: readonly SeededFault[] = [
   {
     name: 'pause: an attempt of before it is believed',
     file: 'src/catalog/changes/freshness.ts',
-    find: 'this.#settle(begun, { until: begun, position })',
-    replace: 'this.#settle(begun, { until: this.now(), position })',
+    find: 'this.#note(begun, { until: begun, position })',
+    replace: 'this.#note(begun, { until: this.now(), position })',
     tests: ['test/unit/catalog/freshness.test.ts'],
   },
   {

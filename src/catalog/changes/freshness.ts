@@ -2,32 +2,32 @@ import { fail } from '../../errors.ts'
 import { type Clock, systemClock } from '../../lib/clock.ts'
 import type { Position } from '../history.ts'
 
-/** Whether this process may use what it knows of the catalog, or has to ask first. */
+/** Whether this process may use what it knows of the catalog, or must ask first. */
 export interface Freshness {
   /**
-   * True when the catalog was not asked for so long that the other replicas do not count this process any more: they
-   * may have confirmed changes without it. It was stopped, or its machine was paused.
+   * True when the catalog was not asked for so long that the other replicas may have confirmed changes without this process.
+   * The process was stopped, or its machine was paused.
    */
   readonly isOver: boolean
   /**
-   * Asks the catalog; all who wait share the attempt. Resolves when what is known is what the catalog says, or when the
-   * catalog does not answer: then known tenants are served as in any outage.
-   * @throws PublicError CATALOG_UNAVAILABLE when neither is certain in time
+   * Asks the catalog. All who wait share the attempt. Resolves when every change was applied, or when the catalog does not
+   * answer: then known tenants are served as in any outage.
+   * @throws PublicError CATALOG_UNAVAILABLE when neither is known in time
    */
   renew(): Promise<void>
-  /** Counts the times that changes were found after it was over: what was begun before must not go on. */
+  /** Counts how often changes were found after freshness was over. Work that began before must not go on. */
   readonly lapses: number
 }
 
 export interface FreshnessOptions {
-  /** How long what is known may be used after an attempt to read the changes. */
+  /** How long known values may be used after an attempt to read the changes. */
   readonly trustedMs: number
-  /** Called when an attempt is wanted at once. */
+  /** Starts an attempt at once. */
   readonly wake: () => void
   readonly clock?: Clock
 }
 
-/** A moment by both clocks. Monotonic time may stand still while a machine sleeps; wall time may be set. */
+/** A moment by both clocks. The monotonic clock may stop while a machine sleeps, and the wall clock may be set. */
 export interface Moment {
   readonly wall: number
   readonly monotonic: number
@@ -83,22 +83,22 @@ export class CatalogFreshness implements Freshness {
     return this.#renewal
   }
 
-  /** An attempt that began at `begun` has read all changes, up to `position`, and told the others. */
+  /** An attempt that began at `begun` has read all changes up to `position`, and told the other replicas. */
   reached(begun: Moment, position: Position): void {
-    this.#settle(begun, { until: begun, position })
+    this.#note(begun, { until: begun, position })
   }
 
-  /** An attempt has failed, which had come to `position`. What lasted across a pause says nothing of the catalog. */
+  /** An attempt has failed at `position`. An attempt that lasted across a pause says nothing about the catalog. */
   failed(begun: Moment, position: Position): void {
     const now = this.now()
     const saysNothing = this.#isLonger(begun, now)
     if (!saysNothing) this.#failures += 1
     const mayPass = this.#isLonger(this.#askedAt, begun) && this.#failures < ATTEMPTS_AFTER_LAPSE
     if (saysNothing || mayPass) this.#endAttempt()
-    else this.#settle(begun, { until: now, position })
+    else this.#note(begun, { until: now, position })
   }
 
-  #settle(begun: Moment, { until, position }: { until: Moment; position: Position }): void {
+  #note(begun: Moment, { until, position }: { until: Moment; position: Position }): void {
     const isNews = this.#known !== null && this.#known.id !== position.id
     if (isNews && this.#isLonger(this.#askedAt, begun)) this.#lapses += 1
     this.#askedAt = until

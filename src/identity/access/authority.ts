@@ -2,15 +2,15 @@ import type { Actor } from '../../catalog/audit/entries.ts'
 import { fail } from '../../errors.ts'
 import type { PermissionSet } from './permissions.ts'
 
-/** Who asks for a change of a tenant's people, and what they may do themselves. Operators hold everything. */
+/** The caller of a change of a tenant's users and roles, with the caller's own permissions. Operators hold every permission. */
 export interface Caller {
   readonly actor: Actor
   readonly permissions: PermissionSet
 }
 
 /**
- * Nobody gives or takes a permission that they do not hold, nor has power over whoever holds one: a password that one may
- * set is an account that one may use.
+ * A caller must hold each permission that the change gives or takes, and each permission of a user whom the caller changes:
+ * who may set a user's password may sign in as that user.
  *
  * @throws PublicError PERMISSION_DENIED, with the first that is missing.
  */

@@ -7,20 +7,20 @@ import { composed } from '../people/names.ts'
 import { PermissionSet } from './permissions.ts'
 import { checkRole, type NewRole, replacePermissions } from './roles.ts'
 
-/** What is wrong with the roles that a new tenant is to have; `hasAdmin` where it gets an administrator as well. */
+/** The faults of a new tenant's roles. `hasAdmin` says that the tenant gets an administrator as well. */
 export function checkFirstRoles(wanted: readonly NewRole[], hasAdmin: boolean): FieldError[] {
   return wanted.flatMap((role, i) => {
     const faults = [...checkRole(role)]
     if (wanted.findIndex(({ name }) => composed(name) === composed(role.name)) < i)
-      faults.push({ pointer: '/name', message: 'stands twice' })
-    // It would be given everything, whatever stands beside it here.
+      faults.push({ pointer: '/name', message: 'is given twice' })
+    // The administrator's role permits everything, whatever permissions are given here.
     if (hasAdmin && role.name === ADMIN_ROLE)
       faults.push({ pointer: '/name', message: 'is the role that the administrator gets' })
     return faults.map(({ pointer, message }) => ({ pointer: `/roles/${i}${pointer}`, message }))
   })
 }
 
-/** Gives a tenant that is being made its roles: those of a tenant whose people come from an issuer of its own. */
+/** Creates the roles of a new tenant. A tenant whose users come from a trusted issuer needs them from the start. */
 export async function createFirstRoles(
   session: Pick<TenantSession, 'tenantId' | 'transaction'>,
   wanted: readonly NewRole[],

@@ -13,7 +13,7 @@ export const CORE_PERMISSIONS: readonly string[] = Object.freeze([
 /** `*`, `resource:*` or `resource:action`: the form for checks outside of this module (JSON Schema, SQL). */
 export const PERMISSION_PATTERN = '^(?:\\*|[a-z][a-z-]*:(?:[a-z-]+|\\*))$'
 const MAX_PERMISSION_LENGTH = 100
-/** More than all roles of anybody grant. A dedicated database may answer a million, which would take a second to sort. */
+/** No user's roles grant more. A dedicated database may answer a million permissions, and sorting them would take a second. */
 const MAX_GRANTED = 20_000
 const FORM = new RegExp(PERMISSION_PATTERN)
 

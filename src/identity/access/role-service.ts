@@ -26,7 +26,7 @@ const UNIQUE_VIOLATION = '23505'
 /** Some servers name what broke the reference as RESTRICT would. */
 const STILL_REFERRED_TO = new Set(['23503', '23001'])
 
-/** The roles of a tenant, changed; then the catalog is told, and with it everybody who keeps what roles mean. */
+/** Changes the roles of a tenant, and then announces the change in the catalog, so that every replica forgets the old roles. */
 export class RoleService {
   readonly #announcements: Announcements
 
@@ -57,10 +57,10 @@ export class RoleService {
   }
 
   /**
-   * Where it names the permissions, the tokens of all who have the role are void, also where nothing is left to take: it
-   * may be the repetition of a change of which the catalog was not told.
+   * A patch with permissions revokes the tokens of all users with the role, also where it takes nothing away: the same patch
+   * may have been made before, and its announcement may have failed.
    *
-   * @throws PublicError as `create`, NOT_FOUND, CONFLICT where nobody would be left to administer the tenant.
+   * @throws PublicError as `create`, NOT_FOUND, CONFLICT where the tenant would have no administrator.
    */
   async change(
     { route, session }: TenantWithSession,
@@ -91,7 +91,7 @@ export class RoleService {
 
   /**
    * @returns the number of the change, to wait for.
-   * @throws PublicError NOT_FOUND, PERMISSION_DENIED, CONFLICT for a role that somebody has.
+   * @throws PublicError NOT_FOUND, PERMISSION_DENIED, CONFLICT for a role that users have.
    */
   async remove(
     { route, session }: TenantWithSession,
@@ -140,7 +140,7 @@ function conflictOf(error: unknown): never {
     throw fail('CONFLICT', { detail: 'The name is taken.', errors })
   }
   if (code !== undefined && STILL_REFERRED_TO.has(code)) {
-    throw fail('CONFLICT', { detail: 'Somebody has this role.' })
+    throw fail('CONFLICT', { detail: 'Users have this role. Take it from them first.' })
   }
   throw error
 }

@@ -125,7 +125,7 @@ export async function replacePermissions(
   await db.insert(rolePermissions).values(rows)
 }
 
-/** Starts a new generation for everybody who has the role, as `raiseGeneration`; answers who that is. */
+/** Starts a new generation of every user with the role, as `raiseGeneration` does. Answers the users. */
 export async function voidTokensOfHolders(
   { tenantId, db }: Reader,
   roleId: string,

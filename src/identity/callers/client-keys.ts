@@ -156,7 +156,7 @@ export class ClientKeys {
 
   /**
    * Who calls with this key. With `tenantId` (null: the caller named a tenant that does not exist) the key must be
-   * that tenant's; a key of another tenant is answered like one that nobody has.
+   * that tenant's; a key of another tenant gets the same answer as an unknown key.
    *
    * @throws PublicError INVALID_CREDENTIALS
    */

@@ -26,8 +26,8 @@ export interface UserPrincipal {
 }
 
 /**
- * Somebody whose token does not carry permissions of ours, working in one tenant: an account that belongs to several, or
- * a person of a trusted issuer. What their roles permit is the tenant's own definition.
+ * A person in one tenant whose token does not carry our permissions: an account that belongs to several tenants, or a person
+ * of a trusted issuer. The tenant defines what their roles permit.
  */
 export interface MemberPrincipal {
   readonly kind: 'account' | 'external'
@@ -53,7 +53,7 @@ export type TenantPrincipal = UserPrincipal | MemberPrincipal | ClientKeyPrincip
 /** Who calls. Always frozen: one object may serve many requests. */
 export type Principal = OperatorPrincipal | TenantPrincipal
 
-/** What the token of an account says. In which of its tenants it works is the request's to pick. */
+/** What the token of an account says. The request picks one of the account's tenants. */
 export interface AccountIdentity {
   readonly kind: 'account-token'
   readonly accountId: string

@@ -5,11 +5,11 @@ import { type CatalogStore, type CatalogTx, catalogErrors } from '../../catalog/
 import { MAX_LIFETIME_SECONDS } from '../tokens/form.ts'
 import type { TokenIdentity } from './principal.ts'
 
-/** Whose tokens: a user of a tenant, or (without one) an account. */
+/** The holder of the tokens: a user of a tenant, or an account where `tenantId` is null. */
 export interface VoidSubject {
   readonly tenantId: string | null
   readonly id: string
-  /** The first generation whose tokens hold. */
+  /** The lowest valid generation. */
   readonly generation: number
 }
 
@@ -29,8 +29,8 @@ const PRUNE_EVERY = 1_000
 export const MAX_GENERATION = 2_147_000_000
 
 /**
- * Calls back the tokens that were given out to the subject before this generation, on every replica that follows the
- * changes. It holds the lock of the change log until the commit, so it comes last in a transaction.
+ * Revokes the subject's tokens of lower generations, on every replica that follows the changes. It must come last in a
+ * transaction, because it holds the lock of the change log until the commit.
  *
  * @returns the number of the change, to wait for.
  */
@@ -38,14 +38,14 @@ export function voidTokens(tx: CatalogTx, { tenantId, id, generation }: VoidSubj
   return recordChange(tx, { kind: 'tokens', tenantId, subjectId: subjectIdOf({ id, generation }) })
 }
 
-/** How a change row names whose tokens, and from which generation on they hold. */
+/** How a change row names the holder of the tokens and the lowest valid generation. */
 export function subjectIdOf({ id, generation }: Pick<VoidSubject, 'id' | 'generation'>): string {
   return `${id}:${generation}`
 }
 
 /**
- * Which tokens were called back before their end. In memory, because it is asked on each request; it holds as much as
- * was called back within the life of a token.
+ * Which tokens were revoked before their end. It is in memory, because each request asks. It holds the revocations of the
+ * last day, which is the longest life of a token.
  */
 export class Revocations {
   readonly #store: Pick<CatalogStore, 'db'>
@@ -59,8 +59,8 @@ export class Revocations {
   }
 
   /**
-   * Reads what was called back: at the start, once changes are followed, so that nothing falls in between; and again when
-   * some may have been missed. What is known stays, for generations only grow.
+   * Reads the revocations from the change log: at the start, when changes are followed already, so that none is missed, and
+   * again after a gap in the changes. What is known stays, because generations only grow.
    */
   async init(): Promise<void> {
     const { kind, tenantId, subjectId, at } = catalogChanges
@@ -69,12 +69,12 @@ export class Revocations {
     for (const change of await catalogErrors(query.where(and(eq(kind, 'tokens'), recent)))) this.apply(change)
   }
 
-  /** An account's generation is the catalog's own: where that has lost changes, it went back, and what was known is too high. */
+  /** The generation of an account is in the catalog. A catalog that lost changes went back, so the known generations are too high. */
   forgetAccounts(): void {
     for (const key of this.#lowest.keys()) if (key.startsWith(keyOf(null, ''))) this.#lowest.delete(key)
   }
 
-  /** Takes in one change; of another kind, or an older one, it changes nothing. */
+  /** Applies one change. A change of another kind, or an older one, has no effect. */
   apply({ kind, tenantId, subjectId }: TokensChange): void {
     const [, id, generation] = kind === 'tokens' ? (SUBJECT.exec(subjectId ?? '') ?? []) : []
     if (id === undefined) return
@@ -85,7 +85,7 @@ export class Revocations {
     if (this.#applied % PRUNE_EVERY === 0) this.#prune()
   }
 
-  /** Whether the bearer's tokens of this generation were called back. */
+  /** Whether the bearer's tokens of this generation were revoked. */
   isVoid(identity: TokenIdentity): boolean {
     if (this.#lowest.size === 0 || identity.kind === 'external-token' || identity.generation === null)
       return false
@@ -95,12 +95,12 @@ export class Revocations {
     return lowest !== undefined && identity.generation < lowest.generation
   }
 
-  /** The first generation of a user whose tokens hold, as far as one was announced within the life of a token; else 0. */
+  /** The lowest valid generation of a user that was announced within the life of a token; 0 without an announcement. */
   lowestOf(tenantId: string, userId: string): number {
     return asColumn(this.#lowest.get(keyOf(tenantId, userId))?.generation ?? 0)
   }
 
-  /** As `lowestOf`, for every user of a tenant of whom one was announced. */
+  /** As `lowestOf`, for every user of a tenant with an announcement. */
   lowestOfTenant(tenantId: string): ReadonlyMap<string, number> {
     const prefix = keyOf(tenantId, '')
     const found = new Map<string, number>()
@@ -118,7 +118,7 @@ export class Revocations {
   }
 }
 
-/** A tenant's database is its owner's: what was announced of it may be more than its column can hold. */
+/** A dedicated database is in other hands. An announced generation may be larger than its column can hold. */
 function asColumn(generation: number): number {
   return Math.min(generation, MAX_GENERATION)
 }

@@ -7,7 +7,7 @@ import { composed } from '../people/names.ts'
 import { subjectOf } from './caller-kinds.ts'
 import type { AccountIdentity, ExternalIdentity, MemberPrincipal, UnresolvedIdentity } from './principal.ts'
 
-/** Where somebody works in a request, and as what. */
+/** The tenant and principal of a request. */
 export interface ResolvedTenant {
   readonly route: Route
   readonly principal: MemberPrincipal
@@ -80,7 +80,7 @@ export class TenantResolver {
   #byName(name: string): Route | Promise<Route | null> {
     const { directory } = this.#parts
     if (!isUuid(name)) return directory.peekByCode(name) ?? directory.byCode(name)
-    // A code may be written like an id; the tenant that has the id comes first.
+    // A code may be written like an id. The tenant with the id comes first.
     const known = directory.peekById(name.toLowerCase())
     return known ?? directory.byId(name).then((route) => route ?? directory.byCode(name))
   }
@@ -90,11 +90,11 @@ export class TenantResolver {
     code: string | undefined,
     route: Route | null,
   ): ResolvedTenant | Promise<ResolvedTenant> {
-    const home = admitted(identity, code, route)
+    const admitted = admit(identity, code, route)
     const { roleCache } = this.#parts
-    const roles = hasRoles(identity, home.tenantId) ? roleCache.peek(home) : NO_ROLES
-    if (roles !== undefined) return this.#remember(identity, home, roles)
-    return roleCache.find(home).then((read) => this.#remember(identity, home, read))
+    const roles = hasRoles(identity, admitted.tenantId) ? roleCache.peek(admitted) : NO_ROLES
+    if (roles !== undefined) return this.#remember(identity, admitted, roles)
+    return roleCache.find(admitted).then((read) => this.#remember(identity, admitted, read))
   }
 
   #remember(identity: UnresolvedIdentity, route: Route, roles: RolesOfTenant): ResolvedTenant {
@@ -107,8 +107,8 @@ export class TenantResolver {
   }
 }
 
-/** One answer for a tenant that is not among those to pick from and for one that does not exist. */
-function admitted(identity: UnresolvedIdentity, code: string | undefined, route: Route | null): Route {
+/** A tenant that the caller may not pick and one that does not exist get the same answer. */
+function admit(identity: UnresolvedIdentity, code: string | undefined, route: Route | null): Route {
   if (route === null || !isMember(identity, route)) {
     const wasPicked = code !== undefined && (identity.kind === 'account-token' || identity.tenants.length > 1)
     throw fail(wasPicked ? 'CROSS_TENANT_ACCESS' : 'TENANT_NOT_FOUND')
@@ -118,7 +118,7 @@ function admitted(identity: UnresolvedIdentity, code: string | undefined, route:
   return route
 }
 
-/** The issuer is trusted to name the tenants of its people. A single one led to the route; of several this must be one. */
+/** The issuer is trusted to name the tenants of its people. A single tenant led to the route. Of several, this must be one. */
 function isMember(identity: UnresolvedIdentity, route: Route): boolean {
   if (identity.kind === 'account-token') return identity.authorization.has(route.tenantId)
   const { tenants, tenantBy, entry } = identity
@@ -127,7 +127,7 @@ function isMember(identity: UnresolvedIdentity, route: Route): boolean {
   return route.externalIds.some(({ issuer, id }) => issuer === entry && tenants.includes(id))
 }
 
-/** What is written like an id is one here: whether another tenant has that id could only be told by looking for it. */
+/** A name that is written like an id is taken for an id: only a look-up could tell whether another tenant has that id. */
 function isNameOf(name: string, { tenantId, code }: Route): boolean {
   return isUuid(name) ? name.toLowerCase() === tenantId : name === code
 }
@@ -137,7 +137,7 @@ function hasRoles(identity: UnresolvedIdentity, tenantId: string): boolean {
   return identity.kind === 'account-token' && identity.authorization.get(tenantId)?.length !== 0
 }
 
-/** Application-wide roles count in each tenant of the map, and open none beside it. */
+/** Roles for the whole application count in each tenant of the map. They give access to no other tenant. */
 function namesIn(identity: UnresolvedIdentity, tenantId: string): readonly string[] {
   if (identity.kind === 'external-token') return identity.roles
   const here = identity.authorization.get(tenantId) ?? []

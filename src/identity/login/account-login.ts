@@ -38,12 +38,12 @@ export interface AccountSignInParts {
 const LIFETIME_SECONDS = 3600
 /** Beside the ids of tenants in the limiter. */
 const ACCOUNTS = 'accounts'
-/** Who it was in the audit log, where nobody has that address. What was typed may be a password in the wrong field. */
+/** The id in the audit log where no account has the address. The text that was typed may be a password in the wrong field. */
 const UNKNOWN_ACCOUNT = 'unknown'
 
 /**
- * Exchanges a password for a token that names every tenant of the account. An unknown account, an inactive one and a
- * wrong password get one answer after one duration.
+ * Exchanges a password for a token that names every tenant of the account. An unknown account, an inactive account and a
+ * wrong password get the same answer after the same time.
  *
  * @throws PublicError VALIDATION_FAILED, INVALID_CREDENTIALS, ACCOUNT_LOCKED, RATE_LIMITED, CONFLICT
  */
@@ -72,7 +72,7 @@ export async function loginAccount(
   }
 }
 
-/** A password typed for an account, and whose it turns out to be, right or wrong. */
+/** One try to log in. `accountId` is null until the account is known. */
 interface AccountAttempt {
   readonly email: string
   readonly password: string
@@ -103,14 +103,14 @@ async function provePassword(
   const [row] = await catalogErrors(query)
   attempt.accountId = row?.id ?? null
   const active = row?.status === 'ACTIVE' ? row : null
-  // Also for nobody: the hash is computed all the same, so that the time does not tell.
+  // Without an account a hash is computed, too: the time must not tell who exists.
   const matches = await hasher.verify(active?.passwordHash ?? null, password, ACCOUNTS_SHARE)
   if (active === null || !matches) throw fail('INVALID_CREDENTIALS')
   if (hasher.isWeak(active.passwordHash)) await strengthen({ store, hasher }, active, password)
   return active
 }
 
-/** Unless somebody has changed the password meanwhile. */
+/** Has no effect when the password was changed meanwhile. */
 async function strengthen(
   { store, hasher }: Pick<AccountSignInParts, 'store' | 'hasher'>,
   { id, passwordHash: old }: AccountRow,

@@ -7,22 +7,22 @@ import type { TenantSession } from '../../sql/session.ts'
 import type { Reader } from '../people/users.ts'
 
 /**
- * Wrong passwords in a row, counted in the tenant's own database: replicas share the count. What was typed as the name is
- * the subject, whether or not there is such a user, so that a lock tells nothing about who exists.
+ * Wrong passwords in a row are counted in the tenant database, so that replicas share the count. The subject is the name that
+ * was typed, whether or not such a user exists: a lock must not tell who exists.
  */
 export type LockoutPolicy = AuthConfig['lockout']
 
 const PRUNED_AT_ONCE = 20
 
-/** Whose attempts are counted. `name` is folded to one spelling already. */
+/** The subject of attempts with this name. The caller has folded `name` to one spelling. */
 export function attemptSubject(name: string): string {
   return createHash('sha256').update(name).digest('hex')
 }
 
 /**
- * Tries a password: counted, unless `prove` comes to no answer; a right one makes the wrong ones before it forgotten.
+ * Tries a password. The attempt counts unless `prove` comes to no answer. A right password resets the count.
  *
- * @throws PublicError ACCOUNT_LOCKED; else whatever `prove` throws, INVALID_CREDENTIALS for a wrong password.
+ * @throws PublicError ACCOUNT_LOCKED, and what `prove` throws: INVALID_CREDENTIALS for a wrong password.
  */
 export async function tryPassword<T>(
   session: TenantSession,
@@ -35,15 +35,15 @@ export async function tryPassword<T>(
     await clearAttempts(session, [subject])
     return proved
   } catch (error) {
-    // A database that is away now is what made the attempt fail, most likely.
+    // The refund may fail for the same reason as the attempt, for example a database that does not answer.
     if (!isWrongPassword(error)) await refundAttempt(session, subject).catch(() => undefined)
     throw error
   }
 }
 
 /**
- * Counts an attempt, before anything is known of its outcome: guesses sent at once would otherwise all pass before the
- * first is found wrong. The lock lasts a whole window from the attempt that used up the last try.
+ * Counts an attempt before its outcome is known. Otherwise many guesses sent at the same time would all pass before the first
+ * is found wrong. The lock lasts a whole window from the last attempt that was allowed.
  *
  * @throws PublicError ACCOUNT_LOCKED, with the seconds that are left.
  */
@@ -63,7 +63,7 @@ async function beginAttempt(
   const [row] = rows
   if (!row) throw new Error('the attempt was not counted')
   if (row.attempts > allowed) throw fail('ACCOUNT_LOCKED', { retryAfterSeconds: Math.max(1, row.seconds) })
-  // Where one begins, some that are over may go: who tries name after name does not fill the table.
+  // Each new subject removes some old ones, so that trying name after name does not fill the table.
   if (row.attempts === 1) await pruneAttempts(session)
 }
 
@@ -73,7 +73,7 @@ export async function clearAttempts({ tenantId, db }: Reader, subjects: readonly
   await db.delete(loginAttempts).where(and(eq(loginAttempts.tenantId, tenantId), ofThese))
 }
 
-/** The attempt came to no answer (a database was away): it was no wrong password. */
+/** The attempt came to no answer, for example because a database did not answer. It does not count. */
 async function refundAttempt({ tenantId, db }: Reader, subject: string): Promise<void> {
   await db.execute(sql`
     update login_attempts set attempts = attempts - 1
@@ -84,7 +84,7 @@ function isWrongPassword(error: unknown): boolean {
   return error instanceof PublicError && error.code === 'INVALID_CREDENTIALS'
 }
 
-/** Skips what others hold: this is housekeeping, and waits for nobody. */
+/** Skips rows that other transactions hold: housekeeping does not wait. */
 async function pruneAttempts({ tenantId, db }: Reader): Promise<void> {
   await db.execute(sql`
     delete from login_attempts where tenant_id = ${tenantId} and subject in (

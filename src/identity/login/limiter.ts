@@ -8,7 +8,7 @@ export interface LockoutPolicy {
   readonly windowSeconds: number
 }
 
-/** Whose attempts are counted: what the caller typed, whether or not such a user exists. */
+/** The name that the caller typed, whether or not such a user exists. */
 export interface LoginSubject {
   readonly tenantId: string
   /** Already folded to one spelling. */
@@ -49,7 +49,7 @@ export class LoginLimiter {
     this.#counts.delete(keyOf(subject))
   }
 
-  /** The attempt came to no answer (a database was away): it was no wrong password. */
+  /** The attempt came to no answer, for example because a database did not answer. It does not count. */
   refund(subject: LoginSubject): void {
     const count = this.#current(keyOf(subject))
     if (count && count.attempts > 0) count.attempts -= 1

@@ -39,7 +39,7 @@ export async function changePassword(
   actor: Actor,
 ): Promise<number | null> {
   assertPasswords(change, tenant.route.authConfig.passwordPolicy)
-  // Before the row: whatever raises a generation announces it afterwards, so a row that is behind this has lost changes.
+  // Read before the row. A generation is announced after the row was raised, so a row below this has lost changes.
   const lowest = parts.announcements.lowestOf(tenant.route.tenantId, actor.id)
   const user = await findUser(tenant.session, actor.id)
   if (user?.status !== 'ACTIVE')

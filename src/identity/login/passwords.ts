@@ -35,13 +35,13 @@ export interface PasswordHasherOptions {
 // The library's Algorithm is an ambient const enum, which type stripping cannot read.
 const ARGON2ID = 2
 const DEFAULT_COST: HashCost = { memoryCost: 19_456, timeCost: 2, parallelism: 1 }
-// One core is left to everybody else, and of the four threads that DNS and files use some stay free.
+// One core stays free for other work, and so do some of the four threads that DNS and files use.
 const DEFAULT_CONCURRENCY = Math.max(1, Math.min(2, availableParallelism() - 1))
 const PHC = /^\$argon2id\$v=19\$m=(\d+),t=(\d+),p=\d+\$/
 /** The whole of a hash that is worth verifying: a salt of 8 to 64 bytes, a hash of 16 to 64. */
 const WHOLE_PHC =
   /^\$argon2id\$v=19\$m=(\d{1,9}),t=(\d{1,9}),p=(\d{1,9})\$([A-Za-z0-9+/]{11,86})\$([A-Za-z0-9+/]{22,86})$/
-/** A stored hash may be this many times as dear as ours, in each of its three parts. */
+/** A stored hash may cost this many times as much as ours, in each of its three parts. */
 const MAX_COST_FACTOR = 4
 
 /**
@@ -89,7 +89,7 @@ export class PasswordHasher {
   /**
    * Whether the password is the stored one. With no stored hash it is not, and the answer takes as long:
    * the caller passes null for an unknown user, so that time does not tell who exists. A stored text that is no hash of
-   * ours, or one much dearer, is as none: in a tenant's own database its owner writes it, and says with it what we compute.
+   * ours, or one that costs much more, counts as none: the owner of a dedicated database could write it to make us compute.
    *
    * @throws PublicError RATE_LIMITED when too many wait already.
    */

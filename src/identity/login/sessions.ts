@@ -31,7 +31,7 @@ export interface Rotation {
   readonly familyId: string
 }
 
-/** A token that is to be exchanged, and the one that takes its place. */
+/** A token that is exchanged, and its successor. */
 export interface Succession {
   readonly token: RefreshToken
   readonly next: RefreshToken
@@ -49,8 +49,8 @@ export function makeRefreshToken(tenantId: string, sessionId = newId()): Refresh
 }
 
 /**
- * The token that takes this one's place. It is made of this one, so that it can be handed out again although it is kept
- * nowhere; and with a key of the service, so that whoever has an old token cannot make the present one of it.
+ * The token that replaces this one. It is computed from this one, so that it can be sent again although it is stored nowhere.
+ * The computation needs a key of the service, so that the holder of an old token cannot compute its successors.
  */
 export function successorOf(key: Pick<DataKey, 'mac'>, token: RefreshToken): RefreshToken {
   const id = key.mac('refresh-successor', `id:${token.text}`).subarray(0, 16)
@@ -74,8 +74,8 @@ export function parseRefreshToken(text: string): RefreshToken | null {
 }
 
 /**
- * Begins a family for a user who has just proved who they are; null if the user is no longer what `generation` says. The
- * row of the user is held meanwhile, so that whoever ends all sessions of a user ends this one too, or prevents it.
+ * Starts a family for a user whose password was just proved; null if the user has another generation by now. The user's row is
+ * locked meanwhile. A transaction that ends all login sessions of the user ends this one too, or prevents it.
  */
 export async function startSession(
   { tenantId, db }: Reader,
@@ -106,7 +106,7 @@ export async function rotateSession(
   { token, next }: Succession,
   { refreshTokenSeconds }: Lifetimes,
 ): Promise<Rotation | null> {
-  // The parentheses around the last select keep it from being taken for a statement that only reads.
+  // The parentheses around the last select keep the session from taking this for a statement that only reads.
   const { rows } = await db.execute<{ family_id: string; user_id: string }>(sql`
     with owner as (
       select u.id from sessions s join users u on u.tenant_id = s.tenant_id and u.id = s.user_id
@@ -129,15 +129,15 @@ export async function rotateSession(
 }
 
 /**
- * The successor of a token that was replaced a moment ago, as long as nobody has used that one and the session lives; else
- * null. The rows of user and successor are held in the order of `rotateSession`.
+ * The successor of a token that was replaced a moment ago; null when the successor was used or the login session has ended.
+ * The rows of user and successor are locked in the order of `rotateSession`.
  */
 export async function repeatRotation(
   { tenantId, db }: Reader,
   { token, next }: Succession,
   { refreshReuseSeconds }: Pick<AuthConfig, 'refreshReuseSeconds'>,
 ): Promise<Rotation | null> {
-  // Of two at once the one that waited began earlier than the token was replaced.
+  // Without reuse even the second of two requests at once gets null.
   if (refreshReuseSeconds === 0) return null
   const { rows } = await db.execute<{ family_id: string; user_id: string }>(sql`
     with replaced as (
@@ -158,8 +158,8 @@ export async function repeatRotation(
 }
 
 /**
- * Why a token was not rotated: because it was replaced, then its family is revoked by now, and this is whose it was.
- * Outside of any transaction, so that what it revokes lasts whatever the caller throws.
+ * Answers the user's id for a token that was not rotated because it was replaced before, and revokes its family. Runs outside
+ * of any transaction, so that the revocation stays when the caller throws.
  *
  * @throws PublicError INVALID_CREDENTIALS for one that is unknown, expired or revoked.
  */
@@ -170,16 +170,14 @@ export async function refuseToken(session: TenantSession, token: RefreshToken): 
   return known.userId
 }
 
-/**
- * Ends the token's family; answers whose it was. Null where nothing was left to end: a token that nobody has is no error.
- */
+/** Ends the token's family and answers its user's id. Null where there was nothing to end: an unknown token is no error. */
 export async function endSession(session: TenantSession, token: RefreshToken): Promise<string | null> {
   const known = await findSession(session, token)
   if (known === null) return null
   return (await revokeFamily(session, known.familyId)) > 0 ? known.userId : null
 }
 
-/** Whose token it is or was; null for one that nobody has, and for one whose family is long over. */
+/** The id of the token's user; null for an unknown token, and for one whose rows were removed. */
 export async function ownerOf(session: TenantSession, token: RefreshToken): Promise<string | null> {
   return (await findSession(session, token))?.userId ?? null
 }
@@ -201,7 +199,7 @@ export async function revokeSessionsOf({ tenantId, db }: Reader, userId: string)
   await revoke(db, tenantId, eq(sessions.userId, userId))
 }
 
-/** Removes what is left of a user's sessions that are over. It is housekeeping, and waits for nobody. */
+/** Removes the rows of a user's login sessions that have ended. Housekeeping does not wait for locked rows. */
 export async function pruneSessions({ tenantId, db }: Reader, userId: string): Promise<void> {
   // A replaced token keeps its row until it would have ended by itself, so that its being used again is seen.
   await db.execute(sql`
@@ -212,7 +210,7 @@ export async function pruneSessions({ tenantId, db }: Reader, userId: string): P
       limit ${PRUNED_AT_ONCE} for update skip locked)`)
 }
 
-/** In the order of ids: two that revoke at once wait for one another in a line and never in a circle. */
+/** Rows are locked in the order of ids, so that two transactions that revoke at once cannot deadlock. */
 async function revoke(db: TenantDb, tenantId: string, which: SQL): Promise<number> {
   const inOrder = db
     .select({ id: sessions.id })
@@ -240,7 +238,7 @@ async function findSession({ tenantId, db }: Reader, token: RefreshToken) {
         eq(sessions.tokenHash, hashOf(token)),
       ),
     )
-  // Whose it is goes into the audit log, and what is no id came from no table of ours.
+  // The user's id goes into the audit log, so a value that is no id is refused.
   return row && isId(row.userId) ? row : null
 }
 

@@ -48,7 +48,7 @@ function membershipFaults({ memberships = [] }: AccountInput): FieldError[] {
   return memberships.flatMap(({ tenantId, roles }, i) => {
     const below = `/memberships/${i}`
     const twice = seen.has(tenantId)
-      ? [{ pointer: `${below}/tenantId`, message: 'must not stand twice' }]
+      ? [{ pointer: `${below}/tenantId`, message: 'must not be given twice' }]
       : []
     seen.add(tenantId)
     const unnamed = roles.flatMap((role, n) =>

@@ -24,14 +24,14 @@ export interface PasswordRules {
 /** The role of a tenant's first administrator, who may do everything. */
 export const ADMIN_ROLE = 'admin'
 
-/** Any number but 0, under which the same text is locked by those who enter and move tenants. */
+/** Any number but 0: under 0 the same text is locked by units and by moves of tenants. */
 const PEOPLE_LOCK = 0x6668_7065
 
 /**
- * Runs a change of a tenant's people or roles in a transaction, one at a time: whoever checks and then changes does so on
- * what stands. A change after which nobody could administer the tenant any more is undone.
+ * Runs a change of a tenant's users or roles in a transaction, one at a time, so that what the change has checked is still true
+ * when it writes. A change after which the tenant would have no administrator is rolled back.
  *
- * @throws PublicError CONFLICT; else whatever `fn` throws.
+ * @throws PublicError CONFLICT, and what `fn` throws.
  */
 export function changePeople<T>(session: TenantSession, fn: (reader: Reader) => Promise<T>): Promise<T> {
   const { tenantId } = session
@@ -89,7 +89,7 @@ export async function createAdmin(
   return publicUser(admin)
 }
 
-/** Two at once make one: the second waits for the first's row and then finds it. */
+/** Of two calls at once the second waits for the first's row and then finds it. */
 async function ensureAdminRole(reader: Reader): Promise<string> {
   const { tenantId, db } = reader
   await db

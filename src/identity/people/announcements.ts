@@ -7,12 +7,12 @@ import type { Vault } from '../../catalog/vault.ts'
 import { fail, isOutcomeUnknown, PublicError } from '../../errors.ts'
 import { type Revocations, subjectIdOf } from '../callers/revocations.ts'
 
-/** What the catalog is to know of a change in a tenant's own database. */
+/** A change in a tenant database, as the catalog is told of it. */
 export interface Announcement extends AuditRecord {
   readonly tenantId: string
-  /** Users whose tokens of before their present generation are void. */
+  /** Users whose tokens of lower generations are revoked. */
   readonly voided?: readonly { readonly id: string; readonly generation: number }[]
-  /** Whether roles mean something else than before. */
+  /** Whether the change touched what roles permit. */
   readonly rolesChanged?: boolean
 }
 
@@ -20,21 +20,21 @@ export interface AnnouncementsOptions {
   readonly store: CatalogStore
   /** Seals what the audit log keeps apart of people. */
   readonly vault: Pick<Vault, 'dataKey'>
-  /** Where a record waits that could not be written with its announcement. */
+  /** Writes a record later that could not be written with its announcement. */
   readonly auditTrail: Pick<AuditTrail, 'note'>
-  /** What was announced, by whatever process. */
+  /** The announcements of all replicas. */
   readonly announced: Pick<Revocations, 'lowestOf' | 'lowestOfTenant'>
-  /** Called with the changes just made, so that this process need not wait for its own news. */
+  /** Called with the changes just made, so that this process applies them at once. */
   readonly apply: (change: CatalogChange) => void
 }
 
-const STANDS =
-  'The change was made, and the audit log will say so, but the rest of the service could not be told. Repeat it, unless it made something.'
+const MADE_BUT_NOT_ANNOUNCED =
+  'The change was made, and the audit log will say so, but the other replicas could not be told. Repeat the request, unless it created something.'
 
 /**
- * Tells the catalog what was changed in a tenant's own database: the audit log, and the replicas. It cannot be done in the
- * same transaction, so it comes right after; where it fails the caller is told, and may repeat the whole. The audit record
- * is written then as well, later and marked: what was made cannot be made again, and stands there whatever the caller does.
+ * Announces in the catalog what was changed in a tenant database: in the audit log, and in the change log for the replicas.
+ * The two databases cannot share a transaction, so the announcement comes right after the change. When it fails, the caller
+ * is told and may repeat the request. The audit record is then written later, with a mark, because the change itself was made.
  */
 export class Announcements {
   readonly #options: AnnouncementsOptions
@@ -49,23 +49,23 @@ export class Announcements {
    */
   async publish(announcement: Announcement): Promise<number | null> {
     const changes = await this.#record(announcement).catch((error: unknown) => {
-      // Written twice where the first record may be there all the same: better than not at all.
+      // The first record may have been written all the same. Two records are better than none.
       this.#options.auditTrail.note(unannounced(announcement))
-      throw standing(error)
+      throw toldError(error)
     })
     for (const change of changes) this.#options.apply(change)
     return changes.at(-1)?.seq ?? null
   }
 
   /**
-   * The first generation of a user whose tokens hold, as it was announced. The user's row says the same or more, unless the
-   * database has lost changes: then new generations have to begin above this one.
+   * The lowest valid generation of a user, as announced. The user's row has this generation or a higher one, unless the tenant
+   * database has lost changes. New generations must be above this one.
    */
   lowestOf(tenantId: string, userId: string): number {
     return this.#options.announced.lowestOf(tenantId, userId)
   }
 
-  /** As `lowestOf`, for every user of the tenant of whom one was announced. */
+  /** As `lowestOf`, for every user of the tenant with an announcement. */
   lowestOfTenant(tenantId: string): ReadonlyMap<string, number> {
     return this.#options.announced.lowestOfTenant(tenantId)
   }
@@ -95,16 +95,16 @@ export class Announcements {
   }
 }
 
-/** That the change was made is known for certain; whether others were told of it may not be, and a repetition tells them. */
-function standing(error: unknown): unknown {
+/** The change was certainly made. Whether the other replicas were told may be unknown; a repetition tells them. */
+function toldError(error: unknown): unknown {
   if (!(error instanceof PublicError)) return error
   return fail(isOutcomeUnknown(error) ? 'CATALOG_UNAVAILABLE' : error.code, {
     ...error.extra,
-    detail: STANDS,
+    detail: MADE_BUT_NOT_ANNOUNCED,
   })
 }
 
-/** The record that is written later. The trail makes one row of what has the same `after`: so that names whom it is about. */
+/** The record that is written later. The trail joins records with the same `after`, so `after` names the user or role. */
 function unannounced({ actor, action, tenantId, before, after }: Announcement): AuditRecord {
   const { userId, roleId } = { ...before, ...after }
   const about = { ...(userId !== undefined && { userId }), ...(roleId !== undefined && { roleId }) }

@@ -1,4 +1,4 @@
-/** What a change made, and the number of its news in the log of changes, to wait for; null where it has none. */
+/** The result of a change, and the number of its row in the change log, to wait for; null where it has no row. */
 export interface Changed<T> {
   readonly result: T
   readonly seq: number | null

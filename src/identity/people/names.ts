@@ -7,20 +7,20 @@ export function isName(text: string): boolean {
   return text.trim() !== '' && text.length <= 200 && !CONTROL.test(text)
 }
 
-/** One spelling of a tenant's code as people type it. Letters beyond ASCII are in no code, and none is to become one that is. */
+/** One spelling of a tenant's code as people type it. Letters beyond ASCII are in no code, and must not become ASCII letters. */
 export function typedCode(text: string): string {
   return text.trim().replaceAll(/[A-Z]+/g, (letters) => letters.toLowerCase())
 }
 
 /**
- * One spelling of an email address or user name as people type it: whatever the device composes, and in lower case by rules
- * that are the same in every country. By it a person is found, stored and counted.
+ * One spelling of an email address or user name as people type it: composed (NFC), and in lower case by the same rules in every
+ * country. Users are stored, found and counted by it.
  */
 export function typedName(text: string): string {
   return composed(text.trim()).toLowerCase().normalize('NFC')
 }
 
-/** A text that is compared, as every device would have composed it. */
+/** The composed form (NFC) of a text, for comparison: devices compose letters differently. */
 export function composed(text: string): string {
   return text.normalize('NFC')
 }

@@ -39,9 +39,9 @@ export interface PeopleParts {
   readonly announcements: Announcements
 }
 
-/** A patch with the password's hash in the password's place, and who wants it. */
+/** A patch with the hash of its password, and its caller. */
 interface Change {
-  /** The user's lowest generation whose tokens hold, as announced. */
+  /** The user's lowest valid generation, as announced. */
   readonly lowest: number
   readonly patch: UserPatch
   readonly passwordHash: string | undefined
@@ -49,8 +49,8 @@ interface Change {
 }
 
 /**
- * The people of a tenant, changed. The rows are the tenant's own; once they are committed the catalog is told. What may take
- * something away from a user makes void the tokens that the user holds, also where it is repeated and nothing is left to take.
+ * Changes the users of a tenant. The rows are in the tenant database. After they are committed, the change is announced in the
+ * catalog. A change that may take something away from a user revokes the user's tokens, also when it is repeated.
  */
 export class People {
   readonly #hasher: PasswordHasher
@@ -114,11 +114,12 @@ export class People {
   }
 
   /**
-   * In two steps, so that it can be repeated: until the catalog has been told, the user is there and can do nothing.
+   * Removes a user in two steps, so that the request can be repeated. Until the change is announced, the user exists and is
+   * INACTIVE.
    *
    * @returns the number of the change, to wait for.
-   * @throws PublicError NOT_FOUND, PERMISSION_DENIED, CONFLICT for the last administrator and for a user whom somebody else
-   *   changed meanwhile, CATALOG_UNAVAILABLE.
+   * @throws PublicError NOT_FOUND, PERMISSION_DENIED, CONFLICT for the last administrator and for a user that another
+   *   request changed meanwhile, CATALOG_UNAVAILABLE.
    */
   async remove(
     { route, session }: TenantWithSession,
@@ -144,7 +145,7 @@ export class People {
   }
 }
 
-/** Writes a user's new password, with which every session and token from before is over. Gives the new generation. */
+/** Writes a user's new password, and ends every login session and token of the user. Answers the new generation. */
 export async function setPassword(
   reader: Reader,
   { id, email, username }: PublicUser,
@@ -158,11 +159,11 @@ export async function setPassword(
 }
 
 /**
- * Ends every session of a user and begins a new generation, above the `lowest` that was announced; gives its number, null if
- * there is no such user.
+ * Ends every login session of a user and starts a new generation above the announced `lowest`. Answers the new generation; null
+ * if there is no such user.
  */
 export async function shutOut(reader: Reader, userId: string, lowest: number): Promise<number | null> {
-  // First the user's row: what adds sessions holds it too.
+  // The user's row is locked first: whatever adds a login session locks it too.
   const generation = await raiseGeneration(reader, userId, lowest)
   await revokeSessionsOf(reader, userId)
   return generation
@@ -189,7 +190,7 @@ async function applyChange(reader: Reader, before: UserWithGrants, change: Chang
   else if (roles !== undefined) await raiseGeneration(reader, before.id, lowest)
 }
 
-/** Whether a patch gives or takes power: over what the user may do, or over who can sign in as the user. */
+/** Whether a patch changes what the user may do, or who can sign in as the user. */
 function isPower({ email, username, status, roles, password }: UserPatch): boolean {
   return [email, username, status, roles, password].some((part) => part !== undefined)
 }
@@ -212,7 +213,7 @@ function existing<T>(user: T | null): T {
   return user
 }
 
-/** A user for the audit log, or those parts of one that a patch is about. Of a password: that there is another. */
+/** A user for the audit log, or the parts of one that a patch touches. Of a password only that it was replaced. */
 function inAudit(user: PublicUser, patch?: UserPatch): Record<string, unknown> {
   const { id, createdAt: _made, updatedAt: _changed, ...rest } = publicUser(user)
   const parts = Object.fromEntries(Object.entries(rest).map(([name, value]) => [name, cut(value)]))

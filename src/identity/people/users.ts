@@ -23,15 +23,15 @@ export interface PublicUser {
   readonly updatedAt: string
 }
 
-/** A user with what access tokens say, and the hash that proves the password. Never leaves this folder whole. */
+/** A user with what access tokens say, and the hash of the password. Only `identity` may see it whole. */
 export interface UserWithGrants extends PublicUser {
   readonly passwordHash: string
   readonly permissions: readonly string[]
-  /** Grows when access tokens given out before are to be void. */
+  /** Grows when earlier access tokens are revoked. */
   readonly generation: number
 }
 
-/** How a person names themselves at login. */
+/** The name that a person types at login. */
 export type LoginName = { readonly email: string } | { readonly username: string }
 
 /** A session, or one of its transactions. */
@@ -99,13 +99,13 @@ export function findUser(reader: Reader, userId: string): Promise<UserWithGrants
 }
 
 /**
- * As `findUser`, by what a person types. Case does not matter. A user name that nobody has may be an address: to most people
- * the address is their user name.
+ * As `findUser`, by the name that a person types, in any case. A user name that no user has may be an email address: many
+ * people type their address as their user name.
  */
 export function findForLogin(reader: Reader, name: LoginName): Promise<UserWithGrants | null> {
-  // Folded here and not by the database: each knows other letters, and login counts attempts by our spelling.
+  // Folded here and not by the database: databases fold letters differently, and attempts are counted by our spelling.
   const wanted = loginNameText(name)
-  // PostgreSQL has no text with this character: such a user cannot be, and asking would be an error.
+  // PostgreSQL stores no text with this character, so no user can have it, and a query with it would fail.
   if (wanted.includes('\0')) return Promise.resolve(null)
   const byEmail = hasEmail('email' in name ? name.email : name.username)
   const byUsername = eq(sql`lower(${users.username})`, wanted)
@@ -121,8 +121,8 @@ export function loginNameText(name: LoginName): string {
 }
 
 /**
- * Whose address this is. Two rows from before addresses were composed may differ in that alone: each is found by its own
- * spelling, which comes first.
+ * The user with this address. Addresses that were stored before they were composed (NFC) may differ only in that. Each is found
+ * by its own spelling, which comes first.
  */
 function hasEmail(text: string): SQL {
   const spellings = sql.param([...storedSpellings(text)])
@@ -167,7 +167,7 @@ export async function updateUser(
     .where(and(eq(users.tenantId, tenantId), eq(users.id, userId)))
 }
 
-/** Puts a stronger hash of the same password in the place of one that nobody has replaced meanwhile. */
+/** Replaces the hash by a stronger one of the same password, unless it was replaced meanwhile. */
 export async function replaceHash(
   { tenantId, db }: Reader,
   { id, passwordHash }: Pick<UserWithGrants, 'id' | 'passwordHash'>,
@@ -181,8 +181,8 @@ export async function replaceHash(
 }
 
 /**
- * Begins a new generation: the tokens given out before can be told from later ones. It is above `lowest`, which was
- * announced: a database that was restored may have forgotten it. Locks the row as `updateUser`.
+ * Starts a new generation, by which earlier tokens differ from later ones. It is above the announced `lowest`, which a restored
+ * database may have lost. Locks the row as `updateUser` does.
  */
 export async function raiseGeneration(
   { tenantId, db }: Reader,

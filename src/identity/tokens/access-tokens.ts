@@ -26,7 +26,7 @@ import type { TokenKeys, VerificationKey } from './signing-key.ts'
 
 export interface AccessTokensOptions {
   readonly keys: TokenKeys
-  /** Whose tokens are accepted besides our own. */
+  /** The issuers whose tokens are accepted besides our own. */
   readonly issuers?: Pick<ExternalIssuers, 'find'>
   /** Asked at each request, also about tokens that were verified before. */
   readonly revocations?: Pick<Revocations, 'isVoid'>
@@ -37,7 +37,7 @@ export interface AccessTokensOptions {
   readonly now?: () => number
 }
 
-/** Whom a token is for. Raising the generation in the row voids what was given out before. */
+/** The holder of a token. A higher generation in the row revokes the tokens of lower ones. */
 export interface TokenSubject {
   readonly id: string
   readonly generation: number
@@ -67,7 +67,7 @@ export interface IssuedToken {
   readonly expiresIn: number
 }
 
-/** What a token proved to say, and until when (milliseconds since 1970) that may be remembered. */
+/** What a verified token says, and until when (milliseconds since 1970) that may be remembered. */
 export interface Verified {
   readonly identity: TokenIdentity
   readonly until: number
@@ -75,14 +75,14 @@ export interface Verified {
   readonly keyTenantId: string | null
 }
 
-/** Access tokens (RFC 9068 in form, RFC 8725 in care): issues them, verifies them, remembers the verified ones. */
+/** Issues access tokens in the form of RFC 9068, verifies them by the rules of RFC 8725, and remembers verified ones. */
 export class AccessTokens {
   readonly #options: AccessTokensOptions
   readonly #issuer: string
   readonly #audience: string
   readonly #now: () => number
   readonly #verified: LRUCache<string, Verified>
-  /** Counts withdrawals of keys: what was verified across one is not remembered. */
+  /** Counts withdrawals of keys. A token whose verification began before a withdrawal is not remembered. */
   #withdrawals = 0
 
   constructor(options: AccessTokensOptions) {
@@ -94,7 +94,7 @@ export class AccessTokens {
   }
 
   /**
-   * Has at hand what `issue` needs of the catalog: for those who must not have to undo what they did before it.
+   * Loads what `issue` needs from the catalog, so that `issue` does not fail after the caller has changed something.
    *
    * @throws PublicError CATALOG_UNAVAILABLE
    */
@@ -195,9 +195,9 @@ export class AccessTokens {
   async #verifyAnew(token: string): Promise<Verified> {
     try {
       const parts = readToken(token)
-      // Unproved, and good for no more than this: whose rules the token has to meet.
-      const stranger = this.#options.issuers?.find(parts.claims.iss)
-      return await (stranger ? stranger.verify(parts) : this.#verifyOwn(parts))
+      // The issuer is not proved yet. It only says which rules the token has to meet.
+      const external = this.#options.issuers?.find(parts.claims.iss)
+      return await (external ? external.verify(parts) : this.#verifyOwn(parts))
     } catch (error) {
       throw refusal(error)
     }
@@ -231,7 +231,7 @@ export class AccessTokens {
     return key
   }
 
-  /** A tenant's key says already whose tokens these are and for whom; said twice it must be said rightly. */
+  /** A tenant's key already fixes issuer and audience. A token may leave them out, but must not contradict the key. */
   async #assertSigned({ token, claims }: TokenParts, key: VerificationKey): Promise<void> {
     const isPinned = (name: string) => key.owner === null || name in claims
     await jwtVerify(token, key.key, {
@@ -273,7 +273,7 @@ function accountOf({ sub, authorization, roles, jti, gen }: AccountClaims): Acco
   })
 }
 
-/** jose's errors carry the payload, so only their code goes on. What is neither a fault nor jose's is our own bug. */
+/** The errors of jose carry the payload, so only their code is kept. Any other error is a bug of ours. */
 function refusal(error: unknown): unknown {
   if (error instanceof errors.JWTExpired) return fail('TOKEN_EXPIRED')
   if (error instanceof errors.JOSEError) return fail('TOKEN_INVALID', { cause: new TokenFault(error.code) })
@@ -281,7 +281,7 @@ function refusal(error: unknown): unknown {
   return error
 }
 
-// The digest, not the token: a heap dump of the cache gives nobody a credential.
+// The digest and not the token: a heap dump of the cache must not contain credentials.
 function cacheKey(token: string): string {
   return hash('sha256', token, 'base64')
 }

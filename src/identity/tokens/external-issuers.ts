@@ -5,7 +5,7 @@ import type { Clock } from '../../lib/clock.ts'
 import { PermissionSet } from '../access/permissions.ts'
 import type { ExternalIdentity } from '../callers/principal.ts'
 import { claimOf, listOf, tenantsOf } from './claims.ts'
-import { ExternalKeys, type KeyWanted } from './external-keys.ts'
+import { ExternalKeys, type KeyRequest } from './external-keys.ts'
 import { canonicalAlgorithm, type TrustedIssuer } from './external-settings.ts'
 import { assertTimes, PRINTABLE, TokenFault, type TokenParts, text } from './form.ts'
 import { fillTemplate, isTemplate, tidIn } from './issuer-template.ts'
@@ -45,7 +45,7 @@ export class ExternalIssuers {
     this.#templates = all.filter(({ entry }) => isTemplate(entry))
   }
 
-  /** By the claim `iss`, which at this point anybody may have written. An entry with just this name comes first. */
+  /** Finds an issuer by the claim `iss`, which is not proved yet. An entry with exactly this name comes first. */
   find(name: unknown): ExternalIssuer | undefined {
     if (typeof name !== 'string' || isTemplate(name)) return undefined
     return this.#byName.get(name) ?? this.#templates.find(({ entry }) => tidIn(entry, name) !== null)
@@ -74,7 +74,7 @@ export class ExternalIssuer {
   /** @throws TokenFault, or PublicError TOKEN_EXPIRED for a good token after its time. */
   async verify(parts: TokenParts): Promise<VerifiedExternal> {
     const { claims } = parts
-    // What a look tells is asked before keys are: nobody makes us fetch them for a token that cannot be good.
+    // Checked before keys are read: a token that cannot be valid must not make us fetch keys.
     const header = this.#readHeader(parts.header)
     const tid = this.#assertPinned(claims)
     const identity = this.#identityOf(claims)
@@ -94,7 +94,7 @@ export class ExternalIssuer {
    * What is not understood is ignored (RFC 7515, section 4), unless `crit` says that it must not be; and what would lead to
    * another key is not followed: keys are found by their name, in the issuer's own list.
    */
-  #readHeader(header: TokenParts['header']): Pick<KeyWanted, 'alg' | 'kid'> {
+  #readHeader(header: TokenParts['header']): Pick<KeyRequest, 'alg' | 'kid'> {
     const { alg, kid, typ } = header
     if (Object.hasOwn(header, 'crit')) throw new TokenFault('something critical that is not understood')
     if (typ !== undefined && isOtherKind(text('typ', typ, PRINTABLE))) throw new TokenFault('wrong type')
@@ -116,7 +116,7 @@ export class ExternalIssuer {
     return tid
   }
 
-  /** The keys of a directory are read only where a tenant has listed it: else anybody could have us ask for any number. */
+  /** The keys of a directory are read only when a tenant has listed it. Otherwise any token could make us fetch keys. */
   async #keysOf(tid: string | null): Promise<ExternalKeys> {
     const { jwksUri, issuer } = this.#trusted
     const isOfOne = tid !== null && isTemplate(jwksUri)
@@ -131,11 +131,11 @@ export class ExternalIssuer {
     return keys
   }
 
-  async #assertSigned({ token }: TokenParts, keys: ExternalKeys, wanted: KeyWanted): Promise<void> {
-    const key = await keys.find(wanted)
+  async #assertSigned({ token }: TokenParts, keys: ExternalKeys, request: KeyRequest): Promise<void> {
+    const key = await keys.find(request)
     if (key === undefined) throw new TokenFault('unknown key')
     try {
-      await compactVerify(token, key, { algorithms: [wanted.alg] })
+      await compactVerify(token, key, { algorithms: [request.alg] })
     } catch (error) {
       // Also for a key that jose finds too weak, which it says in a TypeError: the key is not ours.
       if (error instanceof PublicError) throw error

@@ -12,7 +12,7 @@ export interface ExternalKeysOptions {
   readonly maxBytes?: number
   /** After this the keys are read again. */
   readonly maxAgeMs?: number
-  /** Nobody makes us ask more often: neither those who invent names of keys, nor an endpoint that fails. */
+  /** The shortest time between two readings, also for invented names of keys and for an endpoint that fails. */
   readonly cooldownMs?: number
   /** The same while there is not one key: then nothing is lost by asking. */
   readonly firstRetryMs?: number
@@ -21,7 +21,7 @@ export interface ExternalKeysOptions {
 }
 
 /** What a token's header says about its key; and whose key it has to be, where one list serves many directories. */
-export interface KeyWanted {
+export interface KeyRequest {
   readonly alg: string
   readonly kid?: string
   readonly directory?: { readonly tid: string; readonly iss: string }
@@ -62,19 +62,19 @@ export class ExternalKeys {
   }
 
   /** The key that fits; undefined when there is none, or more than one, or none can be read. */
-  async find(wanted: KeyWanted): Promise<CryptoKey | undefined> {
+  async find(request: KeyRequest): Promise<CryptoKey | undefined> {
     const isOld = this.#ageMs() >= this.#options.maxAgeMs
     if (isOld) await this.#read('old')
-    const found = await this.#pick(wanted)
+    const found = await this.#pick(request)
     if (found !== undefined || isOld) return found
     await this.#read('unknown')
-    return this.#pick(wanted)
+    return this.#pick(request)
   }
 
-  async #pick(wanted: KeyWanted): Promise<CryptoKey | undefined> {
-    const { alg, kid } = wanted
+  async #pick(request: KeyRequest): Promise<CryptoKey | undefined> {
+    const { alg, kid } = request
     if (this.#set === null || this.#ageMs() >= this.#options.maxStalenessMs) return undefined
-    if (!this.#keys.every((key) => mayServe(key, wanted))) return undefined
+    if (!this.#keys.every((key) => mayServe(key, request))) return undefined
     try {
       return await this.#set({ alg: canonicalAlgorithm(alg), ...(kid !== undefined && { kid }) })
     } catch (error) {
@@ -110,7 +110,7 @@ export class ExternalKeys {
       this.#readAt = clock.monotonic()
     } catch (error) {
       const reason = error instanceof Error ? error.message : 'unknown'
-      log.warn({ jwksUri, reason }, "a trusted issuer's keys could not be read")
+      log.warn({ jwksUri, reason }, 'keys of a trusted issuer not read')
     }
   }
 
@@ -143,7 +143,7 @@ async function readBytes(response: Response, maxBytes: number): Promise<Buffer> 
   return Buffer.concat(chunks)
 }
 
-/** Only what is public: a shared secret in such a list is none, and could have been used by anybody. */
+/** Public keys only: a shared secret in a public list is no secret. */
 function readKeySet(bytes: Buffer): JSONWebKeySet {
   const { keys } = parseStrictObject(bytes)
   if (!Array.isArray(keys) || keys.length > MAX_KEYS) throw new Error('is no list of keys')
@@ -155,7 +155,7 @@ function readKeySet(bytes: Buffer): JSONWebKeySet {
  * In a list for many directories Entra writes beside a key whose tokens it signs: `issuer`, with `{tenantid}` in the place of
  * the directory's id where it signs for all. Keys with another name do not matter here.
  */
-function mayServe(key: JWK & { issuer?: unknown }, { kid, directory }: KeyWanted): boolean {
+function mayServe(key: JWK & { issuer?: unknown }, { kid, directory }: KeyRequest): boolean {
   if (directory === undefined || typeof key.issuer !== 'string') return true
   if (kid !== undefined && key.kid !== kid) return true
   return key.issuer.replaceAll('{tenantid}', directory.tid) === directory.iss

@@ -2,7 +2,7 @@ import type { TenantBy } from '../callers/principal.ts'
 import { doOverlap, isSoundTemplate, isTemplate } from './issuer-template.ts'
 import { isObject, parseStrictObject } from './strict-json.ts'
 
-/** Whose tokens are accepted besides our own, and how to read them. */
+/** An issuer whose tokens are accepted besides our own, and how to read them. */
 export interface TrustedIssuer {
   /** Exactly as in the claim `iss`, or a template with `{tid}` in the place of a directory's id. */
   readonly issuer: string
@@ -36,12 +36,12 @@ const FIELDS = [
   ...['tenantClaim', 'tenantBy', 'subjectClaim', 'permissionsClaim', 'rolesClaim'],
 ]
 const DEFAULT_ALGORITHMS = ['RS256', 'PS256', 'ES256', 'EdDSA']
-/** With a public key nobody can sign; what is verified with a shared secret, we could have signed ourselves. */
+/** A public key cannot sign. A token that is verified with a shared secret could have been signed by us. */
 const ASYMMETRIC = [
   ...['RS256', 'RS384', 'RS512', 'PS256', 'PS384', 'PS512'],
   ...['ES256', 'ES384', 'ES512', 'EdDSA', 'Ed25519'],
 ]
-/** RFC 9864 gave the one algorithm that everybody had used under `EdDSA` a name of its own. */
+/** RFC 9864 gave the algorithm that was always used under the name `EdDSA` a name of its own. */
 const SYNONYMS: ReadonlyMap<string, string> = new Map([['Ed25519', 'EdDSA']])
 const LOOPBACK = /^(?:localhost|127(?:\.\d{1,3}){3}|\[::1\])$/
 const URL_TEXT = /^[\x21-\x7e]{1,1000}$/
@@ -138,8 +138,8 @@ function assertTemplates({ issuer, jwksUri }: Pick<TrustedIssuer, 'issuer' | 'jw
 }
 
 /**
- * Who has a directory of their own decides what its tokens say, and anybody may have one. Of such a token only the
- * directory's id is proved, so nothing else may name the tenant.
+ * Anyone can have a directory, and its owner decides what its tokens say. Only the directory's id is proved in such a token,
+ * so no other claim may name the tenant.
  */
 function readTenantClaims(item: Record<string, unknown>, issuer: string, fault: Fault): readonly string[] {
   const fallback = [isTemplate(issuer) ? 'tid' : 'tenant_id']

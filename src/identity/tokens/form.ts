@@ -4,10 +4,10 @@ import { isObject, parseStrictObject } from './strict-json.ts'
 
 /** Bytes; a token is ASCII. Longer ones are refused before anything is computed over them. */
 export const MAX_TOKEN_BYTES = 16_384
-/** Of those that we give out: they have to pass proxies whose limits we do not know. */
+/** The most bytes of a token that we issue: it has to pass proxies whose limits we do not know. */
 export const MAX_ISSUED_BYTES = 8_192
 export const CLOCK_TOLERANCE_SECONDS = 5
-/** Longer than any token that we give out. What voids tokens is remembered for as long. */
+/** No token that we issue lasts longer. Revocations are remembered for as long. */
 export const MAX_LIFETIME_SECONDS = 86_400
 const MAX_PERMISSIONS = 500
 const MAX_ROLES = 100
@@ -62,12 +62,12 @@ const TOKEN_ID = /^[\x21-\x7e]{1,128}$/
 /** Anything a person can see, without control, format or unassigned characters and line ends. */
 export const PRINTABLE = /^[^\p{C}\p{Zl}\p{Zp}]{1,255}$/u
 const HEADER_NAMES: ReadonlySet<string> = new Set(['alg', 'kid', 'typ'])
-/** What RFC 7515, 7516, 7519 and 7797 give a meaning that our keys' tokens have no use for. */
+/** Names with a meaning in RFC 7515, 7516, 7519 or 7797 that tokens of our keys do not need. */
 const REFUSED_HEADER_NAMES: ReadonlySet<string> = new Set([
   ...['crit', 'jku', 'jwk', 'x5u', 'x5c', 'cty'],
   ...['b64', 'enc', 'zip', 'epk', 'apu', 'apv'],
 ])
-/** A tenant's key signs nothing but access tokens, so there is nothing that these could be taken for. */
+/** A tenant's key signs access tokens only, so a token of these types cannot be mistaken for another kind. */
 const TENANT_TOKEN_TYPES: ReadonlySet<string | undefined> = new Set([undefined, 'JWT', TOKEN_TYPE])
 const NOT_FOR_ACCOUNTS = ['tenantId', 'tenantCode', 'permissions']
 
@@ -212,7 +212,7 @@ function tenantOfKey({ tenantId, tenantCode }: TokenParts['claims'], owner: KeyO
   return owner
 }
 
-/** A token that can be voided by its generation must end before that is forgotten. */
+/** A token that can be revoked by its generation must end before the revocation is forgotten. */
 function generation({ gen, iat, exp }: TokenParts['claims']): number {
   if (!Number.isSafeInteger(gen) || Number(gen) < 0) throw new TokenFault('gen is not a whole number')
   if (Number(exp) - Number(iat) > MAX_LIFETIME_SECONDS) throw new TokenFault('lasts too long')
@@ -235,7 +235,7 @@ function readPart(part: string | undefined): Record<string, unknown> {
   try {
     return parseStrictObject(Buffer.from(part ?? '', 'base64url'))
   } catch {
-    // What exactly is wrong with the JSON helps nobody.
+    // The parser's message would quote the token.
     throw new TokenFault('not strict JSON')
   }
 }

@@ -5,7 +5,7 @@ import { uuidBytes, uuidText } from '../../lib/ids.ts'
 
 /**
  * Names of keys: `s.<random>.<proof>` for the service's, `t.<tenant>.<random>.<proof>` for a tenant's. The proof is a
- * MAC over the rest by the service's data key, so that whoever invents a name makes us look for nothing.
+ * MAC over the rest by the service's data key, so that an invented name costs us no look-up.
  */
 const FORM = /^(s|t\.[A-Za-z0-9_-]{22})\.[A-Za-z0-9_-]{12}\.([A-Za-z0-9_-]{11})$/
 const RANDOM_BYTES = 9

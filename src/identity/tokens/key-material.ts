@@ -30,8 +30,8 @@ export async function makeKeyRow(
 }
 
 /**
- * Opens a stored key. The public half is taken from the sealed private one: `public_jwk` stands in clear, and whoever
- * could write it there would otherwise choose who may sign. The algorithm stands in clear as well, so the key must fit it.
+ * Opens a stored key. The public half is taken from the sealed private one: `public_jwk` is not sealed,
+ * and a person who could write it would otherwise choose who may sign. The algorithm is not sealed either, so the key must fit.
  */
 export async function openKeyRow(dataKey: DataKey, row: KeyRow, owner: KeyOwner | null): Promise<SigningKey> {
   const { kid, algorithm, createdAt } = row
@@ -76,7 +76,7 @@ async function makePair(algorithm: SigningAlgorithm): Promise<JWK> {
 
 async function importAsymmetric(jwk: JWK, algorithm: string): Promise<CryptoKey> {
   const key = await importJWK(jwk, algorithm)
-  if (key instanceof Uint8Array) throw new TypeError('a symmetric key stands where a key pair belongs')
+  if (key instanceof Uint8Array) throw new TypeError('a symmetric key was found instead of a key pair')
   return key
 }
 

@@ -21,7 +21,7 @@ export interface ServiceKeysParts {
 const SERVICE_KEY_LOCK = 0x6668736b
 /** As long as the longest-lived token that the old key signed, and some for clocks. */
 const OVERLAP_SECONDS = 86_400 + 60
-/** They are all published: rotating in a loop must not make everybody's key list longer and longer. */
+/** All keys are published. Rotating in a loop must not make the published list longer and longer. */
 const MAX_KEYS = 20
 const RETRY_MS = 5_000
 
@@ -29,7 +29,7 @@ const RETRY_MS = 5_000
 export class ServiceKeys {
   readonly #parts: ServiceKeysParts
   readonly #reloads = new SingleFlight<void>()
-  /** Names that we gave but did not find, and when we last looked. */
+  /** Names of keys that we issued but did not find, and when we last looked. */
   readonly #missing = new LRUCache<string, number>({ max: 1_000 })
   #byKid: ReadonlyMap<string, SigningKey> = new Map()
   #current: SigningKey | undefined
@@ -96,7 +96,7 @@ export class ServiceKeys {
     return { result: recordOf(row), seq }
   }
 
-  /** Another replica may have made it a moment ago, and signed with it before we heard of it. */
+  /** Another replica may have made the key a moment ago, and signed with it before the change reached this one. */
   #findNew(kid: string): undefined | Promise<VerificationKey | undefined> {
     if (ownerOfKid(this.#parts.vault.service, kid) !== null) return undefined
     const now = Date.now()

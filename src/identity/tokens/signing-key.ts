@@ -31,7 +31,7 @@ export type PublicJwk = Readonly<Record<string, string>>
 
 /** What `AccessTokens` needs of the keys. */
 export interface TokenKeys {
-  /** Signs with the tenant's own key if it has one, else (and for nobody's tenant) with the service's. */
+  /** Signs with the tenant's own key if it has one. Otherwise, and without a tenant, with the service's key. */
   sign(payload: JWTPayload, tenantId: string | null): Promise<string>
   /** Has the tenant's key at hand, if it has one, so that `sign` need not wait for it. */
   prepare(tenantId: string): Promise<void>

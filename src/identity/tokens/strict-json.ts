@@ -1,7 +1,7 @@
 const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
 
 /**
- * Reads a JSON object from UTF-8 bytes and refuses what readers disagree about: a name that stands twice in one
+ * Reads a JSON object from UTF-8 bytes and refuses what readers disagree about: a name that occurs twice in one
  * object (`JSON.parse` keeps the last, others the first), bytes that are not UTF-8, a byte order mark.
  *
  * @throws SyntaxError for all of these, and for JSON that is no object.
@@ -37,6 +37,6 @@ function assertNamesUnique(text: string): void {
 }
 
 function addName(names: Set<string> | undefined, name: string): void {
-  if (names?.has(name)) throw new SyntaxError('a name stands twice')
+  if (names?.has(name)) throw new SyntaxError('a name occurs twice')
   names?.add(name)
 }

@@ -21,7 +21,7 @@ export interface NewTenantKey {
   readonly secret?: string | undefined
 }
 
-/** The next key of the same algorithm; for HS256 with the secret of whoever else signs with it. */
+/** The next key of the same algorithm. For HS256 with the secret that the other signer uses. */
 export type Rotation = Pick<NewTenantKey, 'secret'>
 
 export interface TenantKeysParts {
@@ -45,7 +45,7 @@ interface KeyChange {
   readonly action: string
 }
 
-/** What a change begins with. */
+/** The tenant and its keys before a change. */
 interface Was {
   readonly tenant: Tenant
   readonly dataKey: DataKey
@@ -66,13 +66,13 @@ const MAX_KEYS = 20
 const RETRY_MS = 5_000
 
 /**
- * Keys of tenants that sign their own tokens: sealed under the tenant's data key, read when one is asked for, kept for
- * those asked for recently. A name of a key that we did not give is refused without looking.
+ * Keys of tenants that sign their own tokens. They are sealed under the tenant's data key, read when one is needed, and cached.
+ * A name of a key that we did not issue is refused without a look-up.
  */
 export class TenantKeys {
   readonly #parts: TenantKeysParts
   readonly #sets: FreshCache<string, KeySet>
-  /** Names that we gave but did not find, and when we last looked. */
+  /** Names of keys that we issued but did not find, and when we last looked. */
   readonly #missing = new LRUCache<string, number>({ max: 10_000 })
 
   constructor(parts: TenantKeysParts) {
@@ -184,7 +184,7 @@ export class TenantKeys {
     return (await this.#sets.find(tenantId))?.keys.get(kid)
   }
 
-  /** One change at a time a tenant, with its audit row and its news. */
+  /** Makes one change of a tenant's keys at a time, with its audit row and its change row. */
   async #change<Made extends KeyRow | null>(
     { tenantId, actor, action }: KeyChange,
     apply: (tx: CatalogTx, was: Was) => Promise<Made>,
