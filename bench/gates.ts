@@ -72,7 +72,7 @@ async function makeVisit(
     freshness,
     ...{ tokens, directory, operators: {}, clientKeys: {}, settings: { actForHeader: 'x-account-id' } },
     rates: { principals: new RateLimiter({ limit: 1_000_000_000, windowMs: 60_000 }) },
-    lifecycle: { isStarting: () => false, isDraining: () => false },
+    lifecycle: { phase: 'ready' },
   } as unknown as HttpDeps
   const headers = { host: '127.0.0.1', authorization: `Bearer ${token}` }
   const raw = { rawHeaders: Object.entries(headers).flat() }

@@ -19,7 +19,7 @@ import { Schedule } from './jobs/schedule.ts'
 import { createOperations } from './operations/create-operations.ts'
 import type { Operations } from './operations/operations.ts'
 import type { TenantSession } from './sql/session.ts'
-import type { OpenOptions } from './sql/tenant-sessions.ts'
+import type { OpenOptions } from './sql/tenant-session.ts'
 import { TenantWork } from './tenancy/tenants.ts'
 import { VERSION } from './version.ts'
 

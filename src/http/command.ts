@@ -3,8 +3,8 @@ import type { FastifyRequest, FastifySchema, RouteOptions } from 'fastify'
 import { Type } from 'typebox'
 import { type CommandAnswer, runOnce, type Ticket } from '../collections/idempotency.ts'
 import type { TenantSession } from '../sql/session.ts'
-import { pathOf } from './error-handler.ts'
 import { actorOf, contextOf } from './pipeline.ts'
+import { pathOf } from './transport/request-headers.ts'
 
 /** Works on the session it is handed and nowhere else, and leaves it to the route to answer. */
 export type Run = (request: FastifyRequest, session: TenantSession) => Promise<CommandAnswer>

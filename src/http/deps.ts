@@ -28,6 +28,12 @@ import type { TenantSession } from '../sql/session.ts'
 import type { Own } from './own/own.ts'
 import type { ConnectionLimit } from './transport/connection-limit.ts'
 
+/**
+ * Of a gateway. `leaving`: it was told to stop, and proxies should send nothing new; requests are still served. `draining`: new
+ * requests are refused.
+ */
+export type Phase = 'starting' | 'ready' | 'leaving' | 'draining'
+
 export interface HttpDeps {
   readonly application: Application
   /** What was read out of the application. */
@@ -35,8 +41,8 @@ export interface HttpDeps {
   readonly settings: HttpSettings
   readonly log: Logger
   readonly metrics: Metrics
-  /** `isLeaving`: told to end; proxies are to send nothing new. `isDraining`: nothing new is taken either. */
-  readonly lifecycle: { isStarting(): boolean; isLeaving(): boolean; isDraining(): boolean }
+  /** Changes while requests are served. */
+  readonly lifecycle: { readonly phase: Phase }
   readonly freshness: Freshness
   readonly directory: Pick<RouteDirectory, 'peekById' | 'byId' | 'peekByCode' | 'byCode'>
   readonly tokens: Pick<AccessTokens, 'peek' | 'verify'>

@@ -5,7 +5,7 @@ import { type ErrorCode, type FieldError, fail, PublicError } from '../errors.ts
 import { causesOf } from '../lib/causes.ts'
 import { databaseError } from '../lib/postgres/pg.ts'
 import { escapePointer } from './transport/json-body.ts'
-import { STANDING_HEADERS } from './transport/request-headers.ts'
+import { pathOf, STANDING_HEADERS } from './transport/request-headers.ts'
 
 declare module 'fastify' {
   interface FastifyRequest {
@@ -88,12 +88,6 @@ const STANDARD: ReadonlySet<string> = new Set([
 
 function withoutStandard(fields: Readonly<Record<string, unknown>> = {}) {
   return Object.fromEntries(Object.entries(fields).filter(([name]) => !STANDARD.has(name)))
-}
-
-/** A URL's path: queries hold what callers search for, and are nobody else's. */
-export function pathOf(url: string): string {
-  const end = url.indexOf('?')
-  return end < 0 ? url : url.slice(0, end)
 }
 
 function logProblem(problem: PublicError, log: FastifyBaseLogger): void {

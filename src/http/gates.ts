@@ -40,8 +40,8 @@ export interface Visit {
 export type Gate = (visit: Visit) => Promise<void> | void
 
 export function refuseUnlessServing({ deps }: Visit): void {
-  if (deps.lifecycle.isDraining()) throw fail('SHUTTING_DOWN')
-  if (deps.lifecycle.isStarting()) throw fail('CATALOG_UNAVAILABLE')
+  if (deps.lifecycle.phase === 'draining') throw fail('SHUTTING_DOWN')
+  if (deps.lifecycle.phase === 'starting') throw fail('CATALOG_UNAVAILABLE')
 }
 
 /** Waits only after a pause of the process, in which changes may have been confirmed without it. */

@@ -37,7 +37,7 @@ export class HealthReporter {
       this.#count(probes),
       this.#countSchemas(probes),
     ])
-    const serving = probes.readiness() === 'ready' && !lifecycle.isDraining()
+    const serving = probes.readiness() === 'ready' && lifecycle.phase !== 'draining'
     return {
       status: statusOf({ serving, catalog, shared, inactive: this.#counts.inactive }),
       version: settings.version,

@@ -28,7 +28,7 @@ import { roleRoutes } from './routes/roles.ts'
 import { tenantRoutes } from './routes/tenant.ts'
 import { userRoutes } from './routes/users.ts'
 import { compressAnswers } from './transport/compression.ts'
-import { limitConnections } from './transport/connection-limit.ts'
+import { closeWhenLeaving, limitConnections } from './transport/connection-limit.ts'
 import { answerOptions, answerOrigins } from './transport/cross-origin.ts'
 import { acceptJsonBodies } from './transport/json-body.ts'
 import { shedLoad } from './transport/load.ts'
@@ -115,7 +115,7 @@ export function serveApi(server: FastifyInstance, deps: HttpDeps, { isInside = f
   if (!isInside) answerOrigins(server, deps.settings)
   publishRoutes(server, routes, { ...deps.settings, errors: deps.application.errors })
   observeRequests(server, deps)
-  dismissClients(server, deps)
+  closeWhenLeaving(server, deps.lifecycle)
   guardRoutes(server, deps)
   signCursors(server, deps.cursors)
   const { connections } = deps.settings
@@ -155,14 +155,6 @@ function answerUnusual({ server }: FastifyInstance): void {
   // RFC 9110, section 10.1.1: an expectation that is not known may be passed over.
   server.on('checkExpectation', (request, response) => server.emit('request', request, response))
   server.on('connect', (_request, socket) => answerClientError(new Error('CONNECT'), socket as Socket))
-}
-
-/** A connection kept alive after the answer to what was under way would hold up a process that is to end. */
-function dismissClients(server: FastifyInstance, { lifecycle }: HttpDeps): void {
-  server.addHook('onSend', (_request, reply, payload, done) => {
-    if (lifecycle.isLeaving()) reply.header('connection', 'close')
-    done(null, payload)
-  })
 }
 
 function registerRoutes(server: FastifyInstance, deps: HttpDeps, isInside: boolean): void {

@@ -1,12 +1,14 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import type pg from 'pg'
+import type { Freshness } from '../catalog/changes/freshness.ts'
 import type { Route } from '../catalog/directory.ts'
 import { fail } from '../errors.ts'
-import { ConnectionTarget, RouteChangedError, type RouteSource } from '../pools/connection-target.ts'
 import type { PoolManager } from '../pools/pool-manager.ts'
+import { RouteChangedError } from '../pools/route-changed.ts'
 import { markDirty } from '../pools/wire/dirty-connections.ts'
 import { isOrderly } from '../pools/wire/statement-fault.ts'
 import type { UnitOptions } from '../pools/wire/tenant-unit.ts'
+import { CurrentRoute, type RouteSource } from './current-route.ts'
 import { entranceOf, runStatement } from './run-statement.ts'
 import type { SessionStatement, TenantDb, TenantSession } from './session.ts'
 import { type StatementKind, servedKindOf } from './statement-kind.ts'
@@ -60,20 +62,20 @@ export class RoutedSession implements TenantSession {
   /** @throws PublicError; what the database says about values and constraints */
   async run<Row>(statement: SessionStatement): Promise<pg.QueryResult<Row & pg.QueryResultRow>> {
     const kind = statement.kind ?? servedKindOf(statement.text)
-    return this.#attempt((target) => {
+    return this.#attempt((current) => {
       const ownSql = this.#ownSql
       const options: UnitOptions = {
-        entrance: entranceOf(target.route),
+        entrance: entranceOf(current.route),
         begin: false,
         writes: kind === 'write',
         ownSql,
       }
       const run = async (client: pg.ClientBase) => {
-        target.assertCurrent()
+        current.assertCurrent()
         if (ownSql) markDirty(client)
         return runStatement<Row>(client, statement, options)
       }
-      return this.#options.pools.run(target.route, run, leavesInOrder)
+      return this.#options.pools.run(current.route, run, leavesInOrder)
     }, kind)
   }
 
@@ -84,13 +86,13 @@ export class RoutedSession implements TenantSession {
    *   connection was lost while COMMIT was on its way; what `fn` throws
    */
   transaction<T>(fn: (db: TenantDb, inside: TenantSession) => Promise<T>): Promise<T> {
-    return this.#attempt(async (target) => {
+    return this.#attempt(async (current) => {
       let transaction: Transaction | null = null
       return this.#options.pools.run(
-        target.route,
+        current.route,
         async (client) => {
           if (this.#ownSql) markDirty(client)
-          transaction = new Transaction(client, target, { ownSql: this.#ownSql })
+          transaction = new Transaction(client, current, { ownSql: this.#ownSql })
           return transaction.commitAfter(fn)
         },
         () => transaction?.isClean === true,
@@ -98,15 +100,15 @@ export class RoutedSession implements TenantSession {
     }, 'transaction')
   }
 
-  async #attempt<T>(work: (target: ConnectionTarget) => Promise<T>, kind: StatementKind): Promise<T> {
+  async #attempt<T>(work: (current: CurrentRoute) => Promise<T>, kind: StatementKind): Promise<T> {
     const { routes, fenceTimeoutMs, onStuck, isBehind } = this.#options
     const deadline = performance.now() + fenceTimeoutMs
     for (let attempts = 1; ; ) {
       this.#assertNotMissed()
       // Without `await` where the route is in the cache: the request goes on in the same turn of the event loop.
-      const target = this.#present() ?? (await this.#read())
+      const current = this.#present() ?? (await this.#read())
       try {
-        return await work(target)
+        return await work(current)
       } catch (error) {
         if (error instanceof RouteChangedError) {
           if (performance.now() > deadline) throw fail('TENANT_DATABASE_UNAVAILABLE', { cause: error })
@@ -123,10 +125,10 @@ export class RoutedSession implements TenantSession {
         } else {
           if (verdict === 'stale' && attempts >= MAX_ATTEMPTS) onStuck(this.tenantId)
           if (verdict === 'final' || attempts >= MAX_ATTEMPTS)
-            throw publicError(error, kind, () => isBehind?.(target.route) === true)
+            throw publicError(error, kind, () => isBehind?.(current.route) === true)
           attempts += 1
         }
-        if (verdict !== 'again') this.#adopt(await routes.refresh(target.route))
+        if (verdict !== 'again') this.#adopt(await routes.refresh(current.route))
       }
     }
   }
@@ -140,21 +142,21 @@ export class RoutedSession implements TenantSession {
   }
 
   /** Null where the route has to be read, because of a change or its age. @throws PublicError TENANT_NOT_FOUND */
-  #present(): ConnectionTarget | null {
+  #present(): CurrentRoute | null {
     const { routes } = this.#options
-    const route = routes.peek(this.tenantId)
+    const route = routes.directory.peekById(this.tenantId)
     if (route === undefined) return null
     this.#adopt(route)
-    return new ConnectionTarget(route, routes)
+    return new CurrentRoute(route, routes)
   }
 
   /** @throws PublicError TENANT_NOT_FOUND, CATALOG_UNAVAILABLE */
-  async #read(): Promise<ConnectionTarget> {
+  async #read(): Promise<CurrentRoute> {
     const { routes } = this.#options
     for (;;) {
-      const route = this.#adopt(await routes.find(this.tenantId))
+      const route = this.#adopt(await routes.directory.byId(this.tenantId))
       // A change may have been heard of between the answer's arrival and this line.
-      if (routes.holds(route)) return new ConnectionTarget(route, routes)
+      if (routes.directory.holds(route)) return new CurrentRoute(route, routes)
     }
   }
 
@@ -171,4 +173,60 @@ export class RoutedSession implements TenantSession {
 /** True if the connection is fit for the next request after this error. */
 function leavesInOrder(error: unknown): boolean {
   return error instanceof RouteChangedError || isOrderly(error)
+}
+
+export interface TenantSessionsOptions extends Omit<SessionOptions, 'routes' | 'ownSql'> {
+  readonly directory: RouteSource['directory']
+  readonly freshness: Freshness
+  /** Forgets a tenant's route, and closes the pool that it no longer leads to. */
+  readonly forget: (tenantId: string) => void
+}
+
+export interface OpenOptions {
+  /**
+   * The session runs SQL of an application, and with it whatever was injected into that: a connection is cleaned before it is
+   * lent again. Sessions for the core's own statements save that.
+   */
+  readonly ownSql?: boolean
+}
+
+interface Opened {
+  readonly session: TenantSession
+  readonly lapses: number
+}
+
+/**
+ * The sessions of all routes, one for each. A session holds no connection, so all requests along a route share it. After changes
+ * were missed it serves no one any more: a caller who is let in then gets a new one.
+ */
+export class TenantSessions {
+  readonly #options: SessionOptions
+  readonly #sessions = { core: new WeakMap<Route, Opened>(), ownSql: new WeakMap<Route, Opened>() }
+
+  constructor({ directory, freshness, forget, ...options }: TenantSessionsOptions) {
+    const refresh = (stale: Route) => {
+      // Only the first session that finds a route wrong has it read again; the others wait for the same answer.
+      if (directory.peekById(stale.tenantId) === stale) forget(stale.tenantId)
+      return directory.byId(stale.tenantId)
+    }
+    this.#options = { ...options, routes: { directory, freshness, refresh } }
+  }
+
+  open(route: Route, { ownSql = false }: OpenOptions = {}): TenantSession {
+    const sessions = ownSql ? this.#sessions.ownSql : this.#sessions.core
+    const known = sessions.get(route)
+    const { lapses } = this.#options.routes.freshness
+    if (known?.lapses === lapses) return known.session
+    const session = new RoutedSession(route, { ...this.#options, ownSql })
+    sessions.set(route, { session, lapses })
+    return session
+  }
+
+  /** For a tenant that is being created: the catalog has no route of it yet, so the route is the given one. */
+  openUnlisted(route: Route): TenantSession {
+    const given = async () => route
+    const directory = { peekById: () => route, byId: given, generation: 0, holds: () => true }
+    const { freshness } = this.#options.routes
+    return new RoutedSession(route, { ...this.#options, routes: { directory, freshness, refresh: given } })
+  }
 }

@@ -1,9 +1,10 @@
 import type pg from 'pg'
 import { fail, PublicError } from '../errors.ts'
 import { commit, UnsentError } from '../lib/postgres/outcome.ts'
-import type { ConnectionTarget, RouteChangedError } from '../pools/connection-target.ts'
+import type { RouteChangedError } from '../pools/route-changed.ts'
 import { isOrderly, isUnbegun, StatementFault } from '../pools/wire/statement-fault.ts'
 import type { UnitOptions } from '../pools/wire/tenant-unit.ts'
+import type { CurrentRoute } from './current-route.ts'
 import { entranceOf, runStatement } from './run-statement.ts'
 import type { SessionStatement, TenantDb, TenantSession } from './session.ts'
 import { servedKindOf } from './statement-kind.ts'
@@ -23,17 +24,17 @@ export class Transaction implements TenantSession {
   readonly tenantId: string
   readonly db: TenantDb
   readonly #client: pg.ClientBase
-  readonly #target: ConnectionTarget
+  readonly #current: CurrentRoute
   #mode: 'idle' | 'open' | 'done' | 'unknown' = 'idle'
   /** Why it never began, or that SQL ended it. This is the outcome, also where `fn` has caught the error. */
   #refusal: RouteChangedError | PublicError | null = null
   readonly #ownSql: boolean
 
   /** `ownSql`: what runs in it is SQL of an application, which may try to end it. */
-  constructor(client: pg.ClientBase, target: ConnectionTarget, { ownSql }: { readonly ownSql: boolean }) {
-    this.tenantId = target.route.tenantId
+  constructor(client: pg.ClientBase, current: CurrentRoute, { ownSql }: { readonly ownSql: boolean }) {
+    this.tenantId = current.route.tenantId
     this.#client = client
-    this.#target = target
+    this.#current = current
     this.#ownSql = ownSql
     this.db = tenantDb(this)
   }
@@ -70,7 +71,7 @@ export class Transaction implements TenantSession {
     if (first) this.#assertCurrent()
     this.#mode = 'open'
     const options: UnitOptions = {
-      entrance: first ? entranceOf(this.#target.route) : null,
+      entrance: first ? entranceOf(this.#current.route) : null,
       begin: first,
       writes: true,
       ownSql: this.#ownSql,
@@ -101,7 +102,7 @@ export class Transaction implements TenantSession {
 
   #assertCurrent(): void {
     try {
-      this.#target.assertCurrent()
+      this.#current.assertCurrent()
     } catch (error) {
       this.#refusal = error as RouteChangedError
       throw error
@@ -113,7 +114,7 @@ export class Transaction implements TenantSession {
     if (this.#mode === 'done') return
     // Nothing was done, also if `fn` caught the error of the statement that lost the connection.
     if (this.#mode === 'unknown') throw new StatementFault(true, null)
-    await this.#target.assertNoChangeMissed()
+    await this.#current.assertNoChangeMissed()
     this.#mode = 'unknown'
     try {
       await commit(this.#client)

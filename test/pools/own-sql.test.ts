@@ -4,8 +4,8 @@ import type pg from 'pg'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import type { Route } from '../../src/catalog/directory.ts'
 import { newId } from '../../src/lib/ids.ts'
-import { ConnectionTarget } from '../../src/pools/connection-target.ts'
 import { PoolManager } from '../../src/pools/pool-manager.ts'
+import { CurrentRoute } from '../../src/sql/current-route.ts'
 import type { TenantSession } from '../../src/sql/session.ts'
 import { RoutedSession } from '../../src/sql/tenant-session.ts'
 import { Transaction } from '../../src/sql/tenant-transaction.ts'
@@ -216,7 +216,7 @@ describe('SQL of an application', () => {
       const ran = pools.run(
         route,
         async (client) => {
-          const transaction = new Transaction(client, new ConnectionTarget(route, routeSource(route)), {
+          const transaction = new Transaction(client, new CurrentRoute(route, routeSource(route)), {
             ownSql: true,
           })
           try {
@@ -245,7 +245,7 @@ describe('SQL of an application', () => {
     const ran = pools.run(
       route,
       async (client) => {
-        const transaction = new Transaction(client, new ConnectionTarget(route, routeSource(route)), {
+        const transaction = new Transaction(client, new CurrentRoute(route, routeSource(route)), {
           ownSql: true,
         })
         try {

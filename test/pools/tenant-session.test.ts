@@ -225,19 +225,22 @@ describe('a transaction', () => {
 /** A catalog whose only route the test changes, as a change that is heard of would. */
 function changeable(first: Route) {
   let present: Route | null = first
-  const source = { ...routeSource(first), generation: 0, refreshed: 0, found: 0 }
-  return Object.assign(source, {
-    change(route: Route | null) {
-      present = route
-      source.generation += 1
-    },
+  const directory = {
+    generation: 0,
     // What was just forgotten has to be read; then it is at hand.
-    peek: () => undefined,
-    find: async () => {
+    peekById: () => undefined,
+    byId: async () => {
       source.found += 1
       return present
     },
     holds: (route: Route) => route === present,
+  }
+  const source = { ...routeSource(first), directory, refreshed: 0, found: 0 }
+  return Object.assign(source, {
+    change(route: Route | null) {
+      present = route
+      directory.generation += 1
+    },
     refresh: async () => {
       source.refreshed += 1
       return present

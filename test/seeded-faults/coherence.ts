@@ -51,8 +51,8 @@ export const COHERENCE: readonly SeededFault[] = [
   },
   {
     name: 'pause: statements go by the route that was known before it',
-    file: 'src/pools/connection-target.ts',
-    find: 'if (isHeld && !this.#source.freshness.isOver) return',
+    file: 'src/sql/current-route.ts',
+    find: 'if (isHeld && !freshness.isOver) return',
     replace: 'if (isHeld) return',
     tests: ['test/pools/tenant-session.test.ts'],
   },
@@ -66,7 +66,7 @@ export const COHERENCE: readonly SeededFault[] = [
   {
     name: 'pause: a transaction of before commits after it',
     file: 'src/sql/tenant-transaction.ts',
-    find: 'await this.#target.assertNoChangeMissed()',
+    find: 'await this.#current.assertNoChangeMissed()',
     replace: '',
     tests: ['test/pools/tenant-session.test.ts'],
   },

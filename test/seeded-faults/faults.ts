@@ -341,7 +341,7 @@ const PLACES: readonly SeededFault[] = [
   },
   {
     name: 'a statement begins on a route that was changed meanwhile',
-    file: 'src/pools/connection-target.ts',
+    file: 'src/sql/current-route.ts',
     find: 'throw new RouteChangedError()',
     replace: 'return',
     tests: ['test/pools/tenant-session.test.ts', 'test/faults/hot-change.test.ts'],

@@ -11,8 +11,8 @@ export const ROLLING_STOP: readonly SeededFault[] = [
   {
     name: 'a gateway that is told to end still says that it is ready',
     file: 'src/http/routes/open.ts',
-    find: "deps.lifecycle.isLeaving() ? 'draining'",
-    replace: "deps.lifecycle.isDraining() ? 'draining'",
+    find: "isLeaving(deps.lifecycle) ? 'draining'",
+    replace: "deps.lifecycle.phase === 'draining' ? 'draining'",
     tests: ['test/faults/rolling-stop.test.ts'],
   },
 ]

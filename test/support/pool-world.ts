@@ -3,8 +3,8 @@ import { vi } from 'vitest'
 import type { Route } from '../../src/catalog/directory.ts'
 import { PublicError } from '../../src/errors.ts'
 import type { ServerAddress } from '../../src/lib/postgres/pg.ts'
-import { RouteChangedError } from '../../src/pools/connection-target.ts'
 import { PoolManager } from '../../src/pools/pool-manager.ts'
+import { RouteChangedError } from '../../src/pools/route-changed.ts'
 import { FakeNetwork, IDENTITY } from './fake-network.ts'
 
 /** How large everything is. */

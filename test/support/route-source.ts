@@ -1,6 +1,6 @@
 import type { Freshness } from '../../src/catalog/changes/freshness.ts'
 import type { Route } from '../../src/catalog/directory.ts'
-import type { RouteSource } from '../../src/pools/connection-target.ts'
+import type { RouteSource } from '../../src/sql/current-route.ts'
 
 /** As of a process that never stood still. */
 export const ALWAYS_FRESH: Freshness = { isOver: false, lapses: 0, renew: async () => undefined }
@@ -12,14 +12,16 @@ export function routeSource(
 ): RouteSource {
   let present: Route | null = route
   return {
-    peek: () => present ?? undefined,
-    find: async () => present,
+    directory: {
+      peekById: () => present ?? undefined,
+      byId: async () => present,
+      generation: 0,
+      holds: () => true,
+    },
     refresh: async (stale) => {
       present = await refresh(stale)
       return present
     },
-    generation: 0,
-    holds: () => true,
     freshness: ALWAYS_FRESH,
   }
 }

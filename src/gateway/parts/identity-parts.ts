@@ -11,7 +11,7 @@ import { People } from '../../identity/people/people.ts'
 import { AccessTokens } from '../../identity/tokens/access-tokens.ts'
 import { ExternalIssuers } from '../../identity/tokens/external-issuers.ts'
 import { SigningKeys } from '../../identity/tokens/signing.ts'
-import type { TenantSessions } from '../../sql/tenant-sessions.ts'
+import type { TenantSessions } from '../../sql/tenant-session.ts'
 import type { GatewayOptions } from '../gateway-options.ts'
 import type { CatalogParts } from './catalog-parts.ts'
 

@@ -3,6 +3,7 @@ import type { Route } from '../../catalog/directory.ts'
 import { fail } from '../../errors.ts'
 import type { HttpDeps } from '../deps.ts'
 import { HealthReporter } from '../health-report.ts'
+import { isLeaving } from '../transport/connection-limit.ts'
 
 const OPEN = { access: { kind: 'open' } } as const
 const PROBE = { access: { kind: 'open', probe: true } } as const
@@ -13,7 +14,7 @@ export function probeRoutes(server: FastifyInstance, deps: HttpDeps): void {
   const health = new HealthReporter(deps)
   server.get('/livez', { config: PROBE }, async () => ({ status: 'ok' }))
   server.get('/readyz', { config: PROBE }, async (_request, reply) => {
-    const status = deps.lifecycle.isLeaving() ? 'draining' : deps.probes.readiness()
+    const status = isLeaving(deps.lifecycle) ? 'draining' : deps.probes.readiness()
     const waitsFor = status === 'connections-missing' ? deps.probes.waitsFor() : null
     return reply.code(status === 'ready' ? 200 : 503).send({ status, ...(waitsFor && { waitsFor }) })
   })

@@ -59,3 +59,16 @@ export function limitConnections(server: FastifyInstance, { most, mark }: Connec
     done(fail('NO_CONNECTION_AVAILABLE', { detail: 'The service has too many connections.' }))
   })
 }
+
+/** True from the moment when the gateway was told to stop. */
+export function isLeaving({ phase }: { readonly phase: string }): boolean {
+  return phase === 'leaving' || phase === 'draining'
+}
+
+/** Has connections closed after their answer once the gateway was told to stop: kept alive, they would delay its end. */
+export function closeWhenLeaving(server: FastifyInstance, lifecycle: { readonly phase: string }): void {
+  server.addHook('onSend', (_request, reply, payload, done) => {
+    if (isLeaving(lifecycle)) reply.header('connection', 'close')
+    done(null, payload)
+  })
+}

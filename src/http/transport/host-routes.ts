@@ -8,6 +8,7 @@ import { sendProblem, toPublicError } from '../error-handler.ts'
 import { hostRoute } from '../own/own-routes.ts'
 import { type Declared, scopeInto } from '../own/route-book.ts'
 import { guardHostRoute, noteRefusal } from '../pipeline.ts'
+import { isLeaving } from './connection-limit.ts'
 
 /**
  * A scope whose routes stand on the host itself: its parsers and validators hold for them, and its error handler answers what
@@ -38,7 +39,7 @@ function withProblems(route: RouteOptions, { application, log, lifecycle }: Http
     onSend: [
       (_request, reply, payload, done) => {
         // A host that closes waits for connections that are kept alive.
-        if (lifecycle.isLeaving()) reply.header('connection', 'close')
+        if (isLeaving(lifecycle)) reply.header('connection', 'close')
         done(null, payload)
       },
       ...[route.onSend ?? []].flat(),

@@ -26,6 +26,12 @@ export function requestIdOf({ headers }: Pick<IncomingMessage, 'headers'>): stri
   return typeof given === 'string' && REQUEST_ID.test(given) ? given : randomUUID()
 }
 
+/** The path of a URL. Logs and problems name no query: it holds what a caller searches for. */
+export function pathOf(url: string): string {
+  const end = url.indexOf('?')
+  return end < 0 ? url : url.slice(0, end)
+}
+
 /**
  * Refuses a header that decides about access and stands twice. Node keeps the first `Authorization` and joins the
  * others with a comma, and a proxy before us may have read the other one; so the raw list is looked at.

@@ -3,8 +3,9 @@ import type { ErrorCode } from '../../errors.ts'
 import { isUuid } from '../../lib/ids.ts'
 import type { Metrics } from '../../metrics.ts'
 import type { HttpDeps } from '../deps.ts'
-import { pathOf, toldTo } from '../error-handler.ts'
+import { toldTo } from '../error-handler.ts'
 import { noteRefusal } from '../pipeline.ts'
+import { pathOf } from './request-headers.ts'
 
 declare module 'fastify' {
   interface FastifyRequest {

@@ -96,7 +96,7 @@ export function makeDeps(changes: Partial<HttpDeps> = {}): HttpDeps {
     confirmations: async () => ({ replicas: 1, confirmed: 1 }),
     log: createLogger('silent'),
     metrics: new Metrics(),
-    lifecycle: { isStarting: () => false, isLeaving: () => false, isDraining: () => false },
+    lifecycle: { phase: 'ready' },
     freshness: ALWAYS_FRESH,
     directory: {
       peekById: (id) => (id === ACME ? ROUTES[0] : undefined),

@@ -297,7 +297,7 @@ describe('routes', () => {
 
 describe('while draining', () => {
   it('turns everything away but probes, asks to come back and closes the connection', async () => {
-    guarded({ lifecycle: { isStarting: () => false, isLeaving: () => true, isDraining: () => true } })
+    guarded({ lifecycle: { phase: 'draining' } })
     for (const url of [TENANT_PATH, OPERATOR_PATH, '/open']) {
       const { status, code, response } = await answer({ url, headers: bearer(TOKENS.admin) })
       expect({ status, code }).toEqual({ status: 503, code: 'SHUTTING_DOWN' })
