@@ -1,6 +1,6 @@
 /**
- * Every error a caller can see: status, public text, and for those worth repeating the seconds to wait. Nothing else
- * may reach a caller; what a database or a library said stays in the log.
+ * Every error that a caller can see: status, public text and, where repeating helps, the seconds to wait. Nothing else may reach a
+ * caller; messages of a database or a library stay in the log.
  */
 const TABLE = {
   VALIDATION_FAILED: { status: 400, title: 'The request is not valid' },
@@ -80,25 +80,25 @@ export interface FieldError {
   readonly message: string
 }
 
-/** What an error may carry outside besides its code. `cause` is for the log only. */
+/** Members of the answer besides the code. `cause` is for the log only. */
 export interface ErrorExtra {
   readonly detail?: string
   readonly required?: string
   readonly errors?: readonly FieldError[]
   readonly retryAfterSeconds?: number
-  /** More members of the answer. Those that every problem has are not replaced by them. */
+  /** More members of the answer. They do not replace the members that every problem has. */
   readonly fields?: Readonly<Record<string, unknown>>
   readonly cause?: unknown
 }
 
-/** An error that a caller may see. Its message is the public title, so even a careless log line shows nothing else. */
+/** An error that a caller may see. Its message is the public title, so that a log line of the message shows nothing else. */
 export class PublicError extends Error {
   readonly code: ErrorCode
   readonly status: number
   readonly extra: ErrorExtra
   readonly #entry: ErrorEntry
 
-  /** `entry` is another than the table's for a code of an application's own. */
+  /** `entry` replaces the entry of the table, for an error code that an application declares. */
   constructor(code: ErrorCode, extra: ErrorExtra = {}, entry: ErrorEntry = TABLE[code]) {
     super(entry.title, extra.cause === undefined ? undefined : { cause: extra.cause })
     this.name = 'PublicError'
@@ -119,7 +119,7 @@ export function fail(code: ErrorCode, extra?: ErrorExtra): PublicError {
   return new PublicError(code, extra)
 }
 
-/** True for the one error that is no failure for certain: what was asked may have been done. */
+/** True for the only error after which the change may have been made all the same. */
 export function isOutcomeUnknown(error: unknown): boolean {
   return error instanceof PublicError && error.code === 'OUTCOME_UNKNOWN'
 }

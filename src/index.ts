@@ -1,7 +1,7 @@
-/** What a product is made of, in the order in which its developer meets it. */
+/** The public API of the package, in the order in which a developer of an application meets it. */
 
 export { problem } from './application/own-errors.ts'
-// By star: an augmentation of `freehold` reaches what is exported so, and not what is exported by name.
+// `export *`, because a module augmentation of `freehold` reaches only types that are exported this way.
 export * from './application/register.ts'
 export { referenceTable, tenantTable } from './application/tenant-table.ts'
 export {

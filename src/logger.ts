@@ -1,7 +1,7 @@
 /**
- * The log: JSON on stdout, one line an event. What may stand in a line is decided here and not where it is written:
- * sensitive names are masked at any depth, objects of a class shrink to its name (a pool would print its connection
- * string), and an error gives its codes and its own words, never the row or the parameters it was about.
+ * The log: JSON on stdout, one line an event. This file decides what a line may show, not the code that logs. Sensitive names are
+ * masked at any depth. An object of a class is replaced by the name of the class, because a pool would print its connection string.
+ * An error shows its codes and its message, never the row or the parameters of a statement.
  */
 import { createRequire } from 'node:module'
 import {
@@ -25,19 +25,19 @@ const MAX_MESSAGE_LENGTH = 500
 const MAX_FRAMES = 12
 
 /**
- * Lines leave in blocks, or after so many milliseconds: a write for each cost a tenth of a request's time, and a reader
- * that is slow for a moment stopped the process. What is left is written at exit; only a SIGKILL loses it. Past the
- * bound lines are dropped, for a reader that has stopped must not fill our memory.
+ * Lines are written in blocks, or after `periodicFlush` milliseconds. A write for each line cost a tenth of a request's time, and a
+ * reader that was slow for a moment stopped the process. The rest is written at exit; only a SIGKILL loses it. Past `maxLength`
+ * lines are dropped, because a reader that has stopped must not fill our memory.
  */
 const OUTPUT = { dest: 1, sync: false, minLength: 4_096, periodicFlush: 50, maxLength: 16 * 1024 * 1024 }
 
-/** For the last lines of a process, whose reader may be slow, or gone. */
+/** Time limit for the last lines of a process. Their reader may be slow, or gone. */
 const LAST_FLUSH_MS = 1_000
 
 const SENSITIVE_NAME =
   /(?:authorization|cookie|passw(?:or)?d|secret|token|connection-?_?string|database_?url|api-?_?key|client-?_?key|private-?_?key|encryption-?_?key|credentials?|params|parameters|values)$/i
 
-/** What is bound to a child logger does not pass `cleanFields`, so the likely names are masked there by pino. */
+/** The fields of a child logger do not pass `cleanFields`, so pino masks the likely names there. */
 const CHILD_SECRETS = [
   ...[
     'authorization',
@@ -52,14 +52,14 @@ const CHILD_SECRETS = [
   ...['connectionString', 'databaseUrl', 'apiKey', 'clientKey', 'privateKey', 'encryptionKey', 'credentials'],
 ]
 
-/** Makes the logger of a process. Pretty only where a person watches; `stream` takes stdout's place in tests. */
+/** Makes the logger of a process. On a terminal the lines are in colour. Tests replace stdout by `stream`. */
 export function createLogger(level: LogLevel, stream?: DestinationStream): Logger {
   if (stream !== undefined) return pino(options(level), stream)
   const pretty = process.stdout.isTTY === true ? findPretty() : null
   return pino(options(level), pretty?.({ sync: true }) ?? boundedOutput())
 }
 
-/** pino-pretty is installed by those who want it. Null without it: the lines stay JSON. */
+/** pino-pretty is optional. Null without it: the lines stay JSON. */
 function findPretty(): ((options: { sync: boolean }) => DestinationStream) | null {
   try {
     return createRequire(import.meta.url)('pino-pretty')
@@ -70,8 +70,8 @@ function findPretty(): ((options: { sync: boolean }) => DestinationStream) | nul
 }
 
 /**
- * At the end of a process its last lines are written in a loop that waits for the reader: for ever, if that has stopped
- * reading. What it does not take within the bound is lost.
+ * At the end of a process pino writes the last lines in a loop that waits for the reader, for ever if the reader has stopped. This
+ * stream waits no longer than `LAST_FLUSH_MS`; lines that the reader has not taken by then are lost.
  */
 function boundedOutput(): DestinationStream {
   let endsAt = Number.POSITIVE_INFINITY
@@ -94,14 +94,14 @@ function options(level: LogLevel): LoggerOptions {
     base: null,
     timestamp: stdTimeFunctions.isoTime,
     redact: { paths: [...CHILD_SECRETS], censor: MASK },
-    // The fields have been through `cleanFields` when a serializer would see them.
+    // `cleanFields` runs before the serializers, so the error is already described.
     serializers: { err: (value: unknown) => value },
     formatters: {
       level: (label) => ({ level: label }),
       log: cleanFields,
     },
     hooks: {
-      // Without a message of the caller's, pino would take the error's own, which may hold parameters.
+      // Without a message, pino would log the error's own message, which may hold parameters.
       logMethod(args, method) {
         const [first, message] = args as unknown[]
         const error = first instanceof Error ? first : (first as { err?: unknown } | null)?.err
@@ -139,8 +139,8 @@ function cleanValue(value: unknown, depth: number): unknown {
   return `[${value.constructor?.name ?? 'object'}]`
 }
 
-/** What drivers and Node put beside a message and that names no data. `detail` and `where` are left out: they do. */
-const TELLING_FIELDS = [
+/** Fields of errors of drivers and of Node that show no data. `detail` and `where` do show data, so they are left out. */
+const SAFE_FIELDS = [
   'code',
   'severity',
   'schema',
@@ -152,37 +152,37 @@ const TELLING_FIELDS = [
   'syscall',
 ]
 
-/** An error as it may be logged: name, code, cleaned message, frames, and the same of its cause. */
+/** The parts of an error that may be logged: name, code, cleaned message, frames, and the same of its cause. */
 export function describeError(error: unknown, depth = 0): Record<string, unknown> {
   if (!(error instanceof Error))
     return { name: typeof error, message: 'something that is not an error was thrown' }
   const wrapped = error.cause
-  // drizzle repeats the statement's parameters in its message; what the driver said stands in the cause.
+  // drizzle repeats the parameters of the statement in its message. The driver's error is the cause.
   const isQueryWrapper = 'params' in error && 'query' in error
   if (isQueryWrapper && wrapped instanceof Error && depth < MAX_DEPTH)
     return describeError(wrapped, depth + 1)
-  const told: Record<string, unknown> = {
+  const described: Record<string, unknown> = {
     name: error.name,
     message: isQueryWrapper ? 'a query failed' : cleanText(error.message),
   }
-  for (const field of TELLING_FIELDS) {
+  for (const field of SAFE_FIELDS) {
     const value: unknown = Reflect.get(error, field)
-    if (typeof value === 'string') told[field] = cleanText(value)
-    else if (typeof value === 'number') told[field] = value
+    if (typeof value === 'string') described[field] = cleanText(value)
+    else if (typeof value === 'number') described[field] = value
   }
   const stack = framesOf(error)
-  if (stack !== '') told.stack = stack
-  if (wrapped !== undefined && depth < MAX_DEPTH) told.cause = describeError(wrapped, depth + 1)
-  return told
+  if (stack !== '') described.stack = stack
+  if (wrapped !== undefined && depth < MAX_DEPTH) described.cause = describeError(wrapped, depth + 1)
+  return described
 }
 
-/** The stack without its head, which is the message again, in the raw. */
+/** The stack without its first lines, which repeat the message uncleaned. */
 function framesOf(error: Error): string {
   const lines = (error.stack ?? '').split('\n').filter((line) => /^ {4}at \S/.test(line))
   return lines.slice(0, MAX_FRAMES).map(cleanText).join('\n')
 }
 
-/** A hostile server writes its messages: no control characters, no credentials, no flood. */
+/** A hostile server can write anything into its messages. Removes control characters and credentials, and limits the length. */
 function cleanText(text: string): string {
   const short = text.slice(0, MAX_MESSAGE_LENGTH)
   return withoutUserInfo(short.replace(/[\p{Cc}\p{Cf}\u2028\u2029]+/gu, ' '))

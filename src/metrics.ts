@@ -1,6 +1,6 @@
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
 
-/** What the pools and caches look like at the moment somebody asks. */
+/** The state of the pools and caches at the moment of a scrape. */
 export interface PoolGauges {
   readonly activePools: number
   readonly openConnections: number
@@ -8,13 +8,13 @@ export interface PoolGauges {
   /** Requests that wait for a connection. */
   readonly waiting: number
   readonly cachedRoutes: number
-  /** Breakers that are not closed, by what they stand before. */
+  /** Breakers that are not closed, for servers and for single databases. */
   readonly openBreakers: { readonly server: number; readonly database: number }
 }
 
 /**
- * The numbers of one gateway process, in a registry of their own: two gateways in one process do not mix.
- * No label ever names a tenant, so the number of time series does not grow with them.
+ * The metrics of one gateway. It has a registry of its own, so two gateways in one process do not mix. No label names a tenant, so
+ * the number of time series does not grow with the tenants.
  */
 export class Metrics {
   readonly #registry = new Registry()
@@ -73,12 +73,12 @@ export class Metrics {
     })
   }
 
-  /** `route` is the template (`/api/v1/users/:id`), never the path that was asked for. */
+  /** `route` is the template (`/api/v1/users/:id`), never the path of the request. */
   observeRequest(labels: { method: string; route: string; status: number }, seconds: number): void {
     this.#requests.observe(labels, seconds)
   }
 
-  /** One claim on a job: how it ended, and how long it took. */
+  /** The end of one claim on a job, and its duration. */
   observeJob(labels: { kind: string; outcome: string }, seconds: number): void {
     this.#jobs.observe(labels, seconds)
   }
@@ -103,7 +103,7 @@ export class Metrics {
     this.#rewrapped.inc(count)
   }
 
-  /** As `watchPools`, for the master keys that data keys need and that are not at hand. */
+  /** Reads at each scrape how many master keys are missing that data keys need. */
   watchMissingKeys(read: () => number): void {
     this.#gauge(
       'freehold_encryption_keys_missing',
@@ -112,7 +112,7 @@ export class Metrics {
     )
   }
 
-  /** How many databases have the schema of this release, or do not, and why. */
+  /** Reads at each scrape how many databases are in each state of their schema. */
   watchSchemas(read: () => Readonly<Record<string, number>>): void {
     new Gauge({
       name: 'freehold_database_schemas',
@@ -125,7 +125,7 @@ export class Metrics {
     })
   }
 
-  /** The catalog's clock beside ours. Nothing is told before it was measured. */
+  /** Reads at each scrape how far the catalog's clock is ahead. No value before the first measurement. */
   watchClockSkew(read: () => number | null): void {
     new Gauge({
       name: 'freehold_catalog_clock_skew_seconds',
@@ -139,7 +139,7 @@ export class Metrics {
     })
   }
 
-  /** Reads the gauges from `read` whenever they are asked for. To be called once. */
+  /** Reads the gauges at each scrape. To be called once. */
   watchPools(read: () => PoolGauges): void {
     this.#gauge('freehold_pools_open', 'Tenant pools that are open', () => read().activePools)
     this.#gauge('freehold_connections_open', 'Server connections held', () => read().openConnections)

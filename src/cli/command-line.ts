@@ -7,10 +7,10 @@ import { addMigrate } from './migrate.ts'
 import { addSchema } from './schema/command.ts'
 import { addStart } from './start.ts'
 
-/** In the order in which a newcomer meets them. */
+/** In the order in which a new user needs them. */
 const COMMANDS = [addInit, addDev, addStart, addMigrate, addSchema]
 
-/** Runs one command. What it tells goes to stdout, what went wrong to stderr; the answer is how the process should end. */
+/** Runs one command. Output goes to stdout, errors to stderr. Returns the exit code. */
 export async function runCommandLine(args: readonly string[]): Promise<ExitCode> {
   const json = args.includes('--json')
   try {
@@ -18,8 +18,8 @@ export async function runCommandLine(args: readonly string[]): Promise<ExitCode>
     return EXIT.done
   } catch (error) {
     if (!(error instanceof CommanderError)) {
-      const { tellFailure } = await import('./failures.ts')
-      return tellFailure(error, { json })
+      const { reportFailure } = await import('./failures.ts')
+      return reportFailure(error, { json })
     }
     if (error.exitCode === 0) return EXIT.done
     if (json) process.stderr.write(`${JSON.stringify({ title: error.message, code: 'USAGE' })}\n`)
@@ -33,7 +33,7 @@ function createProgram({ json }: { json: boolean }): Command {
     .version(VERSION)
     .exitOverride()
     .showHelpAfterError('(freehold --help lists the commands)')
-    // With --json stderr has the problem document and nothing else.
+    // With --json stderr gets only the problem document.
     .configureOutput({ ...(json && { writeErr: () => undefined }) })
   for (const add of COMMANDS) add(program)
   return program

@@ -1,7 +1,7 @@
 import type { Command } from 'commander'
 import { appOption } from './options.ts'
 
-/** `freehold dev`: without settings everything is embedded, with demonstration tenants. */
+/** `freehold dev`: serves with an embedded PostgreSQL and demonstration tenants, where no settings name databases. */
 export function addDev(program: Command): void {
   program
     .command('dev')
@@ -10,9 +10,9 @@ export function addDev(program: Command): void {
     )
     .addOption(appOption())
     .action(async ({ app }: { app: string }) => {
-      // Loaded here, so that other commands and --help do not wait for all of the gateway.
-      const [{ readGiven }, { serve }] = await Promise.all([import('./given.ts'), import('./serve.ts')])
-      const { settings, application } = await readGiven(app, { mayEmbed: true })
+      // Loaded here, so that other commands and --help need not load the gateway.
+      const [{ readInputs }, { serve }] = await Promise.all([import('./inputs.ts'), import('./serve.ts')])
+      const { settings, application } = await readInputs(app, { mayEmbed: true })
       await serve(settings, application)
     })
 }

@@ -1,21 +1,21 @@
-/** How a command ends. 3 (done in part) and 4 (a confirmation is missing) belong to operators' commands. */
+/** Exit codes of the command. 3 (partly done) and 4 (confirmation missing) are reserved for operators' commands. */
 export const EXIT = {
   done: 0,
   /** Failed or refused. */
   failed: 1,
   /** The command line itself is wrong. */
   usage: 2,
-  /** sysexits.h, EX_CONFIG: something in settings or configuration keeps the process from running. */
+  /** sysexits.h, EX_CONFIG: the process cannot run with these settings. */
   config: 78,
 } as const
 
 export type ExitCode = (typeof EXIT)[keyof typeof EXIT]
 
-/** A command that cannot do what it was asked, told in words that the person at the terminal can act on. */
+/** A command that cannot do its work. The message tells the person at the terminal what to do. */
 export class CommandError extends Error {
   readonly code: string
   readonly exitCode: ExitCode
-  /** What is wrong, one by one, where there is more than one thing. */
+  /** Every fault, where there are several. */
   readonly details: readonly string[]
 
   constructor(

@@ -5,14 +5,14 @@ import { EmbeddedServerError } from '../embedded/failure.ts'
 import { StartRefusedError } from '../gateway/start/start-refusals.ts'
 import { CommandError, EXIT, type ExitCode } from './exit-codes.ts'
 
-/** A failure as it is told: to a person line by line, to a program as a problem document. */
+/** A failure as it is printed: lines for a person, or a problem document for a program. */
 export interface Failure {
   readonly code: string
   readonly exitCode: ExitCode
   readonly lines: readonly string[]
 }
 
-/** What a command that ended with this error tells. A stack only for what is a fault of Freehold's own. */
+/** The failure to print for an error. Only an unexpected error shows its stack. */
 export function failureOf(error: unknown): Failure {
   if (error instanceof CommandError)
     return { code: error.code, exitCode: error.exitCode, lines: [error.message, ...error.details] }
@@ -26,12 +26,12 @@ export function failureOf(error: unknown): Failure {
     return { code: 'APPLICATION_INVALID', exitCode: EXIT.config, lines: error.problems }
   if (error instanceof EmbeddedServerError)
     return { code: error.code, exitCode: EXIT.failed, lines: [error.message] }
-  const told = error instanceof Error ? (error.stack ?? error.message) : String(error)
-  return { code: 'INTERNAL_ERROR', exitCode: EXIT.failed, lines: [told] }
+  const text = error instanceof Error ? (error.stack ?? error.message) : String(error)
+  return { code: 'INTERNAL_ERROR', exitCode: EXIT.failed, lines: [text] }
 }
 
-/** Tells it on stderr and gives the exit code. */
-export function tellFailure(error: unknown, { json = false }: { json?: boolean } = {}): ExitCode {
+/** Prints the failure on stderr and returns the exit code. */
+export function reportFailure(error: unknown, { json = false }: { json?: boolean } = {}): ExitCode {
   const { code, exitCode, lines } = failureOf(error)
   const problem = {
     title: lines[0],

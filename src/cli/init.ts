@@ -5,7 +5,7 @@ import type { Command } from 'commander'
 import { CommandError, EXIT } from './exit-codes.ts'
 
 const PACKAGE = new URL('../../', import.meta.url)
-/** npm treats files of these names as its own when it packs, so they are kept without the dot. */
+/** npm pack treats files with these names specially, so the template keeps them without the dot. */
 const DOT_FILES = ['gitignore', 'dockerignore']
 const NAMED_FILES = ['freehold.config.ts', 'README.md']
 const PLACEHOLDER = 'application-name'
@@ -20,11 +20,11 @@ const DEV_DEPENDENCIES = [
   'typescript',
 ]
 
-/** `freehold init DIR`: a small application that runs at once. */
+/** `freehold init DIR`: writes a small application that runs at once. */
 export function addInit(program: Command): void {
   program
     .command('init')
-    .description('make a small application that runs at once')
+    .description('write a small application that runs at once')
     .argument('<dir>', 'a new or empty folder')
     .action(async (given: string) => {
       await createProject(given)
@@ -57,12 +57,12 @@ async function assertEmpty(given: string, directory: string): Promise<void> {
   } catch (error) {
     const code = (error as NodeJS.ErrnoException).code
     if (code !== 'EEXIST' && code !== 'ENOTDIR') throw error
-    throw refused('is no folder')
+    throw refused('is not a folder')
   }
   if ((await readdir(directory)).length > 0) throw refused('is not empty')
 }
 
-/** The folder's name in the form that an application's must have. */
+/** The folder's name as a valid name of an application. */
 function nameOf(directory: string): string {
   const name = basename(directory)
     .toLowerCase()
@@ -72,7 +72,7 @@ function nameOf(directory: string): string {
   return name === '' ? 'application' : name
 }
 
-/** The versions are those that this release of Freehold was tested with. */
+/** The dependencies have the versions with which this release of Freehold was tested. */
 async function manifestOf(name: string): Promise<object> {
   const own = JSON.parse(await readFile(new URL('package.json', PACKAGE), 'utf8'))
   const versions = (names: readonly string[]) =>

@@ -10,8 +10,8 @@ const WRITE = 'Write: export default defineApplication({ … })'
 const NOT_DEFINED = `was not made by defineApplication. ${WRITE}`
 
 /**
- * The application that a file exports by default. TypeScript is loaded by Node itself, which removes types only.
- * @throws CommandError with exit code 78 that names the file and what mends it
+ * Loads the application that is the default export of a file. Node itself loads TypeScript; it only removes types.
+ * @throws CommandError with exit code 78 that names the file and the remedy
  */
 export async function loadApplication(file: string): Promise<Application> {
   const path = resolve(file)
@@ -46,19 +46,19 @@ async function importModule(file: string, path: string): Promise<{ default?: unk
   }
 }
 
-/** Rejects when the process has nothing left to do though the file still waits: Node would end without a word of ours. */
+/** Rejects when the process has nothing left to do while the file still loads. Otherwise Node would end without a message. */
 function endOfWork(): Promise<never> {
   return new Promise((_, reject) => {
-    process.once('beforeExit', () => reject(new Error('its top-level await waits for what never comes')))
+    process.once('beforeExit', () => reject(new Error('its top-level await never resolves')))
   })
 }
 
-/** A command that was installed globally knows nothing of what the application's own copy has made. */
+/** A globally installed command does not recognise an application that another copy of the package has made. */
 function otherCopy(file: string, path: string): string | null {
   try {
     const theirs = realpathSync(createRequire(path).resolve('freehold/package.json'))
     if (theirs === realpathSync(new URL('../../package.json', import.meta.url))) return null
-    return `${file} imports another copy of freehold than the one that runs. Run the one beside it: npx freehold`
+    return `${file} imports another copy of freehold than the one that runs. Run the installed copy: npx freehold`
   } catch {
     return null
   }

@@ -6,8 +6,8 @@ const STRIPPED_ONLY =
   'Node removes types and does nothing else: write an enum as an object, a namespace as a module, ' +
   'a parameter property as a field; decorators and JSX have no such form'
 
-/** What mends a file that Node cannot load, by the code of Node's error. */
-const MENDS: Readonly<Record<string, string>> = {
+/** Remedies for files that Node cannot load, by Node's error code. */
+const REMEDIES: Readonly<Record<string, string>> = {
   ERR_UNSUPPORTED_TYPESCRIPT_SYNTAX: STRIPPED_ONLY,
   ERR_INVALID_TYPESCRIPT_SYNTAX: 'Correct the syntax; in a .ts file there is no JSX',
   ERR_UNKNOWN_FILE_EXTENSION:
@@ -24,27 +24,27 @@ const NO_ALIASES =
   'Install the package; if it is an alias of tsconfig.json, Node does not follow it: ' +
   'import by a relative path, or by a "#name" under "imports" in package.json'
 
-/** Says in one line why a module could not be loaded, where, and what mends it. Never a stack. */
+/** One line that says why a module could not be loaded, where, and the remedy. Never a stack. */
 export function describeLoadFailure(error: unknown, directory = process.cwd()): string {
   if (!(error instanceof Error))
-    return `it threw ${typeof error === 'string' ? JSON.stringify(error) : typeof error}, which is no Error`
+    return `it threw ${typeof error === 'string' ? JSON.stringify(error) : typeof error}, which is not an Error`
   const code = 'code' in error && typeof error.code === 'string' ? error.code : ''
   const place = placeOf(error, directory)
   const reason = `${code === '' ? `${error.name}: ` : ''}${firstLine(error.message)}${place === null ? '' : ` (${place})`}`
-  const mend = mendOf(error, code)
-  return mend === null ? reason : `${reason}. ${mend}`
+  const remedy = remedyFor(error, code)
+  return remedy === null ? reason : `${reason}. ${remedy}`
 }
 
-function mendOf(error: Error, code: string): string | null {
-  if (code === 'ERR_MODULE_NOT_FOUND') return mendOfMissing('url' in error ? String(error.url) : null)
-  // V8's own errors have no code: what is left after the types were removed did not compile, or a name was not exported.
+function remedyFor(error: Error, code: string): string | null {
+  if (code === 'ERR_MODULE_NOT_FOUND') return remedyForMissing('url' in error ? String(error.url) : null)
+  // Errors of V8 have no code: the file did not compile after its types were removed, or a name was not exported.
   if (code === '' && error instanceof SyntaxError)
     return `Set "type": "module" in package.json; import types with "import type". ${STRIPPED_ONLY}`
-  return MENDS[code] ?? null
+  return REMEDIES[code] ?? null
 }
 
-/** `url` is what a relative import led to; a package that is not found has none. */
-function mendOfMissing(url: string | null): string {
+/** `url` is the target of a relative import. It is null for a package that was not found. */
+function remedyForMissing(url: string | null): string {
   if (url === null || !url.startsWith('file:')) return NO_ALIASES
   const written = fileURLToPath(url)
   const meant = [`${written}.ts`, written.replace(/\.(m?)js$/, '.$1ts'), `${written}/index.ts`].find(
@@ -54,7 +54,7 @@ function mendOfMissing(url: string | null): string {
   return `Node adds and replaces no extension: the file is ${relative(process.cwd(), meant)}, import it by that name`
 }
 
-/** `tables.ts:12`: the line of the application's own that is at fault, if the stack names one. */
+/** `tables.ts:12`: the faulty line of the application, if the stack names one. */
 function placeOf(error: Error, directory: string): string | null {
   for (const [, url = '', line] of (error.stack ?? '').matchAll(/(file:\/\/[^\s:)]+):(\d+)/g)) {
     const path = relative(directory, fileURLToPath(url))

@@ -7,20 +7,20 @@ interface MigrateOptions {
   readonly json?: boolean
 }
 
-/** `freehold migrate`: what a start does with `MIGRATE_ON_START=true`, by itself. */
+/** `freehold migrate`: applies what a start with `MIGRATE_ON_START=true` would apply. */
 export function addMigrate(program: Command): void {
   program
     .command('migrate')
-    .description('apply what is missing to the catalog and the shared database')
+    .description('apply missing migrations to the catalog and the shared database')
     .addOption(appOption())
-    .option('--check', 'apply nothing; list what is missing, and end with 1 if there is something')
+    .option('--check', 'apply nothing; list missing migrations, and exit with 1 if there are any')
     .addOption(jsonOption())
     .action(async ({ app, check = false, json = false }: MigrateOptions) => {
-      const [{ readGiven }, { migrate }] = await Promise.all([
-        import('./given.ts'),
+      const [{ readInputs }, { migrate }] = await Promise.all([
+        import('./inputs.ts'),
         import('./schema/comparison.ts'),
       ])
-      const { settings, application } = await readGiven(app, { mayEmbed: false })
+      const { settings, application } = await readInputs(app, { mayEmbed: false })
       await migrate(settings, application, { check, json })
     })
 }

@@ -13,9 +13,9 @@ import { Shutdown } from './shutdown.ts'
 const FIRST_ATTEMPT_MS = 3_000
 
 /**
- * Serves an application until a signal ends the process. Without databases in the settings a PostgreSQL of its own is started
- * and demonstration tenants are made.
- * @throws StartRefusedError, EmbeddedServerError, CommandError once everything that was opened is closed
+ * Serves an application until a signal ends the process. If the settings name no databases, starts an embedded PostgreSQL and makes
+ * demonstration tenants.
+ * @throws StartRefusedError, EmbeddedServerError, CommandError after everything that was opened is closed
  */
 export async function serve(settings: Settings, application: Application): Promise<void> {
   const log = createLogger(settings.logLevel)
@@ -23,7 +23,7 @@ export async function serve(settings: Settings, application: Application): Promi
   try {
     await open(settings, application, { shutdown, log })
   } catch (error) {
-    // What fails because it is being closed is no news; the shutdown ends the process.
+    // After a signal, errors come from parts that are being closed. The shutdown ends the process.
     if (shutdown.begun) return
     await shutdown.close().catch((err: unknown) => log.error({ err }, 'shutdown failed'))
     throw error
@@ -43,7 +43,7 @@ async function open(
   const gateway = new Gateway(options)
   const listener = await shutdown.open(new HttpListener(gateway, settings), (opened) => opened.end())
   const started = embedded === null ? gateway.start() : gateway.start().catch(refuseDrifted)
-  // A gateway whose databases answer is ready before its port is open; one whose databases do not says so at /readyz.
+  // If the databases answer, the gateway is ready before its port opens. If not, the port opens and /readyz says so.
   await Promise.race([started, new Promise((resolve) => setTimeout(resolve, FIRST_ATTEMPT_MS).unref())])
   if (shutdown.begun) return
   const [{ port }] = await Promise.all([listen(listener, settings), started])
@@ -51,12 +51,12 @@ async function open(
 }
 
 async function startEmbedded(application: Application, log: Logger): Promise<Embedded> {
-  // Only here: a production installation carries no PostgreSQL.
+  // Loaded here, because a production installation has no embedded PostgreSQL.
   const { startEmbedded: start } = await import('../embedded/start.ts')
   return start(application, (line) => log.info({ part: 'postgres' }, line))
 }
 
-/** Data of an embedded server is nobody's but this directory's: it may be given up. */
+/** The data of an embedded server belongs to this directory alone, so the error offers to delete it. */
 async function refuseDrifted(error: unknown): Promise<never> {
   if (!(error instanceof StartRefusedError && error.code === 'SCHEMA_DRIFTED')) throw error
   const { BEGIN_AFRESH } = await import('../embedded/bring-up-to-date.ts')
@@ -100,7 +100,7 @@ async function presentDemo(
   )
 }
 
-/** A host to listen on may stand for all of them, and then is none to call. */
+/** 0.0.0.0 and :: mean all addresses to a listener, but a client cannot call them. */
 function reachableUrl(host: string, port: number): string {
   const called = host === '0.0.0.0' || host === '::' ? '127.0.0.1' : host
   return `http://${called.includes(':') ? `[${called}]` : called}:${port}`

@@ -1,11 +1,11 @@
 import type { Logger } from '../logger.ts'
 
 const FORCED_EXIT_MS = 5_000
-/** A terminal's Ctrl-C reaches us twice when npm started us: from the terminal, and passed on by npm. */
+/** When npm started the process, Ctrl-C arrives twice: from the terminal, and forwarded by npm. */
 const SAME_SIGNAL_MS = 1_000
 
 /**
- * Closes what was opened, last first, once: at a signal (then the process ends), or when the start has failed.
+ * Closes everything that was opened, last opened first, once: after a signal, which also ends the process, or after a failed start.
  *
  *   running ──signal──▶ begun ──all closed──▶ exit 0    (another signal, a fault, or a close that hangs: exit 1)
  */
@@ -25,7 +25,7 @@ export class Shutdown {
     return this.#begunAt !== null
   }
 
-  /** Noted before it is open, so that a signal in between waits for it and then closes it. */
+  /** Registers the closer before the part is open. A signal in between waits until it is open and then closes it. */
   async open<T>(opening: T | Promise<T>, close: (opened: T) => Promise<void>): Promise<T> {
     const opened = Promise.resolve(opening)
     this.#closers.push(() => opened.then(close, () => undefined))

@@ -2,7 +2,7 @@ import type pg from 'pg'
 import type { SslMode } from '../lib/postgres/connection-string.ts'
 import { connectClient, type ServerAddress } from '../lib/postgres/pg.ts'
 import { Secret } from '../lib/secret.ts'
-import { keptSecret, randomToken } from './kept.ts'
+import { randomToken, readOrCreateSecret } from './secret-file.ts'
 import type { EmbeddedServer } from './server.ts'
 
 /** A database and the ordinary roles that it knows. */
@@ -31,7 +31,7 @@ export async function provision(
     addressOf(server, {
       role,
       database,
-      password: new Secret(await keptSecret(`${directory}/role-${role}`, randomToken)),
+      password: new Secret(await readOrCreateSecret(`${directory}/role-${role}`, randomToken)),
     })
   const catalog = await addressFor(CATALOG, CATALOG)
   const sharedOwner = await addressFor(SHARED_OWNER, SHARED)

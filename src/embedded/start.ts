@@ -4,8 +4,8 @@ import { generateMasterKey, type MasterKey, parseMasterKey } from '../crypto/key
 import { Secret } from '../lib/secret.ts'
 import { bringUpToDate } from './bring-up-to-date.ts'
 import { DEMO_DATABASES } from './demo.ts'
-import { keptSecret, randomToken } from './kept.ts'
 import { type EmbeddedDatabases, provision } from './provision.ts'
+import { randomToken, readOrCreateSecret } from './secret-file.ts'
 import { type EmbeddedServer, startEmbeddedServer } from './server.ts'
 
 /** Everything that settings would say, made once and kept in the directory. */
@@ -33,8 +33,10 @@ export async function startEmbedded(
   log: (line: string) => void,
 ): Promise<Embedded> {
   const directory = resolve('.freehold')
-  const encryptionKey = parseMasterKey(await keptSecret(`${directory}/encryption-key`, generateMasterKey))
-  const operatorToken = new Secret(await keptSecret(`${directory}/operator-token`, randomToken))
+  const encryptionKey = parseMasterKey(
+    await readOrCreateSecret(`${directory}/encryption-key`, generateMasterKey),
+  )
+  const operatorToken = new Secret(await readOrCreateSecret(`${directory}/operator-token`, randomToken))
   const server = await startEmbeddedServer({ dataDir: `${directory}/postgres`, port: PREFERRED_PORT, log })
   try {
     const databases = await provision(server, directory, DEMO_DATABASES)

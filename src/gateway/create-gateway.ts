@@ -5,7 +5,7 @@ import { Gateway } from '../gateway.ts'
 import { createLogger } from '../logger.ts'
 import { gatewayOptions } from './gateway-options.ts'
 
-/** Where log lines go: pino's loggers and Fastify's are of this kind. */
+/** Takes log lines. The loggers of pino and Fastify have this form. */
 export interface LogSink {
   debug(fields: object, message: string): void
   info(fields: object, message: string): void
@@ -15,15 +15,15 @@ export interface LogSink {
 
 export interface GatewayDefinition {
   readonly application: Application
-  /** The settings, as in docs/reference/settings.md. The process's environment unless given. */
+  /** The settings, as in docs/reference/settings.md. Default: the environment of the process. */
   readonly env?: Readonly<Record<string, string | undefined>>
-  /** Gets every line, without what must not be logged; stdout unless given. `LOG_LEVEL` counts before. */
+  /** Gets every line that `LOG_LEVEL` lets through, already without secrets. Default: stdout. */
   readonly logger?: LogSink
 }
 
 /**
- * Makes a gateway in this process. It opens nothing before `start()`, embeds no PostgreSQL, and leaves signals and the end of the
- * process alone.
+ * Makes a gateway in this process. It opens nothing before `start()`. It embeds no PostgreSQL, handles no signals and never ends
+ * the process.
  * @throws SettingsError with every problem of the settings
  */
 export function createGateway({ application, env, logger }: GatewayDefinition): PublicGateway {
@@ -45,7 +45,7 @@ const LEVELS = {
   fatal: 'error',
 } as const
 
-/** Lines are made by our own logger, which leaves out what must not be logged, and only then handed on. */
+/** Our own logger makes the lines, so that secrets are left out before another logger gets them. */
 function sinkInto(logger: LogSink): Writable {
   return new Writable({
     decodeStrings: false,

@@ -8,7 +8,7 @@ import { hostScope } from '../http/transport/host-routes.ts'
 
 declare module 'fastify' {
   interface FastifyInstance {
-    /** Routes on this server whose callers Freehold lets in, and the gateway. */
+    /** Registers routes whose callers Freehold authenticates; and the gateway. */
     readonly freehold: Scope & { readonly gateway: PublicGateway }
   }
 }
@@ -17,14 +17,14 @@ export interface FreeholdOptions {
   readonly gateway: PublicGateway
 }
 
-/** Shorter than Fastify waits for a plugin: databases that do not answer yet must not keep a host from its other work. */
+/** Shorter than Fastify's time limit for plugins: databases that do not answer yet must not stop the host from starting. */
 const FIRST_ATTEMPT_MS = 3_000
 const started = new WeakSet<Gateway>()
 const served = new WeakSet<Gateway>()
 
 /**
- * Starts a gateway when the host is ready and closes it when the host closes, once its requests have ended. Decorates the
- * host with `freehold`, and its requests with `tenant`.
+ * Starts a gateway when the host is ready. Closes it when the host closes, after the host's requests have ended. Decorates the host
+ * with `freehold` and its requests with `tenant`.
  */
 export const freehold = fastifyPlugin<FreeholdOptions>(
   async (host, options) => {
@@ -37,7 +37,7 @@ export const freehold = fastifyPlugin<FreeholdOptions>(
     assertOnce(started, gateway, 'freehold')
     decorate(host)
     if (!host.hasRequestDecorator('errorCode')) host.decorateRequest('errorCode', null)
-    // Of the instance that asks, so that a route stands below its prefix.
+    // The scope belongs to the instance that reads the decorator, so that a route gets that instance's prefix.
     const scopeOf = (instance: FastifyInstance) => ({
       ...hostScope(instance, gateway.http),
       gateway: options.gateway,
@@ -55,8 +55,8 @@ export const freehold = fastifyPlugin<FreeholdOptions>(
 )
 
 /**
- * Serves the API below `prefix`, encapsulated: its parsers, validators and answers to errors hold there only. It does not start
- * the gateway: `freehold` does.
+ * Serves the API below `prefix`. Its parsers, validators and error handler are encapsulated: they apply only there. `freehold`
+ * starts the gateway; this plugin does not.
  */
 export const freeholdApi: FastifyPluginAsync<FreeholdOptions> = async (scope, options) => {
   const gateway = gatewayOf(options, 'freeholdApi')
@@ -82,7 +82,7 @@ function assertOnce(known: WeakSet<Gateway>, gateway: Gateway, plugin: string): 
   known.add(gateway)
 }
 
-/** @throws StartRefusedError where waiting would not help. What takes longer goes on, and requests are answered 503 until then. */
+/** A start that takes longer continues in the background; requests are answered 503 until then. @throws StartRefusedError */
 async function begin(gateway: Gateway): Promise<void> {
   const work = gateway.start()
   const { log } = gateway.http

@@ -26,6 +26,6 @@ export async function sealFormerAuditLog({ store, vault, log }: AuditSealing): P
   const anchor = await sealAnchor(store, vault.service)
   if (anchor === null) return
   await sealAuditLog({ store, vault, log })
-  if (anchor.firstBreak === null) log.info({ ...anchor, persons }, 'audit log chained anew')
-  else log.error({ ...anchor, persons }, 'audit log chained anew: it had been changed before')
+  if (anchor.firstBreak === null) log.info({ ...anchor, persons }, 'audit log rechained')
+  else log.error({ ...anchor, persons }, 'audit log rechained: entries had been changed before')
 }

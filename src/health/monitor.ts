@@ -30,9 +30,9 @@ export interface MonitorOptions {
   readonly forbidden: readonly OwnDatabase[]
   readonly log: { warn(fields: object, message: string): void }
   readonly onTransition: (from: string, to: string) => void
-  /** Told of each database that answers and is what it should be. */
+  /** Called for each database that answers and is the validated one. */
   readonly onAnswer: (entry: DatabaseEntry) => void
-  /** A database was asked that is not the one that was validated; `isNews` is false if the round before said so too. */
+  /** Called where another database answers than the validated one. `isNews` is false if the last round found the same. */
   readonly onMismatch: (mismatch: { tenantId: string; databaseId: string; isNews: boolean }) => void
 }
 
@@ -40,11 +40,11 @@ const PING_TIMEOUT_MS = 3_000
 const ADMISSION_TIMEOUT_MS = 1_000
 const CONCURRENCY = 8
 const LEASE_MS = 15_000
-/** Gateways that start together begin their first rounds together, and one moment of a database is not to count for each. */
+/** Gateways that start together begin their first rounds together. One short failure of a database must not count once for each. */
 const FIRST_AGE_MS = 2_000
 
-/** A server's databases all are, if one of them is: it refuses, is silent, or its name is not found. */
-class ServerOutOfReach extends CheckFailure {
+/** The server refuses, is silent, or its name is not found: that is true for all of its databases. */
+class ServerUnreachable extends CheckFailure {
   readonly #waitedMs: number
 
   constructor(code: DatabaseErrorCode, waitedMs: number, cause: unknown) {
@@ -52,27 +52,27 @@ class ServerOutOfReach extends CheckFailure {
     this.#waitedMs = waitedMs
   }
 
-  /** Not for whoever would have had more patience. */
-  isTrueFor(patienceMs: number): boolean {
-    return this.code !== 'CONNECTION_TIMEOUT' || patienceMs <= this.#waitedMs
+  /** A timeout says nothing to a check that would have waited longer. */
+  appliesTo(timeoutMs: number): boolean {
+    return this.code !== 'CONNECTION_TIMEOUT' || timeoutMs <= this.#waitedMs
   }
 }
 
-/** What a database that answers has said. The schema only where it was looked at. */
+/** What a database answered. The schema only where it was read. */
 interface Answered {
   readonly isReadOnly: boolean
   readonly schemaVersion?: SchemaVersion
 }
 
-/** What was found of each server (`host:port`) in one round, or is being found: null if it can be reached. */
-type Round = Map<string, Promise<ServerOutOfReach | null>>
+/** The finding of one round for each server (`host:port`): null if the server can be reached. */
+type Round = Map<string, Promise<ServerUnreachable | null>>
 
-const SERVERS_OWN: readonly DatabaseErrorCode[] = ['DNS_FAILED', 'CONNECTION_REFUSED', 'CONNECTION_TIMEOUT']
+const SERVER_FAULTS: readonly DatabaseErrorCode[] = ['DNS_FAILED', 'CONNECTION_REFUSED', 'CONNECTION_TIMEOUT']
 
 /**
- * One round asks every database that is due whether it answers, a few at a time, on connections of their own: a pool of
- * open connections says nothing about the next one. Which databases are due, and who asks, is agreed in the catalog.
- * Of a server's databases one is asked first: if the server is out of reach, so are the others, and nobody knocks again.
+ * One round asks every due database whether it answers, a few at a time. Each check opens a connection, because open connections of
+ * a pool say nothing about the next one. The replicas agree in the catalog which databases are due and who asks. Of each server one
+ * database is asked first. If the server cannot be reached, the others count as unreachable without another attempt.
  */
 export class HealthMonitor {
   readonly #options: MonitorOptions
@@ -83,7 +83,7 @@ export class HealthMonitor {
     this.#options = options
   }
 
-  /** Runs one round; a round that is still under way is not begun a second time. `signal` ends it early. */
+  /** Runs one round, or waits for the one that runs. `signal` ends it early. */
   sweep(signal?: AbortSignal): Promise<void> {
     this.#sweeping ??= this.#sweep(signal).finally(() => {
       this.#sweeping = null
@@ -92,25 +92,25 @@ export class HealthMonitor {
   }
 
   async #sweep(signal?: AbortSignal): Promise<void> {
-    const minAgeMs = this.#minAge()
+    const minAgeMs = this.#minAgeMs()
     const { registry } = this.#options
     const round: Round = new Map()
     const asked = new Set<string>()
     let before: Date | null = null
     for (;;) {
       const entries = await registry.claimDueHealthChecks({ minAgeMs, before }, CONCURRENCY, LEASE_MS)
-      // However long it lasts, and also where there was none before: what was asked in a round is not due again in it.
+      // A database that was asked in this round is not due again in it, however long the round lasts.
       before ??= claimedAt(entries)
       await Promise.all(entries.map((entry) => this.#check(entry, round)))
-      // Those for whom there was no connection come back when their claims have lapsed; they are the next round's.
+      // Databases without a free connection come back when their claims end. They belong to the next round.
       const isOver = entries.every(({ id }) => asked.has(id))
       if (isOver || entries.length < CONCURRENCY || signal?.aborted === true) return
       for (const { id } of entries) asked.add(id)
     }
   }
 
-  /** Half a round: whoever was asked in this round, by us or another replica, is not asked twice. Milliseconds. */
-  #minAge(): number {
+  /** Half a round: no database is asked twice in a round, by this replica or another one. */
+  #minAgeMs(): number {
     const now = performance.now()
     const ageMs = this.#lastSweepAt === null ? FIRST_AGE_MS : Math.floor((now - this.#lastSweepAt) / 2)
     this.#lastSweepAt = now
@@ -168,30 +168,30 @@ export class HealthMonitor {
       const status = await (isBack ? registry.reactivate(entry, found) : registry.recordHealth(entry, result))
       if (status !== null && status !== entry.status) this.#options.onTransition(entry.status, status)
     } catch (err) {
-      // The catalog's trouble, which says nothing of this database. Where it took no note, a later round asks again.
+      // The catalog failed, and that says nothing about this database. A later round asks again.
       log.warn({ tenantId: entry.tenantId, databaseId: entry.id, err }, 'health not recorded')
     }
   }
 
-  /** Asks, unless who was asked first has found the server out of reach. */
+  /** Asks, unless the first check of the server found that it cannot be reached. */
   async #askInTurn(entry: DueCheck, round: Round): Promise<Answered> {
     const server = `${entry.host}:${entry.port}`
-    const patienceMs = connectTimeoutOf(entry)
-    // Of those whom an answer leaves in doubt the first asks again, and the others wait once more.
-    for (let told = round.get(server), heeded: typeof told; told !== heeded; told = round.get(server)) {
-      heeded = told
-      const outOfReach = await told
-      if (outOfReach === null) break
-      if (outOfReach?.isTrueFor(patienceMs) === true) throw outOfReach
+    const timeoutMs = connectTimeoutOf(entry)
+    // A timeout may leave checks in doubt that would have waited longer. The first of them asks again, and the others wait for it.
+    for (let latest = round.get(server), seen: typeof latest; latest !== seen; latest = round.get(server)) {
+      seen = latest
+      const unreachable = await latest
+      if (unreachable === null) break
+      if (unreachable?.appliesTo(timeoutMs) === true) throw unreachable
     }
     const asked = this.#ask(entry)
-    round.set(server, asked.then(none, outOfReachOf))
+    round.set(server, asked.then(none, unreachableOf))
     return asked
   }
 
   /**
-   * Resolves if the database answers and is still the one it was: by its stamp and its identity (a copy has the stamp), and
-   * where it was inactive in every way.
+   * Resolves if the database answers and is the validated one, by its stamp and its identity. The stamp alone does not suffice: a
+   * copy has it too. An inactive database must pass all checks of a validation.
    */
   async #ask(entry: DueCheck): Promise<Answered> {
     const { addresses, budget, migrations, tables, forbidden } = this.#options
@@ -220,26 +220,26 @@ export class HealthMonitor {
           ...{ migrations, tables, forbidden },
           wasValid: true,
         }
-        // Before the identity: whose database it is says more than that it is another.
+        // Read before the identity: that the database belongs to another tenant says more than that it is another database.
         const { hasResidence, isReadOnly } = await readFacts(client)
         const residence = hasResidence ? await readSoleStamp(client, tenantId) : null
         await assertIdentity(client, identityOf(entry))
         const schemaVersion = await this.#schemaOf(client, entry, options)
-        // Where a home has no stamp, or one of another epoch, it or the catalog has been restored: nobody is let in there.
-        const isHome = !entry.moveRequired
-        if (isHome && residence?.epoch !== entry.tenantEpoch)
+        // Without a stamp of the same epoch, the database or the catalog was restored, and no request may use the database.
+        const livesHere = !entry.moveRequired
+        if (livesHere && residence?.epoch !== entry.tenantEpoch)
           throw new CheckFailure('IDENTITY_AMBIGUOUS', new Error('the stamp is gone, or of another epoch'))
         return { isReadOnly, ...(schemaVersion !== undefined && { schemaVersion }) }
       })
     } catch (error) {
       const failure = signal.aborted ? new CheckFailure('CONNECTION_TIMEOUT', error) : error
-      throw wasHeard ? failure : blameServer(failure, connectTimeoutMs)
+      throw wasHeard ? failure : serverFaultOf(failure, connectTimeoutMs)
     } finally {
       patience.clear()
     }
   }
 
-  /** Looked at where the database is to come back, and where it is not known: a release before did not tell lineages apart. */
+  /** Read where the database may become active again, and where the catalog does not know the version of both lineages yet. */
   async #schemaOf(
     client: pg.ClientBase,
     { status, schemaVersion }: DueCheck,
@@ -250,7 +250,7 @@ export class HealthMonitor {
   }
 }
 
-/** By the catalog's clock, which also writes down when each was checked. */
+/** By the catalog's clock, which also dates the checks. */
 function claimedAt([entry]: readonly DatabaseEntry[]): Date | null {
   const until = entry?.claimedUntil ?? null
   return until === null ? null : new Date(until.getTime() - LEASE_MS)
@@ -260,16 +260,16 @@ function connectTimeoutOf(entry: DatabaseEntry): number {
   return Math.min(entry.connectionTimeoutSeconds * 1_000, PING_TIMEOUT_MS)
 }
 
-/** What befell a connection to which the server had said nothing yet, as the server's fault if it is that. */
-function blameServer(error: unknown, waitedMs: number): unknown {
+/** The error of a connection on which the server has said nothing yet: a fault of the server, or of this database only. */
+function serverFaultOf(error: unknown, waitedMs: number): unknown {
   const state = databaseError(error)?.code
   const code = classify(error)
-  const isServers = SERVERS_OWN.includes(code) && (state === undefined || state === '57P03')
-  return isServers ? new ServerOutOfReach(code, waitedMs, error) : error
+  const isServerFault = SERVER_FAULTS.includes(code) && (state === undefined || state === '57P03')
+  return isServerFault ? new ServerUnreachable(code, waitedMs, error) : error
 }
 
-function outOfReachOf(error: unknown): ServerOutOfReach | null {
-  return error instanceof ServerOutOfReach ? error : null
+function unreachableOf(error: unknown): ServerUnreachable | null {
+  return error instanceof ServerUnreachable ? error : null
 }
 
 function none(): null {

@@ -13,13 +13,13 @@ import type { Lifecycle, LifecycleEvent, LifecycleState, LifecycleStep } from '.
  *        └── n-th ping-failed in a row, ──────────▶ inactive
  *            or validation-failed
  *
- * A read-only database serves reads, so once it was valid it is `active` (`ping-read-only`, sent only after the checks that
- * `reactivated` needs). One that never was fails its validation. Neither counts as a failed ping.
+ * A read-only database serves reads. If it was valid before, it is `active` (`ping-read-only`, sent only after the checks that
+ * `reactivated` needs). If it never was valid, its validation fails. Neither counts as a failed ping.
  *
- * `validation-cancelled` is as `validation-failed` for a database that never was valid, without another attempt.
+ * `validation-cancelled` is like `validation-failed` for a database that never was valid, but without another attempt.
  *
- * Everything else leaves the status as it is: a ping says nothing about a database that was never validated, and one that
- * succeeds does not reopen an inactive database, whose stamp and schema have to be looked at first (`reactivated`).
+ * Other events do not change the status. A ping says nothing about a database that was never validated. A ping that succeeds does not
+ * make an inactive database active: its stamp and schema must be checked first (`reactivated`).
  */
 
 export interface LifecycleOptions {
@@ -32,7 +32,7 @@ export interface LifecycleOptions {
 const FIRST_RETRY_MS = 60_000
 const MAX_RETRY_MS = 3_600_000
 
-/** The rules of a database's life, as a pure function from state and event to the next state. */
+/** The rules of a database's status, as a pure function from state and event to the next state. */
 export function createLifecycle({ failuresToInactive, random = Math.random }: LifecycleOptions): Lifecycle {
   return (state, event) => {
     if (event === 'validation-failed') return validationFailed(state, random())
@@ -45,8 +45,8 @@ export function createLifecycle({ failuresToInactive, random = Math.random }: Li
 }
 
 /**
- * The pause before a failed validation is tried again: one minute, doubled with each failure before, at most an hour,
- * of which up to a quarter is taken away at random. Milliseconds.
+ * The pause before a failed validation runs again: one minute, doubled with each failure, at most an hour. Up to a quarter of it is
+ * taken away at random, so that databases of one server do not run together.
  */
 export function retryDelayMs(attempts: number, random: number): number {
   const full = Math.min(MAX_RETRY_MS, FIRST_RETRY_MS * 2 ** Math.min(attempts, 10))
@@ -58,7 +58,7 @@ function wasValidated({ status }: LifecycleState): boolean {
 }
 
 function validationFailed(state: LifecycleState, random: number): LifecycleStep {
-  // What was valid once is the health check's to bring back; asking the whole validation again is the operator's.
+  // A database that was valid once comes back by a health check, or by a validation that an operator requests.
   if (wasValidated(state)) {
     return { state: { ...state, status: 'inactive' }, retryInMs: null }
   }
@@ -72,7 +72,7 @@ function validatedReadOnly(state: LifecycleState, random: number): LifecycleStep
   return { state, retryInMs: null }
 }
 
-/** Without a validation nothing becomes of it: it waits for an operator. */
+/** The database stays as it is until an operator requests another validation. */
 function validationCancelled(state: LifecycleState): LifecycleState {
   return wasValidated(state) ? state : { ...state, status: 'failed' }
 }

@@ -16,8 +16,8 @@ import { systemClock } from '../lib/clock.ts'
 import { Worker } from './worker.ts'
 
 /**
- * What became of a claim. `settled`: the handler has ended the job itself, in the transaction of its result; null where
- * its claim no longer stood. `retryInMs`: any replica may go on after that pause.
+ * The outcome of a claim. `settled`: the handler has ended the job itself, in the transaction of its result; null where it had lost
+ * the claim. `retryInMs`: any replica may go on after that pause.
  */
 export type JobOutcome =
   | { readonly settled: JobEnd['status'] | null }
@@ -27,20 +27,20 @@ export type JobOutcome =
 
 export interface RunningJob {
   readonly job: Job
-  /** Fires when the job is to be cancelled, when another replica has taken it over, and, for some kinds, when this process ends. */
+  /** Aborts when the job is cancelled, when another replica has taken it over and, for some kinds, when this process ends. */
   readonly signal: AbortSignal
-  /** Writes down how far the job has come. Does nothing once the claim is lost. */
+  /** Records the progress of the job. Does nothing once the claim is lost. */
   note(how: JobNote): Promise<void>
 }
 
-/** What does the work of one kind of job. Each step must be repeatable: a job may be begun again after any of them. */
+/** Does the work of one kind of job. Each step must be repeatable: a job may start again after any step. */
 export interface JobHandler {
   readonly kind: string
   readonly concurrency: number
-  /** Whether the work is broken off when this process ends; else it is waited for, as long as the shutdown allows. */
+  /** Whether the end of this process aborts the work. If not, the shutdown waits for it within its grace period. */
   readonly endsWithProcess: boolean
   readonly run: (running: RunningJob) => Promise<JobOutcome>
-  /** Ends a cancelled job, with what it leaves behind. False when the claim no longer stands. */
+  /** Ends a cancelled job and undoes what it leaves behind. False when the claim is lost. */
   readonly cancel?: (tx: CatalogTx, job: Job) => Promise<boolean>
 }
 
@@ -48,7 +48,7 @@ export interface JobRunnerOptions {
   readonly store: CatalogStore
   readonly replicaId: string
   readonly handlers: readonly JobHandler[]
-  /** What this replica knows: see `needs` of a job. */
+  /** The capabilities of this replica. It claims only jobs whose `needs` are among them. */
   readonly knows: () => readonly string[]
   readonly onEnd: (kind: string, outcome: JobEnd['status'] | 'retried', seconds: number) => void
   readonly log: {
@@ -68,17 +68,17 @@ interface Claimed {
   readonly stopping: AbortController
 }
 
-/** Another replica takes over within this, when the one that worked on a job is gone. */
+/** When the replica that works on a job is gone, another one takes over within this time. */
 const LEASE_MS = 10_000
-/** Also how soon a job hears that it is to be cancelled. */
+/** Also the longest time until a running job notices that it was cancelled. */
 const RENEW_MS = 1_000
 const POLL_MS = 1_000
 const FIRST_RETRY_MS = 1_000
 const LONGEST_RETRY_MS = 60_000
 
 /**
- * Works on the catalog's jobs: claims what is due by kind, renews the leases of what runs, and ends what is cancelled or
- * was taken over.
+ * Works on the catalog's jobs: claims due jobs by kind, renews the leases of running ones, and stops jobs that were cancelled or
+ * taken over.
  *
  *   queued ──claim──▶ running ──▶ succeeded | failed | cancelled
  *      ▲                 │  └──lease over──▶ claimed by another replica, under the next number
@@ -108,7 +108,7 @@ export class JobRunner {
     else for (const worker of this.#workers.values()) worker.wake()
   }
 
-  /** Claims no more, and resolves when nothing runs any more. What can be broken off is given back to the other replicas. */
+  /** Claims nothing more and resolves when no job runs. Jobs that can be aborted go back to the other replicas. */
   async stop(): Promise<void> {
     const stopped = [...this.#workers.values()].map((worker) => worker.stop())
     for (const { handler, stopping } of this.#claimed.values()) {
@@ -140,7 +140,7 @@ export class JobRunner {
       const ended = await this.#attempt(handler, job, stopping.signal)
       if (ended !== null) this.#options.onEnd(job.kind, ended, (systemClock.monotonic() - startedAt) / 1_000)
     } catch (err) {
-      // The catalog is away: the lease lapses, and the job is claimed again.
+      // The catalog does not answer: the lease ends, and the job is claimed again.
       this.#options.log.error({ jobId: job.id, kind: job.kind, err }, 'job not recorded')
     } finally {
       this.#claimed.delete(key)
@@ -152,12 +152,12 @@ export class JobRunner {
     job: Job,
     signal: AbortSignal,
   ): Promise<JobEnd['status'] | 'retried' | null> {
-    if (signal.aborted) return this.#break(handler, job, signal)
+    if (signal.aborted) return this.#endAborted(handler, job, signal)
     try {
       const outcome = await handler.run({ job, signal, note: (how) => this.#note(job, how) })
-      return await this.#settle(job, outcome)
+      return await this.#recordOutcome(job, outcome)
     } catch (err) {
-      if (signal.aborted) return this.#break(handler, job, signal)
+      if (signal.aborted) return this.#endAborted(handler, job, signal)
       const { id: jobId, kind, tenantId, attempts } = job
       this.#options.log.error({ jobId, kind, tenantId, attempts, err }, 'job interrupted')
       const again = { dueInMs: retryDelayMs(attempts), error: jobErrorOf(err) }
@@ -165,7 +165,7 @@ export class JobRunner {
     }
   }
 
-  async #settle(job: Job, outcome: JobOutcome): Promise<JobEnd['status'] | 'retried' | null> {
+  async #recordOutcome(job: Job, outcome: JobOutcome): Promise<JobEnd['status'] | 'retried' | null> {
     const { db } = this.#options.store
     if ('settled' in outcome) return outcome.settled
     if ('retryInMs' in outcome) {
@@ -177,8 +177,8 @@ export class JobRunner {
     return (await endJob(db, job, end)) ? end.status : null
   }
 
-  /** Ends what was broken off, as what broke it off asks for. */
-  async #break(
+  /** Ends an aborted job according to the reason of the abort. */
+  async #endAborted(
     handler: JobHandler,
     job: Job,
     { reason }: AbortSignal,
@@ -202,7 +202,7 @@ export class JobRunner {
     await noteJob(this.#options.store.db, job, how)
   }
 
-  /** A renewal that fails says nothing: whoever takes a job over needs the same catalog. */
+  /** A failed renewal stops no job: another replica needs the same catalog to take it over. */
   async #renew(): Promise<void> {
     const claimed = [...this.#claimed.values()]
     if (this.#renewing || claimed.length === 0) return
@@ -221,7 +221,7 @@ export class JobRunner {
         else if (found.cancelRequested) stopping.abort('cancelled' satisfies Stop)
       }
     } catch (err) {
-      this.#options.log.warn({ err }, 'leases of jobs not renewed')
+      this.#options.log.warn({ err }, 'job leases not renewed')
     } finally {
       this.#renewing = false
     }

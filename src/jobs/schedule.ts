@@ -3,25 +3,25 @@ import { systemClock } from '../lib/clock.ts'
 
 export interface ScheduledJob {
   readonly name: string
-  /** In node-cron's form, seconds first; UTC, so that no change of clocks skips or repeats a round. */
+  /** In node-cron's form, seconds first. In UTC, so that daylight saving time neither skips nor repeats a round. */
   readonly cron: string
-  /** `signal` fires when nothing is to be begun any more: what can end early does. `at` is the moment that `cron` names. */
+  /** `signal` aborts at the shutdown, so that a round can end early. `at` is the moment that `cron` names. */
   readonly run: (signal: AbortSignal, at: Date) => Promise<void>
 }
 
 const LOOK_MS = 1_000
-/** What the machine's time may be off by, against a clock that nobody sets, before all is scheduled anew. */
+/** When the machine's time differs from the monotonic clock by more than this, all jobs are scheduled again. */
 const JUMP_MS = 1_000
-const say = () => undefined
-/** node-cron would write about late and skipped rounds between our own lines, in its own form. */
-const SILENT = { debug: say, info: say, warn: say, error: say }
+const ignore = () => undefined
+/** node-cron would write lines about late and skipped rounds in its own form between ours. */
+const SILENT = { debug: ignore, info: ignore, warn: ignore, error: ignore }
 
 /**
- * Everything that happens by the clock. A round that is still running is not begun again.
+ * Runs the jobs that happen by the clock. A round that still runs does not start again.
  *
- * node-cron waits for a moment: where the machine's time is set back by an hour, nothing would happen for an hour, and where
- * it is set ahead by years it would count all the rounds in between. So the time is watched, and when it has jumped all
- * is scheduled anew.
+ * node-cron waits for a moment of the machine's time. If that time were set back by an hour, nothing would happen for an hour; if
+ * it were set ahead by years, node-cron would count all rounds in between. So this class watches the time and schedules all jobs
+ * again after a jump.
  */
 export class Schedule {
   readonly #tasks: ScheduledTask[] = []
@@ -42,7 +42,7 @@ export class Schedule {
     this.#watch = setInterval(() => this.#look(), LOOK_MS)
   }
 
-  /** Begins no further round and resolves when those under way are over. */
+  /** Starts no further round and resolves when the running ones are over. */
   async stop(): Promise<void> {
     this.#stopping.abort()
     if (this.#watch !== null) clearInterval(this.#watch)
@@ -69,7 +69,7 @@ export class Schedule {
   }
 
   #round(job: ScheduledJob, at: Date): Promise<void> {
-    // node-cron knows of no round that was begun before all was scheduled anew.
+    // node-cron does not know the rounds that started before the last scheduling.
     const before = this.#running.get(job)
     if (before !== undefined) return before
     const running = job
@@ -81,7 +81,7 @@ export class Schedule {
   }
 }
 
-/** When the clock that nobody sets began, by the machine's time: the same, as long as nobody sets that. */
+/** The machine's time at the zero of the monotonic clock. It changes only when the machine's time is set. */
 function timeSetAt(): number {
   return systemClock.now() - systemClock.monotonic()
 }

@@ -1,18 +1,18 @@
 export interface WorkerOptions<Job> {
-  /** Takes up to `limit` jobs that are due, so that no other replica does. */
+  /** Claims up to `limit` due jobs, so that no other replica takes them. */
   readonly claim: (limit: number) => Promise<readonly Job[]>
   readonly run: (job: Job) => Promise<void>
   /**
-   * Called with what `run` threw (the job is claimed again when its lease is over), and with the first of the errors in a
-   * row that `claim` threw: looking for work fails every time while the catalog is away.
+   * Called with every error of `run`; such a job is claimed again when its lease ends. Called with the first error of `claim` in a
+   * row, because every claim fails while the catalog does not answer.
    */
   readonly onError: (error: unknown) => void
   readonly concurrency: number
-  /** How often to look for work that nobody woke us for: retries, and what a dead replica left behind. */
+  /** How often to look for work without a wake-up: retries, and jobs of a replica that died. */
   readonly pollMs: number
 }
 
-/** Works off jobs that live in the catalog: on `wake` at once, and by polling. A crash loses nothing but time. */
+/** Works on jobs that the catalog keeps: at once after `wake`, and by polling. A crash loses only time. */
 export class Worker<Job> {
   readonly #options: WorkerOptions<Job>
   readonly #running = new Set<Promise<void>>()
@@ -32,7 +32,6 @@ export class Worker<Job> {
     this.wake()
   }
 
-  /** Looks for work now. */
   wake(): void {
     if (this.#stopped) return
     this.#again = true
@@ -42,7 +41,7 @@ export class Worker<Job> {
     })
   }
 
-  /** Takes no more work and resolves when what runs is done. */
+  /** Claims nothing more and resolves when the running jobs are done. */
   async stop(): Promise<void> {
     this.#stopped = true
     if (this.#timer !== null) clearInterval(this.#timer)

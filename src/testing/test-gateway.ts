@@ -82,7 +82,7 @@ export class TestGateway {
         throw new Error(`The database of ${tenant.code} is ${status} (${lastError}).`)
       await new Promise((resolve) => setTimeout(resolve, POLL_MS))
     }
-    tenant.settle(connectionString)
+    tenant.useDatabase(connectionString)
   }
 
   async #call(request: InjectOptions, expected: number): Promise<Record<string, unknown>> {

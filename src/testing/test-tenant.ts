@@ -45,7 +45,7 @@ export class TestTenant {
   }
 
   /** Called once the tenant lives in a database of its own. */
-  settle(databaseUrl: string): void {
+  useDatabase(databaseUrl: string): void {
     this.#databaseUrl = databaseUrl
   }
 

@@ -143,7 +143,9 @@ it('a round ends that has no connections for more databases than it can pass ove
   const monitor = new HealthMonitor({
     registry: registry as unknown as DatabaseRegistry,
     addresses: { addressOf: () => addressOf('postgresql://u:p@127.0.0.1:1/none') } as unknown as AddressBook,
-    budget: { enqueue: () => undefined, forget: () => undefined } as unknown as ConnectionBudget,
+    budget: {
+      waiting: { add: () => undefined, remove: () => undefined },
+    } as unknown as ConnectionBudget,
     ...{ migrations: [], tables: property, forbidden: [], log: { warn: () => undefined } },
     ...{ onTransition: () => undefined, onAnswer: () => undefined, onMismatch: () => undefined },
   })

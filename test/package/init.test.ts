@@ -61,7 +61,7 @@ describe('freehold init', { timeout: PATIENCE_MS }, () => {
     })
     expect(await readdir(project)).toEqual(before)
     const file = await runIn(project, [process.execPath, command, 'init', 'README.md'])
-    expect(file).toMatchObject({ code: 1, stderr: expect.stringMatching(/^README\.md is no folder\./) })
+    expect(file).toMatchObject({ code: 1, stderr: expect.stringMatching(/^README\.md is not a folder\./) })
   })
 
   test('its own checks and tests pass as they are', async () => {

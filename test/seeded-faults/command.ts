@@ -36,7 +36,7 @@ export const COMMAND: readonly SeededFault[] = [
   },
   {
     name: 'of settings and application only the first fault is told',
-    file: 'src/cli/given.ts',
+    file: 'src/cli/inputs.ts',
     find: '[settings.reason, application.reason]',
     replace: '[settings.reason]',
     tests: COMMANDS,

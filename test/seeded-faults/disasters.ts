@@ -94,8 +94,8 @@ export const DISASTERS: readonly SeededFault[] = [
   {
     name: 'a home whose epoch is not that of the catalog is called healthy',
     file: 'src/health/monitor.ts',
-    find: 'if (isHome && residence?.epoch !== entry.tenantEpoch)',
-    replace: 'if (isHome && residence === null)',
+    find: 'if (livesHere && residence?.epoch !== entry.tenantEpoch)',
+    replace: 'if (livesHere && residence === null)',
     tests: RESTORED,
   },
   {

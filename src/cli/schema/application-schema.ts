@@ -6,7 +6,7 @@ import { type Generated, generateMigration } from './generate.ts'
 import { SchemaError } from './schema-error.ts'
 import { openThrowawayServer } from './throwaway-server.ts'
 
-/** Writes a migration and tells its file. @throws CommandError */
+/** Writes a migration and prints its file. @throws CommandError */
 export async function generate(file: string, { name, json }: { name: string; json: boolean }): Promise<void> {
   const application = await loadApplication(file)
   const interactive = !json && process.stdin.isTTY === true && process.stdout.isTTY === true
@@ -28,7 +28,7 @@ function refuse(error: unknown): never {
   throw new CommandError(message, { code, exitCode, details })
 }
 
-/** Checks an application's migrations and tells every fault. @throws CommandError where there is one */
+/** Checks an application's migrations and prints every fault. @throws CommandError where there is one */
 export async function check(file: string, { json }: { json: boolean }): Promise<void> {
   const application = await loadApplication(file)
   const server = await openThrowawayServer()

@@ -22,19 +22,19 @@ import { faultsOfIsolation } from './isolation-faults.ts'
 import { SchemaError } from './schema-error.ts'
 import { createThrowawayDatabase, lend, type ThrowawayDatabase } from './throwaway-database.ts'
 
-/** What a check has found. */
+/** The result of a check. */
 export interface SchemaReport {
-  /** A sentence each, which names the thing and how to mend it. None: all is well. */
+  /** One sentence for each fault, which names the object and the remedy. */
   readonly faults: readonly string[]
-  /** What could not be looked at. */
+  /** Checks that could not run. */
   readonly notes: readonly string[]
 }
 
 const LOCK_TIMEOUT_MS = 10_000
 
 /**
- * Applies Freehold's migrations and the application's to an empty database on the server of `superuser`, and compares what
- * is there with what is declared, and with the rules of isolation. The database is dropped again.
+ * Applies the migrations of Freehold and of the application to an empty database on the server of `superuser`. Compares the result with
+ * the declared tables and with the rules of isolation. Drops the database again.
  */
 export async function checkSchema(application: Application, superuser: ServerAddress): Promise<SchemaReport> {
   const pending = await faultsOfFolder(application)
@@ -52,7 +52,7 @@ export async function checkSchema(application: Application, superuser: ServerAdd
   }
 }
 
-/** What drizzle-kit has to say: changes of the tables that no migration makes. */
+/** Changes of the declared tables that no migration makes, found by drizzle-kit. */
 async function faultsOfFolder(application: Application): Promise<SchemaReport> {
   try {
     const statements = await pendingStatements(application)
@@ -130,7 +130,7 @@ async function faultsOfTables(
   }
 }
 
-/** PostgreSQL's own words too: there is nothing in this database but what the developer has written herself. */
+/** Repeats PostgreSQL's message: this database holds only what the developer wrote. */
 function failureOf(error: unknown): string {
   if (!(error instanceof MigrationError)) throw error
   const said = databaseError(error.cause)?.message

@@ -6,13 +6,13 @@ interface SchemaOptions {
   readonly json?: boolean
 }
 
-/** `freehold schema`: an application's migrations, for the developer. Neither settings nor a gateway are needed. */
+/** `freehold schema`: writes and checks an application's migrations. Needs neither settings nor a gateway. */
 export function addSchema(program: Command): void {
   const schema = program.command('schema').description("write an application's migrations, and check them")
   schema
     .command('generate')
-    .description('write the migration that leads to the tables as they are declared')
-    .requiredOption('--name <name>', "the end of the file's name, such as add-bookings")
+    .description('write a migration for the changes of the declared tables')
+    .requiredOption('--name <name>', 'the end of the file name, for example add-bookings')
     .addOption(appOption())
     .addOption(jsonOption())
     .action(async ({ app, name, json = false }: SchemaOptions & { name: string }) => {
@@ -21,7 +21,7 @@ export function addSchema(program: Command): void {
     })
   schema
     .command('check')
-    .description('apply all migrations to a throwaway database, and compare it with what is declared')
+    .description('apply all migrations to a throwaway database and compare it with the declared tables')
     .addOption(appOption())
     .addOption(jsonOption())
     .action(async ({ app, json = false }: SchemaOptions) => {

@@ -19,7 +19,7 @@ import { CommandError, EXIT } from '../exit-codes.ts'
 const LIMITS = { connectTimeoutMs: 5_000, statementTimeoutMs: 0 }
 const LOCK_TIMEOUT_MS = 60_000
 
-/** What was done to a database, or with `check` is to be done. */
+/** The migrations that were applied to a database, or with `check` are missing. */
 interface Outcome {
   readonly migrations: readonly string[]
   readonly versions: Versions
@@ -28,7 +28,7 @@ interface Outcome {
 type Target = Parameters<typeof withClient>[0]
 
 /**
- * Brings the catalog and the shared database up to date and tells what was applied. With `check` nothing is applied.
+ * Brings the catalog and the shared database up to date and prints what was applied. With `check` nothing is applied.
  * @throws CommandError where it fails, or with `check` where something is missing
  */
 export async function migrate(
@@ -40,10 +40,10 @@ export async function migrate(
   const outcomeOf = check ? missingIn : applyTo
   const catalogMigrations = await readMigrations(migrationsFolder('catalog'), 'catalog')
   const tenantMigrations = await readTenantMigrations(application)
-  const catalog = await telling('CATALOG', () =>
+  const catalog = await namingSetting('CATALOG', () =>
     outcomeOf(databases.catalogOwner ?? databases.catalog, catalogMigrations),
   )
-  const shared = await telling('SHARED', () =>
+  const shared = await namingSetting('SHARED', () =>
     outcomeOf(databases.sharedOwner ?? databases.shared, tenantMigrations),
   )
   const outcomes = { catalog, shared }
@@ -81,8 +81,8 @@ function missingIn(target: Target, migrations: readonly Migration[]): Promise<Ou
   })
 }
 
-/** A fault in words that name the setting; what a server has said is not repeated. */
-async function telling<T>(which: 'CATALOG' | 'SHARED', work: () => Promise<T>): Promise<T> {
+/** Throws an error that names the setting and does not repeat the server's message. */
+async function namingSetting<T>(which: 'CATALOG' | 'SHARED', work: () => Promise<T>): Promise<T> {
   const setting = `${which}_DATABASE_URL or ${which}_MIGRATION_DATABASE_URL`
   try {
     return await work()

@@ -1,6 +1,6 @@
 import type { MigrationClient } from '../../migrations/transaction.ts'
 
-/** What stands in a database: its tables by their full names, and the definitions of what they and functions are made of. */
+/** The objects of a database: its tables by their full names, and the definitions of their parts and of functions. */
 export interface DatabaseObjects {
   readonly tables: readonly { readonly schema: string; readonly name: string }[]
   /** By a name such as `column email of table users`. */
@@ -49,7 +49,7 @@ export async function readObjects(client: MigrationClient): Promise<DatabaseObje
   }
 }
 
-/** What an application's migrations have changed of the core's own tables and functions. They may add triggers and indexes. */
+/** Changes that an application's migrations made to Freehold's own tables and functions. They may add triggers and indexes. */
 export function faultsOfCore(core: DatabaseObjects, whole: DatabaseObjects): string[] {
   const changed = [...core.definitions].flatMap(([object, definition]) =>
     whole.definitions.get(object) === definition ? [] : [object],
@@ -70,7 +70,7 @@ export function faultsOfCore(core: DatabaseObjects, whole: DatabaseObjects): str
   ]
 }
 
-/** Tables that the application's migrations have created, and that are not among its declared ones. */
+/** Tables that the application's migrations create and that it does not declare. */
 export function undeclaredTables(
   core: DatabaseObjects,
   whole: DatabaseObjects,

@@ -4,7 +4,7 @@ import type { MigrationClient } from '../../migrations/transaction.ts'
 
 type Config = ReturnType<typeof getTableConfig>
 
-/** A column as it is declared, beside the one that is there; null where it is only one of the two. */
+/** A column as it is declared and as it is in the database. Null where it is missing there. */
 interface ColumnPair {
   readonly table: string
   readonly column: string
@@ -18,8 +18,8 @@ interface ColumnPair {
 const GENERATE = 'Run: freehold schema generate --name NAME'
 
 /**
- * Compares an application's tables with those in the database, both ways: tables, columns with type and nullability, keys and
- * indexes by their names, what foreign keys do. Needs a connection that may make temporary tables, and leaves these behind.
+ * Compares the declared tables with those of the database, in both directions: tables, columns with type and nullability, keys and
+ * indexes by name, and the actions of foreign keys. The connection must be able to create temporary tables; they stay.
  */
 export async function faultsOfDeclared(
   client: MigrationClient,
@@ -50,7 +50,7 @@ async function exists(client: MigrationClient, name: string): Promise<boolean> {
 
 async function faultsOfTable(client: MigrationClient, config: Config): Promise<string[]> {
   const { name } = config
-  // PostgreSQL itself says what a declared type is called: serial is integer, varchar(3) character varying(3).
+  // PostgreSQL itself gives the name of a declared type: serial is integer, varchar(3) is character varying(3).
   try {
     await client.query(
       `CREATE TEMP TABLE ${quoted(name)} (${config.columns.map((c) => definitionOf(c, config)).join(', ')})`,
@@ -101,7 +101,7 @@ function faultsOfColumns(pairs: readonly ColumnPair[], { columns }: Config): str
   })
 }
 
-/** A value that the server is to give and does not, or gives and should not. */
+/** Values that the server should generate and does not, or the reverse. */
 function faultsOfValues({ hasDefault, isGenerated, isIdentity }: ColumnPair, column: PgColumn): string[] {
   const { generated, generatedIdentity } = column
   if ((generated !== undefined) !== isGenerated)
@@ -179,7 +179,7 @@ function declaredKeys({ columns, primaryKeys, uniqueConstraints, indexes, foreig
   ]
 }
 
-/** One that drizzle-kit names by itself where it was given none. */
+/** drizzle-kit makes a name where the declaration has none. */
 function nameOfIndex({ config }: Config['indexes'][number]): string | undefined {
   if (config.name !== undefined) return config.name
   const names = config.columns.map((column) => (is(column, SQL) ? null : (column as { name?: string }).name))
@@ -188,7 +188,7 @@ function nameOfIndex({ config }: Config['indexes'][number]): string | undefined 
     : `${getTableConfig(config.table).name}_${names.join('_')}_index`
 }
 
-/** As pg_constraint has it. */
+/** The code in pg_constraint. */
 function codeOf(key: ForeignKey, event: 'onDelete' | 'onUpdate'): string {
   const codes = { cascade: 'c', restrict: 'r', 'set null': 'n', 'set default': 'd', 'no action': 'a' }
   return codes[key[event] ?? 'no action']

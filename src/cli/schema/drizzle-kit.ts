@@ -5,7 +5,7 @@ import { is } from 'drizzle-orm'
 import { getTableConfig, isPgEnum, isPgView, type PgColumn, PgTable } from 'drizzle-orm/pg-core'
 import { SchemaError } from './schema-error.ts'
 
-/** Tables as drizzle-kit keeps them between two migrations. Only what is read here is named. */
+/** A snapshot of drizzle-kit: the tables after a migration. Only the members that this file reads. */
 export interface Snapshot {
   readonly id: string
   readonly prevId: string
@@ -17,7 +17,7 @@ export interface Snapshot {
 
 type Named = Readonly<Record<string, { readonly name: string }>>
 
-/** The part of drizzle-kit that turns tables into snapshots, and the difference of two snapshots into SQL. */
+/** The functions of drizzle-kit that make a snapshot of tables, and SQL of the difference of two snapshots. */
 export interface DrizzleKit {
   generateDrizzleJson(exports: Record<string, unknown>, previousId?: string): Snapshot
   generateMigration(before: Snapshot, after: Snapshot): Promise<string[]>
@@ -29,7 +29,7 @@ export const SNAPSHOT_VERSION = '7'
 const INSTALL = 'Install it in the project: npm install --save-dev drizzle-kit@0.31'
 
 /**
- * The drizzle-kit that is installed where the migrations are kept, else in the working directory, else beside Freehold.
+ * Finds drizzle-kit: installed beside the migrations, else in the working directory, else beside Freehold.
  * @throws SchemaError DRIZZLE_KIT_MISSING, DRIZZLE_KIT_UNSUPPORTED
  */
 export async function loadDrizzleKit(folder: string): Promise<DrizzleKit> {
@@ -44,7 +44,7 @@ function resolveKit(folders: readonly string[]): string | null {
       return createRequire(place).resolve('drizzle-kit/api')
     } catch (error) {
       const { code } = error as NodeJS.ErrnoException
-      // Later releases of drizzle-kit have another door and stand on another drizzle-orm than Freehold does.
+      // Later releases of drizzle-kit have another entry point and need another drizzle-orm than Freehold.
       if (code === 'ERR_PACKAGE_PATH_NOT_EXPORTED')
         throw new SchemaError(
           'DRIZZLE_KIT_UNSUPPORTED',
@@ -57,8 +57,8 @@ function resolveKit(folders: readonly string[]): string | null {
 }
 
 /**
- * What drizzle-kit is given of an application's exports: its tables and views, and the enums that their columns use, which
- * need not be exported. Sequences, roles and policies are passed over: in a tenant database they are written by hand.
+ * The objects of an application that drizzle-kit gets: tables, views, and the enums of their columns, which need not be exported.
+ * Sequences, roles and policies are left out: in a tenant database they are written by hand.
  */
 export function declaredFor(schema: Readonly<Record<string, unknown>>): Record<string, unknown> {
   const tables = Object.values(schema).filter((value): value is PgTable => is(value, PgTable))
@@ -75,8 +75,8 @@ function enumOf(column: PgColumn): unknown[] {
 }
 
 /**
- * What drizzle-kit would ask a person about, in words: wherever one thing is new and another of its kind is gone, it wants
- * to know whether that is a rename. Empty where the SQL follows from the snapshots alone.
+ * The questions that drizzle-kit would ask. Where one object is new and another of its kind is gone, it asks whether that is a rename.
+ * Empty where the SQL follows from the snapshots alone.
  */
 export function questionsBetween(before: Snapshot, after: Snapshot): string[] {
   const tables = question('table', { before: before.tables, after: after.tables })

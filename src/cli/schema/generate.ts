@@ -11,7 +11,7 @@ import { SchemaError } from './schema-error.ts'
 
 export interface GenerateOptions {
   readonly application: Application
-  /** Becomes the end of the file's name. */
+  /** The end of the file name. */
   readonly name: string
   /** True where drizzle-kit may ask the person at the terminal whether something was renamed. */
   readonly interactive: boolean
@@ -21,18 +21,18 @@ export interface GenerateOptions {
 export interface Generated {
   /** The SQL file. */
   readonly path: string
-  /** Tables that it creates, by their names in SQL, which it protects or shares. */
+  /** The tables that it creates, and protects or shares, by their names in SQL. */
   readonly tables: readonly string[]
 }
 
-/** The two calls of Freehold's own that a migration makes for its new tables. */
+/** The functions of Freehold that a migration calls for its new tables. */
 const CALLS = { tenant: 'public.freehold_protect', reference: 'public.freehold_share' }
 const NAME = /^[A-Za-z0-9][A-Za-z0-9_-]{0,99}$/
 const CREATED = /^CREATE TABLE "((?:[^"]|"")+)" \(/
 
 /**
- * Writes the migration that leads from what the folder's last one leads to, to the tables as they are declared, with the
- * row-level security of each new tenant table. Null where there is nothing to do.
+ * Writes the migration from the folder's last snapshot to the declared tables, with the row-level security of each new tenant table.
+ * Null where nothing has changed.
  * @throws SchemaError
  */
 export async function generateMigration(options: GenerateOptions): Promise<Generated | null> {
@@ -60,8 +60,8 @@ export async function generateMigration(options: GenerateOptions): Promise<Gener
 }
 
 /**
- * What the folder's last migration lacks of the tables as they are declared, as SQL. Null where only a person can tell,
- * because drizzle-kit would ask about a rename.
+ * The SQL that leads from the folder's last migration to the declared tables. Null where only a person can decide, because drizzle-kit
+ * would ask about a rename.
  * @throws SchemaError
  */
 export async function pendingStatements(application: Application): Promise<string[] | null> {
@@ -80,7 +80,7 @@ function snapshotsOf(
   return { before, after: kit.generateDrizzleJson(declaredFor(application.schema), latest?.id) }
 }
 
-/** drizzle-kit asks on the terminal. Without one it fails without saying what it would have asked, or waits. */
+/** drizzle-kit asks on the terminal. Without a terminal it waits, or fails without naming its question. */
 function assertNoQuestions(before: Snapshot, after: Snapshot): void {
   const questions = questionsBetween(before, after)
   if (questions.length === 0) return

@@ -1,8 +1,8 @@
 import type { MigrationClient } from '../../migrations/transaction.ts'
 
 /**
- * Each is a query of (object, detail) over tables of the application, `$1`: what the isolation audit lets pass, because rows stay
- * apart, but what would fail a tenant's move.
+ * Queries of (object, detail) over the application's tables, `$1`. They find faults that the isolation audit accepts, because rows stay
+ * apart, but that would make a tenant's move fail.
  */
 const HAZARDS: readonly {
   readonly sql: string

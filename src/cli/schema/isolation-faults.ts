@@ -27,7 +27,7 @@ const SENTENCES: Readonly<Record<Exclude<IsolationRule, Unprotected>, (violation
     `The reference table "${object}" can be written by others than migrations. Add to a migration: SELECT public.freehold_share('public.${object}');`,
 }
 
-/** What the isolation audit has found, a sentence each. `tables` are passed over: what is wrong with them is told already. */
+/** One sentence for each fault that the isolation audit found. `tables` are left out: their faults are already listed. */
 export function faultsOfIsolation(violations: readonly Violation[], told: readonly string[]): string[] {
   const open = violations.filter(({ object }) => !told.includes(object))
   const unprotected = new Set(open.filter(({ rule }) => isUnprotected(rule)).map(({ object }) => object))
@@ -40,7 +40,7 @@ export function faultsOfIsolation(violations: readonly Violation[], told: readon
       isUnprotected(violation.rule) ? [] : [SENTENCES[violation.rule](violation)],
     ),
   ]
-  // One mend for several privileges is one fault.
+  // Several privileges with the same remedy count as one fault.
   return [...new Set(sentences)]
 }
 

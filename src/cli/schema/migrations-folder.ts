@@ -18,11 +18,11 @@ interface Journal {
   readonly entries: readonly JournalEntry[]
 }
 
-/** A folder of migrations as drizzle-kit keeps it: `0000_name.sql`, `meta/0000_snapshot.json`, `meta/_journal.json`. */
+/** A folder of migrations in drizzle-kit's layout: `0000_name.sql`, `meta/0000_snapshot.json`, `meta/_journal.json`. */
 export interface MigrationsFolder {
   readonly path: string
   readonly journal: Journal
-  /** What the last migration leads to; null before the first one. */
+  /** The schema after the last migration; null before the first one. */
   readonly latest: Snapshot | null
   /** Names of the SQL files, in order. */
   readonly files: readonly string[]
@@ -76,7 +76,7 @@ async function readLatest(path: string): Promise<Snapshot | null> {
   return latest
 }
 
-/** Adds a migration, so that drizzle-kit itself could go on from it, and gives the SQL file's path. */
+/** Adds a migration in drizzle-kit's own form. Returns the path of the SQL file. */
 export async function addMigration(
   folder: MigrationsFolder,
   { name, statements, snapshot }: { name: string; statements: readonly string[]; snapshot: Snapshot },
@@ -98,7 +98,7 @@ export async function addMigration(
   }
   const meta = join(path, 'meta')
   await mkdir(meta, { recursive: true })
-  // The SQL file last: it alone is what gateways apply.
+  // The SQL file is written last, because gateways apply it as soon as it exists.
   await writeJson(join(meta, `${prefix}_snapshot.json`), snapshot)
   await writeJson(join(meta, '_journal.json'), { ...journal, entries: [...journal.entries, entry] })
   const file = join(path, `${tag}.sql`)
@@ -106,7 +106,7 @@ export async function addMigration(
   return file
 }
 
-/** Goes on as the folder began: numbers, or moments where drizzle-kit was told to write these. */
+/** Continues the folder's prefixes: numbers, or timestamps where drizzle-kit was configured to write these. */
 function nextPrefix({ journal, files }: MigrationsFolder): string {
   const [last = ''] = journal.entries.at(-1)?.tag.split('_') ?? []
   if (/^\d{14}$/.test(last)) return new Date().toISOString().replaceAll(/\D/g, '').slice(0, 14)

@@ -7,11 +7,11 @@ export type SchemaErrorCode =
   | 'RENAME_UNCLEAR'
   | 'SERVER_UNUSABLE'
 
-/** Why no migration was written, or none could be checked. The message says what is wrong and how to mend it, for the developer at the terminal. */
+/** A migration could not be written or checked. The message tells the developer at the terminal the fault and the remedy. */
 export class SchemaError extends Error {
   override readonly name = 'SchemaError'
   readonly code: SchemaErrorCode
-  /** What is wrong one by one, where it is more than one thing. */
+  /** Every fault, where there are several. */
   readonly details: readonly string[]
 
   constructor(code: SchemaErrorCode, message: string, details: readonly string[] = []) {

@@ -8,7 +8,7 @@ import {
 } from '../../lib/postgres/pg.ts'
 import { SchemaError } from './schema-error.ts'
 
-/** An empty database with roles as in production: one owns it, the other serves and owns nothing. */
+/** An empty database with roles as in production: one owns the tables, the other serves and owns nothing. */
 export interface ThrowawayDatabase {
   readonly owner: ServerAddress
   readonly serving: ServerAddress
@@ -17,7 +17,7 @@ export interface ThrowawayDatabase {
 
 const LIMITS: ConnectionLimits = { connectTimeoutMs: 10_000, statementTimeoutMs: 120_000 }
 
-/** Makes one on a server, whose superuser `superuser` is. Whatever fails, nothing of it stays there. @throws SchemaError SERVER_UNUSABLE */
+/** Makes a throwaway database. After a failure nothing of it stays on the server. @throws SchemaError SERVER_UNUSABLE */
 export async function createThrowawayDatabase(superuser: ServerAddress): Promise<ThrowawayDatabase> {
   const name = `freehold_check_${randomBytes(6).toString('hex')}`
   const [owner, serving] = [`${name}_owner`, `${name}_serving`]

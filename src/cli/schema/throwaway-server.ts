@@ -8,7 +8,7 @@ import {
 import type { ServerAddress } from '../../lib/postgres/pg.ts'
 import { CommandError, EXIT } from '../exit-codes.ts'
 
-/** A PostgreSQL on which databases and roles may be made. */
+/** A PostgreSQL on which databases and roles can be created. */
 export interface ThrowawayServer {
   readonly superuser: ServerAddress
   stop(): Promise<void>
@@ -16,7 +16,7 @@ export interface ThrowawayServer {
 
 const APPLICATION_NAME = 'freehold schema check'
 
-/** The server that `TEST_DATABASE_URL` names, else an embedded one of its own. @throws CommandError, EmbeddedServerError */
+/** The server that `TEST_DATABASE_URL` names, else an embedded one. @throws CommandError, EmbeddedServerError */
 export async function openThrowawayServer(): Promise<ThrowawayServer> {
   const url = testDatabaseUrl()
   return url === null ? startOne() : { superuser: addressOf(url), stop: async () => undefined }
@@ -42,12 +42,12 @@ function addressOf(url: string): ServerAddress {
 }
 
 async function startOne(): Promise<ThrowawayServer> {
-  // Only here: with TEST_DATABASE_URL no PostgreSQL need be installed.
+  // Loaded here, because with TEST_DATABASE_URL no embedded PostgreSQL need be installed.
   const { startEmbeddedServer } = await import('../../embedded/server.ts')
   const { makeThrowawayDirectory, removeThrowaway, sweepThrowaways, throwawaySettings } = await import(
     '../../testing/throwaway.ts'
   )
-  // What a check that was ended by Ctrl-C has left.
+  // Removes what an earlier check left behind that Ctrl-C ended.
   await sweepThrowaways()
   const directory = await makeThrowawayDirectory()
   try {

@@ -3,14 +3,14 @@ import type { InjectOptions, LightMyRequestResponse } from 'fastify'
 import type { SqlClient } from '../templates.ts'
 import type { TestGateway } from '../test-gateway.ts'
 import { type Attempt, attemptsOn } from './attempts.ts'
+import { exerciseDeletions, exerciseRoutes } from './exercise-routes.ts'
 import { IsolationError, type Leak } from './isolation-error.ts'
 import { type Parts, requestOf, wordsOf } from './parts.ts'
 import { type Examples, Resident } from './resident.ts'
 import { type TenantRoute, tenantRoutes } from './routes.ts'
 import { TenantRows } from './rows.ts'
-import { depart, settle } from './settle.ts'
 import { leaksBySql } from './sql.ts'
-import { shownOf, type Traces, telling } from './traces.ts'
+import { comparableText, shownOf, type Traces } from './traces.ts'
 
 export interface IsolationOptions {
   /** What the schemas of the routes do not tell. */
@@ -75,7 +75,7 @@ class Trial {
     const [one, two, apart] = residents
     const violations = await rows.violations()
     // One after the other: what the first leaves in a cache of a handler, the others are shown.
-    for (const resident of residents) await settle(resident, routes)
+    for (const resident of residents) await exerciseRoutes(resident, routes)
     for (const resident of residents) this.#traces.set(resident, await this.#tracesOf(resident))
     this.#lookAtOwn()
     await this.#callInParallel()
@@ -83,7 +83,7 @@ class Trial {
     await this.#attack(one, apart, false)
     await this.#attack(apart, two, false)
     const bySql = withSql ? await this.#attackBySql() : []
-    for (const resident of residents) await depart(resident, routes)
+    for (const resident of residents) await exerciseDeletions(resident, routes)
     const unproven = routes.flatMap(({ key }) => {
       const reason = residents.map(({ failed }) => failed.get(key)).find((text) => text !== undefined)
       return reason === undefined ? [] : [{ route: key, reason }]
@@ -162,11 +162,11 @@ class Trial {
     const [request, answer] = await this.#send(route, attacker, parts)
     this.#inspect(route, { resident: attacker, request, answer, by })
     if (id === undefined) return
-    const shown = telling(answer, id.value)
+    const shown = comparableText(answer, id.value)
     const blank = async () => {
       const unknown = randomUUID()
       const [, other] = await this.#send(route, attacker, id.parts(unknown))
-      return telling(other, unknown)
+      return comparableText(other, unknown)
     }
     const first = await blank()
     // A route that answers differently each time says nothing by it.

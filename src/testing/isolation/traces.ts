@@ -26,7 +26,7 @@ const PASSING = new Set([
 ])
 
 /** An answer without what differs between two that say the same, and without the id that was asked for. */
-export function telling({ statusCode, headers, body }: LightMyRequestResponse, id: string): string {
+export function comparableText({ statusCode, headers, body }: LightMyRequestResponse, id: string): string {
   const shown = Object.entries(headers).filter(([name]) => !PASSING.has(name))
   const { requestId, instance } = problemIn(body)
   let text = JSON.stringify([statusCode, shown, body])

@@ -51,11 +51,11 @@ const CASES: readonly { file: string; text: string; told: RegExp }[] = [
     text: "\n\nthrow new TypeError('no such table')",
     told: /TypeError: no such table \(throws\.ts:3\)\./,
   },
-  { file: 'text.ts', text: "throw 'words'", told: /it threw "words", which is no Error/ },
+  { file: 'text.ts', text: "throw 'words'", told: /it threw "words", which is not an Error/ },
   {
     file: 'waits.ts',
     text: 'await new Promise(() => {})',
-    told: /top-level await waits for what never comes/,
+    told: /top-level await never resolves/,
   },
   {
     file: 'nothing-exported.ts',

@@ -6,15 +6,15 @@ import { failureOf } from './failures.ts'
 import { loadApplication } from './load-application.ts'
 
 /**
- * The settings and the application a command was given.
- * @throws SettingsError, CommandError; when both are wrong one error that tells both, so that one start shows everything
+ * The settings and the application of a command. When both are wrong, one error lists the faults of both.
+ * @throws SettingsError, CommandError
  */
-export async function readGiven(
+export async function readInputs(
   file: string,
   { mayEmbed }: { mayEmbed: boolean },
 ): Promise<{ settings: Settings; application: Application }> {
   const [settings, application] = await Promise.allSettled([
-    // A call that throws would be no rejection.
+    // Inside of a promise, so that an exception becomes a rejection.
     Promise.resolve().then(() => readSettings(undefined, { mayEmbed })),
     loadApplication(file),
   ])

@@ -6,7 +6,7 @@ import { dirname } from 'node:path'
  * Reads a small secret file, or makes it once with what `create` gives: readable by its owner only, and complete or not
  * there at all, whenever the process is killed.
  */
-export async function keptSecret(path: string, create: () => string): Promise<string> {
+export async function readOrCreateSecret(path: string, create: () => string): Promise<string> {
   const known = await readIfThere(path)
   if (known !== null) return known.trim()
   // Others must be able to pass: the database server may run as another user, further down.

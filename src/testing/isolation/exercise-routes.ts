@@ -1,8 +1,8 @@
 import type { Resident } from './resident.ts'
 import type { TenantRoute } from './routes.ts'
 
-/** Each route for the tenant itself, until no more of them succeed; deletions come last, see `depart`. */
-export async function settle(resident: Resident, routes: readonly TenantRoute[]): Promise<void> {
+/** Each route for the tenant itself, until no more of them succeed; deletions come last, see `exerciseDeletions`. */
+export async function exerciseRoutes(resident: Resident, routes: readonly TenantRoute[]): Promise<void> {
   const staying = routes.filter(({ method }) => method !== 'DELETE')
   const isCreation = ({ method, params }: TenantRoute) => method === 'POST' && params.length === 0
   await untilNoneIsLeft(resident, staying.filter(isCreation))
@@ -29,7 +29,7 @@ async function untilNoneIsLeft(resident: Resident, routes: readonly TenantRoute[
 }
 
 /** Deletes what it made, so that each deletion has once succeeded. */
-export async function depart(resident: Resident, routes: readonly TenantRoute[]): Promise<void> {
+export async function exerciseDeletions(resident: Resident, routes: readonly TenantRoute[]): Promise<void> {
   await untilNoneIsLeft(
     resident,
     routes.filter(({ method }) => method === 'DELETE'),
