@@ -4,8 +4,8 @@ import { type Route, RouteDirectory } from '../src/catalog/directory.ts'
 import { BEGINNING } from '../src/catalog/history.ts'
 import { DEFAULT_AUTH_CONFIG } from '../src/catalog/tenants.ts'
 import type { HttpDeps } from '../src/http/deps.ts'
-import type { Visit } from '../src/http/gates.ts'
 import { TENANT_GATES } from '../src/http/pipeline.ts'
+import type { RequestState } from '../src/http/request-state.ts'
 import { AccessTokens } from '../src/identity/tokens/access-tokens.ts'
 import type { TokenKeys } from '../src/identity/tokens/signing-key.ts'
 import { newId } from '../src/lib/ids.ts'
@@ -38,21 +38,21 @@ export async function measureGates(): Promise<GateCosts> {
   const tenant = { id: newId(), code: 'bench' }
   const grants = { permissions: ['*'], roles: ['admin'], lifetimeSeconds: 900 }
   const { token } = await tokens.issue({ user: { id: newId(), generation: 0 }, tenant, ...grants })
-  const visit = await makeVisit(tokens, tenant, token)
+  const state = await makeState(tokens, tenant, token)
   const hmac = await crypto.subtle.generateKey({ name: 'HMAC', hash: 'SHA-256' }, false, ['sign', 'verify'])
   const signed = await new SignJWT({ sub: 'u' }).setProtectedHeader({ alg: 'HS256' }).sign(hmac)
   return {
-    warm: await cpuPerCall(WARM_PASSES, () => passAll(visit())),
+    warm: await cpuPerCall(WARM_PASSES, () => passAll(state())),
     eddsa: await cpuPerCall(VERIFICATIONS, () => jwtVerify(token, publicKey, { algorithms: ['EdDSA'] })),
     hs256: await cpuPerCall(VERIFICATIONS, () => jwtVerify(signed, hmac, { algorithms: ['HS256'] })),
   }
 }
 
-async function makeVisit(
+async function makeState(
   tokens: AccessTokens,
   tenant: { id: string; code: string },
   token: string,
-): Promise<() => Visit> {
+): Promise<() => RequestState> {
   const at = new Date()
   const route = Object.freeze({
     ...{ tenantId: tenant.id, code: tenant.code, name: 'Bench', status: 'ACTIVE', parentId: null },
@@ -76,15 +76,15 @@ async function makeVisit(
   } as unknown as HttpDeps
   const headers = { host: '127.0.0.1', authorization: `Bearer ${token}` }
   const raw = { rawHeaders: Object.entries(headers).flat() }
-  const request = { headers, raw } as unknown as Visit['request']
+  const request = { headers, raw } as unknown as RequestState['request']
   const access = { kind: 'tenant', permission: 'properties:read' } as const
-  const nobody = { principal: null, unresolved: null, route: null, home: null, allowance: null }
+  const nobody = { principal: null, unresolved: null, route: null, ownRoute: null, allowance: null }
   return () => ({ request, deps, access, lapses: 0, ...nobody })
 }
 
-function passAll(visit: Visit): undefined {
+function passAll(state: RequestState): undefined {
   for (const gate of TENANT_GATES) {
-    if (gate(visit) !== undefined) throw new Error(`${gate.name} had to wait: not the warm path`)
+    if (gate(state) !== undefined) throw new Error(`${gate.name} had to wait: not the warm path`)
   }
 }
 

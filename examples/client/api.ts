@@ -391,42 +391,7 @@ export interface CreditList {
 
 /** Database */
 export interface Database {
-  candidate: {
-    connectionTimeoutSeconds: number;
-    consecutiveFailures: number;
-    database: string;
-    databaseType: "postgres";
-    encryptionKeyId: string | null;
-    host: string;
-    idleTimeoutSeconds: number;
-    /** @format date-time */
-    lastCheckedAt: string | null;
-    lastError: {
-      /** @format date-time */
-      at: string;
-      code: string;
-      message: string;
-    };
-    moveRequired: boolean;
-    placement: "shared" | "dedicated";
-    poolSize: number;
-    port: number;
-    schemaVersion: {
-      application: string | null;
-      core: string | null;
-    };
-    serverVersion: string | null;
-    sslMode: string;
-    status: "pending_validation" | "active" | "failed" | "inactive";
-    /**
-     * @format uuid
-     * @pattern ^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$
-     */
-    tenantId: string;
-    user: string;
-    /** @format date-time */
-    validatedAt: string | null;
-  };
+  candidate: RegisteredDatabase;
   connectionTimeoutSeconds: number;
   consecutiveFailures: number;
   database: string;
@@ -1912,42 +1877,7 @@ export interface PatchedTenant {
   code: string;
   /** @format date-time */
   createdAt: string;
-  database: {
-    connectionTimeoutSeconds: number;
-    consecutiveFailures: number;
-    database: string;
-    databaseType: "postgres";
-    encryptionKeyId: string | null;
-    host: string;
-    idleTimeoutSeconds: number;
-    /** @format date-time */
-    lastCheckedAt: string | null;
-    lastError: {
-      /** @format date-time */
-      at: string;
-      code: string;
-      message: string;
-    };
-    moveRequired: boolean;
-    placement: "shared" | "dedicated";
-    poolSize: number;
-    port: number;
-    schemaVersion: {
-      application: string | null;
-      core: string | null;
-    };
-    serverVersion: string | null;
-    sslMode: string;
-    status: "pending_validation" | "active" | "failed" | "inactive";
-    /**
-     * @format uuid
-     * @pattern ^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$
-     */
-    tenantId: string;
-    user: string;
-    /** @format date-time */
-    validatedAt: string | null;
-  };
+  database: RegisteredDatabase;
   effective?: {
     confirmed: number;
     replicas: number;
@@ -2260,6 +2190,44 @@ export interface Refresh {
   refreshToken: string;
 }
 
+/** RegisteredDatabase */
+export interface RegisteredDatabase {
+  connectionTimeoutSeconds: number;
+  consecutiveFailures: number;
+  database: string;
+  databaseType: "postgres";
+  encryptionKeyId: string | null;
+  host: string;
+  idleTimeoutSeconds: number;
+  /** @format date-time */
+  lastCheckedAt: string | null;
+  lastError: {
+    /** @format date-time */
+    at: string;
+    code: string;
+    message: string;
+  };
+  moveRequired: boolean;
+  placement: "shared" | "dedicated";
+  poolSize: number;
+  port: number;
+  schemaVersion: {
+    application: string | null;
+    core: string | null;
+  };
+  serverVersion: string | null;
+  sslMode: string;
+  status: "pending_validation" | "active" | "failed" | "inactive";
+  /**
+   * @format uuid
+   * @pattern ^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$
+   */
+  tenantId: string;
+  user: string;
+  /** @format date-time */
+  validatedAt: string | null;
+}
+
 /** Role */
 export interface Role {
   /** @format date-time */
@@ -2451,42 +2419,7 @@ export interface Tenant {
   code: string;
   /** @format date-time */
   createdAt: string;
-  database: {
-    connectionTimeoutSeconds: number;
-    consecutiveFailures: number;
-    database: string;
-    databaseType: "postgres";
-    encryptionKeyId: string | null;
-    host: string;
-    idleTimeoutSeconds: number;
-    /** @format date-time */
-    lastCheckedAt: string | null;
-    lastError: {
-      /** @format date-time */
-      at: string;
-      code: string;
-      message: string;
-    };
-    moveRequired: boolean;
-    placement: "shared" | "dedicated";
-    poolSize: number;
-    port: number;
-    schemaVersion: {
-      application: string | null;
-      core: string | null;
-    };
-    serverVersion: string | null;
-    sslMode: string;
-    status: "pending_validation" | "active" | "failed" | "inactive";
-    /**
-     * @format uuid
-     * @pattern ^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$
-     */
-    tenantId: string;
-    user: string;
-    /** @format date-time */
-    validatedAt: string | null;
-  };
+  database: RegisteredDatabase;
   externalIds: {
     id: string;
     issuer: string;
@@ -2916,21 +2849,23 @@ export class HttpClient<SecurityDataType = unknown> {
  * @license Apache-2.0
  * @baseUrl /
  *
- * Tenants share one database or have their own; the API is the same for all of them, and the credential decides
- * whose rows it reaches. A tenant's user, an account with several tenants, a person of a trusted issuer and a program with a
- * client key call the same paths; operators have paths of their own. Errors are `application/problem+json` with a `code`. Every path also answers `OPTIONS`, with
- * `Allow`, and every path that answers `GET` answers `HEAD`.
+ * Each tenant has its rows in a shared database or in a dedicated database. The API is the same in both cases:
+ * the credential decides which tenant's rows a request reaches. Users of a tenant, accounts with several tenants, people of a
+ * trusted issuer, and programs with a client key call the same paths. Operators have paths of their own.
+ *
+ * Errors are `application/problem+json` with a `code`. Every path answers `OPTIONS` with `Allow`. Every path that answers
+ * `GET` also answers `HEAD`.
  */
 export class Api<
   SecurityDataType extends unknown,
 > extends HttpClient<SecurityDataType> {
   docs = {
     /**
-     * No description
+     * @description OpenAPI 3.1. `/docs` shows it as a page.
      *
      * @tags docs
      * @name ReadDocument
-     * @summary This document
+     * @summary Read this document
      * @request GET:/openapi.json
      */
     readDocument: (params: RequestParams = {}) =>
@@ -2943,11 +2878,11 @@ export class Api<
   };
   probes = {
     /**
-     * No description
+     * @description Answers 200 as long as the process can answer at all.
      *
      * @tags probes
      * @name IsAlive
-     * @summary Whether the process runs
+     * @summary Ask whether the process runs
      * @request GET:/livez
      */
     isAlive: (params: RequestParams = {}) =>
@@ -2959,11 +2894,11 @@ export class Api<
       }),
 
     /**
-     * No description
+     * @description A load balancer should send requests only to gateways that answer 200.
      *
      * @tags probes
      * @name IsReady
-     * @summary Whether the gateway serves
+     * @summary Ask whether the gateway serves
      * @request GET:/readyz
      */
     isReady: (params: RequestParams = {}) =>
@@ -2975,11 +2910,11 @@ export class Api<
       }),
 
     /**
-     * No description
+     * @description The parts are looked at once a second at most, however often this is asked.
      *
      * @tags probes
      * @name ReadHealth
-     * @summary How the parts are
+     * @summary Read the state of each part of the gateway
      * @request GET:/health
      */
     readHealth: (params: RequestParams = {}) =>
@@ -2991,11 +2926,11 @@ export class Api<
       }),
 
     /**
-     * No description
+     * @description In the text format of Prometheus.
      *
      * @tags probes
      * @name ReadMetrics
-     * @summary Measurements, for Prometheus
+     * @summary Read the metrics
      * @request GET:/metrics
      */
     readMetrics: (params: RequestParams = {}) =>
@@ -3007,11 +2942,11 @@ export class Api<
   };
   auth = {
     /**
-     * No description
+     * @description Ends all login sessions of the user and revokes all access tokens of the user.
      *
      * @tags auth
      * @name ChangePassword
-     * @summary Change the own password; ends every session and voids every access token
+     * @summary Change the caller's own password
      * @request POST:/api/v1/auth/password
      * @secure
      */
@@ -3026,11 +2961,11 @@ export class Api<
       }),
 
     /**
-     * No description
+     * @description Give `email` or `username`, not both. Some wrong passwords in a row lock the user for a while.
      *
      * @tags auth
      * @name Login
-     * @summary Sign in to a tenant with a password
+     * @summary Log in to a tenant with a password
      * @request POST:/api/v1/auth/login
      */
     login: (data: Login, params: RequestParams = {}) =>
@@ -3044,11 +2979,11 @@ export class Api<
       }),
 
     /**
-     * No description
+     * @description The access token is valid in all tenants of the account. There is no refresh token.
      *
      * @tags auth
      * @name LoginAccount
-     * @summary Sign in to an account, for all of its tenants at once
+     * @summary Log in to an account
      * @request POST:/api/v1/auth/accounts/login
      */
     loginAccount: (data: AccountLogin, params: RequestParams = {}) =>
@@ -3062,11 +2997,11 @@ export class Api<
       }),
 
     /**
-     * No description
+     * @description The refresh tokens of an ended login session are not valid any more.
      *
      * @tags auth
      * @name Logout
-     * @summary End a sign-in, or all of them: the refresh tokens work no more
+     * @summary End one login session or all of them
      * @request POST:/api/v1/auth/logout
      */
     logout: (data: Logout, params: RequestParams = {}) =>
@@ -3079,11 +3014,11 @@ export class Api<
       }),
 
     /**
-     * No description
+     * @description With these keys programs verify access tokens of tenants that have no key of their own.
      *
      * @tags auth
      * @name ReadKeys
-     * @summary The public keys that access tokens are signed with
+     * @summary Read the public keys of the service
      * @request GET:/.well-known/jwks.json
      */
     readKeys: (params: RequestParams = {}) =>
@@ -3095,11 +3030,11 @@ export class Api<
       }),
 
     /**
-     * No description
+     * @description A user has `user`. Any other caller has `user: null` and one of `clientKey`, `account` and `external`.
      *
      * @tags auth
      * @name ReadMe
-     * @summary Who calls, and what they may do
+     * @summary Read who calls, and with which permissions
      * @request GET:/api/v1/auth/me
      * @secure
      */
@@ -3113,11 +3048,11 @@ export class Api<
       }),
 
     /**
-     * No description
+     * @description The list is empty for a tenant that has no key of its own.
      *
      * @tags auth
      * @name ReadTenantKeys
-     * @summary The public keys of a tenant that signs its own tokens; none of the others
+     * @summary Read the public keys of a tenant
      * @request GET:/.well-known/tenants/{code}/jwks.json
      */
     readTenantKeys: (code: string, params: RequestParams = {}) =>
@@ -3129,11 +3064,11 @@ export class Api<
       }),
 
     /**
-     * No description
+     * @description A refresh token is valid once. If it is used again after `refreshReuseSeconds`, its login session ends.
      *
      * @tags auth
      * @name Refresh
-     * @summary Change a refresh token for a new pair
+     * @summary Exchange a refresh token for a new pair of tokens
      * @request POST:/api/v1/auth/refresh
      */
     refresh: (data: Refresh, params: RequestParams = {}) =>
@@ -3148,11 +3083,11 @@ export class Api<
   };
   tenant = {
     /**
-     * No description
+     * @description Answers also while the tenant's database is down, and then sets `Freehold-Degraded`.
      *
      * @tags tenant
      * @name ReadOwnTenant
-     * @summary The caller's tenant; served while its database is down
+     * @summary Read the caller's tenant
      * @request GET:/api/v1/tenant
      * @secure
      */
@@ -3167,11 +3102,11 @@ export class Api<
   };
   users = {
     /**
-     * No description
+     * @description The caller must hold each permission of the roles that the user gets.
      *
      * @tags users
      * @name CreateUser
-     * @summary Add a person
+     * @summary Create a user
      * @request POST:/api/v1/users
      * @secure
      */
@@ -3187,11 +3122,11 @@ export class Api<
       }),
 
     /**
-     * No description
+     * @description By id.
      *
      * @tags users
      * @name FindUser
-     * @summary One person
+     * @summary Find a user
      * @request GET:/api/v1/users/{id}
      * @secure
      */
@@ -3205,27 +3140,29 @@ export class Api<
       }),
 
     /**
-     * No description
+     * @description Sorted by id, a page at a time.
      *
      * @tags users
      * @name ListUsers
-     * @summary The tenant's people
+     * @summary List the users of the caller's tenant
      * @request GET:/api/v1/users
      * @secure
      */
     listUsers: (
-      query: {
+      query?: {
         /**
+         * The `nextCursor` of the page before.
          * @minLength 1
          * @maxLength 512
          */
         cursor?: string;
         /**
+         * Rows in a page.
          * @min 1
          * @max 200
          * @default 50
          */
-        limit: number;
+        limit?: number;
       },
       params: RequestParams = {},
     ) =>
@@ -3239,11 +3176,11 @@ export class Api<
       }),
 
     /**
-     * No description
+     * @description Ends the user's login sessions and revokes the user's access tokens.
      *
      * @tags users
      * @name RemoveUser
-     * @summary Remove a person, with their sessions and tokens
+     * @summary Remove a user
      * @request DELETE:/api/v1/users/{id}
      * @secure
      */
@@ -3256,11 +3193,11 @@ export class Api<
       }),
 
     /**
-     * No description
+     * @description A new password, other roles and the status INACTIVE revoke the user's access tokens.
      *
      * @tags users
      * @name UpdateUser
-     * @summary Change a person; what takes something away voids their access tokens
+     * @summary Update a user
      * @request PATCH:/api/v1/users/{id}
      * @secure
      */
@@ -3277,11 +3214,11 @@ export class Api<
   };
   roles = {
     /**
-     * No description
+     * @description The caller must hold each permission that the role gets.
      *
      * @tags roles
      * @name CreateRole
-     * @summary Make a role
+     * @summary Create a role
      * @request POST:/api/v1/roles
      * @secure
      */
@@ -3297,11 +3234,11 @@ export class Api<
       }),
 
     /**
-     * No description
+     * @description By id.
      *
      * @tags roles
      * @name FindRole
-     * @summary One role
+     * @summary Find a role
      * @request GET:/api/v1/roles/{id}
      * @secure
      */
@@ -3315,11 +3252,11 @@ export class Api<
       }),
 
     /**
-     * No description
+     * @description The application's permissions come first, then Freehold's own.
      *
      * @tags roles
      * @name ListPermissions
-     * @summary The permissions that this application asks for
+     * @summary List the permissions that endpoints ask for
      * @request GET:/api/v1/permissions
      * @secure
      */
@@ -3333,27 +3270,29 @@ export class Api<
       }),
 
     /**
-     * No description
+     * @description Sorted by id, a page at a time.
      *
      * @tags roles
      * @name ListRoles
-     * @summary Roles, and what those who have them may do
+     * @summary List the roles of the caller's tenant
      * @request GET:/api/v1/roles
      * @secure
      */
     listRoles: (
-      query: {
+      query?: {
         /**
+         * The `nextCursor` of the page before.
          * @minLength 1
          * @maxLength 512
          */
         cursor?: string;
         /**
+         * Rows in a page.
          * @min 1
          * @max 200
          * @default 50
          */
-        limit: number;
+        limit?: number;
       },
       params: RequestParams = {},
     ) =>
@@ -3367,11 +3306,11 @@ export class Api<
       }),
 
     /**
-     * No description
+     * @description A role that a user has is not removed.
      *
      * @tags roles
      * @name RemoveRole
-     * @summary Remove a role that nobody has
+     * @summary Remove a role
      * @request DELETE:/api/v1/roles/{id}
      * @secure
      */
@@ -3384,11 +3323,11 @@ export class Api<
       }),
 
     /**
-     * No description
+     * @description A change that takes a permission away revokes the access tokens of users with this role.
      *
      * @tags roles
      * @name UpdateRole
-     * @summary Change a role; access tokens of those who lose a permission by it are void
+     * @summary Update a role
      * @request PATCH:/api/v1/roles/{id}
      * @secure
      */
@@ -3405,11 +3344,11 @@ export class Api<
   };
   clientKeys = {
     /**
-     * No description
+     * @description Only this answer shows the key. The caller must hold each permission that the key gets.
      *
      * @tags client-keys
      * @name CreateClientKey
-     * @summary Make a key; it is shown in this answer only
+     * @summary Create a client key
      * @request POST:/api/v1/client-keys
      * @secure
      */
@@ -3425,11 +3364,11 @@ export class Api<
       }),
 
     /**
-     * No description
+     * @description The answer does not show the key itself.
      *
      * @tags client-keys
      * @name FindClientKey
-     * @summary One key
+     * @summary Find a client key
      * @request GET:/api/v1/client-keys/{id}
      * @secure
      */
@@ -3443,27 +3382,29 @@ export class Api<
       }),
 
     /**
-     * No description
+     * @description No answer but the one that creates a key shows the key itself.
      *
      * @tags client-keys
      * @name ListClientKeys
-     * @summary Keys of the tenant's programs
+     * @summary List the client keys of the caller's tenant
      * @request GET:/api/v1/client-keys
      * @secure
      */
     listClientKeys: (
-      query: {
+      query?: {
         /**
+         * The `nextCursor` of the page before.
          * @minLength 1
          * @maxLength 512
          */
         cursor?: string;
         /**
+         * Rows in a page.
          * @min 1
          * @max 200
          * @default 50
          */
-        limit: number;
+        limit?: number;
       },
       params: RequestParams = {},
     ) =>
@@ -3477,11 +3418,11 @@ export class Api<
       }),
 
     /**
-     * No description
+     * @description Takes effect at once. The caller must hold each permission of the key.
      *
      * @tags client-keys
      * @name RevokeClientKey
-     * @summary Revoke a key, at once
+     * @summary Revoke a client key
      * @request DELETE:/api/v1/client-keys/{id}
      * @secure
      */
@@ -3495,11 +3436,11 @@ export class Api<
   };
   operatorsTenants = {
     /**
-     * No description
+     * @description The tenant starts in the shared database, with its roles and its first administrator. Its code can never be used again.
      *
      * @tags operators: tenants
      * @name CreateTenant
-     * @summary Make a tenant, its roles and its first administrator
+     * @summary Create a tenant
      * @request POST:/api/v1/tenants
      * @secure
      */
@@ -3515,11 +3456,11 @@ export class Api<
       }),
 
     /**
-     * No description
+     * @description Only this answer shows the key.
      *
      * @tags operators: tenants
      * @name CreateTenantClientKey
-     * @summary Make a key for a tenant; it is shown in this answer only
+     * @summary Create a client key of a tenant
      * @request POST:/api/v1/tenants/{id}/client-keys
      * @secure
      */
@@ -3539,11 +3480,11 @@ export class Api<
       }),
 
     /**
-     * No description
+     * @description The role may get any permission.
      *
      * @tags operators: tenants
      * @name CreateTenantRole
-     * @summary Give a tenant a role
+     * @summary Create a role of a tenant
      * @request POST:/api/v1/tenants/{id}/roles
      * @secure
      */
@@ -3559,11 +3500,11 @@ export class Api<
       }),
 
     /**
-     * No description
+     * @description The user may get any role of the tenant.
      *
      * @tags operators: tenants
      * @name CreateTenantUser
-     * @summary Add a person to a tenant
+     * @summary Create a user of a tenant
      * @request POST:/api/v1/tenants/{id}/users
      * @secure
      */
@@ -3579,11 +3520,11 @@ export class Api<
       }),
 
     /**
-     * No description
+     * @description By id. The answer says where its rows are.
      *
      * @tags operators: tenants
      * @name FindTenant
-     * @summary One tenant
+     * @summary Find a tenant
      * @request GET:/api/v1/tenants/{id}
      * @secure
      */
@@ -3597,11 +3538,11 @@ export class Api<
       }),
 
     /**
-     * No description
+     * @description The answer does not show the key itself.
      *
      * @tags operators: tenants
      * @name FindTenantClientKey
-     * @summary One key of a tenant's program
+     * @summary Find a client key of a tenant
      * @request GET:/api/v1/tenants/{id}/client-keys/{keyId}
      * @secure
      */
@@ -3619,11 +3560,11 @@ export class Api<
       }),
 
     /**
-     * No description
+     * @description By id.
      *
      * @tags operators: tenants
      * @name FindTenantRole
-     * @summary One role of a tenant
+     * @summary Find a role of a tenant
      * @request GET:/api/v1/tenants/{id}/roles/{roleId}
      * @secure
      */
@@ -3637,11 +3578,11 @@ export class Api<
       }),
 
     /**
-     * No description
+     * @description By id.
      *
      * @tags operators: tenants
      * @name FindTenantUser
-     * @summary One person of a tenant
+     * @summary Find a user of a tenant
      * @request GET:/api/v1/tenants/{id}/users/{userId}
      * @secure
      */
@@ -3655,28 +3596,30 @@ export class Api<
       }),
 
     /**
-     * No description
+     * @description No answer but the one that creates a key shows the key itself.
      *
      * @tags operators: tenants
      * @name ListTenantClientKeys
-     * @summary Keys of a tenant's programs
+     * @summary List the client keys of a tenant
      * @request GET:/api/v1/tenants/{id}/client-keys
      * @secure
      */
     listTenantClientKeys: (
       id: string,
-      query: {
+      query?: {
         /**
+         * The `nextCursor` of the page before.
          * @minLength 1
          * @maxLength 512
          */
         cursor?: string;
         /**
+         * Rows in a page.
          * @min 1
          * @max 200
          * @default 50
          */
-        limit: number;
+        limit?: number;
       },
       params: RequestParams = {},
     ) =>
@@ -3690,28 +3633,30 @@ export class Api<
       }),
 
     /**
-     * No description
+     * @description Sorted by id, a page at a time.
      *
      * @tags operators: tenants
      * @name ListTenantRoles
-     * @summary A tenant's roles
+     * @summary List the roles of a tenant
      * @request GET:/api/v1/tenants/{id}/roles
      * @secure
      */
     listTenantRoles: (
       id: string,
-      query: {
+      query?: {
         /**
+         * The `nextCursor` of the page before.
          * @minLength 1
          * @maxLength 512
          */
         cursor?: string;
         /**
+         * Rows in a page.
          * @min 1
          * @max 200
          * @default 50
          */
-        limit: number;
+        limit?: number;
       },
       params: RequestParams = {},
     ) =>
@@ -3725,27 +3670,29 @@ export class Api<
       }),
 
     /**
-     * No description
+     * @description Sorted by id, a page at a time. `q` searches codes and names.
      *
      * @tags operators: tenants
      * @name ListTenants
-     * @summary Tenants
+     * @summary List the tenants
      * @request GET:/api/v1/tenants
      * @secure
      */
     listTenants: (
-      query: {
+      query?: {
         /**
+         * The `nextCursor` of the page before.
          * @minLength 1
          * @maxLength 512
          */
         cursor?: string;
         /**
+         * Rows in a page.
          * @min 1
          * @max 200
          * @default 50
          */
-        limit: number;
+        limit?: number;
         /**
          * @format uuid
          * @pattern ^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$
@@ -3772,28 +3719,30 @@ export class Api<
       }),
 
     /**
-     * No description
+     * @description Sorted by id, a page at a time.
      *
      * @tags operators: tenants
      * @name ListTenantUsers
-     * @summary A tenant's people
+     * @summary List the users of a tenant
      * @request GET:/api/v1/tenants/{id}/users
      * @secure
      */
     listTenantUsers: (
       id: string,
-      query: {
+      query?: {
         /**
+         * The `nextCursor` of the page before.
          * @minLength 1
          * @maxLength 512
          */
         cursor?: string;
         /**
+         * Rows in a page.
          * @min 1
          * @max 200
          * @default 50
          */
-        limit: number;
+        limit?: number;
       },
       params: RequestParams = {},
     ) =>
@@ -3807,11 +3756,11 @@ export class Api<
       }),
 
     /**
-     * No description
+     * @description A role that a user has is not removed.
      *
      * @tags operators: tenants
      * @name RemoveTenantRole
-     * @summary Remove a role of a tenant that no user has
+     * @summary Remove a role of a tenant
      * @request DELETE:/api/v1/tenants/{id}/roles/{roleId}
      * @secure
      */
@@ -3828,11 +3777,11 @@ export class Api<
       }),
 
     /**
-     * No description
+     * @description Ends the user's login sessions and revokes the user's access tokens.
      *
      * @tags operators: tenants
      * @name RemoveTenantUser
-     * @summary Remove a person of a tenant
+     * @summary Remove a user of a tenant
      * @request DELETE:/api/v1/tenants/{id}/users/{userId}
      * @secure
      */
@@ -3849,11 +3798,11 @@ export class Api<
       }),
 
     /**
-     * No description
+     * @description Takes effect at once.
      *
      * @tags operators: tenants
      * @name RevokeTenantClientKey
-     * @summary Revoke a key of a tenant's program
+     * @summary Revoke a client key of a tenant
      * @request DELETE:/api/v1/tenants/{id}/client-keys/{keyId}
      * @secure
      */
@@ -3870,11 +3819,11 @@ export class Api<
       }),
 
     /**
-     * No description
+     * @description Parts that are left out keep their value. `effective` says how many gateways apply a suspension when this is answered.
      *
      * @tags operators: tenants
      * @name UpdateTenant
-     * @summary Rename, suspend, or move a tenant in the hierarchy
+     * @summary Rename a tenant, suspend it, or give it another parent
      * @request PATCH:/api/v1/tenants/{id}
      * @secure
      */
@@ -3890,11 +3839,11 @@ export class Api<
       }),
 
     /**
-     * No description
+     * @description A change that takes a permission away revokes the access tokens of users with this role.
      *
      * @tags operators: tenants
      * @name UpdateTenantRole
-     * @summary Change a role of a tenant
+     * @summary Update a role of a tenant
      * @request PATCH:/api/v1/tenants/{id}/roles/{roleId}
      * @secure
      */
@@ -3915,11 +3864,11 @@ export class Api<
       }),
 
     /**
-     * No description
+     * @description A new password, other roles and the status INACTIVE revoke the user's access tokens.
      *
      * @tags operators: tenants
      * @name UpdateTenantUser
-     * @summary Change a person of a tenant
+     * @summary Update a user of a tenant
      * @request PATCH:/api/v1/tenants/{id}/users/{userId}
      * @secure
      */
@@ -3941,11 +3890,11 @@ export class Api<
   };
   operatorsDatabases = {
     /**
-     * No description
+     * @description With its state, its last error, and the candidate that is being validated.
      *
      * @tags operators: databases
      * @name FindDatabase
-     * @summary A tenant's own database and how it is
+     * @summary Find the dedicated database of a tenant
      * @request GET:/api/v1/tenants/{id}/database
      * @secure
      */
@@ -3959,11 +3908,11 @@ export class Api<
       }),
 
     /**
-     * No description
+     * @description The connection string is encrypted before it is kept, and no answer shows it. A job validates the database.
      *
      * @tags operators: databases
      * @name RegisterDatabase
-     * @summary Register a tenant's own database; it is validated in the background
+     * @summary Register a dedicated database of a tenant
      * @request PUT:/api/v1/tenants/{id}/database
      * @secure
      */
@@ -3983,21 +3932,27 @@ export class Api<
       }),
 
     /**
-     * No description
+     * @description A database that holds rows of the application stays registered. With `force` and `confirm` a database that cannot be reached is given up.
      *
      * @tags operators: databases
      * @name RemoveDatabase
-     * @summary Take a registration away
+     * @summary Remove the registration of a database
      * @request DELETE:/api/v1/tenants/{id}/database
      * @secure
      */
     removeDatabase: (
       id: string,
-      query: {
-        /** @maxLength 63 */
+      query?: {
+        /**
+         * The tenant's code, which `force` needs.
+         * @maxLength 63
+         */
         confirm?: string;
-        /** @default false */
-        force: boolean;
+        /**
+         * Give up a database that cannot be reached, with the rows in it.
+         * @default false
+         */
+        force?: boolean;
       },
       params: RequestParams = {},
     ) =>
@@ -4010,11 +3965,11 @@ export class Api<
       }),
 
     /**
-     * No description
+     * @description A job validates the candidate, or the current database if there is no candidate. `adopt` accepts a database that another Freehold has used.
      *
      * @tags operators: databases
      * @name ValidateDatabase
-     * @summary Validate it again
+     * @summary Validate the database again
      * @request POST:/api/v1/tenants/{id}/database/validate
      * @secure
      */
@@ -4035,11 +3990,11 @@ export class Api<
   };
   operatorsJobs = {
     /**
-     * No description
+     * @description A queued job is cancelled at once, a running job within seconds.
      *
      * @tags operators: jobs
      * @name CancelJob
-     * @summary Cancel a job: a queued one at once, a running one within seconds
+     * @summary Cancel a job
      * @request POST:/api/v1/jobs/{id}/cancel
      * @secure
      */
@@ -4053,11 +4008,11 @@ export class Api<
       }),
 
     /**
-     * No description
+     * @description With its step, its progress and its result.
      *
      * @tags operators: jobs
      * @name FindJob
-     * @summary One job
+     * @summary Find a job
      * @request GET:/api/v1/jobs/{id}
      * @secure
      */
@@ -4071,17 +4026,18 @@ export class Api<
       }),
 
     /**
-     * No description
+     * @description Newest first, a page at a time.
      *
      * @tags operators: jobs
      * @name ListJobs
-     * @summary Work in the background, newest first
+     * @summary List the jobs
      * @request GET:/api/v1/jobs
      * @secure
      */
     listJobs: (
-      query: {
+      query?: {
         /**
+         * The `nextCursor` of the page before.
          * @minLength 1
          * @maxLength 512
          */
@@ -4093,11 +4049,12 @@ export class Api<
          */
         kind?: string;
         /**
+         * Rows in a page.
          * @min 1
          * @max 200
          * @default 50
          */
-        limit: number;
+        limit?: number;
         status?: "queued" | "running" | "succeeded" | "failed" | "cancelled";
         /**
          * @format uuid
@@ -4118,11 +4075,11 @@ export class Api<
   };
   operatorsMigrations = {
     /**
-     * No description
+     * @description With the counts of each wave.
      *
      * @tags operators: migrations
      * @name FindMigrationRun
-     * @summary One run of migrations
+     * @summary Find a run of migrations
      * @request GET:/api/v1/migrations/runs/{id}
      * @secure
      */
@@ -4136,27 +4093,29 @@ export class Api<
       }),
 
     /**
-     * No description
+     * @description Newest first, a page at a time.
      *
      * @tags operators: migrations
      * @name ListMigrationRuns
-     * @summary Runs of migrations, newest first
+     * @summary List the runs of migrations
      * @request GET:/api/v1/migrations/runs
      * @secure
      */
     listMigrationRuns: (
-      query: {
+      query?: {
         /**
+         * The `nextCursor` of the page before.
          * @minLength 1
          * @maxLength 512
          */
         cursor?: string;
         /**
+         * Rows in a page.
          * @min 1
          * @max 200
          * @default 50
          */
-        limit: number;
+        limit?: number;
       },
       params: RequestParams = {},
     ) =>
@@ -4170,27 +4129,29 @@ export class Api<
       }),
 
     /**
-     * No description
+     * @description The shared database comes first. Its `tenantId` is null.
      *
      * @tags operators: migrations
      * @name ListSchemas
-     * @summary Each database's schema, the shared one first
+     * @summary List the schema of each database
      * @request GET:/api/v1/migrations/databases
      * @secure
      */
     listSchemas: (
-      query: {
+      query?: {
         /**
+         * The `nextCursor` of the page before.
          * @minLength 1
          * @maxLength 512
          */
         cursor?: string;
         /**
+         * Rows in a page.
          * @min 1
          * @max 200
          * @default 50
          */
-        limit: number;
+        limit?: number;
         state?: "current" | "behind" | "failed" | "unreachable" | "drifted";
       },
       params: RequestParams = {},
@@ -4205,11 +4166,11 @@ export class Api<
       }),
 
     /**
-     * No description
+     * @description With the schema that this release needs, and the latest run.
      *
      * @tags operators: migrations
      * @name ReadMigrations
-     * @summary How many databases have the schema of this release
+     * @summary Count the databases by the state of their schema
      * @request GET:/api/v1/migrations
      * @secure
      */
@@ -4223,11 +4184,11 @@ export class Api<
       }),
 
     /**
-     * No description
+     * @description The run works in the background, in waves. Only one run is under way at a time.
      *
      * @tags operators: migrations
      * @name StartMigrationRun
-     * @summary Bring every database up to date, in the background
+     * @summary Start a run that migrates every database
      * @request POST:/api/v1/migrations/runs
      * @secure
      */
@@ -4242,11 +4203,11 @@ export class Api<
   };
   operatorsSigningKeys = {
     /**
-     * No description
+     * @description No answer shows the secret of a key.
      *
      * @tags operators: signing keys
      * @name FindTenantSigningKey
-     * @summary The key with which a tenant signs; never its secret
+     * @summary Find the signing key of a tenant
      * @request GET:/api/v1/tenants/{id}/signing-key
      * @secure
      */
@@ -4260,11 +4221,11 @@ export class Api<
       }),
 
     /**
-     * No description
+     * @description The service's key signs the tenant's access tokens again.
      *
      * @tags operators: signing keys
      * @name RemoveTenantSigningKey
-     * @summary End the keys of a tenant; the service signs for it again
+     * @summary Remove the signing keys of a tenant
      * @request DELETE:/api/v1/tenants/{id}/signing-key
      * @secure
      */
@@ -4277,11 +4238,11 @@ export class Api<
       }),
 
     /**
-     * No description
+     * @description Ends the keys that the tenant had: access tokens signed with them are not valid any more.
      *
      * @tags operators: signing keys
      * @name ReplaceTenantSigningKey
-     * @summary Give a tenant a key of its own; what it had ends now
+     * @summary Give a tenant a signing key of its own
      * @request PUT:/api/v1/tenants/{id}/signing-key
      * @secure
      */
@@ -4301,11 +4262,11 @@ export class Api<
       }),
 
     /**
-     * No description
+     * @description The key before still verifies for as long as an access token is valid.
      *
      * @tags operators: signing keys
      * @name RotateTenantSigningKey
-     * @summary Make the next key; the one before verifies as long as a token may last
+     * @summary Rotate a tenant's signing key
      * @request POST:/api/v1/tenants/{id}/signing-key/rotate
      * @secure
      */
@@ -4326,11 +4287,11 @@ export class Api<
   };
   operators = {
     /**
-     * No description
+     * @description Only this answer shows the token. An operator with the role `viewer` may only read.
      *
      * @tags operators
      * @name CreateOperator
-     * @summary Make an operator; the token is shown in this answer only
+     * @summary Create an operator
      * @request POST:/api/v1/operators
      * @secure
      */
@@ -4346,27 +4307,29 @@ export class Api<
       }),
 
     /**
-     * No description
+     * @description No answer but the one that creates an operator shows a token.
      *
      * @tags operators
      * @name ListOperators
-     * @summary Operators
+     * @summary List the operators
      * @request GET:/api/v1/operators
      * @secure
      */
     listOperators: (
-      query: {
+      query?: {
         /**
+         * The `nextCursor` of the page before.
          * @minLength 1
          * @maxLength 512
          */
         cursor?: string;
         /**
+         * Rows in a page.
          * @min 1
          * @max 200
          * @default 50
          */
-        limit: number;
+        limit?: number;
       },
       params: RequestParams = {},
     ) =>
@@ -4380,11 +4343,11 @@ export class Api<
       }),
 
     /**
-     * No description
+     * @description With the progress of the latest rotation.
      *
      * @tags operators
      * @name ReadEncryption
-     * @summary Which keys secrets are sealed under, and how the latest rotation goes
+     * @summary Count the secrets by the master key that encrypts them
      * @request GET:/api/v1/encryption
      * @secure
      */
@@ -4398,11 +4361,11 @@ export class Api<
       }),
 
     /**
-     * No description
+     * @description Takes effect at once.
      *
      * @tags operators
      * @name RevokeOperator
-     * @summary Revoke an operator, at once
+     * @summary Revoke an operator
      * @request DELETE:/api/v1/operators/{id}
      * @secure
      */
@@ -4415,11 +4378,11 @@ export class Api<
       }),
 
     /**
-     * No description
+     * @description The rotation works in the background. Only one rotation is under way at a time.
      *
      * @tags operators
      * @name RotateEncryption
-     * @summary Seal every secret under the current key, in the background
+     * @summary Encrypt every secret with the current master key
      * @request POST:/api/v1/encryption/rotate
      * @secure
      */
@@ -4433,11 +4396,11 @@ export class Api<
       }),
 
     /**
-     * No description
+     * @description The key before still verifies for as long as an access token is valid.
      *
      * @tags operators
      * @name RotateSigningKey
-     * @summary Make a new key of the service; the one before verifies for a while
+     * @summary Rotate the service's signing key
      * @request POST:/api/v1/signing-key/rotate
      * @secure
      */
@@ -4452,11 +4415,11 @@ export class Api<
   };
   operatorsAccounts = {
     /**
-     * No description
+     * @description With its first memberships.
      *
      * @tags operators: accounts
      * @name CreateAccount
-     * @summary Make an account, with its first memberships
+     * @summary Create an account
      * @request POST:/api/v1/accounts
      * @secure
      */
@@ -4472,11 +4435,11 @@ export class Api<
       }),
 
     /**
-     * No description
+     * @description With its memberships.
      *
      * @tags operators: accounts
      * @name FindAccount
-     * @summary One account
+     * @summary Find an account
      * @request GET:/api/v1/accounts/{id}
      * @secure
      */
@@ -4490,27 +4453,29 @@ export class Api<
       }),
 
     /**
-     * No description
+     * @description Sorted by id, a page at a time. `q` searches addresses and names.
      *
      * @tags operators: accounts
      * @name ListAccounts
-     * @summary People who belong to several tenants
+     * @summary List the accounts
      * @request GET:/api/v1/accounts
      * @secure
      */
     listAccounts: (
-      query: {
+      query?: {
         /**
+         * The `nextCursor` of the page before.
          * @minLength 1
          * @maxLength 512
          */
         cursor?: string;
         /**
+         * Rows in a page.
          * @min 1
          * @max 200
          * @default 50
          */
-        limit: number;
+        limit?: number;
         /**
          * @minLength 1
          * @maxLength 200
@@ -4530,11 +4495,11 @@ export class Api<
       }),
 
     /**
-     * No description
+     * @description Ends its memberships and revokes its access tokens.
      *
      * @tags operators: accounts
      * @name RemoveAccount
-     * @summary Remove an account, with its memberships and tokens
+     * @summary Remove an account
      * @request DELETE:/api/v1/accounts/{id}
      * @secure
      */
@@ -4547,11 +4512,11 @@ export class Api<
       }),
 
     /**
-     * No description
+     * @description Revokes the account's access tokens.
      *
      * @tags operators: accounts
      * @name RemoveMembership
-     * @summary End a membership; the tokens of the account are void
+     * @summary End the membership of an account in a tenant
      * @request DELETE:/api/v1/accounts/{id}/memberships/{tenantId}
      * @secure
      */
@@ -4568,11 +4533,11 @@ export class Api<
       }),
 
     /**
-     * No description
+     * @description The account has exactly these roles in the tenant.
      *
      * @tags operators: accounts
      * @name SetMembership
-     * @summary Make an account a member of a tenant, with just these roles
+     * @summary Make an account a member of a tenant
      * @request PUT:/api/v1/accounts/{id}/memberships/{tenantId}
      * @secure
      */
@@ -4593,11 +4558,11 @@ export class Api<
       }),
 
     /**
-     * No description
+     * @description A new password, other roles and the status INACTIVE revoke the account's access tokens.
      *
      * @tags operators: accounts
      * @name UpdateAccount
-     * @summary Change an account; what takes something away voids its tokens
+     * @summary Update an account
      * @request PATCH:/api/v1/accounts/{id}
      * @secure
      */
@@ -4618,20 +4583,21 @@ export class Api<
   };
   audit = {
     /**
-     * No description
+     * @description Operators see all entries, other callers those of their tenant. Newest first, a page at a time.
      *
      * @tags audit
      * @name ListAuditLog
-     * @summary Who did what; operators see all of it, others what concerns their tenant
+     * @summary List the entries of the audit log
      * @request GET:/api/v1/audit-log
      * @secure
      */
     listAuditLog: (
-      query: {
+      query?: {
         /**
          * @minLength 1
          * @maxLength 100
          * @pattern ^[^\u0000]*$
+         * @example "user.create"
          */
         action?: string;
         /**
@@ -4641,6 +4607,7 @@ export class Api<
          */
         actor?: string;
         /**
+         * The `nextCursor` of the page before.
          * @minLength 1
          * @maxLength 512
          */
@@ -4648,11 +4615,12 @@ export class Api<
         /** @format date-time */
         from?: string;
         /**
+         * Rows in a page.
          * @min 1
          * @max 200
          * @default 50
          */
-        limit: number;
+        limit?: number;
         /**
          * @format uuid
          * @pattern ^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$
@@ -4673,11 +4641,11 @@ export class Api<
       }),
 
     /**
-     * No description
+     * @description Entries since the last seal are sealed when all of them are right.
      *
      * @tags audit
      * @name VerifyAuditLog
-     * @summary Prove that the audit log is what was written, and seal it
+     * @summary Verify that no entry of the audit log was changed or removed
      * @request GET:/api/v1/audit-log/verify
      * @secure
      */
@@ -4692,11 +4660,11 @@ export class Api<
   };
   properties = {
     /**
-     * No description
+     * @description With an `Idempotency-Key` the request may be repeated: it creates one row.
      *
      * @tags properties
      * @name CreateEquipment
-     * @summary Add to equipment
+     * @summary Create one of equipment
      * @request POST:/api/v1/equipment
      * @secure
      */
@@ -4712,11 +4680,11 @@ export class Api<
       }),
 
     /**
-     * No description
+     * @description With an `Idempotency-Key` the request may be repeated: it creates one row.
      *
      * @tags properties
      * @name CreateEstate
-     * @summary Add to estates
+     * @summary Create one of estates
      * @request POST:/api/v1/estates
      * @secure
      */
@@ -4732,11 +4700,11 @@ export class Api<
       }),
 
     /**
-     * No description
+     * @description With an `Idempotency-Key` the request may be repeated: it creates one row.
      *
      * @tags properties
      * @name CreatePlace
-     * @summary Add to places
+     * @summary Create one of places
      * @request POST:/api/v1/places
      * @secure
      */
@@ -4752,11 +4720,11 @@ export class Api<
       }),
 
     /**
-     * No description
+     * @description With an `Idempotency-Key` the request may be repeated: it creates one row.
      *
      * @tags properties
      * @name CreateRoom
-     * @summary Add to rooms
+     * @summary Create one of rooms
      * @request POST:/api/v1/rooms
      * @secure
      */
@@ -4772,7 +4740,7 @@ export class Api<
       }),
 
     /**
-     * No description
+     * @description With `If-Match` only the named version is deleted.
      *
      * @tags properties
      * @name DeleteEquipment
@@ -4789,7 +4757,7 @@ export class Api<
       }),
 
     /**
-     * No description
+     * @description With `If-Match` only the named version is deleted.
      *
      * @tags properties
      * @name DeleteEstate
@@ -4806,7 +4774,7 @@ export class Api<
       }),
 
     /**
-     * No description
+     * @description With `If-Match` only the named version is deleted.
      *
      * @tags properties
      * @name DeletePlace
@@ -4823,7 +4791,7 @@ export class Api<
       }),
 
     /**
-     * No description
+     * @description With `If-Match` only the named version is deleted.
      *
      * @tags properties
      * @name DeleteRoom
@@ -4840,11 +4808,11 @@ export class Api<
       }),
 
     /**
-     * No description
+     * @description With its version in `ETag`.
      *
      * @tags properties
      * @name FindEquipment
-     * @summary Read one of equipment
+     * @summary Find one of equipment
      * @request GET:/api/v1/equipment/{id}
      * @secure
      */
@@ -4858,11 +4826,11 @@ export class Api<
       }),
 
     /**
-     * No description
+     * @description With its version in `ETag`.
      *
      * @tags properties
      * @name FindEstate
-     * @summary Read one of estates
+     * @summary Find one of estates
      * @request GET:/api/v1/estates/{id}
      * @secure
      */
@@ -4876,11 +4844,11 @@ export class Api<
       }),
 
     /**
-     * No description
+     * @description With its version in `ETag`.
      *
      * @tags properties
      * @name FindPlace
-     * @summary Read one of places
+     * @summary Find one of places
      * @request GET:/api/v1/places/{id}
      * @secure
      */
@@ -4894,11 +4862,11 @@ export class Api<
       }),
 
     /**
-     * No description
+     * @description With its version in `ETag`.
      *
      * @tags properties
      * @name FindRoom
-     * @summary Read one of rooms
+     * @summary Find one of rooms
      * @request GET:/api/v1/rooms/{id}
      * @secure
      */
@@ -4912,11 +4880,11 @@ export class Api<
       }),
 
     /**
-     * No description
+     * @description In the order of `sort`, a page at a time.
      *
      * @tags properties
      * @name ListEquipment
-     * @summary List equipment, a page at a time
+     * @summary List equipment
      * @request GET:/api/v1/equipment
      * @secure
      */
@@ -4961,11 +4929,11 @@ export class Api<
       }),
 
     /**
-     * No description
+     * @description In the order of `sort`, a page at a time.
      *
      * @tags properties
      * @name ListEstates
-     * @summary List estates, a page at a time
+     * @summary List estates
      * @request GET:/api/v1/estates
      * @secure
      */
@@ -5016,11 +4984,11 @@ export class Api<
       }),
 
     /**
-     * No description
+     * @description In the order of `sort`, a page at a time.
      *
      * @tags properties
      * @name ListPlaces
-     * @summary List places, a page at a time
+     * @summary List places
      * @request GET:/api/v1/places
      * @secure
      */
@@ -5060,11 +5028,11 @@ export class Api<
       }),
 
     /**
-     * No description
+     * @description In the order of `sort`, a page at a time.
      *
      * @tags properties
      * @name ListRooms
-     * @summary List rooms, a page at a time
+     * @summary List rooms
      * @request GET:/api/v1/rooms
      * @secure
      */
@@ -5108,11 +5076,11 @@ export class Api<
       }),
 
     /**
-     * No description
+     * @description By a merge patch (RFC 7396): fields that are left out keep their value.
      *
      * @tags properties
      * @name UpdateEquipment
-     * @summary Change one of equipment by a merge patch
+     * @summary Update one of equipment
      * @request PATCH:/api/v1/equipment/{id}
      * @secure
      */
@@ -5132,11 +5100,11 @@ export class Api<
       }),
 
     /**
-     * No description
+     * @description By a merge patch (RFC 7396): fields that are left out keep their value.
      *
      * @tags properties
      * @name UpdateEstate
-     * @summary Change one of estates by a merge patch
+     * @summary Update one of estates
      * @request PATCH:/api/v1/estates/{id}
      * @secure
      */
@@ -5152,11 +5120,11 @@ export class Api<
       }),
 
     /**
-     * No description
+     * @description By a merge patch (RFC 7396): fields that are left out keep their value.
      *
      * @tags properties
      * @name UpdatePlace
-     * @summary Change one of places by a merge patch
+     * @summary Update one of places
      * @request PATCH:/api/v1/places/{id}
      * @secure
      */
@@ -5172,11 +5140,11 @@ export class Api<
       }),
 
     /**
-     * No description
+     * @description By a merge patch (RFC 7396): fields that are left out keep their value.
      *
      * @tags properties
      * @name UpdateRoom
-     * @summary Change one of rooms by a merge patch
+     * @summary Update one of rooms
      * @request PATCH:/api/v1/rooms/{id}
      * @secure
      */
@@ -5193,11 +5161,11 @@ export class Api<
   };
   leases = {
     /**
-     * No description
+     * @description With an `Idempotency-Key` the request may be repeated: it creates one row.
      *
      * @tags leases
      * @name CreateCharge
-     * @summary Add to charges
+     * @summary Create one of charges
      * @request POST:/api/v1/charges
      * @secure
      */
@@ -5213,11 +5181,11 @@ export class Api<
       }),
 
     /**
-     * No description
+     * @description With an `Idempotency-Key` the request may be repeated: it creates one row.
      *
      * @tags leases
      * @name CreateDocument
-     * @summary Add to documents
+     * @summary Create one of documents
      * @request POST:/api/v1/documents
      * @secure
      */
@@ -5233,11 +5201,11 @@ export class Api<
       }),
 
     /**
-     * No description
+     * @description With an `Idempotency-Key` the request may be repeated: it creates one row.
      *
      * @tags leases
      * @name CreateLease
-     * @summary Add to leases
+     * @summary Create one of leases
      * @request POST:/api/v1/leases
      * @secure
      */
@@ -5253,7 +5221,7 @@ export class Api<
       }),
 
     /**
-     * No description
+     * @description With `If-Match` only the named version is deleted.
      *
      * @tags leases
      * @name DeleteCharge
@@ -5270,7 +5238,7 @@ export class Api<
       }),
 
     /**
-     * No description
+     * @description With `If-Match` only the named version is deleted.
      *
      * @tags leases
      * @name DeleteDocument
@@ -5287,7 +5255,7 @@ export class Api<
       }),
 
     /**
-     * No description
+     * @description With `If-Match` only the named version is deleted.
      *
      * @tags leases
      * @name DeleteLease
@@ -5304,11 +5272,11 @@ export class Api<
       }),
 
     /**
-     * No description
+     * @description With its version in `ETag`.
      *
      * @tags leases
      * @name FindCharge
-     * @summary Read one of charges
+     * @summary Find one of charges
      * @request GET:/api/v1/charges/{id}
      * @secure
      */
@@ -5322,11 +5290,11 @@ export class Api<
       }),
 
     /**
-     * No description
+     * @description With its version in `ETag`.
      *
      * @tags leases
      * @name FindDocument
-     * @summary Read one of documents
+     * @summary Find one of documents
      * @request GET:/api/v1/documents/{id}
      * @secure
      */
@@ -5340,11 +5308,11 @@ export class Api<
       }),
 
     /**
-     * No description
+     * @description With its version in `ETag`.
      *
      * @tags leases
      * @name FindLease
-     * @summary Read one of leases
+     * @summary Find one of leases
      * @request GET:/api/v1/leases/{id}
      * @secure
      */
@@ -5358,11 +5326,11 @@ export class Api<
       }),
 
     /**
-     * No description
+     * @description In the order of `sort`, a page at a time.
      *
      * @tags leases
      * @name ListCharges
-     * @summary List charges, a page at a time
+     * @summary List charges
      * @request GET:/api/v1/charges
      * @secure
      */
@@ -5402,11 +5370,11 @@ export class Api<
       }),
 
     /**
-     * No description
+     * @description In the order of `sort`, a page at a time.
      *
      * @tags leases
      * @name ListDocuments
-     * @summary List documents, a page at a time
+     * @summary List documents
      * @request GET:/api/v1/documents
      * @secure
      */
@@ -5450,11 +5418,11 @@ export class Api<
       }),
 
     /**
-     * No description
+     * @description In the order of `sort`, a page at a time.
      *
      * @tags leases
      * @name ListLeases
-     * @summary List leases, a page at a time
+     * @summary List leases
      * @request GET:/api/v1/leases
      * @secure
      */
@@ -5494,7 +5462,7 @@ export class Api<
       }),
 
     /**
-     * No description
+     * @description Needs the permission `leases:read`.
      *
      * @tags leases
      * @name PrintDocument
@@ -5511,11 +5479,11 @@ export class Api<
       }),
 
     /**
-     * No description
+     * @description By a merge patch (RFC 7396): fields that are left out keep their value.
      *
      * @tags leases
      * @name UpdateCharge
-     * @summary Change one of charges by a merge patch
+     * @summary Update one of charges
      * @request PATCH:/api/v1/charges/{id}
      * @secure
      */
@@ -5531,11 +5499,11 @@ export class Api<
       }),
 
     /**
-     * No description
+     * @description By a merge patch (RFC 7396): fields that are left out keep their value.
      *
      * @tags leases
      * @name UpdateDocument
-     * @summary Change one of documents by a merge patch
+     * @summary Update one of documents
      * @request PATCH:/api/v1/documents/{id}
      * @secure
      */
@@ -5555,11 +5523,11 @@ export class Api<
       }),
 
     /**
-     * No description
+     * @description By a merge patch (RFC 7396): fields that are left out keep their value.
      *
      * @tags leases
      * @name UpdateLease
-     * @summary Change one of leases by a merge patch
+     * @summary Update one of leases
      * @request PATCH:/api/v1/leases/{id}
      * @secure
      */
@@ -5576,11 +5544,11 @@ export class Api<
   };
   lessees = {
     /**
-     * No description
+     * @description With an `Idempotency-Key` the request may be repeated: it creates one row.
      *
      * @tags lessees
      * @name CreateContact
-     * @summary Add to contacts
+     * @summary Create one of contacts
      * @request POST:/api/v1/contacts
      * @secure
      */
@@ -5596,11 +5564,11 @@ export class Api<
       }),
 
     /**
-     * No description
+     * @description With an `Idempotency-Key` the request may be repeated: it creates one row.
      *
      * @tags lessees
      * @name CreateLessee
-     * @summary Add to lessees
+     * @summary Create one of lessees
      * @request POST:/api/v1/lessees
      * @secure
      */
@@ -5616,11 +5584,11 @@ export class Api<
       }),
 
     /**
-     * No description
+     * @description With an `Idempotency-Key` the request may be repeated: it creates one row.
      *
      * @tags lessees
      * @name CreateOwner
-     * @summary Add to owners
+     * @summary Create one of owners
      * @request POST:/api/v1/owners
      * @secure
      */
@@ -5636,7 +5604,7 @@ export class Api<
       }),
 
     /**
-     * No description
+     * @description With `If-Match` only the named version is deleted.
      *
      * @tags lessees
      * @name DeleteContact
@@ -5653,7 +5621,7 @@ export class Api<
       }),
 
     /**
-     * No description
+     * @description With `If-Match` only the named version is deleted.
      *
      * @tags lessees
      * @name DeleteLessee
@@ -5670,7 +5638,7 @@ export class Api<
       }),
 
     /**
-     * No description
+     * @description With `If-Match` only the named version is deleted.
      *
      * @tags lessees
      * @name DeleteOwner
@@ -5687,11 +5655,11 @@ export class Api<
       }),
 
     /**
-     * No description
+     * @description With its version in `ETag`.
      *
      * @tags lessees
      * @name FindContact
-     * @summary Read one of contacts
+     * @summary Find one of contacts
      * @request GET:/api/v1/contacts/{id}
      * @secure
      */
@@ -5705,11 +5673,11 @@ export class Api<
       }),
 
     /**
-     * No description
+     * @description With its version in `ETag`.
      *
      * @tags lessees
      * @name FindLessee
-     * @summary Read one of lessees
+     * @summary Find one of lessees
      * @request GET:/api/v1/lessees/{id}
      * @secure
      */
@@ -5723,11 +5691,11 @@ export class Api<
       }),
 
     /**
-     * No description
+     * @description With its version in `ETag`.
      *
      * @tags lessees
      * @name FindOwner
-     * @summary Read one of owners
+     * @summary Find one of owners
      * @request GET:/api/v1/owners/{id}
      * @secure
      */
@@ -5741,11 +5709,11 @@ export class Api<
       }),
 
     /**
-     * No description
+     * @description In the order of `sort`, a page at a time.
      *
      * @tags lessees
      * @name ListContacts
-     * @summary List contacts, a page at a time
+     * @summary List contacts
      * @request GET:/api/v1/contacts
      * @secure
      */
@@ -5800,11 +5768,11 @@ export class Api<
       }),
 
     /**
-     * No description
+     * @description In the order of `sort`, a page at a time.
      *
      * @tags lessees
      * @name ListLessees
-     * @summary List lessees, a page at a time
+     * @summary List lessees
      * @request GET:/api/v1/lessees
      * @secure
      */
@@ -5850,11 +5818,11 @@ export class Api<
       }),
 
     /**
-     * No description
+     * @description In the order of `sort`, a page at a time.
      *
      * @tags lessees
      * @name ListOwners
-     * @summary List owners, a page at a time
+     * @summary List owners
      * @request GET:/api/v1/owners
      * @secure
      */
@@ -5900,11 +5868,11 @@ export class Api<
       }),
 
     /**
-     * No description
+     * @description By a merge patch (RFC 7396): fields that are left out keep their value.
      *
      * @tags lessees
      * @name UpdateContact
-     * @summary Change one of contacts by a merge patch
+     * @summary Update one of contacts
      * @request PATCH:/api/v1/contacts/{id}
      * @secure
      */
@@ -5924,11 +5892,11 @@ export class Api<
       }),
 
     /**
-     * No description
+     * @description By a merge patch (RFC 7396): fields that are left out keep their value.
      *
      * @tags lessees
      * @name UpdateLessee
-     * @summary Change one of lessees by a merge patch
+     * @summary Update one of lessees
      * @request PATCH:/api/v1/lessees/{id}
      * @secure
      */
@@ -5944,11 +5912,11 @@ export class Api<
       }),
 
     /**
-     * No description
+     * @description By a merge patch (RFC 7396): fields that are left out keep their value.
      *
      * @tags lessees
      * @name UpdateOwner
-     * @summary Change one of owners by a merge patch
+     * @summary Update one of owners
      * @request PATCH:/api/v1/owners/{id}
      * @secure
      */
@@ -5965,11 +5933,11 @@ export class Api<
   };
   signatures = {
     /**
-     * No description
+     * @description With an `Idempotency-Key` the request may be repeated: it creates one row.
      *
      * @tags signatures
      * @name CreateSignature
-     * @summary Add to signatures
+     * @summary Create one of signatures
      * @request POST:/api/v1/signatures
      * @secure
      */
@@ -5985,7 +5953,7 @@ export class Api<
       }),
 
     /**
-     * No description
+     * @description Needs the permission `signatures:write`.
      *
      * @tags signatures
      * @name DeclineSignature
@@ -6003,7 +5971,7 @@ export class Api<
       }),
 
     /**
-     * No description
+     * @description With `If-Match` only the named version is deleted.
      *
      * @tags signatures
      * @name DeleteSignature
@@ -6020,11 +5988,11 @@ export class Api<
       }),
 
     /**
-     * No description
+     * @description With its version in `ETag`.
      *
      * @tags signatures
      * @name FindProof
-     * @summary Read one of proofs
+     * @summary Find one of proofs
      * @request GET:/api/v1/proofs/{id}
      * @secure
      */
@@ -6038,11 +6006,11 @@ export class Api<
       }),
 
     /**
-     * No description
+     * @description With its version in `ETag`.
      *
      * @tags signatures
      * @name FindSignature
-     * @summary Read one of signatures
+     * @summary Find one of signatures
      * @request GET:/api/v1/signatures/{id}
      * @secure
      */
@@ -6056,11 +6024,11 @@ export class Api<
       }),
 
     /**
-     * No description
+     * @description In the order of `sort`, a page at a time.
      *
      * @tags signatures
      * @name ListProofs
-     * @summary List proofs, a page at a time
+     * @summary List proofs
      * @request GET:/api/v1/proofs
      * @secure
      */
@@ -6102,11 +6070,11 @@ export class Api<
       }),
 
     /**
-     * No description
+     * @description In the order of `sort`, a page at a time.
      *
      * @tags signatures
      * @name ListSignatures
-     * @summary List signatures, a page at a time
+     * @summary List signatures
      * @request GET:/api/v1/signatures
      * @secure
      */
@@ -6150,7 +6118,7 @@ export class Api<
       }),
 
     /**
-     * No description
+     * @description Needs the permission `signatures:write`.
      *
      * @tags signatures
      * @name SignSignature
@@ -6168,11 +6136,11 @@ export class Api<
       }),
 
     /**
-     * No description
+     * @description By a merge patch (RFC 7396): fields that are left out keep their value.
      *
      * @tags signatures
      * @name UpdateSignature
-     * @summary Change one of signatures by a merge patch
+     * @summary Update one of signatures
      * @request PATCH:/api/v1/signatures/{id}
      * @secure
      */
@@ -6193,11 +6161,11 @@ export class Api<
   };
   credits = {
     /**
-     * No description
+     * @description With an `Idempotency-Key` the request may be repeated: it creates one row.
      *
      * @tags credits
      * @name CreateCredit
-     * @summary Add to credits
+     * @summary Create one of credits
      * @request POST:/api/v1/credits
      * @secure
      */
@@ -6213,11 +6181,11 @@ export class Api<
       }),
 
     /**
-     * No description
+     * @description With its version in `ETag`.
      *
      * @tags credits
      * @name FindCredit
-     * @summary Read one of credits
+     * @summary Find one of credits
      * @request GET:/api/v1/credits/{id}
      * @secure
      */
@@ -6231,11 +6199,11 @@ export class Api<
       }),
 
     /**
-     * No description
+     * @description With its version in `ETag`.
      *
      * @tags credits
      * @name FindPayment
-     * @summary Read one of payments
+     * @summary Find one of payments
      * @request GET:/api/v1/payments/{id}
      * @secure
      */
@@ -6249,11 +6217,11 @@ export class Api<
       }),
 
     /**
-     * No description
+     * @description In the order of `sort`, a page at a time.
      *
      * @tags credits
      * @name ListCredits
-     * @summary List credits, a page at a time
+     * @summary List credits
      * @request GET:/api/v1/credits
      * @secure
      */
@@ -6292,11 +6260,11 @@ export class Api<
       }),
 
     /**
-     * No description
+     * @description In the order of `sort`, a page at a time.
      *
      * @tags credits
      * @name ListPayments
-     * @summary List payments, a page at a time
+     * @summary List payments
      * @request GET:/api/v1/payments
      * @secure
      */
@@ -6340,7 +6308,7 @@ export class Api<
       }),
 
     /**
-     * No description
+     * @description Needs the permission `credits:read`.
      *
      * @tags credits
      * @name ReadBalance
@@ -6359,7 +6327,7 @@ export class Api<
   };
   media = {
     /**
-     * No description
+     * @description Needs the permission `media:write`.
      *
      * @tags media
      * @name CreateMedia
@@ -6385,7 +6353,7 @@ export class Api<
       }),
 
     /**
-     * No description
+     * @description With `If-Match` only the named version is deleted.
      *
      * @tags media
      * @name DeleteMedia
@@ -6402,11 +6370,11 @@ export class Api<
       }),
 
     /**
-     * No description
+     * @description With its version in `ETag`.
      *
      * @tags media
      * @name FindMedia
-     * @summary Read one of media
+     * @summary Find one of media
      * @request GET:/api/v1/media/{id}
      * @secure
      */
@@ -6420,11 +6388,11 @@ export class Api<
       }),
 
     /**
-     * No description
+     * @description In the order of `sort`, a page at a time.
      *
      * @tags media
      * @name ListMedia
-     * @summary List media, a page at a time
+     * @summary List media
      * @request GET:/api/v1/media
      * @secure
      */
@@ -6463,7 +6431,7 @@ export class Api<
       }),
 
     /**
-     * No description
+     * @description Needs the permission `media:read`.
      *
      * @tags media
      * @name ReadContent
@@ -6480,11 +6448,11 @@ export class Api<
       }),
 
     /**
-     * No description
+     * @description By a merge patch (RFC 7396): fields that are left out keep their value.
      *
      * @tags media
      * @name UpdateMedia
-     * @summary Change one of media by a merge patch
+     * @summary Update one of media
      * @request PATCH:/api/v1/media/{id}
      * @secure
      */

@@ -63,15 +63,16 @@ async function readDocument(): Promise<never> {
 
 /** Every error is a Problem; a type of its own for each route's would be most of the client. */
 function withOneProblem(document: object): object {
-  const { components } = document as { components: { responses: Record<string, ProblemAnswer> } }
-  for (const answer of Object.values(components.responses)) {
-    answer.content['application/problem+json'].schema = { $ref: '#/components/schemas/Problem' }
+  const { components } = document as { components: { responses: Record<string, Answer> } }
+  for (const { content = {} } of Object.values(components.responses)) {
+    const problem = content['application/problem+json']
+    if (problem !== undefined) problem.schema = { $ref: '#/components/schemas/Problem' }
   }
   return document
 }
 
-interface ProblemAnswer {
-  readonly content: { 'application/problem+json': { schema: object } }
+interface Answer {
+  readonly content?: Record<string, { schema: object }>
 }
 
 if (import.meta.main) await writeFile(TARGET, await generateClient())

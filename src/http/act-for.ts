@@ -3,29 +3,28 @@ import { fail } from '../errors.ts'
 import { typedCode } from '../identity/people/names.ts'
 import { isUuid } from '../lib/ids.ts'
 import type { HttpDeps } from './deps.ts'
-import type { Visit } from './gates.ts'
+import type { RequestState } from './request-state.ts'
 
 const ACT = 'accounts:act'
 
 /**
- * The gate of the act-for header: an ancestor whose principal holds `accounts:act` works in a descendant, with the
- * permissions that it has at home. A stranger's tenant and one that does not exist are answered alike, and before the
- * hierarchy is looked at where the permission is missing. Waits for nothing while the routes on the way are known.
+ * Lets a principal with `accounts:act` work in a descendant of its own tenant, with its own permissions. `named` is the
+ * value of the act-for header. A tenant that is no descendant and a tenant that does not exist get the same answer, and a
+ * caller without the permission gets it before the hierarchy is read. Waits for nothing if all routes are cached.
  * @throws PublicError CROSS_TENANT_ACCESS; TENANT_NOT_FOUND for a descendant that is INACTIVE
  */
-export function actFor(visit: Visit): Promise<void> | void {
-  const { request, route, principal, deps } = visit
-  const named = request.headers[deps.settings.actForHeader]
-  if (named === undefined || route === null || principal === null || principal.kind === 'operator') return
-  const name = typedCode(String(named))
+export function actFor(state: RequestState, named: string): Promise<void> | void {
+  const { route, principal, deps } = state
+  if (route === null || principal === null || principal.kind === 'operator') return
+  const name = typedCode(named)
   if (name === route.code || name.toLowerCase() === route.tenantId) return
   if (!principal.permissions.has(ACT)) throw fail('CROSS_TENANT_ACCESS')
   const target = peek(deps, name)
-  if (target === undefined) return find(deps, name).then((found) => climb(visit, route, found))
-  return climb(visit, route, target)
+  if (target === undefined) return find(deps, name).then((found) => enterDescendant(state, route, found))
+  return enterDescendant(state, route, target)
 }
 
-/** A code may be written like an id; whoever has the id comes first, also when only the other is at hand. */
+/** A code may be written like an id. The tenant with that id comes first, also if only the other is cached. */
 function peek({ directory }: Pick<HttpDeps, 'directory'>, name: string): Route | undefined {
   return isUuid(name) ? directory.peekById(name.toLowerCase()) : directory.peekByCode(name)
 }
@@ -35,40 +34,41 @@ async function find({ directory }: Pick<HttpDeps, 'directory'>, name: string): P
 }
 
 /**
- * From the target upwards, so that a way is found in as many steps as it is long. There are no circles in the catalog; routes
- * that were read at different moments may make one all the same.
+ * Follows the parents from the target up to the principal's own tenant. The catalog has no cycles, but routes that were
+ * read at different moments may form one, so each tenant is visited once.
  */
-function climb(visit: Visit, home: Route, target: Route | null): Promise<void> | void {
-  const { directory } = visit.deps
+function enterDescendant(state: RequestState, own: Route, target: Route | null): Promise<void> | void {
+  const { directory } = state.deps
   const passed = new Set<string>()
   for (let at = target; at !== null && !passed.has(at.tenantId); ) {
     const { tenantId, parentId } = at
-    if (parentId === home.tenantId) return enter(visit, home, target)
+    if (parentId === own.tenantId) return enter(state, own, target)
     if (parentId === null) break
     passed.add(tenantId)
     const parent = directory.peekById(parentId)
-    if (parent === undefined) return climbSlowly(visit, { home, target, parentId, passed })
+    if (parent === undefined) return readParents(state, { own, target, parentId, passed })
     at = parent
   }
   throw fail('CROSS_TENANT_ACCESS')
 }
 
-async function climbSlowly(
-  visit: Visit,
-  way: { home: Route; target: Route | null; parentId: string; passed: Set<string> },
+/** The same for parents that are not cached. */
+async function readParents(
+  state: RequestState,
+  search: { own: Route; target: Route | null; parentId: string; passed: Set<string> },
 ): Promise<void> {
-  const { home, target, parentId, passed } = way
-  const { directory } = visit.deps
+  const { own, target, parentId, passed } = search
+  const { directory } = state.deps
   for (let next: string | null = parentId; next !== null && !passed.has(next); ) {
-    if (next === home.tenantId) return enter(visit, home, target)
+    if (next === own.tenantId) return enter(state, own, target)
     passed.add(next)
     next = (directory.peekById(next) ?? (await directory.byId(next)))?.parentId ?? null
   }
   throw fail('CROSS_TENANT_ACCESS')
 }
 
-function enter(visit: Visit, home: Route, target: Route | null): void {
+function enter(state: RequestState, own: Route, target: Route | null): void {
   if (target?.status !== 'ACTIVE') throw fail('TENANT_NOT_FOUND')
-  visit.home = home
-  visit.route = target
+  state.ownRoute = own
+  state.route = target
 }

@@ -4,7 +4,7 @@ import { Type } from 'typebox'
 import { type CommandAnswer, runOnce, type Ticket } from '../collections/idempotency.ts'
 import type { TenantSession } from '../sql/session.ts'
 import { actorOf, contextOf } from './pipeline.ts'
-import { pathOf } from './transport/request-headers.ts'
+import { pathOf } from './transport/request-head.ts'
 
 /** Works on the session it is handed and nowhere else, and leaves it to the route to answer. */
 export type Run = (request: FastifyRequest, session: TenantSession) => Promise<CommandAnswer>
@@ -32,7 +32,7 @@ export const COMMAND_HEADERS = Type.Object({
       maxLength: 255,
       pattern: '^[\\x20-\\x7e]*$',
       description:
-        'Names this request: when it is sent again within 24 hours, its first answer is given again.',
+        'A name for this request. If the request is sent again within 24 hours, it gets the first answer again.',
     }),
   ),
 })

@@ -5,7 +5,7 @@ import { type ErrorCode, type FieldError, fail, PublicError } from '../errors.ts
 import { causesOf } from '../lib/causes.ts'
 import { databaseError } from '../lib/postgres/pg.ts'
 import { escapePointer } from './transport/json-body.ts'
-import { pathOf, STANDING_HEADERS } from './transport/request-headers.ts'
+import { pathOf, STANDING_HEADERS } from './transport/request-head.ts'
 
 declare module 'fastify' {
   interface FastifyRequest {

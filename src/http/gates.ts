@@ -1,4 +1,4 @@
-/** The gates of the corridor, one question each. In which order they are asked stands in `pipeline.ts`. */
+/** The gates of the request pipeline. Each asks one question. Their order stands in `pipeline.ts`. */
 import type { FastifyRequest } from 'fastify'
 import ipaddr from 'ipaddr.js'
 import type { Route } from '../catalog/directory.ts'
@@ -14,83 +14,62 @@ import type {
 import type { ResolvedTenant } from '../identity/callers/tenant-resolver.ts'
 import { typedCode } from '../identity/people/names.ts'
 import type { Allowance } from '../lib/rate-limiter.ts'
-import type { Access } from './access.ts'
-import type { HttpDeps } from './deps.ts'
-import { assertNotRepeated, readCredential } from './transport/request-headers.ts'
+import { actFor } from './act-for.ts'
+import type { Gate, RequestState } from './request-state.ts'
+import { assertNotRepeated, readCredential } from './transport/request-head.ts'
 
-/** What the gates find out on the way. */
-export interface Visit {
-  readonly request: FastifyRequest
-  readonly deps: HttpDeps
-  readonly access: Access
-  principal: Principal | null
-  /** `freshness.lapses` when the gates were passed: later it says whether what they looked at may be old. */
-  lapses: number
-  /** Whose token leaves open as what they work, or where: `resolveTenant` makes them the principal. */
-  unresolved: UnresolvedIdentity | null
-  /** The tenant worked for. */
-  route: Route | null
-  /** The principal's own tenant, where it acts for another. */
-  home: Route | null
-  /** Where the principal stands within its rate; null before it is known who calls. */
-  allowance: Allowance | null
-}
-
-/** Returns at once when it can: a warm request passes all gates without waiting. Throws PublicError to refuse. */
-export type Gate = (visit: Visit) => Promise<void> | void
-
-export function refuseUnlessServing({ deps }: Visit): void {
+export function refuseUnlessServing({ deps }: RequestState): void {
   if (deps.lifecycle.phase === 'draining') throw fail('SHUTTING_DOWN')
   if (deps.lifecycle.phase === 'starting') throw fail('CATALOG_UNAVAILABLE')
 }
 
-/** Waits only after a pause of the process, in which changes may have been confirmed without it. */
-export function catchUp(visit: Visit): Promise<void> | void {
-  const { freshness } = visit.deps
-  if (freshness.isOver) return freshness.renew().then(() => catchUp(visit))
-  visit.lapses = freshness.lapses
+/** Waits only after a pause of the process, during which other gateways may have confirmed changes without it. */
+export function catchUp(state: RequestState): Promise<void> | void {
+  const { freshness } = state.deps
+  if (freshness.isOver) return freshness.renew().then(() => catchUp(state))
+  state.lapses = freshness.lapses
 }
 
-export function refuseAmbiguousHeaders({ request, deps }: Visit): void {
+export function refuseAmbiguousHeaders({ request, deps }: RequestState): void {
   assertNotRepeated(request.raw.rawHeaders, deps.settings.actForHeader)
 }
 
-/** Exactly one credential becomes the principal, or somebody whom `resolveTenant` makes one. */
-export function authenticate(visit: Visit): Promise<void> | void {
-  const { tokens, operators, clientKeys } = visit.deps
-  const { kind, text } = readCredential(visit.request.headers)
-  if (kind === 'client-key') return clientKeys.authenticate(text).then((program) => identify(visit, program))
+/** Exactly one credential becomes the principal, or a caller that `resolveTenant` makes the principal. */
+export function authenticate(state: RequestState): Promise<void> | void {
+  const { tokens, operators, clientKeys } = state.deps
+  const { kind, text } = readCredential(state.request.headers)
+  if (kind === 'client-key') return clientKeys.authenticate(text).then((program) => identify(state, program))
   const known = tokens.peek(text)
-  if (known !== undefined) return identify(visit, known)
+  if (known !== undefined) return identify(state, known)
   const found: Promise<Principal | TokenIdentity> = operators.recognises(text)
     ? operators.authenticate(text)
     : tokens.verify(text)
-  return found.then((caller) => identify(visit, caller))
+  return found.then((caller) => identify(state, caller))
 }
 
-function identify(visit: Visit, caller: Principal | TokenIdentity): void {
-  if (isUnresolved(caller)) visit.unresolved = caller
-  else visit.principal = caller
+function identify(state: RequestState, caller: Principal | TokenIdentity): void {
+  if (isUnresolved(caller)) state.unresolved = caller
+  else state.principal = caller
 }
 
-/** Counted by principal, so that a loop in one program does not slow its neighbours. */
-export function limitRate(visit: Visit): void {
-  const caller = visit.principal ?? visit.unresolved
+/** Counts by principal: a loop in one program does not slow other programs down. */
+export function limitRate(state: RequestState): void {
+  const caller = state.principal ?? state.unresolved
   if (caller === null) return
-  visit.allowance = visit.deps.rates.principals.take(rateKeyOf(caller))
-  assertAllowed(visit.allowance)
+  state.allowance = state.deps.rates.principals.take(rateKeyOf(caller))
+  assertAllowed(state.allowance)
 }
 
-/** Counted by address: whoever tries a credential is not known by any other name yet. */
-export function limitAddress(visit: Visit): void {
-  visit.allowance = visit.deps.rates.addresses.take(networkOf(visit.request.ip))
-  assertAllowed(visit.allowance)
+/** Counts by address: a caller that tries a credential is not known by any other name yet. */
+export function limitAddress(state: RequestState): void {
+  state.allowance = state.deps.rates.addresses.take(networkOf(state.request.ip))
+  assertAllowed(state.allowance)
 }
 
-/** What some proxies write into X-Forwarded-For: the caller's port beside the address, which is another each time. */
+/** Some proxies write the caller's port into X-Forwarded-For beside the address. The port changes with each connection. */
 const WITH_PORT = /^\[([^\]]+)\](?::\d{1,5})?$|^([\d.]+):\d{1,5}$/
 
-/** Whoever has one IPv6 address has the other 2⁶⁴ of its network as well. */
+/** A caller with one IPv6 address has the other 2⁶⁴ addresses of its network as well. */
 function networkOf(given: string): string {
   const [, bracketed, plain] = WITH_PORT.exec(given) ?? []
   const address = bracketed ?? plain ?? given
@@ -103,49 +82,47 @@ function assertAllowed({ isAllowed, resetSeconds }: Allowance): void {
   if (!isAllowed) throw fail('RATE_LIMITED', { retryAfterSeconds: resetSeconds })
 }
 
-export function authorizeOperator({ access, principal }: Visit): void {
+export function authorizeOperator({ access, principal }: RequestState): void {
   if (principal?.kind !== 'operator') throw fail('OPERATOR_REQUIRED')
   if (access.kind !== 'operator' || access.write) assertMayWrite(principal)
 }
 
-export function refuseOperators({ principal }: Visit): void {
+export function refuseOperators({ principal }: RequestState): void {
   if (principal?.kind === 'operator') {
     throw fail('PERMISSION_DENIED', { detail: "This path takes a tenant's credentials." })
   }
 }
 
 export function unlessOperator(gate: Gate): Gate {
-  return (visit) => (visit.principal?.kind === 'operator' ? undefined : gate(visit))
+  return (state) => (state.principal?.kind === 'operator' ? undefined : gate(state))
 }
 
 /**
- * The credential decides the tenant. X-Tenant-Code, which a client key must have beside it, only confirms it; of an account
- * with several tenants it picks one.
+ * The credential decides the tenant. X-Tenant-Code only confirms it. A client key must have the header beside it. For an
+ * account with several tenants the header picks one.
  */
-export function resolveTenant(visit: Visit): Promise<void> | void {
-  const { principal, unresolved, deps, request } = visit
-  if (unresolved !== null) return placeMember(visit, unresolved)
+export function resolveTenant(state: RequestState): Promise<void> | void {
+  const { principal, unresolved, deps, request } = state
+  if (unresolved !== null) return resolveMember(state, unresolved)
   if (principal === null || principal.kind === 'operator') throw fail('UNAUTHENTICATED')
   const code = principal.kind === 'client-key' ? codeOf(request) : null
   const { directory } = deps
   const known = code === null ? directory.peekById(principal.tenantId) : directory.peekByCode(code)
-  if (known !== undefined) return confirmTenant(visit, principal, known)
+  if (known !== undefined) return confirmTenant(state, principal, known)
   const asked = code === null ? directory.byId(principal.tenantId) : directory.byCode(code)
-  return asked.then((route) => confirmTenant(visit, principal, route))
+  return asked.then((route) => confirmTenant(state, principal, route))
 }
 
-function placeMember(visit: Visit, unresolved: UnresolvedIdentity): Promise<void> | void {
-  const { 'x-tenant-code': code } = visit.request.headers
+function resolveMember(state: RequestState, unresolved: UnresolvedIdentity): Promise<void> | void {
+  const { 'x-tenant-code': code } = state.request.headers
   const named = code === undefined ? undefined : typedCode(String(code))
-  const resolved = visit.deps.tenantResolver.resolve(unresolved, named)
-  return resolved instanceof Promise
-    ? resolved.then((found) => settle(visit, found))
-    : settle(visit, resolved)
+  const found = state.deps.tenantResolver.resolve(unresolved, named)
+  return found instanceof Promise ? found.then((it) => setMember(state, it)) : setMember(state, found)
 }
 
-function settle(visit: Visit, { route, principal }: ResolvedTenant): void {
-  visit.principal = principal
-  visit.route = route
+function setMember(state: RequestState, { route, principal }: ResolvedTenant): void {
+  state.principal = principal
+  state.route = route
 }
 
 function codeOf({ headers }: FastifyRequest): string {
@@ -154,15 +131,21 @@ function codeOf({ headers }: FastifyRequest): string {
   throw fail('TENANT_AMBIGUOUS', { detail: 'X-Tenant-Code must stand beside X-Client-Key.' })
 }
 
-function confirmTenant(visit: Visit, principal: TenantPrincipal, route: Route | null): void {
+function confirmTenant(state: RequestState, principal: TenantPrincipal, route: Route | null): void {
   if (route === null || route.status !== 'ACTIVE') throw fail('TENANT_NOT_FOUND')
-  const named = visit.request.headers['x-tenant-code']
+  const named = state.request.headers['x-tenant-code']
   const contradicted = named !== undefined && typedCode(String(named)) !== route.code
   if (contradicted || route.tenantId !== principal.tenantId) throw fail('CROSS_TENANT_ACCESS')
-  visit.route = route
+  state.route = route
 }
 
-export function authorizeTenant({ access, principal }: Visit): void {
+/** A request with the act-for header works in the tenant that the header names. */
+export function enterNamedTenant(state: RequestState): Promise<void> | void {
+  const named = state.request.headers[state.deps.settings.actForHeader]
+  if (named !== undefined) return actFor(state, String(named))
+}
+
+export function authorizeTenant({ access, principal }: RequestState): void {
   if (!('permission' in access) || principal === null || principal.kind === 'operator') {
     throw fail('PERMISSION_DENIED')
   }

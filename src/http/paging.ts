@@ -1,5 +1,7 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest, RouteOptions } from 'fastify'
+import type { Page } from '../catalog/pages.ts'
 import type { CursorCodec, CursorScope } from '../collections/cursor.ts'
+import { hasField } from './answer-codes.ts'
 import { contextOf } from './pipeline.ts'
 
 declare module 'fastify' {
@@ -43,8 +45,12 @@ export function signCursors(server: FastifyInstance, cursors: CursorCodec): void
 
 /** Whether a route answers a page at a time. */
 export function takesCursor({ schema }: RouteOptions): boolean {
-  const { properties = {} } = (schema?.querystring ?? {}) as { properties?: object }
-  return 'cursor' in properties
+  return hasField(schema?.querystring, 'cursor')
+}
+
+/** A page as callers see it. */
+export function pageView<Row, View>(page: Page<Row>, view: (row: Row) => View): Page<View> {
+  return { data: page.data.map(view), nextCursor: page.nextCursor }
 }
 
 /** The same list from the next row on (RFC 8288); relative, because only the proxy knows the outside host. */

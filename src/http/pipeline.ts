@@ -1,6 +1,6 @@
 /**
- * THE corridor: every request passes here, gate by gate, before its body is read. The levels of trust are the
- * lists below; a route that does not say which one it belongs to does not boot.
+ * The request pipeline: every request passes the gates below, one by one, before its body is read. Each level of trust
+ * has its list. A route that does not declare its access does not boot.
  */
 import type { FastifyInstance, FastifyReply, FastifyRequest, RouteOptions } from 'fastify'
 import type { Actor } from '../catalog/audit/entries.ts'
@@ -10,14 +10,13 @@ import { auditNameOf } from '../identity/callers/caller-kinds.ts'
 import type { Principal, TenantPrincipal } from '../identity/callers/principal.ts'
 import type { TenantSession } from '../sql/session.ts'
 import type { Access } from './access.ts'
-import { actFor } from './act-for.ts'
 import type { HttpDeps } from './deps.ts'
 import {
   authenticate,
   authorizeOperator,
   authorizeTenant,
   catchUp,
-  type Gate,
+  enterNamedTenant,
   limitAddress,
   limitRate,
   refuseAmbiguousHeaders,
@@ -25,52 +24,15 @@ import {
   refuseUnlessServing,
   resolveTenant,
   unlessOperator,
-  type Visit,
 } from './gates.ts'
-import { STANDING_HEADERS } from './transport/request-headers.ts'
-
-declare module 'fastify' {
-  interface FastifyRequest {
-    /** On all routes but open ones; throws on those. */
-    readonly principal: Principal
-  }
-}
-
-/** The tenant a request works for, and the one it comes from. Frozen. */
-export class TenantContext {
-  readonly tenantId: string
-  readonly route: Route
-  /** The principal's own tenant: another than `route` where it acts for one. */
-  readonly home: Route
-  readonly principal: TenantPrincipal
-  /** The only way to the tenant's rows. Opened as the request is let in: what happens between counts. */
-  readonly session: TenantSession
-  /** Where the principal's own user stands. */
-  readonly homeSession: TenantSession
-
-  constructor(
-    { route, home, principal }: { route: Route; home: Route | null; principal: TenantPrincipal },
-    open: (route: Route) => TenantSession,
-  ) {
-    this.tenantId = route.tenantId
-    this.route = route
-    this.home = home ?? route
-    this.principal = principal
-    this.session = open(route)
-    this.homeSession = home === null ? this.session : open(home)
-    Object.freeze(this)
-  }
-
-  get isActing(): boolean {
-    return this.home !== this.route
-  }
-}
+import type { Gate, RequestState } from './request-state.ts'
+import { faultOfHost, faultOfUrl, STANDING_HEADERS } from './transport/request-head.ts'
 
 const PROBE_GATES: readonly Gate[] = []
 
 const OPEN_GATES: readonly Gate[] = [refuseUnlessServing, catchUp, refuseAmbiguousHeaders]
 
-/** Where credentials are tried. */
+/** For endpoints that try a credential. */
 const COUNTED_GATES: readonly Gate[] = [refuseUnlessServing, catchUp, refuseAmbiguousHeaders, limitAddress]
 
 const OPERATOR_GATES: readonly Gate[] = [
@@ -82,7 +44,7 @@ const OPERATOR_GATES: readonly Gate[] = [
   authorizeOperator,
 ]
 
-/** The whole way of a tenant’s request to its handler. */
+/** All that a tenant's request passes before its handler. */
 export const TENANT_GATES: readonly Gate[] = [
   refuseUnlessServing,
   catchUp,
@@ -91,7 +53,7 @@ export const TENANT_GATES: readonly Gate[] = [
   limitRate,
   refuseOperators,
   resolveTenant,
-  actFor,
+  enterNamedTenant,
   authorizeTenant,
 ]
 
@@ -102,7 +64,7 @@ const EITHER_GATES: readonly Gate[] = [
   authenticate,
   limitRate,
   unlessOperator(resolveTenant),
-  unlessOperator(actFor),
+  unlessOperator(enterNamedTenant),
   unlessOperator(authorizeTenant),
 ]
 
@@ -114,23 +76,60 @@ function gatesOf(access: Access): readonly Gate[] {
   return access.probe ? PROBE_GATES : OPEN_GATES
 }
 
-const kVisit = Symbol('visit')
+declare module 'fastify' {
+  interface FastifyRequest {
+    /** The caller. Reading it on an open route throws. */
+    readonly principal: Principal
+  }
+}
+
+const kState = Symbol('state')
 const kTenant = Symbol('tenant')
 
 interface Marked {
-  [kVisit]: Visit | null
+  [kState]: RequestState | null
   [kTenant]: TenantContext | null
 }
 
-/** What the gates leave on a request. Once a server, also where several gateways stand in it. */
+/** The tenant that a request works in, and the tenant of its principal. Frozen. */
+export class TenantContext {
+  readonly tenantId: string
+  readonly route: Route
+  /** The principal's own tenant. It differs from `route` while the principal acts for another tenant. */
+  readonly ownRoute: Route
+  readonly principal: TenantPrincipal
+  /** The only access to the tenant's rows. Opened when the request is admitted, so that its deadline starts then. */
+  readonly session: TenantSession
+  /** A session in the principal's own tenant. */
+  readonly ownSession: TenantSession
+
+  constructor(
+    { route, ownRoute, principal }: { route: Route; ownRoute: Route | null; principal: TenantPrincipal },
+    open: (route: Route) => TenantSession,
+  ) {
+    this.tenantId = route.tenantId
+    this.route = route
+    this.ownRoute = ownRoute ?? route
+    this.principal = principal
+    this.session = open(route)
+    this.ownSession = ownRoute === null ? this.session : open(ownRoute)
+    Object.freeze(this)
+  }
+
+  get isActing(): boolean {
+    return this.ownRoute !== this.route
+  }
+}
+
+/** Adds to requests what the gates leave on them. Several gateways may share a server, so it is done once. */
 export function decorateRequests(server: FastifyInstance): void {
-  if (server.hasRequestDecorator(kVisit)) return
-  server.decorateRequest(kVisit, null)
+  if (server.hasRequestDecorator(kState)) return
+  server.decorateRequest(kState, null)
   server.decorateRequest(kTenant, null)
   server.decorateRequest('principal', { getter: readPrincipal })
 }
 
-/** Puts the corridor before every route that is registered on `server` from now on. */
+/** Puts the gates before every route that is registered on `server` after this. */
 export function guardRoutes(server: FastifyInstance, deps: HttpDeps): void {
   server.addHook('onRequest', (request, reply, done) => {
     reply.headers(STANDING_HEADERS).header('x-request-id', request.id)
@@ -138,11 +137,11 @@ export function guardRoutes(server: FastifyInstance, deps: HttpDeps): void {
   })
   server.addHook('onRoute', (route) => {
     guard(route, deps)
-    if (accessOf(route).kind !== 'open') refuseWhatIsNotDeclared(route)
+    if (accessOf(route).kind !== 'open') refuseUndeclaredParts(route)
   })
 }
 
-/** Puts the corridor before a route of a host. What the request is made of is checked there, too. */
+/** Puts the gates, and the check of the request's head, before a route of a host. */
 export function guardHostRoute(route: RouteOptions, deps: HttpDeps): void {
   guard(route, deps, (request) => {
     const fault = faultOf(request)
@@ -152,14 +151,14 @@ export function guardHostRoute(route: RouteOptions, deps: HttpDeps): void {
 
 function guard(route: RouteOptions, deps: HttpDeps, check?: (request: FastifyRequest) => void): void {
   const access = accessOf(route)
-  const open = (home: Route) => deps.sessions.open(home)
+  const open = (of: Route) => deps.sessions.open(of)
   const pass = (request: FastifyRequest) => {
     check?.(request)
-    const nobody = { principal: null, unresolved: null, route: null, home: null, allowance: null }
-    const visit: Visit = { request, deps, access, lapses: 0, ...nobody }
+    const unknown = { principal: null, unresolved: null, route: null, ownRoute: null, allowance: null }
+    const state: RequestState = { request, deps, access, lapses: 0, ...unknown }
     const marked = request as unknown as Marked
-    marked[kVisit] = visit
-    return runGates(visit, open)
+    marked[kState] = state
+    return runGates(state, open)
   }
   route.onRequest = [hookOf(pass), ...[route.onRequest ?? []].flat()]
   if (access.kind === 'open') return
@@ -169,11 +168,11 @@ function guard(route: RouteOptions, deps: HttpDeps, check?: (request: FastifyReq
 
 type Pass = (request: FastifyRequest) => Promise<void> | void
 
-/** A body may have been on its way while the process stood still: where that has missed changes, the gates are asked again. */
+/** The process may have stood still while a body arrived. If it missed changes, the gates are passed again. */
 function unlessMissed(request: FastifyRequest, deps: HttpDeps, pass: Pass): Promise<void> | void {
   const { freshness } = deps
   if (freshness.isOver) return freshness.renew().then(() => unlessMissed(request, deps, pass))
-  if ((request as unknown as Marked)[kVisit]?.lapses !== freshness.lapses) return pass(request)
+  if ((request as unknown as Marked)[kState]?.lapses !== freshness.lapses) return pass(request)
 }
 
 function accessOf(route: RouteOptions): Access {
@@ -182,56 +181,31 @@ function accessOf(route: RouteOptions): Access {
   return access
 }
 
-/** What a route does not declare, it does not take: no query or body is passed over in silence. */
-function refuseWhatIsNotDeclared(route: RouteOptions): void {
+/** A route refuses a query or a body that it does not declare. */
+function refuseUndeclaredParts(route: RouteOptions): void {
   const nothing = { type: 'object', properties: {}, additionalProperties: false }
-  // A body that is not there is validated as null.
+  // A body that is left out is validated as null.
   const bodiless = ['GET', 'HEAD'].includes(String(route.method))
   const body = bodiless ? {} : { body: { ...nothing, type: ['object', 'null'] } }
   route.schema = { querystring: nothing, ...body, ...route.schema }
 }
 
-/** Unknown paths are answered before anything of their body is read; so is what is wrong with the request as a whole. */
+/** An unknown path and a malformed request are refused before the body is read. */
 function faultOf(request: FastifyRequest): Error | undefined {
   const detail = faultOfHost(request.raw)
   if (detail !== null) return fail('VALIDATION_FAILED', { detail })
   if (request.is404) return fail('NOT_FOUND')
-  const { url } = request
-  if (!url.includes('%')) return undefined
-  if (url.includes('%00')) return fail('VALIDATION_FAILED', { detail: 'The URL holds U+0000.' })
-  // What is no UTF-8 would be taken for another text. Of a path the router has refused it before.
-  if (!isReadable(url))
-    return fail('VALIDATION_FAILED', { detail: 'The query is not percent-encoded UTF-8.' })
-  return undefined
-}
-
-/** RFC 9112, section 3.2: one Host, no more and no less. Of several Node keeps the first, and a proxy may have read another. */
-function faultOfHost({ rawHeaders, httpVersion }: FastifyRequest['raw']): string | null {
-  let hosts = 0
-  for (let i = 0; i < rawHeaders.length; i += 2) {
-    const name = rawHeaders[i] ?? ''
-    if (name.length === 4 && name.toLowerCase() === 'host') hosts += 1
-  }
-  if (hosts > 1) return 'The request has several Hosts.'
-  return hosts === 0 && httpVersion === '1.1' ? 'The request has no Host.' : null
-}
-
-function isReadable(url: string): boolean {
-  try {
-    decodeURIComponent(url)
-    return true
-  } catch {
-    return false
-  }
+  const fault = faultOfUrl(request.url)
+  return fault === null ? undefined : fail('VALIDATION_FAILED', { detail: fault })
 }
 
 type Done = (error?: Error) => void
 
-/** A hook that goes on in the same turn when `pass` has nothing to wait for. */
+/** A hook that continues in the same turn if `pass` returns at once. */
 function hookOf(pass: Pass) {
   return (request: FastifyRequest, reply: FastifyReply, done: Done): void => {
     const end = (error?: Error) => {
-      tellAllowance(request, reply)
+      writeAllowance(request, reply)
       done(error)
     }
     let waiting: Promise<void> | void
@@ -246,83 +220,71 @@ function hookOf(pass: Pass) {
   }
 }
 
-/** The IETF draft's fields in the form that most clients read (draft-ietf-httpapi-ratelimit-headers-06). */
-function tellAllowance(request: FastifyRequest, reply: FastifyReply): void {
-  const allowance = (request as unknown as Marked)[kVisit]?.allowance
+/** The fields of the IETF draft, in the form that most clients read (draft-ietf-httpapi-ratelimit-headers-06). */
+function writeAllowance(request: FastifyRequest, reply: FastifyReply): void {
+  const allowance = (request as unknown as Marked)[kState]?.allowance
   if (allowance == null) return
   reply.header('ratelimit-limit', allowance.limit)
   reply.header('ratelimit-remaining', allowance.remaining)
   reply.header('ratelimit-reset', allowance.resetSeconds)
 }
 
-function runGates(visit: Visit, open: (route: Route) => TenantSession): Promise<void> | void {
-  const waiting = passGates(gatesOf(visit.access), visit, 0)
-  return waiting === undefined ? admit(visit, open) : waiting.then(() => admit(visit, open))
+function runGates(state: RequestState, open: (route: Route) => TenantSession): Promise<void> | void {
+  const waiting = passGates(gatesOf(state.access), state, 0)
+  return waiting === undefined ? admit(state, open) : waiting.then(() => admit(state, open))
 }
 
-function passGates(gates: readonly Gate[], visit: Visit, from: number): Promise<void> | void {
+function passGates(gates: readonly Gate[], state: RequestState, from: number): Promise<void> | void {
   for (let i = from; i < gates.length; i++) {
-    const waiting = gates[i]?.(visit)
-    if (waiting !== undefined) return waiting.then(() => passGates(gates, visit, i + 1))
+    const waiting = gates[i]?.(state)
+    if (waiting !== undefined) return waiting.then(() => passGates(gates, state, i + 1))
   }
 }
 
-function admit(visit: Visit, open: (route: Route) => TenantSession): void {
-  const { request, principal, route, home } = visit
+function admit(state: RequestState, open: (route: Route) => TenantSession): void {
+  const { request, principal, route, ownRoute } = state
   if (route === null || principal === null || principal.kind === 'operator') return
-  setContext(request, new TenantContext({ route, home, principal }, open))
-  if (home !== null) noteActing(visit, home)
+  setContext(request, new TenantContext({ route, ownRoute, principal }, open))
+  if (ownRoute !== null) noteActing(state, ownRoute)
 }
 
 function readPrincipal(this: FastifyRequest): Principal {
-  const principal = (this as unknown as Marked)[kVisit]?.principal
-  if (principal == null) throw new Error('this route knows no principal')
+  const principal = (this as unknown as Marked)[kState]?.principal
+  if (principal == null) throw new Error('this route has no principal')
   return principal
 }
 
-/** Says in which tenant a request works, once it is let in. */
+/** Sets the tenant that an admitted request works in. */
 export function setContext(request: FastifyRequest, context: TenantContext): void {
   const marked = request as unknown as Marked
   marked[kTenant] = context
 }
 
-/** The tenant and principal of a request. @throws Error on routes that take no tenant's credential */
+/** The tenant and principal of a request. @throws Error on a route that takes no tenant's credential */
 export function contextOf(request: FastifyRequest): TenantContext {
   const { [kTenant]: tenant } = request as unknown as Marked
-  if (tenant == null) throw new Error('this route knows no tenant')
+  if (tenant == null) throw new Error('this route has no tenant')
   return tenant
 }
 
-/** What the gates have found out of a request; null before they were asked. */
-export function visitOf(request: FastifyRequest): Visit | null {
-  return (request as unknown as Marked)[kVisit] ?? null
+/** What the gates have found out about a request. Null before the first gate. */
+export function stateOf(request: FastifyRequest): RequestState | null {
+  return (request as unknown as Marked)[kState] ?? null
 }
 
-/** Who acts for another is recorded with every request, read or write. */
-function noteActing({ request, deps, route }: Visit, home: Route): void {
+/** Each request of a principal that acts for another tenant is recorded, reads included. */
+function noteActing({ request, deps, route }: RequestState, ownRoute: Route): void {
   const { method, routeOptions } = request
   const after = { method, path: routeOptions.url ?? '' }
-  const tenantId = route?.tenantId ?? home.tenantId
+  const tenantId = route?.tenantId ?? ownRoute.tenantId
   deps.auditTrail.note({ actor: actorOf(request), action: 'access.act-for', tenantId, after })
 }
 
-/** Records that a known caller was refused; to be called when the answer to `request` is 403. */
-export function noteRefusal(request: FastifyRequest, code: string): void {
-  const visit = (request as unknown as Marked)[kVisit]
-  const caller = visit?.principal ?? visit?.unresolved
-  if (visit == null || caller == null) return
-  const { deps, route } = visit
-  const after = { code, method: request.method, path: request.routeOptions.url ?? '' }
-  const own = 'tenantId' in caller ? caller.tenantId : null
-  const tenantId = route?.tenantId ?? own
-  deps.auditTrail.note({ actor: actorOf(request), action: 'access.refused', tenantId, after })
-}
-
-/** The caller as the audit log names it. */
+/** The caller, as the audit log names it. */
 export function actorOf(request: FastifyRequest): Actor {
   const { id, ip } = request
-  const { home, principal, unresolved } = (request as unknown as Marked)[kVisit] ?? {}
-  const by = { requestId: id, address: ip, ...(home != null && { ownTenantId: home.tenantId }) }
+  const { ownRoute, principal, unresolved } = stateOf(request) ?? {}
+  const by = { requestId: id, address: ip, ...(ownRoute != null && { ownTenantId: ownRoute.tenantId }) }
   const caller = principal ?? unresolved ?? request.principal
   return { ...auditNameOf(caller), ...by }
 }

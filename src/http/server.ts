@@ -3,7 +3,7 @@ import type { Socket } from 'node:net'
 import { type FastifyBaseLogger, type FastifyInstance, fastify, LogController } from 'fastify'
 import type { HttpDeps } from './deps.ts'
 import { answerClientError, answerErrorsAsProblems, sendProblem } from './error-handler.ts'
-import { describeRoutes, publishRoutes } from './openapi/publish.ts'
+import { publishRoutes, rememberRoutes } from './openapi/publish.ts'
 import { ownRoutes } from './own/own-routes.ts'
 import { decorateTenant } from './own/request-tenant.ts'
 import { signCursors } from './paging.ts'
@@ -32,9 +32,9 @@ import { closeWhenLeaving, limitConnections } from './transport/connection-limit
 import { answerOptions, answerOrigins } from './transport/cross-origin.ts'
 import { acceptJsonBodies } from './transport/json-body.ts'
 import { shedLoad } from './transport/load.ts'
-import { requestIdOf } from './transport/request-headers.ts'
+import { requestIdOf } from './transport/request-head.ts'
 import { observeRequests } from './transport/request-log.ts'
-import { compileSerializer, compileValidator } from './validation.ts'
+import { compileSerializer, compileValidator } from './transport/validation.ts'
 
 const API_PREFIX = '/api/v1'
 const BODY_LIMIT_BYTES = 1024 * 1024
@@ -110,7 +110,7 @@ export function serveApi(server: FastifyInstance, deps: HttpDeps, { isInside = f
   decorate(server)
   answerErrorsAsProblems(server, deps.application.errors)
   const answerOptionsOfAll = answerOptions(server)
-  const routes = describeRoutes(server)
+  const routes = rememberRoutes(server)
   if (!server.hasReplyDecorator('compress')) compressAnswers(server)
   if (!isInside) answerOrigins(server, deps.settings)
   publishRoutes(server, routes, { ...deps.settings, errors: deps.application.errors })

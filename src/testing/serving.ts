@@ -4,7 +4,7 @@ import { readSettings } from '../config.ts'
 import { gatewayOptions } from '../gateway/gateway-options.ts'
 import { HttpListener } from '../gateway/listener.ts'
 import { Gateway } from '../gateway.ts'
-import { OPERATIONS } from '../http/openapi/operations.ts'
+import type {} from '../http/endpoint.ts'
 import { createLogger } from '../logger.ts'
 import { ReadingWatch } from './reading-watch.ts'
 
@@ -54,10 +54,8 @@ export async function startServing(application: Application, env: Record<string,
 function collectRoutes(server: FastifyInstance): RouteOptions[] {
   const routes: RouteOptions[] = []
   server.addHook('onRoute', (route) => {
-    const method = String(route.method)
-    const described = `${method === 'HEAD' ? 'GET' : method} ${route.url}`
-    const isOwn = route.url.startsWith(PREFIX) && OPERATIONS[described] === undefined
-    if (isOwn && method !== 'OPTIONS') routes.push({ ...route })
+    const isApplications = route.url.startsWith(PREFIX) && route.config?.isCore !== true
+    if (isApplications && route.method !== 'OPTIONS') routes.push({ ...route })
   })
   return routes
 }

@@ -1,5 +1,5 @@
 import fc from 'fast-check'
-import { type JsonSchema, typesOf } from '../../src/http/openapi/examples.ts'
+import { type JsonSchema, typesOf } from '../../src/testing/isolation/examples.ts'
 import { collectionOf } from './prover.ts'
 
 interface Parameter {
@@ -10,7 +10,8 @@ interface Parameter {
 }
 
 interface Operation {
-  readonly security: readonly Readonly<Record<string, unknown>>[]
+  /** That of the document where the operation has none. */
+  readonly security?: readonly Readonly<Record<string, unknown>>[]
   readonly parameters?: readonly Parameter[]
   readonly requestBody?: { readonly content: Record<string, { readonly schema: Schema }> }
   readonly responses: Record<string, { readonly $ref?: string }>
@@ -23,6 +24,7 @@ export interface FuzzDocument {
   readonly components: {
     readonly schemas: Record<string, JsonSchema>
     readonly parameters: Record<string, Parameter>
+    readonly responses: Record<string, { readonly content?: Record<string, { readonly schema: object }> }>
   }
 }
 

@@ -56,7 +56,8 @@ afterAll(async () => {
 function senderOf({ operation }: FuzzRequest, index: number): Sender {
   const { shared, own, operator, nobody } = callers
   const tenant = index % 2 === 0 ? shared : own
-  const isTenants = operation.security.some((scheme) => 'tenantToken' in scheme)
+  // An operation that names no credential of its own takes a tenant's.
+  const isTenants = operation.security?.some((scheme) => 'tenantToken' in scheme) ?? true
   if (index % 12 === 11) return nobody
   if (index % 12 === 10) return isTenants ? operator : tenant
   return isTenants ? tenant : operator
@@ -107,8 +108,19 @@ function faultOf(
   const answer = operation.responses[String(status)]
   if (answer === undefined) return `${status} is not in the document`
   const [, code] = /^\{"type":"urn:freehold.*"code":"([A-Z_]+)"/.exec(text) ?? []
-  const isTold = code === undefined || answer.$ref?.split('.').includes(code) === true
+  const isTold = code === undefined || codesOf(answer).includes(code)
   return isTold ? null : `${code} is not in the document`
+}
+
+/** The codes that the document says of an answer. */
+function codesOf({ $ref = '' }: { readonly $ref?: string }): readonly string[] {
+  const named = document.components.responses[$ref.split('/').at(-1) ?? '']
+  const { allOf = [] } = (named?.content?.['application/problem+json']?.schema ?? {}) as ProblemOf
+  return allOf.flatMap(({ properties }) => properties?.code?.enum ?? [])
+}
+
+interface ProblemOf {
+  readonly allOf?: readonly { readonly properties?: { readonly code?: { readonly enum: string[] } } }[]
 }
 
 function isOf(template: string, url: string): boolean {

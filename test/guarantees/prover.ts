@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto'
-import { exampleOf, type JsonSchema, typesOf } from '../../src/http/openapi/examples.ts'
 import { findIsolationViolations } from '../../src/residence/isolation.ts'
+import { exampleOf, type JsonSchema, typesOf } from '../../src/testing/isolation/examples.ts'
 import { telling } from '../http/support.ts'
 import { property } from '../support/application.ts'
 import type { Answer, TestGateway, TestTenant } from '../support/gateway.ts'
@@ -180,7 +180,8 @@ export class Prover {
   }
 
   #parametersOf({ parameters = [] }: Operation): Parameter[] {
-    return parameters.filter(({ $ref }) => $ref === undefined)
+    const named = this.#document.components.parameters
+    return parameters.map((given) => named[given.$ref?.split('/').at(-1) ?? ''] ?? given)
   }
 
   /** A body that would be taken, whose references are the attacker's own rows, and the names of these. */

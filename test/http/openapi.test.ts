@@ -11,25 +11,35 @@ import { makeServer } from '../unit/http/fakes.ts'
 interface Operation {
   readonly operationId: string
   readonly summary: string
+  readonly description: string
   readonly tags: readonly string[]
-  readonly security: readonly object[]
+  /** That of the document where it has none. */
+  readonly security?: readonly object[]
   readonly parameters?: readonly { in?: string; name?: string; $ref?: string }[]
   readonly requestBody?: { readonly content: Record<string, Media> }
-  readonly responses: Record<string, { $ref?: string; headers?: object; content?: Record<string, Media> }>
+  readonly responses: Record<string, Answer>
+}
+
+interface Answer {
+  readonly $ref?: string
+  readonly description: string
+  readonly headers?: object
+  readonly content?: Record<string, Media>
 }
 
 interface Media {
   readonly schema: object
-  readonly example?: unknown
 }
 
 interface Document {
   readonly openapi: string
+  readonly tags: readonly { readonly name: string; readonly description: string }[]
+  readonly security: readonly object[]
   readonly paths: Record<string, Record<string, Operation>>
   readonly components: Record<
-    'schemas' | 'responses' | 'examples' | 'parameters' | 'securitySchemes',
+    'schemas' | 'examples' | 'parameters' | 'headers' | 'securitySchemes',
     Record<string, object>
-  >
+  > & { readonly responses: Record<string, Answer> }
 }
 
 let server: FastifyInstance
@@ -54,8 +64,23 @@ const operations = () =>
     })),
   )
 
+const resolved = (answer: Answer): Answer =>
+  document.components.responses[answer.$ref?.split('/').at(-1) ?? ''] ?? answer
+
 const answersOf = (wanted: string) =>
-  operations().flatMap(({ name, operation }) => (name === wanted ? Object.values(operation.responses) : []))
+  operations().flatMap(({ name, operation }) =>
+    name === wanted ? Object.values(operation.responses).map(resolved) : [],
+  )
+
+interface ProblemOf {
+  readonly allOf?: readonly { readonly properties?: { readonly code?: { readonly enum: string[] } } }[]
+}
+
+/** The codes that an answer may have. */
+const codesOf = ({ content }: Answer): readonly string[] => {
+  const { allOf = [] } = (content?.['application/problem+json']?.schema ?? {}) as ProblemOf
+  return allOf.flatMap(({ properties }) => properties?.code?.enum ?? [])
+}
 
 describe('the document', () => {
   test('is valid OpenAPI 3.1', async () => {
@@ -78,13 +103,21 @@ describe('the document', () => {
   test('says of each what it is for, under a name of its own', () => {
     const names = operations().map(({ operation }) => operation.operationId)
     expect(new Set(names).size).toBe(names.length)
-    const silent = operations().filter(({ operation }) => !(operation.summary && operation.tags.length > 0))
+    const silent = operations().filter(
+      ({ operation }) => !(operation.summary && operation.description && operation.tags.length > 0),
+    )
     expect(silent.map(({ name }) => name)).toEqual([])
+    const tags = new Set(operations().flatMap(({ operation }) => operation.tags))
+    expect(document.tags.map(({ name }) => name).toSorted()).toEqual([...tags].toSorted())
+    expect(document.tags.filter(({ description }) => !/^[A-Z].*\.$/.test(description))).toEqual([])
   })
 
   test('says of each what it answers when all is well', () => {
     const vague = operations().filter(({ operation }) => {
-      const good = Object.entries(operation.responses).filter(([status]) => /^2/.test(status))
+      const all = Object.entries(operation.responses).map(
+        ([status, answer]) => [status, resolved(answer)] as const,
+      )
+      const good = all.filter(([status]) => /^2/.test(status))
       const empty = good.filter(([status, { content }]) => status !== '204' && content === undefined)
       return good.length === 0 || empty.length > 0 || JSON.stringify(good).includes('Default Response')
     })
@@ -95,8 +128,8 @@ describe('the document', () => {
     const problem = document.components.schemas.Problem as { properties: { code: { enum: string[] } } }
     const codes = Object.keys(ERROR_TABLE).toSorted()
     expect(problem.properties.code.enum.toSorted()).toEqual(codes)
-    expect(Object.keys(document.components.examples).toSorted()).toEqual(codes)
-    const answered = Object.keys(document.components.responses).flatMap((name) => name.split('.'))
+    const answered = Object.values(document.components.responses).flatMap(codesOf)
+    expect(Object.keys(document.components.examples).toSorted()).toEqual([...new Set(answered)].toSorted())
     expect(thrownCodes().filter((code) => !answered.includes(code))).toEqual([])
   })
 
@@ -109,12 +142,32 @@ describe('the document', () => {
     expect(lost.map(([ref]) => ref)).toEqual([])
   })
 
+  test('holds no part that nothing refers to', () => {
+    const text = JSON.stringify(document)
+    const { securitySchemes: _schemes, ...components } = document.components
+    const unused = Object.entries(components).flatMap(([kind, parts]) =>
+      Object.keys(parts).filter((name) => !text.includes(`"#/components/${kind}/${name}"`)),
+    )
+    expect(unused).toEqual([])
+  })
+
+  test('names once each refusal, and each parameter that several operations have', () => {
+    const refusals = operations().flatMap(({ operation }) =>
+      Object.values(operation.responses).filter(({ content = {} }) => 'application/problem+json' in content),
+    )
+    expect(refusals).toEqual([])
+    const written = operations().flatMap(({ operation: { parameters = [] } }) =>
+      parameters.filter(({ $ref }) => $ref === undefined),
+    )
+    expect(new Set(written.map((part) => JSON.stringify(part))).size).toBe(written.length)
+  })
+
   test('asks for a credential wherever the route does', () => {
     const kinds = new Map(
       routes.map(({ method, path, kind }) => [`${method} ${path.replace(/:(\w+)/g, '{$1}')}`, kind]),
     )
     for (const { name, operation } of operations()) {
-      const asked = operation.security.length
+      const asked = (operation.security ?? document.security).length
       expect([name, asked > 0]).toEqual([name, kinds.get(name) !== 'open'])
     }
   })
@@ -128,7 +181,8 @@ describe('the document', () => {
       ['externalToken'],
       ['clientKey', 'tenantCode'],
     ]
-    const waysOf = (path: string) => paths[path]?.get?.security.map((way) => Object.keys(way))
+    const waysOf = (path: string) =>
+      (paths[path]?.get?.security ?? document.security).map((way) => Object.keys(way))
     expect(waysOf('/api/v1/users')).toEqual(ways)
     expect(waysOf('/api/v1/audit-log')).toEqual([...ways, ['operatorToken']])
     expect(waysOf('/api/v1/accounts')).toEqual([['operatorToken']])
@@ -150,7 +204,7 @@ describe('the document', () => {
     ['DELETE /api/v1/tenants/{id}/signing-key', ['NOT_FOUND', 'TENANT_NOT_FOUND', 'OPERATOR_REQUIRED']],
     ['PUT /api/v1/accounts/{id}/memberships/{tenantId}', ['CONFLICT', 'NOT_FOUND', 'TENANT_NOT_FOUND']],
   ])('says that %s may answer %j', (name, codes) => {
-    const answered = answersOf(name).flatMap(({ $ref = '' }) => $ref.split('.'))
+    const answered = answersOf(name).flatMap(codesOf)
     expect(codes.filter((code) => !answered.includes(code))).toEqual([])
   })
 
@@ -158,16 +212,17 @@ describe('the document', () => {
     const counted = operations().filter(({ name }) =>
       answersOf(name).some(({ headers = {} }) => 'RateLimit-Remaining' in headers),
     )
-    const open = counted.filter(({ operation }) => operation.security.length === 0)
+    const open = counted.filter(({ operation }) => operation.security?.length === 0)
     expect(open.map(({ name }) => name).toSorted()).toEqual([
       'POST /api/v1/auth/accounts/login',
       'POST /api/v1/auth/login',
       'POST /api/v1/auth/refresh',
     ])
-    const responses = Object.entries(document.components.responses) as [string, { headers: object }][]
-    const silent = responses.filter(
-      ([name, { headers }]) => /RATE_LIMITED|ACCOUNT_LOCKED|^503/.test(name) && !('Retry-After' in headers),
-    )
+    const silent = Object.entries(document.components.responses).filter(([name, answer]) => {
+      const isWaiting = codesOf(answer).some((code) => /RATE_LIMITED|ACCOUNT_LOCKED/.test(code))
+      const isProblem = codesOf(answer).length > 0
+      return (isWaiting || (isProblem && /^503/.test(name))) && !('Retry-After' in (answer.headers ?? {}))
+    })
     expect(silent.map(([name]) => name)).toEqual([])
   })
 
@@ -175,21 +230,41 @@ describe('the document', () => {
     const ajv = new Ajv2020({ strict: false, allErrors: true })
     addFormats.default(ajv)
     ajv.addSchema({ $id: 'api', components: document.components })
-    const medias = operations().flatMap(({ name, operation }) => {
-      const contents = [
-        operation.requestBody?.content,
-        ...Object.values(operation.responses).map(({ content }) => content),
-      ]
-      return contents.flatMap((content) => Object.values(content ?? {})).map((media) => ({ name, media }))
-    })
-    const wrong = medias
-      .filter(({ media }) => 'example' in media)
-      .filter(({ media }) => !ajv.validate(absolute(media.schema), media.example))
-      .map(({ name, media }) => `${name}: ${JSON.stringify(media.example)}`)
+    const shown = [...Object.entries(document.components.schemas), ...parameterSchemas()].flatMap(
+      ([name, schema]) => examplesIn(schema, name),
+    )
+    const wrong = shown
+      .filter(({ schema, example }) => !ajv.validate(absolute(schema), example))
+      .map(({ name, example }) => `${name}: ${JSON.stringify(example)}`)
     expect(wrong).toEqual([])
-    expect(medias.filter(({ media }) => 'example' in media).length).toBeGreaterThan(80)
+    expect(shown.length).toBeGreaterThan(150)
   })
 })
+
+interface Shape {
+  readonly examples?: readonly unknown[]
+  readonly properties?: Readonly<Record<string, Shape>>
+  readonly items?: Shape
+}
+
+/** The examples of a schema and of its parts. */
+function examplesIn(schema: Shape, name: string): { name: string; schema: object; example: unknown }[] {
+  const { examples = [], properties = {}, items } = schema
+  return [
+    ...examples.map((example) => ({ name, schema, example })),
+    ...Object.entries(properties).flatMap(([field, part]) => examplesIn(part, `${name}.${field}`)),
+    ...(items === undefined ? [] : examplesIn(items, `${name}[]`)),
+  ]
+}
+
+function parameterSchemas(): [string, Shape][] {
+  const shared = Object.values(document.components.parameters)
+  const own = operations().flatMap(({ operation: { parameters = [] } }) => parameters)
+  return ([...shared, ...own] as { name?: string; schema?: object; example?: unknown }[]).flatMap(
+    ({ name = '', schema, example }) =>
+      schema === undefined || example === undefined ? [] : [[name, { ...schema, examples: [example] }]],
+  )
+}
 
 describe('the page', () => {
   test.each(['/docs', '/docs/static/swagger-initializer.js'])(

@@ -38,14 +38,14 @@ export const COHERENCE: readonly SeededFault[] = [
   {
     name: 'pause: requests are judged by what was known before it',
     file: 'src/http/gates.ts',
-    find: 'if (freshness.isOver) return freshness.renew().then(() => catchUp(visit))',
+    find: 'if (freshness.isOver) return freshness.renew().then(() => catchUp(state))',
     replace: '',
     tests: [FROZEN, 'test/unit/http/pipeline.test.ts'],
   },
   {
     name: 'pause: who was let in before it is not judged again',
     file: 'src/http/pipeline.ts',
-    find: 'if ((request as unknown as Marked)[kVisit]?.lapses !== freshness.lapses) return pass(request)',
+    find: 'if ((request as unknown as Marked)[kState]?.lapses !== freshness.lapses) return pass(request)',
     replace: '',
     tests: ['test/unit/http/pipeline.test.ts'],
   },

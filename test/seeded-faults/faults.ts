@@ -559,7 +559,7 @@ const IDENTITY: readonly SeededFault[] = [
   },
   {
     name: 'a security header that stands twice is not refused',
-    file: 'src/http/transport/request-headers.ts',
+    file: 'src/http/transport/request-head.ts',
     find: 'if ((seen & bit) !== 0) throw',
     replace: 'if (seen > 99) throw',
     tests: ['test/unit/http/pipeline.test.ts', 'test/http/credentials.test.ts'],

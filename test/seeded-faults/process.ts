@@ -41,16 +41,16 @@ export const PROCESS: readonly SeededFault[] = [
   },
   {
     name: 'of two Hosts the first decides',
-    file: 'src/http/pipeline.ts',
+    file: 'src/http/transport/request-head.ts',
     find: "if (hosts > 1) return 'The request has several Hosts.'",
     replace: '',
     tests: ['test/http/requests.test.ts'],
   },
   {
     name: 'a query that is no UTF-8 is taken for another text',
-    file: 'src/http/pipeline.ts',
-    find: 'if (!isReadable(url))',
-    replace: 'if (url === null)',
+    file: 'src/http/transport/request-head.ts',
+    find: 'return isReadable(url) ? null :',
+    replace: 'return isReadable(url) || true ? null :',
     tests: ['test/http/requests.test.ts'],
   },
 ]

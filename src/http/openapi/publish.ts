@@ -3,26 +3,37 @@ import swaggerUi from '@fastify/swagger-ui'
 import type { FastifyInstance, RouteOptions } from 'fastify'
 import type { OwnErrors } from '../../application/own-errors.ts'
 import { ERROR_TABLE } from '../../errors.ts'
+import { type Endpoint, serve } from '../endpoint.ts'
+import { AnyDocument } from '../schemas/health.ts'
 import { sharedComponents } from './components.ts'
-import { API } from './described.ts'
-import { complete, type Document } from './document.ts'
-import { OPERATIONS } from './operations.ts'
+import { complete } from './document.ts'
+import type { Document } from './document-parts.ts'
 
 const DOCS_PREFIX = '/docs'
 const OPEN = { access: { kind: 'open', probe: true } } as const
-const NOTHING_STRANGE = "default-src 'none'; base-uri 'none'; frame-ancestors 'none'; form-action 'self'"
-/** The page loads its own scripts and pictures, and calls the API it stands beside. Nothing else changes for it. */
-const DOCS_POLICY = `${NOTHING_STRANGE}; connect-src 'self'; font-src 'self' data:; img-src 'self' data:; script-src 'self'; style-src 'self' 'unsafe-inline'`
+const NOTHING_ELSE = "default-src 'none'; base-uri 'none'; frame-ancestors 'none'; form-action 'self'"
+/** The page loads its own scripts and pictures, and calls the API of its own origin. */
+const DOCS_POLICY = `${NOTHING_ELSE}; connect-src 'self'; font-src 'self' data:; img-src 'self' data:; script-src 'self'; style-src 'self' 'unsafe-inline'`
 
-const DESCRIPTION = `Tenants share one database or have their own; the API is the same for all of them, and the credential decides
-whose rows it reaches. A tenant's user, an account with several tenants, a person of a trusted issuer and a program with a
-client key call the same paths; operators have paths of their own. Errors are \`application/problem+json\` with a \`code\`. Every path also answers \`OPTIONS\`, with
-\`Allow\`, and every path that answers \`GET\` answers \`HEAD\`.`
+const DESCRIPTION = `Each tenant has its rows in a shared database or in a dedicated database. The API is the same in both cases:
+the credential decides which tenant's rows a request reaches. Users of a tenant, accounts with several tenants, people of a
+trusted issuer, and programs with a client key call the same paths. Operators have paths of their own.
+
+Errors are \`application/problem+json\` with a \`code\`. Every path answers \`OPTIONS\` with \`Allow\`. Every path that answers
+\`GET\` also answers \`HEAD\`.`
+
+const READ_DOCUMENT: Endpoint = {
+  ...{ method: 'GET', url: '/openapi.json', access: OPEN.access },
+  tag: { name: 'docs', description: 'This document.' },
+  ...{ operationId: 'readDocument', summary: 'Read this document' },
+  description: 'OpenAPI 3.1. `/docs` shows it as a page.',
+  answers: { 200: AnyDocument },
+}
 
 interface Publication {
   readonly version: string
   readonly actForHeader: string
-  /** Those of the application. */
+  /** The errors of the application. */
   readonly errors: OwnErrors
 }
 
@@ -30,23 +41,22 @@ interface Publication {
 type Routes = ReadonlyMap<string, RouteOptions>
 
 /**
- * Adds what the table of operations says to every route that is registered from now on, and remembers it. Must stand
- * before the corridor, because the page's plugin registers routes that cannot declare their own access.
+ * Remembers each route that is registered after this. Must be called before the pipeline guards the server: the page's
+ * plugin registers routes that cannot declare their own access.
  */
-export function describeRoutes(server: FastifyInstance): Routes {
+export function rememberRoutes(server: FastifyInstance): Routes {
   const routes = new Map<string, RouteOptions>()
   server.addHook('onRoute', (route) => {
     if (isDocs(route.url.slice(server.prefix.length))) {
       route.config = { ...route.config, ...OPEN }
       return
     }
-    describe(route, server.prefix)
     routes.set(`${String(route.method)} ${templateOf(route.url)}`, route)
   })
   return routes
 }
 
-/** Says what the routes registered after this are: to callers at `/openapi.json` and to people at `/docs`. */
+/** Serves the document of the routes: to programs at `/openapi.json` and to people at `/docs`. */
 export function publishRoutes(server: FastifyInstance, routes: Routes, publication: Publication): void {
   const errors = { ...ERROR_TABLE, ...publication.errors }
   void server.register(swagger, {
@@ -78,25 +88,13 @@ export function publishRoutes(server: FastifyInstance, routes: Routes, publicati
   })
 }
 
-/** Made when it is first asked for: most processes never are. */
+/** The document is made when it is first asked for: most processes are never asked. */
 function serveDocument(root: FastifyInstance): void {
   let text: string | undefined
-  root.get('/openapi.json', { config: OPEN }, async (_request, reply) => {
+  serve(root, READ_DOCUMENT, async (_request, reply) => {
     text ??= JSON.stringify(root.swagger())
     return reply.type('application/json').send(text)
   })
-}
-
-/** What the table says of a route whose own file says nothing of its answers. */
-function describe(route: RouteOptions, prefix: string): void {
-  const method = route.method === 'HEAD' ? 'GET' : String(route.method)
-  const path = route.url.slice(prefix.length)
-  // Inside of a host everything stands below one prefix.
-  const operation = OPERATIONS[`${method} ${path}`] ?? OPERATIONS[`${method} ${API}${path}`]
-  if (operation === undefined) return
-  const { answers, document, ...about } = operation
-  route.schema = { ...about, response: answers, ...route.schema }
-  if (document !== undefined) route.config = { ...route.config, document }
 }
 
 function isDocs(url: string): boolean {

@@ -3,8 +3,9 @@ import { type ErrorCode, fail } from '../../errors.ts'
 import type { Access } from '../access.ts'
 import { COMMAND_HEADERS, KEY_HEADER } from '../command.ts'
 import type { HttpDeps } from '../deps.ts'
-import { PROBLEM_RESPONSES } from '../schemas.ts'
-import { compileValidator } from '../validation.ts'
+import type { Tag } from '../endpoint.ts'
+import { PROBLEM_RESPONSES } from '../schemas/problem.ts'
+import { compileValidator } from '../transport/validation.ts'
 import { answerOnce, type Digest, type Work } from './answer-once.ts'
 import { closed } from './closed-schema.ts'
 import { type Declared, type OwnRoute, scopeInto } from './route-book.ts'
@@ -52,7 +53,7 @@ export function fastifyRoute(route: OwnRoute, deps: HttpDeps): RouteOptions {
     url: path,
     config: { ...config, access: accessOf(route), isOwn: true, document: documentOf(route, deps) },
     schema: {
-      ...{ tags: [path.split('/')[1] ?? ''], summary: `${method} ${path}` },
+      ...{ tags: [tagOf(route).name], summary: `${method} ${path}`, description: describe(route) },
       ...schema,
       ...closedParts(route),
       ...{ operationId: deps.own.routes.operationIdOf(route) },
@@ -61,6 +62,16 @@ export function fastifyRoute(route: OwnRoute, deps: HttpDeps): RouteOptions {
     ...(isStream(route) && { validatorCompiler: validateAllButBody }),
     handler: handlerOf(route, deps),
   }
+}
+
+function tagOf({ path }: OwnRoute): Tag {
+  const name = path.split('/')[1] ?? ''
+  return { name, description: `Endpoints below \`/${name}\`.` }
+}
+
+function describe({ kind, options }: OwnRoute): string {
+  if (kind === 'tenant') return `Needs the permission \`${options.access}\`.`
+  return kind === 'operator' ? 'For operators.' : 'Needs no credential.'
 }
 
 /** A route on a host: Fastify's options as they were given, with the access and the handler of ours. */
@@ -110,7 +121,8 @@ function withKey(headers: object = {}): object {
   return { type: 'object', ...headers, properties: { ...properties, ...COMMAND_HEADERS.properties } }
 }
 
-function documentOf({ kind, method, options }: OwnRoute, deps: HttpDeps) {
+function documentOf(route: OwnRoute, deps: HttpDeps) {
+  const { kind, method, options } = route
   const { document = {} } = options
   const isChange = method !== 'GET' && method !== 'HEAD'
   const codes = [
@@ -118,7 +130,7 @@ function documentOf({ kind, method, options }: OwnRoute, deps: HttpDeps) {
     ...(kind === 'tenant' ? ['TENANT_SCHEMA_OUT_OF_DATE'] : []),
     ...(kind === 'tenant' && isChange ? ['CONFLICT', 'REFERENCE_NOT_FOUND'] : []),
   ]
-  return { ...document, codes: codes as ErrorCode[] }
+  return { tag: tagOf(route), ...document, codes: codes as ErrorCode[] }
 }
 
 function handlerOf(route: OwnRoute, deps: HttpDeps): RouteOptions['handler'] {

@@ -6,7 +6,7 @@ import { subjectOf } from '../../identity/callers/caller-kinds.ts'
 import type { TenantPrincipal } from '../../identity/callers/principal.ts'
 import type { TenantSession } from '../../sql/session.ts'
 import { type Place, viewAlong, viewInside } from '../../tenancy/tenant-view.ts'
-import { actorOf, contextOf, type TenantContext, visitOf } from '../pipeline.ts'
+import { actorOf, contextOf, stateOf, type TenantContext } from '../pipeline.ts'
 
 const kView = Symbol('view')
 
@@ -48,9 +48,9 @@ function viewOf(request: FastifyRequest): Tenant {
  * @throws PublicError CATALOG_UNAVAILABLE where changes were missed since: one of them may have shut this caller out
  */
 export function sessionFor(request: FastifyRequest): TenantSession {
-  const visit = visitOf(request)
+  const state = stateOf(request)
   const { freshness, sessions } = depsOf(request)
-  if (visit?.lapses !== freshness.lapses) throw fail('CATALOG_UNAVAILABLE')
+  if (state?.lapses !== freshness.lapses) throw fail('CATALOG_UNAVAILABLE')
   return sessions.open(contextOf(request).route, { ownSql: true })
 }
 
@@ -73,9 +73,9 @@ export async function workInside<T>(
 }
 
 function depsOf(request: FastifyRequest) {
-  const visit = visitOf(request)
-  if (visit === null) throw new Error('this route knows no tenant')
-  return visit.deps
+  const state = stateOf(request)
+  if (state === null) throw new Error('this route has no tenant')
+  return state.deps
 }
 
 function placeOf(request: FastifyRequest): Place {

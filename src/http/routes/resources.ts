@@ -7,9 +7,10 @@ import type { Tagged } from '../../collections/model.ts'
 import type { ListQuery } from '../../collections/query.ts'
 import { fail } from '../../errors.ts'
 import { command } from '../command.ts'
+import type { Tag } from '../endpoint.ts'
 import { nextLink } from '../paging.ts'
 import { contextOf } from '../pipeline.ts'
-import { NoBody, PROBLEM_RESPONSES } from '../schemas.ts'
+import { NoBody, PROBLEM_RESPONSES } from '../schemas/problem.ts'
 
 /** What the routes need besides the request's tenant. */
 export interface ResourceDeps {
@@ -36,7 +37,7 @@ function listRoute({ resource, cursors }: Registration): RouteOptions {
   return {
     method: 'GET',
     url: `/${resource.name}`,
-    config: { ...access(resource, 'read'), signsCursors: true },
+    config: { ...access(resource, 'read'), signsCursors: true, document: { tag: tagOf(resource) } },
     schema: {
       ...about(resource, 'list'),
       querystring: schemas.listQuery,
@@ -54,7 +55,7 @@ function createRoute({ resource, path }: Registration): RouteOptions {
   const { schemas } = resource
   return command({
     url: `/${resource.name}`,
-    config: { ...access(resource, 'write'), document: CREATE },
+    config: { ...access(resource, 'write'), document: { tag: tagOf(resource), ...CREATE } },
     schema: { ...about(resource, 'create'), body: schemas.create, response: answers(201, schemas.row) },
     run: async ({ body }, session) => {
       const { row, etag } = await resource.create(session, body as Body)
@@ -68,7 +69,7 @@ function findRoute({ resource }: Registration): RouteOptions {
   return {
     method: 'GET',
     url: `/${resource.name}/:id`,
-    config: { ...access(resource, 'read'), document: FIND },
+    config: { ...access(resource, 'read'), document: { tag: tagOf(resource), ...FIND } },
     schema: {
       ...about(resource, 'find'),
       params: schemas.params,
@@ -87,7 +88,7 @@ function updateRoute({ resource }: Registration): RouteOptions {
   return {
     method: 'PATCH',
     url: `/${resource.name}/:id`,
-    config: { ...access(resource, 'write'), document: UPDATE },
+    config: { ...access(resource, 'write'), document: { tag: tagOf(resource), ...UPDATE } },
     schema: {
       ...about(resource, 'update'),
       params: schemas.params,
@@ -108,7 +109,7 @@ function removeRoute({ resource }: Registration): RouteOptions {
   return {
     method: 'DELETE',
     url: `/${resource.name}/:id`,
-    config: { ...access(resource, 'write'), document: REMOVE },
+    config: { ...access(resource, 'write'), document: { tag: tagOf(resource), ...REMOVE } },
     schema: {
       ...about(resource, 'delete'),
       params: resource.schemas.params,
@@ -147,15 +148,31 @@ function about({ name, title, permission }: Resource, verb: keyof typeof SUMMARI
     tags: [permission],
     operationId: `${verb}${subject.charAt(0).toUpperCase()}${subject.slice(1)}`,
     summary: SUMMARIES[verb](name),
+    description: DESCRIPTIONS[verb],
+  }
+}
+
+function tagOf({ permission }: Resource): Tag {
+  return {
+    name: permission,
+    description: `Rows that need \`${permission}:read\` or \`${permission}:write\`.`,
   }
 }
 
 const SUMMARIES = {
-  list: (name: string) => `List ${name}, a page at a time`,
-  create: (name: string) => `Add to ${name}`,
-  find: (name: string) => `Read one of ${name}`,
-  update: (name: string) => `Change one of ${name} by a merge patch`,
+  list: (name: string) => `List ${name}`,
+  create: (name: string) => `Create one of ${name}`,
+  find: (name: string) => `Find one of ${name}`,
+  update: (name: string) => `Update one of ${name}`,
   delete: (name: string) => `Delete one of ${name}`,
+}
+
+const DESCRIPTIONS = {
+  list: 'In the order of `sort`, a page at a time.',
+  create: 'With an `Idempotency-Key` the request may be repeated: it creates one row.',
+  find: 'With its version in `ETag`.',
+  update: 'By a merge patch (RFC 7396): fields that are left out keep their value.',
+  delete: 'With `If-Match` only the named version is deleted.',
 }
 
 /** What the document says of these routes besides their schemas. */

@@ -1,80 +1,124 @@
 import type { FastifyInstance, FastifyRequest } from 'fastify'
-import { Type } from 'typebox'
 import { CORE_PERMISSIONS } from '../../identity/access/permissions.ts'
 import { listRoles, type NewRole, type RolePatch } from '../../identity/access/roles.ts'
 import type { PageRequest } from '../../identity/callers/client-keys.ts'
 import type { TenantWithSession } from '../../identity/people/people.ts'
-import type { Access } from '../access.ts'
 import { callerOf } from '../caller.ts'
 import type { HttpDeps } from '../deps.ts'
 import { whenEffective } from '../effective.ts'
+import { type Endpoint, serve, type Tag } from '../endpoint.ts'
 import { contextOf } from '../pipeline.ts'
-import { CLOSED, idOf, PageQuery, ROLE_FIELDS } from '../transport/bodies.ts'
+import { ID_PARAMS, PageQuery } from '../schemas/parts.ts'
+import { NoBody } from '../schemas/problem.ts'
+import { NewRoleBody, Permissions, Role, RoleList, RolePatchBody } from '../schemas/role.ts'
+import { idOf } from './path-ids.ts'
 
+const TAG: Tag = {
+  name: 'roles',
+  description: "Roles of the caller's tenant, and the permissions they give.",
+}
 const READ = { kind: 'tenant', permission: 'roles:read' } as const
 const WRITE = { kind: 'tenant', permission: 'roles:write' } as const
 
-const NewRoleBody = Type.Object({ ...ROLE_FIELDS }, { ...CLOSED, title: 'NewRole' })
+const LIST_PERMISSIONS: Endpoint = {
+  ...{ method: 'GET', url: '/permissions', access: READ, tag: TAG },
+  ...{ operationId: 'listPermissions', summary: 'List the permissions that endpoints ask for' },
+  description: "The application's permissions come first, then Freehold's own.",
+  answers: { 200: Permissions },
+}
 
-const RolePatchBody = Type.Object(
-  {
-    ...ROLE_FIELDS,
-    ...{ name: Type.Optional(ROLE_FIELDS.name), permissions: Type.Optional(ROLE_FIELDS.permissions) },
-  },
-  { ...CLOSED, title: 'RolePatch' },
-)
+const LIST: Endpoint = {
+  ...{ method: 'GET', url: '/roles', access: READ, tag: TAG },
+  ...{ operationId: 'listRoles', summary: "List the roles of the caller's tenant" },
+  description: 'Sorted by id, a page at a time.',
+  query: PageQuery,
+  answers: { 200: RoleList },
+}
 
-/** The same collection as operators and the tenant itself reach it. */
-export interface RoleCollection {
-  readonly path: string
-  /** The name of the path's part that is the role's id. */
+const CREATE: Endpoint = {
+  ...{ method: 'POST', url: '/roles', access: WRITE, tag: TAG },
+  ...{ operationId: 'createRole', summary: 'Create a role' },
+  description: 'The caller must hold each permission that the role gets.',
+  body: NewRoleBody,
+  answers: { 201: Role },
+  answerHeaders: ['location'],
+  errors: ['CONFLICT'],
+}
+
+const FIND: Endpoint = {
+  ...{ method: 'GET', url: '/roles/:id', access: READ, tag: TAG },
+  ...{ operationId: 'findRole', summary: 'Find a role' },
+  description: 'By id.',
+  params: ID_PARAMS,
+  answers: { 200: Role },
+}
+
+const UPDATE: Endpoint = {
+  ...{ method: 'PATCH', url: '/roles/:id', access: WRITE, tag: TAG },
+  ...{ operationId: 'updateRole', summary: 'Update a role' },
+  description: 'A change that takes a permission away revokes the access tokens of users with this role.',
+  params: ID_PARAMS,
+  body: RolePatchBody,
+  answers: { 200: Role },
+  answerHeaders: ['freehold-effective'],
+  errors: ['CONFLICT'],
+}
+
+const REMOVE: Endpoint = {
+  ...{ method: 'DELETE', url: '/roles/:id', access: WRITE, tag: TAG },
+  ...{ operationId: 'removeRole', summary: 'Remove a role' },
+  description: 'A role that a user has is not removed.',
+  params: ID_PARAMS,
+  answers: { 204: NoBody },
+  answerHeaders: ['freehold-effective'],
+  errors: ['CONFLICT'],
+}
+
+/** The five endpoints of a tenant's roles. Operators and the tenant itself reach the same rows by different paths. */
+export interface RoleEndpoints {
+  readonly list: Endpoint
+  readonly create: Endpoint
+  readonly find: Endpoint
+  readonly update: Endpoint
+  readonly remove: Endpoint
+  /** The name of the role's id in the path. */
   readonly id: string
-  readonly read: Access
-  readonly write: Access
-  readonly homeOf: (request: FastifyRequest) => TenantWithSession | Promise<TenantWithSession>
+  readonly tenantOf: (request: FastifyRequest) => TenantWithSession | Promise<TenantWithSession>
 }
 
-/** What people of the tenant may do. Permissions `roles:read` and `roles:write`. */
+/** The roles of the caller's own tenant. */
 export function roleRoutes(api: FastifyInstance, deps: HttpDeps): void {
-  api.get('/permissions', { config: { access: READ } }, async () => ({
-    data: [...deps.own.routes.permissions, ...CORE_PERMISSIONS],
-  }))
-  registerRoles(api, deps, {
-    ...{ path: '/roles', id: 'id', read: READ, write: WRITE },
-    homeOf: contextOf,
-  })
+  serve(api, LIST_PERMISSIONS, async () => ({ data: [...deps.own.routes.permissions, ...CORE_PERMISSIONS] }))
+  const endpoints = { list: LIST, create: CREATE, find: FIND, update: UPDATE, remove: REMOVE }
+  serveRoles(api, deps, { ...endpoints, id: 'id', tenantOf: contextOf })
 }
 
-/** Registers the five routes of a tenant's roles. */
-export function registerRoles(api: FastifyInstance, deps: HttpDeps, collection: RoleCollection): void {
+export function serveRoles(api: FastifyInstance, deps: HttpDeps, endpoints: RoleEndpoints): void {
   const { roles } = deps
-  const { path, id, homeOf } = collection
-  const row = `${path}/:${id}`
-  const read = { config: { access: collection.read } }
-  const write = { config: { access: collection.write } }
-  api.get(path, { ...read, schema: { querystring: PageQuery } }, async (request) => {
-    const { session } = await homeOf(request)
+  const { id, tenantOf } = endpoints
+  serve(api, endpoints.list, async (request) => {
+    const { session } = await tenantOf(request)
     return listRoles(session, request.query as PageRequest)
   })
-  api.post(path, { ...write, schema: { body: NewRoleBody } }, async (request, reply) => {
-    const role = await roles.create(await homeOf(request), request.body as NewRole, callerOf(request))
+  serve(api, endpoints.create, async (request, reply) => {
+    const role = await roles.create(await tenantOf(request), request.body as NewRole, callerOf(request))
     return reply
       .code(201)
       .header('location', `${request.url.split('?')[0]}/${role.id}`)
       .send(role)
   })
-  api.get(row, read, async (request) => roles.find(await homeOf(request), idOf(request.params, id)))
-  api.patch(row, { ...write, schema: { body: RolePatchBody } }, async (request, reply) => {
+  serve(api, endpoints.find, async (request) => roles.find(await tenantOf(request), idOf(request.params, id)))
+  serve(api, endpoints.update, async (request, reply) => {
     const patch = request.body as RolePatch
     const roleId = idOf(request.params, id)
-    const { result, seq } = await roles.change(await homeOf(request), roleId, patch, callerOf(request))
-    // Another name takes something away as well: from those whose tokens carry the old one.
-    const isTaking = patch.permissions !== undefined || patch.name !== undefined
-    if (isTaking) await whenEffective(deps, reply, seq)
+    const { result, seq } = await roles.change(await tenantOf(request), roleId, patch, callerOf(request))
+    // A new name revokes as well: tokens carry the old name.
+    const isRevoking = patch.permissions !== undefined || patch.name !== undefined
+    if (isRevoking) await whenEffective(deps, reply, seq)
     return result
   })
-  api.delete(row, write, async (request, reply) => {
-    const seq = await roles.remove(await homeOf(request), idOf(request.params, id), callerOf(request))
+  serve(api, endpoints.remove, async (request, reply) => {
+    const seq = await roles.remove(await tenantOf(request), idOf(request.params, id), callerOf(request))
     await whenEffective(deps, reply, seq)
     return reply.code(204).send()
   })

@@ -1,12 +1,22 @@
 import type { FastifyInstance } from 'fastify'
 import type { HttpDeps } from '../deps.ts'
+import { type Endpoint, serve, type Tag } from '../endpoint.ts'
 import { contextOf } from '../pipeline.ts'
+import { OwnTenant } from '../schemas/tenant.ts'
 
-const ANYBODY = { access: { kind: 'tenant', permission: null } } as const
+const TAG: Tag = { name: 'tenant', description: "The caller's own tenant." }
 
-/** What a tenant may know of itself. It comes from the catalog, so it is served while the tenant's home is down. */
+const READ: Endpoint = {
+  ...{ method: 'GET', url: '/tenant', access: { kind: 'tenant', permission: null }, tag: TAG },
+  ...{ operationId: 'readOwnTenant', summary: "Read the caller's tenant" },
+  description: "Answers also while the tenant's database is down, and then sets `Freehold-Degraded`.",
+  answers: { 200: OwnTenant },
+  answerHeaders: ['freehold-degraded'],
+}
+
+/** What a tenant may know of itself. It is read from the catalog, so it needs no tenant database. */
 export function tenantRoutes(api: FastifyInstance, deps: HttpDeps): void {
-  api.get('/tenant', { config: ANYBODY }, async (request, reply) => {
+  serve(api, READ, async (request, reply) => {
     const { route } = contextOf(request)
     const { tenantId, code, name, status, parentId, authConfig, createdAt, updatedAt } = route
     if (deps.homeIsDown(route)) reply.header('freehold-degraded', 'tenant-database')

@@ -1,78 +1,114 @@
 import type { FastifyInstance, FastifyRequest } from 'fastify'
-import { Type } from 'typebox'
 import type { PageRequest } from '../../identity/callers/client-keys.ts'
 import type { TenantWithSession } from '../../identity/people/people.ts'
 import type { NewUser, UserPatch } from '../../identity/people/user-form.ts'
 import { listUsers, publicUser } from '../../identity/people/users.ts'
-import { choice, nullable, text } from '../../lib/fields.ts'
-import type { Access } from '../access.ts'
+import { TENANT_DATABASE_CODES } from '../answer-codes.ts'
 import { callerOf } from '../caller.ts'
 import type { HttpDeps } from '../deps.ts'
 import { takesAway, whenEffective } from '../effective.ts'
+import { type Endpoint, serve, type Tag } from '../endpoint.ts'
+import { pageView } from '../paging.ts'
 import { contextOf } from '../pipeline.ts'
-import { CLOSED, idOf, NewUserBody, PageQuery, Password, pageView, RoleNames } from '../transport/bodies.ts'
+import { ID_PARAMS, PageQuery } from '../schemas/parts.ts'
+import { NoBody } from '../schemas/problem.ts'
+import { NewUserBody, User, UserList, UserPatchBody } from '../schemas/user.ts'
+import { idOf } from './path-ids.ts'
 
-const UserPatchBody = Type.Object(
-  {
-    email: Type.Optional(text(254)),
-    username: Type.Optional(nullable(text(100))),
-    name: Type.Optional(nullable(text(200))),
-    taxNumber: Type.Optional(nullable(text(50))),
-    status: Type.Optional(choice('ACTIVE', 'INACTIVE')),
-    roles: Type.Optional(RoleNames),
-    password: Type.Optional(Password),
-  },
-  { ...CLOSED, title: 'UserPatch' },
-)
+const TAG: Tag = { name: 'users', description: "The people of the caller's tenant." }
+const READ = { kind: 'tenant', permission: 'users:read' } as const
+const WRITE = { kind: 'tenant', permission: 'users:write' } as const
 
-/** The same collection as operators and the tenant itself reach it. */
-export interface UserCollection {
-  readonly path: string
-  /** The name of the path's part that is the user's id. */
+const LIST: Endpoint = {
+  ...{ method: 'GET', url: '/users', access: READ, tag: TAG },
+  ...{ operationId: 'listUsers', summary: "List the users of the caller's tenant" },
+  description: 'Sorted by id, a page at a time.',
+  query: PageQuery,
+  answers: { 200: UserList },
+}
+
+const CREATE: Endpoint = {
+  ...{ method: 'POST', url: '/users', access: WRITE, tag: TAG },
+  ...{ operationId: 'createUser', summary: 'Create a user' },
+  description: 'The caller must hold each permission of the roles that the user gets.',
+  body: NewUserBody,
+  answers: { 201: User },
+  answerHeaders: ['location'],
+  errors: ['REFERENCE_NOT_FOUND', 'CONFLICT', ...TENANT_DATABASE_CODES],
+}
+
+const FIND: Endpoint = {
+  ...{ method: 'GET', url: '/users/:id', access: READ, tag: TAG },
+  ...{ operationId: 'findUser', summary: 'Find a user' },
+  description: 'By id.',
+  params: ID_PARAMS,
+  answers: { 200: User },
+}
+
+const UPDATE: Endpoint = {
+  ...{ method: 'PATCH', url: '/users/:id', access: WRITE, tag: TAG },
+  ...{ operationId: 'updateUser', summary: 'Update a user' },
+  description: "A new password, other roles and the status INACTIVE revoke the user's access tokens.",
+  params: ID_PARAMS,
+  body: UserPatchBody,
+  answers: { 200: User },
+  answerHeaders: ['freehold-effective'],
+  errors: ['REFERENCE_NOT_FOUND', 'CONFLICT', ...TENANT_DATABASE_CODES],
+}
+
+/** CONFLICT: the tenant's last administrator stays, and so does a user who has just been changed. */
+const REMOVE: Endpoint = {
+  ...{ method: 'DELETE', url: '/users/:id', access: WRITE, tag: TAG },
+  ...{ operationId: 'removeUser', summary: 'Remove a user' },
+  description: "Ends the user's login sessions and revokes the user's access tokens.",
+  params: ID_PARAMS,
+  answers: { 204: NoBody },
+  answerHeaders: ['freehold-effective'],
+  errors: ['CONFLICT', ...TENANT_DATABASE_CODES],
+}
+
+/** The five endpoints of a tenant's users. Operators and the tenant itself reach the same rows by different paths. */
+export interface UserEndpoints {
+  readonly list: Endpoint
+  readonly create: Endpoint
+  readonly find: Endpoint
+  readonly update: Endpoint
+  readonly remove: Endpoint
+  /** The name of the user's id in the path. */
   readonly id: string
-  readonly read: Access
-  readonly write: Access
-  readonly homeOf: (request: FastifyRequest) => TenantWithSession | Promise<TenantWithSession>
+  readonly tenantOf: (request: FastifyRequest) => TenantWithSession | Promise<TenantWithSession>
 }
 
-/** The tenant's own people. Permissions `users:read` and `users:write`. */
+/** The users of the caller's own tenant. */
 export function userRoutes(api: FastifyInstance, deps: HttpDeps): void {
-  registerUsers(api, deps, {
-    ...{ path: '/users', id: 'id' },
-    read: { kind: 'tenant', permission: 'users:read' },
-    write: { kind: 'tenant', permission: 'users:write' },
-    homeOf: contextOf,
-  })
+  const endpoints = { list: LIST, create: CREATE, find: FIND, update: UPDATE, remove: REMOVE }
+  serveUsers(api, deps, { ...endpoints, id: 'id', tenantOf: contextOf })
 }
 
-/** Registers the five routes of a tenant's people. */
-export function registerUsers(api: FastifyInstance, deps: HttpDeps, users: UserCollection): void {
+export function serveUsers(api: FastifyInstance, deps: HttpDeps, users: UserEndpoints): void {
   const { people } = deps
-  const { path, id, homeOf } = users
-  const row = `${path}/:${id}`
-  const read = { config: { access: users.read } }
-  const write = { config: { access: users.write } }
-  api.get(path, { ...read, schema: { querystring: PageQuery } }, async (request) => {
-    const { session } = await homeOf(request)
+  const { id, tenantOf } = users
+  serve(api, users.list, async (request) => {
+    const { session } = await tenantOf(request)
     return pageView(await listUsers(session, request.query as PageRequest), publicUser)
   })
-  api.post(path, { ...write, schema: { body: NewUserBody } }, async (request, reply) => {
-    const user = await people.create(await homeOf(request), request.body as NewUser, callerOf(request))
+  serve(api, users.create, async (request, reply) => {
+    const user = await people.create(await tenantOf(request), request.body as NewUser, callerOf(request))
     return reply
       .code(201)
       .header('location', `${request.url.split('?')[0]}/${user.id}`)
       .send(user)
   })
-  api.get(row, read, async (request) => people.find(await homeOf(request), idOf(request.params, id)))
-  api.patch(row, { ...write, schema: { body: UserPatchBody } }, async (request, reply) => {
+  serve(api, users.find, async (request) => people.find(await tenantOf(request), idOf(request.params, id)))
+  serve(api, users.update, async (request, reply) => {
     const patch = request.body as UserPatch
-    const home = await homeOf(request)
-    const { result, seq } = await people.change(home, idOf(request.params, id), patch, callerOf(request))
+    const tenant = await tenantOf(request)
+    const { result, seq } = await people.change(tenant, idOf(request.params, id), patch, callerOf(request))
     if (takesAway(patch)) await whenEffective(deps, reply, seq)
     return result
   })
-  api.delete(row, write, async (request, reply) => {
-    const seq = await people.remove(await homeOf(request), idOf(request.params, id), callerOf(request))
+  serve(api, users.remove, async (request, reply) => {
+    const seq = await people.remove(await tenantOf(request), idOf(request.params, id), callerOf(request))
     await whenEffective(deps, reply, seq)
     return reply.code(204).send()
   })

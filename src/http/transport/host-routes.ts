@@ -3,11 +3,12 @@ import { OwnProblem } from '../../application/own-errors.ts'
 import type { Scope } from '../../application.ts'
 import { PublicError } from '../../errors.ts'
 import { causesOf } from '../../lib/causes.ts'
+import { noteRefusal } from '../caller.ts'
 import type { HttpDeps } from '../deps.ts'
 import { sendProblem, toPublicError } from '../error-handler.ts'
 import { hostRoute } from '../own/own-routes.ts'
 import { type Declared, scopeInto } from '../own/route-book.ts'
-import { guardHostRoute, noteRefusal } from '../pipeline.ts'
+import { guardHostRoute } from '../pipeline.ts'
 import { isLeaving } from './connection-limit.ts'
 
 /**

@@ -2,10 +2,10 @@ import type { FastifyInstance, FastifyReply, FastifyRequest, RouteOptions } from
 import type { ErrorCode } from '../../errors.ts'
 import { isUuid } from '../../lib/ids.ts'
 import type { Metrics } from '../../metrics.ts'
+import { noteRefusal } from '../caller.ts'
 import type { HttpDeps } from '../deps.ts'
 import { toldTo } from '../error-handler.ts'
-import { noteRefusal } from '../pipeline.ts'
-import { pathOf } from './request-headers.ts'
+import { pathOf } from './request-head.ts'
 
 declare module 'fastify' {
   interface FastifyRequest {

@@ -3,7 +3,7 @@ import { getTableConfig } from 'drizzle-orm/pg-core'
 import type { RouteOptions } from 'fastify'
 import type { Application } from '../../application.ts'
 import type { Resource } from '../../collections/define-resource.ts'
-import type { JsonSchema } from '../../http/openapi/examples.ts'
+import type { JsonSchema } from './examples.ts'
 
 /** A route that takes a tenant's requests, as far as a prover needs to know it. */
 export interface TenantRoute {

@@ -1,4 +1,4 @@
-import { exampleOf, type JsonSchema, typesOf } from '../../http/openapi/examples.ts'
+import { exampleOf, type JsonSchema, typesOf } from './examples.ts'
 
 /** How the values of a request are chosen. */
 export interface Choice {
@@ -32,7 +32,7 @@ export function valueFor(schema: JsonSchema, name: string, at: { source: Source;
   if (type === 'object') return objectFor(schema, at)
   if (type === 'array') return arrayFor(schema, name, at)
   if (type === 'string' && schema.enum === undefined) return textFor(schema, name, at)
-  return exampleOf(schema, name)
+  return exampleOf(schema)
 }
 
 /** Of the properties those that must be given, or all. */
@@ -70,7 +70,7 @@ function textFor(
     if (id === null) throw new NoRowYet(`there is no row that ${name} could name`)
     return id
   }
-  const plain = exampleOf(schema, name)
+  const plain = exampleOf(schema)
   if (!choice.marked || (schema.format !== undefined && schema.format !== 'email')) return plain
   const text = source.text()
   const candidates = schema.format === 'email' ? [`${text}@mail.example`] : [text, `${text}@mail.example`]

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import type { Route } from '../../../src/catalog/directory.ts'
 import { actFor } from '../../../src/http/act-for.ts'
-import type { Visit } from '../../../src/http/gates.ts'
+import type { RequestState } from '../../../src/http/request-state.ts'
 import { PermissionSet } from '../../../src/identity/access/permissions.ts'
 
 const idOf = (n: number) => `01900000-0000-7000-8000-${String(n).padStart(12, '0')}`
@@ -13,11 +13,8 @@ const routeOf = (n: number, parent: number | null) =>
     parentId: parent === null ? null : idOf(parent),
   }) as Route
 
-/** A request of tenant 0 for tenant `wanted`, where each tenant has the parent that `parents` says. */
-function visitOf(
-  parents: readonly (number | null)[],
-  { wanted, isCold }: { wanted: number; isCold: boolean },
-) {
+/** A request of tenant 0. Each tenant has the parent that `parents` says. */
+function stateOf(parents: readonly (number | null)[], isCold: boolean) {
   const routes = parents.map((parent, n) => routeOf(n, parent))
   const find = (id: string) => routes.find(({ tenantId }) => tenantId === id)
   const directory = {
@@ -26,35 +23,36 @@ function visitOf(
     peekByCode: () => undefined,
     byCode: async () => null,
   }
-  const visit = {
-    request: { headers: { 'x-account-id': idOf(wanted) } },
+  const state = {
     route: routes[0],
     principal: { kind: 'user', permissions: new PermissionSet(['accounts:act']) },
-    deps: { directory, settings: { actForHeader: 'x-account-id' } },
-  } as unknown as Visit
-  return visit
+    deps: { directory },
+  } as unknown as RequestState
+  return state
 }
 
 describe.each([
-  ['that are known', false],
-  ['that must be read', true],
-])('by routes %s', (_name, isCold) => {
-  test('the way up is found, however long', async () => {
+  ['cached', false],
+  ['not cached', true],
+])('if the routes are %s', (_name, isCold) => {
+  test('a descendant is found, however deep', async () => {
     const parents = Array.from({ length: 5_000 }, (_, n) => (n === 0 ? null : n - 1))
-    const visit = visitOf(parents, { wanted: parents.length - 1, isCold })
-    await actFor(visit)
-    expect(visit.route?.tenantId).toBe(idOf(parents.length - 1))
-    expect(visit.home?.tenantId).toBe(idOf(0))
+    const state = stateOf(parents, isCold)
+    await actFor(state, idOf(parents.length - 1))
+    expect(state.route?.tenantId).toBe(idOf(parents.length - 1))
+    expect(state.ownRoute?.tenantId).toBe(idOf(0))
   })
 
-  test('a circle leads nowhere', async () => {
+  test('a cycle of parents is refused', async () => {
     for (const parents of [
       [null, 1],
       [null, 2, 1],
       [null, 2, 3, 4, 2],
     ]) {
-      const visit = visitOf(parents, { wanted: 1, isCold })
-      await expect((async () => actFor(visit))()).rejects.toMatchObject({ code: 'CROSS_TENANT_ACCESS' })
+      const state = stateOf(parents, isCold)
+      await expect((async () => actFor(state, idOf(1)))()).rejects.toMatchObject({
+        code: 'CROSS_TENANT_ACCESS',
+      })
     }
   })
 })

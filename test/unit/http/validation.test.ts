@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { compileSerializer, compileValidator } from '../../../src/http/validation.ts'
+import { compileSerializer, compileValidator } from '../../../src/http/transport/validation.ts'
 
 const schema = () => ({ type: 'object', properties: { n: { type: 'integer' } }, additionalProperties: false })
 const route = { method: 'GET', url: '/' }

@@ -1,64 +1,118 @@
 import type { FastifyInstance } from 'fastify'
 import { type Static, Type } from 'typebox'
 import type { AccountPatch, AccountQuery, NewAccount } from '../../../identity/people/accounts.ts'
-import { choice, nullable, text, uuid } from '../../../lib/fields.ts'
 import type { HttpDeps } from '../../deps.ts'
 import { takesAway, whenEffective } from '../../effective.ts'
+import { type Endpoint, serve, type Tag } from '../../endpoint.ts'
 import { actorOf } from '../../pipeline.ts'
-import { CLOSED, idOf, PAGE_FIELDS, Password } from '../../transport/bodies.ts'
+import {
+  Account,
+  AccountList,
+  AccountListQuery,
+  AccountPatchBody,
+  Membership,
+  MembershipBody,
+  NewAccountBody,
+} from '../../schemas/account.ts'
+import { ID_PARAMS, pathId } from '../../schemas/parts.ts'
+import { NoBody } from '../../schemas/problem.ts'
+import { idOf } from '../path-ids.ts'
 
-const READ = { access: { kind: 'operator', write: false } } as const
-const WRITE = { access: { kind: 'operator', write: true } } as const
+const TAG: Tag = {
+  name: 'operators: accounts',
+  description: 'Accounts: people who are members of several tenants.',
+}
+const READ = { kind: 'operator', write: false } as const
+const WRITE = { kind: 'operator', write: true } as const
 const ROW = '/accounts/:id'
 const MEMBERSHIP = `${ROW}/memberships/:tenantId`
+const MEMBERSHIP_PARAMS = Type.Object({
+  id: pathId("The account's id."),
+  tenantId: pathId("The tenant's id."),
+})
 
-const RoleNames = Type.Array(text(100), { maxItems: 50, uniqueItems: true })
-const MembershipBody = Type.Object({ roles: RoleNames }, { ...CLOSED, title: 'MembershipRoles' })
+const LIST: Endpoint = {
+  ...{ method: 'GET', url: '/accounts', access: READ, tag: TAG },
+  ...{ operationId: 'listAccounts', summary: 'List the accounts' },
+  description: 'Sorted by id, a page at a time. `q` searches addresses and names.',
+  query: AccountListQuery,
+  answers: { 200: AccountList },
+}
 
-const NewAccountBody = Type.Object(
-  {
-    email: text(254),
-    password: Password,
-    name: Type.Optional(nullable(text(200))),
-    roles: Type.Optional(RoleNames),
-    memberships: Type.Optional(
-      Type.Array(Type.Object({ tenantId: uuid(), roles: RoleNames }, CLOSED), { maxItems: 100 }),
-    ),
-  },
-  { ...CLOSED, title: 'NewAccount' },
-)
+const CREATE: Endpoint = {
+  ...{ method: 'POST', url: '/accounts', access: WRITE, tag: TAG },
+  ...{ operationId: 'createAccount', summary: 'Create an account' },
+  description: 'With its first memberships.',
+  body: NewAccountBody,
+  answers: { 201: Account },
+  answerHeaders: ['location'],
+  errors: ['REFERENCE_NOT_FOUND', 'CONFLICT'],
+}
 
-const AccountPatchBody = Type.Object(
-  {
-    email: Type.Optional(text(254)),
-    password: Type.Optional(Password),
-    name: Type.Optional(nullable(text(200))),
-    status: Type.Optional(choice('ACTIVE', 'INACTIVE')),
-    roles: Type.Optional(RoleNames),
-  },
-  { ...CLOSED, title: 'AccountPatch' },
-)
+const FIND: Endpoint = {
+  ...{ method: 'GET', url: ROW, access: READ, tag: TAG },
+  ...{ operationId: 'findAccount', summary: 'Find an account' },
+  description: 'With its memberships.',
+  params: ID_PARAMS,
+  answers: { 200: Account },
+}
 
-const AccountListQuery = Type.Object({ ...PAGE_FIELDS, q: Type.Optional(text(200)) }, CLOSED)
+const UPDATE: Endpoint = {
+  ...{ method: 'PATCH', url: ROW, access: WRITE, tag: TAG },
+  ...{ operationId: 'updateAccount', summary: 'Update an account' },
+  description: "A new password, other roles and the status INACTIVE revoke the account's access tokens.",
+  params: ID_PARAMS,
+  body: AccountPatchBody,
+  answers: { 200: Account },
+  answerHeaders: ['freehold-effective'],
+  errors: ['CONFLICT'],
+}
 
-/** People who belong to several tenants, and what they are in each. */
+const REMOVE: Endpoint = {
+  ...{ method: 'DELETE', url: ROW, access: WRITE, tag: TAG },
+  ...{ operationId: 'removeAccount', summary: 'Remove an account' },
+  description: 'Ends its memberships and revokes its access tokens.',
+  params: ID_PARAMS,
+  answers: { 204: NoBody },
+  answerHeaders: ['freehold-effective'],
+}
+
+const SET_MEMBERSHIP: Endpoint = {
+  ...{ method: 'PUT', url: MEMBERSHIP, access: WRITE, tag: TAG },
+  ...{ operationId: 'setMembership', summary: 'Make an account a member of a tenant' },
+  description: 'The account has exactly these roles in the tenant.',
+  params: MEMBERSHIP_PARAMS,
+  body: MembershipBody,
+  answers: { 200: Membership },
+  answerHeaders: ['freehold-effective'],
+  errors: ['TENANT_NOT_FOUND', 'CONFLICT'],
+}
+
+const REMOVE_MEMBERSHIP: Endpoint = {
+  ...{ method: 'DELETE', url: MEMBERSHIP, access: WRITE, tag: TAG },
+  ...{ operationId: 'removeMembership', summary: 'End the membership of an account in a tenant' },
+  description: "Revokes the account's access tokens.",
+  params: MEMBERSHIP_PARAMS,
+  answers: { 204: NoBody },
+  answerHeaders: ['freehold-effective'],
+}
+
+/** Accounts, and their memberships in tenants. */
 export function operatorAccountRoutes(api: FastifyInstance, deps: HttpDeps): void {
   const { accounts } = deps
-  api.get('/accounts', { config: READ, schema: { querystring: AccountListQuery } }, async ({ query }) =>
-    accounts.list(query as AccountQuery),
-  )
-  api.post('/accounts', { config: WRITE, schema: { body: NewAccountBody } }, async (request, reply) => {
+  serve(api, LIST, async ({ query }) => accounts.list(query as AccountQuery))
+  serve(api, CREATE, async (request, reply) => {
     const made = await accounts.create(request.body as NewAccount, actorOf(request))
     return reply.code(201).header('location', `${api.prefix}/accounts/${made.id}`).send(made)
   })
-  api.get(ROW, { config: READ }, async ({ params }) => accounts.find(idOf(params)))
-  api.patch(ROW, { config: WRITE, schema: { body: AccountPatchBody } }, async (request, reply) => {
+  serve(api, FIND, async ({ params }) => accounts.find(idOf(params)))
+  serve(api, UPDATE, async (request, reply) => {
     const patch = request.body as AccountPatch
     const { result, seq } = await accounts.patch(idOf(request.params), patch, actorOf(request))
     if (takesAway(patch)) await whenEffective(deps, reply, seq)
     return result
   })
-  api.delete(ROW, { config: WRITE }, async (request, reply) => {
+  serve(api, REMOVE, async (request, reply) => {
     await whenEffective(deps, reply, await accounts.remove(idOf(request.params), actorOf(request)))
     return reply.code(204).send()
   })
@@ -67,7 +121,7 @@ export function operatorAccountRoutes(api: FastifyInstance, deps: HttpDeps): voi
 
 function membershipRoutes(api: FastifyInstance, deps: HttpDeps): void {
   const { accounts } = deps
-  api.put(MEMBERSHIP, { config: WRITE, schema: { body: MembershipBody } }, async (request, reply) => {
+  serve(api, SET_MEMBERSHIP, async (request, reply) => {
     const { params, body } = request
     const { roles } = body as Static<typeof MembershipBody>
     const membership = { tenantId: idOf(params, 'tenantId'), roles }
@@ -75,7 +129,7 @@ function membershipRoutes(api: FastifyInstance, deps: HttpDeps): void {
     await whenEffective(deps, reply, seq)
     return result
   })
-  api.delete(MEMBERSHIP, { config: WRITE }, async (request, reply) => {
+  serve(api, REMOVE_MEMBERSHIP, async (request, reply) => {
     const { params } = request
     const tenantId = idOf(params, 'tenantId')
     const seq = await accounts.removeMembership(idOf(params), tenantId, actorOf(request))

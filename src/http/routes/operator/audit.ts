@@ -1,40 +1,41 @@
 import type { FastifyInstance, FastifyRequest } from 'fastify'
-import { type Static, Type } from 'typebox'
+import type { Static } from 'typebox'
 import type { AuditFilter, AuditRow } from '../../../catalog/audit/entries.ts'
 import { fail } from '../../../errors.ts'
-import { text, uuid } from '../../../lib/fields.ts'
 import type { HttpDeps } from '../../deps.ts'
+import { type Endpoint, serve, type Tag } from '../../endpoint.ts'
+import { pageView } from '../../paging.ts'
 import { contextOf } from '../../pipeline.ts'
-import { CLOSED, momentOf, PAGE_FIELDS, pageView } from '../../transport/bodies.ts'
+import { AuditLog, AuditQuery, AuditVerdict } from '../../schemas/audit.ts'
 
-const AuditQuery = Type.Object(
-  {
-    ...PAGE_FIELDS,
-    tenantId: Type.Optional(uuid()),
-    actor: Type.Optional(text(200)),
-    action: Type.Optional(text(100)),
-    from: Type.Optional(Type.String({ format: 'date-time' })),
-    to: Type.Optional(Type.String({ format: 'date-time' })),
+const TAG: Tag = { name: 'audit', description: 'The audit log: who did what, when, and for which tenant.' }
+
+const LIST: Endpoint = {
+  ...{ method: 'GET', url: '/audit-log', access: { kind: 'either', permission: 'audit:read' }, tag: TAG },
+  ...{ operationId: 'listAuditLog', summary: 'List the entries of the audit log' },
+  description:
+    'Operators see all entries, other callers those of their tenant. Newest first, a page at a time.',
+  query: AuditQuery,
+  answers: { 200: AuditLog },
+}
+
+const VERIFY: Endpoint = {
+  ...{ method: 'GET', url: '/audit-log/verify', access: { kind: 'operator', write: false }, tag: TAG },
+  ...{
+    operationId: 'verifyAuditLog',
+    summary: 'Verify that no entry of the audit log was changed or removed',
   },
-  CLOSED,
-)
+  description: 'Entries since the last seal are sealed when all of them are right.',
+  answers: { 200: AuditVerdict },
+}
 
-/** Who did what. Operators see all of it, a tenant's auditors what concerns their tenant but not where it lives. */
+/** The audit log. Operators see all of it. A tenant's auditors see their tenant's entries, without its placement. */
 export function operatorAuditRoutes(api: FastifyInstance, { operations }: HttpDeps): void {
-  api.get(
-    '/audit-log',
-    {
-      config: { access: { kind: 'either', permission: 'audit:read' } },
-      schema: { querystring: AuditQuery },
-    },
-    async (request) => {
-      const query = request.query as Static<typeof AuditQuery>
-      return pageView(await operations.listAudit(filterOf(query, request), query), auditView)
-    },
-  )
-  api.get('/audit-log/verify', { config: { access: { kind: 'operator', write: false } } }, () =>
-    operations.verifyAudit(),
-  )
+  serve(api, LIST, async (request) => {
+    const query = request.query as Static<typeof AuditQuery>
+    return pageView(await operations.listAudit(filterOf(query, request), query), auditView)
+  })
+  serve(api, VERIFY, () => operations.verifyAudit())
 }
 
 function filterOf(query: Static<typeof AuditQuery>, request: FastifyRequest): AuditFilter {
@@ -50,7 +51,20 @@ function filterOf(query: Static<typeof AuditQuery>, request: FastifyRequest): Au
   }
 }
 
-/** A tenant cannot name a tenant, not even itself: elsewhere in its API that is refused as well. */
+/**
+ * A moment that a database can hold. ISO 8601 also writes leap seconds and years that JavaScript or PostgreSQL lacks.
+ * @throws PublicError VALIDATION_FAILED
+ */
+function momentOf(text: string, pointer: string): Date {
+  const moment = new Date(text)
+  const year = moment.getUTCFullYear()
+  if (year >= 1 && year <= 9999) return moment
+  throw fail('VALIDATION_FAILED', {
+    errors: [{ pointer, message: 'must be a moment of the years 1 to 9999' }],
+  })
+}
+
+/** A tenant's caller may not name a tenant, not even its own: no other endpoint of a tenant takes one. */
 function scopeOf(named: string | undefined, request: FastifyRequest): string | undefined {
   if (request.principal.kind === 'operator') return named?.toLowerCase()
   if (named === undefined) return contextOf(request).tenantId

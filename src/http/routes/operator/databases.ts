@@ -1,78 +1,93 @@
 import type { FastifyInstance } from 'fastify'
-import { type Static, Type } from 'typebox'
+import type { Static } from 'typebox'
 import { fail } from '../../../errors.ts'
-import { nullable, text } from '../../../lib/fields.ts'
 import { ConnectionStringError, parseConnectionString } from '../../../lib/postgres/connection-string.ts'
 import type { DatabaseRegistration } from '../../../operations/register-database.ts'
 import type { Removal } from '../../../operations/remove-database.ts'
+import { TENANT_DATABASE_CODES } from '../../answer-codes.ts'
 import type { HttpDeps } from '../../deps.ts'
-import { databaseView } from '../../operator-views.ts'
+import { type Endpoint, serve, type Tag } from '../../endpoint.ts'
 import { actorOf } from '../../pipeline.ts'
-import { CLOSED, tenantIdOf } from '../../transport/bodies.ts'
+import { Database, DatabaseBody, RemovalQuery, ValidationBody } from '../../schemas/database.ts'
+import { TENANT_PARAMS } from '../../schemas/parts.ts'
+import { NoBody } from '../../schemas/problem.ts'
+import { tenantIdOf } from '../path-ids.ts'
+import { databaseView } from './views.ts'
 
-const READ = { access: { kind: 'operator', write: false } } as const
-const WRITE = { access: { kind: 'operator', write: true } } as const
+const TAG: Tag = {
+  name: 'operators: databases',
+  description: 'The dedicated database of a tenant: its registration and its validation.',
+}
+const READ = { kind: 'operator', write: false } as const
+const WRITE = { kind: 'operator', write: true } as const
 const PATH = '/tenants/:id/database'
-const CONNECTION_TIMEOUT = '5 where neither it nor connect_timeout in the connection string is given'
-const MAX_CERTIFICATE_LENGTH = 256 * 1024
 
-const DatabaseBody = Type.Object(
-  {
-    // Its length is judged by the parser, which says what is wrong without repeating any of it.
-    connectionString: Type.String({ minLength: 1 }),
-    databaseType: Type.Unsafe<'postgres'>({ type: 'string', enum: ['postgres'], default: 'postgres' }),
-    caCertificate: Type.Optional(text(MAX_CERTIFICATE_LENGTH)),
-    poolSize: Type.Integer({ minimum: 1, maximum: 1000, default: 10 }),
-    idleTimeoutSeconds: Type.Integer({ minimum: 1, maximum: 86_400, default: 30 }),
-    connectionTimeoutSeconds: Type.Optional(
-      Type.Integer({ minimum: 1, maximum: 60, description: CONNECTION_TIMEOUT }),
-    ),
-    applyMigrations: Type.Boolean({ default: true }),
-  },
-  { ...CLOSED, title: 'DatabaseRegistration' },
-)
+const REGISTER: Endpoint = {
+  ...{ method: 'PUT', url: PATH, access: WRITE, tag: TAG },
+  ...{ operationId: 'registerDatabase', summary: 'Register a dedicated database of a tenant' },
+  description:
+    'The connection string is encrypted before it is kept, and no answer shows it. A job validates the database.',
+  params: TENANT_PARAMS,
+  body: DatabaseBody,
+  answers: { 202: Database },
+  errors: ['CONFLICT', 'MOVE_IN_PROGRESS', 'DATABASE_IN_USE'],
+}
 
-const ValidationBody = nullable(
-  Type.Object({ adopt: Type.Boolean({ default: false }) }, { ...CLOSED, title: 'DatabaseValidation' }),
-)
+const FIND: Endpoint = {
+  ...{ method: 'GET', url: PATH, access: READ, tag: TAG },
+  ...{ operationId: 'findDatabase', summary: 'Find the dedicated database of a tenant' },
+  description: 'With its state, its last error, and the candidate that is being validated.',
+  params: TENANT_PARAMS,
+  answers: { 200: Database },
+  errors: ['NOT_FOUND'],
+}
 
-const RemovalQuery = Type.Object(
-  { force: Type.Boolean({ default: false }), confirm: Type.Optional(Type.String({ maxLength: 63 })) },
-  CLOSED,
-)
+const VALIDATE: Endpoint = {
+  ...{ method: 'POST', url: `${PATH}/validate`, access: WRITE, tag: TAG },
+  ...{ operationId: 'validateDatabase', summary: 'Validate the database again' },
+  description:
+    'A job validates the candidate, or the current database if there is no candidate. `adopt` accepts a database that ' +
+    'another Freehold has used.',
+  params: TENANT_PARAMS,
+  body: ValidationBody,
+  answers: { 202: Database },
+  errors: ['NOT_FOUND'],
+}
 
-/** A tenant's own database: registered, looked at, validated again, taken away. */
+const REMOVE: Endpoint = {
+  ...{ method: 'DELETE', url: PATH, access: WRITE, tag: TAG },
+  ...{ operationId: 'removeDatabase', summary: 'Remove the registration of a database' },
+  description:
+    'A database that holds rows of the application stays registered. With `force` and `confirm` a database that cannot ' +
+    'be reached is given up.',
+  params: TENANT_PARAMS,
+  query: RemovalQuery,
+  answers: { 204: NoBody },
+  errors: ['NOT_FOUND', 'DATABASE_IN_USE', 'MOVE_IN_PROGRESS', 'CONFLICT', ...TENANT_DATABASE_CODES],
+}
+
 export function operatorDatabaseRoutes(api: FastifyInstance, { operations }: HttpDeps): void {
-  api.put(PATH, { config: WRITE, schema: { body: DatabaseBody } }, async (request, reply) => {
+  serve(api, REGISTER, async (request, reply) => {
     const body: DatabaseRegistration = request.body as Static<typeof DatabaseBody>
     assertConnectionString(body.connectionString)
     const state = await operations.registerDatabase(tenantIdOf(request.params), body, actorOf(request))
     return reply.code(202).send(databaseView(state))
   })
-  api.get(PATH, { config: READ }, async ({ params }) =>
-    databaseView(await operations.describeDatabase(tenantIdOf(params))),
-  )
-  api.post(
-    `${PATH}/validate`,
-    { config: WRITE, schema: { body: ValidationBody } },
-    async (request, reply) => {
-      const { adopt = false } = (request.body ?? {}) as { adopt?: boolean }
-      const state = await operations.requestValidation(
-        tenantIdOf(request.params),
-        { adopt },
-        actorOf(request),
-      )
-      return reply.code(202).send(databaseView(state))
-    },
-  )
-  api.delete(PATH, { config: WRITE, schema: { querystring: RemovalQuery } }, async (request, reply) => {
+  serve(api, FIND, async ({ params }) => databaseView(await operations.describeDatabase(tenantIdOf(params))))
+  serve(api, VALIDATE, async (request, reply) => {
+    const { adopt = false } = (request.body ?? {}) as { adopt?: boolean }
+    const tenantId = tenantIdOf(request.params)
+    const state = await operations.requestValidation(tenantId, { adopt }, actorOf(request))
+    return reply.code(202).send(databaseView(state))
+  })
+  serve(api, REMOVE, async (request, reply) => {
     const removal: Removal = request.query as Static<typeof RemovalQuery>
     await operations.removeDatabase(tenantIdOf(request.params), removal, actorOf(request))
     return reply.code(204).send()
   })
 }
 
-/** Refuses at once what can be refused without a look-up or a socket. */
+/** Refuses at once a text that can be refused without a look-up or a socket. */
 function assertConnectionString(given: string): void {
   try {
     parseConnectionString(given)

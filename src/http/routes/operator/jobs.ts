@@ -1,35 +1,51 @@
 import type { FastifyInstance } from 'fastify'
-import { type Static, Type } from 'typebox'
+import type { Static } from 'typebox'
 import { describeJob } from '../../../catalog/jobs/list.ts'
-import { choice, text, uuid } from '../../../lib/fields.ts'
 import type { HttpDeps } from '../../deps.ts'
+import { type Endpoint, serve, type Tag } from '../../endpoint.ts'
+import { pageView } from '../../paging.ts'
 import { actorOf } from '../../pipeline.ts'
-import { CLOSED, idOf, PAGE_FIELDS, pageView } from '../../transport/bodies.ts'
+import { Job, JobList, JobQuery } from '../../schemas/job.ts'
+import { ID_PARAMS } from '../../schemas/parts.ts'
+import { idOf } from '../path-ids.ts'
 
-const READ = { access: { kind: 'operator', write: false } } as const
-const WRITE = { access: { kind: 'operator', write: true } } as const
+const TAG: Tag = { name: 'operators: jobs', description: 'Jobs, which gateways run in the background.' }
+const READ = { kind: 'operator', write: false } as const
+const WRITE = { kind: 'operator', write: true } as const
 
-const JobQuery = Type.Object(
-  {
-    ...PAGE_FIELDS,
-    kind: Type.Optional(text(100)),
-    status: Type.Optional(choice('queued', 'running', 'succeeded', 'failed', 'cancelled')),
-    tenantId: Type.Optional(uuid()),
-  },
-  CLOSED,
-)
+const LIST: Endpoint = {
+  ...{ method: 'GET', url: '/jobs', access: READ, tag: TAG },
+  ...{ operationId: 'listJobs', summary: 'List the jobs' },
+  description: 'Newest first, a page at a time.',
+  query: JobQuery,
+  answers: { 200: JobList },
+}
 
-/** What runs in the background: listed, looked at, cancelled. */
+const FIND: Endpoint = {
+  ...{ method: 'GET', url: '/jobs/:id', access: READ, tag: TAG },
+  ...{ operationId: 'findJob', summary: 'Find a job' },
+  description: 'With its step, its progress and its result.',
+  params: ID_PARAMS,
+  answers: { 200: Job },
+}
+
+const CANCEL: Endpoint = {
+  ...{ method: 'POST', url: '/jobs/:id/cancel', access: WRITE, tag: TAG },
+  ...{ operationId: 'cancelJob', summary: 'Cancel a job' },
+  description: 'A queued job is cancelled at once, a running job within seconds.',
+  params: ID_PARAMS,
+  answers: { 202: Job },
+  errors: ['WRONG_STATE'],
+}
+
 export function operatorJobRoutes(api: FastifyInstance, { operations }: HttpDeps): void {
-  api.get('/jobs', { config: READ, schema: { querystring: JobQuery } }, async ({ query }) => {
+  serve(api, LIST, async ({ query }) => {
     const { tenantId, ...rest } = query as Static<typeof JobQuery>
     const wanted = { ...rest, ...(tenantId !== undefined && { tenantId: tenantId.toLowerCase() }) }
     return pageView(await operations.listJobs(wanted), describeJob)
   })
-  api.get('/jobs/:id', { config: READ }, async ({ params }) =>
-    describeJob(await operations.findJob(idOf(params))),
-  )
-  api.post('/jobs/:id/cancel', { config: WRITE }, async (request, reply) =>
+  serve(api, FIND, async ({ params }) => describeJob(await operations.findJob(idOf(params))))
+  serve(api, CANCEL, async (request, reply) =>
     reply.code(202).send(describeJob(await operations.cancelJob(idOf(request.params), actorOf(request)))),
   )
 }

@@ -1,36 +1,82 @@
 import type { FastifyInstance } from 'fastify'
-import { type Static, Type } from 'typebox'
-import { SCHEMA_STATES } from '../../../catalog/databases/schema-states.ts'
+import type { Static } from 'typebox'
 import { describeRun } from '../../../catalog/jobs/migration-runs.ts'
-import { choice, nullable } from '../../../lib/fields.ts'
 import type { HttpDeps } from '../../deps.ts'
+import { type Endpoint, serve, type Tag } from '../../endpoint.ts'
+import { pageView } from '../../paging.ts'
 import { actorOf } from '../../pipeline.ts'
-import { CLOSED, idOf, PAGE_FIELDS, PageQuery, pageView } from '../../transport/bodies.ts'
+import {
+  MigrationRun,
+  MigrationRunList,
+  Migrations,
+  RunBody,
+  SchemaList,
+  SchemaQuery,
+} from '../../schemas/migration.ts'
+import { ID_PARAMS, PageQuery } from '../../schemas/parts.ts'
+import { idOf } from '../path-ids.ts'
 
-const READ = { access: { kind: 'operator', write: false } } as const
-const WRITE = { access: { kind: 'operator', write: true } } as const
+const TAG: Tag = {
+  name: 'operators: migrations',
+  description:
+    'The schema of each database, and the runs that migrate databases to the schema of this release.',
+}
+const READ = { kind: 'operator', write: false } as const
+const WRITE = { kind: 'operator', write: true } as const
 
-const SchemaQuery = Type.Object({ ...PAGE_FIELDS, state: Type.Optional(choice(...SCHEMA_STATES)) }, CLOSED)
-const RunBody = nullable(Type.Object({}, { ...CLOSED, title: 'MigrationRunRequest' }))
+const REPORT: Endpoint = {
+  ...{ method: 'GET', url: '/migrations', access: READ, tag: TAG },
+  ...{ operationId: 'readMigrations', summary: 'Count the databases by the state of their schema' },
+  description: 'With the schema that this release needs, and the latest run.',
+  answers: { 200: Migrations },
+}
 
-/** Which databases have which schema, and runs that bring them up to date. */
+const LIST_SCHEMAS: Endpoint = {
+  ...{ method: 'GET', url: '/migrations/databases', access: READ, tag: TAG },
+  ...{ operationId: 'listSchemas', summary: 'List the schema of each database' },
+  description: 'The shared database comes first. Its `tenantId` is null.',
+  query: SchemaQuery,
+  answers: { 200: SchemaList },
+}
+
+const START_RUN: Endpoint = {
+  ...{ method: 'POST', url: '/migrations/runs', access: WRITE, tag: TAG },
+  ...{ operationId: 'startMigrationRun', summary: 'Start a run that migrates every database' },
+  description: 'The run works in the background, in waves. Only one run is under way at a time.',
+  body: RunBody,
+  answers: { 202: MigrationRun },
+  errors: ['RUN_IN_PROGRESS'],
+}
+
+const LIST_RUNS: Endpoint = {
+  ...{ method: 'GET', url: '/migrations/runs', access: READ, tag: TAG },
+  ...{ operationId: 'listMigrationRuns', summary: 'List the runs of migrations' },
+  description: 'Newest first, a page at a time.',
+  query: PageQuery,
+  answers: { 200: MigrationRunList },
+}
+
+const FIND_RUN: Endpoint = {
+  ...{ method: 'GET', url: '/migrations/runs/:id', access: READ, tag: TAG },
+  ...{ operationId: 'findMigrationRun', summary: 'Find a run of migrations' },
+  description: 'With the counts of each wave.',
+  params: ID_PARAMS,
+  answers: { 200: MigrationRun },
+}
+
 export function operatorMigrationRoutes(api: FastifyInstance, { schemas, operations }: HttpDeps): void {
-  api.get('/migrations', { config: READ }, async () => {
+  serve(api, REPORT, async () => {
     const { target, databases, run } = await schemas.report()
     return { target, databases, run: run && describeRun(run) }
   })
-  api.get(
-    '/migrations/databases',
-    { config: READ, schema: { querystring: SchemaQuery } },
-    async ({ query }) => pageView(await schemas.list(query as Static<typeof SchemaQuery>), (row) => row),
+  serve(api, LIST_SCHEMAS, async ({ query }) =>
+    pageView(await schemas.list(query as Static<typeof SchemaQuery>), (row) => row),
   )
-  api.post('/migrations/runs', { config: WRITE, schema: { body: RunBody } }, async (request, reply) =>
+  serve(api, START_RUN, async (request, reply) =>
     reply.code(202).send(describeRun(await operations.startMigrations(actorOf(request)))),
   )
-  api.get('/migrations/runs', { config: READ, schema: { querystring: PageQuery } }, async ({ query }) =>
+  serve(api, LIST_RUNS, async ({ query }) =>
     pageView(await schemas.listRuns(query as Static<typeof PageQuery>), describeRun),
   )
-  api.get('/migrations/runs/:id', { config: READ }, async ({ params }) =>
-    describeRun(await schemas.findRun(idOf(params))),
-  )
+  serve(api, FIND_RUN, async ({ params }) => describeRun(await schemas.findRun(idOf(params))))
 }

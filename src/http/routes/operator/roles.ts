@@ -1,14 +1,73 @@
 import type { FastifyInstance } from 'fastify'
+import { Type } from 'typebox'
+import { TENANT_DATABASE_CODES } from '../../answer-codes.ts'
 import type { HttpDeps } from '../../deps.ts'
-import { homeOf, tenantIdOf } from '../../transport/bodies.ts'
-import { registerRoles } from '../roles.ts'
+import type { Endpoint } from '../../endpoint.ts'
+import { PageQuery, pathId, TENANT_PARAMS } from '../../schemas/parts.ts'
+import { NoBody } from '../../schemas/problem.ts'
+import { NewRoleBody, Role, RoleList, RolePatchBody } from '../../schemas/role.ts'
+import { serveRoles } from '../roles.ts'
+import { tenantOfPath } from './tenant-of-path.ts'
+import { TENANTS } from './tenants.ts'
 
-/** Operators look after a tenant's roles as its administrators do: a tenant with an issuer of its own may have none. */
+const READ = { kind: 'operator', write: false } as const
+const WRITE = { kind: 'operator', write: true } as const
+const COLLECTION = '/tenants/:id/roles'
+const ROW = `${COLLECTION}/:roleId`
+const PARAMS = Type.Object({ id: pathId("The tenant's id."), roleId: pathId("The role's id.") })
+
+const LIST: Endpoint = {
+  ...{ method: 'GET', url: COLLECTION, access: READ, tag: TENANTS },
+  ...{ operationId: 'listTenantRoles', summary: 'List the roles of a tenant' },
+  description: 'Sorted by id, a page at a time.',
+  params: TENANT_PARAMS,
+  query: PageQuery,
+  answers: { 200: RoleList },
+  errors: TENANT_DATABASE_CODES,
+}
+
+const CREATE: Endpoint = {
+  ...{ method: 'POST', url: COLLECTION, access: WRITE, tag: TENANTS },
+  ...{ operationId: 'createTenantRole', summary: 'Create a role of a tenant' },
+  description: 'The role may get any permission.',
+  params: TENANT_PARAMS,
+  body: NewRoleBody,
+  answers: { 201: Role },
+  answerHeaders: ['location'],
+  errors: ['CONFLICT', ...TENANT_DATABASE_CODES],
+}
+
+const FIND: Endpoint = {
+  ...{ method: 'GET', url: ROW, access: READ, tag: TENANTS },
+  ...{ operationId: 'findTenantRole', summary: 'Find a role of a tenant' },
+  description: 'By id.',
+  params: PARAMS,
+  answers: { 200: Role },
+  errors: TENANT_DATABASE_CODES,
+}
+
+const UPDATE: Endpoint = {
+  ...{ method: 'PATCH', url: ROW, access: WRITE, tag: TENANTS },
+  ...{ operationId: 'updateTenantRole', summary: 'Update a role of a tenant' },
+  description: 'A change that takes a permission away revokes the access tokens of users with this role.',
+  params: PARAMS,
+  body: RolePatchBody,
+  answers: { 200: Role },
+  errors: ['CONFLICT', ...TENANT_DATABASE_CODES],
+}
+
+const REMOVE: Endpoint = {
+  ...{ method: 'DELETE', url: ROW, access: WRITE, tag: TENANTS },
+  ...{ operationId: 'removeTenantRole', summary: 'Remove a role of a tenant' },
+  description: 'A role that a user has is not removed.',
+  params: PARAMS,
+  answers: { 204: NoBody },
+  errors: ['CONFLICT', ...TENANT_DATABASE_CODES],
+}
+
+/** The roles of any tenant, for operators. A tenant with an issuer of its own may have no users who could do this. */
 export function operatorRoleRoutes(api: FastifyInstance, deps: HttpDeps): void {
-  registerRoles(api, deps, {
-    ...{ path: '/tenants/:id/roles', id: 'roleId' },
-    read: { kind: 'operator', write: false },
-    write: { kind: 'operator', write: true },
-    homeOf: ({ params }) => homeOf(deps, tenantIdOf(params)),
-  })
+  const endpoints = { list: LIST, create: CREATE, find: FIND, update: UPDATE, remove: REMOVE }
+  const tenantOf = ({ params }: { params: unknown }) => tenantOfPath(deps, params)
+  serveRoles(api, deps, { ...endpoints, id: 'roleId', tenantOf })
 }

@@ -1,55 +1,98 @@
 import type { FastifyInstance, FastifyReply } from 'fastify'
-import { Type } from 'typebox'
 import type { Changed } from '../../../identity/people/changed.ts'
 import type { KeyRecord } from '../../../identity/tokens/signing-key.ts'
 import type { NewTenantKey, Rotation } from '../../../identity/tokens/tenant-keys.ts'
-import { choice, nullable } from '../../../lib/fields.ts'
 import type { HttpDeps } from '../../deps.ts'
 import { whenEffective } from '../../effective.ts'
+import { type Endpoint, serve, type Tag } from '../../endpoint.ts'
 import { actorOf } from '../../pipeline.ts'
-import { CLOSED, tenantIdOf } from '../../transport/bodies.ts'
+import { TENANT_PARAMS } from '../../schemas/parts.ts'
+import { NoBody } from '../../schemas/problem.ts'
+import { RotationBody, SigningKey, SigningKeyBody } from '../../schemas/signing-key.ts'
+import { tenantIdOf } from '../path-ids.ts'
+import { OPERATORS } from './operators.ts'
 
-const READ = { access: { kind: 'operator', write: false } } as const
-const WRITE = { access: { kind: 'operator', write: true } } as const
+const TAG: Tag = {
+  name: 'operators: signing keys',
+  description: "A tenant's own key, which signs the tenant's access tokens in place of the service's key.",
+}
+const READ = { kind: 'operator', write: false } as const
+const WRITE = { kind: 'operator', write: true } as const
 const PATH = '/tenants/:id/signing-key'
 
-/** For HS256 only. Judged by its reader, which says what is wrong without repeating any of it. */
-const Secret = Type.Optional(Type.String({ minLength: 1, maxLength: 1024 }))
+const FIND: Endpoint = {
+  ...{ method: 'GET', url: PATH, access: READ, tag: TAG },
+  ...{ operationId: 'findTenantSigningKey', summary: 'Find the signing key of a tenant' },
+  description: 'No answer shows the secret of a key.',
+  params: TENANT_PARAMS,
+  answers: { 200: SigningKey },
+  errors: ['NOT_FOUND'],
+}
 
-const SigningKeyBody = Type.Object(
-  {
-    algorithm: choice('HS256', 'ES256', 'EdDSA'),
-    secret: Secret,
-  },
-  { ...CLOSED, title: 'NewSigningKey' },
-)
+const REPLACE: Endpoint = {
+  ...{ method: 'PUT', url: PATH, access: WRITE, tag: TAG },
+  ...{ operationId: 'replaceTenantSigningKey', summary: 'Give a tenant a signing key of its own' },
+  description: 'Ends the keys that the tenant had: access tokens signed with them are not valid any more.',
+  params: TENANT_PARAMS,
+  body: SigningKeyBody,
+  answers: { 200: SigningKey },
+  answerHeaders: ['freehold-effective'],
+}
 
-const RotationBody = nullable(Type.Object({ secret: Secret }, { ...CLOSED, title: 'KeyRotation' }))
+const ROTATE: Endpoint = {
+  ...{ method: 'POST', url: `${PATH}/rotate`, access: WRITE, tag: TAG },
+  ...{ operationId: 'rotateTenantSigningKey', summary: "Rotate a tenant's signing key" },
+  description: 'The key before still verifies for as long as an access token is valid.',
+  params: TENANT_PARAMS,
+  body: RotationBody,
+  answers: { 200: SigningKey },
+  answerHeaders: ['freehold-effective'],
+  errors: ['NOT_FOUND', 'CONFLICT'],
+}
 
-/** Keys that sign access tokens: a tenant's own, and the service's. Of a key's secret nothing is ever answered. */
+const REMOVE: Endpoint = {
+  ...{ method: 'DELETE', url: PATH, access: WRITE, tag: TAG },
+  ...{ operationId: 'removeTenantSigningKey', summary: 'Remove the signing keys of a tenant' },
+  description: "The service's key signs the tenant's access tokens again.",
+  params: TENANT_PARAMS,
+  answers: { 204: NoBody },
+  answerHeaders: ['freehold-effective'],
+  errors: ['NOT_FOUND'],
+}
+
+const ROTATE_SERVICE_KEY: Endpoint = {
+  ...{ method: 'POST', url: '/signing-key/rotate', access: WRITE, tag: OPERATORS },
+  ...{ operationId: 'rotateSigningKey', summary: "Rotate the service's signing key" },
+  description: 'The key before still verifies for as long as an access token is valid.',
+  answers: { 200: SigningKey },
+  answerHeaders: ['freehold-effective'],
+  errors: ['CONFLICT'],
+}
+
+/** Keys that sign access tokens: a tenant's own, and the service's. */
 export function operatorSigningKeyRoutes(api: FastifyInstance, deps: HttpDeps): void {
   const { signingKeys } = deps
   const answer = async (reply: FastifyReply, { result, seq }: Changed<KeyRecord>) => {
     await whenEffective(deps, reply, seq)
     return result
   }
-  api.get(PATH, { config: READ }, async ({ params }) => signingKeys.tenants.describe(tenantIdOf(params)))
-  api.put(PATH, { config: WRITE, schema: { body: SigningKeyBody } }, async (request, reply) => {
+  serve(api, FIND, async ({ params }) => signingKeys.tenants.describe(tenantIdOf(params)))
+  serve(api, REPLACE, async (request, reply) => {
     const { params, body } = request
     const key = body as NewTenantKey
     return answer(reply, await signingKeys.tenants.replace(tenantIdOf(params), key, actorOf(request)))
   })
-  api.post(`${PATH}/rotate`, { config: WRITE, schema: { body: RotationBody } }, async (request, reply) => {
+  serve(api, ROTATE, async (request, reply) => {
     const { params, body } = request
     const rotation = (body ?? {}) as Rotation
     return answer(reply, await signingKeys.tenants.rotate(tenantIdOf(params), rotation, actorOf(request)))
   })
-  api.delete(PATH, { config: WRITE }, async (request, reply) => {
+  serve(api, REMOVE, async (request, reply) => {
     const seq = await signingKeys.tenants.remove(tenantIdOf(request.params), actorOf(request))
     await whenEffective(deps, reply, seq)
     return reply.code(204).send()
   })
-  api.post('/signing-key/rotate', { config: WRITE }, async (request, reply) =>
+  serve(api, ROTATE_SERVICE_KEY, async (request, reply) =>
     answer(reply, await signingKeys.service.rotate(actorOf(request))),
   )
 }

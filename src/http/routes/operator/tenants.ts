@@ -1,127 +1,88 @@
 import type { FastifyInstance } from 'fastify'
-import { Type } from 'typebox'
 import type { TenantPatch, TenantQuery } from '../../../catalog/tenants.ts'
-import { choice, nullable, text, uuid } from '../../../lib/fields.ts'
 import type { NewTenantInput } from '../../../operations/create-tenant.ts'
+import { TENANT_DATABASE_CODES } from '../../answer-codes.ts'
 import type { HttpDeps } from '../../deps.ts'
-import { tenantView } from '../../operator-views.ts'
+import { type Endpoint, serve, type Tag } from '../../endpoint.ts'
+import { pageView } from '../../paging.ts'
 import { actorOf } from '../../pipeline.ts'
-import { CLOSED, PAGE_FIELDS, Password, pageView, ROLE_FIELDS, tenantIdOf } from '../../transport/bodies.ts'
+import { TENANT_PARAMS } from '../../schemas/parts.ts'
+import {
+  NewTenantBody,
+  PatchedTenant,
+  Tenant,
+  TenantList,
+  TenantListQuery,
+  TenantPatchBody,
+} from '../../schemas/tenant.ts'
+import { tenantIdOf } from '../path-ids.ts'
+import { tenantView } from './views.ts'
 
-const READ = { access: { kind: 'operator', write: false } } as const
-const WRITE = { access: { kind: 'operator', write: true } } as const
+export const TENANTS: Tag = {
+  name: 'operators: tenants',
+  description: 'Tenants, and the users, roles and client keys of any tenant.',
+}
+const READ = { kind: 'operator', write: false } as const
+const WRITE = { kind: 'operator', write: true } as const
 
-const DAY_SECONDS = 86_400
-const seconds = (minimum: number, maximum: number) => Type.Optional(Type.Integer({ minimum, maximum }))
+const LIST: Endpoint = {
+  ...{ method: 'GET', url: '/tenants', access: READ, tag: TENANTS },
+  ...{ operationId: 'listTenants', summary: 'List the tenants' },
+  description: 'Sorted by id, a page at a time. `q` searches codes and names.',
+  query: TenantListQuery,
+  answers: { 200: TenantList },
+}
 
-/** Any part may be given; what is left out keeps its value, at first the default. */
-const AuthConfigBody = Type.Object(
-  {
-    passwordPolicy: Type.Optional(
-      Type.Object(
-        {
-          minLength: Type.Optional(Type.Integer({ minimum: 8, maximum: 128 })),
-          requireMixed: Type.Optional(Type.Boolean()),
-        },
-        CLOSED,
-      ),
-    ),
-    accessTokenSeconds: seconds(30, DAY_SECONDS),
-    refreshTokenSeconds: seconds(60, 365 * DAY_SECONDS),
-    refreshReuseSeconds: seconds(0, 60),
-    lockout: Type.Optional(
-      Type.Object(
-        {
-          attempts: Type.Optional(Type.Integer({ minimum: 1, maximum: 1000 })),
-          windowSeconds: seconds(1, DAY_SECONDS),
-        },
-        CLOSED,
-      ),
-    ),
-  },
-  CLOSED,
-)
+const CREATE: Endpoint = {
+  ...{ method: 'POST', url: '/tenants', access: WRITE, tag: TENANTS },
+  ...{ operationId: 'createTenant', summary: 'Create a tenant' },
+  description:
+    'The tenant starts in the shared database, with its roles and its first administrator. Its code can never be used again.',
+  body: NewTenantBody,
+  answers: { 201: Tenant },
+  answerHeaders: ['location'],
+  errors: [
+    'TENANT_CODE_TAKEN',
+    'EXTERNAL_ID_TAKEN',
+    'REFERENCE_NOT_FOUND',
+    'CONFLICT',
+    ...TENANT_DATABASE_CODES,
+  ],
+}
 
-/** How trusted issuers name the tenant. Compared as they are, so nothing is allowed that looks like nothing. */
-const ExternalIds = Type.Optional(
-  Type.Array(
-    Type.Object(
-      {
-        issuer: Type.String({
-          maxLength: 1000,
-          pattern: '^[!-~]+$',
-          examples: ['https://login.acme-corp.example/'],
-        }),
-        id: Type.String({
-          maxLength: 255,
-          pattern: '^[^\\p{C}\\p{Zl}\\p{Zp}]+$',
-          examples: ['org_9ybsU1dN2dKfDkBi'],
-        }),
-      },
-      CLOSED,
-    ),
-    { maxItems: 50, uniqueItems: true },
-  ),
-)
+const FIND: Endpoint = {
+  ...{ method: 'GET', url: '/tenants/:id', access: READ, tag: TENANTS },
+  ...{ operationId: 'findTenant', summary: 'Find a tenant' },
+  description: 'By id. The answer says where its rows are.',
+  params: TENANT_PARAMS,
+  answers: { 200: Tenant },
+}
 
-const NewTenantBody = Type.Object(
-  {
-    code: Type.String({ pattern: '^[a-z0-9][a-z0-9-]{0,61}[a-z0-9]$' }),
-    name: text(200),
-    parentId: Type.Optional(nullable(uuid())),
-    authConfig: Type.Optional(AuthConfigBody),
-    externalIds: ExternalIds,
-    admin: Type.Optional(
-      Type.Object({ email: text(254), password: Password, name: Type.Optional(text(200)) }, CLOSED),
-    ),
-    roles: Type.Optional(
-      Type.Array(Type.Object({ ...ROLE_FIELDS }, CLOSED), {
-        maxItems: 50,
-        examples: [[{ name: 'clerk', permissions: ['users:read'] }]],
-      }),
-    ),
-  },
-  { ...CLOSED, title: 'NewTenant' },
-)
+const UPDATE: Endpoint = {
+  ...{ method: 'PATCH', url: '/tenants/:id', access: WRITE, tag: TENANTS },
+  ...{ operationId: 'updateTenant', summary: 'Rename a tenant, suspend it, or give it another parent' },
+  description:
+    'Parts that are left out keep their value. `effective` says how many gateways apply a suspension when this is answered.',
+  params: TENANT_PARAMS,
+  body: TenantPatchBody,
+  answers: { 200: PatchedTenant },
+  errors: ['REFERENCE_NOT_FOUND', 'EXTERNAL_ID_TAKEN', 'CONFLICT', 'MOVE_IN_PROGRESS'],
+}
 
-const TenantPatchBody = Type.Object(
-  {
-    name: Type.Optional(text(200)),
-    status: Type.Optional(choice('ACTIVE', 'INACTIVE')),
-    parentId: Type.Optional(nullable(uuid())),
-    authConfig: Type.Optional(AuthConfigBody),
-    externalIds: ExternalIds,
-  },
-  { ...CLOSED, title: 'TenantPatch' },
-)
-
-const TenantListQuery = Type.Object(
-  {
-    ...PAGE_FIELDS,
-    status: Type.Optional(choice('ACTIVE', 'INACTIVE')),
-    placement: Type.Optional(choice('shared', 'dedicated')),
-    q: Type.Optional(text(200)),
-    parentId: Type.Optional(uuid()),
-  },
-  CLOSED,
-)
-
-/** Tenants: made, found, changed. They are never deleted: a code is unique for ever. */
+/** Tenants. There is no endpoint that deletes one: a code names the same tenant for ever. */
 export function operatorTenantRoutes(api: FastifyInstance, { operations }: HttpDeps): void {
-  api.get('/tenants', { config: READ, schema: { querystring: TenantListQuery } }, async ({ query }) =>
+  serve(api, LIST, async ({ query }) =>
     pageView(await operations.listTenants(query as TenantQuery), tenantView),
   )
-  api.post('/tenants', { config: WRITE, schema: { body: NewTenantBody } }, async (request, reply) => {
+  serve(api, CREATE, async (request, reply) => {
     const made = await operations.createTenant(request.body as NewTenantInput, actorOf(request))
     return reply
       .code(201)
       .header('location', `${api.prefix}/tenants/${made.tenant.id}`)
       .send(tenantView(made))
   })
-  api.get('/tenants/:id', { config: READ }, async ({ params }) =>
-    tenantView(await operations.findTenant(tenantIdOf(params))),
-  )
-  api.patch('/tenants/:id', { config: WRITE, schema: { body: TenantPatchBody } }, async (request) => {
+  serve(api, FIND, async ({ params }) => tenantView(await operations.findTenant(tenantIdOf(params))))
+  serve(api, UPDATE, async (request) => {
     const patch = request.body as TenantPatch
     const { effective, ...changed } = await operations.patchTenant(
       tenantIdOf(request.params),

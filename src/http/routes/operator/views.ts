@@ -1,6 +1,6 @@
-import { describeDatabase, summarize } from '../catalog/databases/entry-view.ts'
-import { fail } from '../errors.ts'
-import type { DatabaseState, TenantRecord } from '../operations/operations.ts'
+import { describeDatabase, summarize } from '../../../catalog/databases/entry-view.ts'
+import { fail } from '../../../errors.ts'
+import type { DatabaseState, TenantRecord } from '../../../operations/operations.ts'
 
 /** A tenant as operators see it. Columns are picked by name: one that is added does not appear by itself. */
 export function tenantView({ tenant, externalIds, database, encryptionKeyId = null }: TenantRecord) {

@@ -6,35 +6,29 @@ const REQUEST_ID = /^[A-Za-z0-9._:-]{1,128}$/
 const SECURITY_HEADERS = ['authorization', 'x-client-key', 'x-tenant-code']
 
 /**
- * For an API that is never framed, sniffed, embedded or stored. Constants, because the helmet plugin puts its
- * headers together anew for each request, which cost more than all gates and the measuring together.
+ * For an API that is never framed, sniffed, embedded or stored. They are constants: the helmet plugin builds its headers for
+ * each request, which costs more than all gates and the metrics together.
  */
 export const STANDING_HEADERS = {
   'cache-control': 'no-store',
   'content-security-policy': "default-src 'none'; frame-ancestors 'none'",
   'cross-origin-resource-policy': 'same-origin',
   'referrer-policy': 'no-referrer',
-  // Heeded over TLS only, which a proxy in front ends.
+  // Browsers heed it over TLS only. A proxy in front ends TLS.
   'strict-transport-security': 'max-age=31536000; includeSubDomains',
   'x-content-type-options': 'nosniff',
   'x-frame-options': 'DENY',
 }
 
-/** The caller's `X-Request-Id` if it can stand in a log and a header, else a new one. */
+/** The caller's `X-Request-Id` if it is safe in a log and a header, else a new one. */
 export function requestIdOf({ headers }: Pick<IncomingMessage, 'headers'>): string {
   const given = headers['x-request-id']
   return typeof given === 'string' && REQUEST_ID.test(given) ? given : randomUUID()
 }
 
-/** The path of a URL. Logs and problems name no query: it holds what a caller searches for. */
-export function pathOf(url: string): string {
-  const end = url.indexOf('?')
-  return end < 0 ? url : url.slice(0, end)
-}
-
 /**
- * Refuses a header that decides about access and stands twice. Node keeps the first `Authorization` and joins the
- * others with a comma, and a proxy before us may have read the other one; so the raw list is looked at.
+ * Refuses a request that has a header about access twice. Node keeps the first `Authorization` and joins the other headers
+ * with commas. A proxy before us may have read another one, so the raw list is checked.
  *
  * @throws PublicError VALIDATION_FAILED
  */
@@ -47,7 +41,7 @@ export function assertNotRepeated(rawHeaders: readonly string[], actForHeader: s
   }
 }
 
-/** One bit a security header, 0 for all others. Comparing lengths first spares nearly all the lower-casing. */
+/** One bit for each security header, 0 for all others. Most names differ in length, which saves lower-casing them. */
 function bitOf(name: string, actForHeader: string): number {
   const { length } = name
   if (length !== 13 && length !== 12 && length !== actForHeader.length) return 0
@@ -57,7 +51,7 @@ function bitOf(name: string, actForHeader: string): number {
   return at < 0 ? 0 : 1 << at
 }
 
-/** What a caller showed. A bearer is a tenant user's token or an operator's. */
+/** What a caller shows. A bearer is the token of a tenant's caller or of an operator. */
 export interface Credential {
   readonly kind: 'bearer' | 'client-key'
   readonly text: string
@@ -66,7 +60,7 @@ export interface Credential {
 /**
  * The one credential of a request.
  *
- * @throws PublicError UNAUTHENTICATED when there is none, more than one, or one of a scheme that we do not speak.
+ * @throws PublicError UNAUTHENTICATED if there is none, more than one, or one of an unknown scheme
  */
 export function readCredential(headers: IncomingHttpHeaders): Credential {
   const { authorization } = headers
@@ -80,4 +74,37 @@ export function readCredential(headers: IncomingHttpHeaders): Credential {
   const text = authorization.slice(7).trim()
   if (text === '') throw fail('UNAUTHENTICATED')
   return { kind: 'bearer', text }
+}
+
+/** RFC 9112, section 3.2: exactly one Host. Node keeps the first of several, and a proxy may have read another one. */
+export function faultOfHost({ rawHeaders, httpVersion }: IncomingMessage): string | null {
+  let hosts = 0
+  for (let i = 0; i < rawHeaders.length; i += 2) {
+    const name = rawHeaders[i] ?? ''
+    if (name.length === 4 && name.toLowerCase() === 'host') hosts += 1
+  }
+  if (hosts > 1) return 'The request has several Hosts.'
+  return hosts === 0 && httpVersion === '1.1' ? 'The request has no Host.' : null
+}
+
+export function faultOfUrl(url: string): string | null {
+  if (!url.includes('%')) return null
+  if (url.includes('%00')) return 'The URL holds U+0000.'
+  // Text that is not UTF-8 would be read as another text. The router has refused it in the path.
+  return isReadable(url) ? null : 'The query is not percent-encoded UTF-8.'
+}
+
+function isReadable(url: string): boolean {
+  try {
+    decodeURIComponent(url)
+    return true
+  } catch {
+    return false
+  }
+}
+
+/** The path of a URL. Logs and problems name no query: it holds what a caller searches for. */
+export function pathOf(url: string): string {
+  const end = url.indexOf('?')
+  return end < 0 ? url : url.slice(0, end)
 }

@@ -1,6 +1,6 @@
 import type { TSchema } from 'typebox'
 import { Type } from 'typebox'
-import { ERROR_TABLE } from '../errors.ts'
+import { ERROR_TABLE } from '../../errors.ts'
 
 /** One fault of a body or query. */
 const FieldFault = Type.Object(
@@ -8,7 +8,7 @@ const FieldFault = Type.Object(
   { additionalProperties: false },
 )
 
-/** Every error's body: `application/problem+json` (RFC 9457) with a code of the table. */
+/** The body of every error: `application/problem+json` (RFC 9457) with a code of the error table. */
 export function problemSchema(codes: readonly string[]) {
   const isClosed = codes.every((code) => code in ERROR_TABLE)
   return Type.Object(
@@ -23,14 +23,14 @@ export function problemSchema(codes: readonly string[]) {
       required: Type.Optional(Type.String()),
       errors: Type.Optional(Type.Array(FieldFault)),
     },
-    // The errors of an application may have fields of their own.
+    // An application's errors may have fields of their own.
     { additionalProperties: !isClosed, title: 'Problem' },
   )
 }
 
-export const Problem = problemSchema(Object.keys(ERROR_TABLE))
+const Problem = problemSchema(Object.keys(ERROR_TABLE))
 
-/** The answers that any route may give besides its own. */
+/** The errors that any endpoint may answer. */
 export const PROBLEM_RESPONSES: Readonly<Record<string, TSchema>> = { '4xx': Problem, '5xx': Problem }
 
 /** An answer without a body. */

@@ -1,0 +1,69 @@
+import type { FastifyInstance, RouteHandlerMethod } from 'fastify'
+import type { TSchema } from 'typebox'
+import type { ErrorCode } from '../errors.ts'
+import type { Access } from './access.ts'
+import type { AnswerHeader, RequestHeader } from './schemas/headers.ts'
+import { PROBLEM_RESPONSES } from './schemas/problem.ts'
+
+/** A group of endpoints in the document and in generated clients. */
+export interface Tag {
+  readonly name: string
+  readonly description: string
+}
+
+/** What the document says of an endpoint beyond its schemas and its access. */
+export interface EndpointDocument {
+  readonly tag?: Tag
+  /** Codes that it answers, beside those that follow from its access and its schemas. */
+  readonly codes?: readonly ErrorCode[]
+  readonly headers?: readonly AnswerHeader[]
+  readonly asks?: readonly RequestHeader[]
+  /** For a body that is not JSON: its schema by media type. */
+  readonly requestContent?: Readonly<Record<string, { readonly schema: object }>>
+}
+
+declare module 'fastify' {
+  interface FastifyContextConfig {
+    document?: EndpointDocument
+    /** The endpoint is Freehold's own, and neither a resource nor a route of the application. */
+    isCore?: boolean
+  }
+}
+
+/** One of Freehold's own endpoints, with all that callers are told of it. The serialiser is compiled from `answers`. */
+export interface Endpoint {
+  readonly method: 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE'
+  /** Below the prefix under which the server serves it. */
+  readonly url: string
+  readonly access: Access
+  readonly tag: Tag
+  readonly operationId: string
+  readonly summary: string
+  readonly description: string
+  readonly params?: TSchema
+  readonly query?: TSchema
+  readonly body?: TSchema
+  /** The answers of a request that succeeds, by status. A field that is not listed is not sent. */
+  readonly answers: Readonly<Record<number, TSchema | object>>
+  readonly answerHeaders?: readonly AnswerHeader[]
+  readonly requestHeaders?: readonly RequestHeader[]
+  /** Codes that it answers, beside those that follow from its access and its schemas. */
+  readonly errors?: readonly ErrorCode[]
+}
+
+/** Registers an endpoint. */
+export function serve(api: FastifyInstance, endpoint: Endpoint, handler: RouteHandlerMethod): void {
+  const { method, url, access, tag, answerHeaders: headers, requestHeaders: asks, errors: codes } = endpoint
+  const { operationId, summary, description, params, query, body, answers } = endpoint
+  const document = { tag, ...(codes && { codes }), ...(headers && { headers }), ...(asks && { asks }) }
+  api.route({
+    ...{ method, url, config: { access, document, isCore: true }, handler },
+    schema: {
+      ...{ tags: [tag.name], operationId, summary, description },
+      ...(params && { params }),
+      ...(query && { querystring: query }),
+      ...(body && { body }),
+      response: { ...answers, ...PROBLEM_RESPONSES },
+    },
+  })
+}
