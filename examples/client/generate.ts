@@ -3,12 +3,8 @@
  * database, because the document follows from the routes alone.
  */
 import { writeFile } from 'node:fs/promises'
-import { pino } from 'pino'
 import { generateApi } from 'swagger-typescript-api'
-import { property } from '../../src/applications/property/application.ts'
-import type { HttpDeps } from '../../src/http/deps.ts'
-import { ownOf } from '../../src/http/own/own.ts'
-import { createServer } from '../../src/http/server.ts'
+import { readDocument } from './document.ts'
 
 const TARGET = new URL('api.ts', import.meta.url)
 
@@ -28,7 +24,7 @@ const CORRECTIONS: readonly (readonly [string, string])[] = [
 /** The text of the client, as it should stand in `api.ts`. */
 export async function generateClient(): Promise<string> {
   const { files } = await generateApi({
-    spec: await readDocument(),
+    spec: withOneProblem(await readDocument()) as never,
     output: false,
     silent: true,
     // Unions and not enums: Node runs TypeScript only where erasing the types is enough.
@@ -46,19 +42,6 @@ export async function generateClient(): Promise<string> {
 function correct(text: string, [wrong, right]: readonly [string, string]): string {
   if (!text.includes(wrong)) throw new Error(`the generator writes no more: ${wrong}`)
   return text.replaceAll(wrong, right)
-}
-
-/** The document of a server that is never opened: what it would answer with is not asked for. */
-async function readDocument(): Promise<never> {
-  const settings = { actForHeader: 'x-account-id', version: '0', trustedProxies: [] }
-  const deps = { application: property, own: ownOf(property), settings, log: pino({ enabled: false }) }
-  const server = createServer(deps as unknown as HttpDeps)
-  try {
-    await server.ready()
-    return withOneProblem(structuredClone(server.swagger())) as never
-  } finally {
-    await server.close()
-  }
 }
 
 /** Every error is a Problem; a type of its own for each route's would be most of the client. */
