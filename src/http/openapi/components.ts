@@ -1,7 +1,7 @@
 /** The components of the document that do not come from a single route. */
 import type { ErrorEntry } from '../../errors.ts'
 import { CREDENTIALS } from '../credentials.ts'
-import { ANSWER_HEADERS, type HeaderName, requestHeaders } from '../schemas/headers.ts'
+import { ANSWER_HEADERS, type HeaderName, type ParameterName, requestHeaders } from '../schemas/headers.ts'
 import { problemSchema } from '../schemas/problem.ts'
 
 export const RATE_HEADERS = ['ratelimit-limit', 'ratelimit-remaining', 'ratelimit-reset'] as const
@@ -26,8 +26,6 @@ function spellingOf(name: HeaderName): string {
   })
   return SPELLINGS[name] ?? capitalised
 }
-
-export type ParameterName = keyof ReturnType<typeof requestHeaders>
 
 export function parameterRef(name: ParameterName): { readonly $ref: string } {
   return { $ref: `#/components/parameters/${name}` }

@@ -59,8 +59,14 @@ const inHeader = (name: string, description: string, example: string) => ({
   example,
 })
 
+/** Headers that an endpoint reads, beside those of its credentials. */
+export type RequestHeader = 'tenant-code' | 'if-match' | 'if-none-match' | 'range'
+
+/** All headers of requests that the document describes. */
+export type ParameterName = RequestHeader | 'act-for' | 'request-id'
+
 /** Headers of requests. The name of the act-for header is a setting. */
-export function requestHeaders(actForHeader: string) {
+export function requestHeaders(actForHeader: string): Record<ParameterName, object> {
   return {
     'act-for': inHeader(
       actForHeader,
@@ -83,6 +89,3 @@ export function requestHeaders(actForHeader: string) {
     range: inHeader('Range', 'The part to send: one range of bytes.', 'bytes=0-1023'),
   }
 }
-
-/** Headers that an endpoint reads, beside those of its credentials. */
-export type RequestHeader = Exclude<keyof ReturnType<typeof requestHeaders>, 'act-for' | 'request-id'>
