@@ -118,7 +118,7 @@ export class Revocations {
   }
 }
 
-/** A dedicated database is in other hands. An announced generation may be larger than its column can hold. */
+/** The owner of a dedicated database controls its rows, so an announced generation may be larger than our column can hold. */
 function asColumn(generation: number): number {
   return Math.min(generation, MAX_GENERATION)
 }

@@ -45,9 +45,9 @@ const WHOLE_PHC =
 const MAX_COST_FACTOR = 4
 
 /**
- * Argon2id, a bounded number at once: a flood of logins waits here, and is refused here, instead of
- * taking every thread that look-ups and files need. Callers say whose share they use (a tenant's id): each share has a
- * bounded part of the queue, and the shares take turns.
+ * Computes Argon2id hashes, a bounded number at once. A flood of logins waits here and is refused here, so that it does not take
+ * every thread that DNS and files need. Callers name the share that they use (a tenant's id). Each share has a bounded part of
+ * the queue, and the shares take turns.
  */
 export class PasswordHasher {
   readonly #concurrency: number
@@ -187,7 +187,7 @@ export function passwordTooLong(password: string): boolean {
   return Buffer.byteLength(password.normalize('NFKC'), 'utf8') > MAX_PASSWORD_BYTES
 }
 
-/** One key press may reach us as different code points, depending on the keyboard: NFKC makes them one. */
+/** Keyboards send different code points for the same letter. NFKC makes them equal. */
 function encode(password: string): Uint8Array {
   const bytes = Buffer.from(password.normalize('NFKC'), 'utf8')
   if (bytes.length > MAX_PASSWORD_BYTES) throw new RangeError('the password is too long')

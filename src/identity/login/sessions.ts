@@ -11,12 +11,13 @@ import { isId } from '../people/tenant-rows.ts'
 import type { Reader } from '../people/users.ts'
 
 /**
- * Refresh tokens: `fhr_<tenant id and session id>_<secret>`. The first part routes the token to its tenant and row
- * without a look-up; the second (256 bits) proves it. The row keeps a hash of the whole text.
+ * Refresh tokens: `fhr_<tenant id and session id>_<secret>`. The first part names the tenant and the row, so that no look-up is
+ * needed. The second part (256 bits) proves the token. The row keeps a hash of the whole text.
  *
- * Each use replaces the token by a new row of the same family. A token that was replaced and comes back is in two hands, so
- * its whole family ends: unless it comes back within `refreshReuseSeconds` and its successor has not been used. Then two tabs
- * of one browser were there at once, and both get that successor. A token lasts `refreshTokenSeconds`, a family three times that.
+ * Each use replaces the token by a new row of the same family. When a replaced token is used again, two callers have it, so its
+ * whole family ends. There is one exception: within `refreshReuseSeconds`, and while its successor is unused, the token gets
+ * the same successor again, because two tabs of one browser may refresh at once. A token lasts `refreshTokenSeconds`, a family
+ * three times that.
  */
 export interface RefreshToken {
   readonly tenantId: string
@@ -24,7 +25,7 @@ export interface RefreshToken {
   readonly text: string
 }
 
-/** What a rotation gives: the next token, and whose it is. */
+/** The result of a rotation: the next token and its user. */
 export interface Rotation {
   readonly token: RefreshToken
   readonly userId: string
@@ -54,7 +55,7 @@ export function makeRefreshToken(tenantId: string, sessionId = newId()): Refresh
  */
 export function successorOf(key: Pick<DataKey, 'mac'>, token: RefreshToken): RefreshToken {
   const id = key.mac('refresh-successor', `id:${token.text}`).subarray(0, 16)
-  // RFC 9562, 5.8: a UUID of version 8 holds what its maker likes.
+  // RFC 9562, 5.8: the content of a UUID of version 8 is free.
   id.writeUInt8((id.readUInt8(6) & 0x0f) | 0x80, 6)
   id.writeUInt8((id.readUInt8(8) & 0x3f) | 0x80, 8)
   return tokenOf(token.tenantId, uuidText(id), key.mac('refresh-successor', `secret:${token.text}`))
@@ -65,7 +66,7 @@ function tokenOf(tenantId: string, sessionId: string, secret: Buffer): RefreshTo
   return { tenantId, sessionId, text: `fhr_${route}_${secret.toString('base64url')}` }
 }
 
-/** Reads a refresh token's route; null for what has not its exact form. Says nothing about its being valid. */
+/** Reads the ids in a refresh token; null for a text of another form. Does not say whether the token is valid. */
 export function parseRefreshToken(text: string): RefreshToken | null {
   const [, route, secret] = FORM.exec(text) ?? []
   if (!route || !secret || !isCanonicalBase64Url(route) || !isCanonicalBase64Url(secret)) return null
@@ -96,10 +97,10 @@ export async function startSession(
 }
 
 /**
- * Replaces a token by the next one, in one statement: of two that use it at once, one wins. The user's row is held as in
- * `startSession`, and before the session's: who ends all sessions of a user takes them in that order too.
+ * Replaces a token by the next one in one statement: of two requests at once, one wins. The user's row is locked before the
+ * session's, in the order of the transactions that end all login sessions of a user.
  *
- * @returns null for a token that is not to be used; `refuseToken` says why.
+ * @returns null for a token that must not be used; `refuseToken` says why.
  */
 export async function rotateSession(
   { tenantId, db }: Reader,
@@ -137,7 +138,7 @@ export async function repeatRotation(
   { token, next }: Succession,
   { refreshReuseSeconds }: Pick<AuthConfig, 'refreshReuseSeconds'>,
 ): Promise<Rotation | null> {
-  // Without reuse even the second of two requests at once gets null.
+  // With 0 seconds the query could still match: `now()` of a request that waited for the row is before `replaced_at`.
   if (refreshReuseSeconds === 0) return null
   const { rows } = await db.execute<{ family_id: string; user_id: string }>(sql`
     with replaced as (
@@ -161,7 +162,7 @@ export async function repeatRotation(
  * Answers the user's id for a token that was not rotated because it was replaced before, and revokes its family. Runs outside
  * of any transaction, so that the revocation stays when the caller throws.
  *
- * @throws PublicError INVALID_CREDENTIALS for one that is unknown, expired or revoked.
+ * @throws PublicError INVALID_CREDENTIALS for a token that is unknown, expired or revoked.
  */
 export async function refuseToken(session: TenantSession, token: RefreshToken): Promise<string> {
   const known = await findSession(session, token)
@@ -183,8 +184,8 @@ export async function ownerOf(session: TenantSession, token: RefreshToken): Prom
 }
 
 /**
- * Revokes every token of a family. A rotation that runs at this moment holds a row that we wait for and adds one
- * that our statement did not see: so again, until nothing was left to revoke. Answers how many there were.
+ * Revokes every token of a family and answers how many. A rotation that runs at the same time locks a row and adds another one
+ * that this statement does not see. So the statement is repeated until it finds nothing to revoke.
  */
 export async function revokeFamily({ tenantId, db }: Reader, familyId: string): Promise<number> {
   for (let revoked = 0; ; ) {
@@ -194,14 +195,14 @@ export async function revokeFamily({ tenantId, db }: Reader, familyId: string): 
   }
 }
 
-/** Revokes every token of a user whose row the transaction holds: none can be added meanwhile. */
+/** Revokes every token of a user. The transaction must have locked the user's row, so that none can be added meanwhile. */
 export async function revokeSessionsOf({ tenantId, db }: Reader, userId: string): Promise<void> {
   await revoke(db, tenantId, eq(sessions.userId, userId))
 }
 
 /** Removes the rows of a user's login sessions that have ended. Housekeeping does not wait for locked rows. */
 export async function pruneSessions({ tenantId, db }: Reader, userId: string): Promise<void> {
-  // A replaced token keeps its row until it would have ended by itself, so that its being used again is seen.
+  // A replaced token keeps its row until its own end, so that a second use is noticed.
   await db.execute(sql`
     delete from sessions where tenant_id = ${tenantId} and id in (
       select id from sessions
@@ -242,7 +243,7 @@ async function findSession({ tenantId, db }: Reader, token: RefreshToken) {
   return row && isId(row.userId) ? row : null
 }
 
-/** Plain SHA-256: the text holds 256 random bits, so there is nothing to guess that a key would protect. */
+/** Plain SHA-256 is enough: the text has 256 random bits, so it cannot be guessed and needs no key. */
 function hashOf(token: RefreshToken): string {
   return createHash('sha256').update(token.text).digest('hex')
 }

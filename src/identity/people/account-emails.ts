@@ -9,7 +9,7 @@ export function hasSpelling(email: string): SQL {
   return sql`lower(${accounts.email}) = any(${spellings(email)}::text[])`
 }
 
-/** Two accounts from before addresses were composed may differ in that alone: the one with the spelling typed comes first. */
+/** Addresses that were stored before they were composed (NFC) may differ only in that. The typed spelling comes first. */
 export function bySpelling(email: string): SQL {
   return sql`array_position(${spellings(email)}::text[], lower(${accounts.email}))`
 }
@@ -17,7 +17,7 @@ export function bySpelling(email: string): SQL {
 /**
  * The unique index knows one spelling only.
  *
- * @throws PublicError CONFLICT where another account has the address in the spelling of before.
+ * @throws PublicError CONFLICT where another account has the address in an older spelling.
  */
 export async function assertEmailFree(tx: CatalogTx, email: string, accountId?: string): Promise<void> {
   const isOther = accountId === undefined ? undefined : ne(accounts.id, accountId)

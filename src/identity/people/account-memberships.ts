@@ -13,7 +13,7 @@ export interface Membership {
   readonly roles: readonly string[]
 }
 
-/** Whose memberships change, and who changes them. The account's row is locked. */
+/** The account whose memberships change, and the actor. The caller has locked the account's row. */
 interface Change {
   readonly account: { readonly id: string; readonly email: string }
   readonly actor: Actor
@@ -40,8 +40,8 @@ export async function membershipsOf(
 }
 
 /**
- * Adds the first memberships of an account; `recordMemberships` tells of them. Apart, because the audit log's rows hold
- * a lock until the commit, and who holds that must not come to wait for a tenant's row.
+ * Adds the first memberships of an account. `recordMemberships` writes their audit rows later, because an audit row holds a lock
+ * until the commit, and a transaction with that lock must not wait for a tenant's row.
  *
  * @throws PublicError REFERENCE_NOT_FOUND for a tenant that does not exist.
  */
@@ -63,7 +63,7 @@ export async function insertMemberships(
   await tx.insert(accountMemberships).values(rows)
 }
 
-/** One row a tenant: its own auditors read these, and learn of no other. */
+/** Writes one audit row for each tenant, so that a tenant's auditors do not learn of other tenants. */
 export async function recordMemberships(
   tx: CatalogTx,
   { account, memberships, actor, key }: Change & { memberships: readonly NewMembership[] },
@@ -75,7 +75,7 @@ export async function recordMemberships(
 }
 
 /**
- * Adds a membership, or gives one that is there just these roles.
+ * Adds a membership, or gives an existing one exactly these roles.
  *
  * @throws PublicError TENANT_NOT_FOUND
  */

@@ -15,7 +15,7 @@ import {
   userValues,
 } from './users.ts'
 
-/** What a password is hashed with and measured by. */
+/** The hasher and the policy for a password. */
 export interface PasswordRules {
   readonly hasher: PasswordHasher
   readonly policy: PasswordPolicy
@@ -24,7 +24,7 @@ export interface PasswordRules {
 /** The role of a tenant's first administrator, who may do everything. */
 export const ADMIN_ROLE = 'admin'
 
-/** Any number but 0: under 0 the same text is locked by units and by moves of tenants. */
+/** Any number but 0: sessions and moves lock the same text under 0. */
 const PEOPLE_LOCK = 0x6668_7065
 
 /**
@@ -60,8 +60,8 @@ async function hasAdmin({ tenantId, db }: Reader): Promise<boolean> {
 }
 
 /**
- * Makes the tenant's first user, with the role `admin`, which may do everything. Doing it again changes nothing
- * but a missing role: the password of a user who is there stays.
+ * Creates the tenant's first user, with the role `admin`, which permits everything. A repetition adds the role where it is
+ * missing. The password of an existing user stays.
  *
  * @throws PublicError VALIDATION_FAILED, CONFLICT, RATE_LIMITED.
  */

@@ -134,7 +134,7 @@ function hasEmail(text: string): SQL {
 /**
  * The unique index knows one spelling only.
  *
- * @throws PublicError CONFLICT where another user has the address in the spelling of before.
+ * @throws PublicError CONFLICT where another user has the address in an older spelling.
  */
 export async function assertEmailFree(
   { tenantId, db }: Reader,

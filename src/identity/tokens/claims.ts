@@ -22,7 +22,7 @@ export function claimOf(claims: Claims, path: string): unknown {
   return value
 }
 
-/** Only names of the object's own: a token's JSON has no prototype. */
+/** Own properties only: a claim must not be found on the prototype. */
 function longestName(object: Record<string, unknown>, path: string): string | null {
   for (let end = path.length; end > 0; end = path.lastIndexOf('.', end - 1)) {
     const name = path.slice(0, end)
@@ -32,8 +32,8 @@ function longestName(object: Record<string, unknown>, path: string): string | nu
 }
 
 /**
- * The tenants that a token names, in the first of these claims that is there: one text or number, a list of them, or an
- * object whose names they are (Keycloak's organizations).
+ * The tenants in the first of these claims that the token has. A claim is one text or number, a list of them, or an object with
+ * the tenants as its property names (Keycloak's organizations).
  *
  * @throws TokenFault when it names none.
  */
@@ -46,7 +46,7 @@ export function tenantsOf(claims: Claims, paths: readonly string[]): readonly st
   return Object.freeze([...new Set(names.map(tenantName))])
 }
 
-/** Some issuers number their customers. */
+/** Some issuers use numbers for their customers. */
 function tenantName(value: unknown): string {
   return text('tenant', Number.isSafeInteger(value) ? String(value) : value, PRINTABLE)
 }

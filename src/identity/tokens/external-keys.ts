@@ -14,13 +14,13 @@ export interface ExternalKeysOptions {
   readonly maxAgeMs?: number
   /** The shortest time between two readings, also for invented names of keys and for an endpoint that fails. */
   readonly cooldownMs?: number
-  /** The same while there is not one key: then nothing is lost by asking. */
+  /** The same while no key is known. */
   readonly firstRetryMs?: number
   /** How long known keys serve while the endpoint does not give new ones. */
   readonly maxStalenessMs?: number
 }
 
-/** What a token's header says about its key; and whose key it has to be, where one list serves many directories. */
+/** What a token's header says about its key, and the directory of the key where one list serves many directories. */
 export interface KeyRequest {
   readonly alg: string
   readonly kid?: string
@@ -43,10 +43,10 @@ const DEFAULTS = {
 }
 
 /**
- * The public keys of one issuer, from where its settings say and nowhere else. Read when first needed, when they are old,
- * and when a token names a key that is not among them.
+ * The public keys of one issuer, read only from the address in the settings. They are read when first needed, when they are old,
+ * and when a token names an unknown key.
  *
- *   none ──read──▶ fresh ──maxAge──▶ old ──read──▶ fresh;  old keys serve on while reading fails, until maxStaleness
+ *   none ──read──▶ fresh ──maxAge──▶ old ──read──▶ fresh;  old keys serve while reading fails, until maxStaleness
  */
 export class ExternalKeys {
   readonly #options: Required<ExternalKeysOptions>
@@ -54,7 +54,7 @@ export class ExternalKeys {
   #set: KeySet | null = null
   #keys: readonly JWK[] = []
   #readAt = Number.NEGATIVE_INFINITY
-  /** When we last asked for each reason: an invented name of a key does not put off the reading of old ones. */
+  /** The time of the last reading for each reason: an invented name of a key must not delay the reading of old keys. */
   readonly #triedAt = new Map<Reason, number>()
 
   constructor(options: ExternalKeysOptions) {
@@ -78,7 +78,7 @@ export class ExternalKeys {
     try {
       return await this.#set({ alg: canonicalAlgorithm(alg), ...(kid !== undefined && { kid }) })
     } catch (error) {
-      // None fits, several do, or the one that does is no usable key.
+      // No key fits, several keys fit, or the key is not usable.
       if (error instanceof errors.JOSEError || error instanceof TypeError || error instanceof DOMException)
         return undefined
       throw error
@@ -89,7 +89,7 @@ export class ExternalKeys {
     return this.#options.clock.monotonic() - this.#readAt
   }
 
-  /** Shared by all who wait. A failure is logged and not thrown: what is known already may do. */
+  /** All who wait share one reading. A failure is logged and not thrown, because the known keys may be enough. */
   #read(reason: Reason): Promise<void> {
     const { clock, cooldownMs, firstRetryMs } = this.#options
     return this.#reading.run('', async () => {
@@ -117,9 +117,9 @@ export class ExternalKeys {
   async #fetch(): Promise<JSONWebKeySet> {
     const { jwksUri, timeoutMs, maxBytes } = this.#options
     const response = await fetch(jwksUri, {
-      // Where it leads was not agreed upon.
+      // The settings do not name the address that a redirect leads to.
       redirect: 'error',
-      // Bounds the body as well as the answer's beginning.
+      // The time limit includes the body.
       signal: AbortSignal.timeout(timeoutMs),
       headers: { accept: 'application/jwk-set+json, application/json' },
     })
@@ -152,8 +152,8 @@ function readKeySet(bytes: Buffer): JSONWebKeySet {
 }
 
 /**
- * In a list for many directories Entra writes beside a key whose tokens it signs: `issuer`, with `{tenantid}` in the place of
- * the directory's id where it signs for all. Keys with another name do not matter here.
+ * In a list for many directories, Entra adds `issuer` to each key, with `{tenantid}` instead of a directory's id when the key
+ * signs for all directories. Keys with another `kid` are not checked here.
  */
 function mayServe(key: JWK & { issuer?: unknown }, { kid, directory }: KeyRequest): boolean {
   if (directory === undefined || typeof key.issuer !== 'string') return true

@@ -111,9 +111,9 @@ export class TenantKeys {
   }
 
   /**
-   * Gives the tenant this key. What it had before ends now.
+   * Gives the tenant this key. The keys that it had before end now.
    *
-   * @throws PublicError VALIDATION_FAILED for a secret that is none; TENANT_NOT_FOUND.
+   * @throws PublicError VALIDATION_FAILED for a bad secret; TENANT_NOT_FOUND.
    */
   async replace(tenantId: string, input: NewTenantKey, actor: Actor): Promise<Changed<KeyRecord>> {
     const secret = readSecret(input)
@@ -126,9 +126,9 @@ export class TenantKeys {
   }
 
   /**
-   * Makes a new key like the one in use, which goes on verifying for as long as a token of it may last.
+   * Makes a new key of the same algorithm. The old key verifies until the last of its tokens has ended.
    *
-   * @throws PublicError VALIDATION_FAILED for a secret that is none; TENANT_NOT_FOUND; NOT_FOUND where the tenant has no key
+   * @throws PublicError VALIDATION_FAILED for a bad secret; TENANT_NOT_FOUND; NOT_FOUND where the tenant has no key
    *   of its own; CONFLICT.
    */
   async rotate(tenantId: string, { secret }: Rotation, actor: Actor): Promise<Changed<KeyRecord>> {
@@ -174,7 +174,7 @@ export class TenantKeys {
     this.#sets.clear()
   }
 
-  /** Not among the keys we know; another replica may have made it a moment ago. */
+  /** The key is not among those we know. Another replica may have made it a moment ago. */
   async #findNew(tenantId: string, kid: string): Promise<VerificationKey | undefined> {
     const known = (await this.#sets.find(tenantId))?.keys.get(kid)
     const now = Date.now()
@@ -190,7 +190,7 @@ export class TenantKeys {
     apply: (tx: CatalogTx, was: Was) => Promise<Made>,
   ): Promise<Changed<Made>> {
     if ((await this.#sets.find(tenantId)) === null) throw fail('TENANT_NOT_FOUND')
-    // Before the transaction, because the first time it takes a connection of its own.
+    // Before the transaction, because the first use of a data key takes a connection of its own.
     const dataKey = await this.#parts.vault.dataKey(tenantId)
     const changed = await this.#parts.store.transaction(async (tx) => {
       const tenant = await lockTenant(tx, tenantId)
@@ -254,7 +254,7 @@ function readSecret({ algorithm, secret }: NewTenantKey): Buffer | undefined {
   if (algorithm !== 'HS256') throw secretFault('is for HS256 only')
   const isBase64 = /^[A-Za-z0-9+/]+={0,2}$/.test(secret) || /^[A-Za-z0-9_-]+={0,2}$/.test(secret)
   const bytes = Buffer.from(secret, 'base64url')
-  // Decoding never fails, so what was decoded is compared with what was given.
+  // Decoding never fails, so the decoded bytes are encoded again and compared with the input.
   const canonical = bytes.toString('base64url')
   const given = secret.replaceAll('+', '-').replaceAll('/', '_').replace(/=+$/, '')
   if (!isBase64 || canonical !== given) throw secretFault('must be base64 or base64url')

@@ -122,7 +122,7 @@ describe('what is kept', () => {
     expect(directory.peekByCode('b1')).toBeUndefined()
   })
 
-  it('what cannot be an id or a code is nobody, without a read', async () => {
+  it('a text that cannot be an id or a code names no tenant, without a read', async () => {
     const { catalog, directory } = setUp()
     for (const text of ['', 'a', 'ACME', '-acme', "' or 1=1 --", 'a'.repeat(64), 'acme\0']) {
       expect(await directory.byCode(text)).toBeNull()
@@ -132,7 +132,7 @@ describe('what is kept', () => {
   })
 })
 
-describe('what trusted issuers call a tenant', () => {
+describe('the ids that trusted issuers give a tenant', () => {
   const ISSUER = 'https://login.example/'
   const named = (id: string, issuer = ISSUER) => ({ issuer, id })
 

@@ -23,7 +23,7 @@ describe('logins under way', () => {
     await expect(turns.run('a', async () => 'again')).resolves.toBe('again')
   })
 
-  test('are sixteen for a tenant, if nobody says otherwise: eight tenants that hang are needed to fill all', async () => {
+  test('are sixteen for a tenant by default: only eight tenants that hang fill all', async () => {
     const turns = new LoginSlots()
     const fill = (tenantId: string) => Array.from({ length: 16 }, () => stuck(turns, tenantId))
     const all = Array.from({ length: 7 }, (_, n) => fill(`t${n}`)).flat()

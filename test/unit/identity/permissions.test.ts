@@ -70,7 +70,7 @@ describe('a set of permissions', () => {
       expect(set.has(asked)).toBe(false)
   })
 
-  test('takes no more than anybody can hold, whatever a database grants', () => {
+  test('takes no more than a user can hold, whatever a database grants', () => {
     const many = Array.from({ length: 30_000 }, (_, i) => `a:${letters(i)}`)
     expect(new PermissionSet(many).list).toEqual(many.slice(0, 20_000).sort())
   })

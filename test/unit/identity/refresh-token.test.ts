@@ -35,20 +35,20 @@ test('there is one spelling only', () => {
   for (const other of others) expect(parseRefreshToken(other)).toBeNull()
 })
 
-test('a successor is always the same, has the form of all, and is found by nobody without the key', () => {
+test('a successor is always the same, has the form of all, and cannot be computed without the key', () => {
   const [key, other] = [DataKey.generate(), DataKey.generate()]
   fc.assert(
     fc.property(fc.uuid(), (tenantId) => {
-      const [token, stranger] = [makeRefreshToken(tenantId), makeRefreshToken(tenantId)]
+      const [token, second] = [makeRefreshToken(tenantId), makeRefreshToken(tenantId)]
       const next = successorOf(key, token)
       expect(successorOf(key, token)).toEqual(next)
       expect(parseRefreshToken(next.text)).toEqual(next)
       expect(next.tenantId).toBe(tenantId)
       const others = [
         token,
-        stranger,
+        second,
         successorOf(other, token),
-        successorOf(key, stranger),
+        successorOf(key, second),
         successorOf(key, next),
       ]
       expect(others.map(({ text }) => text)).not.toContain(next.text)

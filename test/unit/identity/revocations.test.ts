@@ -34,7 +34,7 @@ const change = (subjectId: string | null, tenantId: string | null = ACME) => ({
   subjectId,
 })
 
-describe('tokens called back', () => {
+describe('revoked tokens', () => {
   test('are those of earlier generations of this subject', () => {
     const { revocations } = setUp()
     expect(revocations.isVoid(user(0))).toBe(false)
@@ -49,7 +49,7 @@ describe('tokens called back', () => {
     expect(revocations.isVoid(account(0))).toBe(true)
   })
 
-  test('stay called back when older news arrives later', () => {
+  test('stay revoked when an older change arrives later', () => {
     const { revocations } = setUp()
     for (const generation of [3, 1, 2]) revocations.apply(change(`${ANNA}:${generation}`))
     expect(revocations.isVoid(user(2))).toBe(true)

@@ -11,7 +11,7 @@ import type {
 import { type ResolvedTenant, TenantResolver } from '../../../src/identity/callers/tenant-resolver.ts'
 import { ACME, GONE, OTHER, routeOf } from '../http/fakes.ts'
 
-const NOBODY = '01900000-0000-7000-8000-0000000000ff'
+const ABSENT = '01900000-0000-7000-8000-0000000000ff'
 /** Its code is written as an id, and as that of `OTHER`. */
 const IMPOSTOR = '01900000-0000-7000-8000-00000000000d'
 /** What the issuer calls a tenant: nothing of ours, or what looks like another tenant's name. */
@@ -98,12 +98,12 @@ const cases: [string, UnresolvedIdentity, string | undefined, string][] = [
   ['an account that does not pick', account(two), undefined, 'TENANT_AMBIGUOUS'],
   ['an account that picks by id', account({ [ACME]: ['clerk'] }), ACME, 'CROSS_TENANT_ACCESS'],
   ['an account that picks nothing', account({ [ACME]: ['clerk'] }), '', 'CROSS_TENANT_ACCESS'],
-  ['an account at a stranger', account({ [ACME]: ['clerk'] }), 'other', 'CROSS_TENANT_ACCESS'],
-  ['an account at nobody', account({ [ACME]: ['clerk'] }), 'nobody', 'CROSS_TENANT_ACCESS'],
-  ['an account at a sleeping stranger', account({ [ACME]: ['clerk'] }), 'gone', 'CROSS_TENANT_ACCESS'],
-  ['an account in a sleeping tenant', account({ [GONE]: [] }), undefined, 'TENANT_NOT_FOUND'],
-  ['an account that picks a sleeping tenant', account({ [GONE]: [] }), 'gone', 'TENANT_NOT_FOUND'],
-  ['an account of a tenant that is not there', account({ [NOBODY]: [] }), undefined, 'TENANT_NOT_FOUND'],
+  ['an account at another tenant', account({ [ACME]: ['clerk'] }), 'other', 'CROSS_TENANT_ACCESS'],
+  ['an account at an unknown tenant', account({ [ACME]: ['clerk'] }), 'nobody', 'CROSS_TENANT_ACCESS'],
+  ['an account at another, inactive tenant', account({ [ACME]: ['clerk'] }), 'gone', 'CROSS_TENANT_ACCESS'],
+  ['an account in an inactive tenant', account({ [GONE]: [] }), undefined, 'TENANT_NOT_FOUND'],
+  ['an account that picks an inactive tenant', account({ [GONE]: [] }), 'gone', 'TENANT_NOT_FOUND'],
+  ['an account of a tenant that is not there', account({ [ABSENT]: [] }), undefined, 'TENANT_NOT_FOUND'],
   ['an account without tenants', account({}, ['clerk']), undefined, 'CROSS_TENANT_ACCESS'],
   ['an account without tenants that names one', account({}, ['clerk']), 'acme', 'CROSS_TENANT_ACCESS'],
   ['an account with roles everywhere', account({ [ACME]: [] }, ['clerk']), undefined, 'acme: leases:read'],
@@ -113,15 +113,20 @@ const cases: [string, UnresolvedIdentity, string | undefined, string][] = [
     undefined,
     'acme: audit:read,leases:read',
   ],
-  ['an account with roles that nobody defined', account({ [ACME]: ['x', '*'] }), undefined, 'acme: '],
+  ['an account with roles that are not defined', account({ [ACME]: ['x', '*'] }), undefined, 'acme: '],
   ['an external person, by code', external('acme', ['clerk']), undefined, 'acme: leases:read'],
   ['an external person, by id', external(ACME, ['clerk']), undefined, 'acme: leases:read'],
   ['an external person, by an id in capitals', external(ACME.toUpperCase()), undefined, 'acme: '],
   ['an external person who confirms it', external('acme'), 'acme', 'acme: '],
   ['an external person who contradicts it', external('acme'), 'other', 'CROSS_TENANT_ACCESS'],
-  ['an external person who contradicts it with nobody', external('acme'), 'nobody', 'CROSS_TENANT_ACCESS'],
-  ['an external person of nobody', external('nobody'), undefined, 'TENANT_NOT_FOUND'],
-  ['an external person of a sleeping tenant', external('gone'), undefined, 'TENANT_NOT_FOUND'],
+  [
+    'an external person who contradicts it with an unknown tenant',
+    external('acme'),
+    'nobody',
+    'CROSS_TENANT_ACCESS',
+  ],
+  ['an external person of an unknown tenant', external('nobody'), undefined, 'TENANT_NOT_FOUND'],
+  ['an external person of an inactive tenant', external('gone'), undefined, 'TENANT_NOT_FOUND'],
   ['an external person of one whose id is a code', external(OTHER, ['clerk']), undefined, 'other: *'],
   [
     'an external person with permissions and roles',
@@ -142,9 +147,24 @@ const cases: [string, UnresolvedIdentity, string | undefined, string][] = [
     'other',
     'other: *',
   ],
-  ['an external person of several at a stranger', external(['acme', 'gone']), 'other', 'CROSS_TENANT_ACCESS'],
-  ['an external person of several at nobody', external(['acme', 'gone']), 'nobody', 'CROSS_TENANT_ACCESS'],
-  ['an external person of several in a sleeping one', external(['acme', 'gone']), 'gone', 'TENANT_NOT_FOUND'],
+  [
+    'an external person of several at another tenant',
+    external(['acme', 'gone']),
+    'other',
+    'CROSS_TENANT_ACCESS',
+  ],
+  [
+    'an external person of several at an unknown tenant',
+    external(['acme', 'gone']),
+    'nobody',
+    'CROSS_TENANT_ACCESS',
+  ],
+  [
+    'an external person of several in an inactive one',
+    external(['acme', 'gone']),
+    'gone',
+    'TENANT_NOT_FOUND',
+  ],
   [
     'an external person of several who picks by id',
     external(['acme', 'other']),
@@ -168,7 +188,12 @@ const cases: [string, UnresolvedIdentity, string | undefined, string][] = [
   ['an id where external ids are meant', listedAs(ACME), undefined, 'TENANT_NOT_FOUND'],
   ['an external id where codes are meant', external(ORG), undefined, 'TENANT_NOT_FOUND'],
   ['several external ids', listedAs([ORG, 'org_other']), 'other', 'other: *'],
-  ['several external ids, one of a stranger', listedAs(['org_other', 'x']), 'acme', 'CROSS_TENANT_ACCESS'],
+  [
+    'several external ids, one of another tenant',
+    listedAs(['org_other', 'x']),
+    'acme',
+    'CROSS_TENANT_ACCESS',
+  ],
   [
     'several external ids of another issuer',
     listedAs([ORG, 'x'], 'https://j.example'),
@@ -178,7 +203,7 @@ const cases: [string, UnresolvedIdentity, string | undefined, string][] = [
   ['several codes where external ids are meant', listedAs(['acme', 'gone']), 'acme', 'CROSS_TENANT_ACCESS'],
 ]
 
-describe.each([true, false])('with all at hand: %s,', (warm) => {
+describe.each([true, false])('with warm caches: %s,', (warm) => {
   it.each(cases)('%s', async (_case, identity, code, expected) => {
     expect(await outcome(identity, code, warm)).toBe(expected)
   })
@@ -207,13 +232,13 @@ describe('a warm request', () => {
   })
 
   it('asks nothing of a tenant whose roles do not matter', () => {
-    const deaf = { peek: () => expect.unreachable(), find: () => expect.unreachable() }
+    const unreachable = { peek: () => expect.unreachable(), find: () => expect.unreachable() }
     const resolver = new TenantResolver({
       directory: {
         ...{ peekById: byId, peekByCode: byCode, peekByExternalId: byExternalId },
-        ...{ byId: deaf.find, byCode: deaf.find, byExternalId: deaf.find },
+        ...{ byId: unreachable.find, byCode: unreachable.find, byExternalId: unreachable.find },
       },
-      roleCache: deaf,
+      roleCache: unreachable,
     })
     const { principal } = resolver.resolve(external('acme', [], ['media:read']), undefined) as ResolvedTenant
     expect(principal).toMatchObject({ kind: 'external', subject: 'https://i.example|s' })

@@ -358,7 +358,7 @@ describe("an account's token", () => {
   })
 })
 
-describe('tokens called back', () => {
+describe('revoked tokens', () => {
   test('are refused, also when they were verified before', async () => {
     let lowest = 3
     const { tokens } = setUp({
@@ -387,7 +387,7 @@ describe('forged headers', () => {
     ['x5u', { header: { x5u: 'http://127.0.0.1:1/cert' } }],
     ['x5c', { header: { x5c: ['MIIB'] } }],
     ['crit', { header: { crit: ['urn:x'], 'urn:x': 1 } }],
-    ['a name nobody knows', { header: { zip: 'DEF' } }],
+    ['an unknown name', { header: { zip: 'DEF' } }],
   ]
   test.each(cases)('%s', async (_name, shape) => {
     expect(await outcome(setUp().tokens, await forge(shape))).toBe('TOKEN_INVALID')

@@ -19,7 +19,7 @@ describe('single flight', () => {
     )
   })
 
-  it('gives a failure to those who waited and to nobody later, also one thrown at once', async () => {
+  it('gives a failure to those who waited and not to later callers, also one thrown at once', async () => {
     const flights = new SingleFlight<number>()
     const broken = (): Promise<number> => {
       throw new Error('no')
