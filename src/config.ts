@@ -95,6 +95,7 @@ function readServing(env: Environment) {
     host: env.parsed('HOST', parseHost) ?? '127.0.0.1',
     port: env.integer('PORT', 8080, { min: 0, max: 65_535 }),
     logLevel: env.choice('LOG_LEVEL', LOG_LEVELS, 'info'),
+    traceSql: readTraceSql(env),
     migrateOnStart: env.choice('MIGRATE_ON_START', ['true', 'catalog', 'false'], 'true'),
     actForHeader: env.parsed('ACT_FOR_HEADER', parseActForHeader) ?? 'x-account-id',
     trustedIssuers: env.parsed('TRUSTED_ISSUERS', parseTrustedIssuers) ?? [],
@@ -105,6 +106,14 @@ function readServing(env: Environment) {
     shutdownGraceMs: env.integer('SHUTDOWN_GRACE_SECONDS', 20, { min: 0, max: 3600 }) * MILLISECONDS,
     shutdownDelayMs: env.integer('SHUTDOWN_DELAY_SECONDS', 0, { min: 0, max: 3600 }) * MILLISECONDS,
   }
+}
+
+/** For development: a line for each unit would fill a log, and slow a gateway down. */
+function readTraceSql(env: Environment): boolean {
+  const isTraced = env.choice('FREEHOLD_TRACE_SQL', ['0', '1'], '0') === '1'
+  if (isTraced && env.text('NODE_ENV') === 'production')
+    env.refuse('FREEHOLD_TRACE_SQL', 'is for development; unset it where NODE_ENV is production')
+  return isTraced
 }
 
 function readLimits(env: Environment) {

@@ -27,6 +27,8 @@ export interface Settings {
   /** 0 lets the system pick one. */
   readonly port: number
   readonly logLevel: LogLevel
+  /** Each unit of SQL is logged. Never in production. */
+  readonly traceSql: boolean
   readonly maxConnections: number
   readonly maxConnectionsPerServer: number
   readonly maxPools: number

@@ -11,6 +11,13 @@ import {
   TenantUnit,
   type UnitOptions,
 } from '../pools/wire/tenant-unit.ts'
+import { type Traced, traced } from './trace.ts'
+
+/** How a session runs a statement. */
+export interface RunOptions extends UnitOptions {
+  /** For development; see `FREEHOLD_TRACE_SQL`. */
+  readonly traced?: Pick<Traced, 'trace' | 'tenantId'> | undefined
+}
 
 const entrances = new WeakMap<Route, Entrance>()
 
@@ -31,7 +38,7 @@ export function entranceOf(route: Route): Entrance {
 export async function runStatement<Row>(
   client: pg.ClientBase,
   statement: Statement,
-  options: UnitOptions,
+  options: RunOptions,
 ): Promise<pg.QueryResult<Row & pg.QueryResultRow>> {
   try {
     return await runOnce<Row>(client, statement, options)
@@ -56,12 +63,16 @@ async function leaveFailedBlock(client: pg.ClientBase): Promise<void> {
 async function runOnce<Row>(
   client: pg.ClientBase,
   statement: Statement,
-  options: UnitOptions,
+  options: RunOptions,
 ): Promise<pg.QueryResult<Row & pg.QueryResultRow>> {
   const setup = sessionSetups.get(client)
   const unit = new TenantUnit(statement, setup === undefined ? options : { ...options, setup })
   try {
-    return await runUnit<Row>(client, unit)
+    return await (options.traced === undefined
+      ? runUnit<Row>(client, unit)
+      : traced({ ...options.traced, text: statement.text, isNamed: options.ownSql !== true }, () =>
+          runUnit<Row>(client, unit),
+        ))
   } catch (error) {
     // pg tells the last error of a connection to all queries in its queue, also to those that were not sent yet.
     if (unit.isSent && databaseError(error) !== null)

@@ -7,14 +7,14 @@ import type { PoolManager } from '../pools/pool-manager.ts'
 import { RouteChangedError } from '../pools/route-changed.ts'
 import { markDirty } from '../pools/wire/dirty-connections.ts'
 import { isOrderly } from '../pools/wire/statement-fault.ts'
-import type { UnitOptions } from '../pools/wire/tenant-unit.ts'
 import { CurrentRoute, type RouteSource } from './current-route.ts'
-import { entranceOf, runStatement } from './run-statement.ts'
+import { entranceOf, type RunOptions, runStatement } from './run-statement.ts'
 import type { SessionStatement, TenantDb, TenantSession } from './session.ts'
 import { type StatementKind, servedKindOf } from './statement-kind.ts'
 import { publicError, verdictOn } from './statement-verdict.ts'
 import { tenantDb } from './tenant-db.ts'
 import { Transaction } from './tenant-transaction.ts'
+import type { SqlTrace } from './trace.ts'
 
 export interface SessionOptions {
   readonly pools: PoolManager
@@ -30,6 +30,8 @@ export interface SessionOptions {
   readonly isBehind?: (route: Route) => boolean
   /** The session runs SQL of an application: a connection is cleaned after it, before it is lent again. */
   readonly ownSql?: boolean
+  /** Told of each unit; for development. */
+  readonly trace?: SqlTrace
 }
 
 const FENCE_POLL_MS = 25
@@ -45,12 +47,15 @@ export class RoutedSession implements TenantSession {
   readonly #options: SessionOptions
   readonly #lapses: number
   readonly #ownSql: boolean
+  readonly #traced: RunOptions['traced']
   #route: Route
 
   constructor(route: Route, options: SessionOptions) {
     this.#route = route
     this.#options = options
     this.#ownSql = options.ownSql === true
+    const { trace } = options
+    this.#traced = trace === undefined ? undefined : { trace, tenantId: route.tenantId }
     this.#lapses = options.routes.freshness.lapses
     this.db = tenantDb(this)
   }
@@ -64,11 +69,12 @@ export class RoutedSession implements TenantSession {
     const kind = statement.kind ?? servedKindOf(statement.text)
     return this.#attempt((current) => {
       const ownSql = this.#ownSql
-      const options: UnitOptions = {
+      const options: RunOptions = {
         entrance: entranceOf(current.route),
         begin: false,
         writes: kind === 'write',
         ownSql,
+        traced: this.#traced,
       }
       const run = async (client: pg.ClientBase) => {
         current.assertCurrent()
@@ -92,7 +98,7 @@ export class RoutedSession implements TenantSession {
         current.route,
         async (client) => {
           if (this.#ownSql) markDirty(client)
-          transaction = new Transaction(client, current, { ownSql: this.#ownSql })
+          transaction = new Transaction(client, current, { ownSql: this.#ownSql, traced: this.#traced })
           return transaction.commitAfter(fn)
         },
         () => transaction?.isClean === true,

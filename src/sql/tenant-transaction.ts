@@ -3,9 +3,8 @@ import { fail, PublicError } from '../errors.ts'
 import { commit, UnsentError } from '../lib/postgres/outcome.ts'
 import type { RouteChangedError } from '../pools/route-changed.ts'
 import { isOrderly, isUnbegun, StatementFault } from '../pools/wire/statement-fault.ts'
-import type { UnitOptions } from '../pools/wire/tenant-unit.ts'
 import type { CurrentRoute } from './current-route.ts'
-import { entranceOf, runStatement } from './run-statement.ts'
+import { entranceOf, type RunOptions, runStatement } from './run-statement.ts'
 import type { SessionStatement, TenantDb, TenantSession } from './session.ts'
 import { servedKindOf } from './statement-kind.ts'
 import { tenantDb } from './tenant-db.ts'
@@ -29,13 +28,19 @@ export class Transaction implements TenantSession {
   /** Why it never began, or that SQL ended it. This is the outcome, also where `fn` has caught the error. */
   #refusal: RouteChangedError | PublicError | null = null
   readonly #ownSql: boolean
+  readonly #traced: RunOptions['traced']
 
   /** `ownSql`: what runs in it is SQL of an application, which may try to end it. */
-  constructor(client: pg.ClientBase, current: CurrentRoute, { ownSql }: { readonly ownSql: boolean }) {
+  constructor(
+    client: pg.ClientBase,
+    current: CurrentRoute,
+    { ownSql, traced }: Pick<RunOptions, 'traced'> & { readonly ownSql: boolean },
+  ) {
     this.tenantId = current.route.tenantId
     this.#client = client
     this.#current = current
     this.#ownSql = ownSql
+    this.#traced = traced
     this.db = tenantDb(this)
   }
 
@@ -70,11 +75,12 @@ export class Transaction implements TenantSession {
     const first = this.#mode === 'idle'
     if (first) this.#assertCurrent()
     this.#mode = 'open'
-    const options: UnitOptions = {
+    const options: RunOptions = {
       entrance: first ? entranceOf(this.#current.route) : null,
       begin: first,
       writes: true,
       ownSql: this.#ownSql,
+      traced: this.#traced,
     }
     try {
       const result = await runStatement<Row>(this.#client, statement, options)

@@ -182,3 +182,16 @@ function captured(fn: () => unknown): unknown {
     return error
   }
 }
+
+describe('FREEHOLD_TRACE_SQL', () => {
+  it('is off unless asked for, and on where it is', () => {
+    expect(readSettings({}).traceSql).toBe(false)
+    expect(readSettings({ FREEHOLD_TRACE_SQL: '1' }).traceSql).toBe(true)
+  })
+
+  it('is refused in production', () => {
+    expect(() => readSettings({ FREEHOLD_TRACE_SQL: '1', NODE_ENV: 'production' })).toThrow(
+      'FREEHOLD_TRACE_SQL is for development',
+    )
+  })
+})

@@ -47,6 +47,7 @@ export function createSessionParts(options: GatewayOptions, needs: SessionNeeds)
     forget: (tenantId) => void routeInvalidator.forget(tenantId),
     pools,
     fenceTimeoutMs: options.settings.acquireTimeoutMs,
+    ...(options.settings.traceSql && { trace: (unit) => options.log.info(unit, 'sql unit') }),
     isBehind: ({ placement, database }) => schemas.isBehind(placement, database?.schemaVersion ?? null),
     onStuck: (tenantId) =>
       void repairs.run(tenantId, async () => {

@@ -79,7 +79,7 @@ const OUT_OF_STEP = new Set(['26000', '42P05'])
  */
 const names = new Map<string, string>()
 const MAX_NAMES = 2_000
-function nameOf(text: string): string {
+export function statementName(text: string): string {
   const known = names.get(text)
   if (known !== undefined) return known
   if (names.size >= MAX_NAMES) return ''
@@ -185,7 +185,7 @@ export class TenantUnit extends pg.Query {
     text: string,
     { values, describe, isNamed }: { values: readonly unknown[]; describe: boolean; isNamed: boolean },
   ) {
-    const name = !isNamed || this.#setup?.names.keepsNames === false ? '' : nameOf(text)
+    const name = !isNamed || this.#setup?.names.keepsNames === false ? '' : statementName(text)
     const prepared = this.#prepared as Prepared
     if (name === '' || !prepared.known.has(name)) {
       if (prepared.isDistrusted || prepared.doubtful.has(name)) wire.close({ type: 'S', name })

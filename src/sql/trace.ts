@@ -1,0 +1,37 @@
+import { statementName } from '../pools/wire/tenant-unit.ts'
+
+/** One unit that was sent. Neither values nor the statement's text, which may hold values. */
+export interface TracedUnit {
+  readonly tenantId: string
+  /** The prepared statement's name in the server (`pg_prepared_statements`). Null where it has none. */
+  readonly statement: string | null
+  /** The first word of the statement. Null where a comment stands first: it may hold anything. */
+  readonly command: string | null
+  readonly durationMs: number
+}
+
+export type SqlTrace = (unit: TracedUnit) => void
+
+/** What is told to a trace. */
+export interface Traced {
+  readonly trace: SqlTrace
+  readonly tenantId: string
+  readonly text: string
+  readonly isNamed: boolean
+}
+
+/** Runs a unit and tells the trace, also where the unit fails. */
+export async function traced<T>(
+  { trace, tenantId, text, isNamed }: Traced,
+  run: () => Promise<T>,
+): Promise<T> {
+  const begunAt = performance.now()
+  try {
+    return await run()
+  } finally {
+    const durationMs = Math.round((performance.now() - begunAt) * 100) / 100
+    const name = isNamed ? statementName(text) : ''
+    const command = /^[\s(]*([a-z]+)\b/i.exec(text)?.[1]?.toLowerCase() ?? null
+    trace({ tenantId, statement: name === '' ? null : name, command, durationMs })
+  }
+}
