@@ -3,7 +3,7 @@ import { fail } from '../errors.ts'
 import { externalIds, tenants } from './schema.ts'
 import { type CatalogStore, type CatalogTx, catalogErrors } from './store.ts'
 
-/** How a trusted issuer names a tenant: what its tenant claim holds. `issuer` is the entry of the settings. */
+/** The id that a trusted issuer uses for a tenant in its tenant claim. `issuer` is its name in the settings. */
 export interface ExternalId {
   readonly issuer: string
   readonly id: string
@@ -33,8 +33,7 @@ export async function findExternalIds(
 }
 
 /**
- * Gives a tenant just these external ids; null when it has them already. In the transaction of a change of the tenant, whose
- * row is locked.
+ * Replaces a tenant's external ids; null if it has these already. The transaction must have locked the tenant's row.
  *
  * @throws PublicError EXTERNAL_ID_TAKEN when another tenant has one of them.
  */
@@ -48,7 +47,7 @@ export async function replaceExternalIds(
   const added = wanted.filter((one) => !has(before, one)).toSorted(inOrder)
   if (removed.length === 0 && added.length === 0) return null
   for (const one of removed) await tx.delete(externalIds).where(is(one))
-  await insertExternalIds(tx, tenantId, wanted, added)
+  await insertExternalIds(tx, tenantId, { wanted, added })
   return { before, after: await readOwn(tx, tenantId) }
 }
 
@@ -58,12 +57,11 @@ async function readOwn(tx: CatalogTx, tenantId: string): Promise<ExternalId[]> {
   return query.where(eq(externalIds.tenantId, tenantId)).orderBy(asc(issuer), asc(externalId))
 }
 
-/** In one order, so that two who want the same ones wait for each other instead of both failing. */
+/** In one order, so that two transactions that insert the same ids do not deadlock. */
 async function insertExternalIds(
   tx: CatalogTx,
   tenantId: string,
-  wanted: readonly ExternalId[],
-  added: readonly ExternalId[],
+  { wanted, added }: Record<'wanted' | 'added', readonly ExternalId[]>,
 ): Promise<void> {
   if (added.length === 0) return
   const values = added.map(({ issuer, id }) => ({ issuer, externalId: id, tenantId }))

@@ -4,7 +4,7 @@ import type { Keyring } from '../crypto/keyring.ts'
 import { newId } from '../lib/ids.ts'
 import { type Actor, recordAudit, systemActor } from './audit/entries.ts'
 import { recordChange } from './changes/follower.ts'
-import { IS_LIVE } from './changes/replicas.ts'
+import { IS_LIVE } from './changes/live-replicas.ts'
 import { replicas } from './changes/schema.ts'
 import { dataKeys, encryptionRotations, type RotationStatus } from './encryption-schema.ts'
 import { KEY_ROTATION } from './jobs/kinds.ts'
@@ -47,7 +47,7 @@ const ROTATIONS_LOCK = 0x66686572
 const BATCH = 20
 const RUNNING = eq(encryptionRotations.status, 'running')
 
-/** The rotation that was begun last. */
+/** The rotation that was started last. */
 export async function latestRotation({ db }: CatalogStore): Promise<KeyRotation | null> {
   const [row] = await catalogErrors(rotationsIn(db).orderBy(desc(encryptionRotations.id)).limit(1))
   return row ?? null
@@ -59,21 +59,21 @@ function rotationsIn(db: CatalogStore['db']) {
   return db.select({ ...columns, remaining: left }).from(encryptionRotations)
 }
 
-/** A rotation; null when there is no such. */
+/** A rotation, or null. */
 export async function findRotation({ db }: CatalogStore, id: string): Promise<KeyRotation | null> {
   const [row] = await catalogErrors(rotationsIn(db).where(eq(encryptionRotations.id, id)))
   return row ?? null
 }
 
-/** What a replica must know to work on a rotation to this master key: no other seals under it. */
+/** What a replica must know to work on a rotation to this master key: the key must be its primary one. */
 export function primaryKey(keyId: string): string {
   return `primary-key:${keyId}`
 }
 
 /**
- * Begins a rotation to `keyId`; one that is running already goes on, one to another key is superseded. Not while a process
- * lives that seals under another key, for what it makes would be left behind: then it answers the keys of these
- * (null for a process that does not tell), and nothing has changed.
+ * Starts a rotation to `keyId`. If one to that key is running, it goes on; one to another key is superseded. Refused while a
+ * live process has another primary key, because the rotation would miss the data keys that it creates. Then the answer is the keys of these
+ * processes (null for an older release), and nothing was changed.
  */
 export function startRotation(
   store: CatalogStore,
@@ -103,8 +103,8 @@ export function startRotation(
 }
 
 /**
- * Wraps some data keys anew, in one short transaction: the service's own where `after` is null, else those whose row ids come
- * next. Rows that somebody else is at are left out. Null when the rotation is over.
+ * Wraps one batch of data keys under the new master key, in one short transaction: the service's own if `after` is null, else
+ * those with the next row ids. Skips rows that another transaction has locked. Null if the rotation is over.
  */
 export function rewrapBatch(
   store: CatalogStore,
@@ -127,8 +127,8 @@ export function rewrapBatch(
 }
 
 /**
- * Puts data keys that were wrapped anew in the place of those they were made from, each only where that one still stands.
- * Answers for how many it did.
+ * Replaces data keys by their rewrapped forms. Each row must still have the version that was rewrapped. Answers how many were
+ * replaced.
  */
 export async function storeRewrapped(
   tx: CatalogTx,
@@ -150,8 +150,8 @@ export async function storeRewrapped(
 }
 
 /**
- * Ends a rotation after which nothing is left but what does not open (the row ids in `broken`). Answers what it ended as:
- * `running` when there is more to do, null when it had ended before.
+ * Ends a rotation if all data keys are rewrapped, except those that do not open (`broken` has their row ids). Answers the new
+ * status: `running` if there is more to do, null if the rotation had ended before.
  */
 export function endRotation(
   store: CatalogStore,
@@ -206,7 +206,7 @@ async function otherPrimaryKeys(tx: CatalogTx, keyId: string): Promise<(string |
   return rows.map((row) => row.keyId)
 }
 
-/** Held until the transaction ends, so that a rotation is not superseded under a batch of its own. */
+/** Locks the rotation until the transaction ends, so that it is not superseded during a batch. */
 async function isRunning(tx: CatalogTx, id: string): Promise<boolean> {
   const wanted = and(eq(encryptionRotations.id, id), RUNNING)
   const rows = await tx
@@ -217,7 +217,7 @@ async function isRunning(tx: CatalogTx, id: string): Promise<boolean> {
   return rows.length > 0
 }
 
-/** Only rows whose key is at hand: others would be found, and left, in each round. */
+/** Only rows whose master key this process has. */
 function lockWrapped(
   tx: CatalogTx,
   { keyring, keyId, after }: { keyring: Keyring; keyId: string; after: string | null },
@@ -235,7 +235,7 @@ function lockWrapped(
     .for('update', { skipLocked: true })
 }
 
-/** Null when it does not open: changed, moved, or naming another key in its head than beside it. */
+/** Null if it does not open: it was changed, moved, or its header names another key than its column. */
 function rewrap(keyring: Keyring, { tenantId, sealedKey, ...row }: WrappedKey): Buffer | null {
   try {
     const key = keyring.unwrapDataKey(sealedKey, bindingOf(tenantId, row))
@@ -246,7 +246,7 @@ function rewrap(keyring: Keyring, { tenantId, sealedKey, ...row }: WrappedKey): 
   }
 }
 
-/** How many data keys another key than `keyId` wraps, as an expression. */
+/** An expression: how many data keys are wrapped by another master key than `keyId`. */
 function countOutside(keyId: SQL | typeof encryptionRotations.keyId): SQL<number> {
   return sql<number>`(select count(*)::int from ${dataKeys} where ${dataKeys.masterKeyId} <> ${keyId})`
 }

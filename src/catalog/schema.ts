@@ -17,26 +17,26 @@ import {
 import type { HandshakeOptions } from '../lib/postgres/connection-string.ts'
 import { bytea, createdAt, moment, updatedAt } from './columns.ts'
 
-/** What a tenant decides about how its own people sign in. Seconds everywhere. */
+/** A tenant's settings for the sign-in of its own people. Durations are in seconds. */
 export interface AuthConfig {
   passwordPolicy: { minLength: number; requireMixed: boolean }
   accessTokenSeconds: number
   refreshTokenSeconds: number
-  /** How long a refresh token that was replaced may come back and get the same successor. */
+  /** How long a replaced refresh token may be used again and gets the same successor. */
   refreshReuseSeconds: number
   lockout: { attempts: number; windowSeconds: number }
 }
 
-/** What tenants decide that were made before it could be decided. */
-const DECIDED_SINCE = { refreshReuseSeconds: 10 }
+/** Settings that did not exist when older tenants were created. */
+const ADDED_SETTINGS = { refreshReuseSeconds: 10 }
 
 const authConfig = customType<{ data: AuthConfig; driverData: unknown }>({
   dataType: () => 'jsonb',
   toDriver: (config) => JSON.stringify(config),
   fromDriver: (stored) => {
-    const config: Omit<AuthConfig, keyof typeof DECIDED_SINCE> =
+    const config: Omit<AuthConfig, keyof typeof ADDED_SETTINGS> =
       typeof stored === 'string' ? JSON.parse(stored) : stored
-    return { ...DECIDED_SINCE, ...config }
+    return { ...ADDED_SETTINGS, ...config }
   },
 })
 
@@ -44,7 +44,7 @@ export type Placement = 'shared' | 'dedicated'
 export type TenantStatus = 'ACTIVE' | 'INACTIVE'
 export type DatabaseStatus = 'pending_validation' | 'active' | 'failed' | 'inactive'
 
-/** `epoch` grows each time the tenant changes its home; the residence row in the home carries the same number. */
+/** `epoch` grows each time the tenant moves to another database; the stamp in its tenant database has the same epoch. */
 export const tenants = pgTable(
   'tenants',
   {
@@ -69,7 +69,7 @@ export const tenants = pgTable(
   ],
 )
 
-/** How trusted issuers name tenants, each in its own way. Whoever is named by one issuer is not by another. */
+/** The ids that trusted issuers use for tenants. An id of one issuer means nothing for another issuer. */
 export const externalIds = pgTable(
   'external_ids',
   {
@@ -135,7 +135,7 @@ export const tenantDatabases = pgTable(
     databaseOid: bigint('database_oid', { mode: 'number' }),
     /** Failed validations since the last that was asked for or succeeded. */
     validationAttempts: integer('validation_attempts').notNull().default(0),
-    /** For the next validation: an operator has decided for this database, should the catalog and the stamps contradict each other. */
+    /** For the next validation: if the catalog and the stamps contradict each other, an operator has chosen this database. */
     adopt: boolean('adopt').notNull().default(false),
     claimedBy: uuid('claimed_by'),
     claimedUntil: moment('claimed_until'),
@@ -216,7 +216,7 @@ export const operators = pgTable(
   ],
 )
 
-/** People who belong to several tenants. `roles` count in each tenant of which the account is a member. */
+/** People who belong to several tenants. `roles` count in each tenant that the account is a member of. */
 export const accounts = pgTable(
   'accounts',
   {
@@ -226,7 +226,7 @@ export const accounts = pgTable(
     passwordHash: text('password_hash').notNull(),
     roles: text('roles').array().notNull().default([]),
     status: text('status').$type<'ACTIVE' | 'INACTIVE'>().notNull().default('ACTIVE'),
-    /** Grows when tokens given out before are to be void. */
+    /** Grows to revoke the tokens that were issued before. */
     generation: integer('generation').notNull().default(0),
     createdAt: createdAt(),
     updatedAt: updatedAt(),

@@ -14,7 +14,7 @@ export type CatalogTx = Omit<CatalogDb, 'transaction' | '$client'>
 const READ_ONLY = '25006'
 const PING_TIMEOUT_MS = 1000
 
-/** The control database. The pool is handed in and stays its maker's to close. */
+/** The catalog. The caller provides the pool and closes it. */
 export class CatalogStore {
   readonly db: CatalogDb
   readonly #pool: pg.Pool
@@ -40,9 +40,9 @@ export class CatalogStore {
       await catalogErrors(commit(client))
       return result
     } catch (error) {
-      // A client that cannot roll back holds an open transaction: it must not reach the next borrower.
+      // A client that cannot roll back holds an open transaction, so the pool must not lend it again.
       usable = !isOutcomeUnknown(error) && (await succeeds(tx.execute(sql`rollback`)))
-      // Whether a connection may write by default is decided when it is opened, so the next one may be able to.
+      // The server decides at connection time whether a connection may write, so a new one may be able to.
       if (databaseError(error)?.code === READ_ONLY) usable = false
       throw error
     } finally {
@@ -68,7 +68,7 @@ export class CatalogStore {
   }
 }
 
-/** Settles as `work` does, but turns faults of the connection or the server into CATALOG_UNAVAILABLE. */
+/** Gives the result of `work`, but turns faults of the connection or the server into CATALOG_UNAVAILABLE. */
 export async function catalogErrors<T>(work: PromiseLike<T>): Promise<T> {
   try {
     return await work
@@ -84,18 +84,18 @@ export function isCatalogOutage(error: unknown): boolean {
 
 // Connection lost, no right or place to log in, out of resources, shut down or cancelled, system error.
 const OUTAGE_CLASSES = new Set(['08', '28', '3D', '53', '57', '58'])
-// No place to write any more, as after a failover; given up by the server because we rested for too long; one of two that
-// stood in each other's way, where nothing is wrong with either.
+// Read-only, as after a failover; ended by the server because the transaction was idle for too long; a serialization failure or a
+// deadlock, which are no fault of the statement.
 const OUTAGES = new Set([READ_ONLY, '25P03', '40001', '40P01'])
 const ERRNO = /^E[A-Z]+$/
 
 function isOutage(error: unknown): boolean {
   if (error instanceof PublicError) return false
   if (error instanceof UnsentError) return true
-  const said = databaseError(error)?.code
-  if (said !== undefined) return OUTAGE_CLASSES.has(said.slice(0, 2)) || OUTAGES.has(said)
-  // What the driver itself says (terminated, timed out, not queryable) has no code. It is an outage too, unless
-  // the driver could not make sense of our arguments.
+  const sqlState = databaseError(error)?.code
+  if (sqlState !== undefined) return OUTAGE_CLASSES.has(sqlState.slice(0, 2)) || OUTAGES.has(sqlState)
+  // Errors of the driver itself (terminated, timed out, not queryable) have no code. They are outages too, except if the driver
+  // refused our arguments.
   if (error instanceof DrizzleQueryError)
     return !(error.cause instanceof TypeError || error.cause instanceof RangeError)
   const code = errorCode(error) ?? ''
@@ -116,7 +116,7 @@ async function within<T>(work: Promise<T>, timeoutMs: number): Promise<T> {
     return await Promise.race([work, expired])
   } finally {
     clearTimeout(timer)
-    // Whoever loses the race may still fail, with nobody listening.
+    // The losing promise may still reject; catch it so that Node does not report an unhandled rejection.
     void succeeds(work)
   }
 }

@@ -17,7 +17,7 @@ export interface PartialAuthConfig extends Partial<Omit<AuthConfig, 'passwordPol
 }
 
 export interface NewTenant {
-  /** A UUIDv7, where the tenant's home has been stamped with one already. */
+  /** A UUIDv7, if the tenant's stamp is written already. */
   id?: string
   code: string
   name: string
@@ -52,10 +52,10 @@ export const DEFAULT_AUTH_CONFIG: AuthConfig = Object.freeze({
   lockout: Object.freeze({ attempts: 10, windowSeconds: 900 }),
 })
 
-// 'fhhi' in ASCII: one change of the hierarchy at a time, else two of them could close a circle together.
+// 'fhhi' in ASCII. One change of the hierarchy at a time: two concurrent ones could close a circle together.
 const HIERARCHY_LOCK = 0x66686869
 
-/** Fills the parts that `partial` leaves out from `base`. */
+/** Takes the parts that `partial` lacks from `base`. */
 export function completeAuthConfig(
   partial: PartialAuthConfig,
   base: AuthConfig = DEFAULT_AUTH_CONFIG,
@@ -71,14 +71,14 @@ export function completeAuthConfig(
 /** Finds a tenant by its id or, when no id fits, by its code. INACTIVE ones too. */
 export async function findTenant(store: CatalogStore, idOrCode: string): Promise<Tenant | null> {
   const byCode = eq(tenants.code, idOrCode)
-  // A code may be written like an id; whoever has the id comes first.
+  // A code may look like an id. The tenant with that id comes first.
   const either = isUuid(idOrCode) ? or(eq(tenants.id, idOrCode), byCode) : byCode
   const rows = await catalogErrors(store.db.select().from(tenants).where(either))
   return rows.find((row) => row.id === idOrCode.toLowerCase()) ?? rows[0] ?? null
 }
 
 /**
- * One page of tenants in the order of their creation.
+ * Tenants in the order of their creation, one page at a time.
  *
  * @throws PublicError INVALID_CURSOR
  */
@@ -127,9 +127,7 @@ export async function insertTenant(tx: CatalogTx, tenant: NewTenant, actor: Acto
  */
 export async function patchTenant(
   store: CatalogStore,
-  id: string,
-  patch: TenantPatch,
-  actor: Actor,
+  { id, patch, actor }: { id: string; patch: TenantPatch; actor: Actor },
 ): Promise<{ tenant: Tenant; seq: number | null }> {
   return store.transaction(async (tx) => {
     if (patch.parentId) await tx.execute(sql`select pg_advisory_xact_lock(${HIERARCHY_LOCK}::bigint)`)
@@ -143,7 +141,7 @@ export async function patchTenant(
   })
 }
 
-/** Locks the row against other changes. Keys made for the tenant meanwhile do not wait for it. */
+/** Locks the row against other changes. Inserting keys for the tenant does not wait for this lock. */
 export async function lockTenant(tx: CatalogTx, id: string): Promise<Tenant | null> {
   const [row] = await tx.select().from(tenants).where(eq(tenants.id, id)).for('no key update')
   return row ?? null
@@ -154,7 +152,7 @@ type Changed = Partial<Pick<Tenant, 'name' | 'status' | 'parentId' | 'authConfig
 interface Change {
   readonly before: Tenant
   readonly changed: Changed
-  /** The external ids, where these are others now. */
+  /** The external ids, if they have changed. */
   readonly listed: Awaited<ReturnType<typeof replaceExternalIds>>
   readonly actor: Actor
 }
@@ -183,7 +181,7 @@ function changesOf(before: Tenant, patch: TenantPatch): Changed {
   return changed
 }
 
-/** jsonb gives back its keys in an order of its own, so the texts are compared in one order. */
+/** jsonb returns its keys in its own order, so both are written in one order to compare them. */
 function sameAuthConfig(a: AuthConfig, b: AuthConfig): boolean {
   const text = ({ passwordPolicy: p, lockout: l, ...config }: AuthConfig) =>
     [

@@ -37,13 +37,13 @@ const NO_TENANT = '00000000-0000-0000-0000-000000000000'
 const ownerOf = (tenantId: string | null) =>
   eq(sql`coalesce(${dataKeys.tenantId}, ${sql.raw(`'${NO_TENANT}'`)}::uuid)`, tenantId ?? NO_TENANT)
 
-/** Gives each tenant, and the service itself, its data key: made at first use, opened once, kept for the recently used. */
+/** The data keys of the tenants and of the service itself. A key is created at its first use, and cached when it is opened. */
 export class Vault {
   readonly #store: CatalogStore
   readonly #keyring: Keyring
   readonly #opened: LRUCache<string, DataKey>
   #opening = new SingleFlight<DataKey>()
-  /** Counts up when keys are forgotten: one whose reading began before is not kept. */
+  /** Grows when keys are forgotten: a key whose read started before is not cached. */
   #generation = 0
   #service: DataKey | null = null
 
@@ -57,8 +57,8 @@ export class Vault {
   /**
    * Makes or opens the service's data key.
    *
-   * @throws CatalogSealedWithOtherKeyError when a master key is not at hand that any data key needs, a tenant's included:
-   *   whoever took a retired key away too early is to learn it now, and not from that tenant.
+   * @throws CatalogSealedWithOtherKeyError if a master key is missing that any data key needs, also that of a tenant.
+   *   So a retired key that was removed too early is noticed at the start.
    */
   async init(): Promise<void> {
     const missing = await this.missingKeys()
@@ -66,13 +66,13 @@ export class Vault {
     try {
       this.#service = await this.#load(null)
     } catch (error) {
-      // Somebody with another key was the first just now.
+      // A process with another master key has created it a moment ago.
       if (!(error instanceof UnknownKeyError)) throw error
       throw new CatalogSealedWithOtherKeyError([{ keyId: error.keyId, count: 1 }], { cause: error })
     }
   }
 
-  /** The master keys that data keys need and that are not at hand. */
+  /** The master keys that data keys need and that this process does not have. */
   async missingKeys(): Promise<KeyUse[]> {
     return countKeys(
       this.#store,
@@ -80,7 +80,7 @@ export class Vault {
     )
   }
 
-  /** The master keys in use, at hand or not. */
+  /** All master keys that data keys need. */
   async usedKeys(): Promise<KeyUse[]> {
     return countKeys(this.#store)
   }
@@ -95,7 +95,7 @@ export class Vault {
    * The tenant's data key (null: the service's). Takes a connection of its own the first time, so ask for it before
    * opening a transaction; the tenant must have been committed.
    *
-   * @throws UnknownKeyError when its master key is not at hand, SealBrokenError when the row was changed.
+   * @throws UnknownKeyError if this process lacks its master key, SealBrokenError when the row was changed.
    */
   async dataKey(tenantId: string | null): Promise<DataKey> {
     if (tenantId === null) return this.service
@@ -110,8 +110,8 @@ export class Vault {
   }
 
   /**
-   * Forgets tenants' keys, when changes were missed: the catalog may have lost some that were made. A value sealed with one
-   * of those could never be opened again.
+   * Forgets the tenants' keys. Call it when changes were missed: the catalog may have lost new keys, and a value sealed with a
+   * lost key could never be opened again.
    */
   clear(): void {
     this.#generation += 1
@@ -120,8 +120,8 @@ export class Vault {
   }
 
   /**
-   * Opens something that is sealed under the tenant's data key, and once more where that fails, with the key as it is now: a
-   * row that was restored, or put right, is not to wait for a restart.
+   * Opens something that is sealed under the tenant's data key. If that fails, reads the key again and tries once more: a row
+   * that was restored or repaired must work without a restart.
    */
   async opening<T>(tenantId: string, open: () => Promise<T>): Promise<T> {
     try {
@@ -163,7 +163,7 @@ export class Vault {
     return row ?? null
   }
 
-  /** Of several replicas that create it at once one wins; the others read the winner's. */
+  /** If several replicas create the key at once, one insert wins, and the others read its row. */
   async #create(tenantId: string | null): Promise<StoredKey> {
     const row = { id: newId(), rowVersion: 1 }
     const sealedKey = this.#keyring.wrapDataKey(DataKey.generate(), bindingOf(tenantId, row))
@@ -181,7 +181,7 @@ async function countKeys(store: CatalogStore, which?: SQL): Promise<KeyUse[]> {
   return catalogErrors(query.groupBy(dataKeys.masterKeyId).orderBy(dataKeys.masterKeyId))
 }
 
-/** Where a wrapped data key stands: it opens there only. */
+/** The binding of a wrapped data key: it opens only in this row and version. */
 export function bindingOf(tenantId: string | null, row: { id: string; rowVersion: number }): Binding {
   const { id: rowId, rowVersion } = row
   return { table: 'data_keys', column: 'sealed_key', tenantId, rowId, rowVersion }

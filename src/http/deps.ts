@@ -1,8 +1,9 @@
 /** What the HTTP layer asks of the rest of the house. Built in the composition root. */
 import type { Application } from '../application.ts'
 import type { AuditTrail } from '../catalog/audit/trail.ts'
+import type { ShareWait } from '../catalog/changes/connection-shares.ts'
 import type { Freshness } from '../catalog/changes/freshness.ts'
-import type { Confirmations, ShareWait } from '../catalog/changes/replicas.ts'
+import type { Confirmations } from '../catalog/changes/replicas.ts'
 import type { Route, RouteDirectory } from '../catalog/directory.ts'
 import type { DatabaseStatus } from '../catalog/schema.ts'
 import type { CursorCodec } from '../collections/cursor.ts'

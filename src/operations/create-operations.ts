@@ -110,7 +110,7 @@ async function changeTenant(
   { tenantId, patch, actor }: { tenantId: string; patch: TenantPatch; actor: Actor },
 ): Promise<TenantRecord & { effective: Effective | null }> {
   if (patch.name !== undefined) assertName(patch.name)
-  const { tenant, seq } = await patchTenant(deps.store, tenantId, patch, actor)
+  const { tenant, seq } = await patchTenant(deps.store, { id: tenantId, patch, actor })
   deps.onChanged(tenantId)
   const routing = [patch.status, patch.parentId, patch.externalIds].some((given) => given !== undefined)
   const effective = routing ? await effectiveSince(deps, tenantId, seq) : null

@@ -34,9 +34,9 @@ export interface Violation<Rule extends string = IsolationRule> {
 
 export interface AuditOptions {
   /**
-   * True where nobody but us has anything: every table, view and function in `public` must keep the rules (extensions'
-   * own aside). False, the default, for a tenant's own database, where the tenant may keep other things: only our tables,
-   * those that have a tenant_id, views of these, and our functions.
+   * True for a database that only Freehold and the application use: every table, view and function in `public` must keep the
+   * rules, except those of extensions. False, the default, for a dedicated database, in which the tenant may have other objects:
+   * then only our tables, tables with a tenant_id, views of these, and our functions must keep them.
    */
   readonly everything?: boolean
   /** True where the schema may be older than this release's. */

@@ -20,18 +20,18 @@ import { bytea, createdAt, id, moment, tenantId, updatedAt } from './columns.ts'
  * a tenant's table has `tenant_id`, its primary key, unique indexes and foreign keys begin with it, and row-level
  * security is enabled and forced (`SELECT freehold_protect('table')` in the migration that creates the table).
  */
-/** Who lives in this database, at which epoch, and whether the door is open. Read by `freehold_enter` before every statement. */
+/** The tenants that live in this database, each with its epoch and fence. Every unit reads it before its statement. */
 export const residence = pgTable(
   'residence',
   {
     tenantId: uuid('tenant_id').primaryKey(),
     epoch: bigint('epoch', { mode: 'number' }).notNull(),
-    /** `left`: it lives elsewhere, and nothing here is read any more. */
+    /** `left`: the tenant lives elsewhere, and its rows here are not read any more. */
     state: text('state').$type<'open' | 'fenced' | 'left'>().notNull().default('open'),
     stampedAt: moment('stamped_at').notNull().defaultNow(),
-    /** What a unit must know to be let in. Without one nobody is. */
+    /** A unit must know the seal to be let in. Without a seal no unit is let in. */
     seal: bytea('seal'),
-    /** Whether changes are written down for a move, and for which one. */
+    /** Whether changes are captured for a move, and for which one. */
     capture: boolean('capture').notNull().default(false),
     moveId: uuid('move_id'),
   },
@@ -52,7 +52,7 @@ export const users = pgTable(
     taxNumber: text('tax_number'),
     passwordHash: text('password_hash').notNull(),
     status: text('status').$type<'ACTIVE' | 'INACTIVE'>().notNull().default('ACTIVE'),
-    /** Grows when access tokens given out before are to be void. */
+    /** Grows to revoke the access tokens that were issued before. */
     generation: integer('generation').notNull().default(0),
     createdAt: createdAt(),
     updatedAt: updatedAt(),

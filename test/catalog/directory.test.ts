@@ -75,7 +75,11 @@ it('a change by one replica is seen by the directory of another, and confirmed',
   }
   const [one, two] = [await replica(), await replica()]
   expect((await two.directory.byCode('watched'))?.status).toBe('ACTIVE')
-  const { seq } = await patchTenant(catalog.store, tenant.id, { status: 'INACTIVE' }, operator)
+  const { seq } = await patchTenant(catalog.store, {
+    id: tenant.id,
+    patch: { status: 'INACTIVE' },
+    actor: operator,
+  })
   expect(await one.follower.confirmations(seq ?? 0, 5000)).toEqual({ replicas: 2, confirmed: 2 })
   expect((await two.directory.byCode('watched'))?.status).toBe('INACTIVE')
   await Promise.all([one.follower.stop(), two.follower.stop()])

@@ -25,8 +25,8 @@ afterAll(async () => {
   await dropAll()
 })
 
-const patch = (id: string, fields: Parameters<typeof patchTenant>[2]) =>
-  patchTenant(catalog.store, id, fields, operator)
+const patch = (id: string, fields: Parameters<typeof patchTenant>[1]['patch']) =>
+  patchTenant(catalog.store, { id: id, patch: fields, actor: operator })
 const recordsOf = async (tenantId: string) => ({
   audit: await catalog.store.db
     .select()

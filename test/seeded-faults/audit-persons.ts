@@ -35,7 +35,7 @@ export const AUDIT_PERSONS: readonly SeededFault[] = [
   {
     name: 'an anchor is believed whoever made it',
     file: 'src/catalog/audit/anchor.ts',
-    find: 'anchor.mac !== null && isSame(anchor.mac, macOf(key, anchor)) && ',
+    find: 'anchor.mac !== null && isSame(anchor.mac, anchorMac(key, anchor)) && ',
     replace: '',
     tests: ['test/catalog/audit-rechained.test.ts'],
   },

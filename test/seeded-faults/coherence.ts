@@ -16,7 +16,7 @@ export const COHERENCE: readonly SeededFault[] = [
   },
   {
     name: 'catalog history: a change is confirmed by the number alone',
-    file: 'src/catalog/changes/replicas.ts',
+    file: 'src/catalog/changes/live-replicas.ts',
     find: '} = 0 or exists (',
     replace: '} >= 0 or exists (',
     tests: ['test/catalog/replicas.test.ts', FAILOVER],
@@ -93,7 +93,7 @@ export const COHERENCE: readonly SeededFault[] = [
   },
   {
     name: 'limits: a replica goes by what it was told alone',
-    file: 'src/catalog/changes/replicas.ts',
+    file: 'src/catalog/changes/connection-shares.ts',
     find: 'Math.min(own.max, ...others.map(({ limit }) => limit ?? own.max))',
     replace: 'own.max',
     tests: ['test/catalog/replicas.test.ts', LIMITS],

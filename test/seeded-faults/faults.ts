@@ -465,7 +465,7 @@ const CHANGES: readonly SeededFault[] = [
   {
     name: "the catalog's own trouble is taken for a fault of the database that is validated",
     file: 'src/catalog/store.ts',
-    find: ' || OUTAGES.has(said)',
+    find: ' || OUTAGES.has(sqlState)',
     replace: '',
     tests: ['test/catalog/validation-without-catalog.test.ts'],
   },

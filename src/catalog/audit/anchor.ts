@@ -1,22 +1,22 @@
-import { timingSafeEqual } from 'node:crypto'
 import { asc, eq, isNull } from 'drizzle-orm'
 import type { DataKey } from '../../crypto/keyring.ts'
 import { type CatalogStore, catalogErrors } from '../store.ts'
+import { isSame, sealMac } from './macs.ts'
 import { auditAnchors, auditFormerSeals, auditLog } from './schema.ts'
 
-/** The first place where the audit log is not what was written. */
+/** The first row at which the audit log is not what was written. */
 export interface AuditBreak {
   readonly seq: number
-  /** missing: rows are gone from here on. changed: the row is not the one that was chained. resealed: the chain was made anew. */
+  /** missing: rows are gone from here on. changed: the row differs from the one that was chained. resealed: the chain was rewritten. */
   readonly reason: 'missing' | 'changed' | 'resealed'
 }
 
 type Anchor = typeof auditAnchors.$inferSelect
 
 /**
- * Seals the anchor that a migration left where it chained the log anew, after a look at the former chain's seals: they, too,
- * must have been made by this service, of the rows that the migration found. Does nothing where there is no anchor to seal.
- * @returns the anchor sealed, or null
+ * Seals the anchor of a migration that rewrote the chain. Checks the seals of the former chain first: this service must have made
+ * them, for the rows that the migration found. Does nothing without an unsealed anchor.
+ * @returns the sealed anchor, or null
  */
 export async function sealAnchor(
   store: CatalogStore,
@@ -27,13 +27,13 @@ export async function sealAnchor(
   if (anchor === undefined) return null
   const firstBreak = earliest(anchor.firstBreak, await firstFormerBreak(store, key))
   const { throughSeq } = anchor
-  const mac = macOf(key, { ...anchor, firstBreak })
+  const mac = anchorMac(key, { ...anchor, firstBreak })
   const update = db.update(auditAnchors).set({ firstBreak, mac })
   await catalogErrors(update.where(isNull(auditAnchors.mac)))
   return { throughSeq, firstBreak }
 }
 
-/** What the anchor says is wrong, or what is wrong with the anchor; null where all is well or nothing was chained anew. */
+/** The break that an anchor records, or a break of the anchor itself; null if there is none. */
 export async function anchorBreak(store: CatalogStore, key: DataKey): Promise<AuditBreak | null> {
   const query = store.db
     .select({ anchor: auditAnchors, present: auditLog.hash })
@@ -42,7 +42,7 @@ export async function anchorBreak(store: CatalogStore, key: DataKey): Promise<Au
     .orderBy(asc(auditAnchors.throughSeq))
   for (const { anchor, present } of await catalogErrors(query)) {
     const { throughSeq: seq, firstBreak, hash } = anchor
-    const isSound = anchor.mac !== null && isSame(anchor.mac, macOf(key, anchor)) && present?.equals(hash)
+    const isSound = anchor.mac !== null && isSame(anchor.mac, anchorMac(key, anchor)) && present?.equals(hash)
     if (!isSound) return { seq, reason: 'resealed' }
     if (firstBreak !== null) return { seq: firstBreak, reason: 'changed' }
   }
@@ -53,19 +53,14 @@ async function firstFormerBreak(store: CatalogStore, key: DataKey): Promise<numb
   const query = store.db.select().from(auditFormerSeals).orderBy(asc(auditFormerSeals.seq))
   const seals = await catalogErrors(query)
   const broken = seals.find(({ seq, hash, mac, found }) => {
-    const expected = key.mac('audit-seal', `${seq} ${hash.toString('hex')}`)
-    return found === null || !found.equals(hash) || !isSame(mac, expected)
+    return found === null || !found.equals(hash) || !isSame(mac, sealMac(key, { seq, hash }))
   })
   return broken?.seq ?? null
 }
 
-function macOf(key: DataKey, { throughSeq, formerHash, hash, firstBreak }: Anchor): Buffer {
+function anchorMac(key: DataKey, { throughSeq, formerHash, hash, firstBreak }: Anchor): Buffer {
   const hashes = [formerHash, hash].map((bytes) => bytes.toString('hex'))
   return key.mac('audit-seal', JSON.stringify(['anchor', throughSeq, ...hashes, firstBreak]))
-}
-
-function isSame(one: Buffer, other: Buffer): boolean {
-  return one.length === other.length && timingSafeEqual(one, other)
 }
 
 function earliest(one: number | null, other: number | null): number | null {

@@ -1,16 +1,17 @@
-import { createHash, timingSafeEqual } from 'node:crypto'
+import { createHash } from 'node:crypto'
 import { asc, desc, sql } from 'drizzle-orm'
 import type { DataKey } from '../../crypto/keyring.ts'
 import { type CatalogStore, catalogErrors } from '../store.ts'
 import type { Vault } from '../vault.ts'
 import { type AuditBreak, anchorBreak } from './anchor.ts'
+import { isSame, sealMac } from './macs.ts'
 import { firstForgedPerson } from './persons.ts'
 import { auditLog, auditSeals } from './schema.ts'
 
 export interface AuditVerdict {
   readonly ok: boolean
   readonly rows: number
-  /** Up to here the chain is also proved by a seal, which who has the database alone cannot make. */
+  /** A seal proves the chain up to here. An attacker who has only the database cannot make one. */
   readonly sealedThrough: number
   readonly firstBreak: AuditBreak | null
 }
@@ -23,14 +24,14 @@ interface ChainedRow extends Record<string, unknown> {
 
 const CHUNK = 2_000
 
-// Written out, not called: the function that the trigger uses could have been changed together with the rows.
+// Written out, because an attacker could have changed the trigger's function together with the rows.
 const CONTENT = sql`jsonb_build_array(seq, id, (extract(epoch from at) * 1000000)::bigint, actor_type, actor_id,
   tenant_id, acted_for_tenant_id, action, request_id, address, before, after,
   encode(commitment, 'hex'))::text`
 
 /**
- * Seals the end of the audit log, if it has grown: a MAC under the service's own key over number and hash.
- * @returns the row sealed, or null where there was nothing new
+ * Seals the end of the audit log if it has grown: a MAC over number and hash, under the service's own key.
+ * @returns the sealed row, or null if there was no new one
  */
 export async function sealAudit(
   store: CatalogStore,
@@ -41,14 +42,14 @@ export async function sealAudit(
     db.select({ seq: auditLog.seq, hash: auditLog.hash }).from(auditLog).orderBy(desc(auditLog.seq)).limit(1),
   )
   if (last === undefined) return null
-  const seal = { ...last, mac: macOf(key, last) }
+  const seal = { ...last, mac: sealMac(key, last) }
   const made = db.insert(auditSeals).values(seal).onConflictDoNothing().returning({ seq: auditSeals.seq })
   return (await catalogErrors(made)).length > 0 ? { seq: last.seq, hash: last.hash.toString('hex') } : null
 }
 
 /**
- * Reads the whole audit log and proves, row by row, that it is what was written: the chain, its seals, the anchor behind
- * which older rows were chained anew, and what is kept apart of people and still there.
+ * Reads the whole audit log and verifies that it is what was written: the chain, its seals, the anchor of a rewritten chain, and
+ * the personal fields that still exist.
  * @throws PublicError CATALOG_UNAVAILABLE
  */
 export async function verifyAudit(
@@ -94,12 +95,7 @@ async function verifyChain(store: CatalogStore, key: DataKey): Promise<AuditVerd
 type Seal = Pick<typeof auditSeals.$inferSelect, 'hash' | 'mac'>
 
 function isSealed(key: DataKey, row: { seq: number; hash: Buffer }, { hash, mac }: Seal): boolean {
-  const expected = macOf(key, row)
-  return hash.equals(row.hash) && mac.length === expected.length && timingSafeEqual(mac, expected)
-}
-
-function macOf(key: DataKey, { seq, hash }: { seq: number; hash: Buffer }): Buffer {
-  return key.mac('audit-seal', `${seq} ${hash.toString('hex')}`)
+  return hash.equals(row.hash) && isSame(mac, sealMac(key, row))
 }
 
 async function readSeals(store: CatalogStore): Promise<Map<number, Seal>> {

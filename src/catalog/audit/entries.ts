@@ -6,7 +6,7 @@ import { type CatalogStore, type CatalogTx, catalogErrors } from '../store.ts'
 import { keepPersons, type PartedRecord, partPersons } from './persons.ts'
 import { auditLog } from './schema.ts'
 
-/** Who did it, in which request, from which address. */
+/** The actor of an audit record, with the request and its address. */
 export interface Actor {
   readonly type: 'operator' | 'user' | 'account' | 'external' | 'client-key' | 'system'
   readonly id: string
@@ -18,7 +18,7 @@ export interface Actor {
 
 export type AuditRow = typeof auditLog.$inferSelect
 
-/** `action` is `noun.verb`. `before` and `after` hold what changed, and never a secret. `tenantId` is whose it was. */
+/** `action` is `noun.verb`. `before` and `after` hold what changed, and never a secret. `tenantId` is the tenant concerned. */
 export interface AuditRecord {
   actor: Actor
   action: string
@@ -27,9 +27,9 @@ export interface AuditRecord {
   after?: Record<string, unknown>
 }
 
-/** `from` counts, `to` does not. `actor` is an actor's id. `hidePlacement` leaves out what tells where the tenant lives. */
+/** `from` is inclusive, `to` exclusive. `actor` is an actor's id. `hidePlacement` leaves out records that show the placement. */
 export interface AuditFilter {
-  /** The actor's own, or the one acted for. */
+  /** The tenant of the actor, or the tenant that was acted for. */
   tenantId?: string
   actor?: string
   action?: string
@@ -41,28 +41,28 @@ export interface AuditFilter {
 const MAX_ACTOR_LENGTH = 512
 const CHAINED_BY_TRIGGER = { seq: 0, hash: Buffer.alloc(0) }
 
-/** The actor for what the service does by itself; `part` names which part of it. */
+/** The actor of what the service does by itself; `part` names the part of the service. */
 export function systemActor(part: string): Actor {
   return { type: 'system', id: part, requestId: null, address: null }
 }
 
 /**
- * Writes one row of the audit log, in the transaction of the change it tells of. Records about people need the key under which
- * their names and addresses are kept apart (`personKeyOwner` tells whose).
+ * Writes one row of the audit log, in the transaction of the change. A record about people needs the data key that seals their
+ * personal fields (`personKeyOwner` says which).
  */
 export async function recordAudit(tx: CatalogTx, record: AuditRecord, key?: DataKey | null): Promise<void> {
-  await insertAudit(tx, [auditEntry(record, key)])
+  await insertAudit(tx, [prepareRecord(record, key)])
 }
 
-/** A row of the audit log, and what is kept apart of it. */
-export interface AuditEntry {
+/** A row of the audit log, and its personal fields, which are stored apart. */
+export interface PreparedRecord {
   readonly row: Omit<typeof auditLog.$inferInsert, 'at'> & { readonly at?: SQL<Date> }
   readonly parted: PartedRecord
 }
 
 export async function insertAudit(
   tx: Pick<CatalogTx, 'insert' | 'delete'>,
-  entries: readonly AuditEntry[],
+  entries: readonly PreparedRecord[],
 ): Promise<void> {
   await tx.insert(auditLog).values(entries.map(({ row }) => row))
   await keepPersons(
@@ -71,8 +71,8 @@ export async function insertAudit(
   )
 }
 
-/** A record as a row. Where the actor acts for another tenant, both stand there. */
-export function auditEntry(record: AuditRecord, key?: DataKey | null): AuditEntry {
+/** Builds the row of a record. If the actor acts for another tenant, the row names both tenants. */
+export function prepareRecord(record: AuditRecord, key?: DataKey | null): PreparedRecord {
   const { actor, action, tenantId } = record
   const { type, id: actorId, requestId, address, ownTenantId } = actor
   const acts = ownTenantId !== undefined && ownTenantId !== tenantId
@@ -80,7 +80,7 @@ export function auditEntry(record: AuditRecord, key?: DataKey | null): AuditEntr
   const parted = partPersons(record, id, key)
   const row = {
     ...{ id, ...CHAINED_BY_TRIGGER },
-    // An index holds it, and a tenant's own database may have given it.
+    // It may come from a tenant's own database, and an entry of an index is limited in length.
     ...{ actorType: type, actorId: actorId.slice(0, MAX_ACTOR_LENGTH), requestId, address, action },
     tenantId: acts ? ownTenantId : tenantId,
     actedForTenantId: acts ? tenantId : null,

@@ -4,17 +4,17 @@ import { type Clock, systemClock } from '../../lib/clock.ts'
 import { fromNow } from '../moments.ts'
 import { type CatalogStore, catalogErrors } from '../store.ts'
 import type { Vault } from '../vault.ts'
-import { type AuditEntry, type AuditRecord, auditEntry, insertAudit, systemActor } from './entries.ts'
+import { type AuditRecord, insertAudit, type PreparedRecord, prepareRecord, systemActor } from './entries.ts'
 import { isAboutPeople, keyOf, personKeyOwner } from './persons.ts'
 
 export interface AuditTrailOptions {
   readonly store: CatalogStore
-  /** Seals what is kept apart of records about people. */
+  /** Seals the personal fields of records. */
   readonly vault: Pick<Vault, 'dataKey'>
   readonly log: { warn(fields: object, message: string): void }
-  /** How long events are gathered before they are written. Milliseconds. */
+  /** How long events are collected before they are written. Milliseconds. */
   readonly gatherMs?: number
-  /** Different events kept while the catalog cannot be reached; what comes beyond is only counted. */
+  /** How many different events are kept while the catalog is unavailable. More are only counted. */
   readonly max?: number
   readonly clock?: Clock
 }
@@ -31,8 +31,8 @@ const RETRY_MS = 1_000
 const BATCH = 200
 
 /**
- * Writes what happened without a change of the catalog: logins, refusals, acting for others. A request only takes a note;
- * notes that say the same within a moment become one row with a count, so that nobody floods the log by being refused.
+ * Records events that do not change the catalog: logins, refusals, acting for others. A request only takes a note;
+ * notes that say the same within a moment become one row with a count, so that refused requests cannot flood the log.
  * While the catalog is away the notes wait. A process that is killed loses those of its last quarter of a second.
  */
 export class AuditTrail {
@@ -48,7 +48,7 @@ export class AuditTrail {
 
   /** Takes a note. Never waits and never throws. */
   note(record: AuditRecord): void {
-    const key = wordsOf(record)
+    const key = groupOf(record)
     const known = this.#gathered.get(key)
     if (known !== undefined) known.count += 1
     else if (this.#gathered.size >= this.#options.max) this.#dropped += 1
@@ -56,7 +56,7 @@ export class AuditTrail {
     this.#schedule(this.#options.gatherMs)
   }
 
-  /** Writes what has been noted up to now. Resolves also when the catalog cannot be reached: then the notes stay. */
+  /** Writes the notes taken so far. If the catalog is unavailable it resolves too, and keeps the notes. */
   async flush(): Promise<void> {
     if (this.#timer !== null) clearTimeout(this.#timer)
     this.#timer = null
@@ -74,7 +74,7 @@ export class AuditTrail {
   async #write(): Promise<void> {
     const noted = [...this.#gathered.values()]
     const dropped = this.#dropped
-    // What is noted from here on begins anew, so that a count is never changed after it was written.
+    // Later notes go to a new map, so that a count does not change after it was written.
     this.#gathered = new Map()
     this.#dropped = 0
     const waiting = [...noted, ...(dropped > 0 ? [this.#droppedNote(dropped)] : [])]
@@ -89,8 +89,8 @@ export class AuditTrail {
     }
   }
 
-  /** What the catalog does not take for itself must not keep the others from it: it is told in the log, and counted. */
-  async #insert(entries: AuditEntry[]): Promise<void> {
+  /** An event that the catalog rejects must not block the others. It is logged and counted, and the rest is written. */
+  async #insert(entries: PreparedRecord[]): Promise<void> {
     const [first] = entries
     if (first === undefined) return
     try {
@@ -104,8 +104,8 @@ export class AuditTrail {
     }
   }
 
-  /** One statement, unless something of people has to be kept or removed together with the rows. */
-  #put(entries: readonly AuditEntry[]): Promise<void> {
+  /** One statement, unless personal fields must be stored or deleted together with the rows. */
+  #put(entries: readonly PreparedRecord[]): Promise<void> {
     const { store } = this.#options
     const isAlone = entries.every(({ parted }) => parted.person === null && parted.gone === null)
     return isAlone
@@ -113,15 +113,15 @@ export class AuditTrail {
       : store.transaction((tx) => insertAudit(tx, entries))
   }
 
-  #drop({ action, tenantId }: Pick<AuditEntry['row'], 'action' | 'tenantId'>, err: unknown): void {
+  #drop({ action, tenantId }: Pick<PreparedRecord['row'], 'action' | 'tenantId'>, err: unknown): void {
     this.#options.log.warn({ err, action, tenantId }, 'audit event rejected')
     this.#dropped += 1
     this.#schedule(this.#options.gatherMs)
   }
 
-  /** @throws PublicError CATALOG_UNAVAILABLE where a key has to be read and cannot be */
-  async #entriesOf(noted: readonly Gathered[]): Promise<AuditEntry[]> {
-    const entries: AuditEntry[] = []
+  /** @throws PublicError CATALOG_UNAVAILABLE if a key cannot be read */
+  async #entriesOf(noted: readonly Gathered[]): Promise<PreparedRecord[]> {
+    const entries: PreparedRecord[] = []
     for (const note of noted) {
       try {
         const key = await this.#keyFor(note.record)
@@ -141,7 +141,7 @@ export class AuditTrail {
   #keep(noted: readonly Gathered[], dropped: number): void {
     this.#dropped += dropped
     for (const { record, notedAt, count } of noted) {
-      const key = wordsOf(record)
+      const key = groupOf(record)
       const newer = this.#gathered.get(key)
       if (newer === undefined && this.#gathered.size >= this.#options.max) this.#dropped += count
       else this.#gathered.set(key, { record, notedAt, count: count + (newer?.count ?? 0) })
@@ -159,19 +159,19 @@ export class AuditTrail {
   }
 }
 
-/** Made for each attempt to write it: the catalog's clock dates it, we say how long ago it was. */
+/** Built for each attempt to write. The catalog's clock dates it; the process knows only how long ago it was. */
 function entryOf(
   { record, notedAt, count }: Gathered,
   now: number,
   key: DataKey | null | undefined,
-): AuditEntry {
-  const { row, parted } = auditEntry(record, key)
+): PreparedRecord {
+  const { row, parted } = prepareRecord(record, key)
   const after = count === 1 ? row.after : { ...row.after, count }
   return { row: { ...row, after, at: fromNow(notedAt - now) }, parted }
 }
 
-/** Request ids differ and do not count: the first is kept. */
-function wordsOf({ actor, action, tenantId, after }: AuditRecord): string {
+/** The same for notes that become one row. Request ids differ and are not part of it: the first one is kept. */
+function groupOf({ actor, action, tenantId, after }: AuditRecord): string {
   const { type, id, ownTenantId, address } = actor
   return JSON.stringify([type, id, ownTenantId, address, action, tenantId, after])
 }

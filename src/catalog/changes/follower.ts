@@ -12,7 +12,8 @@ import {
 import type { CatalogStore, CatalogTx } from '../store.ts'
 import { CatalogFreshness, type Moment } from './freshness.ts'
 import { CHANNEL, ChangeListener, type ChangeLog } from './listener.ts'
-import { type Confirmations, LIVE_MS, type ReplicaList } from './replicas.ts'
+import { LIVE_MS } from './live-replicas.ts'
+import type { Confirmations, ReplicaList } from './replicas.ts'
 import type { ChangeKind } from './schema.ts'
 
 export type { CatalogChange } from '../history.ts'
@@ -21,30 +22,30 @@ export interface FollowerOptions {
   store: CatalogStore
   /** Opens the connection that listens; see `connectClient`, whose limits bound it in time. */
   listenTarget: () => Promise<pg.Client>
-  /** This process among the others. */
+  /** This process in the list of live replicas. */
   replicas: ReplicaList
   log: ChangeLog
-  /** How long to go without reading when nothing wakes us. */
+  /** How long to wait for a notification before the log is read anyway. */
   pollMs?: number
-  /** How long after an attempt to read the changes what is known may be used without asking. */
+  /** How long after an attempt to read the changes the caches may be used without asking the catalog. */
   trustedMs?: number
 }
 
-// Any number will do that no other advisory lock of the catalog has: 'fhch' in ASCII.
+// A number that no other advisory lock of the catalog has: 'fhch' in ASCII.
 const CHANGES_LOCK = 0x66686368
 const POLL_MS = 2000
 const HEARTBEAT_MS = 1000
 const SHORT_OF_CONNECTIONS_MS = 200
 const BATCH = 500
 const CONFIRMATION_POLL_MS = 25
-/** A replica that does not follow is not asked for more often, however many revocations wait for it. */
+/** The longest pause between two counts of confirmations, so that a replica that hangs does not cause many queries. */
 const CONFIRMATION_POLL_MAX_MS = 200
-/** The others count this replica for longer, by as much as a statement may be on its way. */
+/** Shorter than the others count this replica as alive, because a statement may be on its way for a while. */
 const TRUSTED_MS = LIVE_MS - 2_000
 
 /**
- * Adds a row to the change log and wakes the followers when the transaction commits. Answers its number. It holds the
- * lock that makes the numbers gap-free until then, so it comes last in a transaction.
+ * Adds a row to the change log, and answers its number. The commit of the transaction wakes the followers. Until then the
+ * transaction holds the lock that keeps the numbers gap-free, so call this last.
  */
 export async function recordChange(
   tx: CatalogTx,
@@ -64,8 +65,8 @@ export async function recordChanges(
 ): Promise<number[]> {
   if (subjectIds.length === 0) return []
   await tx.execute(sql`select pg_advisory_xact_lock(${CHANGES_LOCK}::bigint)`)
-  // A statement of its own: its snapshot, taken under the lock, sees the row of whoever held the lock before.
-  // All subjects as one parameter: of these a statement has room for 65,535, and a role may have more holders than that.
+  // A separate statement: its snapshot is taken under the lock, so it sees the rows of the previous holder.
+  // All subjects in one parameter: a statement has at most 65,535 parameters, and a role may have more holders.
   const { rows } = await tx.execute<{ seq: string }>(sql`
     insert into catalog_changes (seq, kind, tenant_id, subject_id)
     select (select coalesce(max(seq), 0) from catalog_changes) + ord, ${kind}::text, ${tenantId}::uuid, subject
@@ -77,32 +78,32 @@ export async function recordChanges(
   return numbers
 }
 
-/** What was applied to all that begins from now on, while something that began before is still under way. */
-interface Settling {
-  /** How far this replica had come before it. */
+/** A change whose listeners have not finished. New requests see the change; older ones may still run. */
+interface PendingChange {
+  /** The position of this replica before the change. */
   readonly before: Position
 }
 
 /**
- * Reads the change log in order, tells what it read, and writes down how far it came.
+ * Reads the change log in order, calls the listeners for each change, and records how far it has come.
  *
  *   stopped ──start──▶ following: (wait for a wake or the poll) → read to the end → heartbeat → …  ──stop──▶ stopped
  *
- * Notifications only wake it: what counts is what stands in the table after the last change applied. Each reading begins
- * with that change: where it is gone, or another one, the log is not the one that was followed, and all was missed.
+ * A notification only wakes the follower; the table is what counts. Each read begins with the last change that was applied. If
+ * that change is gone or has another id, the log was replaced, and all changes since then were missed.
  */
 export class ChangeFollower {
-  /** Whether what is cached here may be used without asking the catalog first. */
+  /** Whether the caches may be used without asking the catalog first. */
   readonly freshness: CatalogFreshness
   readonly #options: FollowerOptions
   readonly #listener: ChangeListener
   readonly #onChange: ((change: CatalogChange) => unknown)[] = []
-  /** In the order in which they began. */
-  readonly #settling = new Set<Settling>()
+  /** In the order in which they started. */
+  readonly #pending = new Set<PendingChange>()
   readonly #onGap: (() => unknown)[] = []
   readonly #onReached: (() => void)[] = []
   #applied = BEGINNING
-  /** How many times another log was found in the place of the one that was followed. */
+  /** How many times the log was found replaced by another one. */
   #gaps = 0
   #lastReachedAt = 0
   #stopping = false
@@ -117,22 +118,22 @@ export class ChangeFollower {
   }
 
   /**
-   * Called for each change, in order. Must neither throw nor reject. If it returns a promise, the changes that follow do not
-   * wait for it, but this one is not confirmed before it resolves.
+   * Called for each change, in order. Must neither throw nor reject. If it returns a promise, later changes do not wait for it,
+   * but this change is not confirmed before it resolves.
    */
   onChange(fn: (change: CatalogChange) => unknown): void {
     this.#onChange.push(fn)
   }
 
   /**
-   * Called when changes were missed for good (the log is not the one that was followed): forget everything cached. Must
-   * neither throw nor reject; a promise is waited for as in `onChange`.
+   * Called when changes were missed because the log was replaced: empty all caches. Must neither throw nor reject; a promise
+   * delays confirmations as in `onChange`.
    */
   onGap(fn: () => unknown): void {
     this.#onGap.push(fn)
   }
 
-  /** Called whenever the end of the log has been reached: what is cached now is what the catalog says. */
+  /** Called when the end of the log is reached: the caches agree with the catalog. */
   onReached(fn: () => void): void {
     this.#onReached.push(fn)
   }
@@ -147,22 +148,22 @@ export class ChangeFollower {
     return this.#lastReachedAt
   }
 
-  /** Whether notifications arrive; without them changes are seen at the next poll. */
+  /** Whether notifications arrive. Without them changes are seen at the next poll. */
   get listening(): boolean {
     return this.#listener.listening
   }
 
   /**
-   * Begins at the present end of the log: caches must be empty. Resolves once this replica is counted.
+   * Starts at the current end of the log, so the caches must be empty. Resolves when this replica is in the list.
    *
    * @throws PublicError CATALOG_UNAVAILABLE
    */
   async start(): Promise<void> {
-    // A start of the gateway that failed later is tried again as a whole.
+    // If the start of the gateway fails later, the whole start is repeated.
     if (this.#following !== null) return
-    // LISTEN first: what is committed between it and the read wakes us again.
+    // LISTEN first: then a change that commits before the read sends a notification.
     await this.#listener.start()
-    const begun = this.freshness.now()
+    const startedAt = this.freshness.now()
     try {
       this.#applied = await endOfLog(this.#options.store)
       await this.#options.replicas.join(this.#applied)
@@ -170,11 +171,11 @@ export class ChangeFollower {
       await this.#listener.stop()
       throw error
     }
-    this.#reached(begun)
+    this.#reached(startedAt)
     this.#following = this.#follow()
   }
 
-  /** Stops following and takes this replica off the list. */
+  /** Stops following and removes this replica from the list. */
   async stop(): Promise<void> {
     this.#stopping = true
     this.#woken.resolve()
@@ -185,8 +186,8 @@ export class ChangeFollower {
   }
 
   /**
-   * Waits until every live replica has applied `seq` (null: all that is in the log now), at most `timeoutMs`; answers how
-   * many of how many have. None, if the log was replaced meanwhile: the change of that number may be lost.
+   * Waits until every live replica has applied `seq` (null: the current end of the log), at most `timeoutMs`. Answers how many
+   * of them have. Zero if the log was replaced meanwhile: then the change with that number may be lost.
    */
   async confirmations(seq: number | null, timeoutMs: number): Promise<Confirmations> {
     const deadline = systemClock.monotonic() + timeoutMs
@@ -198,7 +199,7 @@ export class ChangeFollower {
       const counted = await replicas.count(awaited)
       if (gaps !== this.#gaps) return { ...counted, confirmed: 0 }
       const isAll = counted.confirmed === counted.replicas && counted.replicas > 0
-      // After an outage those who live have to be heard of first.
+      // After an outage, wait for the heartbeats of all live replicas first.
       if ((isAll && replicas.isSteady) || systemClock.monotonic() >= deadline) return counted
       await pause(pauseMs)
     }
@@ -206,22 +207,22 @@ export class ChangeFollower {
 
   async #follow(): Promise<void> {
     while (!this.#stopping) {
-      await this.#wakeOrPoll()
+      await this.#waitForWakeOrPoll()
       if (this.#stopping) return
-      const begun = this.freshness.now()
+      const startedAt = this.freshness.now()
       try {
         await this.#catchUp()
         await this.#options.replicas.heartbeat(this.#confirmed)
-        this.#reached(begun)
+        this.#reached(startedAt)
       } catch (err) {
         this.#options.log.warn({ err }, 'could not read the catalog changes')
-        this.freshness.failed(begun, this.#applied)
+        this.freshness.failed(startedAt, this.#applied)
       }
     }
   }
 
-  /** Wakes that arrive while we read are one wake: the promise is renewed before the read, not after. */
-  async #wakeOrPoll(): Promise<void> {
+  /** Several wakes during one read count as one. The promise is renewed before the read, so that no wake is lost. */
+  async #waitForWakeOrPoll(): Promise<void> {
     const { pollMs = POLL_MS, replicas } = this.#options
     const waitMs = Math.min(pollMs, replicas.isShort ? SHORT_OF_CONNECTIONS_MS : HEARTBEAT_MS)
     const timer = setTimeout(() => this.#woken.resolve(), waitMs)
@@ -233,16 +234,16 @@ export class ChangeFollower {
   async #catchUp(): Promise<void> {
     for (;;) {
       const changes = await changesAfter(this.#options.store, this.#applied, BATCH)
-      if (changes === null) return this.#beginAnew()
+      if (changes === null) return this.#restart()
       for (const change of changes) this.#apply(change)
       if (changes.length < BATCH) return
       await this.#options.replicas.heartbeat(this.#confirmed)
     }
   }
 
-  /** Nothing is known of what led to the present end of the log: forgets everything, and goes on from there. */
-  async #beginAnew(): Promise<void> {
-    // Read before the caches are emptied: what they read again is then never older than this end.
+  /** Empties all caches and goes on from the current end of the log. */
+  async #restart(): Promise<void> {
+    // Read before the caches are emptied: what they load afterwards is never older than this end.
     const end = await endOfLog(this.#options.store)
     const { seq: appliedSeq } = this.#applied
     this.#options.log.warn({ appliedSeq, lastSeq: end.seq }, 'catalog changes were missed')
@@ -256,26 +257,26 @@ export class ChangeFollower {
     this.#applied = { seq: change.seq, id: change.id }
   }
 
-  /** What has come so far is not confirmed beyond the present position before `settled` resolves. */
-  #holdBack(settled: unknown): void {
-    if (!(settled instanceof Promise)) return
+  /** Confirms nothing beyond the current position before `finished` resolves. */
+  #holdBack(finished: unknown): void {
+    if (!(finished instanceof Promise)) return
     const held = { before: this.#applied }
-    this.#settling.add(held)
-    void settled.then(() => {
-      this.#settling.delete(held)
+    this.#pending.add(held)
+    void finished.then(() => {
+      this.#pending.delete(held)
       this.#woken.resolve()
     })
   }
 
-  /** The last change up to which this replica is done with all: what began first and is not settled decides. */
+  /** The last change that this replica may confirm: the one before the oldest change whose listeners have not finished. */
   get #confirmed(): Position {
-    for (const { before } of this.#settling) return before
+    for (const { before } of this.#pending) return before
     return this.#applied
   }
 
-  #reached(begun: Moment): void {
+  #reached(startedAt: Moment): void {
     this.#lastReachedAt = systemClock.now()
-    this.freshness.reached(begun, this.#applied)
+    this.freshness.reached(startedAt, this.#applied)
     for (const tell of this.#onReached) tell()
   }
 }

@@ -24,7 +24,7 @@ export const DATABASE_ERRORS = {
   SCHEMA_DRIFTED: 'The schema is not what the applied migrations make',
   MIGRATION_FAILED: 'A migration failed',
   ENCODING_UNSUPPORTED: 'The encoding of the database is not UTF8; make one with ENCODING UTF8',
-  READ_ONLY: 'The database is read-only: a standby, or one that its server lets nobody write to',
+  READ_ONLY: 'The database is read-only: it is a standby, or its server refuses writes',
   TOO_MANY_CONNECTIONS: 'The server has no connection left for this user or database',
   PROTOCOL_VIOLATION: "The server does not speak PostgreSQL's protocol as it should",
   POOLER_UNSUPPORTED: 'The pooler in front of the database cannot be used as it is set up',

@@ -1,4 +1,4 @@
-import { LIVE_MS } from '../../catalog/changes/replicas.ts'
+import { LIVE_MS } from '../../catalog/changes/live-replicas.ts'
 import { connectClient, type GuardedClient, type PhysicalIdentity } from '../../lib/postgres/pg.ts'
 import { schemaState } from '../../migrations/drift.ts'
 import type { Migration } from '../../migrations/files.ts'

@@ -25,7 +25,7 @@ export class UndrawableError extends Error {
 
 /**
  * Scripts that are drawn letter by letter, in the order of the text. The fonts have Devanagari too, whose letters would have to
- * be joined and moved, and would stand there as nobody writes them.
+ * be joined and moved; drawn one by one they would be wrong.
  */
 const DRAWN = /[\p{Script=Latin}\p{Script=Greek}\p{Script=Cyrillic}\p{Script=Common}\p{Script=Inherited}]/u
 

@@ -28,7 +28,7 @@ const FEATURES = { ccmp: false } as unknown as PDFKit.Mixins.OpenTypeFeatures[]
 
 /**
  * Prints the terms. The bytes follow from the document alone: no clock, no random ids, and numbers written by ourselves,
- * because what Intl writes changes with its data. So a document that nobody has signed keeps its tag, too.
+ * because the output of Intl changes with its data. So the ETag of an unsigned document stays the same, too.
  * @throws UndrawableError where a text has a character that the fonts do not have
  */
 export async function renderLease(document: PrintableDocument): Promise<Buffer> {

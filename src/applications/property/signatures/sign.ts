@@ -69,7 +69,7 @@ async function settle(inside: Tenant, { row, etag }: Tagged, status: 'signed' | 
   return signatures.find(inside, row.id)
 }
 
-/** Nobody changes the document until the proof is written; before that, nobody may have. */
+/** Locks the document against changes until the proof is written, and checks that it was not changed before. */
 async function holdDocument({ id: tenantId, db }: Tenant, printed: PrintedDocument): Promise<void> {
   const { id, updatedAt } = documents
   const held = await db
