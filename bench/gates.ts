@@ -12,9 +12,9 @@ import { newId } from '../src/lib/ids.ts'
 import { RateLimiter } from '../src/lib/rate-limiter.ts'
 import { Secret } from '../src/lib/secret.ts'
 
-/** CPU µs of what stands between a request's head and its handler, in this process. */
+/** CPU time in µs between the head of a request and its handler, in this process. */
 export interface GateCosts {
-  /** A token verified before, its tenant's route known, the permission checked. */
+  /** With a verified token, a known route and a checked permission. */
   readonly warm: number
   /** jose alone on the same token, as it would be without the cache. */
   readonly eddsa: number
@@ -78,8 +78,8 @@ async function makeState(
   const raw = { rawHeaders: Object.entries(headers).flat() }
   const request = { headers, raw } as unknown as RequestState['request']
   const access = { kind: 'tenant', permission: 'properties:read' } as const
-  const nobody = { principal: null, unresolved: null, route: null, ownRoute: null, allowance: null }
-  return () => ({ request, deps, access, lapses: 0, ...nobody })
+  const unknown = { principal: null, unresolved: null, route: null, ownRoute: null, allowance: null }
+  return () => ({ request, deps, access, lapses: 0, ...unknown })
 }
 
 function passAll(state: RequestState): undefined {

@@ -1,5 +1,5 @@
 /**
- * What somebody would write by hand for one of the collections, with care and nothing else: Fastify with response
+ * What a careful developer would write by hand for one of the collections, and nothing more: Fastify with response
  * schemas, a pg pool with named statements and `WHERE tenant_id = $1`, jose with a cache of verified tokens. No
  * row-level security, no entity tags, no metrics, no security headers, one database only. Everything the gateway does
  * beyond this counts against the gateway. With REQUEST_LOG=on it also writes a log, as the gateway does.

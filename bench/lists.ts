@@ -29,7 +29,7 @@ interface Latencies {
   readonly p99: number
 }
 
-/** A list, and how long it takes at each number of tenants. */
+/** A list, and its times at each number of tenants. */
 interface Line {
   readonly list: string
   readonly latencies: Latencies[]
@@ -38,7 +38,7 @@ interface Line {
 const FILLED_AT_ONCE = 100
 const CREATED_AT_ONCE = 10
 const WARM_UP_REQUESTS = 100
-/** A prime, so that one client after another is met in no order of theirs. */
+/** A prime, so that the clients are visited in a mixed order. */
 const STRIDE = 7_919
 const API = '/api/v1'
 
@@ -116,7 +116,7 @@ interface Ground {
   readonly clients: readonly Client[]
 }
 
-/** One collection at a time, so that a million rows are all there is room needed for. */
+/** One collection at a time, so that the disk needs room for a million rows only. */
 async function measure(resource: Resource, options: Options, ground: Ground): Promise<Line[]> {
   const filters = Object.keys(resource.schemas.listQuery.properties).filter(
     (name) => !LIST_PARAMETERS.some((known) => known === name),
@@ -127,7 +127,7 @@ async function measure(resource: Resource, options: Options, ground: Ground): Pr
     latencies: [] as Line['latencies'],
   }))
   const caller = new Caller(ground.gateway.port)
-  /** Of each tenant one row, whose values are asked for. */
+  /** One row of each tenant. The requests filter by its values. */
   const samples: Row[] = []
   for (const count of options.tenants) {
     const living = ground.clients.slice(0, count)
@@ -158,7 +158,7 @@ async function fill(
   await asReplica(server, `VACUUM ANALYZE ${getTableName(resource.table)}`)
 }
 
-/** Without triggers and foreign keys: the rows refer to nothing, and history may be taken away again. */
+/** Without triggers and foreign keys: the rows refer to no others, and append-only rows can be deleted again. */
 function asReplica(server: OwnServer, text: string, values: unknown[] = []): Promise<void> {
   return asSuperuser(server, 'shared', async (client) => {
     await client.query('SET session_replication_role = replica')
@@ -166,7 +166,7 @@ function asReplica(server: OwnServer, text: string, values: unknown[] = []): Pro
   })
 }
 
-/** Asks one thing after another on one connection. */
+/** Sends one request after another on one connection. */
 class Caller {
   readonly #port: number
   readonly #agent = new Agent({ keepAlive: true, maxSockets: 1 })
@@ -183,7 +183,7 @@ class Caller {
     return row
   }
 
-  /** Rounds of requests, each request of another of the clients; of each quantile the least: the rest is others' work. */
+  /** Rounds of requests, each request from another client. Keeps the smallest value of each quantile: the rest is other load. */
   async measure(
     clients: readonly Client[],
     paths: readonly string[],

@@ -5,7 +5,7 @@
 import { connect } from 'node:net'
 import { cpuOf, cpuOfChildren } from './processes.ts'
 
-/** What to ask, and for how long. */
+/** Which requests to send, and for how long. */
 export interface Order {
   readonly port: number
   readonly token: string
@@ -18,7 +18,7 @@ export interface Order {
   readonly postmasters: readonly number[]
 }
 
-/** What came back in the measured time. Latencies in ms, CPU in µs a request (null where the system does not tell). */
+/** The result of the measured time. Latencies in ms, CPU in µs a request (null if the system does not tell). */
 export interface Harvest {
   readonly perSecond: number
   readonly p50: number

@@ -22,7 +22,7 @@ export async function startGatewayProcess(environment: Record<string, string>): 
     env: { PATH: process.env.PATH, ...environment, PORT: String(port) },
     stdio: ['ignore', 'pipe', 'inherit'],
   })
-  // The log goes through a pipe that is read to its end, as whatever collects it in production would.
+  // The log goes through a pipe that is read to its end, like a log collector in production.
   child.stdout.resume()
   await within(readiness(`http://127.0.0.1:${port}/readyz`), child)
   return { pid: child.pid ?? 0, port, stop: () => stop(child) }
@@ -77,7 +77,7 @@ async function within<T>(promise: Promise<T>, child: ChildProcess): Promise<T> {
   }
 }
 
-/** CPU time that a process has used so far, in µs; null where there is no /proc. */
+/** CPU time that a process has used so far, in µs; null without /proc. */
 export function cpuOf(pid: number): number | null {
   try {
     // Nanoseconds a thread; `stat` counts in hundredths of a second, too coarse for a short round.
@@ -88,7 +88,7 @@ export function cpuOf(pid: number): number | null {
   }
 }
 
-/** A thread may end between the listing and the reading. */
+/** A thread may end between listing and reading. */
 function scheduledNs(path: string): number {
   try {
     return Number(readFileSync(path, 'utf8').split(' ')[0])

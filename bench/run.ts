@@ -1,4 +1,4 @@
-/** `npm run bench`: the gateway beside hand-written services, in turns, on the same rows. See docs/performance.md. */
+/** `npm run bench`: compares the gateway with hand-written services, in turns, on the same rows. See docs/performance.md. */
 import type { ChildProcess } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
 import { availableParallelism, loadavg } from 'node:os'
@@ -11,7 +11,7 @@ import { forkScript, type ServerProcess, startGatewayProcess, startScript } from
 import { createStage, type Home, type Placement, POOL_SIZE, type Stage } from './stage.ts'
 import { BASELINE, type BenchOptions, printTable, type Series } from './table.ts'
 
-/** One service that is measured: on which tenant's rows, and what it is compared with. */
+/** A measured service: the tenant whose rows it reads, and the service that it is compared with. */
 interface Contender {
   readonly name: string
   readonly placement: Placement
@@ -77,7 +77,7 @@ async function startContenders({ homes, environment }: Stage): Promise<Contender
       { name: 'gateway', placement, server: loud, token: home.token },
     )
     if (placement === 'dedicated') continue
-    // The gateway writes a log line for each request; to see what that is worth, each is measured the other way, too.
+    // The gateway writes a log line for each request. To see the cost, each service is measured with and without.
     found.push(
       { name: 'gateway, LOG_LEVEL=warn', placement, server: quiet, token: home.token },
       { name: 'hand-written, logs requests', placement, ...(await byHand({ REQUEST_LOG: 'on' })) },
@@ -100,7 +100,7 @@ async function startHandWritten(home: Home, more: Record<string, string>) {
   return { server, token }
 }
 
-/** What is compared must be the same work: every service gives the same rows. */
+/** Compared services must do the same work: they return the same rows. */
 async function assertSameAnswers({ homes }: Stage, contenders: readonly Contender[]): Promise<void> {
   for (const { name, placement, server, token } of contenders) {
     const home = homes[placement]
@@ -136,7 +136,7 @@ async function compare(
   try {
     for (const { order } of cells) await measure(load, { ...order, warmUpMs: FIRST_WARM_UP_MS, measureMs: 1 })
     for (let round = 0; round < rounds; round += 1) {
-      // There and back again, so that nobody always comes after the same one.
+      // Forwards and backwards, so that no service always follows the same other one.
       for (const { series, order } of round % 2 === 0 ? cells : cells.toReversed()) {
         const slot = { warmUpMs: WARM_UP_MS, measureMs: seconds * 1_000 }
         series.samples.push(await measure(load, { ...order, ...slot }))
@@ -159,7 +159,7 @@ function measure(load: ChildProcess, order: Order): Promise<Harvest> {
   })
 }
 
-/** The backends are its children, so their CPU time can be told from everything else's. */
+/** The backends are its children, so their CPU time can be measured apart. */
 async function postmasterOf(superuserUrl: string): Promise<number> {
   const client = new pg.Client({ connectionString: superuserUrl })
   await client.connect()

@@ -4,12 +4,12 @@ import { newId } from '../src/lib/ids.ts'
 import { type OwnServer, startOwnServer } from '../test/support/second-server.ts'
 import { type ServerProcess, startGatewayProcess } from './processes.ts'
 
-/** A tenant with rows, and where a hand-written service finds the same rows. */
+/** A tenant with rows, and the database in which a hand-written service finds the same rows. */
 export interface Home {
   readonly tenantId: string
   readonly token: string
   readonly placeIds: readonly string[]
-  /** Of a role without superuser rights that row-level security does not hold back. */
+  /** The URL of a role that is no superuser, but bypasses row-level security. */
   readonly plainUrl: string
 }
 
@@ -87,7 +87,7 @@ async function settle(
   }
 }
 
-/** Settings of a gateway for these two databases and callers that come often. */
+/** Settings of a gateway for these two databases, without rate limits in the way. */
 export function environmentOf(catalogUrl: string, sharedUrl: string): Record<string, string> {
   return {
     CATALOG_DATABASE_URL: catalogUrl,
@@ -97,18 +97,18 @@ export function environmentOf(catalogUrl: string, sharedUrl: string): Record<str
     DATABASE_HOSTS_ALLOWED: '127.0.0.1',
     MAX_CONNECTIONS_PER_SERVER: String(POOL_SIZE),
     SHUTDOWN_GRACE_SECONDS: '2',
-    // One token stands for everybody here.
+    // One token is used for all requests here.
     RATE_LIMIT_PER_MINUTE: '1000000000',
   }
 }
 
-/** A program of a tenant's. */
+/** A program of a tenant. */
 export interface Client {
   readonly tenantId: string
   readonly headers: Readonly<Record<string, string>>
 }
 
-/** Sets the stage through the operators' own door. */
+/** Creates the tenants by the operator's API. */
 export class Operator {
   readonly #url: string
   readonly #token: string
@@ -131,7 +131,7 @@ export class Operator {
     return { id, token: accessToken }
   }
 
-  /** A tenant without people, and the headers of a client of it. */
+  /** A tenant without people, and the headers of one of its clients. */
   async createClient(code: string, permissions: readonly string[]): Promise<Client> {
     const { id } = await this.#call<{ id: string }>('POST', '/tenants', { code, name: code })
     const path = `/tenants/${id}/client-keys`
@@ -166,7 +166,7 @@ export class Operator {
   }
 }
 
-/** Makes a database with a role of its own, and gives the URL by which that role reaches it. */
+/** Creates a database with its own role, and returns that role's URL. */
 export async function makeDatabase(server: OwnServer, name: string): Promise<string> {
   const password = randomBytes(12).toString('hex')
   const role = `serves_${name}`
@@ -177,7 +177,7 @@ export async function makeDatabase(server: OwnServer, name: string): Promise<str
   return `postgresql://${role}:${password}@${server.host}:${server.port}/${name}`
 }
 
-/** The tables carry row-level security for everybody; this attribute makes it as if there were none. */
+/** The tables have row-level security for all roles; this attribute switches it off for one. */
 async function makePlainRole(server: OwnServer, database: string): Promise<string> {
   const password = randomBytes(12).toString('hex')
   await asSuperuser(server, database, async (client) => {

@@ -16,7 +16,7 @@ export interface Series {
   readonly samples: Harvest[]
 }
 
-/** What the others are compared with. */
+/** The service that the others are compared with. */
 export const BASELINE = 'hand-written'
 
 const COLUMNS: readonly (readonly [title: string, width: number])[] = [
@@ -31,7 +31,7 @@ const COLUMNS: readonly (readonly [title: string, width: number])[] = [
   ['pg µs', 6],
 ]
 
-/** Prints the tables a person reads. Ratios are medians over rounds, each against the baseline of its own round. */
+/** Prints the tables for people. Ratios are medians over rounds, each against the baseline of its own round. */
 export function printTable(series: readonly Series[], gates: GateCosts, options: BenchOptions): void {
   const lines = [
     `${options.rounds} rounds of ${options.seconds} s, ${options.connections} connections`,

@@ -13,7 +13,7 @@ export default defineApplication({
   seed,
 })
 
-// `request.tenant.db` knows the tables above, everywhere.
+// Tells `request.tenant.db` the types of the tables above.
 declare module 'freehold' {
   interface Register {
     tables: typeof tables

@@ -4,7 +4,7 @@ import { tasks } from './tables.ts'
 
 export function routes(scope: Scope): void {
   scope.tenant.get('/summary', { access: 'tasks:read' }, async ({ tenant }) => {
-    // No `where` for the tenant: the database shows this tenant's rows and no others.
+    // No `where` for the tenant: the database shows only this tenant's rows.
     const rows = await tenant.db
       .select({ status: tasks.status, count: count() })
       .from(tasks)

@@ -1,7 +1,7 @@
 import type { Tenant } from 'freehold'
 import { tasks } from './tables.ts'
 
-/** Rows for each demonstration tenant of `npm run dev`. */
+/** Rows for each demo tenant of `npm run dev`. */
 export async function seed(tenant: Tenant): Promise<void> {
   await tenant.db
     .insert(tasks)

@@ -1,6 +1,6 @@
 import { Agent, request } from 'node:http'
 
-/** One answer, and how long it took to come (ms). Status 0: none came. */
+/** One answer and its time in ms. Status 0: there was no answer. */
 export interface Answer {
   readonly status: number
   readonly text: string
@@ -12,7 +12,7 @@ export interface Ask {
   readonly body?: unknown
 }
 
-/** Speaks to one gateway over keep-alive connections, as many as are needed at a time. */
+/** Sends requests to one gateway over as many keep-alive connections as needed. */
 export class Caller {
   readonly #port: number
   readonly #agent = new Agent({ keepAlive: true, maxSockets: Number.POSITIVE_INFINITY })
@@ -21,7 +21,7 @@ export class Caller {
     this.#port = port
   }
 
-  /** Asks and reads the whole answer. Never rejects. */
+  /** Sends a request and reads the whole answer. Never rejects. */
   ask(method: string, path: string, { token, body }: Ask = {}): Promise<Answer> {
     const begun = performance.now()
     const text = body === undefined ? undefined : JSON.stringify(body)
@@ -56,7 +56,7 @@ export class Caller {
   }
 }
 
-/** Asks again and again, `callers` at a time, each with a pause after its answer, until it is stopped. */
+/** Sends requests until it is stopped, `callers` at a time, each with a pause after its answer. */
 export class Load {
   readonly answers: Answer[] = []
   readonly #done: Promise<unknown>

@@ -3,7 +3,7 @@ import { furnish, ownTenant, PLACES, type Stage } from './stage.ts'
 
 const HERD = 500
 
-/** First requests of a tenant, all at once, to a gateway that has just started. */
+/** Many first requests of one tenant at once, to a gateway that has just started. */
 export async function coldHerd(stage: Stage): Promise<readonly string[]> {
   const first = await stage.open()
   const url = await makeDatabase(stage.own, 'herd')

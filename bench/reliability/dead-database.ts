@@ -9,9 +9,9 @@ const SETTLING_MS = 2_000
 const DEAD_MS = 30_000
 const SAMPLE_MS = 50
 
-/** How often a dead database is knocked at, and what others notice of its being dead. */
+/** How often the gateway tries to connect to a dead database, and the delay of other tenants' requests. */
 export async function deadDatabase(stage: Stage): Promise<readonly string[]> {
-  // No health rounds: they knock once each, by the clock.
+  // No health rounds: each would try to connect once.
   const house = await stage.open({ HEALTH_CHECK_CRON: '0 0 1 1 *' })
   const url = await makeDatabase(stage.own, 'mortal')
   const proxy = await TcpProxy.start({ port: stage.own.port })

@@ -5,14 +5,14 @@ import { PLACES, type Stage, sharedTenant } from './stage.ts'
 const CALLERS = 50
 const BEFORE_MS = 3_000
 
-/** SIGTERM while keep-alive clients write: what was sent is answered, and what was answered is there. */
+/** SIGTERM while keep-alive clients write: each sent request is answered, and each answered write exists. */
 export async function drain(stage: Stage): Promise<readonly string[]> {
   const house = await stage.open({ SHUTDOWN_GRACE_SECONDS: '20' })
   const { token, id } = await sharedTenant(house, 'drained')
   let ended = false
   let n = 0
   const load = new Load(CALLERS, 0, async () => {
-    // Whoever is told that this one is going, or finds it gone, asks elsewhere.
+    // A caller that learns that this gateway is stopping, or has stopped, asks another one.
     if (ended) return sleep(50).then(() => ({ status: -1, text: '', tookMs: 0 }))
     n += 1
     const answer = await house.caller.ask('POST', PLACES, { token, body: { name: `drained ${n}` } })
@@ -34,7 +34,7 @@ export async function drain(stage: Stage): Promise<readonly string[]> {
   ]
 }
 
-/** A connection that was refused was never taken; anything else without an answer is a request that was lost. */
+/** A refused connection was never accepted. Every other request without an answer is lost. */
 function isLost({ status, text }: Answer): boolean {
   return status === 0 && !text.includes('ECONNREFUSED')
 }

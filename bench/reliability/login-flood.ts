@@ -4,7 +4,7 @@ import { furnish, PLACES, type Stage, sharedTenant } from './stage.ts'
 const ROUND_MS = 8_000
 const FLOOD = 50
 
-/** Wrong passwords at a tenant's door, as many as come, and what its neighbours notice. */
+/** A flood of wrong passwords at one tenant, and the delay of another tenant's requests. */
 export async function loginFlood(stage: Stage): Promise<readonly string[]> {
   const house = await stage.open({ LOGIN_RATE_LIMIT_PER_MINUTE: '1000000000' })
   const [flooded, other] = [await sharedTenant(house, 'flooded'), await sharedTenant(house, 'other')]

@@ -1,4 +1,4 @@
-/** `npm run bench:reliability`: what is promised for bad days, measured. See docs/reliability.md. */
+/** `npm run bench:reliability`: measures what is promised for failures. See docs/reliability.md. */
 import { availableParallelism, loadavg } from 'node:os'
 import { parseArgs } from 'node:util'
 import { coldHerd } from './cold-herd.ts'

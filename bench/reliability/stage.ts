@@ -3,7 +3,7 @@ import { type ServerProcess, startGatewayProcess } from '../processes.ts'
 import { asSuperuser, environmentOf, makeDatabase, Operator } from '../stage.ts'
 import { Caller } from './caller.ts'
 
-/** A gateway process, an operator of it and a caller. */
+/** A gateway process, an operator and a caller. */
 export interface House {
   readonly process: ServerProcess
   readonly operator: Operator
@@ -77,7 +77,7 @@ export async function ownTenant(
   return tenant
 }
 
-/** Makes each insert of a place last. */
+/** Makes each insert of a place slow. */
 export async function slowDown(server: OwnServer, database: string, seconds: number): Promise<void> {
   await asSuperuser(server, database, (client) =>
     client.query(`CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql

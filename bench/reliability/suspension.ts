@@ -5,7 +5,7 @@ import { type House, PLACES, type Stage, sharedTenant } from './stage.ts'
 const TIMES = 200
 const TIMES_UNHEARD = 20
 
-/** From the operator's request until both replicas refuse the tenant: with notifications, and with the listeners killed. */
+/** The time from the operator's request until both replicas refuse the tenant, with notifications and with killed listeners. */
 export async function suspension(stage: Stage): Promise<readonly string[]> {
   const houses = [await stage.open(), await stage.open()] as const
   const tenant = await sharedTenant(houses[0], 'suspended')

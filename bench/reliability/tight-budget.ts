@@ -7,7 +7,7 @@ const BUDGET = 5
 const LONG_S = 0.1
 const DURATION_MS = 20_000
 
-/** Many more databases than connections, and statements that last: PostgreSQL itself refuses one connection too many. */
+/** Many more databases than connections, and slow statements. PostgreSQL itself refuses a connection above the limit. */
 export async function tightBudget(stage: Stage): Promise<readonly string[]> {
   const house = await stage.open({ MAX_CONNECTIONS: String(BUDGET), ACQUIRE_TIMEOUT_MS: '60000' })
   const first = await makeDatabase(stage.own, 'tight')

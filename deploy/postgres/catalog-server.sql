@@ -1,6 +1,6 @@
 -- Run once by the image, as superuser, when the server's volume is empty.
--- Three roles: one owns both databases and runs migrations; two serve, one for each database, and own nothing. A serving role
--- can therefore neither switch off row-level security or the append-only triggers nor reach the other database.
+-- Three roles: one owns both databases and runs migrations; two serve, one for each database, and own nothing. So a serving
+-- role cannot switch off row-level security or the append-only triggers, and cannot reach the other database.
 \set ON_ERROR_STOP on
 \getenv owner_password FREEHOLD_OWNER_PASSWORD
 \getenv catalog_password FREEHOLD_CATALOG_PASSWORD
@@ -19,7 +19,7 @@ REVOKE ALL ON DATABASE catalog, shared FROM PUBLIC;
 GRANT CONNECT ON DATABASE catalog TO freehold_catalog;
 GRANT CONNECT ON DATABASE shared TO freehold_shared;
 
--- Tables come later, with the migrations that the owner runs; what the serving roles may do with them is said here, before.
+-- The owner's migrations create the tables later. These lines give the serving roles their rights to them in advance.
 \connect catalog
 REVOKE CREATE ON SCHEMA public FROM PUBLIC;
 GRANT USAGE ON SCHEMA public TO freehold_catalog;

@@ -1,5 +1,5 @@
 -- Run once by the image, as superuser, when the server's volume is empty.
--- One database for each tenant that is to have its own, owned by an ordinary role that can reach no other.
+-- One database for each tenant with its own, owned by an ordinary role that cannot reach other databases.
 \set ON_ERROR_STOP on
 \getenv acme_password ACME_DATABASE_PASSWORD
 \getenv globex_password GLOBEX_DATABASE_PASSWORD

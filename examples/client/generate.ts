@@ -1,6 +1,6 @@
 /**
  * Writes `api.ts` beside this file from the gateway's own OpenAPI document: `npm run client:generate`. It needs no
- * database, because the document follows from the routes alone.
+ * database, because the document depends only on the routes.
  */
 import { writeFile } from 'node:fs/promises'
 import { generateApi } from 'swagger-typescript-api'
@@ -14,20 +14,20 @@ const HEADER = `// Generated from /openapi.json by \`npm run client:generate\`. 
 // biome-ignore-all assist: generated
 `
 
-/** What the generator writes for browsers, and for compilers that are asked less than ours. */
+/** Text that the generator writes for browsers and for less strict compilers, and its replacement. */
 const CORRECTIONS: readonly (readonly [string, string])[] = [
   ['keyof Omit<Body, "body" | "bodyUsed">', '"arrayBuffer" | "blob" | "formData" | "json" | "text"'],
   ['.then((data) => {', '.then((data: any) => {'],
   ['  query?: QueryParamsType;', '  query?: QueryParamsType | undefined;'],
 ]
 
-/** The text of the client, as it should stand in `api.ts`. */
+/** The text of the client for `api.ts`. */
 export async function generateClient(): Promise<string> {
   const { files } = await generateApi({
     spec: withOneProblem(await readDocument()) as never,
     output: false,
     silent: true,
-    // Unions and not enums: Node runs TypeScript only where erasing the types is enough.
+    // Unions, not enums: Node runs TypeScript only if it can erase the types.
     generateUnionEnums: true,
     httpClientType: 'fetch',
     moduleNameFirstTag: true,

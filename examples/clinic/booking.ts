@@ -12,7 +12,7 @@ export interface Booking {
 /** Books a time, or answers 409 SLOT_TAKEN. */
 export function book(tenant: Tenant, booking: Booking) {
   return tenant.transaction(async (db) => {
-    // The lock: bookings of one practitioner follow one another, and each sees what the one before has made.
+    // The lock: bookings of one practitioner run one after the other, and each one sees the result of the previous one.
     const [practitioner] = await db
       .select({ name: practitioners.name })
       .from(practitioners)

@@ -2,7 +2,7 @@ import { and, eq, gte, isNull, lt, sql } from 'drizzle-orm'
 import type { Tenant } from 'freehold'
 import { appointments } from './tables.ts'
 
-/** Marks the appointments of the next 24 hours as reminded, once. Here a message would be sent. */
+/** Marks the appointments of the next 24 hours as reminded, once. A real application would send a message here. */
 export async function remind(tenant: Tenant): Promise<number> {
   const reminded = await tenant.db
     .update(appointments)

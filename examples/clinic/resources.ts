@@ -19,7 +19,7 @@ export const patients = defineResource({
   filters: ['email'],
 })
 
-/** Made by `POST /bookings` alone, so that no time is given away twice. Here they are listed and cancelled. */
+/** Only `POST /bookings` creates them, so that no time is booked twice. This collection lists and cancels them. */
 export const appointments = defineResource({
   name: 'appointments',
   title: 'Appointment',

@@ -1,6 +1,6 @@
 #!/bin/sh
-# Writes the secrets that docker-compose.yml needs, newly drawn, into .env (or the file named), readable by its owner only.
-# An existing file is never replaced: with another ENCRYPTION_KEY a catalog cannot be opened any more.
+# Writes new random secrets for docker-compose.yml into .env (or the named file). Only its owner can read the file.
+# It never replaces an existing file: with another ENCRYPTION_KEY the catalog could not be opened.
 set -eu
 target=${1:-.env}
 random_hex() { od -An -v -tx1 -N32 /dev/urandom | tr -d ' \n'; }
