@@ -77,7 +77,7 @@ describe('a job for each tenant', () => {
     for (const { result } of ended) expect(result).toEqual({ succeeded: 2, failed: 0, skipped: 0 })
     for (const { code } of [shared, own]) {
       const times = done.filter((each) => each === code).length
-      // One that was under way at the end is begun again by whoever comes next.
+      // The next replica begins again the one that was under way at the end.
       expect(times - ended.length).toBeGreaterThanOrEqual(0)
       expect(times - ended.length).toBeLessThanOrEqual(rounds.length - ended.length)
       const made = await idle.gateway.tenants.run(code, ({ db }) => db.select().from(rooms), {

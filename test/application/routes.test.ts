@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { sql } from 'drizzle-orm'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { defineApplication } from '../../src/index.ts'
-import { expectProblem, moveToOwnDatabase, NOBODY } from '../http/support.ts'
+import { expectProblem, moveToOwnDatabase, UNKNOWN_ID } from '../http/support.ts'
 import {
   createStage,
   type Stage,
@@ -232,7 +232,7 @@ describe('who may call', () => {
     expect(body.data.filter((name: string) => declared.includes(name))).toEqual(declared)
   })
 
-  test('nobody calls a tenant’s route without a credential, and no operator does', async () => {
+  test('a tenant’s route refuses a caller without a credential, and an operator', async () => {
     expectProblem(await gateway.call('GET', `${API}/whoami`), { status: 401, code: 'UNAUTHENTICATED' })
     expectProblem(await gateway.operator('GET', '/whoami'), { status: 403, code: 'PERMISSION_DENIED' })
   })
@@ -273,7 +273,7 @@ describe('what may be sent', () => {
   test('a parser of a plugin holds for its routes alone', async () => {
     const headers = { 'content-type': 'text/csv' }
     expect((await as(shared, 'PUT /imports', 'a\nb', headers)).body).toEqual({ lines: 2 })
-    const elsewhere = await as(shared, `POST /rooms/${NOBODY}/bookings`, 'a', headers)
+    const elsewhere = await as(shared, `POST /rooms/${UNKNOWN_ID}/bookings`, 'a', headers)
     expectProblem(elsewhere, { status: 415, code: 'UNSUPPORTED_MEDIA_TYPE' })
   })
 

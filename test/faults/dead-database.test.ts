@@ -29,7 +29,7 @@ let neighbour: TestTenant
 beforeAll(async () => {
   server = await startOwnServer()
   owner = await createOwnerOn(server)
-  // Whoever waits for a server that says nothing waits longer than anybody else may.
+  // A request that waits for a silent server waits longer than any other request may.
   const settings = { STATEMENT_TIMEOUT_MS: '4000', HEALTH_FAILURES_TO_INACTIVE: String(ROUNDS) }
   ;({ process, caller } = await startProcess(await createStage(), settings))
   neighbour = await caller.createTenant()
@@ -184,7 +184,7 @@ describe('a database in a black hole', () => {
     expect(watched.rounds.at(-1)?.lastError?.code).toBe('CONNECTION_TIMEOUT')
   })
 
-  test('lets nobody wait for ever', async () => {
+  test('lets no request wait for ever', async () => {
     const codes = new Set((await crowd).map(({ status, body }) => `${status} ${body.code}`))
     const known = [`503 ${UNAVAILABLE}`, '503 NO_CONNECTION_AVAILABLE']
     expect([...codes].filter((code) => !known.includes(code))).toEqual([])
@@ -192,7 +192,7 @@ describe('a database in a black hole', () => {
     expect(await degraded(tenant)).toMatchObject({ status: 200, degraded: 'tenant-database' })
   })
 
-  test('delays nobody else', async () => {
+  test('delays no other tenant', async () => {
     await bystander.expectUndisturbed()
   })
 

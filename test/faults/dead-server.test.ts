@@ -75,7 +75,7 @@ async function createHomes(): Promise<string[]> {
   return urls
 }
 
-/** Of an address where nobody listens only the one who calls can tell that it was called. */
+/** Where no process listens, only the caller can tell that the address was called. */
 function watchAttempts(): void {
   const connect = Socket.prototype.connect
   vi.spyOn(Socket.prototype, 'connect').mockImplementation(function (this: Socket, ...args: unknown[]) {
@@ -111,7 +111,7 @@ async function press(pressed: readonly TestTenant[], forMs: number, callers = 2)
   return [...seen].toSorted()
 }
 
-/** How often somebody has said a wrong password, as the server itself has noted it. */
+/** How many wrong passwords were sent, as the server's own log has it. */
 async function countFailedLogins(user: string): Promise<number> {
   const [row] = await query<{ log: string }>(server.superuserUrl, "SELECT pg_read_file('log/own.log') AS log")
   return row?.log.split(`FATAL:  password authentication failed for user "${user}"`).slice(1).length ?? 0
@@ -162,7 +162,7 @@ describe.each([
   })
 })
 
-test('a gateway that starts while the server is silent tries it twice a second at most, whoever asks', async () => {
+test('a gateway that starts while the server is silent tries it twice a second at most, for all requests together', async () => {
   await proxy.setMode('black-hole')
   const cold = await startGateway(stage, { ...SETTINGS, ACQUIRE_TIMEOUT_MS: '2000' })
   const since = performance.now()

@@ -29,7 +29,7 @@ import { superuserUrlOf } from '../support/postgres.ts'
 
 const isRoot = process.getuid?.() === 0
 const isLinux = process.platform === 'linux'
-const nobody = { uid: 65534, gid: 65534 }
+const nobodyUser = { uid: 65534, gid: 65534 }
 const settings = { fsync: 'off' }
 const parentScript = fileURLToPath(new URL('../support/embedded-parent.ts', import.meta.url))
 
@@ -217,7 +217,7 @@ describe('the lock', () => {
 })
 
 describe.runIf(isRoot && isLinux)('as root', () => {
-  it('runs as nobody, and below /var/tmp when nobody cannot enter the place', async () => {
+  it('runs as the account "nobody", and below /var/tmp when that account cannot enter the directory', async () => {
     const server = await start()
     const pid = Number.parseInt(await readFile(join(dataDir, 'postmaster.pid'), 'utf8'), 10)
     expect((await stat(`/proc/${pid}`)).uid).toBe(65534)
@@ -237,32 +237,32 @@ describe.runIf(isRoot && isLinux)('as root', () => {
     expect(await read(second)).toEqual(written)
     await second.stop()
 
-    await chown(dirname(data), nobody.uid, nobody.gid)
+    await chown(dirname(data), nobodyUser.uid, nobodyUser.gid)
     await expect(start({ dataDir: hidden })).rejects.toMatchObject({ code: 'DATA_UNUSABLE' })
     await chown(dirname(data), 0, 0)
     await removeEmbeddedServer(hidden)
     await expect(access(dirname(data))).rejects.toThrow()
   })
 
-  it('copies binaries that nobody cannot reach, mends missing links, and mends the copy', async () => {
+  it('copies binaries that the account "nobody" cannot reach, mends missing links, and mends the copy', async () => {
     const closed = join(directory, 'closed')
     await mkdir(closed, { mode: 0o700 })
     const { native: original } = await prepareBinaries(null)
     const native = join(closed, 'native')
     await cp(original, native, { recursive: true, verbatimSymlinks: true })
     await rm(join(native, 'lib', 'libpq.so.5'))
-    const copy = await prepareBinaries(nobody, native)
+    const copy = await prepareBinaries(nobodyUser, native)
     expect(copy.native).not.toContain(directory)
     onTestFinished(() => rm(dirname(copy.native), { recursive: true, force: true }))
     expect(await access(join(native, 'lib', 'libpq.so.5'))).toBeUndefined()
-    expect((await runCommand(copy.initdb, ['--version'], nobody)).exitCode).toBe(0)
+    expect((await runCommand(copy.initdb, ['--version'], nobodyUser)).exitCode).toBe(0)
     await rm(join(copy.native, 'share', 'postgresql', 'postgres.bki'))
-    expect((await prepareBinaries(nobody, native)).native).toBe(copy.native)
+    expect((await prepareBinaries(nobodyUser, native)).native).toBe(copy.native)
     await access(join(copy.native, 'share', 'postgresql', 'postgres.bki'))
 
-    // Somebody else's directory of that name is not used, whatever is in it.
-    await chown(dirname(copy.native), nobody.uid, nobody.gid)
-    const other = await prepareBinaries(nobody, native)
+    // A directory of that name that another account owns is not used, whatever is in it.
+    await chown(dirname(copy.native), nobodyUser.uid, nobodyUser.gid)
+    const other = await prepareBinaries(nobodyUser, native)
     onTestFinished(() => rm(dirname(other.native), { recursive: true, force: true }))
     expect(other.native).not.toBe(copy.native)
   })
@@ -270,12 +270,14 @@ describe.runIf(isRoot && isLinux)('as root', () => {
   it('serves an ordinary user, and root then goes on with that user’s data', async ({ skip }) => {
     const home = await mkdtemp(join(tmpdir(), 'freehold-user-'))
     onTestFinished(() => rm(home, { recursive: true, force: true }))
-    await chown(home, nobody.uid, nobody.gid)
+    await chown(home, nobodyUser.uid, nobodyUser.gid)
     // Node or the checkout may lie where only root can go.
-    const readable = await runCommand(process.execPath, ['--check', parentScript], nobody).catch(() => null)
+    const readable = await runCommand(process.execPath, ['--check', parentScript], nobodyUser).catch(
+      () => null,
+    )
     if (readable?.exitCode !== 0) return skip('an ordinary user cannot read this checkout')
     const place = join(home, '.freehold', 'postgres')
-    const parent = await startParent(place, nobody)
+    const parent = await startParent(place, nobodyUser)
     await query(parent.url, "CREATE TABLE kept (word text); INSERT INTO kept VALUES ('still here')")
     expect((await stat(place)).uid).toBe(65534)
     parent.child.kill('SIGTERM')

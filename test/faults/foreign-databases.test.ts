@@ -20,14 +20,14 @@ afterAll(async () => {
 const nameOf = (url: string) => new URL(url).pathname.slice(1)
 const asSuperuser = (url: string, sql: string) => query(superuserUrl(nameOf(url)), sql)
 
-/** A database that somebody else has furnished. */
+/** A database in which another owner has made objects. */
 async function furnished(sql: string): Promise<string> {
   const url = await freshUrl()
   await query(url, sql)
   return url
 }
 
-/** What PostgreSQL knows of a database that somebody could have left there, and all rows in it. */
+/** What PostgreSQL knows of a database that an earlier owner could have left there, and all rows in it. */
 async function contentsOf(url: string): Promise<unknown> {
   const parts = {
     relations: `SELECT oid, relname, relnamespace, relkind, relowner, relacl, relrowsecurity, relforcerowsecurity

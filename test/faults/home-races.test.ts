@@ -61,7 +61,7 @@ async function peopleIn(database: string, tenantId: string): Promise<number> {
 }
 
 describe('of two who move a tenant at the same time', () => {
-  test('both to the shared database, one does and the other is refused: nobody is lost', async () => {
+  test('both to the shared database, one does and the other is refused: no person is lost', async () => {
     const tenant = await gateway.createTenant()
     const own = databaseOf(await moveToOwnDatabase(gateway, tenant.id))
     const lift = await obstruct(superuserUrl(own), relocationLock(tenant.id))
@@ -75,7 +75,7 @@ describe('of two who move a tenant at the same time', () => {
     expect(await gateway.login(tenant.code, tenant.admin)).toMatch(/^ey/)
   })
 
-  test('both to the same database, as when validation is asked for anew, nobody is lost', async () => {
+  test('both to the same database, as when validation is asked for anew, no person is lost', async () => {
     const tenant = await gateway.createTenant()
     const { url, database } = await createTenantDatabase()
     const shared = databaseOf(stage.sharedUrl)
@@ -97,7 +97,7 @@ describe('of two who move a tenant at the same time', () => {
 
   test('an entry that has become the home meanwhile is not taken out', async () => {
     const { id } = await gateway.createTenant()
-    // Whoever looks after the home when the validation has failed is not to be taken for the removal.
+    // What cleans the tenant database after a failed validation must not be taken for the removal.
     await obstruct(superuserUrl(databaseOf(stage.sharedUrl)), relocationLock(id))
     await gateway.registerDatabase(id, NOWHERE)
     // What a validation commits.
@@ -117,7 +117,7 @@ describe('of two who move a tenant at the same time', () => {
 test('of two tenants that are given the same database at once, one lives in it', async () => {
   const tenants = [await gateway.createTenant(), await gateway.createTenant()]
   const { url, database } = await createTenantDatabase()
-  // In the way of whoever has found it empty and begins to move in.
+  // Blocks the validation that has found the database empty and begins to move the tenant in.
   const lift = await obstruct(superuserUrl(database), 'LOCK TABLE roles IN SHARE MODE')
   await Promise.all(tenants.map(({ id }) => put(id, { connectionString: url })))
   await expectWaiting(2, database)

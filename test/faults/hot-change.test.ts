@@ -209,7 +209,7 @@ describe('a database that is taken away', () => {
     await register({ caller: one, tenantId: tenant.id, url })
     const catalog = superuserUrl(new URL(stage.catalogUrl).pathname.slice(1))
     const removing = await withClient(catalog, async (client) => {
-      // Nobody can write down how far it is.
+      // No replica can write down how far it has read.
       await client.query('BEGIN')
       await client.query('SELECT FROM replicas FOR UPDATE')
       const answer = other.operator('DELETE', `/tenants/${tenant.id}/database`)
@@ -228,7 +228,7 @@ describe('a database that is taken away', () => {
 
 describe('a tenant that is made INACTIVE under load', () => {
   test(
-    'is served by nobody once the answer says that all know it, and by all again afterwards',
+    'is served by no replica once the answer says that all know it, and by all again afterwards',
     async () => {
       const tenant = await one.createTenant()
       await makePlace(other, tenant, 'Kept')

@@ -137,7 +137,7 @@ async function hold(count: number): Promise<() => Promise<void>> {
 async function crowd() {
   const alone = await createStage()
   const gateway = await startGateway(alone)
-  // Ahead, so that it lives for as long as it is asked for, and not so far that nobody believes it.
+  // Ahead, so that it lives for as long as it is asked for, and not so far that it is refused.
   await beat(alone, '-50 seconds')
   return { gateway, stage: alone, answer: gateway.operator('POST', '/encryption/rotate') }
 }
@@ -215,7 +215,7 @@ test(
     expect(body.rotation).toMatchObject({ keyId: idOf(NEW), status: 'running', total })
     await expect.poll(async () => (await encryption(other.caller)).rotation.remaining, SOON).toBe(HELD)
     expect((await encryption(one.caller)).counts).toEqual({ [idOf(OLD)]: HELD, [idOf(NEW)]: total - HELD })
-    // Each once, whoever has done it.
+    // Each once, by either replica.
     const byBoth = async () => (await rewrapped(one.caller)) + (await rewrapped(other.caller))
     await expect.poll(byBoth, SOON).toBe(total - HELD)
     await served(25)
@@ -266,7 +266,7 @@ test(
 )
 
 test(
-  'a data key that somebody has changed is told of, and keeps no other one from being wrapped anew',
+  'a data key that was changed in the catalog is reported, and the others are wrapped anew all the same',
   PATIENCE,
   async () => {
     const gateway = await beginHere(NEWER, NEW)

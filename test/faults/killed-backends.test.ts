@@ -177,7 +177,7 @@ describe('afterwards', () => {
     }
   })
 
-  test('the gateway counts the connections that there are, and nobody waits', async () => {
+  test('the gateway counts the connections that there are, and no request waits', async () => {
     const counted = async () => {
       const { text } = await caller.call('GET', '/metrics')
       const gauge = (name: string) => Number(new RegExp(`^freehold_${name} (\\d+)$`, 'm').exec(text)?.[1])

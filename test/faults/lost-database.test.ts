@@ -135,7 +135,7 @@ describe('DELETE /tenants/{id}/database?force=true', SLOW, () => {
       }),
     )
 
-    // As a new tenant: nobody in it, and a first administrator can be made.
+    // As a new tenant: it has no people, and a first administrator can be made.
     expect((await gateway.operator('GET', `/tenants/${tenant.id}/users`)).body.data).toEqual([])
     const admin = { ...tenant.admin, roles: ['admin'] }
     expect((await gateway.operator('POST', `/tenants/${tenant.id}/users`, admin)).status).toBe(201)

@@ -86,7 +86,7 @@ async function idsOf({ tenant, databaseUrl }: Home, name: string): Promise<strin
 const replayedOf = ({ headers }: Answer) => headers.get('idempotency-replayed')
 
 describe.each(['shared', 'own'])('a POST whose connection is lost, in the %s database', (name) => {
-  test('after it was done, before the answer: the row is there once, and nobody claims otherwise', async () => {
+  test('after it was done, before the answer: the row is there once, and no answer claims otherwise', async () => {
     const [home, place] = [homeOf(name), randomUUID()]
     const cut = home.proxy.cutAfter(carries(place))
     expectUnavailable(await post(home, place), UNKNOWN)

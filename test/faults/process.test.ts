@@ -122,7 +122,7 @@ test('npm start passes on the signal that ends it', PATIENCE, async () => {
   await npm.url()
   await npm.end('SIGTERM')
   expect(npm.stdout).toContain('"msg":"stopped"')
-  // Nobody is left behind in its group.
+  // No process of its group is left.
   expect(() => process.kill(-npm.pid, 0)).toThrow(expect.objectContaining({ code: 'ESRCH' }))
 })
 
@@ -220,7 +220,7 @@ const names = async () => {
 
 type Outcome = number | 'never sent' | 'cut off'
 
-/** One request on a kept connection. Told apart: what was answered, what nobody can have read, and what was cut off. */
+/** One request on a kept connection. It was answered, or the gateway cannot have read it, or it was cut off. */
 function post(url: string, agent: Agent, name: string): Promise<Outcome> {
   return new Promise((resolve) => {
     const headers = { authorization: `Bearer ${tenant.token}`, 'content-type': 'application/json' }
@@ -300,7 +300,7 @@ describe('SIGTERM', PATIENCE, () => {
     expect(await hanging).toBe('cut off')
   })
 
-  test('a second time, by somebody who has waited, ends it at once', async () => {
+  test('that comes again after a second ends it at once', async () => {
     const { gateway, url } = await start({ SHUTDOWN_GRACE_SECONDS: '600' })
     const { waiting } = await block()
     const hanging = post(url, keepAliveAgent(), 'hangs')

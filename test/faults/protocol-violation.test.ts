@@ -70,7 +70,7 @@ async function whileAttacked(attack: Attack, work: () => Promise<void>): Promise
 
 describe("a tenant's server that", () => {
   test.each(Object.entries(ATTACKS))(
-    '%s loses its connections, and nobody else loses anything',
+    '%s loses its connections, and no other tenant loses anything',
     async (_, attack) => {
       const bystander = new Bystander(caller, neighbour)
       await whileAttacked(attack, async () => {

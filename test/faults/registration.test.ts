@@ -101,7 +101,7 @@ const BAD: Record<string, BadDatabase> = {
   'a server that talks garbage': { code: 'PROTOCOL_VIOLATION', url: fakeUrl('garbage') },
   'a server that floods with rows': { code: 'PROTOCOL_VIOLATION', url: fakeUrl('flood') },
   'a server that is ready, ready, ready': { code: 'PROTOCOL_VIOLATION', url: fakeUrl('chatter') },
-  'a port where nobody listens': {
+  'a port where no process listens': {
     code: 'CONNECTION_REFUSED',
     url: () => `postgresql://u:p@127.0.0.1:${refusedPort}/db`,
   },

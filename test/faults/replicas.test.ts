@@ -20,7 +20,7 @@ let other: TestGateway
 
 beforeAll(async () => {
   stage = await createStage()
-  // No rounds: whoever connects to a tenant's database validates it or serves from it.
+  // No health rounds: a connection to a tenant's database is there to validate it or to serve from it.
   const settings = { HEALTH_CHECK_CRON: '0 0 1 1 *' }
   ;[one, other] = await Promise.all([startGateway(stage, settings), startGateway(stage, settings)])
 })
@@ -76,7 +76,7 @@ describe('a change of status made through one replica', () => {
     }
   })
 
-  test('comes through also while nobody is left to be notified', async () => {
+  test('comes through also while no connection is left for notifications', async () => {
     const tenant = await knownToBoth()
     let killing = true
     let killed = 0

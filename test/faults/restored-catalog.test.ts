@@ -265,7 +265,7 @@ describe('after the catalog was restored', SLOW, () => {
     await expectAgreed('newer', before, 4)
   })
 
-  test('an empty database becomes nobody’s home, whatever is decided, while the tenant is elsewhere', async () => {
+  test('an empty database becomes no tenant’s database, whatever is decided, while the tenant is elsewhere', async () => {
     const tenant = houses.hostile.tenant
     const empty = await gateway.registerDatabase(tenant.id, await freshUrl())
     expect(empty).toMatchObject({ status: 'failed', placement: 'shared', lastError: AMBIGUOUS })
@@ -285,7 +285,7 @@ describe('after the catalog was restored', SLOW, () => {
   })
 })
 
-/** Has the next attempt of a failed validation made now, which nobody has asked for. */
+/** Makes the next automatic attempt of a failed validation due now. */
 async function triedAgain(name: Name) {
   const { id } = houses[name].tenant
   const sql = `SELECT validation_attempts AS made FROM tenant_databases WHERE tenant_id = '${id}'`
@@ -322,7 +322,7 @@ describe('where more than the catalog was restored', SLOW, () => {
     expect(await rowsInShared('residence', tenant)).toBe(0)
   })
 
-  test('rows written since are in nobody’s way until they are: then nothing is adopted', async () => {
+  test('rows written since do no harm until two databases have them: then nothing is adopted', async () => {
     const { tenant, since } = houses.bothWritten
     await restoreInShared(tenant)
     const row = `INSERT INTO places (tenant_id, id, name) VALUES ('${tenant.id}', gen_random_uuid(), 'Rival')`

@@ -65,7 +65,7 @@ async function settle(): Promise<House> {
   return { tenant, database, url }
 }
 
-/** Runs `fn` while nobody is in the database, as for a backup or a change of names. */
+/** Runs `fn` while the database has no session, as for a backup or a change of names. */
 async function whileEmpty(database: string, fn: () => Promise<unknown>): Promise<void> {
   await query(superuserUrl(), `ALTER DATABASE "${database}" ALLOW_CONNECTIONS false`)
   await terminateBackends(database)

@@ -29,7 +29,7 @@ const sealOf = async (url: string, id: string) =>
     )
   )[0]?.seal
 
-test('a tenant is made there, and its seal is told to nobody', async () => {
+test('a tenant is made there, and no answer contains its seal', async () => {
   const tenant = await gateway.createTenant()
   expect((await placesOf(tenant)).status).toBe(200)
   const seal = await sealOf(shared(), tenant.id)
@@ -58,7 +58,7 @@ test.each([
   ['shared', 'NULL'],
   ['shared', "sha256('x')"],
   ['dedicated', 'NULL'],
-])('a %s home whose seal is %s lets nobody in, and is sealed again', async (placement, seal) => {
+])('a %s database whose seal is %s lets no session in, and is sealed again', async (placement, seal) => {
   const tenant = await gateway.createTenant()
   let home = shared()
   if (placement === 'dedicated') {

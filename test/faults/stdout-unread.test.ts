@@ -23,7 +23,7 @@ afterEach(() => {
   child.kill('SIGKILL')
 })
 
-/** Starts a gateway whose stdout is read until it listens, and from then on by nobody, though it stays open. */
+/** Starts a gateway whose stdout is read until it listens. After that it stays open and is read no more. */
 async function startUnread(graceSeconds: number): Promise<string> {
   const { PATH = '', HOME = '/' } = process.env
   const env = {
@@ -58,7 +58,7 @@ function endWithin(ms: number): Promise<number | string | null> {
 }
 
 test(
-  'a process whose stdout nobody reads serves on, and ends when it is told to',
+  'a process whose stdout is not read serves on, and ends when it is told to',
   async () => {
     const url = await startUnread(1)
     await fillStdout(url)

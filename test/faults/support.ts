@@ -7,7 +7,7 @@ import type { OwnServer } from '../support/second-server.ts'
 
 export const PLACES = '/api/v1/places'
 
-/** A bound for whoever is not concerned; those concerned wait longer than that. Generous: tests share two cores. */
+/** A time limit for tenants that the fault does not concern; the others wait longer. Generous: tests share two cores. */
 export const UNDISTURBED_MS = 3_000
 
 /** A gateway in a process of its own: what would end it is seen as its end. */
@@ -61,7 +61,7 @@ export async function makePlace(caller: Caller, { token }: TestTenant, name: str
   return body.id
 }
 
-/** Somebody who reads and writes all the time, one request after the other, and notes how it went. */
+/** A caller that reads and writes all the time, one request after the other, and notes the answers. */
 export class Bystander {
   readonly answers: { readonly status: number; readonly text: string; readonly tookMs: number }[] = []
   readonly #done: Promise<void>

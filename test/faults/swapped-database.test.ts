@@ -61,7 +61,7 @@ async function settle(name: string): Promise<Household> {
   return { tenant, database, url, place: await makePlace(gateway, tenant, name) }
 }
 
-/** A database is renamed only while nobody is in it, and the gateway knocks all the time. */
+/** A database can be renamed only while it has no session, and the gateway connects all the time. */
 async function rename(from: string, to: string): Promise<void> {
   await query(superuserUrl(), `ALTER DATABASE "${from}" ALLOW_CONNECTIONS false`)
   await terminateBackends(from)
@@ -186,7 +186,7 @@ async function expectServed({ tenant: { token }, place }: Household, name: strin
 
 describe("two tenants' databases that changed their names", () => {
   test(
-    'serve nobody, whatever is asked for, and both again when they are put right',
+    'serve no tenant, whatever is asked for, and both again when they are put right',
     async () => {
       const neighbour = new Bystander(gateway, bystanding)
       const readers = [one, other].map(({ tenant }) => new Reader(tenant, [one.place, other.place]))
@@ -210,7 +210,7 @@ describe("two tenants' databases that changed their names", () => {
 
 describe('a copy in the place of the original', () => {
   test(
-    'serves nobody and is written by nobody, sounds the alarm once, and heals when the original is back',
+    'is neither read nor written, raises the alarm once, and is served again when the original is back',
     async () => {
       const house = await settle('Kept')
       const neighbour = new Bystander(gateway, bystanding)
@@ -291,7 +291,7 @@ describe('where no health round has noticed anything yet', () => {
   const ownUrl = async () => urlFor({ role, database: await createDatabase({ owner: role.name }) })
 
   test(
-    'a copy of the shared database serves nobody, while a dedicated one goes on, and heals',
+    'a copy of the shared database serves no tenant, while a dedicated one goes on, and the original is served again',
     async () => {
       const shared = new URL(stage.sharedUrl).pathname.slice(1)
       const [ana, ben] = [await third.createTenant(), await third.createTenant()]
@@ -324,7 +324,7 @@ describe('where no health round has noticed anything yet', () => {
   )
 
   test(
-    'nobody is moved out of a copy: what it holds need not be what the tenant has',
+    'no tenant is moved out of a copy: what it holds need not be what the tenant has',
     async () => {
       const tenant = await third.createTenant()
       const home = await ownUrl()
@@ -358,7 +358,7 @@ async function withAnother({ database }: Household, fn: () => Promise<void>): Pr
 describe('a database that was dropped, with another in its place', () => {
   const IN_ITS_PLACE: Record<string, (url: string) => Promise<unknown>> = {
     'that is empty': async () => undefined,
-    'with the schema and nobody in it': migrate,
+    'with the schema and no tenant in it': migrate,
   }
 
   test.each(Object.entries(IN_ITS_PLACE))(
@@ -383,8 +383,8 @@ describe('a database that was dropped, with another in its place', () => {
 describe('an inactive database, with another in its place', () => {
   const IN_ITS_PLACE: Record<string, [prepare: (url: string) => Promise<unknown>, code: string]> = {
     'that is empty': [async () => undefined, 'IDENTITY_MISMATCH'],
-    'with the schema and nobody in it': [migrate, 'IDENTITY_MISMATCH'],
-    'with somebody else in it': [(url) => migrate(url).then(() => moveIn(url)), 'BELONGS_TO_ANOTHER_TENANT'],
+    'with the schema and no tenant in it': [migrate, 'IDENTITY_MISMATCH'],
+    'with another tenant in it': [(url) => migrate(url).then(() => moveIn(url)), 'BELONGS_TO_ANOTHER_TENANT'],
   }
   const moved = new Map<string, { house: Household; aside: string }>()
   // All at once: it takes rounds until they are inactive.

@@ -34,7 +34,7 @@ async function launch(): Promise<Running> {
 
 let last: Running | null = null
 
-/** The one that runs, or a new one: whoever took over from a killed one is the next to be killed. */
+/** The gateway that runs, or a new one. The one that took over from a killed one is the next to be killed. */
 async function theGateway(): Promise<Running> {
   const lives =
     last !== null && last.process.child.exitCode === null && last.process.child.signalCode === null
@@ -65,7 +65,7 @@ class Obstacle {
     return obstacle
   }
 
-  /** Waits until somebody stands before it, and gives the pid of their backend. */
+  /** Waits until a statement is blocked by it, and gives the pid of its backend. */
   async reached(): Promise<number> {
     const pid = Reflect.get(this.#client, 'processID')
     const held = 'SELECT pid FROM pg_stat_activity WHERE $1::int = ANY (pg_blocking_pids(pid))'

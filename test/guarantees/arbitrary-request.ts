@@ -38,7 +38,7 @@ export interface FuzzRequest {
   readonly body: string | undefined
 }
 
-/** What no schema names and somebody sends. */
+/** What no schema names and a caller may send all the same. */
 const HOSTILE: readonly unknown[] = [
   ...[
     '',

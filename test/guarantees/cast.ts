@@ -57,7 +57,7 @@ export async function openCast(): Promise<Cast> {
     ...strangers(stage.operatorToken),
   ]
   const places = Object.values(family).map(({ token }) => token)
-  // Last: whoever is asleep can no longer sign in.
+  // Last: a person whose tenant is INACTIVE can no longer sign in.
   await gateway.operator('PATCH', `/tenants/${family.asleep.id}`, { status: 'INACTIVE' })
   const tenants = modelOf(family)
   return {
@@ -208,14 +208,14 @@ async function externals(issuer: Issuer, family: Family): Promise<Caller[]> {
   ]
 }
 
-/** Who is nobody's, or nobody. `?` marks those whom the gateway does not know. */
+/** Callers of no tenant, and credentials that are unknown. `?` marks those that the gateway does not know. */
 function strangers(operatorToken: string): Caller[] {
-  const nobody = { kind: 'user', tenants: ['?'], mayAct: false } as const
+  const unknown = { kind: 'user', tenants: ['?'], mayAct: false } as const
   return [
     { name: 'operator', header: bearer(operatorToken), kind: 'operator', tenants: [], mayAct: false },
-    { ...nobody, name: 'nonsense', header: bearer('nonsense') },
-    { ...nobody, name: 'unknown key', header: ['X-Client-Key', `fhk_${'x'.repeat(60)}`] },
-    { ...nobody, name: 'empty key', header: ['X-Client-Key', ''] },
+    { ...unknown, name: 'nonsense', header: bearer('nonsense') },
+    { ...unknown, name: 'unknown key', header: ['X-Client-Key', `fhk_${'x'.repeat(60)}`] },
+    { ...unknown, name: 'empty key', header: ['X-Client-Key', ''] },
   ]
 }
 
@@ -225,7 +225,7 @@ interface Issuer {
   sign(claims: object): Promise<string>
 }
 
-/** Somebody else's identity provider. */
+/** An identity provider of another organisation. */
 async function openIssuer(): Promise<Issuer> {
   const { privateKey, publicKey } = await generateKeyPair('ES256')
   const keys = [{ ...(await exportJWK(publicKey)), kid: 'k1', alg: 'ES256', use: 'sig' }]

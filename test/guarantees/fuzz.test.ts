@@ -22,7 +22,7 @@ const MS_PER_REQUEST = 60
 /** In a process of its own, which a fault would end, and beside which requests are made up. */
 let target: { readonly process: GatewayProcess; readonly caller: Caller }
 let document: FuzzDocument & ApiDocument
-let callers: Record<'shared' | 'own' | 'operator' | 'nobody', Sender>
+let callers: Record<'shared' | 'own' | 'operator' | 'anonymous', Sender>
 
 /** Who sends, and the rows that are theirs to name. */
 interface Sender {
@@ -42,7 +42,7 @@ beforeAll(async () => {
     own: sender(own.token, await furnish(gateway, document, own)),
     // Operators suspend tenants and the like: those whose requests should be answered are not theirs to name.
     operator: sender(stage.operatorToken, new Map([['tenants', [stranger.id]]])),
-    nobody: { headers: {}, rows: new Map() },
+    anonymous: { headers: {}, rows: new Map() },
   }
   await gateway.close()
   target = await startProcess(stage)
@@ -52,13 +52,13 @@ afterAll(async () => {
   await dropAll()
 })
 
-/** Mostly somebody whom the operation is for. */
+/** Mostly a caller whom the operation is for. */
 function senderOf({ operation }: FuzzRequest, index: number): Sender {
-  const { shared, own, operator, nobody } = callers
+  const { shared, own, operator, anonymous } = callers
   const tenant = index % 2 === 0 ? shared : own
   // An operation that names no credential of its own takes a tenant's.
   const isTenants = operation.security?.some((scheme) => 'tenantToken' in scheme) ?? true
-  if (index % 12 === 11) return nobody
+  if (index % 12 === 11) return anonymous
   if (index % 12 === 10) return isTenants ? operator : tenant
   return isTenants ? tenant : operator
 }
@@ -141,7 +141,7 @@ test(
       await Promise.all(Array.from({ length: AT_ONCE }, work))
     }
     expect(outcomes.flatMap(({ fault }) => fault ?? []).slice(0, 10)).toEqual([])
-    // Requests that are all turned away at the door try nothing behind it.
+    // Requests that are all refused before their handlers test no handler.
     const good = outcomes.filter(({ status }) => status < 300).length
     expect(good / REQUESTS).toBeGreaterThan(0.2)
     expect((await target.caller.call('GET', '/readyz')).status).toBe(200)

@@ -59,7 +59,7 @@ test('every collection has a row to be found', () => {
 })
 
 test.each(PAIRS)(
-  'whoever is in %s learns by no route that a row of %s exists, and changes none',
+  'a caller of %s learns by no endpoint that a row of %s exists, and changes none',
   async (attacker, victim) => {
     const before = await snapshot(homes[victim])
     const { tried, ...found } = await proverOf(homes.gateway, attacker).prove(rowsOf[victim])
@@ -138,7 +138,7 @@ describe('with statements that forget to name the tenant', () => {
     expect(violations).toEqual(rules.map((rule) => `shared: ${rule} at places`))
   })
 
-  test('without a policy nobody sees a row, their own no more than others’, and it is told all the same', async () => {
+  test('without a policy no tenant sees a row, not even its own, and the lack is reported all the same', async () => {
     const { leaks, violations, own } = await weakened('DROP POLICY OF places', async () => ({
       ...(await proverOf(forgetful, 'shared', WEAKENED).prove(rowsOf.stranger)),
       own: await forgetful.call('GET', `${API}/places`, { token: homes.shared.token }),

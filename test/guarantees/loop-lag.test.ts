@@ -5,7 +5,7 @@ import { dropAll } from '../support/database.ts'
 import type { Caller, TestTenant } from '../support/gateway.ts'
 import type { GatewayProcess } from '../support/gateway-process.ts'
 
-/** Nobody else is served in such a time. Of the processor, for tests share theirs with others. */
+/** No other request is served in such a time. Processor time, because tests share the processor with others. */
 const LONGEST_TURN_MS = 100
 const MOST_VALUES = 9_900
 
@@ -77,7 +77,7 @@ function hostile(): [string, Hostile][] {
   const file = 'Content-Disposition: form-data; name="file"; filename="x"\r\n\r\n'
   return [
     [
-      'names that nobody knows, to be put into words',
+      'unknown names, to be put into words',
       send(
         '/places',
         fields(MOST_VALUES, (n) => `${n}${'~/'.repeat(45)}`),

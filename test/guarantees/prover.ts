@@ -73,7 +73,7 @@ export class Prover {
     return { ...(await this.findLeaks(victim)), violations }
   }
 
-  /** What gave away that a row exists: places where the answer differs from that to an id that nobody has. */
+  /** What gave away that a row exists: where the answer differs from the answer to an id that no row has. */
   async findLeaks(victim: Rows): Promise<{ tried: string[]; leaks: string[] }> {
     const tried: string[] = []
     const leaks: string[] = []

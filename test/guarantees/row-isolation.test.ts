@@ -197,7 +197,7 @@ describe.each([true, false])('the door, entered with write %s,', (write) => {
   test.each([
     ['of another tenant', () => sealAt(globex, 3)],
     ['of another epoch', () => sealAt(acme, 6)],
-    ['of nobody', () => 'x'],
+    ['of no tenant', () => 'x'],
     ['that is empty', () => ''],
     ['that is none', () => null],
     ['of the owner', () => 'owner'],
@@ -216,7 +216,7 @@ describe.each([true, false])('the door, entered with write %s,', (write) => {
     expect(await code({ tenant: globex, epoch: 3 })).toBe('open')
   })
 
-  test('names nobody in what it says', async () => {
+  test('names no tenant in what it says', async () => {
     await withClient(urls.plain, async (client) => {
       const tenant = randomUUID()
       const error = await enter(client, { tenant, write }).catch((caught) => caught)
@@ -241,7 +241,7 @@ test('a writer does not enter above READ COMMITTED, where it would not see a fen
   })
 })
 
-describe('whoever knows the seal and makes the settings by himself', () => {
+describe('a session that knows the seal and makes the settings by itself', () => {
   const settle = (client: Client, seal: string) =>
     client.query("SELECT set_config('app.tenant_id', $1, false), set_config('app.seal', $2, false)", [
       globex,

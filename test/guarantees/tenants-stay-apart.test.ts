@@ -11,7 +11,7 @@ import {
 } from '../support/gateway.ts'
 
 // Tenants of both placements are served by a handful of connections, so that nearly every request comes after one of
-// somebody else. What is asked when is drawn by lot; FREEHOLD_TEST_SEED draws the same again.
+// another tenant. What is asked when is drawn by lot; FREEHOLD_TEST_SEED draws the same again.
 
 const seed = Number(process.env.FREEHOLD_TEST_SEED ?? randomInt(2 ** 31))
 const SHARED_TENANTS = 8
@@ -25,7 +25,7 @@ interface Resident {
   readonly tenant: TestTenant
   readonly database: string
   readonly credentials: readonly Record<string, string>[]
-  /** Rows that nobody is changing just now. */
+  /** Rows that no request is changing just now. */
   readonly rows: Map<string, string>
   /** Ids of rows that it has deleted. */
   readonly gone: Set<string>
@@ -231,14 +231,14 @@ function stranger(me: Resident, draw: Draw): Resident {
   )
 }
 
-/** A name that tells whose it is, and that nobody has written before. */
+/** A name that tells whose it is, and that was not written before. */
 function newName(me: Resident): string {
   const name = `${me.tenant.id} ${randomUUID()}`
   me.names.add(name)
   return name
 }
 
-/** Takes a row out of the model while somebody works on it. */
+/** Takes a row out of the model while a request works on it. */
 function takeRow(me: Resident, draw: Draw): Row | null {
   const [id, name] = pick([...me.rows], draw) ?? []
   if (id === undefined || name === undefined) return null
@@ -296,7 +296,7 @@ describe(`after ${WORKERS * STEPS_EACH} requests by lot (FREEHOLD_TEST_SEED=${se
     }
   })
 
-  test('nobody has built on the land of another', async () => {
+  test('no row refers to a row of another tenant', async () => {
     for (const { database } of residents) {
       expect(await query(superuserUrl(database), 'SELECT FROM estates')).toEqual([])
     }

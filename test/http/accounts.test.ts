@@ -2,7 +2,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { dropAll } from '../support/database.ts'
 import type { TestTenant } from '../support/gateway.ts'
 import { AccountTools, PASSWORD } from './account-tools.ts'
-import { API, expectProblem, type Homes, NOBODY, openHomes, telling } from './support.ts'
+import { API, expectProblem, type Homes, openHomes, telling, UNKNOWN_ID } from './support.ts'
 
 let homes: Homes
 let tools: AccountTools
@@ -101,10 +101,10 @@ describe('operators', () => {
       { memberships: [{ tenantId: 'acme', roles: [] }] },
       ['/memberships/0/tenantId'],
     ],
-    ['an id of its own', { id: NOBODY }, ['/id']],
+    ['an id of its own', { id: UNKNOWN_ID }, ['/id']],
     [
       'a tenant twice',
-      { memberships: [NOBODY, NOBODY.toUpperCase()].map((tenantId) => ({ tenantId, roles: [] })) },
+      { memberships: [UNKNOWN_ID, UNKNOWN_ID.toUpperCase()].map((tenantId) => ({ tenantId, roles: [] })) },
       ['/memberships/1/tenantId'],
     ],
   ])('cannot make one with %s', async (_case, wrong, pointers) => {
@@ -115,7 +115,7 @@ describe('operators', () => {
 
   test('cannot make a member of a tenant that does not exist; nothing stays of the try', async () => {
     const email = tools.newEmail()
-    const memberships = [homes.shared.id, NOBODY].map((tenantId) => ({ tenantId, roles: [] }))
+    const memberships = [homes.shared.id, UNKNOWN_ID].map((tenantId) => ({ tenantId, roles: [] }))
     const answer = await homes.gateway.operator('POST', '/accounts', {
       email,
       password: PASSWORD,
@@ -126,8 +126,8 @@ describe('operators', () => {
     const { id } = await tools.create([], { email })
     const put = (account: string, tenant: string) =>
       homes.gateway.operator('PUT', `/accounts/${account}/memberships/${tenant}`, { roles: [] })
-    expectProblem(await put(id, NOBODY), { status: 404, code: 'TENANT_NOT_FOUND' })
-    expectProblem(await put(NOBODY, homes.own.id), { status: 404, code: 'NOT_FOUND' })
+    expectProblem(await put(id, UNKNOWN_ID), { status: 404, code: 'TENANT_NOT_FOUND' })
+    expectProblem(await put(UNKNOWN_ID, homes.own.id), { status: 404, code: 'NOT_FOUND' })
     const remove = await homes.gateway.operator('DELETE', `/accounts/${id}/memberships/${homes.own.id}`)
     expectProblem(remove, { status: 404, code: 'NOT_FOUND' })
   })

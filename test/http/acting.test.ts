@@ -8,7 +8,7 @@ import {
   type TestGateway,
   type TestTenant,
 } from '../support/gateway.ts'
-import { expectProblem, moveToOwnDatabase, NOBODY, telling } from './support.ts'
+import { expectProblem, moveToOwnDatabase, telling, UNKNOWN_ID } from './support.ts'
 
 const CROSS = { status: 403, code: 'CROSS_TENANT_ACCESS' }
 
@@ -163,7 +163,7 @@ describe('an ancestor that may act for others', () => {
   })
 })
 
-describe('nobody else', () => {
+describe('any other caller', () => {
   test.each([
     ['a parent', 'region', 'holding'],
     ['a grandparent', 'branch', 'holding'],
@@ -175,7 +175,15 @@ describe('nobody else', () => {
   })
 
   test('learns whether a tenant exists', async () => {
-    const answers = [family.stranger.id, family.stranger.code, NOBODY, 'no-such-tenant', 'Ünïcode?', '*', '']
+    const answers = [
+      family.stranger.id,
+      family.stranger.code,
+      UNKNOWN_ID,
+      'no-such-tenant',
+      'Ünïcode?',
+      '*',
+      '',
+    ]
     const told = await Promise.all(
       answers.map(async (name) => telling(await act(family.holding, encodeURI(name)))),
     )

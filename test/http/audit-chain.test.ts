@@ -17,7 +17,7 @@ afterAll(async () => {
   await dropAll()
 })
 
-/** A login is noted, and written a moment later: not in the middle of what somebody else does to the log. */
+/** A login is noted, and written a moment later: not in the middle of what a test does to the log. */
 async function expectLogins(count: number): Promise<void> {
   for (let logins = 0; logins < count; ) {
     const { body } = await gateway.operator('GET', '/audit-log?action=auth.login')
@@ -31,7 +31,7 @@ async function verdict() {
   return body
 }
 
-/** As somebody who has taken over the database server: no trigger stops them. */
+/** As an attacker who has taken over the database server: no trigger stops them. */
 async function tamper(sql: string, values: unknown[] = []): Promise<void> {
   const catalog = new URL(stage.catalogUrl).pathname.slice(1)
   await withClient(superuserUrl(catalog), async (client) => {

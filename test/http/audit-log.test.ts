@@ -8,7 +8,7 @@ import {
   type TestTenant,
 } from '../support/gateway.ts'
 import { readPages } from './pages.ts'
-import { API, expectProblem, moveToOwnDatabase, NOBODY } from './support.ts'
+import { API, expectProblem, moveToOwnDatabase, UNKNOWN_ID } from './support.ts'
 
 let stage: Stage
 let gateway: TestGateway
@@ -130,7 +130,7 @@ describe('every change leaves an entry', () => {
     })
   })
 
-  test('of its people, whoever made them', async () => {
+  test('of its people, by operators and by the tenant', async () => {
     const path = `/tenants/${tenant.id}/users`
     const input = { email: 'ann@people.example', password: PASSWORD }
     const { entry, body } = await entryOf('POST', path, input)
@@ -149,7 +149,7 @@ describe('every change leaves an entry', () => {
     })
   })
 
-  test('of its keys, whoever made them', async () => {
+  test('of its keys, by operators and by the tenant', async () => {
     const path = `/tenants/${tenant.id}/client-keys`
     const input = { name: 'Import', permissions: ['client-keys:write'] }
     const { entry, body } = await entryOf('POST', path, input)
@@ -179,7 +179,7 @@ describe('every change leaves an entry', () => {
   test('but not what changed nothing, nor what was refused', async () => {
     const before = await rowsOf('')
     await gateway.operator('PATCH', `/tenants/${tenant.id}`, { status: 'ACTIVE' })
-    await gateway.operator('PATCH', `/tenants/${tenant.id}`, { parentId: NOBODY })
+    await gateway.operator('PATCH', `/tenants/${tenant.id}`, { parentId: UNKNOWN_ID })
     await gateway.operator('POST', '/tenants', { code: tenant.code, name: 'x' })
     await gateway.operator('POST', '/operators', { name: 'x', role: 'root' })
     await gateway.operator('DELETE', databasePath(tenant.id))
@@ -222,7 +222,7 @@ describe('GET /audit-log', () => {
           ...['tenant.update', 'tenant.update', 'tenant.update', 'tenant.create'],
         ])
       }
-      expect(await rowsOf(`tenantId=${NOBODY}`)).toEqual([])
+      expect(await rowsOf(`tenantId=${UNKNOWN_ID}`)).toEqual([])
     })
 
     test('by actor and by action, together and alone', async () => {

@@ -92,7 +92,7 @@ describe.each(['shared', 'own'] as const)('a tenant in a database that is %s', (
         await signIn(homes[home], { password: 'not the password' }),
         await signIn(homes[home], { email: 'nobody@nowhere.example' }),
         await post('login', { tenantCode: homes[home].code, username: 'nobody', password: 'x' }),
-        // A neighbour's user is nobody here.
+        // A user of a neighbour is unknown here.
         await signIn(homes[home], homes.stranger.admin),
       ]
       for (const answer of answers) {

@@ -8,7 +8,7 @@ import {
   type TestGateway,
   type TestTenant,
 } from '../support/gateway.ts'
-import { API, expectProblem, NOBODY, telling } from './support.ts'
+import { API, expectProblem, telling, UNKNOWN_ID } from './support.ts'
 
 let stage: Stage
 let gateway: TestGateway
@@ -122,7 +122,7 @@ describe.each(['operator', 'tenant'] as const)('client keys made by the %s', (si
       [{ ...NEW, expiresAt: 'tomorrow' }, ['/expiresAt']],
       [{ ...NEW, expiresAt: '2020-01-01T00:00:00Z' }, ['/expiresAt']],
       [{ ...NEW, expiresAt: '9999-12-31T23:59:59-23:59' }, ['/expiresAt']],
-      [{ ...NEW, tenantId: NOBODY }, ['/tenantId']],
+      [{ ...NEW, tenantId: UNKNOWN_ID }, ['/tenantId']],
       [{ ...NEW, key: 'fhk_mine' }, ['/key']],
     ])('%j', async (body, pointers) => {
       expectProblem(await call('POST', '', body), { status: 400, code: 'VALIDATION_FAILED', pointers })
@@ -143,7 +143,7 @@ describe.each(['operator', 'tenant'] as const)('client keys made by the %s', (si
       expectProblem(await use(body.key), { status: 401, code: 'INVALID_CREDENTIALS' })
     })
 
-    test('a key with another secret, and one that nobody has, get one answer', async () => {
+    test('a key with another secret, and one that does not exist, get one answer', async () => {
       const { body } = await call('POST', '', NEW)
       const last = body.key.at(-1) === 'A' ? 'B' : 'A'
       const nobodys = `fhk_${'0'.repeat(12)}_${'0'.repeat(43)}`
@@ -182,7 +182,7 @@ describe.each(['operator', 'tenant'] as const)('client keys made by the %s', (si
     test("another tenant's key is like none", async () => {
       const { body } = await gateway.operator('POST', `/tenants/${stranger.id}/client-keys`, NEW)
       for (const method of ['GET', 'DELETE']) {
-        const [theirs, nobodys] = [await call(method, `/${body.id}`), await call(method, `/${NOBODY}`)]
+        const [theirs, nobodys] = [await call(method, `/${body.id}`), await call(method, `/${UNKNOWN_ID}`)]
         expectProblem(theirs, { status: 404, code: 'NOT_FOUND' })
         expect(telling(theirs)).toEqual(telling(nobodys))
       }
@@ -249,7 +249,7 @@ describe('a client key', () => {
   })
 
   test('of a tenant that does not exist cannot be made', async () => {
-    for (const id of [NOBODY, 'x'])
+    for (const id of [UNKNOWN_ID, 'x'])
       expectProblem(await gateway.operator('POST', `/tenants/${id}/client-keys`, NEW), {
         status: 404,
         code: 'TENANT_NOT_FOUND',

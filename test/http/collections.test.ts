@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { dropAll } from '../support/database.ts'
 import type { TestTenant } from '../support/gateway.ts'
-import { API, expectProblem, type Homes, NOBODY, openHomes, telling } from './support.ts'
+import { API, expectProblem, type Homes, openHomes, telling, UNKNOWN_ID } from './support.ts'
 
 interface Collection {
   readonly name: string
@@ -192,7 +192,7 @@ describe.each(['shared', 'own'] as const)('a tenant in a database that is %s', (
             const problem = { status: 400, code: 'VALIDATION_FAILED', pointers: [at] }
             const sent = { ...(await leastOf(homes[home], depth)), [field]: value }
             expectProblem(await send_('POST', name, sent), problem)
-            expectProblem(await send_('PATCH', `${name}/${NOBODY}`, { [field]: value }), problem)
+            expectProblem(await send_('PATCH', `${name}/${UNKNOWN_ID}`, { [field]: value }), problem)
           },
         )
 
@@ -202,7 +202,7 @@ describe.each(['shared', 'own'] as const)('a tenant in a database that is %s', (
             const problem = { status: 400, code: 'VALIDATION_FAILED', pointers: [`/${field}`] }
             const sent = { ...(await leastOf(homes[home], depth)), [field]: homes[home].id }
             expectProblem(await send_('POST', name, sent), problem)
-            expectProblem(await send_('PATCH', `${name}/${NOBODY}`, { [field]: homes[home].id }), problem)
+            expectProblem(await send_('PATCH', `${name}/${UNKNOWN_ID}`, { [field]: homes[home].id }), problem)
           },
         )
 
@@ -232,7 +232,7 @@ describe.each(['shared', 'own'] as const)('a tenant in a database that is %s', (
           ] as const) {
             const [theirs, nobodys] = [
               await send_(method, `${name}/${foreign}`, body),
-              await send_(method, `${name}/${NOBODY}`, body),
+              await send_(method, `${name}/${UNKNOWN_ID}`, body),
             ]
             expect(telling(theirs)).toEqual(telling(nobodys))
             if (method !== 'HEAD') expectProblem(theirs, { status: 404, code: 'NOT_FOUND' })
@@ -241,10 +241,13 @@ describe.each(['shared', 'own'] as const)('a tenant in a database that is %s', (
           expect(still.body).toMatchObject({ id: foreign, name: least.name })
         })
 
-        test.each(['1', 'x', `${NOBODY}0`, `urn:uuid:${NOBODY}`, "'--"])('there is no row %s', async (id) => {
-          const answer = await send_('GET', `${name}/${encodeURIComponent(id)}`)
-          expectProblem(answer, { status: 404, code: 'NOT_FOUND' })
-        })
+        test.each(['1', 'x', `${UNKNOWN_ID}0`, `urn:uuid:${UNKNOWN_ID}`, "'--"])(
+          'there is no row %s',
+          async (id) => {
+            const answer = await send_('GET', `${name}/${encodeURIComponent(id)}`)
+            expectProblem(answer, { status: 404, code: 'NOT_FOUND' })
+          },
+        )
 
         test.runIf(parent !== null)(
           'a parent of another tenant is like one that does not exist',
@@ -258,7 +261,7 @@ describe.each(['shared', 'own'] as const)('a tenant in a database that is %s', (
             ] as const) {
               const [theirs, nobodys] = [
                 await send_(method, path, { ...least, [field]: foreign }),
-                await send_(method, path, { ...least, [field]: NOBODY }),
+                await send_(method, path, { ...least, [field]: UNKNOWN_ID }),
               ]
               expect(telling(theirs)).toEqual(telling(nobodys))
               expectProblem(theirs, { status: 404, code: 'REFERENCE_NOT_FOUND', pointers: [`/${field}`] })
@@ -290,7 +293,7 @@ describe.each(['shared', 'own'] as const)('a tenant in a database that is %s', (
       const taken = { status: 409, code: 'CONFLICT', pointers: ['/reference'] }
       expectProblem(await send(homes[home], 'POST', 'estates', again), taken)
       expectProblem(await send(homes[home], 'PATCH', `estates/${other}`, { reference }), taken)
-      // Another tenant is not told that somebody has it.
+      // Another tenant is not told that a tenant has it.
       expect(await make(homes.stranger, 1, { reference: `${reference}${home}` })).toBeTypeOf('string')
       await make(homes[home], 1, { reference: `${reference}${home}` })
     })

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { dropAll } from '../support/database.ts'
-import { API, expectProblem, type Homes, NOBODY, openHomes } from './support.ts'
+import { API, expectProblem, type Homes, openHomes, UNKNOWN_ID } from './support.ts'
 
 let homes: Homes
 beforeAll(async () => {
@@ -109,7 +109,7 @@ describe.each(['shared', 'own'] as const)('a row of a tenant in a database that 
 
   describe('404', () => {
     test('comes before any condition', async () => {
-      path = `${API}/places/${NOBODY}`
+      path = `${API}/places/${UNKNOWN_ID}`
       for (const method of ['PATCH', 'DELETE']) {
         const answer = await send(
           method,

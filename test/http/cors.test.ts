@@ -183,7 +183,7 @@ describe('compression', () => {
   }
 })
 
-test('two Origin headers let nobody in', async () => {
+test('a request with two Origin headers is refused', async () => {
   const head = ['GET /livez HTTP/1.1', `Origin: ${APP}`, 'Origin: https://evil.example']
   const { text } = await rawRequest(open.url, head)
   expect(text).not.toMatch(/access-control-allow-origin: https:\/\/evil/i)

@@ -2,7 +2,7 @@ import { createHmac, generateKeyPairSync, sign } from 'node:crypto'
 import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vitest'
 import { dropAll } from '../support/database.ts'
 import { createStage, startGateway, type TestGateway } from '../support/gateway.ts'
-import { API, expectProblem, type Homes, NOBODY, openHomes, rawRequest, telling } from './support.ts'
+import { API, expectProblem, type Homes, openHomes, rawRequest, telling, UNKNOWN_ID } from './support.ts'
 
 let homes: Homes
 let elsewhere: TestGateway
@@ -146,9 +146,9 @@ describe('X-Tenant-Code', () => {
   test("confirms a token's tenant and picks no other", async () => {
     const withCode = (code: string) => places({ ...bearer(homes.shared.token), 'x-tenant-code': code })
     expect((await withCode(homes.shared.code)).status).toBe(200)
-    const [theirs, nobodys] = [await withCode(homes.stranger.code), await withCode('nobody-here')]
+    const [theirs, unknowns] = [await withCode(homes.stranger.code), await withCode('nobody-here')]
     expectProblem(theirs, STRANGER)
-    expect(telling(theirs)).toEqual(telling(nobodys))
+    expect(telling(theirs)).toEqual(telling(unknowns))
   })
 
   test('must stand beside a client key', async () => {
@@ -169,7 +169,7 @@ describe('X-Account-Id', () => {
 
   test("a stranger's account is answered like one that does not exist", async () => {
     const answers = await Promise.all(
-      [homes.stranger.id, homes.stranger.code, NOBODY, 'nobody-here', 'x y', ''].map(acting),
+      [homes.stranger.id, homes.stranger.code, UNKNOWN_ID, 'nobody-here', 'x y', ''].map(acting),
     )
     for (const answer of answers) {
       expectProblem(answer, STRANGER)

@@ -124,7 +124,7 @@ describe('POST /tenants/{id}/database/validate', () => {
 })
 
 describe('DELETE /tenants/{id}/database', () => {
-  test("204: one that is nobody's home goes, with its candidate", async () => {
+  test('204: one in which no tenant lives goes, with its candidate', async () => {
     const { id } = await gateway.createTenant()
     await gateway.registerDatabase(id, NOWHERE)
     expect((await remove(id)).status).toBe(204)

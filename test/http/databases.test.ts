@@ -2,7 +2,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { dropAll, query, superuserUrl } from '../support/database.ts'
 import { createStage, type Stage, startGateway, type TestGateway } from '../support/gateway.ts'
 import { databaseCalls, freshUrl, NOWHERE, untried } from './database-calls.ts'
-import { expectProblem, moveToOwnDatabase, NOBODY } from './support.ts'
+import { expectProblem, moveToOwnDatabase, UNKNOWN_ID } from './support.ts'
 
 let stage: Stage
 let gateway: TestGateway
@@ -141,7 +141,7 @@ describe('PUT /tenants/{id}/database', () => {
       [{ ...ok, caCertificate: 'not PEM' }, ['/caCertificate']],
       [{ ...ok, caCertificate: '/etc/ssl/certs/ca.pem' }, ['/caCertificate']],
       [{ ...ok, password: 'secret-of-nowhere' }, ['/password']],
-      [{ ...ok, tenantId: NOBODY }, ['/tenantId']],
+      [{ ...ok, tenantId: UNKNOWN_ID }, ['/tenantId']],
       [{ ...ok, status: 'active' }, ['/status']],
       [{ poolSize: 0, sslMode: 'disable' }, ['/connectionString', '/poolSize', '/sslMode']],
     ])('%j', async (body, pointers) => {
@@ -165,7 +165,8 @@ describe('404', () => {
 
   const all = { ...verbs, put: (id: string) => put(id, { connectionString: NOWHERE }) }
   test.each(Object.entries(all))('%s: where there is no tenant', async (_verb, ask) => {
-    for (const id of [NOBODY, 'x']) expectProblem(await ask(id), { status: 404, code: 'TENANT_NOT_FOUND' })
+    for (const id of [UNKNOWN_ID, 'x'])
+      expectProblem(await ask(id), { status: 404, code: 'TENANT_NOT_FOUND' })
   })
 })
 

@@ -77,7 +77,7 @@ describe('POST /encryption/rotate', () => {
     ])
   })
 
-  test('409: secrets need a key that is not at hand, which takes the gateway out of readiness and harms nobody else', async () => {
+  test('409: secrets need a key that is not at hand, which takes the gateway out of readiness and harms no other tenant', async () => {
     const other = await gateway.createTenant()
     const name = 'update data_keys set master_key_id = $1 where tenant_id = $2 and master_key_id <> $1'
     expect(await readiness()).toEqual([200, 'ready'])

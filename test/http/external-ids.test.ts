@@ -3,7 +3,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { dropAll } from '../support/database.ts'
 import { createStage, startGateway, type TestGateway } from '../support/gateway.ts'
 import { KeyServer } from '../support/key-server.ts'
-import { API, expectProblem, NOBODY } from './support.ts'
+import { API, expectProblem, UNKNOWN_ID } from './support.ts'
 
 const ISSUER = 'https://login.example/'
 const OTHER = 'https://other.example/'
@@ -212,7 +212,7 @@ describe('roles of a tenant whose people come from an issuer', () => {
     expect((await gateway.operator('DELETE', row)).status).toBe(204)
     for (const at of [gateway, replica]) expect(await permissions(at)).toEqual([])
     expectProblem(await gateway.operator('GET', row), { status: 404, code: 'NOT_FOUND' })
-    expectProblem(await gateway.operator('GET', `/tenants/${NOBODY}/roles`), TENANT_NOT_FOUND)
+    expectProblem(await gateway.operator('GET', `/tenants/${UNKNOWN_ID}/roles`), TENANT_NOT_FOUND)
   })
 
   test('are not looked after by the people of a tenant here, nor changed by viewers', async () => {

@@ -168,7 +168,7 @@ describe('a token of a trusted issuer is refused', () => {
     ['with permissions that are no texts', { scope: [1] }],
     ['with permissions in an object', { scope: { admin: true } }],
     ['with something critical', {}, { crit: ['exp'], exp: 1 }],
-    ['with a key nobody has', {}, { kid: 'nobody' }],
+    ['with a key that is not published', {}, { kid: 'nobody' }],
     ['with a path for a key', {}, { kid: '../../etc/keys' }],
   ]
   test.each(cases)('%s', async (_case, claims, header = {}) => {
@@ -263,7 +263,7 @@ describe("an issuer's keys", () => {
     expectProblem(await places(token), TOKEN_INVALID)
   })
 
-  test('that cannot be had are told to nobody but the log, and trouble nobody else', async () => {
+  test('that cannot be fetched are told to the log alone, and harm no other issuer', async () => {
     const { down, slow, huge, redirecting, plain } = servers
     down.answer = (response) => response.destroy()
     slow.answer = () => undefined

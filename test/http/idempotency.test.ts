@@ -102,7 +102,7 @@ describe.each(['shared', 'own'] as const)(
         [homes[home].id, first.body.id],
       )
       const key = table[0]?.key
-      // Somebody else holds the key's row, and gives it up without having done anything.
+      // Another request holds the key's row, and gives it up without having done anything.
       await withClient(databases[home], async (other) => {
         await other.query('BEGIN')
         await other.query('DELETE FROM idempotency_keys WHERE key = $1', [key])

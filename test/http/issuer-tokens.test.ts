@@ -221,7 +221,7 @@ describe('one entry for many directories', () => {
   const stranger = '99999999-2222-3333-4444-555555555555'
   const issuerOf = (id: string) => `https://login.example/${id}/v2.0`
 
-  test('knows no tenant of a directory that nobody has listed', async () => {
+  test('knows no tenant of a directory that is not listed', async () => {
     const token = await print(entra, { claims: { iss: issuerOf(stranger), tid: stranger } })
     expectProblem(await me(token), TENANT_NOT_FOUND)
   })

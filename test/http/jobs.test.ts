@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
 import { dropAll } from '../support/database.ts'
 import { startFakeServer } from '../support/fake-server.ts'
-import { API, expectProblem, type Homes, NOBODY, openHomes } from './support.ts'
+import { API, expectProblem, type Homes, openHomes, UNKNOWN_ID } from './support.ts'
 
 const SOON = { timeout: 15_000, interval: 50 }
 
@@ -88,8 +88,8 @@ describe('GET /jobs', () => {
       expect((await homes.gateway.call(method, `${API}${path}`)).status).toBe(401)
     }
     expectProblem(await operator('GET', '/jobs?status=done'), { status: 400, code: 'VALIDATION_FAILED' })
-    expectProblem(await operator('GET', `/jobs/${NOBODY}`), { status: 404, code: 'NOT_FOUND' })
-    expectProblem(await operator('POST', `/jobs/${NOBODY}/cancel`), { status: 404, code: 'NOT_FOUND' })
+    expectProblem(await operator('GET', `/jobs/${UNKNOWN_ID}`), { status: 404, code: 'NOT_FOUND' })
+    expectProblem(await operator('POST', `/jobs/${UNKNOWN_ID}/cancel`), { status: 404, code: 'NOT_FOUND' })
   })
 })
 

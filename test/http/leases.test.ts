@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { dropAll } from '../support/database.ts'
 import { Application } from './application.ts'
-import { expectProblem, type Homes, NOBODY, openHomes, telling } from './support.ts'
+import { expectProblem, type Homes, openHomes, telling, UNKNOWN_ID } from './support.ts'
 
 let homes: Homes
 let stranger: Application
@@ -42,8 +42,8 @@ describe.each(['shared', 'own'] as const)('a tenant in a database that is %s', (
     test.each([
       ['lesseeIds', [], '/lesseeIds'],
       ['lesseeIds', ['x'], '/lesseeIds/0'],
-      ['lesseeIds', [NOBODY, NOBODY], '/lesseeIds'],
-      ['lesseeIds', NOBODY, '/lesseeIds'],
+      ['lesseeIds', [UNKNOWN_ID, UNKNOWN_ID], '/lesseeIds'],
+      ['lesseeIds', UNKNOWN_ID, '/lesseeIds'],
       ['rentCents', -1, '/rentCents'],
       ['rentCents', 0.5, '/rentCents'],
       ['rentCents', '100', '/rentCents'],
@@ -57,7 +57,7 @@ describe.each(['shared', 'own'] as const)('a tenant in a database that is %s', (
     ])('%s: %j is refused, in a new row and in a patch', async (field, value, pointer) => {
       const problem = { status: 400, code: 'VALIDATION_FAILED', pointers: [pointer] }
       expectProblem(await app.send('POST', 'leases', { ...(await app.newLease()), [field]: value }), problem)
-      expectProblem(await app.send('PATCH', `leases/${NOBODY}`, { [field]: value }), problem)
+      expectProblem(await app.send('PATCH', `leases/${UNKNOWN_ID}`, { [field]: value }), problem)
     })
 
     test('may not end before they start, also when only one of the days is patched', async () => {
@@ -82,7 +82,7 @@ describe.each(['shared', 'own'] as const)('a tenant in a database that is %s', (
         ] as const) {
           const [theirs, nobodys] = [
             await app.send(method, path, { ...rest, [field]: named(foreign) }),
-            await app.send(method, path, { ...rest, [field]: named(NOBODY) }),
+            await app.send(method, path, { ...rest, [field]: named(UNKNOWN_ID) }),
           ]
           expect(telling(theirs)).toEqual(telling(nobodys))
           expectProblem(theirs, { status: 404, code: 'REFERENCE_NOT_FOUND', pointers: [`/${field}`] })
@@ -92,7 +92,7 @@ describe.each(['shared', 'own'] as const)('a tenant in a database that is %s', (
 
     test('one lessee among several who does not exist is enough, and nothing is written', async () => {
       const sent = await app.newLease()
-      const lesseeIds = [...sent.lesseeIds, NOBODY]
+      const lesseeIds = [...sent.lesseeIds, UNKNOWN_ID]
       const refused = await app.send('POST', 'leases', { ...sent, lesseeIds })
       expectProblem(refused, { status: 404, code: 'REFERENCE_NOT_FOUND', pointers: ['/lesseeIds'] })
       const { body } = await app.send('GET', `leases?estateId=${sent.estateId}`)
@@ -199,7 +199,7 @@ describe.each(['shared', 'own'] as const)('a tenant in a database that is %s', (
       const leaseId = await app.lease()
       await app.make('charges', { leaseId, ...charge })
       expectProblem(await app.send('DELETE', `leases/${leaseId}`), { status: 409, code: 'CONFLICT' })
-      for (const foreign of [await stranger.lease(), NOBODY]) {
+      for (const foreign of [await stranger.lease(), UNKNOWN_ID]) {
         const answer = await app.send('POST', 'charges', { leaseId: foreign, ...charge })
         expectProblem(answer, { status: 404, code: 'REFERENCE_NOT_FOUND', pointers: ['/leaseId'] })
       }
@@ -212,7 +212,7 @@ describe.each(['shared', 'own'] as const)('a tenant in a database that is %s', (
       ['dueOn', 'soon'],
       ['status', 'late'],
     ])('%s: %j is refused', async (field, value) => {
-      const answer = await app.send('POST', 'charges', { leaseId: NOBODY, ...charge, [field]: value })
+      const answer = await app.send('POST', 'charges', { leaseId: UNKNOWN_ID, ...charge, [field]: value })
       expectProblem(answer, { status: 400, code: 'VALIDATION_FAILED', pointers: [`/${field}`] })
     })
   })

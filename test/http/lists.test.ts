@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { dropAll } from '../support/database.ts'
 import type { TestTenant } from '../support/gateway.ts'
-import { API, expectProblem, type Homes, NOBODY, openHomes } from './support.ts'
+import { API, expectProblem, type Homes, openHomes, UNKNOWN_ID } from './support.ts'
 
 let homes: Homes
 beforeAll(async () => {
@@ -90,7 +90,7 @@ describe.each(['shared', 'own'] as const)('a list of a tenant in a database that
 
     test('below a parent of another tenant is empty, as below one that does not exist', async () => {
       const { body } = await get(homes.stranger, 'places?limit=1')
-      for (const id of [body.data[0].id, NOBODY]) {
+      for (const id of [body.data[0].id, UNKNOWN_ID]) {
         const estates = await get(homes[home], `estates?placeId=${id}`)
         expect([estates.status, estates.body]).toEqual([200, { data: [], nextCursor: null }])
       }
@@ -137,7 +137,7 @@ describe.each(['shared', 'own'] as const)('a list of a tenant in a database that
       expectProblem(answer, { status: 400, code: 'VALIDATION_FAILED', pointers: ['/tenantId'] })
     })
 
-    test.each(['x', 'AAAA', NOBODY, '%00', 'x'.repeat(500)])('a cursor %s is none', async (cursor) => {
+    test.each(['x', 'AAAA', UNKNOWN_ID, '%00', 'x'.repeat(500)])('a cursor %s is none', async (cursor) => {
       const answer = await get(homes[home], `places?cursor=${cursor}`)
       const code = cursor === '%00' ? 'VALIDATION_FAILED' : 'INVALID_CURSOR'
       expect([answer.status, answer.body.code]).toEqual([400, code])

@@ -6,7 +6,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { dropAll, query, superuserUrl } from '../support/database.ts'
 import type { TestTenant } from '../support/gateway.ts'
 import { Application } from './application.ts'
-import { API, expectProblem, type Homes, NOBODY, openHomes, rawRequest, telling } from './support.ts'
+import { API, expectProblem, type Homes, openHomes, rawRequest, telling, UNKNOWN_ID } from './support.ts'
 
 const MIB = 1024 * 1024
 const CHUNK = 256 * 1024
@@ -186,7 +186,7 @@ describe.each(['shared', 'own'] as const)('a tenant in a database that is %s', (
         'a field beside it',
         () => {
           const form = formOf(Buffer.from('x'), { name: 'twofold.bin' })
-          form.append('tenantId', NOBODY)
+          form.append('tenantId', UNKNOWN_ID)
           return form
         },
       ],
@@ -213,7 +213,9 @@ describe.each(['shared', 'own'] as const)('a tenant in a database that is %s', (
     )
 
     test('does not take a query', async () => {
-      const response = await app.fetch('POST', `media?tenantId=${NOBODY}`, { body: formOf(Buffer.from('x')) })
+      const response = await app.fetch('POST', `media?tenantId=${UNKNOWN_ID}`, {
+        body: formOf(Buffer.from('x')),
+      })
       const { code } = (await response.json()) as { code: string }
       expect([response.status, code]).toEqual([400, 'VALIDATION_FAILED'])
     })
@@ -317,7 +319,7 @@ describe.each(['shared', 'own'] as const)('a tenant in a database that is %s', (
       id = (await upload(app, content, { name: 'Ω "1".png', type: 'image/png' })).body.id
     })
 
-    test('tells what it is, and lets nobody run it', async () => {
+    test('says what it is, and forbids browsers to run it', async () => {
       const { headers } = (await download(app, id)).response
       expect(headers.get('content-type')).toBe('image/png')
       expect(headers.get('etag')).toBe(`"${sha256(content)}"`)
@@ -443,7 +445,7 @@ describe.each(['shared', 'own'] as const)('a tenant in a database that is %s', (
       ]) {
         const [theirs, nobodys] = [
           await app.send(method ?? '', `media/${body.id}${path}`),
-          await app.send(method ?? '', `media/${NOBODY}${path}`),
+          await app.send(method ?? '', `media/${UNKNOWN_ID}${path}`),
         ]
         expect(telling(theirs)).toEqual(telling(nobodys))
         expectProblem(theirs, { status: 404, code: 'NOT_FOUND' })

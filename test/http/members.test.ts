@@ -224,7 +224,7 @@ describe('what is taken away ends at once, on every replica, also after a restar
     expectProblem(await tools.call(token, homes.own.code), STRANGER)
   })
 
-  test('but what is given, or given again, costs nobody their token', async () => {
+  test('but what is given, or given again, ends no token', async () => {
     const account = await tools.member([{ tenant: homes.own, roles: ['reader'] }])
     const put = (tenant: TestTenant, roles: string[]) =>
       homes.gateway.operator('PUT', `/accounts/${account.id}/memberships/${tenant.id}`, { roles })

@@ -9,7 +9,7 @@ import {
   type TestTenant,
 } from '../support/gateway.ts'
 import { HIDDEN, releaseWith, SHOWN } from '../support/releases.ts'
-import { API, expectProblem, NOBODY } from './support.ts'
+import { API, expectProblem, UNKNOWN_ID } from './support.ts'
 
 const SOON = { timeout: 20_000, interval: 50 }
 /** Fails where the database says so, and not before a validation would have run out of time. */
@@ -161,11 +161,11 @@ describe('POST /migrations/runs', () => {
     for (const path of ['/migrations', '/migrations/databases', '/migrations/runs'])
       expect((await viewer('GET', path)).status, path).toBe(200)
     expect((await gateway.call('GET', `${API}/migrations`, { token: own.token })).status).toBe(403)
-    expectProblem(await operator('GET', `/migrations/runs/${NOBODY}`), { status: 404, code: 'NOT_FOUND' })
+    expectProblem(await operator('GET', `/migrations/runs/${UNKNOWN_ID}`), { status: 404, code: 'NOT_FOUND' })
   })
 
   test('202: one job a database, the shared one included; what fails stays in service and says why', async () => {
-    // Somebody reads: the migration has to wait for its lock, and gives others their turn meanwhile.
+    // A session reads: the migration has to wait for its lock, and lets others work meanwhile.
     const reader = new Client({ connectionString: urls.get(own) ?? '' })
     await reader.connect()
     onTestFinished(() => reader.end())

@@ -8,7 +8,7 @@ import {
   type TestTenant,
 } from '../support/gateway.ts'
 import { readPages } from './pages.ts'
-import { API, expectProblem, NOBODY, telling } from './support.ts'
+import { API, expectProblem, telling, UNKNOWN_ID } from './support.ts'
 
 let stage: Stage
 let gateway: TestGateway
@@ -55,9 +55,9 @@ const WRITES = (): [string, string, unknown][] => [
   ['DELETE', `/tenants/${tenant.id}/database`, undefined],
   ['POST', `/tenants/${tenant.id}/users`, { email: 'a@b.example', password: 'a long enough password' }],
   ['POST', `/tenants/${tenant.id}/client-keys`, { name: 'x', permissions: ['*'] }],
-  ['DELETE', `/tenants/${tenant.id}/client-keys/${NOBODY}`, undefined],
+  ['DELETE', `/tenants/${tenant.id}/client-keys/${UNKNOWN_ID}`, undefined],
   ['POST', '/operators', NEW],
-  ['DELETE', `/operators/${NOBODY}`, undefined],
+  ['DELETE', `/operators/${UNKNOWN_ID}`, undefined],
   ['POST', '/encryption/rotate', undefined],
 ]
 
@@ -113,7 +113,7 @@ describe('POST /operators', () => {
       [{ ...NEW, role: 'root' }, ['/role']],
       [{ ...NEW, role: null }, ['/role']],
       [{ ...NEW, token: 'fho_mine' }, ['/token']],
-      [{ ...NEW, tenantId: NOBODY }, ['/tenantId']],
+      [{ ...NEW, tenantId: UNKNOWN_ID }, ['/tenantId']],
     ])('%j', async (body, pointers) => {
       const answer = await gateway.operator('POST', '/operators', body)
       expectProblem(answer, { status: 400, code: 'VALIDATION_FAILED', pointers })
@@ -145,7 +145,7 @@ describe('GET /operators', () => {
     })
   })
 
-  test.each(['x', NOBODY])('400: %s is no cursor', async (cursor) => {
+  test.each(['x', UNKNOWN_ID])('400: %s is no cursor', async (cursor) => {
     const answer = await gateway.operator('GET', `/operators?cursor=${cursor}`)
     expectProblem(answer, { status: 400, code: 'INVALID_CURSOR' })
   })
@@ -171,9 +171,9 @@ describe('DELETE /operators/{id}', () => {
     const { id } = await make()
     await gateway.operator('DELETE', `/operators/${id}`)
     const remove = (which: string) => gateway.operator('DELETE', `/operators/${which}`)
-    for (const which of [id, NOBODY, 'x', 'bootstrap'])
+    for (const which of [id, UNKNOWN_ID, 'x', 'bootstrap'])
       expectProblem(await remove(which), { status: 404, code: 'NOT_FOUND' })
-    expect(telling(await remove(id))).toEqual(telling(await remove(NOBODY)))
+    expect(telling(await remove(id))).toEqual(telling(await remove(UNKNOWN_ID)))
   })
 })
 
@@ -234,7 +234,7 @@ describe("an operator's token", () => {
     }
   })
 
-  test('401: with another secret, of nobody, or of no form is one and the same', async () => {
+  test('401: with another secret, unknown, or malformed is one and the same', async () => {
     const { token } = await make()
     const other = token.endsWith('A') ? 'B' : 'A'
     const forged = [

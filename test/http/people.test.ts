@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { dropAll } from '../support/database.ts'
 import { Application } from './application.ts'
-import { expectProblem, type Homes, NOBODY, openHomes, telling } from './support.ts'
+import { expectProblem, type Homes, openHomes, telling, UNKNOWN_ID } from './support.ts'
 
 let homes: Homes
 let stranger: Application
@@ -62,12 +62,12 @@ describe.each(['shared', 'own'] as const)('a tenant in a database that is %s', (
     ])('%s: %j is refused, in a new row and in a patch', async (field, value) => {
       const problem = { status: 400, code: 'VALIDATION_FAILED', pointers: [`/${field}`] }
       expectProblem(await app.send('POST', name, { ...least, [field]: value }), problem)
-      expectProblem(await app.send('PATCH', `${name}/${NOBODY}`, { [field]: value }), problem)
+      expectProblem(await app.send('PATCH', `${name}/${UNKNOWN_ID}`, { [field]: value }), problem)
     })
   })
 
   describe('/contacts', () => {
-    test('belong to a lessee, to an owner, to both or to nobody', async () => {
+    test('belong to a lessee, to an owner, to both or to neither', async () => {
       const lesseeId = await app.lessee()
       const { id: ownerId } = await app.make('owners', { kind: 'person', name: 'Mary' })
       const made = await app.make('contacts', { name: 'Agent', role: 'keys', lesseeId, ownerId })
@@ -89,7 +89,7 @@ describe.each(['shared', 'own'] as const)('a tenant in a database that is %s', (
       const foreign = await stranger.make(collection, { kind: 'person', name: 'Theirs' })
       const [theirs, nobodys] = [
         await app.send('POST', 'contacts', { name: 'Agent', [field]: foreign.id }),
-        await app.send('POST', 'contacts', { name: 'Agent', [field]: NOBODY }),
+        await app.send('POST', 'contacts', { name: 'Agent', [field]: UNKNOWN_ID }),
       ]
       expect(telling(theirs)).toEqual(telling(nobodys))
       expectProblem(theirs, { status: 404, code: 'REFERENCE_NOT_FOUND', pointers: [`/${field}`] })

@@ -6,7 +6,7 @@ import { API } from './support.ts'
 
 export const PASSWORD = 'correct horse battery staple'
 
-/** Somebody of a tenant, with what they need to come in. */
+/** A person of a tenant, with what they need to sign in. */
 export interface Person {
   readonly id: string
   readonly email: string
@@ -20,10 +20,10 @@ export interface Pair {
 }
 
 let made = 0
-/** A name that nobody else in this file has. */
+/** A name that is used once in this file. */
 export const fresh = (label: string) => `${label}-${randomBytes(4).toString('hex')}${made++}`
 
-/** Calls as somebody, for the paths below the prefix. */
+/** Calls as a person, for the paths below the prefix. */
 export function as(gateway: Caller, token: string) {
   return (method: string, path: string, body?: unknown) =>
     gateway.call(method, `${API}${path}`, { token, ...(body !== undefined && { body }) })

@@ -56,7 +56,7 @@ describe('attempts at signing in from one address', () => {
     gateway.call('POST', `/api/v1/auth/${path}`, { headers: { 'x-forwarded-for': address }, body })
 
   test.each(['login', 'refresh', 'accounts/login'])(
-    'are refused beyond the limit at %s, whoever is meant',
+    'are refused beyond the limit at %s, for all names together',
     async (path) => {
       const address = `192.0.2.${path.length}`
       const body = (i: number) =>

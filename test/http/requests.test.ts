@@ -3,7 +3,7 @@ import { connect } from 'node:net'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { dropAll } from '../support/database.ts'
 import { createStage, startGateway, type TestGateway, type TestTenant } from '../support/gateway.ts'
-import { API, expectProblem, NOBODY, rawRequest } from './support.ts'
+import { API, expectProblem, rawRequest, UNKNOWN_ID } from './support.ts'
 
 let gateway: TestGateway
 let tenant: TestTenant
@@ -94,7 +94,7 @@ describe('400', () => {
   })
 
   test('a body where none belongs', async () => {
-    const answer = await gateway.call('DELETE', `${API}/places/${NOBODY}`, {
+    const answer = await gateway.call('DELETE', `${API}/places/${UNKNOWN_ID}`, {
       token: tenant.token,
       body: { tenantId: tenant.id },
     })
@@ -124,7 +124,7 @@ describe('404', () => {
     ['GET', '/api/v1/castles'],
     ['GET', '/api/v2/places'],
     ['PUT', '/api/v1/places'],
-    ['POST', `/api/v1/places/${NOBODY}`],
+    ['POST', `/api/v1/places/${UNKNOWN_ID}`],
     ['GET', '/API/v1/places'],
   ])('%s %s is nothing', async (method, path) => {
     expectProblem(await gateway.call(method, path, { token: tenant.token }), {
@@ -163,7 +163,7 @@ describe('a body that is empty, of whatever type', () => {
   test.each(types)('is taken where none is needed: %s', async (type) => {
     const call = { token: tenant.token, body: '', headers: { 'content-type': type } }
     expect((await gateway.call('POST', `${API}/auth/password`, call)).status).not.toBe(415)
-    const missing = await gateway.call('DELETE', `${API}/places/${NOBODY}`, call)
+    const missing = await gateway.call('DELETE', `${API}/places/${UNKNOWN_ID}`, call)
     expectProblem(missing, { status: 404, code: 'NOT_FOUND' })
   })
 
@@ -252,7 +252,7 @@ describe('every answer', () => {
   test.each([
     ['without a Host', ['GET /livez HTTP/1.1'], 400],
     ['to a CONNECT', ['CONNECT example.com:443 HTTP/1.1', 'Host: x'], 400],
-    ['with an expectation that nobody knows', ['GET /livez HTTP/1.1', 'Host: x', 'Expect: banana'], 200],
+    ['with an unknown expectation', ['GET /livez HTTP/1.1', 'Host: x', 'Expect: banana'], 200],
   ])('%s is in our words', async (_case, head, status) => {
     const { hostname, port } = new URL(gateway.url)
     const socket = connect(Number(port), hostname)

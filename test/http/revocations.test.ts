@@ -23,7 +23,7 @@ afterAll(async () => {
 const TOKEN_INVALID = { status: 401, code: 'TOKEN_INVALID' }
 const me = (token: string, gateway: TestGateway) => gateway.call('GET', `${API}/auth/me`, { token })
 
-/** As a replica would write it that nobody hears of but by the log of changes. */
+/** As a replica would write it of which the others learn by the log of changes alone. */
 async function callBack(tenantId: string | null, subjectId: string, ago = '0 s'): Promise<void> {
   await catalog.query(
     `insert into catalog_changes (seq, kind, tenant_id, subject_id, at)
@@ -55,7 +55,7 @@ describe.each(['shared', 'own'] as const)('tokens called back (%s)', (placement)
   })
 })
 
-test("what is called back of one subject is nobody else's", async () => {
+test('what is revoked of one subject is revoked of no other', async () => {
   const { gateway, stranger } = homes
   const token = await gateway.login(stranger.code, stranger.admin)
   const { body } = await me(token, gateway)

@@ -5,7 +5,15 @@ import { property } from '../support/application.ts'
 import { dropAll, superuserUrl } from '../support/database.ts'
 import type { TestGateway } from '../support/gateway.ts'
 import { addPerson, addRole, as, fresh, signIn } from './people.ts'
-import { API, expectProblem, type Homes, moveToOwnDatabase, NOBODY, openHomes, telling } from './support.ts'
+import {
+  API,
+  expectProblem,
+  type Homes,
+  moveToOwnDatabase,
+  openHomes,
+  telling,
+  UNKNOWN_ID,
+} from './support.ts'
 
 const GONE = { status: 404, code: 'NOT_FOUND' }
 const DENIED = { status: 403, code: 'PERMISSION_DENIED' }
@@ -87,7 +95,7 @@ describe.each(['shared', 'own'] as const)('roles of a tenant in a database that 
     [{ name: 'x', permissions: ['leases'] }, ['/permissions/0']],
     [{ name: 'x', permissions: ['leases:read', '*:read'] }, ['/permissions/1']],
     [{ name: 'x', permissions: [], description: 7 }, ['/description']],
-    [{ name: 'x', permissions: [], tenantId: NOBODY }, ['/tenantId']],
+    [{ name: 'x', permissions: [], tenantId: UNKNOWN_ID }, ['/tenantId']],
   ])('are not made from %j', async (body, pointers) => {
     expectProblem(await call('POST', '/roles', body), { status: 400, code: 'VALIDATION_FAILED', pointers })
   })
@@ -109,14 +117,14 @@ describe.each(['shared', 'own'] as const)('roles of a tenant in a database that 
     for (const [method, body] of [['GET'], ['PATCH', { name: 'mine' }], ['DELETE']] as const) {
       const [theirs, nobodys] = [
         await call(method, `/roles/${id}`, body),
-        await call(method, `/roles/${NOBODY}`, body),
+        await call(method, `/roles/${UNKNOWN_ID}`, body),
       ]
       expectProblem(theirs, GONE)
       expect(telling(theirs)).toEqual(telling(nobodys))
     }
   })
 
-  test('that somebody has are not deleted', async () => {
+  test('that a user has are not deleted', async () => {
     const role = await addRole(gateway, homes[home], [])
     const person = await addPerson(gateway, homes[home], { roles: [role.name] })
     expectProblem(await call('DELETE', `/roles/${role.id}`), CONFLICT)
@@ -177,12 +185,12 @@ describe.each(['shared', 'own'] as const)('roles of a tenant in a database that 
       ['DELETE', `/roles/${more.id}`],
     ])
       expectProblem(await look(method as string, path as string), { ...DENIED, required: 'roles:write' })
-    const nobody = as(
+    const powerless = as(
       gateway,
       (await signIn(gateway, homes[home], await addPerson(gateway, homes[home]))).accessToken,
     )
     for (const path of ['/roles', `/roles/${more.id}`, '/permissions'])
-      expectProblem(await nobody('GET', path), { ...DENIED, required: 'roles:read' })
+      expectProblem(await powerless('GET', path), { ...DENIED, required: 'roles:read' })
   })
 
   test('stand in the audit log', async () => {
@@ -235,7 +243,7 @@ describe.each(['shared', 'own'] as const)('roles of a tenant in a database that 
 })
 
 describe('a change of which the catalog could not be told', () => {
-  /** Runs `fn` while nobody can write to the audit log. */
+  /** Runs `fn` while nothing can be written to the audit log. */
   async function withoutCatalog<T>(fn: () => Promise<T>): Promise<T> {
     const database = new URL(homes.stage.catalogUrl).pathname.slice(1)
     const holder = new Client({ connectionString: superuserUrl(database) })

@@ -187,7 +187,7 @@ describe.each(['shared', 'own'] as const)('a tenant in a database that is %s', (
     }
   })
 
-  test('a refresh waits for whoever is ending the sessions of its user, and is then too late', async () => {
+  test('a refresh waits for the request that ends the sessions of its user, and is then too late', async () => {
     const person = await join()
     const { refreshToken } = await enter(person)
     const database = superuserUrl(new URL(homes.urls[home]).pathname.slice(1))
@@ -267,7 +267,7 @@ describe.each(['shared', 'own'] as const)('a tenant in a database that is %s', (
       expect((await actions()).filter((action: string) => action === 'auth.logout')).toHaveLength(1)
     })
 
-    test('lets nobody out whose token was made up', async () => {
+    test('refuses a token that was made up', async () => {
       const person = await join()
       const pair = await enter(person)
       const forged = `${pair.refreshToken.slice(0, 48)}${'A'.repeat(43)}`
@@ -356,8 +356,8 @@ describe.each(['shared', 'own'] as const)('a tenant in a database that is %s', (
 
     test('sent at once are tried no more often than the policy allows, on all replicas together', async () => {
       await policy({ attempts: 3, windowSeconds: 900 })
-      const [{ email }, nobody] = [await join(), 'nobody@nowhere.example']
-      for (const name of [email, nobody]) {
+      const [{ email }, unknown] = [await join(), 'nobody@nowhere.example']
+      for (const name of [email, unknown]) {
         const tries = Array.from({ length: 16 }, (_, n) =>
           logIn(homes[home], { email: name, password: `wrong ${n}` }, n % 2 === 0 ? gateway : replica),
         )
@@ -386,7 +386,7 @@ describe.each(['shared', 'own'] as const)('a tenant in a database that is %s', (
       await expect.poll(async () => (await logIn(homes[home], person)).status, { timeout: 15_000 }).toBe(200)
     })
 
-    test('for names that nobody has leave no name, and no row for long after the window', async () => {
+    test('for unknown names leave no name, and no row for long after the window', async () => {
       await policy({ attempts: 5, windowSeconds: 1 })
       const emailOf = (name: string) => `${name}@nowhere.example`
       const guess = (name: string) => logIn(homes[home], { email: emailOf(name), password: 'x' })

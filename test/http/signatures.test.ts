@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { dropAll } from '../support/database.ts'
 import { Application } from './application.ts'
-import { API, expectProblem, type Homes, NOBODY, openHomes, telling } from './support.ts'
+import { API, expectProblem, type Homes, openHomes, telling, UNKNOWN_ID } from './support.ts'
 
 let homes: Homes
 let stranger: Application
@@ -65,7 +65,7 @@ describe.each(['shared', 'own'] as const)('a tenant in a database that is %s', (
       ] as const) {
         const [theirs, nobodys] = [
           await app.send(method, path, { leaseId: foreign, title: 'x' }),
-          await app.send(method, path, { leaseId: NOBODY, title: 'x' }),
+          await app.send(method, path, { leaseId: UNKNOWN_ID, title: 'x' }),
         ]
         expect(telling(theirs)).toEqual(telling(nobodys))
         expectProblem(theirs, { status: 404, code: 'REFERENCE_NOT_FOUND', pointers: ['/leaseId'] })
@@ -127,7 +127,7 @@ describe.each(['shared', 'own'] as const)('a tenant in a database that is %s', (
     })
 
     test.each([
-      ['nobody has', () => NOBODY],
+      ['does not exist', () => UNKNOWN_ID],
       ['a stranger has', () => stranger.document()],
     ])('that %s are not printed', async (_whose, id) => {
       const answer = await app.send('GET', `documents/${await id()}/pdf`)
@@ -136,7 +136,7 @@ describe.each(['shared', 'own'] as const)('a tenant in a database that is %s', (
   })
 
   describe('/signatures', () => {
-    test('are pending at first, and nobody says otherwise', async () => {
+    test('are pending at first, and no caller can choose another state', async () => {
       const documentId = await app.document()
       const signer = { signerName: 'Ada', signerEmail: 'Ada@example.com' }
       const made = await app.make('signatures', { documentId, ...signer })
@@ -151,7 +151,7 @@ describe.each(['shared', 'own'] as const)('a tenant in a database that is %s', (
 
     test('are asked for on a document of their own tenant', async () => {
       const signer = { signerName: 'Ada', signerEmail: 'ada@example.com' }
-      for (const documentId of [await stranger.document(), NOBODY]) {
+      for (const documentId of [await stranger.document(), UNKNOWN_ID]) {
         const answer = await app.send('POST', 'signatures', { documentId, ...signer })
         expectProblem(answer, { status: 404, code: 'REFERENCE_NOT_FOUND', pointers: ['/documentId'] })
       }
@@ -196,7 +196,7 @@ describe.each(['shared', 'own'] as const)('a tenant in a database that is %s', (
       const stays = { status: 409, code: 'CONFLICT' }
       expectProblem(await app.send('PATCH', `signatures/${id}`, { signerName: 'Eve' }), stays)
       expectProblem(await app.send('DELETE', `signatures/${id}`), stays)
-      expectProblem(await app.send('PATCH', `signatures/${NOBODY}`, { signerName: 'Eve' }), {
+      expectProblem(await app.send('PATCH', `signatures/${UNKNOWN_ID}`, { signerName: 'Eve' }), {
         ...{ status: 404, code: 'NOT_FOUND' },
       })
       expect((await proofOf(id)).signerName).toBe('Ada King')
@@ -233,7 +233,7 @@ describe.each(['shared', 'own'] as const)('a tenant in a database that is %s', (
       for (const verb of ['sign', 'decline']) {
         const [theirs, nobodys] = [
           await app.send('POST', `signatures/${foreign}/${verb}`),
-          await app.send('POST', `signatures/${NOBODY}/${verb}`),
+          await app.send('POST', `signatures/${UNKNOWN_ID}/${verb}`),
         ]
         expect(telling(theirs)).toEqual(telling(nobodys))
         expectProblem(theirs, { status: 404, code: 'NOT_FOUND' })

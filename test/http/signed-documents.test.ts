@@ -67,7 +67,7 @@ describe.each(['shared', 'own'] as const)('in a database that is %s', (home) => 
     expect(await pdf(documentId)).toEqual(before)
   })
 
-  test('a document that nobody has signed is printed anew', async () => {
+  test('a document without a signature is printed anew', async () => {
     const documentId = await app.document()
     const id = await app.signature({ documentId })
     const before = await pdf(documentId)

@@ -4,7 +4,7 @@ import { Client } from 'pg'
 import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vitest'
 import { dropAll } from '../support/database.ts'
 import { startGateway, type TestGateway, type TestTenant } from '../support/gateway.ts'
-import { API, expectProblem, type Homes, NOBODY, openHomes } from './support.ts'
+import { API, expectProblem, type Homes, openHomes, UNKNOWN_ID } from './support.ts'
 
 let homes: Homes
 let replica: TestGateway
@@ -78,8 +78,8 @@ describe.each(PLACEMENTS)('the signing key of a tenant (%s)', (placement) => {
       const { body } = await put(tenant, { algorithm: 'HS256', secret: secret.toString(spelling) })
       const reader = sign(secret, body.kid, { tenantCode: tenant.code, permissions: ['properties:read'] })
       expect((await homes.gateway.call('GET', `${API}/places`, { token: reader })).status).toBe(200)
-      const nobody = sign(secret, body.kid, { tenantId: tenant.id })
-      const refused = await homes.gateway.call('GET', `${API}/places`, { token: nobody })
+      const unnamed = sign(secret, body.kid, { tenantId: tenant.id })
+      const refused = await homes.gateway.call('GET', `${API}/places`, { token: unnamed })
       expectProblem(refused, { status: 403, code: 'PERMISSION_DENIED', required: 'properties:read' })
       const { body: caller } = await me(reader)
       expect(caller).toMatchObject({ user: null, permissions: ['properties:read'] })
@@ -118,7 +118,7 @@ describe.each(PLACEMENTS)('the signing key of a tenant (%s)', (placement) => {
     expectProblem(await me(old), TOKEN_INVALID)
   })
 
-  test('takes the next secret of whoever else signs with it, where it is one', async () => {
+  test('takes the next secret of an issuer that signs with its own, where it is a secret', async () => {
     const tenant = homes[placement]
     await put(tenant, { algorithm: 'HS256' })
     const secret = randomBytes(32)
@@ -182,7 +182,7 @@ describe('a signing key is not taken', () => {
     ],
     ['of another algorithm', { algorithm: 'RS256' }, '/algorithm'],
     ['of none', {}, '/algorithm'],
-    ['with a field nobody knows', { algorithm: 'ES256', kid: 'mine' }, '/kid'],
+    ['with an unknown field', { algorithm: 'ES256', kid: 'mine' }, '/kid'],
   ])('%s', async (_case, body, pointer) => {
     const answer = await put(homes.stranger, body)
     expectProblem(answer, { status: 400, code: 'VALIDATION_FAILED', pointers: [pointer] })
@@ -211,7 +211,7 @@ describe('a signing key is not taken', () => {
   })
 
   test('for a tenant that does not exist', async () => {
-    const path = `/tenants/${NOBODY}/signing-key`
+    const path = `/tenants/${UNKNOWN_ID}/signing-key`
     const { gateway } = homes
     const gone = { status: 404, code: 'TENANT_NOT_FOUND' }
     expectProblem(await gateway.operator('PUT', path, { algorithm: 'HS256' }), gone)
@@ -264,7 +264,7 @@ test('what is stored of a key is sealed, and opens in its own row only', async (
     )
     expect(stored).not.toContain(secret.toString('base64url'))
     expect(rows[0].public_jwk).toBeNull()
-    // Whoever can write the catalog puts a key of theirs in another's place.
+    // An attacker who can write to the catalog replaces a tenant's key by their own.
     await client.query(
       `update signing_keys set sealed_private_key = (select sealed_private_key from signing_keys where kid = $1)
        where kid = $2`,

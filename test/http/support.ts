@@ -13,8 +13,8 @@ import { createTenantDatabase } from '../support/tenant-database.ts'
 
 export const API = '/api/v1'
 
-/** An id that nobody has. */
-export const NOBODY = '01900000-0000-7000-8000-0000000000ff'
+/** An id that nothing has. */
+export const UNKNOWN_ID = '01900000-0000-7000-8000-0000000000ff'
 
 /** A gateway with a tenant of each kind, and a stranger who is neighbour to the first. */
 export interface Homes {

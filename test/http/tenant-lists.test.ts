@@ -2,7 +2,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { dropAll } from '../support/database.ts'
 import { createStage, type Stage, startGateway, type TestGateway } from '../support/gateway.ts'
 import { readPages } from './pages.ts'
-import { expectProblem, moveToOwnDatabase, NOBODY } from './support.ts'
+import { expectProblem, moveToOwnDatabase, UNKNOWN_ID } from './support.ts'
 
 /** In the order of their making. */
 const NAMES = {
@@ -76,7 +76,7 @@ describe('GET /tenants', () => {
     test('?parentId gives the children, and of those not their own', async () => {
       expect(codes((await list(`parentId=${idOf('north')}`)).body.data)).toEqual(['east', 'west'])
       expect((await list(`parentId=${idOf('east')}`)).body.data).toEqual([])
-      expect((await list(`parentId=${NOBODY}`)).body.data).toEqual([])
+      expect((await list(`parentId=${UNKNOWN_ID}`)).body.data).toEqual([])
     })
 
     test.each(['limit=1', 'limit=2', 'limit=4', 'limit=5', 'limit=200'])(
@@ -117,7 +117,7 @@ describe('GET /tenants', () => {
       expectProblem(await list(asked), { status: 400, code: 'VALIDATION_FAILED', pointers: [pointer] })
     })
 
-    test.each(['x', NOBODY, 'AAAA', 'a'.repeat(512)])('%s is no cursor', async (cursor) => {
+    test.each(['x', UNKNOWN_ID, 'AAAA', 'a'.repeat(512)])('%s is no cursor', async (cursor) => {
       expectProblem(await list(`cursor=${cursor}`), { status: 400, code: 'INVALID_CURSOR' })
     })
   })

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { dropAll, query } from '../support/database.ts'
 import { createStage, type Stage, startGateway, type TestGateway } from '../support/gateway.ts'
-import { API, expectProblem, NOBODY } from './support.ts'
+import { API, expectProblem, UNKNOWN_ID } from './support.ts'
 
 /** Changes of a tenant that decide where requests go, seen by two replicas of one catalog. */
 let stage: Stage
@@ -107,7 +107,7 @@ describe('a change of parent', () => {
   test('of changes that would close a circle together, one at least is refused', async () => {
     for (let round = 0; round < 5; round++) {
       const ids = [await child(null), await child(null), await child(null)] as const
-      const next = (at: number) => ids[(at + 1) % ids.length] ?? NOBODY
+      const next = (at: number) => ids[(at + 1) % ids.length] ?? UNKNOWN_ID
       const callers = [gateway, replica, gateway]
       const answers = await Promise.all(
         ids.map((id, at) =>

@@ -2,7 +2,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { dropAll, query, superuserUrl } from '../support/database.ts'
 import type { Answer } from '../support/gateway.ts'
 import { readPages } from './pages.ts'
-import { API, expectProblem, type Homes, NOBODY, openHomes } from './support.ts'
+import { API, expectProblem, type Homes, openHomes, UNKNOWN_ID } from './support.ts'
 
 let homes: Homes
 beforeAll(async () => {
@@ -17,7 +17,7 @@ const PASSWORD = 'a long enough password'
 const MOMENT = expect.stringMatching(/^\d{4}-\d\d-\d\dT.*Z$/)
 const INVALID = { status: 400, code: 'VALIDATION_FAILED' }
 let count = 0
-/** Nobody else's address, in any tenant. */
+/** An address that no other user has, in any tenant. */
 const newUser = (more: object = {}) => ({
   email: `User${++count}@people.example`,
   password: PASSWORD,
@@ -100,7 +100,7 @@ describe.each(CASES)('people of a tenant whose database is $home, seen by the $s
   })
 
   describe('200', () => {
-    test('the list has everybody of the tenant and nobody else, in pages, oldest first', async () => {
+    test('the list has all people of the tenant and no others, in pages, oldest first', async () => {
       const { body: theirs } = await people('stranger', 'operator').add(newUser())
       const made = [await add(newUser()), await add(newUser()), await add(newUser())]
       const { path, token } = people(home, side)
@@ -138,7 +138,7 @@ describe.each(CASES)('people of a tenant whose database is $home, seen by the $s
       [{ name: ' ' }, ['/name']],
       [{ roles: 'admin' }, ['/roles']],
       [{ roles: ['admin', 'admin'] }, ['/roles']],
-      [{ tenantId: NOBODY }, ['/tenantId']],
+      [{ tenantId: UNKNOWN_ID }, ['/tenantId']],
       [{ permissions: ['*'] }, ['/permissions']],
       [{ status: 'INACTIVE' }, ['/status']],
     ])('%j', async (more, pointers) => {
@@ -155,7 +155,7 @@ describe.each(CASES)('people of a tenant whose database is $home, seen by the $s
   })
 
   describe('404', () => {
-    test('a role that the tenant has not, and then nobody is made', async () => {
+    test('a role that the tenant does not have, and then no user is made', async () => {
       const input = newUser({ roles: ['no-such-role'] })
       expectProblem(await add(input), { status: 404, code: 'REFERENCE_NOT_FOUND' })
       expect((await list('limit=200')).text).not.toContain(input.email)
@@ -200,7 +200,7 @@ describe.each(HOMES)('permissions of a tenant whose database is %s', (home) => {
     expect((await call('POST', writes, newUser())).status).toBe(201)
   })
 
-  test('nobody makes a user who may do more than they may', async () => {
+  test('no caller makes a user who may do more than the caller', async () => {
     const writer = await keyWith(home, ['users:*', 'properties:*'])
     const admin = newUser({ roles: ['admin'] })
     denied(await call('POST', writer, admin), '*')
@@ -214,7 +214,7 @@ describe.each(HOMES)('permissions of a tenant whose database is %s', (home) => {
 
   test('an operator names no tenant but by the path, and a tenant none at all', async () => {
     const { gateway, stage } = homes
-    for (const id of [NOBODY, 'x', homes[home].code]) {
+    for (const id of [UNKNOWN_ID, 'x', homes[home].code]) {
       for (const [method, body] of [['GET'], ['POST', newUser()]] as const)
         expectProblem(await gateway.operator(method, `/tenants/${id}/users`, body), {
           ...{ status: 404, code: 'TENANT_NOT_FOUND' },
@@ -243,7 +243,7 @@ describe('where people are kept', () => {
 })
 
 describe('a tenant that is INACTIVE', () => {
-  test('lets its operator look after its people, and nobody in', async () => {
+  test('lets an operator manage its people, and lets none of them sign in', async () => {
     const tenant = await homes.gateway.createTenant()
     await homes.gateway.operator('PATCH', `/tenants/${tenant.id}`, { status: 'INACTIVE' })
     const path = `/tenants/${tenant.id}/users`

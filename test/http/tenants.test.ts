@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { dropAll, query } from '../support/database.ts'
 import { createStage, type Stage, startGateway, type TestGateway } from '../support/gateway.ts'
-import { API, expectProblem, NOBODY } from './support.ts'
+import { API, expectProblem, UNKNOWN_ID } from './support.ts'
 
 let stage: Stage
 let gateway: TestGateway
@@ -115,7 +115,7 @@ describe('POST /tenants', () => {
       [{ name: '' }, ['/name']],
       [{ name: 'x'.repeat(201) }, ['/name']],
       [{ parentId: 'acme' }, ['/parentId']],
-      [{ id: NOBODY }, ['/id']],
+      [{ id: UNKNOWN_ID }, ['/id']],
       [{ status: 'INACTIVE' }, ['/status']],
       [{ placement: 'dedicated' }, ['/placement']],
       [{ authConfig: { sso: true } }, ['/authConfig/sso']],
@@ -138,7 +138,7 @@ describe('POST /tenants', () => {
   describe('404', () => {
     test('a parent that is not there', async () => {
       const code = newCode()
-      expectProblem(await post({ code, name: 'x', parentId: NOBODY, admin: ADMIN }), {
+      expectProblem(await post({ code, name: 'x', parentId: UNKNOWN_ID, admin: ADMIN }), {
         ...{ status: 404, code: 'REFERENCE_NOT_FOUND', pointers: ['/parentId'] },
       })
       expect(await known(code)).toBe(false)
@@ -180,7 +180,7 @@ describe('GET /tenants/{id}', () => {
 
   test('404: what is not there, and what is no id', async () => {
     const { code } = await made()
-    for (const id of [NOBODY, 'x', code, '%20', `${NOBODY}0`])
+    for (const id of [UNKNOWN_ID, 'x', code, '%20', `${UNKNOWN_ID}0`])
       expectProblem(await get(id), { status: 404, code: 'TENANT_NOT_FOUND' })
   })
 })
@@ -256,10 +256,10 @@ describe('PATCH /tenants/{id}', () => {
 
   describe('404', () => {
     test('what is not there, and a parent that is not', async () => {
-      expectProblem(await patch(NOBODY, { name: 'x' }), { status: 404, code: 'TENANT_NOT_FOUND' })
+      expectProblem(await patch(UNKNOWN_ID, { name: 'x' }), { status: 404, code: 'TENANT_NOT_FOUND' })
       expectProblem(await patch('x', { name: 'x' }), { status: 404, code: 'TENANT_NOT_FOUND' })
       const { id } = await made()
-      expectProblem(await patch(id, { parentId: NOBODY }), {
+      expectProblem(await patch(id, { parentId: UNKNOWN_ID }), {
         ...{ status: 404, code: 'REFERENCE_NOT_FOUND', pointers: ['/parentId'] },
       })
     })

@@ -21,7 +21,7 @@ const PLACEMENTS = ['shared', 'own'] as const
 const TOKEN_INVALID = { status: 401, code: 'TOKEN_INVALID' }
 
 let homes: Homes
-/** Where a header leads that nobody may follow. */
+/** The address in a header that the gateway must not call. */
 let trap: KeyServer
 let signers: Record<(typeof PLACEMENTS)[number], Signer>
 beforeAll(async () => {

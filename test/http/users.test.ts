@@ -2,7 +2,15 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { dropAll } from '../support/database.ts'
 import { startGateway, type TestGateway, type TestTenant } from '../support/gateway.ts'
 import { addPerson, addRole, as, fresh, PASSWORD, type Person, signIn } from './people.ts'
-import { API, expectProblem, type Homes, moveToOwnDatabase, NOBODY, openHomes, telling } from './support.ts'
+import {
+  API,
+  expectProblem,
+  type Homes,
+  moveToOwnDatabase,
+  openHomes,
+  telling,
+  UNKNOWN_ID,
+} from './support.ts'
 
 const GONE = { status: 404, code: 'NOT_FOUND' }
 const WRONG = { status: 401, code: 'INVALID_CREDENTIALS' }
@@ -89,7 +97,7 @@ describe.each(HOMES)('people of a tenant in a database that is %s', (home) => {
       ['email', () => `${fresh('x')}@example.com`, (said: string) => said.toUpperCase()],
       ['username', () => fresh('user'), (said: string) => said.toUpperCase()],
       ['taxNumber', () => fresh('DE 1'), (said: string) => said],
-    ])('have a %s that nobody else in the tenant has', async (field, make, spell) => {
+    ])('have a %s that no other user of the tenant has', async (field, make, spell) => {
       const taken = make()
       const { body: first } = await add({ [field]: taken })
       const { body: second } = await add()
@@ -117,7 +125,7 @@ describe.each(HOMES)('people of a tenant in a database that is %s', (home) => {
       [{ roles: 'admin' }, ['/roles']],
       [{ password: 'short' }, ['/password']],
       [{ passwordHash: 'x' }, ['/passwordHash']],
-      [{ tenantId: NOBODY }, ['/tenantId']],
+      [{ tenantId: UNKNOWN_ID }, ['/tenantId']],
       [{ email: 'nobody', username: '-x', password: 'short' }, ['/email', '/username', '/password']],
     ])('are not changed to %j', async (patch, pointers) => {
       const { body } = await add()
@@ -138,7 +146,7 @@ describe.each(HOMES)('people of a tenant in a database that is %s', (home) => {
       for (const [method, body] of [['GET'], ['PATCH', { name: 'mine' }], ['DELETE']] as const) {
         const [theirs, nobodys] = [
           await call(method, `/users/${id}`, body),
-          await call(method, `/users/${NOBODY}`, body),
+          await call(method, `/users/${UNKNOWN_ID}`, body),
         ]
         expectProblem(theirs, GONE)
         expect(telling(theirs)).toEqual(telling(nobodys))
@@ -236,7 +244,7 @@ describe.each(HOMES)('people of a tenant in a database that is %s', (home) => {
     test.each(['tenant', 'operator'] as const)('is not taken away by the %s', async (side) => {
       const { tenant, admin } = await make()
       const call = sides(tenant)[side]
-      // Neither somebody who is inactive nor somebody who may do much is another one.
+      // Neither an inactive user nor one with many permissions counts as another administrator.
       const idle = await addPerson(gateway, tenant, { roles: ['admin'] })
       expect((await call('PATCH', `/users/${idle.id}`, { status: 'INACTIVE' })).status).toBe(200)
       const much = await addRole(gateway, tenant, ['users:*', 'roles:*'])
@@ -268,7 +276,7 @@ describe.each(HOMES)('people of a tenant in a database that is %s', (home) => {
           as(gateway, theirs.accessToken)(method, `/users/${ours}`, body),
         ])
         const [mine, his] = answers.map(({ status }) => status < 300)
-        // Whoever came second was refused: as the last one, or because their token was void by then.
+        // The second one was refused: as the last administrator, or because their token was void by then.
         expect([mine, his].filter(Boolean), answers.map(({ text }) => text).join()).toHaveLength(1)
         for (const { status } of answers) expect([200, 204, 401, 409]).toContain(status)
         const left = mine ? { id: ours, token } : { id: other.id, token: theirs.accessToken }
@@ -278,7 +286,7 @@ describe.each(HOMES)('people of a tenant in a database that is %s', (home) => {
     })
   })
 
-  describe('whoever may change users', () => {
+  describe('a caller who may change users', () => {
     const make = async (permissions: string[]) => {
       const role = await addRole(gateway, homes[home], permissions)
       const person = await addPerson(gateway, homes[home], { roles: [role.name] })
@@ -299,7 +307,7 @@ describe.each(HOMES)('people of a tenant in a database that is %s', (home) => {
         expectProblem(await blind('GET', path), { ...DENIED, required: 'users:read' })
     })
 
-    test('gives nobody what they do not hold themselves, not even to themselves', async () => {
+    test('gives no user a permission that the caller does not hold, not even themselves', async () => {
       const { id, role, call } = await make(['users:*', 'properties:read'])
       const more = await addRole(gateway, homes[home], ['properties:read', 'properties:write'])
       const denied = { ...DENIED, required: 'properties:write' }
@@ -316,7 +324,7 @@ describe.each(HOMES)('people of a tenant in a database that is %s', (home) => {
       expect(made.status, made.text).toBe(201)
     })
 
-    test('has no power over somebody who holds more', async () => {
+    test('has no power over a user who holds more', async () => {
       const { call } = await make(['users:*'])
       const admin = await addPerson(gateway, homes[home], { roles: ['admin'] })
       const pair = await signIn(gateway, homes[home], admin)
@@ -332,7 +340,7 @@ describe.each(HOMES)('people of a tenant in a database that is %s', (home) => {
       expectProblem(await call('DELETE', `/users/${admin.id}`), { ...DENIED, required: '*' })
       expect((await me(pair.accessToken)).status).toBe(200)
       await signIn(gateway, homes[home], admin)
-      // How somebody is called gives no power.
+      // A name gives no power.
       expect((await call('PATCH', `/users/${admin.id}`, { name: 'Boss' })).body.name).toBe('Boss')
     })
   })
@@ -340,11 +348,11 @@ describe.each(HOMES)('people of a tenant in a database that is %s', (home) => {
 
 describe('people', () => {
   test('of a tenant that does not exist are not found', async () => {
-    for (const id of [NOBODY, 'x'])
+    for (const id of [UNKNOWN_ID, 'x'])
       for (const [method, path] of [
         ['GET', '/users'],
-        ['GET', `/users/${NOBODY}`],
-        ['DELETE', `/users/${NOBODY}`],
+        ['GET', `/users/${UNKNOWN_ID}`],
+        ['DELETE', `/users/${UNKNOWN_ID}`],
       ])
         expectProblem(await gateway.operator(method as string, `/tenants/${id}${path}`), {
           status: 404,
@@ -377,7 +385,7 @@ describe('people', () => {
   })
 })
 
-test('a tenant that sets many passwords at once is told to wait, and nobody else is', async () => {
+test('a tenant that sets many passwords at once is told to wait, and no other is', async () => {
   const tenant = await gateway.createTenant()
   const call = as(gateway, tenant.token)
   const others = await Promise.all([addPerson(gateway, homes.stranger), addPerson(gateway, homes.stranger)])

@@ -33,7 +33,7 @@ export const AUDIT_PERSONS: readonly SeededFault[] = [
     tests: TESTS,
   },
   {
-    name: 'an anchor is believed whoever made it',
+    name: 'an anchor is believed without a check of who made it',
     file: 'src/catalog/audit/anchor.ts',
     find: 'anchor.mac !== null && isSame(anchor.mac, anchorMac(key, anchor)) && ',
     replace: '',

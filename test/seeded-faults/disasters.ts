@@ -106,7 +106,7 @@ export const DISASTERS: readonly SeededFault[] = [
     tests: RESTORED,
   },
   {
-    name: 'nobody notices that the shared database is ahead of the catalog',
+    name: 'a shared database that is ahead of the catalog is not noticed',
     file: 'src/sql/tenant-session.ts',
     find: "if (verdict === 'stale' && attempts >= MAX_ATTEMPTS) onStuck(this.tenantId)",
     replace: '',

@@ -221,14 +221,14 @@ const CONNECTIONS: readonly SeededFault[] = [
     tests: ['test/http/media.test.ts'],
   },
   {
-    name: 'a connection that comes too late for whoever waited for it is forgotten',
+    name: 'a connection that comes too late for the request that waited for it is forgotten',
     file: 'src/pools/tenant-pool.ts',
     find: '      else if (client !== undefined) this.#hand(client)\n',
     replace: '',
     tests: ['test/unit/pools/connections.test.ts'],
   },
   {
-    name: 'nobody asks again where a connection failed too late for whoever waited for it',
+    name: 'a connection that failed too late for the request that waited for it is not asked for again',
     file: 'src/pools/tenant-pool.ts',
     find: 'if (client === undefined) queueMicrotask',
     replace: 'if (client === undefined && !isLate) queueMicrotask',
@@ -400,7 +400,7 @@ const CHANGES: readonly SeededFault[] = [
     tests: ['test/catalog/changes.test.ts'],
   },
   {
-    name: 'nobody reads the log of changes unless notified',
+    name: 'the log of changes is read only after a notification',
     file: 'src/catalog/changes/follower.ts',
     find: 'setTimeout(() => this.#woken.resolve(), waitMs)',
     replace: 'setTimeout(() => undefined, waitMs)',
@@ -551,7 +551,7 @@ const IDENTITY: readonly SeededFault[] = [
     tests: ['test/unit/http/pipeline.test.ts', 'test/guarantees/one-tenant-a-request.test.ts'],
   },
   {
-    name: 'whoever names a descendant may act for it',
+    name: 'a caller may act for any descendant that it names',
     file: 'src/http/act-for.ts',
     find: "if (!principal.permissions.has(ACT)) throw fail('CROSS_TENANT_ACCESS')",
     replace: '',

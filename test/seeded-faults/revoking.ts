@@ -92,7 +92,7 @@ export const REVOKING: readonly SeededFault[] = [
     tests: REFRESH,
   },
   {
-    name: 'a successor is found by whoever has the token before it',
+    name: 'the token before it is enough to find a successor',
     file: 'src/identity/login/sessions.ts',
     find: "key.mac('refresh-successor', `secret:${token.text}`)",
     replace: "createHash('sha256').update(key === null ? '' : token.text).digest()",

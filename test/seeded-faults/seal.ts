@@ -43,7 +43,7 @@ export const SEAL: readonly SeededFault[] = [
     tests: ROWS,
   },
   {
-    name: "whoever runs as the owner has the owner's way in, be it by a function",
+    name: "any code that runs as the owner has the owner's access, also by a function",
     file: MIGRATION,
     find: 'pg_catalog.pg_has_role(session_user, v_owner',
     replace: 'pg_catalog.pg_has_role(current_user, v_owner',
@@ -106,7 +106,7 @@ export const SEAL: readonly SeededFault[] = [
     tests: OWN_SQL,
   },
   {
-    name: 'the seed of random() stays with whoever chose it',
+    name: 'the seed of random() stays in the session that chose it',
     file: 'src/pools/wire/dirty-connections.ts',
     find: 'return randomBytes(4).readUInt32BE() / 0x1_0000_0000',
     replace: 'return randomBytes(4).length / 8',

@@ -13,7 +13,7 @@ import { checkout, GatewayProcess, type ProcessOptions, removeDemo } from '../su
 
 /** What the issue allows a start to take, and a bound for "quick"; a start takes about three seconds and one. */
 const SECOND_START_MS = 10_000
-const nobody = { uid: 65534, gid: 65534 }
+const nobodyUser = { uid: 65534, gid: 65534 }
 const sh = promisify(execFile)
 
 const running: GatewayProcess[] = []
@@ -103,7 +103,7 @@ describe('a start without settings', () => {
   let demo: Demo
   let tenants: Map<string, Record<string, unknown>>
 
-  test('makes .freehold/ in the working directory, its secrets readable by nobody else', async () => {
+  test('makes .freehold/ in the working directory, its secrets readable by no other account', async () => {
     demo = await start()
     const names = await readdir(join(directory, '.freehold'))
     expect(names).toEqual(
@@ -211,7 +211,7 @@ describe('a start without settings', () => {
   })
 
   test('uses another port when the one of its PostgreSQL is taken, and the demo’s databases follow', async () => {
-    // 54329 where nobody else has it; in any case the port that the catalog remembers.
+    // 54329 where no other process has it; in any case the port that the catalog remembers.
     await listen(demo.postgres.port)
     if (demo.postgres.port !== 54_329) await listen(54_329).catch(() => undefined)
     const moved = await start()
@@ -357,17 +357,17 @@ async function cloneLike(): Promise<string> {
 describe.runIf(process.getuid?.() === 0)('an ordinary user, where root has tested', () => {
   test('starts, stops and starts again in a directory that only they may enter', async ({ skip }) => {
     const main = join(checkout, 'src/main.ts')
-    const readable = await runCommand(process.execPath, ['--check', main], nobody).catch(() => null)
+    const readable = await runCommand(process.execPath, ['--check', main], nobodyUser).catch(() => null)
     if (readable?.exitCode !== 0) return skip('an ordinary user cannot read this checkout')
     const place = await makeThrowawayDirectory()
     onTestFinished(() => removeDemo(place))
-    await chown(place, nobody.uid, nobody.gid)
-    const first = await start(place, { user: nobody })
-    expect((await stat(join(place, '.freehold'))).uid).toBe(nobody.uid)
+    await chown(place, nobodyUser.uid, nobodyUser.gid)
+    const first = await start(place, { user: nobodyUser })
+    expect((await stat(join(place, '.freehold'))).uid).toBe(nobodyUser.uid)
     expect(await placesOf(first)).toEqual(SEEDED)
     expect(await first.gateway.end('SIGINT')).toBe(0)
     await expectStopped(first, place)
-    const second = await start(place, { user: nobody })
+    const second = await start(place, { user: nobodyUser })
     expect(second.token).toBe(first.token)
     expect(await second.gateway.end('SIGINT')).toBe(0)
   })

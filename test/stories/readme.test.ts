@@ -62,7 +62,7 @@ afterAll(async () => {
   await removeDemo(directory)
 })
 
-/** Takes all steps in one shell, as somebody does who pastes block after block; gives what each block printed. */
+/** Takes all steps in one shell, as a reader does who pastes block after block; gives what each block printed. */
 async function take(steps: readonly Step[]): Promise<string[]> {
   const blocks = steps.map(({ script }) => `${script}echo '${END_OF_BLOCK}'\n`)
   const script = blocks.join('').replaceAll(ADDRESS, url)

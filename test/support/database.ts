@@ -42,7 +42,7 @@ export function superuserUrl(database?: string): string {
   return url.href
 }
 
-/** A name that nobody else in this run or on this server uses. */
+/** A name that is used once in this run and on this server. */
 export function uniqueName(label = ''): string {
   return `${runPrefix(inject('runId'))}${label}${randomBytes(5).toString('hex')}`
 }

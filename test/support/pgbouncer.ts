@@ -23,7 +23,7 @@ export interface PoolerOptions {
   readonly settings?: Readonly<Record<string, string | number>>
 }
 
-const NOBODY = 65534
+const NOBODY_UID = 65534
 const ATTEMPTS = 5
 const UP_WITHIN_MS = 5_000
 
@@ -64,7 +64,7 @@ export class Pooler {
   static async start(binary: PoolerBinary, options: PoolerOptions): Promise<Pooler> {
     const directory = await mkdtemp(join(tmpdir(), 'freehold-pgbouncer-'))
     // It refuses to run as root.
-    const user = process.getuid?.() === 0 ? { uid: NOBODY, gid: NOBODY } : {}
+    const user = process.getuid?.() === 0 ? { uid: NOBODY_UID, gid: NOBODY_UID } : {}
     await chmod(directory, 0o755)
     const users = join(directory, 'users.txt')
     await writeFile(users, options.urls.map(userLine).join('\n'))

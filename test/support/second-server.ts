@@ -44,7 +44,7 @@ async function startIn(
       port,
       settings: { ...throwawaySettings, ...options.settings },
     })
-  // Below the range the system gives to outgoing connections, so that nobody takes it while the server is down.
+  // Below the range the system gives to outgoing connections, so that no other process takes it while the server is down.
   let server: EmbeddedServer = await start(randomInt(20_000, 32_000))
   const { host, port } = server
   const restart = async () => {

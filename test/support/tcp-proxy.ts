@@ -3,7 +3,7 @@ import { connect, createServer, type Server, type Socket } from 'node:net'
 import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promises'
 
 /**
- * pass: bytes go through. refuse: nobody listens (connections that exist stay). black-hole: connecting works, but
+ * pass: bytes go through. refuse: no process listens (connections that exist stay). black-hole: connecting works, but
  * no byte gets through, in either direction, until the mode changes. delay: every chunk arrives later by that much.
  * slice: every chunk arrives in pieces of that many bytes, one in a turn of the event loop.
  */
@@ -112,7 +112,7 @@ export class TcpProxy {
     })
   }
 
-  /** The cut that this chunk is meant for, if it is; nobody else's any more. */
+  /** The cut that this chunk is meant for, if any. It is used once. */
   #takeCut(chunk: Buffer): Cut | null {
     const cut = this.#cut
     if (cut === null || !cut.matches(chunk)) return null
