@@ -1,4 +1,5 @@
-import type { GuardedClient, ServerAddress } from '../lib/postgres/pg.ts'
+import type { GuardedClient } from '../lib/postgres/guarded-client.ts'
+import type { ServerAddress } from '../lib/postgres/pg.ts'
 import { startTimeLimit, type TimeLimit } from '../lib/time-limit.ts'
 import { withAdminConnection } from '../pools/admin-connection.ts'
 import type { ConnectionBudget } from '../pools/budget.ts'

@@ -1,12 +1,6 @@
 import { assertIdentity, greet } from '../lib/postgres/database-identity.ts'
-import {
-  type ConnectionLimits,
-  clientConfig,
-  connectFault,
-  errorCode,
-  GuardedClient,
-  type ServerAddress,
-} from '../lib/postgres/pg.ts'
+import { connectFault, GuardedClient } from '../lib/postgres/guarded-client.ts'
+import { type ConnectionLimits, clientConfig, errorCode, type ServerAddress } from '../lib/postgres/pg.ts'
 import { newServerTraits } from '../lib/postgres/server-traits.ts'
 import type { ConnectionBudget } from './budget.ts'
 import { isDenied } from './opening/attempt.ts'

@@ -1,5 +1,5 @@
 import { greet } from '../lib/postgres/database-identity.ts'
-import type { GuardedClient } from '../lib/postgres/pg.ts'
+import type { GuardedClient } from '../lib/postgres/guarded-client.ts'
 import { PoolerUnsupportedError } from '../lib/postgres/pooler-faults.ts'
 
 /** A busy pooler may lend the same session by chance, so one check is not enough. */

@@ -49,9 +49,9 @@ export const CONNECTION_STRINGS: readonly SeededFault[] = [
   },
   {
     name: 'a read-only server is taken where writes are demanded',
-    file: 'src/lib/postgres/pg.ts',
-    find: 'if (error || this.#handshake.targetSessionAttrs === undefined) settleOnce(error)',
-    replace: 'if (true) settleOnce(error)',
+    file: 'src/lib/postgres/guarded-client.ts',
+    find: 'if (error || this.#handshake.targetSessionAttrs === undefined) doneOnce(error)',
+    replace: 'if (true) doneOnce(error)',
     tests: ['test/faults/seams.test.ts'],
   },
 ]

@@ -55,7 +55,7 @@ const SECRETS: readonly SeededFault[] = [
   },
   {
     name: 'a password is said in clear to a server that has not proven who it is',
-    file: 'src/lib/postgres/pg.ts',
+    file: 'src/lib/postgres/guarded-client.ts',
     find: 'if (config.trustsServer !== true) {',
     replace: 'if (config.trustsServer === null) {',
     tests: ['test/faults/registration.test.ts'],

@@ -27,7 +27,7 @@ export const PROCESS: readonly SeededFault[] = [
   },
   {
     name: "the password of a tenant's database stays in memory",
-    file: 'src/lib/postgres/pg.ts',
+    file: 'src/lib/postgres/guarded-client.ts',
     find: "this.#wire.once('authenticationOk', () => this.#forgetPassword())",
     replace: '',
     tests: ['test/faults/heap-snapshot.test.ts'],

@@ -141,9 +141,10 @@ function isFromOtherFolder(path: string, name: string): boolean {
 }
 
 describe('what only one place may do', () => {
-  test('only lib/postgres/pg.ts makes clients and pools', () => {
+  test('only lib/postgres makes clients and pools', () => {
     // postmaster.ts logs in once to see whether a server it has just started is ready, before there is any policy to obey.
     const mayUsePg = [
+      'lib/postgres/guarded-client.ts',
       'lib/postgres/pg.ts',
       'lib/wire/send-command.ts',
       'embedded/postmaster.ts',

@@ -1,11 +1,6 @@
 import { randomBytes } from 'node:crypto'
-import {
-  type ConnectionLimits,
-  connectClient,
-  errorCode,
-  type GuardedClient,
-  type ServerAddress,
-} from '../../lib/postgres/pg.ts'
+import type { GuardedClient } from '../../lib/postgres/guarded-client.ts'
+import { type ConnectionLimits, connectClient, errorCode, type ServerAddress } from '../../lib/postgres/pg.ts'
 import { SchemaError } from './schema-error.ts'
 
 /** An empty database with roles as in production: one owns the tables, the other serves and owns nothing. */

@@ -1,5 +1,6 @@
 import { LIVE_MS } from '../../catalog/changes/live-replicas.ts'
-import { connectClient, type GuardedClient, type PhysicalIdentity } from '../../lib/postgres/pg.ts'
+import type { GuardedClient } from '../../lib/postgres/guarded-client.ts'
+import { connectClient, type PhysicalIdentity } from '../../lib/postgres/pg.ts'
 import { schemaState } from '../../migrations/drift.ts'
 import type { Migration } from '../../migrations/files.ts'
 import { assertWholeSessions } from '../../pools/pool-mode.ts'

@@ -1,9 +1,9 @@
 import { readFacts } from '../../databases/checks.ts'
 import { greet, readIdentity, settleSession } from '../../lib/postgres/database-identity.ts'
+import type { GuardedClient } from '../../lib/postgres/guarded-client.ts'
 import {
   type ConnectionLimits,
   connectClient,
-  type GuardedClient,
   type PhysicalIdentity,
   type ServerAddress,
 } from '../../lib/postgres/pg.ts'

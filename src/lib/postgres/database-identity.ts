@@ -1,7 +1,8 @@
 import { randomBytes } from 'node:crypto'
 import type pg from 'pg'
 import { sessionSetups } from '../wire/session-setup.ts'
-import { databaseError, GuardedClient, type PhysicalIdentity } from './pg.ts'
+import { GuardedClient } from './guarded-client.ts'
+import { databaseError, type PhysicalIdentity } from './pg.ts'
 import {
   columnsOf,
   deviation,

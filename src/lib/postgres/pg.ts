@@ -1,258 +1,61 @@
-import type { LookupFunction, Socket } from 'node:net'
-import { TLSSocket } from 'node:tls'
-import pg from 'pg'
+import type { LookupFunction } from 'node:net'
+import type pg from 'pg'
 import Pool from 'pg-pool'
-import { startTimeLimit, type TimeLimit } from '../time-limit.ts'
 import { checkedStream } from '../wire/checked-socket.ts'
-import { checkWire, type Wire } from '../wire/checked-wire.ts'
-import { assertWritable, enforceHandshake } from '../wire/handshake.ts'
 import { tlsOptions, verification } from '../wire/server-tls.ts'
 import type { HandshakeOptions, SslMode } from './connection-string.ts'
-import { databaseError } from './database-error.ts'
-import { PoolerUnsupportedError } from './pooler-faults.ts'
+import { connectFault, endpointOption, GuardedClient, type GuardedConfig } from './guarded-client.ts'
 import { newServerTraits, type ServerTraits } from './server-traits.ts'
-import { type SessionSetting, startupOptions, wantedSettings } from './session-settings.ts'
+import { startupOptions, wantedSettings } from './session-settings.ts'
 
-/** Tells two databases apart whatever they are called: the cluster's identifier and the database's oid in it. */
+/** Identifies a database independently of its name: the cluster's system identifier and the database's oid in it. */
 export interface PhysicalIdentity {
-  /** Null where the server does not tell it. */
+  /** Null if the server does not show it. */
   readonly systemIdentifier: string | null
   readonly databaseOid: number
 }
 
-/** Where and as whom to connect. The password is asked for once a connection and kept nowhere. */
+/** The server, database and role to connect to. The password is read once per connection and is not kept. */
 export interface ServerAddress {
   readonly host: string
   readonly port: number
   readonly database: string
   readonly user: string
   readonly password: () => Promise<string>
-  /** To be called when the server has not taken that password: it may have been put right where it comes from. */
+  /** Called when the server refuses the password: the password may have changed at its source. */
   readonly onDenied?: () => void
   readonly sslMode: SslMode
   readonly caCertificate: string | null
-  /** What else the connection string asks for when connecting; absent is nothing. */
+  /** What else the connection string asks for at connecting. Absent: nothing. */
   readonly handshake?: HandshakeOptions
   readonly applicationName: string
-  /** The egress policy's own look-up: the address it checked is the address that is connected to. */
+  /** The egress policy's own lookup: we connect to exactly the address that it checked. */
   readonly lookup: LookupFunction | null
-  /** Which database must be found there; null is not known (yet), and none will do. Absent where any may be there. */
+  /** The database that must be there. Null: not known yet, so no database is accepted. Absent: any database is accepted. */
   readonly expected?: () => PhysicalIdentity | null
-  /** What is known of the server; shared by all connections to it, which find it out. */
+  /** What is known about the server. All connections to it share and update this. */
   readonly traits?: ServerTraits
-  /** Sessions are needed there (LISTEN, locks): a pooler must lend whole ones. */
+  /** True if whole sessions are needed (LISTEN, locks): a pooler must then be in session mode. */
   readonly needsSession?: boolean
 }
 
 export interface ConnectionLimits {
   readonly connectTimeoutMs: number
-  /** 0 means none. Set on the server, so that it holds also when our side has gone. */
+  /** 0 means none. The server enforces it, so it still holds after our process has ended. */
   readonly statementTimeoutMs: number
-  /** How long a transaction may rest between two statements before the server ends it. Absent: a minute. */
+  /** How long a transaction may be idle between two statements before the server ends it. Absent: a minute. */
   readonly idleInTransactionMs?: number
-  /** A server that says more than this before it is ready for the next statement is cut off. Absent: no bound. */
+  /** A server that sends more than this before it is ready for the next statement is cut off. Absent: no limit. */
   readonly maxAnswerBytes?: number
   /**
-   * Named statements are planned once a connection, not anew each time. A page's size as a parameter makes PostgreSQL
-   * believe that only a plan for this very value will do, and it then spends as long on planning as on the page.
+   * Named statements are planned once per connection. Otherwise the LIMIT parameter of a list makes PostgreSQL plan
+   * each execution anew, and planning then takes as long as the query.
    */
   readonly plansOnce?: boolean
 }
 
-interface GuardedConfig extends pg.ClientConfig {
-  readonly trustsServer?: boolean
-  readonly maxAnswerBytes?: number
-  /** In place of pg's own, whose timer cannot tell a silent server from a busy event loop. */
-  readonly connectTimeoutMs?: number
-  readonly traits?: ServerTraits
-  readonly needsSession?: boolean
-  /** What its session must be like once it is open. */
-  readonly wanted?: readonly SessionSetting[]
-  readonly handshake?: HandshakeOptions
-}
-
-/** What the startup message is made of; pg's typings do not show it. */
-type StartupParameters = Record<
-  'options' | 'statement_timeout' | 'idle_in_transaction_session_timeout',
-  unknown
->
-
-type Settle = (error: Error | null) => void
-
-type AuthHandler = (this: pg.Client, message: unknown) => void
-const clearTextHandler = '_handleAuthCleartextPassword'
-const GOODBYE_TIMEOUT_MS = 2_000
 const IDLE_IN_TRANSACTION_MS = 60_000
-/** What a pooler answers to a startup message with parameters that it does not know. */
-const PROTOCOL_VIOLATION = '08P01'
-
-/**
- * pg's client with habits of ours: it never dies of an unheard 'error' event (whoever waits for an answer gets the
- * error through the query), it does not say the password in clear to a server that has not proven who it is, it listens
- * to no endless answer and to no server that breaks the protocol, and it leaves no socket open when connecting has failed.
- */
-export class GuardedClient extends pg.Client {
-  readonly traits: ServerTraits
-  readonly needsSession: boolean
-  readonly wanted: readonly SessionSetting[]
-  readonly #connectTimeoutMs: number
-  readonly #handshake: HandshakeOptions
-  #connectLimit: TimeLimit | null = null
-  #hasTimedOut = false
-  #beganPlain = false
-  #wasRefusedSettings = false
-
-  constructor(config: GuardedConfig) {
-    super(config)
-    const { handshake = {} } = config
-    this.#connectTimeoutMs = config.connectTimeoutMs ?? 0
-    this.traits = config.traits ?? newServerTraits()
-    this.needsSession = config.needsSession ?? false
-    this.wanted = config.wanted ?? []
-    this.#handshake = handshake
-    this.on('error', () => undefined)
-    if (config.trustsServer !== true) {
-      Object.defineProperty(this, clearTextHandler, {
-        value: refuseClearText satisfies AuthHandler,
-        configurable: true,
-      })
-    }
-    checkWire(this.#wire, config.maxAnswerBytes)
-    this.#wire.once('authenticationOk', () => this.#forgetPassword())
-    this.#wire.once('end', () => this.#forgetPassword())
-    // Outermost, because it has to see the stream itself.
-    enforceHandshake(this, handshake)
-  }
-
-  /** pg gives up without hanging up where the fault is on our side: no password to give, or one not to be given. */
-  override connect(callback?: unknown): never {
-    if (callback !== undefined) return this.#connect(callback as Settle) as never
-    return new Promise<pg.Client>((resolve, reject) => {
-      this.#connect((error) => (error ? reject(error) : resolve(this)))
-    }) as never
-  }
-
-  /** Settles once: a server that was given up may still say that it is ready. */
-  #connect(settle: Settle): void {
-    this.#beganPlain = this.traits.isPlain
-    if (this.#beganPlain) this.#askForNothing()
-    let isSettled = false
-    const settleOnce: Settle = (error) => {
-      if (isSettled) return
-      isSettled = true
-      this.#connectLimit?.clear()
-      if (error) this.#failed(error)
-      settle(error)
-    }
-    const opened: Settle = (error) => {
-      if (error || this.#handshake.targetSessionAttrs === undefined) settleOnce(error)
-      else assertWritable(this).then(() => settleOnce(null), settleOnce)
-    }
-    this.#limitConnecting()
-    super.connect(opened as never)
-  }
-
-  #limitConnecting(): void {
-    if (this.#connectTimeoutMs === 0) return
-    this.#connectLimit = startTimeLimit(() => {
-      this.#hasTimedOut = true
-      this.#socket.destroy(new Error('timeout expired'))
-    }, this.#connectTimeoutMs)
-  }
-
-  /** True if connecting took longer than it may. */
-  get hasTimedOut(): boolean {
-    return this.#hasTimedOut
-  }
-
-  /** How long the other side was waited for until the connection was open; what we were busy meanwhile does not count. */
-  get waitedMs(): number {
-    return this.#connectLimit?.spentMs ?? 0
-  }
-
-  /** True if it was refused for the settings it asked for: the next one will ask for none. */
-  get wasRefusedSettings(): boolean {
-    return this.#wasRefusedSettings
-  }
-
-  /** The server's process, as it was announced. */
-  get backendPid(): number | null {
-    return (this as unknown as { processID: number | null }).processID
-  }
-
-  /** Says goodbye, and closes the socket soon also when nobody answers any more. */
-  override end(callback?: (error: Error) => void): never {
-    const timer = setTimeout(() => this.destroy(), GOODBYE_TIMEOUT_MS)
-    timer.unref()
-    this.once('end', () => clearTimeout(timer))
-    return super.end(callback as never) as never
-  }
-
-  /** Closes the socket at once; whatever waits for an answer fails. */
-  destroy(): void {
-    this.#socket.destroy()
-  }
-
-  /** True once the handshake of TLS has begun. */
-  get isEncrypted(): boolean {
-    return this.#socket instanceof TLSSocket
-  }
-
-  /** True if the other side has said anything, were it only that it has no TLS. */
-  get wasHeard(): boolean {
-    return this.isEncrypted || this.#socket.bytesRead > 0
-  }
-
-  /** True if the other side has ended the conversation. */
-  get wasHungUp(): boolean {
-    return this.#socket.readableEnded
-  }
-
-  /** True while a query waits for its answer, also one that was given up. */
-  get isOwedAnAnswer(): boolean {
-    return (this as unknown as { _getActiveQuery(): unknown })._getActiveQuery() != null
-  }
-
-  /** pg keeps it in clear for as long as the connection lives, and a connection is made once. */
-  #forgetPassword(): void {
-    const kept = this as unknown as Record<'password' | 'saslSession', unknown> & {
-      readonly connectionParameters: { password: unknown }
-    }
-    kept.password = null
-    kept.saslSession = null
-    kept.connectionParameters.password = null
-  }
-
-  #failed(error: unknown): void {
-    this.#wasRefusedSettings = !this.#beganPlain && databaseError(error)?.code === PROTOCOL_VIOLATION
-    if (this.#wasRefusedSettings) this.traits.isPlain = true
-    this.destroy()
-  }
-
-  #askForNothing(): void {
-    const { connectionParameters } = this as unknown as { connectionParameters: StartupParameters }
-    const none = { statement_timeout: 0, idle_in_transaction_session_timeout: 0 }
-    Object.assign(connectionParameters, { options: endpointOption(this.#handshake).trimEnd(), ...none })
-  }
-
-  get #socket(): Socket {
-    return this.#wire.stream
-  }
-
-  get #wire(): Wire {
-    return (this as unknown as { connection: Wire }).connection
-  }
-}
-
-function refuseClearText(this: pg.Client): void {
-  const { connection } = this as unknown as { connection: NodeJS.EventEmitter }
-  connection.emit(
-    'error',
-    Object.assign(new Error('clear-text password refused'), { code: 'CLEAR_TEXT_PASSWORD' }),
-  )
-}
-
-/** Turns an address into pg's options. Every option that pg would else take from the environment is given. */
+/** Turns an address into pg's options. Sets every option that pg would otherwise read from the environment. */
 export function clientConfig(address: ServerAddress, limits: ConnectionLimits): GuardedConfig {
   const { traits, needsSession } = address
   const { statementTimeoutMs, idleInTransactionMs = IDLE_IN_TRANSACTION_MS, plansOnce = false } = limits
@@ -281,11 +84,6 @@ export function clientConfig(address: ServerAddress, limits: ConnectionLimits): 
   }
 }
 
-/** Neon's proxy reads it, and sends the rest on. */
-function endpointOption(handshake: HandshakeOptions | undefined): string {
-  return handshake?.endpoint === undefined ? '' : `endpoint=${handshake.endpoint} `
-}
-
 function handshakeOptions({ sslMode, handshake = {} }: ServerAddress): GuardedConfig {
   const { channelBinding, sslNegotiation } = handshake
   return {
@@ -296,7 +94,7 @@ function handshakeOptions({ sslMode, handshake = {} }: ServerAddress): GuardedCo
   }
 }
 
-/** The server ends a slow statement; our own clock, a little later, ends the wait for a server that says nothing. */
+/** The server ends a slow statement. If the server is silent, our own timer ends the wait a second later. */
 function timeouts(statementTimeoutMs: number): pg.ClientConfig {
   if (statementTimeoutMs === 0) return {}
   return { statement_timeout: statementTimeoutMs, query_timeout: statementTimeoutMs + 1_000 }
@@ -318,12 +116,6 @@ export async function connectClient(
   }
 }
 
-/** What is to be said of a connection that could not be opened: a pooler that refuses also one that asks for nothing. */
-export function connectFault(client: GuardedClient, error: unknown): unknown {
-  const isRefused = client.traits.isPlain && databaseError(error)?.code === PROTOCOL_VIOLATION
-  return isRefused ? new PoolerUnsupportedError('STARTUP', error) : error
-}
-
 export interface PoolLimits extends ConnectionLimits {
   readonly max: number
   readonly idleTimeoutMs: number
@@ -332,7 +124,7 @@ export interface PoolLimits extends ConnectionLimits {
 export interface PoolHooks {
   /** A subclass that counts its connections. */
   readonly Client?: typeof GuardedClient
-  /** Looks at each new connection before it is lent for the first time; one for which this rejects serves nobody. */
+  /** Checks each new connection before its first use. If this rejects, the connection is closed. */
   readonly verify?: (client: pg.ClientBase) => Promise<void>
 }
 
@@ -343,8 +135,8 @@ interface PoolInternals {
 const internals = Pool.prototype as unknown as PoolInternals
 
 /**
- * pg-pool has one limit for two waits: for an open connection, and for a new one to open. The client itself limits the second,
- * without the time in which our event loop was busy.
+ * pg-pool has one time limit for two waits: for a free connection, and for a new connection to open. The client itself
+ * limits the second wait, and does not count the time in which our event loop was busy.
  */
 class BusyAwarePool<C extends pg.Client> extends Pool<C> {
   newClient(pending: unknown): void {
@@ -359,7 +151,6 @@ class BusyAwarePool<C extends pg.Client> extends Pool<C> {
   }
 }
 
-/** Makes a pool. */
 export function createPool(
   address: ServerAddress,
   limits: PoolLimits,
@@ -372,7 +163,7 @@ export function createPool(
     ...(verify !== undefined && { verify: verifyHook(verify) }),
   }
   const pool = new BusyAwarePool<pg.Client>(config, Client as never)
-  // A backend that dies while its connection is idle is no news to anyone: the pool drops it.
+  // pg-pool removes an idle connection whose backend has died. Without this listener the event would end the process.
   pool.on('error', () => undefined)
   return pool
 }
@@ -383,7 +174,7 @@ function verifyHook(verify: NonNullable<PoolHooks['verify']>) {
   }
 }
 
-/** What one round trip to a database tells: how long it took, and whether the database is read-only now. */
+/** The result of one round trip to a database: how long it took, and whether the database is read-only now. */
 export interface Ping {
   readonly latencyMs: number
   readonly isReadOnly: boolean

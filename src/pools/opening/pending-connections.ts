@@ -1,13 +1,8 @@
 import type pg from 'pg'
 import type Pool from 'pg-pool'
 import { IdentityMismatchError } from '../../lib/postgres/database-identity.ts'
-import {
-  createPool,
-  errorCode,
-  GuardedClient,
-  type PoolLimits,
-  type ServerAddress,
-} from '../../lib/postgres/pg.ts'
+import { GuardedClient } from '../../lib/postgres/guarded-client.ts'
+import { createPool, errorCode, type PoolLimits, type ServerAddress } from '../../lib/postgres/pg.ts'
 import { newServerTraits } from '../../lib/postgres/server-traits.ts'
 import type { ConnectionBudget } from '../budget.ts'
 import { type Attempt, isDenied, PasswordUnavailableError } from './attempt.ts'

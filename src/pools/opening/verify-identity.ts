@@ -1,5 +1,6 @@
 import { assertIdentity, IdentityMismatchError } from '../../lib/postgres/database-identity.ts'
-import { databaseError, type GuardedClient, type PhysicalIdentity } from '../../lib/postgres/pg.ts'
+import type { GuardedClient } from '../../lib/postgres/guarded-client.ts'
+import { databaseError, type PhysicalIdentity } from '../../lib/postgres/pg.ts'
 import { startTimeLimit } from '../../lib/time-limit.ts'
 
 /** A new connection ended before it could be used. That does not mean that the next one will fail. */

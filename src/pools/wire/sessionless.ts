@@ -1,5 +1,6 @@
 import type pg from 'pg'
-import { databaseError, type GuardedClient } from '../../lib/postgres/pg.ts'
+import type { GuardedClient } from '../../lib/postgres/guarded-client.ts'
+import { databaseError } from '../../lib/postgres/pg.ts'
 import { PoolerUnsupportedError } from '../../lib/postgres/pooler-faults.ts'
 import { type SessionScope, scopeOf, setScope } from '../../lib/postgres/session-scope.ts'
 import {

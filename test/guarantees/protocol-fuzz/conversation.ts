@@ -1,5 +1,5 @@
+import type { GuardedClient } from '../../../src/lib/postgres/guarded-client.ts'
 import { commit } from '../../../src/lib/postgres/outcome.ts'
-import type { GuardedClient } from '../../../src/lib/postgres/pg.ts'
 import { runUnit, type Statement, TenantUnit } from '../../../src/pools/wire/tenant-unit.ts'
 import { entranceOf } from '../../../src/sql/run-statement.ts'
 import { routeOf } from '../../support/tenant-database.ts'
