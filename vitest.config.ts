@@ -5,6 +5,7 @@ const globalSetup = ['test/support/global-setup.ts']
 export default defineConfig({
   test: {
     pool: 'forks',
+    setupFiles: ['test/support/system-clock.ts'],
     // For two cores, which the servers under test share: much of a file's time is waiting for timers and other processes.
     maxWorkers: 3,
     testTimeout: 60_000,

@@ -18,7 +18,8 @@ export interface PoolGauges {
  */
 export class Metrics {
   readonly #registry = new Registry()
-  readonly #requests: Histogram<'method' | 'route' | 'status'>
+  /** In seconds. `route` is the template (`/api/v1/users/:id`), never the path of the request. */
+  readonly requests: Histogram<'method' | 'route' | 'status'>
   readonly #validations: Counter<'outcome'>
   readonly #transitions: Counter<'from' | 'to'>
   readonly #rewrapped: Counter
@@ -29,7 +30,7 @@ export class Metrics {
   constructor() {
     const registers = [this.#registry]
     collectDefaultMetrics({ register: this.#registry })
-    this.#requests = new Histogram({
+    this.requests = new Histogram({
       name: 'freehold_http_request_duration_seconds',
       help: 'Time from the first byte of a request to the end of its answer',
       labelNames: ['method', 'route', 'status'],
@@ -71,11 +72,6 @@ export class Metrics {
       help: 'Connections refused because they led to another database than the one that was validated',
       registers,
     })
-  }
-
-  /** `route` is the template (`/api/v1/users/:id`), never the path of the request. */
-  observeRequest(labels: { method: string; route: string; status: number }, seconds: number): void {
-    this.#requests.observe(labels, seconds)
   }
 
   /** The end of one claim on a job, and its duration. */

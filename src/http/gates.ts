@@ -1,9 +1,10 @@
 /** The gates of the request pipeline. Each asks one question. Their order stands in `pipeline.ts`. */
+import type { Socket } from 'node:net'
 import type { FastifyRequest } from 'fastify'
 import ipaddr from 'ipaddr.js'
 import type { Route } from '../catalog/directory.ts'
 import { fail } from '../errors.ts'
-import { isUnresolved, rateKeyOf } from '../identity/callers/caller-kinds.ts'
+import { rateKeyOf } from '../identity/callers/caller-kinds.ts'
 import { assertMayWrite } from '../identity/callers/operators.ts'
 import type {
   Principal,
@@ -21,6 +22,27 @@ import { assertNotRepeated, readCredential } from './transport/request-head.ts'
 export function refuseUnlessServing({ deps }: RequestState): void {
   if (deps.lifecycle.phase === 'draining') throw fail('SHUTTING_DOWN')
   if (deps.lifecycle.phase === 'starting') throw fail('CATALOG_UNAVAILABLE')
+}
+
+/** True from the moment when the gateway was told to stop. */
+export function isLeaving({ phase }: { readonly phase: string }): boolean {
+  return phase === 'leaving' || phase === 'draining'
+}
+
+/** What the process knows of its own load. */
+export interface ProcessLoad {
+  /** Connections beyond those that the process can serve. */
+  readonly surplus: { has(socket: Socket): boolean }
+  /** The event loop has been late by seconds again and again. */
+  readonly loop: { readonly isLate: boolean }
+}
+
+/** Probes are answered under any load: a process that is only busy must not be taken for dead. */
+export function refusalUnderLoad(request: FastifyRequest, { surplus, loop }: ProcessLoad): Error | undefined {
+  const isSurplus = surplus.has(request.raw.socket)
+  if ((!isSurplus && !loop.isLate) || request.routeOptions.config.access?.kind === 'open') return undefined
+  const detail = isSurplus ? 'The service has too many connections.' : 'The service is overloaded.'
+  return fail('NO_CONNECTION_AVAILABLE', { detail })
 }
 
 /** Waits only after a pause of the process, during which other gateways may have confirmed changes without it. */
@@ -48,15 +70,21 @@ export function authenticate(state: RequestState): Promise<void> | void {
 }
 
 function identify(state: RequestState, caller: Principal | TokenIdentity): void {
-  if (isUnresolved(caller)) state.unresolved = caller
+  if (caller.kind === 'account-token' || caller.kind === 'external-token') state.unresolved = caller
   else state.principal = caller
 }
+
+/** One principal serves many requests, so its key is made once. */
+const rateKeys = new WeakMap<Principal | TokenIdentity, string>()
 
 /** Counts by principal: a loop in one program does not slow other programs down. */
 export function limitRate(state: RequestState): void {
   const caller = state.principal ?? state.unresolved
   if (caller === null) return
-  state.allowance = state.deps.rates.principals.take(rateKeyOf(caller))
+  const known = rateKeys.get(caller)
+  const key = known ?? rateKeyOf(caller)
+  if (known === undefined) rateKeys.set(caller, key)
+  state.allowance = state.deps.rates.principals.take(key)
   assertAllowed(state.allowance)
 }
 

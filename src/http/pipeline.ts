@@ -17,8 +17,11 @@ import {
   authorizeTenant,
   catchUp,
   enterNamedTenant,
+  isLeaving,
   limitAddress,
   limitRate,
+  type ProcessLoad,
+  refusalUnderLoad,
   refuseAmbiguousHeaders,
   refuseOperators,
   refuseUnlessServing,
@@ -27,6 +30,7 @@ import {
 } from './gates.ts'
 import type { Gate, RequestState } from './request-state.ts'
 import { faultOfHost, faultOfUrl, STANDING_HEADERS } from './transport/request-head.ts'
+import { refuseUndeclaredParts } from './transport/validation.ts'
 
 const PROBE_GATES: readonly Gate[] = []
 
@@ -130,10 +134,15 @@ export function decorateRequests(server: FastifyInstance): void {
 }
 
 /** Puts the gates before every route that is registered on `server` after this. */
-export function guardRoutes(server: FastifyInstance, deps: HttpDeps): void {
+export function guardRoutes(server: FastifyInstance, deps: HttpDeps, load: ProcessLoad): void {
   server.addHook('onRequest', (request, reply, done) => {
     reply.headers(STANDING_HEADERS).header('x-request-id', request.id)
-    done(faultOf(request))
+    done(faultOf(request) ?? refusalUnderLoad(request, load))
+  })
+  server.addHook('onSend', (request, reply, payload, done) => {
+    // Kept alive, a connection would delay the end of the process, or stay beyond the limit.
+    if (isLeaving(deps.lifecycle) || load.surplus.has(request.raw.socket)) reply.header('connection', 'close')
+    done(null, payload)
   })
   server.addHook('onRoute', (route) => {
     guard(route, deps)
@@ -179,15 +188,6 @@ function accessOf(route: RouteOptions): Access {
   const access = route.config?.access
   if (access === undefined) throw new Error(`the route ${route.method} ${route.url} declares no access`)
   return access
-}
-
-/** A route refuses a query or a body that it does not declare. */
-function refuseUndeclaredParts(route: RouteOptions): void {
-  const nothing = { type: 'object', properties: {}, additionalProperties: false }
-  // A body that is left out is validated as null.
-  const bodiless = ['GET', 'HEAD'].includes(String(route.method))
-  const body = bodiless ? {} : { body: { ...nothing, type: ['object', 'null'] } }
-  route.schema = { querystring: nothing, ...body, ...route.schema }
 }
 
 /** An unknown path and a malformed request are refused before the body is read. */

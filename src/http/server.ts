@@ -28,10 +28,10 @@ import { roleRoutes } from './routes/roles.ts'
 import { tenantRoutes } from './routes/tenant.ts'
 import { userRoutes } from './routes/users.ts'
 import { compressAnswers } from './transport/compression.ts'
-import { closeWhenLeaving, limitConnections } from './transport/connection-limit.ts'
+import { limitConnections } from './transport/connection-limit.ts'
 import { answerOptions, answerOrigins } from './transport/cross-origin.ts'
 import { acceptJsonBodies } from './transport/json-body.ts'
-import { shedLoad } from './transport/load.ts'
+import { watchLoad } from './transport/load.ts'
 import { requestIdOf } from './transport/request-head.ts'
 import { observeRequests } from './transport/request-log.ts'
 import { compileSerializer, compileValidator } from './transport/validation.ts'
@@ -66,6 +66,8 @@ const API_ROUTES = [
   operatorAccountRoutes,
   operatorAuditRoutes,
 ] as const
+
+const NO_SOCKETS = new WeakSet<Socket>()
 
 /** Builds the server, ready to `listen`. A route without declared access throws here or at `ready()`. */
 export function createServer(deps: HttpDeps): FastifyInstance {
@@ -115,12 +117,10 @@ export function serveApi(server: FastifyInstance, deps: HttpDeps, { isInside = f
   if (!isInside) answerOrigins(server, deps.settings)
   publishRoutes(server, routes, { ...deps.settings, errors: deps.application.errors })
   observeRequests(server, deps)
-  closeWhenLeaving(server, deps.lifecycle)
-  guardRoutes(server, deps)
-  signCursors(server, deps.cursors)
   const { connections } = deps.settings
-  if (!isInside && connections !== undefined) limitConnections(server, connections)
-  shedLoad(server, deps.settings)
+  const surplus = !isInside && connections !== undefined ? limitConnections(server, connections) : NO_SOCKETS
+  guardRoutes(server, deps, { surplus, loop: watchLoad(server, deps.settings) })
+  signCursors(server, deps.cursors)
   registerRoutes(server, deps, isInside)
   answerOptionsOfAll()
 }

@@ -1,5 +1,6 @@
 import { type ChildProcess, fork } from 'node:child_process'
 import { once } from 'node:events'
+import { readFile } from 'node:fs/promises'
 import { fileURLToPath } from 'node:url'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { dropAll } from '../support/database.ts'
@@ -13,7 +14,7 @@ import type { Question, Ran } from './warm-path/recorder.ts'
 const WARM_UPS = 30
 const REQUESTS = 5
 /** They may fall, and never rise. */
-const MOST_FILES = { GET: 31, POST: 35 } as const
+const MOST_FILES = { GET: 24, POST: 28 } as const
 
 let gateway: ChildProcess
 let caller: Caller
@@ -71,6 +72,8 @@ test.each(['GET', 'POST'] as const)('a warm %s runs in few files', async (method
     ].join('\n'),
   )
   expect(files.size).toBeLessThanOrEqual(MOST_FILES[method])
+  const described = await readFile(new URL('../../docs/explanation/code-paths.md', import.meta.url), 'utf8')
+  expect([...files.keys()].filter((file) => !described.includes(`\`src/${file}\``))).toEqual([])
 })
 
 /** The functions that ran in each of several requests. */

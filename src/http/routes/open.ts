@@ -4,10 +4,10 @@ import type { Route } from '../../catalog/directory.ts'
 import { fail } from '../../errors.ts'
 import type { HttpDeps } from '../deps.ts'
 import { type Endpoint, serve, type Tag } from '../endpoint.ts'
+import { isLeaving } from '../gates.ts'
 import { HealthReporter } from '../health-report.ts'
 import { Health, Readiness, Status } from '../schemas/health.ts'
 import { Jwks } from '../schemas/signing-key.ts'
-import { isLeaving } from '../transport/connection-limit.ts'
 import { AUTH } from './auth.ts'
 
 const PROBES: Tag = {

@@ -1,7 +1,5 @@
 import type { Socket } from 'node:net'
 import type { FastifyInstance } from 'fastify'
-import { fail } from '../../errors.ts'
-import type {} from '../access.ts'
 
 /** How many HTTP connections there may be. */
 export interface ConnectionLimit {
@@ -28,7 +26,10 @@ export function connectionLimit(descriptors: number, databaseConnections: number
  * Keeps the connections of callers, who may say nothing and come by the thousand, from taking the descriptors that the
  * process needs for its work. Those who have said nothing for `headersTimeout` are closed by Node.
  */
-export function limitConnections(server: FastifyInstance, { most, mark }: ConnectionLimit): void {
+export function limitConnections(
+  server: FastifyInstance,
+  { most, mark }: ConnectionLimit,
+): Pick<WeakSet<Socket>, 'has'> {
   const surplus = new WeakSet<Socket>()
   let open = 0
   let warnedAt = Number.NEGATIVE_INFINITY
@@ -51,24 +52,5 @@ export function limitConnections(server: FastifyInstance, { most, mark }: Connec
       if (socket.bytesRead === 0) socket.destroy()
     }, SILENCE_MS).unref()
   })
-  server.addHook('onRequest', (request, reply, done) => {
-    if (!surplus.has(request.raw.socket)) return done()
-    reply.header('connection', 'close')
-    // Probes are answered: who asks whether the process lives must not hear that it does not.
-    if (request.routeOptions.config.access?.kind === 'open') return done()
-    done(fail('NO_CONNECTION_AVAILABLE', { detail: 'The service has too many connections.' }))
-  })
-}
-
-/** True from the moment when the gateway was told to stop. */
-export function isLeaving({ phase }: { readonly phase: string }): boolean {
-  return phase === 'leaving' || phase === 'draining'
-}
-
-/** Has connections closed after their answer once the gateway was told to stop: kept alive, they would delay its end. */
-export function closeWhenLeaving(server: FastifyInstance, lifecycle: { readonly phase: string }): void {
-  server.addHook('onSend', (_request, reply, payload, done) => {
-    if (isLeaving(lifecycle)) reply.header('connection', 'close')
-    done(null, payload)
-  })
+  return surplus
 }

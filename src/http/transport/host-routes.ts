@@ -6,10 +6,10 @@ import { causesOf } from '../../lib/causes.ts'
 import { noteRefusal } from '../caller.ts'
 import type { HttpDeps } from '../deps.ts'
 import { sendProblem, toPublicError } from '../error-handler.ts'
+import { isLeaving } from '../gates.ts'
 import { hostRoute } from '../own/own-routes.ts'
 import { type Declared, scopeInto } from '../own/route-book.ts'
 import { guardHostRoute } from '../pipeline.ts'
-import { isLeaving } from './connection-limit.ts'
 
 /**
  * A scope whose routes stand on the host itself: its parsers and validators hold for them, and its error handler answers what

@@ -1,6 +1,5 @@
 import { monitorEventLoopDelay } from 'node:perf_hooks'
 import type { FastifyInstance } from 'fastify'
-import { fail } from '../../errors.ts'
 import type { HttpSettings } from '../deps.ts'
 
 const OVERLOAD_EVENT_LOOP_DELAY_MS = 2_000
@@ -12,14 +11,15 @@ const RESOLUTION_MS = 10
  * A process that is late by seconds again and again helps nobody by taking on more. The sampler opens no files: what throws
  * in a timer, as reading /proc without a free descriptor does, would end the process.
  */
-export function shedLoad(server: FastifyInstance, settings: HttpSettings): void {
+export function watchLoad(server: FastifyInstance, settings: HttpSettings): { readonly isLate: boolean } {
   const { overloadSampleMs = OVERLOAD_SAMPLE_MS, overloadDelayMs = OVERLOAD_EVENT_LOOP_DELAY_MS } = settings
   const histogram = monitorEventLoopDelay({ resolution: RESOLUTION_MS })
   let judgedFrom = Number.POSITIVE_INFINITY
-  let delayMs = 0
+  const load = { isLate: false }
   const sample = () => {
     // Without a single measurement the loop has stood still.
-    delayMs = histogram.count === 0 ? Number.POSITIVE_INFINITY : histogram.mean / 1e6 - RESOLUTION_MS
+    const delayMs = histogram.count === 0 ? Number.POSITIVE_INFINITY : histogram.mean / 1e6 - RESOLUTION_MS
+    load.isLate = delayMs > overloadDelayMs && performance.now() >= judgedFrom
     histogram.reset()
   }
   histogram.enable()
@@ -35,10 +35,5 @@ export function shedLoad(server: FastifyInstance, settings: HttpSettings): void 
     judgedFrom = performance.now() + 2 * overloadSampleMs
     done()
   })
-  server.addHook('onRequest', (request, _reply, done) => {
-    const isLate = delayMs > overloadDelayMs && performance.now() >= judgedFrom
-    // Probes must answer most of all when the process is late.
-    if (!isLate || request.routeOptions.config.access?.kind === 'open') return done()
-    done(fail('NO_CONNECTION_AVAILABLE', { detail: 'The service is overloaded.' }))
-  })
+  return load
 }

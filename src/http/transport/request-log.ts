@@ -70,7 +70,7 @@ function observe(request: FastifyRequest, reply: FastifyReply, seen: Seen): void
   const { method } = request
   const { status, code, aborted } = seen
   const { template = 'unmatched', logAs = 'info' } = request.is404 ? {} : request.routeOptions.config
-  seen.metrics.observeRequest({ method, route: template, status }, reply.elapsedTime / 1000)
+  seen.metrics.requests.observe({ method, route: template, status }, reply.elapsedTime / 1000)
   request.log[logAs](
     {
       method,

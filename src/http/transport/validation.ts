@@ -1,6 +1,6 @@
 import AjvCompiler from '@fastify/ajv-compiler'
 import { SerializerSelector } from '@fastify/fast-json-stringify-compiler'
-import type { FastifySchemaCompiler, FastifySerializerCompiler } from 'fastify'
+import type { FastifySchemaCompiler, FastifySerializerCompiler, RouteOptions } from 'fastify'
 
 const OPTIONS = {
   // What is not in a schema is refused there (`additionalProperties: false`) and never dropped in silence.
@@ -49,4 +49,13 @@ function onceForEachSchema<Part extends { schema: object; httpPart?: string }, C
     compiled.set(key, known)
     return known
   }
+}
+
+/** A route refuses a query or a body that it does not declare. */
+export function refuseUndeclaredParts(route: RouteOptions): void {
+  const nothing = { type: 'object', properties: {}, additionalProperties: false }
+  // A body that is left out is validated as null.
+  const bodiless = ['GET', 'HEAD'].includes(String(route.method))
+  const body = bodiless ? {} : { body: { ...nothing, type: ['object', 'null'] } }
+  route.schema = { querystring: nothing, ...body, ...route.schema }
 }

@@ -5,7 +5,6 @@ import type {
   ExternalIdentity,
   MemberPrincipal,
   OperatorPrincipal,
-  UnresolvedIdentity,
   UserPrincipal,
 } from './principal.ts'
 
@@ -29,8 +28,6 @@ interface CallerKind<C> {
   readonly subject: (caller: C) => string
   /** The caller's key in the rate limiter, where it is not the subject. */
   readonly rateKey?: (caller: C) => string
-  /** Whether the tenant must be resolved before the caller is a principal. */
-  readonly isUnresolved?: true
 }
 
 const KINDS: { readonly [K in keyof CallersByKind]: CallerKind<CallersByKind[K]> } = {
@@ -43,12 +40,11 @@ const KINDS: { readonly [K in keyof CallersByKind]: CallerKind<CallersByKind[K]>
   },
   'client-key': { actorType: 'client-key', subject: ({ keyId }) => keyId },
   account: { actorType: 'account', subject: ({ subject }) => subject },
-  'account-token': { actorType: 'account', subject: ({ accountId }) => accountId, isUnresolved: true },
+  'account-token': { actorType: 'account', subject: ({ accountId }) => accountId },
   external: { actorType: 'external', subject: ({ subject }) => subject },
   'external-token': {
     actorType: 'external',
     subject: ({ issuer, subject }) => `${issuer}|${subject}`,
-    isUnresolved: true,
   },
 }
 
@@ -65,10 +61,6 @@ export function rateKeyOf(caller: Caller): string {
 export function auditNameOf(caller: Caller): Pick<Actor, 'type' | 'id'> {
   const { actorType, subject } = kindOf(caller)
   return { type: actorType, id: subject(caller) }
-}
-
-export function isUnresolved(caller: Caller): caller is UnresolvedIdentity {
-  return kindOf(caller).isUnresolved === true
 }
 
 /** The type of the table says that each entry takes the callers of its kind. TypeScript cannot follow that through an index. */

@@ -1,12 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { PermissionSet } from '../../../src/identity/access/permissions.ts'
-import {
-  auditNameOf,
-  type Caller,
-  isUnresolved,
-  rateKeyOf,
-  subjectOf,
-} from '../../../src/identity/callers/caller-kinds.ts'
+import { auditNameOf, type Caller, rateKeyOf, subjectOf } from '../../../src/identity/callers/caller-kinds.ts'
 
 const permissions = new PermissionSet([])
 const member = { subject: 's1', tenantId: 't1', tenantCode: 'acme', permissions, roles: [] }
@@ -23,26 +17,25 @@ const cases: [Caller, { subject: string; rateKey?: string; type?: string; unreso
   [{ kind: 'external', ...member }, { subject: 's1' }],
   [
     { kind: 'account-token', accountId: 'a1', authorization: new Map(), ...token },
-    { subject: 'a1', type: 'account', unresolved: true },
+    { subject: 'a1', type: 'account' },
   ],
   [
     {
       ...{ kind: 'external-token', issuer: 'https://i.example', entry: 'https://i.example', subject: 'p1' },
       ...{ tenants: ['acme'], tenantBy: 'code', permissions, roles: [] },
     },
-    { subject: 'https://i.example|p1', type: 'external', unresolved: true },
+    { subject: 'https://i.example|p1', type: 'external' },
   ],
 ]
 
 const named = cases.map(([caller, names]) => ({ kind: caller.kind, caller, names }))
 
 describe.each(named)('a caller of kind $kind', ({ caller, names }) => {
-  const { subject, rateKey = subject, type = caller.kind, unresolved } = names
+  const { subject, rateKey = subject, type = caller.kind } = names
   it('has one name in the audit log and one in the rate limiter', () => {
     expect(subjectOf(caller)).toBe(subject)
     expect(rateKeyOf(caller)).toBe(rateKey)
     expect(auditNameOf(caller)).toEqual({ type, id: subject })
-    expect(isUnresolved(caller)).toBe(unresolved === true)
   })
 })
 
