@@ -55,7 +55,7 @@ BEGIN
 END
 $$;
 --> statement-breakpoint
--- For migrations only; whoever is not the table's owner could not use it anyway.
+-- For migrations only: a role that does not own the table cannot use it.
 REVOKE ALL ON FUNCTION public.freehold_protect(pg_catalog.regclass) FROM PUBLIC;
 --> statement-breakpoint
 -- `residence` stays outside: freehold_enter reads it before there is a tenant, and it holds no tenant's data, only which

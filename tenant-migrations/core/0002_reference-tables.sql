@@ -54,7 +54,7 @@ BEGIN
 END
 $$;
 --> statement-breakpoint
--- For migrations only; whoever is not the table's owner could not use them anyway.
+-- For migrations only: a role that does not own the table cannot use them.
 REVOKE ALL ON FUNCTION public.freehold_read_only() FROM PUBLIC;
 --> statement-breakpoint
 REVOKE ALL ON FUNCTION public.freehold_share(pg_catalog.regclass) FROM PUBLIC;

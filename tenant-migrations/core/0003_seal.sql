@@ -5,7 +5,7 @@ ALTER TABLE "residence" ADD COLUMN "capture" boolean DEFAULT false NOT NULL;--> 
 ALTER TABLE "residence" ADD COLUMN "move_id" uuid;--> statement-breakpoint
 ALTER TABLE "residence" ADD CONSTRAINT "residence_seal_check" CHECK (octet_length("residence"."seal") = 32);--> statement-breakpoint
 ALTER TABLE "residence" ADD CONSTRAINT "residence_state_check" CHECK ("residence"."state" in ('open', 'fenced', 'left'));--> statement-breakpoint
--- A tenant is entered with its seal from here on. A row that has none yet lets in nobody: the gateway gives it one when it
+-- A tenant is entered with its seal from here on. A row without a seal lets no one in: the gateway gives it a seal when it
 -- starts, or when it has brought a tenant's own database this far. Every name and operator in a body is qualified, as in
 -- 0001_isolation.
 
@@ -139,7 +139,7 @@ BEGIN
 END
 $$;
 --> statement-breakpoint
--- Default privileges may have given these to the role that serves. Nobody but the owner has the residences. Row-level security
+-- Default privileges may have given these to the role that serves. Only the owner has the residences. Row-level security
 -- without a policy holds also against rights that are granted to "all tables" later.
 DO $$
 DECLARE

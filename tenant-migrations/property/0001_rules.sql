@@ -4,7 +4,7 @@
 -- freehold: former 0003_reference-rules 0df419e6721d370932cf29fa2dc987292c2ef501a02a3d09ac3960b50ac81049
 -- What drizzle has no words for. Every name and operator is qualified, as in the core's 0001_isolation.
 
--- Equality of uuid inside a GiST index. A trusted extension: whoever may create in the database may create it.
+-- Equality of uuid inside a GiST index. A trusted extension: a role that may create in the database may create it.
 CREATE EXTENSION IF NOT EXISTS btree_gist;
 --> statement-breakpoint
 -- Drafts may overlap, for they are offers. A lease without an end lasts.

@@ -60,7 +60,7 @@ describe('events that are noted', () => {
     expect(Number(late) - Number(new Date(rows[0]?.now ?? 0))).toBeLessThan(5_000)
   })
 
-  test('fit into an index, whoever the actor says to be', async () => {
+  test('fit into an index, whatever name the actor gives', async () => {
     const trail = new AuditTrail({ store: catalog.store, vault: catalog.vault, log: quiet })
     trail.note(event('test.long', { actor: { ...operator, id: 'x'.repeat(20_000) } }))
     await trail.flush()

@@ -247,7 +247,7 @@ describe('claims', () => {
     await mine.close()
   })
 
-  it('pass over a row that somebody is changing, and do not wait for it', async () => {
+  it('skip a row that another transaction changes, without waiting', async () => {
     const mine = await openCatalog()
     const [busy, free] = [await mine.addTenant('busy'), await mine.addTenant('free')]
     const entries = [await mine.register(busy.id), await mine.register(free.id)]
@@ -561,7 +561,7 @@ describe('a home', () => {
     expect((await actionsOf(tenantId)).at(-1)).toBe('tenant.database.delete')
   })
 
-  it('entries are removed together while somebody ends the work on one of them', async () => {
+  it('entries are removed together while the work on one of them ends', async () => {
     const { tenantId } = await activeEntry()
     const { id } = await catalog.register(tenantId)
     const { store, registry } = catalog

@@ -49,7 +49,7 @@ it('a route is read with its current database, frozen, and carries no secret', a
   }
   expect(JSON.stringify(route)).not.toContain('s3cret')
   expect(await load({ id: newId() })).toBeNull()
-  expect(await load({ code: 'nobody' })).toBeNull()
+  expect(await load({ code: 'unknown' })).toBeNull()
 })
 
 it('a change by one replica is seen by the directory of another, and confirmed', async () => {

@@ -78,9 +78,9 @@ async function refusedDatabases(count: number) {
     await catalog.store.db.update(tenantDatabases).set({ lastCheckedAt })
   }
   await forgetChecks()
-  const nobody = await startFakeServer('hang')
-  await nobody.close()
-  const url = nobody.urlFor('u', 'p', 'd')
+  const silent = await startFakeServer('hang')
+  await silent.close()
+  const url = silent.urlFor('u', 'p', 'd')
   const monitorWith = (registry: Partial<DatabaseRegistry>) =>
     new HealthMonitor({
       registry: registry as DatabaseRegistry,
@@ -97,7 +97,7 @@ async function refusedDatabases(count: number) {
   return { catalog, monitorWith, failures, forgetChecks }
 }
 
-it('a round ends, also the first, and one that takes long: whoever was asked in it is not asked again', async () => {
+it('a round ends, also the first and a long one: a database that it has asked is not asked again', async () => {
   const DATABASES = 9
   const { catalog, monitorWith, failures, forgetChecks } = await refusedDatabases(DATABASES)
   const { claimDueHealthChecks, recordHealth } = DatabaseRegistry.prototype
@@ -133,7 +133,7 @@ it('a round ends that has no connections for more databases than it can pass ove
   const due = Array.from({ length: 24 }, (_, n) => ({ id: `d-${n}`, status: 'active' }))
   let claims = 0
   const registry = {
-    // Nobody is asked, so all are due again as soon as their claims have lapsed.
+    // No database is asked, so all are due again as soon as their claims have lapsed.
     claimDueHealthChecks: async (_age: unknown, limit: number) => {
       if (claims > 10) return []
       claims += 1

@@ -322,7 +322,7 @@ describe('an operator', () => {
     },
   )
 
-  test('is nobody without a bootstrap token in the settings', async () => {
+  test('is no operator without a bootstrap token in the settings', async () => {
     const without = new Operators({ store, vault, bootstrapToken: null })
     await expect(without.authenticate('')).rejects.toMatchObject({ code: 'INVALID_CREDENTIALS' })
     expect(without.recognises(bootstrapToken)).toBe(false)

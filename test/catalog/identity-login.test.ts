@@ -226,7 +226,7 @@ describe('users', () => {
     expect(second.nextCursor).toBeNull()
   })
 
-  test('have an email address and a user name that nobody else in the tenant has, in any case', async () => {
+  test('have an email address and a user name that are unique in the tenant, in any letter case', async () => {
     await addUser({ username: 'ana' })
     await expect(addUser({ email: mail('ANA') })).rejects.toMatchObject({ code: 'CONFLICT' })
     await expect(addUser({ email: mail('b'), username: 'Ana' })).rejects.toMatchObject({ code: 'CONFLICT' })
@@ -316,7 +316,7 @@ describe('login', () => {
     await expect(logIn({ email: 'ana.s' })).rejects.toMatchObject({ code: 'INVALID_CREDENTIALS' })
   })
 
-  test('takes the address as a user name too, unless it is that of somebody else', async () => {
+  test('takes the address as a user name too, unless another user has it', async () => {
     await addUser()
     const { accessToken } = await logIn({ username: mail('ANA') })
     const ana = await tokens.verify(accessToken)
@@ -340,7 +340,7 @@ describe('login', () => {
     await sql(`update users set status = 'INACTIVE' where email = $1`, [mail('gone')])
     const attempts = [
       { password: 'wrong horse battery' },
-      { email: mail('nobody') },
+      { email: mail('unknown') },
       { email: mail('gone') },
       { email: mail('ben') },
       { email: '%' },
@@ -356,7 +356,7 @@ describe('login', () => {
 
   test('knows no tenant that is unknown or inactive, and hashes nothing for it', async () => {
     await addUser()
-    await expect(logIn({ tenantCode: 'nobody' })).rejects.toMatchObject({ code: 'TENANT_NOT_FOUND' })
+    await expect(logIn({ tenantCode: 'unknown' })).rejects.toMatchObject({ code: 'TENANT_NOT_FOUND' })
     await expect(logIn({ tenantCode: "a' or 1=1" })).rejects.toMatchObject({ code: 'TENANT_NOT_FOUND' })
     acme.tenant = { ...acme.tenant, status: 'INACTIVE' }
     await expect(logIn()).rejects.toMatchObject({ code: 'TENANT_NOT_FOUND' })
@@ -377,7 +377,7 @@ describe('login', () => {
 
   test('locks after repeated failures, also for the right password and for users that do not exist', async () => {
     await addUser()
-    for (const email of [mail('ana'), mail('nobody')]) {
+    for (const email of [mail('ana'), mail('unknown')]) {
       for (let i = 0; i < 3; i += 1) {
         await expect(logIn({ email, password: 'wrong horse battery' })).rejects.toMatchObject({
           code: 'INVALID_CREDENTIALS',

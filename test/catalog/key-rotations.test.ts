@@ -210,7 +210,7 @@ describe('beginning a rotation', () => {
     expect(await actions()).toEqual(['encryption.rotate'])
   })
 
-  it('to another key ends the one before, and nobody works on that any more', async () => {
+  it('to another key ends the one before, and no gateway works on that any more', async () => {
     await furnish(1)
     const superseded = await running()
     expect(await sweep(superseded, new Keyring(next))).toMatchObject({ over: false })

@@ -19,7 +19,7 @@ beforeEach(async () => {
 })
 afterEach(() => catalog.close())
 beforeAll(async () => {
-  // Of a server that has just been started nobody knows who lives.
+  // A server that has just started does not know which replicas are alive.
   const left = 'greatest(0, 3.1 - extract(epoch from now() - pg_postmaster_start_time()))'
   await query(superuserUrl(), `select pg_sleep(${left})`)
 })
@@ -126,7 +126,7 @@ describe('the total', () => {
     limitPerServer: fc.option(fc.integer({ min: 1, max: 500 })),
   })
 
-  it('is the smallest that a replica was told, whoever says so and in whatever order; older releases say nothing', () => {
+  it('is the smallest that a replica was told, from any replica and in any order; older releases say nothing', () => {
     fc.assert(
       fc.property(limit, fc.array(told, { maxLength: 20 }), (own, others) => {
         const total = smallestTotal(own, others)
@@ -162,7 +162,7 @@ describe('replicas that were told different totals', () => {
     expect(old.totals.at(-1)).toEqual({ max: TOTAL, maxPerServer: AT_A_SERVER, differ: false })
   })
 
-  it('never grow beyond the smallest, whoever comes, goes, dies, works or rests, and end up sharing it', async () => {
+  it('never grow beyond the smallest, whichever replica comes, goes, dies, works or rests, and end up sharing it', async () => {
     const limits = fc.array(
       fc.record({ max: fc.integer({ min: 1, max: 9 }), maxPerServer: fc.integer({ min: 1, max: 9 }) }),
       { minLength: 4, maxLength: 4 },
@@ -297,7 +297,7 @@ describe('the replicas together', () => {
     expect(two.open).toBeGreaterThan(2)
   })
 
-  it('never hold more than the total, whoever comes, goes, dies, works or rests, and end up sharing it', async () => {
+  it('never hold more than the total, whichever replica comes, goes, dies, works or rests, and end up sharing it', async () => {
     const step = fc.record({
       process: fc.nat(3),
       kind: fc.constantFrom('beat', 'beat', 'work', 'rest', 'leave', 'die'),
@@ -357,7 +357,7 @@ describe('the replicas together', () => {
       process.age += 60_000
       await process.wasHeard(60)
     }
-    // Nobody could be heard of: the other may live, and hold what it held.
+    // No replica could be heard: the other may be alive and hold its connections.
     await one.list.heartbeat(BEGINNING)
     expect([one.granted, two.granted]).toEqual(before)
     expect(one.list.isSteady).toBe(false)

@@ -85,7 +85,7 @@ describe('ping', () => {
     expect(isReadOnly).toBe(false)
   })
 
-  it('gives up in time when nobody answers', async () => {
+  it('gives up in time when no answer comes', async () => {
     const sockets = new Set<Socket>()
     const silent = createServer((socket) => sockets.add(socket)).listen(0, '127.0.0.1')
     await once(silent, 'listening')

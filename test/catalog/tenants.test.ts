@@ -70,7 +70,7 @@ describe('a new tenant', () => {
     const double = await catalog.addTenant(tenant.id)
     expect((await findTenant(catalog.store, tenant.id))?.id).toBe(tenant.id)
     expect((await findTenant(catalog.store, double.id))?.id).toBe(double.id)
-    expect(await findTenant(catalog.store, 'nobody')).toBeNull()
+    expect(await findTenant(catalog.store, 'unknown')).toBeNull()
   })
 })
 

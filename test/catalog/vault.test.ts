@@ -54,7 +54,7 @@ describe('the service key', () => {
 })
 
 describe("a tenant's key", () => {
-  it('is its own, made once by whoever comes first', async () => {
+  it('is its own, and made once, by the first that asks', async () => {
     const [one, two] = [await catalog.addTenant('vault-one'), await catalog.addTenant('vault-two')]
     expect(await openVault().masterKeyIdOf(one.id)).toBeNull()
     const vaults = [openVault(), openVault(), openVault()]
