@@ -2,7 +2,6 @@ import type { SeededFault } from './seeded-fault.ts'
 
 const WIRE = 'src/lib/wire/checked-wire.ts'
 const BODIES = 'src/lib/wire/backend-bodies.ts'
-const FRAMES = 'src/lib/wire/backend-frames.ts'
 const UNIT = ['test/unit/lib/backend-frames.test.ts']
 const CLIENT = ['test/pools/guarded-client.test.ts']
 
@@ -38,7 +37,7 @@ export const PROTOCOL: readonly SeededFault[] = [
   },
   {
     name: 'a server may say what it was not asked for',
-    file: FRAMES,
+    file: BODIES,
     find: 'if (!isDue) throw',
     replace: 'if (isDue === null) throw',
     tests: UNIT,

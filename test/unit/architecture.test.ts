@@ -4,7 +4,7 @@ import { fileURLToPath } from 'node:url'
 import { describe, expect, test } from 'vitest'
 import { mayImport } from '../support/floors.ts'
 
-const MAX_LINES = 400
+const MAX_LINES = 300
 const MAX_FILES = 16
 
 interface Import {

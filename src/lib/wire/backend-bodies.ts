@@ -1,10 +1,10 @@
 /**
- * The bodies of the messages that a PostgreSQL server sends, checked before pg's parser reads them: it believes every
- * length and looks for every terminator, and throws, or never ends, where one is not there.
+ * Checks the bodies of the messages that a PostgreSQL server sends, before pg's parser reads them. The parser trusts every
+ * length and searches for every terminator. If a length is wrong or a terminator is missing, it throws or loops forever.
  * https://www.postgresql.org/docs/current/protocol-message-formats.html
  */
 
-/** The server does not speak PostgreSQL's protocol as it should. The message is in our words, never in the server's. */
+/** The server broke PostgreSQL's protocol. The message is our own text and never holds what the server sent. */
 export class ProtocolViolation extends Error {
   readonly code = 'PROTOCOL_VIOLATION'
 
@@ -14,7 +14,21 @@ export class ProtocolViolation extends Error {
   }
 }
 
-/** A body is `bytes` from `start` to `end`, which is behind its last byte. */
+/** The server sent more than the limit before it is ready for the next statement. */
+export class AnswerTooLarge extends Error {
+  readonly code = 'ANSWER_TOO_LARGE'
+
+  constructor() {
+    super('the answer has no end')
+  }
+}
+
+/** @throws ProtocolViolation if a message comes that cannot come now */
+export function assertTurn(isDue: boolean): void {
+  if (!isDue) throw new ProtocolViolation('a message that was not asked for, or before its turn')
+}
+
+/** A body is `bytes` from `start` up to, but not including, `end`. */
 type BodyCheck = (bytes: Buffer, start: number, end: number) => void
 
 /** The kinds of message by their type byte. */
@@ -41,7 +55,7 @@ export const Kind = {
   rowDescription: 0x54,
 } as const
 
-/** The lengths that a message may have: with its four bytes of length, without its type. */
+/** The least and greatest length of a message, counted as the protocol does: with the length field, without the type byte. */
 interface Bounds {
   readonly least: number
   readonly most: number
@@ -49,13 +63,13 @@ interface Bounds {
 
 const KIB = 1_024
 const MIB = 1_024 * KIB
-/** PostgreSQL's own bound of one message. */
+/** PostgreSQL's own limit for one message. */
 const MOST_OF_A_ROW = 1_024 * MIB
-/** A statement stands in the fields of an error about it, and a function may raise a long one. */
+/** An error holds the text of its statement, and a function may raise a long message. */
 const MOST_OF_AN_ERROR = 16 * MIB
-/** 1,664 columns are the most that PostgreSQL has in one row. */
+/** A row in PostgreSQL has at most 1,664 columns. */
 const MOST_OF_A_DESCRIPTION = MIB
-/** Until the client is let in nothing long is said. */
+/** Messages are short until the login is complete. */
 export const MOST_OF_A_START = 64 * KIB
 
 const exactly = (length: number): Bounds => ({ least: length, most: length })
@@ -63,7 +77,7 @@ const EMPTY = exactly(4)
 
 const BOUNDS: Readonly<Record<number, Bounds>> = {
   [Kind.authentication]: { least: 8, most: MOST_OF_A_START },
-  // Keys have four bytes in the version of the protocol that pg asks for, and up to 256 in a later one.
+  // Keys have four bytes in the protocol version that pg requests, and up to 256 in a later version.
   [Kind.backendKeyData]: { least: 12, most: 264 },
   [Kind.bindComplete]: EMPTY,
   [Kind.closeComplete]: EMPTY,
@@ -106,12 +120,12 @@ const CHECKS: Readonly<Record<number, BodyCheck>> = {
   [Kind.readyForQuery]: checkStatus,
   [Kind.rowDescription]: checkRowDescription,
 }
-/** The checks of what stands inside, by type byte. Not among them: `checkDataRow` and `authenticationCode`. */
+/** The checks of bodies by type byte, except those of `checkDataRow` and `authenticationCode`. */
 export const BODY_CHECKS = Array.from({ length: 256 }, (_, type) => CHECKS[type])
 
 /**
- * Checks that a row has as many values as it declares and as were described, and that their lengths add up to its own.
- * `columns` is negative where the statement was not described.
+ * Checks that a row has the declared and described number of values, and that the lengths of its values fill it exactly.
+ * `columns` is negative if the statement was not described.
  */
 export function checkDataRow(bytes: Buffer, start: number, end: number, columns: number): void {
   const count = bytes.readInt16BE(start)
@@ -137,7 +151,7 @@ export const Authentication = {
   saslFinal: 12,
 } as const
 
-/** The code of an Authentication message whose body is what the code asks for. */
+/** The code of an Authentication message, once its body was checked for that code. */
 export function authenticationCode(bytes: Buffer, start: number, end: number): number {
   const code = bytes.readInt32BE(start)
   if (!isAuthentication(code, bytes, { start: start + 4, end }))
@@ -172,7 +186,7 @@ interface Span {
   readonly end: number
 }
 
-/** The place behind the text that begins at `at`; behind `end` where its terminator is not before that. */
+/** The index after the text that begins at `at`. Greater than `end` if the text has no terminator before `end`. */
 function afterText(bytes: Buffer, at: number, end: number): number {
   const zero = at < end ? bytes.indexOf(0, at) : -1
   return zero === -1 || zero >= end ? end + 1 : zero + 1
@@ -184,14 +198,14 @@ function checkTexts(bytes: Buffer, { start, end, count }: Span & { count: number
   if (at !== end) throw new ProtocolViolation('a text that does not end with its message')
 }
 
-/** Texts that are not empty, and an empty one behind them. */
+/** A list of texts that are not empty, ended by an empty one. */
 function isListOfTexts(bytes: Buffer, start: number, end: number): boolean {
   let at = start
   while (at < end && bytes[at] !== 0) at = afterText(bytes, at, end)
   return at === end - 1
 }
 
-/** Of an error or a notice: each field is a byte and a text, and a zero byte follows the last. */
+/** The fields of an error or a notice: each is a byte and a text. A zero byte ends the list. */
 function checkFields(bytes: Buffer, start: number, end: number): void {
   let at = start
   while (at < end && bytes[at] !== 0) at = afterText(bytes, at + 1, end)
@@ -218,7 +232,7 @@ function checkCopyResponse(bytes: Buffer, start: number, end: number): void {
     throw new ProtocolViolation('a list of columns of another length than it declares')
 }
 
-/** Idle, in a transaction, in a failed one. */
+/** The states in ReadyForQuery: idle, in a transaction, in a failed transaction. */
 const STATUSES = new Set([...'ITE'].map((status) => status.charCodeAt(0)))
 
 function checkStatus(bytes: Buffer, start: number): void {

@@ -1,5 +1,7 @@
 import {
+  AnswerTooLarge,
   Authentication,
+  assertTurn,
   authenticationCode,
   BODY_CHECKS,
   checkDataRow,
@@ -9,7 +11,7 @@ import {
   ProtocolViolation,
 } from './backend-bodies.ts'
 
-/** What the client has sent that the server has to answer, in this order. Simple queries and starts end with `ready`. */
+/** What the client has sent and the server must answer, in this order. A simple query and a startup end with `ready`. */
 export const Step = {
   parse: 1,
   bind: 2,
@@ -22,81 +24,69 @@ export const Step = {
 } as const
 export type Step = (typeof Step)[keyof typeof Step]
 
-/** How far the client has been let in; each is reached from the one before it, or from `started` where that is said. */
-const Entry = {
+/** How far the login has come. Each state follows the one before it, except where a comment names another. */
+const Login = {
   started: 0,
-  /** A password was asked for (from `started`). */
+  /** From `started`: the server asked for a password. */
   asked: 1,
-  /** SCRAM was offered (from `started`), begun by the client, challenged by the server, answered, and proven by both. */
+  /** SCRAM, from `started`: the server offers it, the client begins, the server challenges, the client answers, the server proves. */
   offered: 2,
   begun: 3,
   challenged: 4,
   answered: 5,
   proven: 6,
-  /** From `started`, `asked` or `proven`. */
+  /** From `started`, `asked` or `proven`: the server accepted the login. */
   letIn: 7,
   /** The first ReadyForQuery has come. */
   open: 8,
 } as const
-type Entry = (typeof Entry)[keyof typeof Entry]
+type Login = (typeof Login)[keyof typeof Login]
 
 const Copy = { none: 0, in: 1, out: 2, done: 3 } as const
 type Copy = (typeof Copy)[keyof typeof Copy]
 
 const HEADER = 5
-/** The rows of a statement that nobody had described may have any number of columns. */
+/** A statement without Describe may return rows with any number of columns. */
 const UNDESCRIBED = -1
 const NO_ROWS = -2
 
-/** A server says more than the bound before it is ready for the next statement. */
-export class AnswerTooLarge extends Error {
-  readonly code = 'ANSWER_TOO_LARGE'
-
-  constructor() {
-    super('the answer has no end')
-  }
-}
-
 /**
- * Stands between a server and pg's parser. Lets pass whole messages only, and only those that can be an answer to what
- * the client has sent: of a known kind, as long as they say, and in their turn. Nothing is copied but messages that
- * arrive in pieces. What has been accepted is the parser's; after the first error nothing may be accepted any more.
+ * Checks what a server sends before pg's parser reads it. Passes on whole messages only, and only those that can answer
+ * what the client has sent: of a known kind, of the declared length, and in their turn. Only messages that arrive in
+ * pieces are copied. After the first error the caller must not call `accept` again.
  */
 export class BackendFrames {
   readonly #maxAnswerBytes: number
-  /** The first pieces of a message, and how many bytes must be there before it is worth looking again. */
+  /** The first pieces of a message, and how many bytes must have arrived before it is read again. */
   #pieces: Buffer[] = []
   #piecesBytes = 0
   #neededBytes = HEADER
-  /** Since the server was last ready as asked. */
+  /** Bytes received since the last ReadyForQuery. */
   #answerBytes = 0
   #steps: Step[] = []
   #next = 0
-  #entry: Entry = Entry.started
+  #login: Login = Login.started
   #columns = UNDESCRIBED
   #copy: Copy = Copy.none
-  /** The simple query under way has been answered in part, and no statement of it is half answered. */
+  /** True if a simple query is running, at least one of its statements is answered, and none is half answered. */
   #isBetweenStatements = false
 
   constructor(maxAnswerBytes = Number.POSITIVE_INFINITY) {
     this.#maxAnswerBytes = maxAnswerBytes
   }
 
-  /** The client has sent something that is to be answered. */
+  /** The client has sent a message that the server must answer. */
   expect(step: Step): void {
     this.#steps.push(step)
   }
 
-  /** The client has said its part of SCRAM. */
+  /** The client has sent its next message of SCRAM. */
   saidScram(): void {
-    if (this.#entry === Entry.offered) this.#entry = Entry.begun
-    else if (this.#entry === Entry.challenged) this.#entry = Entry.answered
+    if (this.#login === Login.offered) this.#login = Login.begun
+    else if (this.#login === Login.challenged) this.#login = Login.answered
   }
 
-  /**
-   * Takes what has arrived and gives the whole messages in it, or null while there is none.
-   * @throws ProtocolViolation, AnswerTooLarge
-   */
+  /** Returns the whole messages that have arrived, or null if there is none yet. @throws ProtocolViolation, AnswerTooLarge */
   accept(chunk: Buffer): Buffer | null {
     this.#answerBytes += chunk.length
     const bytes = this.#join(chunk)
@@ -119,7 +109,7 @@ export class BackendFrames {
     return at === 0 ? null : at === bytes.length ? bytes : bytes.subarray(0, at)
   }
 
-  /** What there is of the first message together with `chunk`; null where that is not enough yet. */
+  /** The kept pieces of the first message, followed by `chunk`. Null if more bytes are needed. */
   #join(chunk: Buffer): Buffer | null {
     if (this.#piecesBytes === 0) return chunk
     this.#pieces.push(chunk)
@@ -133,24 +123,20 @@ export class BackendFrames {
 
   #keep(bytes: Buffer, at: number): void {
     const rest = bytes.length - at
-    if (rest > 0) {
-      this.#neededBytes = rest < HEADER ? HEADER : bytes.readUInt32BE(at + 1) + 1
-      this.#checkSize(this.#neededBytes - rest)
-      this.#pieces.push(at === 0 ? bytes : bytes.subarray(at))
-      this.#piecesBytes = rest
-    } else {
-      this.#checkSize(0)
-    }
+    if (rest > 0) this.#neededBytes = rest < HEADER ? HEADER : bytes.readUInt32BE(at + 1) + 1
+    this.#checkSize(rest > 0 ? this.#neededBytes - rest : 0)
+    if (rest > 0) this.#pieces.push(at === 0 ? bytes : bytes.subarray(at))
+    this.#piecesBytes = rest
   }
 
-  /** What has been announced counts before it is there. */
+  /** A message counts with its declared length, even before it has arrived. */
   #checkSize(announced: number): void {
     if (this.#answerBytes + announced > this.#maxAnswerBytes) throw new AnswerTooLarge()
   }
 
   #checkLength(type: number, length: number): void {
     checkHeader(type, length)
-    if (this.#entry < Entry.open && length > MOST_OF_A_START)
+    if (this.#login < Login.open && length > MOST_OF_A_START)
       throw new ProtocolViolation('a message that is too long for the start')
   }
 
@@ -175,17 +161,17 @@ export class BackendFrames {
         this.#authentication(authenticationCode(bytes, start, end))
         break
       case Kind.backendKeyData:
-        assertTurn(this.#entry === Entry.letIn)
+        assertTurn(this.#login === Login.letIn)
         break
       case Kind.parameterStatus:
       case Kind.notification:
-        assertTurn(this.#entry >= Entry.letIn)
+        assertTurn(this.#login >= Login.letIn)
         break
       case Kind.readyForQuery:
         this.#ready()
         break
       default:
-        assertTurn(this.#entry === Entry.open)
+        assertTurn(this.#login === Login.open)
         this.#answer(type, bytes, start)
     }
   }
@@ -248,9 +234,9 @@ export class BackendFrames {
     this.#columns = columns
   }
 
-  /** Rows of a simple query are always described; those of an executed statement only where that was asked for. */
+  /** A simple query always describes its rows. An executed statement does so only if the client sent Describe. */
   #dataRow(): void {
-    assertTurn(this.#entry === Entry.open && this.#copy === Copy.none)
+    assertTurn(this.#login === Login.open && this.#copy === Copy.none)
     const isDue = this.#step === Step.execute ? this.#columns !== NO_ROWS : this.#columns >= 0
     assertTurn(isDue && (this.#step === Step.execute || this.#step === Step.query))
   }
@@ -278,7 +264,7 @@ export class BackendFrames {
     }
   }
 
-  /** After an error the server leaves out all that was sent before the next Sync. May come at any time: it shuts down. */
+  /** After an error the server skips all messages up to the next Sync. An error may come at any time: at a shutdown, too. */
   #refused(): void {
     while (this.#step !== undefined && this.#step !== Step.ready) this.#advance()
     this.#isBetweenStatements = false
@@ -291,27 +277,24 @@ export class BackendFrames {
       this.#isBetweenStatements = false
       this.#advance()
     }
-    assertTurn(this.#entry >= Entry.letIn)
+    assertTurn(this.#login >= Login.letIn)
     this.#done(Step.ready)
-    this.#entry = Entry.open
+    this.#login = Login.open
   }
 
   #authentication(code: number): void {
-    const before = this.#entry
-    const isFirst = before === Entry.started
-    if (code === Authentication.sasl) this.#enter(isFirst, Entry.offered)
-    else if (code === Authentication.saslContinue) this.#enter(before === Entry.begun, Entry.challenged)
-    else if (code === Authentication.saslFinal) this.#enter(before === Entry.answered, Entry.proven)
-    else if (code !== Authentication.ok) this.#enter(isFirst, Entry.asked)
-    else this.#enter(isFirst || before === Entry.asked || before === Entry.proven, Entry.letIn)
+    const before = this.#login
+    const isFirst = before === Login.started
+    if (code === Authentication.sasl) this.#advanceLogin(isFirst, Login.offered)
+    else if (code === Authentication.saslContinue)
+      this.#advanceLogin(before === Login.begun, Login.challenged)
+    else if (code === Authentication.saslFinal) this.#advanceLogin(before === Login.answered, Login.proven)
+    else if (code !== Authentication.ok) this.#advanceLogin(isFirst, Login.asked)
+    else this.#advanceLogin(isFirst || before === Login.asked || before === Login.proven, Login.letIn)
   }
 
-  #enter(isDue: boolean, entry: Entry): void {
+  #advanceLogin(isDue: boolean, login: Login): void {
     assertTurn(isDue && this.#step === Step.ready)
-    this.#entry = entry
+    this.#login = login
   }
-}
-
-function assertTurn(isDue: boolean): void {
-  if (!isDue) throw new ProtocolViolation('a message that was not asked for, or before its turn')
 }

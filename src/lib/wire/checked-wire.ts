@@ -1,20 +1,20 @@
 import type { Socket } from 'node:net'
-import { ProtocolViolation } from './backend-bodies.ts'
-import { AnswerTooLarge, BackendFrames, Step } from './backend-frames.ts'
+import { AnswerTooLarge, ProtocolViolation } from './backend-bodies.ts'
+import { BackendFrames, Step } from './backend-frames.ts'
 
 type Send = (...parts: never[]) => void
 
-/** What we need of pg's connection; its typings do not show it. */
+/** The part of pg's connection that we use. pg's typings do not show it. */
 export interface Wire extends NodeJS.EventEmitter {
   readonly stream: Socket
   readonly ssl: unknown
   readonly sslNegotiation: string
   connect(port: number, host: string): void
-  /** Called for the bare socket or, instead, for the encrypted one once there is one. */
+  /** pg calls this with the socket that it reads: the plain one or, with TLS, the encrypted one. */
   attachListeners(stream: Socket): void
 }
 
-/** What pg sends, and how the server has to answer it. */
+/** The methods by which pg sends messages, and the answers that each requires from the server. */
 const ANSWERED: Readonly<Record<string, readonly Step[]>> = {
   startup: [Step.ready],
   query: [Step.query, Step.ready],
@@ -33,8 +33,8 @@ const SSL_NO = 0x4e
 const ERROR = 0x45
 
 /**
- * Has everything that a server sends checked before pg reads it. What is wrong, and whatever pg throws in spite of that,
- * ends this one connection: its error is told to whoever waits for an answer, and to nobody else.
+ * Checks everything that a server sends before pg reads it. A violation, or an error that pg throws while it reads, ends
+ * this one connection. Only the callers that wait for an answer on it receive the error.
  */
 export function checkWire(wire: Wire, maxAnswerBytes?: number): void {
   const frames = new BackendFrames(maxAnswerBytes)
@@ -56,7 +56,7 @@ function expectAll(frames: BackendFrames, steps: readonly Step[]): void {
   for (const step of steps) frames.expect(step)
 }
 
-/** Calls `note` when `method` has sent something: not where a value could not be encoded. */
+/** Calls `note` after `method` has sent its message. If `method` throws because a value cannot be encoded, `note` is not called. */
 function after(wire: Record<string, Send>, method: string, note: (message: never) => void): void {
   const send = wire[method]?.bind(wire) as (one?: unknown, other?: unknown) => void
   wire[method] = (one?: unknown, other?: unknown) => {
@@ -65,7 +65,7 @@ function after(wire: Record<string, Send>, method: string, note: (message: never
   }
 }
 
-/** The part of a stream that pg's parser knows. */
+/** The part of a stream that pg's parser uses. */
 function checkedStream(stream: Socket, frames: BackendFrames): Pick<Socket, 'on'> {
   const on = (event: string, listener: (...heard: unknown[]) => void) =>
     stream.on(event, event === 'data' ? checked(stream, frames, listener) : listener)
@@ -85,8 +85,8 @@ function checked(stream: Socket, frames: BackendFrames, parse: (messages: Buffer
 }
 
 /**
- * The answer to the question for TLS is one byte, and nothing may come with it: what an attacker puts behind it would be
- * taken for something that was said inside TLS. An error message is pg's to refuse.
+ * The server answers SSLRequest with one byte, and nothing may follow it in the same packet. Otherwise an attacker could add
+ * plain text there, and pg would read it as if it came through TLS. pg itself refuses an error message.
  */
 function checkTlsAnswer(wire: Wire): void {
   const connect = wire.connect.bind(wire)

@@ -5,8 +5,8 @@ import type { Secret } from '../../lib/secret.ts'
 import type { SessionSetup } from '../../lib/wire/session-setup.ts'
 
 /**
- * What a statement needs to enter its tenant. The seal stays in a private field, so that it cannot be printed. It travels as a
- * parameter only: every session of the role can read the text of a statement.
+ * What a statement needs to enter its tenant. The seal is in a private field, so that it cannot be printed. It is sent only as
+ * a parameter, because every session of the role can read the text of a statement.
  */
 export class Entrance {
   readonly #values: readonly [tenantId: string, seal: string, epoch: number]
@@ -27,17 +27,17 @@ export interface Statement {
   readonly rowMode: 'array' | 'object'
 }
 
-/** What stands around the statement in one unit. */
+/** What a unit sends besides the statement. */
 export interface UnitOptions {
   readonly entrance: Entrance | null
-  /** What has to be set up behind a pooler; absent on a session of our own. */
+  /** What each transaction must set up behind a pooler. Absent on a session of our own. */
   readonly setup?: SessionSetup
-  /** It has no entrance, and belongs to no transaction that has begun: its settings go with it. */
+  /** The unit has no entrance and belongs to no open transaction, so it sends its own settings. */
   readonly isAlone?: boolean
-  /** Opens a transaction block that later statements share, instead of the implicit one that ends with the unit. */
+  /** Opens a transaction block for later statements. Otherwise the implicit transaction ends with the unit. */
   readonly begin: boolean
   readonly writes: boolean
-  /** The statement is SQL of an application: it is planned for this one time, under the settings that the SQL has made. */
+  /** The statement is SQL of an application. It is planned for one use, under the settings that this SQL has made. */
   readonly ownSql?: boolean
 }
 
@@ -49,7 +49,6 @@ const ENTRANCE = [
   'public.freehold_enter($3::pg_catalog.int8, $4::pg_catalog.bool)',
 ].join(', ')
 
-/** The messages of pg's protocol that a unit writes. */
 interface Wire {
   readonly stream: { cork(): void; uncork(): void }
   parse(message: { name: string; text: string; types: readonly number[] }): void
@@ -60,22 +59,22 @@ interface Wire {
   sync(): void
 }
 
-/** The statements that a connection holds, as far as is known. */
+/** The prepared statements that a connection holds, as far as we know. */
 interface Prepared {
   readonly known: Set<string>
-  /** An error came before it was known whether these were prepared. */
+  /** An error came before the server confirmed these. */
   readonly doubtful: Set<string>
-  /** The connection held others than we believed: each name is closed before it is used again. */
+  /** The connection held other statements than we believed: each name is closed before it is used again. */
   isDistrusted: boolean
 }
 const preparedOn = new WeakMap<object, Prepared>()
 
-/** SQLSTATEs of a connection that holds other statements than we believe: none of this name, or already one. */
+/** SQLSTATEs that show that our record is wrong: no statement has this name, or one has it already. */
 const OUT_OF_STEP = new Set(['26000', '42P05'])
 
 /**
- * The name is a hash of the text, so that one name means one statement in all processes: behind a pooler many processes share
- * a server's connection. Beyond the bound a statement stays unnamed.
+ * The name is a hash of the text, so one name means one statement in all processes: behind a pooler many processes share a
+ * connection of the server. After `MAX_NAMES` statements a new one gets no name.
  */
 const names = new Map<string, string>()
 const MAX_NAMES = 2_000
@@ -93,7 +92,7 @@ function isoTimestamp(text: string): string {
   return text.endsWith('+00') ? `${text.slice(0, 10)}T${text.slice(11, -3)}Z` : text
 }
 
-/** As a number where a number can hold it, so that money leaves as a JSON integer; a text beyond, rather than another number. */
+/** A number if it is exact, so that money becomes a JSON integer. Otherwise the text, because a number would be rounded. */
 function safeInteger(text: string): number | string {
   const number = Number(text)
   return Number.isSafeInteger(number) ? number : text
@@ -113,7 +112,7 @@ const TYPES = {
 } as pg.CustomTypesConfig
 
 type QueryInternals = { _result: unknown; callback: (error: Error | null, result?: unknown) => void }
-/** What pg's Query does with each message; its typings show only the constructor and `submit`. */
+/** pg's handlers of messages. Its typings show only the constructor and `submit`. */
 interface QueryMessages {
   handleRowDescription(message: unknown): void
   handleDataRow(message: unknown): void
@@ -123,12 +122,12 @@ interface QueryMessages {
 const messages = pg.Query.prototype as unknown as QueryMessages
 
 /**
- * One statement and what must stand before it, written together and ended by ONE Sync: PostgreSQL runs what stands before
- * a Sync as one transaction and, after an error, skips to the Sync. So if the entrance is refused the statement never
- * runs, the tenant's setting ends with the unit, and all of it is one round trip.
+ * One statement and its preamble, written together and ended by ONE Sync. PostgreSQL runs all messages before a Sync as one
+ * transaction and, after an error, skips to the Sync. So if the entrance is refused, the statement never runs. The
+ * tenant's setting ends with the unit, and the whole unit is one round trip.
  *
  * pg assumes that a query has one statement: it takes any ParseComplete as that of the query's own name, and forgets a name
- * after an error. Units therefore have no name for pg, and keep their own record of what a connection holds.
+ * after an error. So units give pg no name, and keep their own record of what a connection holds.
  */
 export class TenantUnit extends pg.Query {
   readonly #statement: Statement
@@ -154,12 +153,12 @@ export class TenantUnit extends pg.Query {
     this.submit = (connection) => this.#write(connection as unknown as Wire)
   }
 
-  /** False as long as the server cannot have run the statement, because it was not told to. */
+  /** False while the server cannot have run the statement, because it was not sent. */
   get isSent(): boolean {
     return this.#isSent
   }
 
-  /** True if all that stands before the statement was done: an error that comes now is about the statement. */
+  /** True if the whole preamble has succeeded: a later error is about the statement. */
   get hasEntered(): boolean {
     return this.#completed >= this.#preamble.length
   }
@@ -174,7 +173,7 @@ export class TenantUnit extends pg.Query {
       this.#writeStatement(wire, text, { values, describe: true, isNamed: this.#isNamed })
       this.#isSent = true
     } finally {
-      // The Sync is written also if a value could not be encoded: the server answers, and the connection stays in step.
+      // The Sync is written even if a value could not be encoded: the server then answers, and the connection stays usable.
       wire.sync()
       wire.stream.uncork()
     }
@@ -216,7 +215,7 @@ export class TenantUnit extends pg.Query {
     for (const name of this.#written) this.#prepared?.doubtful.add(name)
     if (this.#prepared !== null && isOutOfStep(error)) {
       distrust(this.#prepared)
-      // A pooler leads to sessions in which others have named statements, and will do so again.
+      // A pooler lends sessions in which other clients have prepared statements, so this would happen again.
       if (this.#setup !== undefined) this.#setup.names.keepsNames = false
     }
     messages.handleError.call(this, error, connection)
@@ -229,16 +228,16 @@ export class TenantUnit extends pg.Query {
 }
 
 /**
- * True if the connection holds other statements than we believed. The statement has certainly not run; it may be repeated
- * on the same connection, whose names are given out anew from then on.
+ * True if the connection holds other statements than we believed. The statement has certainly not run. It may be repeated on
+ * the same connection, which then prepares its statements again.
  */
 export function isOutOfStep(error: unknown): boolean {
   return OUT_OF_STEP.has(databaseError(error)?.code ?? '')
 }
 
 /**
- * What goes before the statement. Behind a pooler the settings come first, so that everything after them is parsed under them.
- * A transaction that is open already has them.
+ * What is sent before the statement. Behind a pooler the settings come first, so that everything after them is parsed under
+ * them. An open transaction already has them.
  */
 function preambleOf({ begin, entrance, setup, isAlone, writes }: UnitOptions): Omit<Statement, 'rowMode'>[] {
   if (setup !== undefined && isAlone === true) return [{ text: `SELECT ${setup.settings}`, values: [] }]
@@ -257,7 +256,7 @@ function preparedOf(wire: object): Prepared {
   return prepared
 }
 
-/** Forgets which statements a connection holds, once it has been told to drop them. */
+/** Call after the connection was told to drop its prepared statements. */
 export function forgetStatements(client: pg.ClientBase): void {
   preparedOn.delete((client as unknown as { connection: object }).connection)
 }
@@ -267,7 +266,6 @@ function distrust(prepared: Prepared): void {
   prepared.known.clear()
 }
 
-/** Runs a unit and gives its result; rows are arrays or objects as the statement asks. */
 export function runUnit<Row>(
   client: pg.ClientBase,
   unit: TenantUnit,
@@ -282,7 +280,7 @@ export function runUnit<Row>(
   })
 }
 
-/** pg's rules for values, without its private module: text for all but null and buffers. */
+/** pg's rules for values, because its own module is private: every value but null and buffers becomes text. */
 function encodeValue(value: unknown): unknown {
   if (value === null || value === undefined) return null
   if (Buffer.isBuffer(value) || typeof value === 'string') return value

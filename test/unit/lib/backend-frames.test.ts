@@ -30,7 +30,7 @@ function lying(whole: Buffer, length: number): Buffer {
   return changed
 }
 
-/** What a tenant's unit sends: an entrance that nobody has described, a statement, and one Sync. */
+/** What a tenant's unit sends: an entrance without Describe, a statement, and one Sync. */
 const UNIT = [
   Step.parse,
   Step.bind,
@@ -95,7 +95,7 @@ const ORDINARY: Record<string, Conversation> = {
     answer: [COPY_OUT, message('d', Buffer.from('row')), message('c'), SELECTED, ready()],
   },
   'a copy from the client, which refuses': { steps: SIMPLE, answer: [COPY_IN, REFUSED, ready()] },
-  'what nobody asked for, at any time': {
+  'messages that were not asked for, at any time': {
     steps: SIMPLE,
     answer: [NOTICE, NOTIFIED, ENCODING, described('a'), NOTICE, dataRow('1'), NOTIFIED, SELECTED, ready()],
   },
@@ -243,7 +243,7 @@ const UNIT_FAULTS: Record<string, Buffer[]> = {
   'a parse twice': [message('1'), message('1')],
   'an entrance without its end': [...UNIT_ANSWER.slice(0, 3), message('1')],
   'a statement that is left out': [...UNIT_ANSWER.slice(0, 4), ready()],
-  'a statement that nobody described': [...UNIT_ANSWER.slice(0, 6), dataRow('1', '2')],
+  'a statement that was not described': [...UNIT_ANSWER.slice(0, 6), dataRow('1', '2')],
   'no rows, and a row': [...UNIT_ANSWER.slice(0, 6), message('n'), dataRow()],
 }
 

@@ -266,7 +266,7 @@ describe('resolveTarget', () => {
     expect(await codeOf(resolveTarget(target, open, { lookup: found(), timeoutMs: 1000 }))).toBe('DNS_FAILED')
   })
 
-  it('gives up after the timeout, and a later failure harms nobody', async () => {
+  it('gives up after the timeout, and a later failure does no harm', async () => {
     const { promise, reject } = Promise.withResolvers<never>()
     expect(await codeOf(resolveTarget(target, open, { lookup: () => promise, timeoutMs: 10 }))).toBe(
       'CONNECTION_TIMEOUT',
