@@ -1,6 +1,6 @@
 import { DEMO_PASSWORD } from './demo.ts'
 
-/** What the demo tells the person who started it: where it is, and lines to paste. */
+/** The text that the demo prints at its start: its address, and commands to paste. */
 export function demoBanner(
   url: string,
   { operatorToken, collection }: { operatorToken: string; collection: string | null },

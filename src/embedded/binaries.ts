@@ -109,7 +109,7 @@ async function ensureExecutable(path: string): Promise<void> {
   if ((mode & 0o111) !== 0o111) await chmod(path, 0o755)
 }
 
-/** Really runs them: only that shows whether every library is found and the file system allows execution. */
+/** Runs the binaries: only a run shows that every library is found and that the file system allows execution. */
 async function tryBinaries(native: string, user: ServerUser | null): Promise<Binaries | null> {
   const suffix = process.platform === 'win32' ? '.exe' : ''
   const initdb = join(native, 'bin', `initdb${suffix}`)
@@ -126,7 +126,7 @@ async function tryBinaries(native: string, user: ServerUser | null): Promise<Bin
   }
 }
 
-/** An install under umask 077 leaves files that only root can read: one of the data files stands for all. */
+/** An install under umask 077 leaves files that only root can read. Checks one data file in place of all. */
 async function isReadable(native: string, user: ServerUser | null): Promise<boolean> {
   const share = join(native, 'share', 'postgresql')
   const path = join(share, 'postgres.bki')
@@ -134,13 +134,13 @@ async function isReadable(native: string, user: ServerUser | null): Promise<bool
   return !present || ((await canEnter(share, user)) && (await canRead(path, user)))
 }
 
-/** One copy per installation, shared by all its servers; made under a temporary name, so never seen half done. */
+/** One copy per installation, shared by all its servers. It is made under a temporary name, so no server sees a partial copy. */
 async function copyOnce(native: string, refuge: string): Promise<string> {
   const original = await realpath(native)
   const target = join(await makeOwnDirectory(refuge, original), 'native')
   if (await isSameTree(original, target)) return target
   const draft = join(dirname(target), `draft-${randomBytes(4).toString('hex')}`)
-  // The links name their targets relatively; resolved ones would lead back to where nobody may go.
+  // Links stay relative: a resolved link would point back to the original, which the server's account cannot read.
   await cp(original, join(draft, 'native'), { recursive: true, verbatimSymlinks: true })
   await repair(join(draft, 'native'))
   await openToAll(draft)
@@ -150,7 +150,7 @@ async function copyOnce(native: string, refuge: string): Promise<string> {
   return target
 }
 
-/** The name is known beforehand, so somebody may have made it before us: then one with a random name is used. */
+/** The name is predictable, so another account may have created it first: then a random name is used. */
 async function makeOwnDirectory(refuge: string, original: string): Promise<string> {
   const hash = createHash('sha256').update(original).digest('hex').slice(0, 16)
   const path = join(refuge, `freehold-binaries-${process.getuid?.() ?? 0}-${hash}`)
@@ -160,7 +160,7 @@ async function makeOwnDirectory(refuge: string, original: string): Promise<strin
   return own
 }
 
-/** Cleaners of temporary directories take single old files away; then the copy is made again. */
+/** Programs that clean temporary directories delete single old files; the copy is then made again. */
 async function isSameTree(original: string, copy: string): Promise<boolean> {
   if (!(await isOurs(copy))) return false
   const [wanted, present] = await Promise.all([original, copy].map(listFiles))

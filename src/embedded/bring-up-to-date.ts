@@ -14,9 +14,8 @@ export const BEGIN_AFRESH =
   'To begin afresh, which deletes the data: npm run demo:reset, or in a project of your own delete the folder .freehold.'
 
 /**
- * Applies what this release and the application have beyond those of the last start to tenants' own databases on the embedded
- * server, and names those in which there was something to apply. Their roles and data are this start's to look after; those
- * that were never used are prepared when they are registered.
+ * Applies the migrations that are new since the last start to the dedicated databases on the embedded server, and returns the
+ * names of the databases that it changed. It skips databases that were never used: registration prepares them.
  * @throws EmbeddedServerError DATA_UNUSABLE
  */
 export async function bringUpToDate(

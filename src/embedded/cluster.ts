@@ -45,7 +45,7 @@ export async function openCluster(cluster: Cluster): Promise<Secret> {
   return password
 }
 
-/** Whatever an interrupted start left behind; initdb itself may still be running in there and then fails. */
+/** Deletes what an interrupted start left behind. An initdb that still runs in there then fails. */
 async function removeUnfinished(data: string): Promise<void> {
   const prefix = `${basename(data)}.init-`
   for (const name of await readdir(dirname(data))) {
@@ -58,8 +58,8 @@ const clusterEntry =
   /^(base|global|pg_[a-z_]+|PG_VERSION|(postgresql|pg_hba|pg_ident)[a-z.]*\.conf|postmaster\.(pid|opts))$/
 
 /**
- * We never leave a half-made cluster under the final name, but a killed initdb of somebody else's may have. Only
- * a directory in which every name is PostgreSQL's is given up; anything else is not ours to delete.
+ * We never leave a half-made cluster under the final name, but an initdb that a user ran and killed may have. Only a
+ * directory in which PostgreSQL made every entry is deleted; anything else may be the user's data.
  */
 async function inspectData(data: string): Promise<'absent' | 'half-made' | 'complete'> {
   const info = await unless(['ENOENT'], lstat(data))

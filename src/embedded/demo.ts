@@ -55,7 +55,8 @@ const VALIDATION_TIMEOUT_MS = 30_000
 
 /**
  * Seeds what is missing of the demo: tenants, their administrators, own databases and the rows that `seed` adds to
- * each. Can be interrupted and repeated at any point. `isRepeated` says that it once came to its end: then what people have taken away since stays away.
+ * each. Can be interrupted and repeated at any point. `isRepeated`: an earlier seeding completed, so what users have deleted
+ * since is not added again.
  */
 export async function seedDemo(
   gateway: DemoGateway,
@@ -109,7 +110,7 @@ async function ensureTenant(
 
 /**
  * Registers the database if it is not yet, if the server listens elsewhere than it did, or if an earlier start was ended before
- * it was valid, and waits until it is; one that was migrated is validated again. What somebody has registered in its place stays.
+ * it was valid, and waits until it is. A migrated database is validated again. A database that an operator registered instead stays.
  */
 async function ensureDatabase(
   operations: Operations,
@@ -140,7 +141,7 @@ async function ensureDatabase(
   await untilActive(operations, id, { port: address.port, after: null })
 }
 
-/** `after`: when it was last validated, where it is to be again. */
+/** `after`: the time of the last validation, when the database must be validated again. */
 async function untilActive(
   operations: Operations,
   id: string,

@@ -33,9 +33,9 @@ export async function acquireLock(path: string): Promise<Lock> {
 }
 
 /**
- * A link is made or not, in one step and with its content. A stale lock is replaced by renaming over it, never
- * removed first, and only by whoever holds the right to break exactly that one; otherwise two starts could each
- * remove what the other has just made.
+ * Creating a link is atomic, content included. A stale lock is replaced by renaming over it, never removed first, and
+ * only by the process that holds a second lock named after the stale one. Otherwise two starts could each remove the
+ * lock that the other has just made.
  */
 async function take(path: string, draft: string): Promise<void> {
   for (;;) {
@@ -72,7 +72,7 @@ async function readHolder(path: string): Promise<Holder | null> {
     const { pid, birth, nonce } = JSON.parse(text)
     if (typeof pid === 'number' && /^[0-9a-f]{16}$/.test(nonce)) return { pid, birth: birth ?? null, nonce }
   } catch {
-    // Falls through: a file torn by a power cut belongs to nobody.
+    // Falls through: a file left incomplete by a power cut has no owner.
   }
   return { pid: 0, birth: null, nonce: createHash('sha256').update(text).digest('hex').slice(0, 16) }
 }

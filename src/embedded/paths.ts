@@ -35,7 +35,7 @@ export async function preparePaths(dataDir: string): Promise<Paths> {
   const data = resolve(dataDir)
   const asRoot = process.getuid?.() === 0
   const made = await mkdir(dirname(data), { recursive: true })
-  // Root's server runs as somebody else, who has to walk through here; nobody may list it.
+  // Started by root, the server runs under another account, which must pass through here. No other account may list it.
   if (made !== undefined) await chmod(dirname(data), asRoot ? 0o711 : 0o700)
   const beside = (suffix: string) => join(dirname(data), `${basename(data)}.${suffix}`)
   return {
@@ -48,8 +48,8 @@ export async function preparePaths(dataDir: string): Promise<Paths> {
 }
 
 /**
- * Decides where the data really lies, and who runs the server: in the given place when that account can live
- * there, else in a directory of its own in a refuge, which the pointer file remembers.
+ * Decides where the data lies and which account runs the server. The data lies in the given place when that account can
+ * use it, else in its own directory in a refuge; the pointer file records which.
  */
 export async function settleData(paths: Paths): Promise<{ data: string; user: ServerUser | null }> {
   const moved = await readPointer(paths.pointer)
@@ -81,7 +81,7 @@ async function makeRefuge(pointer: string): Promise<string> {
   throw failure
 }
 
-/** A refuge that a cleaner removed may have been made again by somebody else: only a directory of our own counts. */
+/** Another account may have made a deleted refuge again, so only a directory that we own counts. */
 async function readPointer(pointer: string): Promise<string | null> {
   const text = await unless(['ENOENT'], readFile(pointer, 'utf8'))
   const data = text === null ? null : parsePointer(text)
@@ -103,7 +103,7 @@ function parsePointer(text: string): string | null {
   }
 }
 
-/** Whether `path` is a real directory that belongs to us and that nobody else may write in. */
+/** Whether `path` is a real directory that belongs to us and that no other account may write in. */
 export async function isOurs(path: string): Promise<boolean> {
   const info = await unless(['ENOENT', 'ENOTDIR'], lstat(path))
   if (info === null || !info.isDirectory()) return false

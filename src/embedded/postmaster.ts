@@ -52,7 +52,7 @@ export async function startPostmaster(launch: Launch, port: number): Promise<Chi
 }
 
 /**
- * Fast shutdown: sessions are cut off, everything committed is kept. After a deadline without a checkpoint.
+ * Fast shutdown: sessions are cut off, everything committed is kept. After a deadline: immediate shutdown, without a checkpoint.
  * @throws EmbeddedServerError `STOP_FAILED`
  */
 export async function stopProcess(pid: number): Promise<void> {
@@ -66,8 +66,8 @@ export async function stopProcess(pid: number): Promise<void> {
 }
 
 /**
- * Ends a server that outlived the process that started it. The number in `postmaster.pid` alone proves nothing: it
- * may be somebody else's by now, and then only the file, which would keep PostgreSQL from starting, is removed.
+ * Ends a server that outlived the process that started it. The pid in `postmaster.pid` alone proves nothing: another
+ * process may have it by now. Then only the file is removed, because it would keep PostgreSQL from starting.
  */
 export async function stopLeftover(data: string): Promise<number | null> {
   const pid = (await readPidFile(data))?.pid
@@ -81,7 +81,7 @@ export async function stopLeftover(data: string): Promise<number | null> {
   return null
 }
 
-/** The preferred port if nobody listens there, else any free one. */
+/** The preferred port if it is free, else any free one. */
 export async function findFreePort(preferred: number): Promise<number> {
   const found = await unless(['EADDRINUSE', 'EACCES'], tryPort(preferred))
   return found ?? tryPort(0)
@@ -125,7 +125,7 @@ async function spawnPostgres(launch: Launch, port: number): Promise<ChildProcess
   }
 }
 
-/** Keeps the end of a long log, and makes the file anew so that it is ours whoever wrote it before. */
+/** Shortens a long log to its end. Makes the file again, so that we own it even if another account wrote it. */
 async function openLog(path: string) {
   const size = (await unless(['ENOENT'], stat(path)))?.size ?? 0
   if (size > 4 * keptLogBytes) {
@@ -147,8 +147,8 @@ async function readTail(path: string, bytes: number): Promise<Buffer> {
 }
 
 /**
- * First the server's own word that this very process listens on this very port, then a real login: the port alone
- * could be anybody's.
+ * First `postmaster.pid` must say that our process listens on this port, then a login must succeed. An open port alone
+ * could belong to another server.
  */
 async function waitUntilReady(launch: Launch, child: ChildProcess, port: number): Promise<void> {
   const deadline = Date.now() + startTimeoutMs
@@ -183,7 +183,7 @@ async function canLogIn(launch: Launch, port: number): Promise<boolean> {
     await client.query('SELECT 1')
     return true
   } catch (cause) {
-    // 28P01: a password that is not this data's will not become so by waiting.
+    // 28P01: a wrong password stays wrong, so waiting does not help.
     if (cause instanceof Error && 'code' in cause && cause.code === '28P01') {
       const message = `The password kept beside ${launch.data} is not the one its server was made with.`
       throw new EmbeddedServerError('DATA_UNUSABLE', message, { cause })

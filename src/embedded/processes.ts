@@ -73,7 +73,7 @@ function spawnOptions(user: ServerUser | null) {
 
 /**
  * Directory, environment and identity of every child. The environment is made here, not inherited: PG* and LC_*
- * variables of whoever starts us would change what initdb and postgres do.
+ * variables of our own environment would change what initdb and postgres do.
  */
 export function childSurroundings(user: ServerUser | null) {
   return {

@@ -8,11 +8,12 @@ export interface ServerUser {
   gid: number
 }
 
-const nobody = 65534
+/** The uid and gid of the account `nobody` on most systems. */
+const defaultId = 65534
 
 /**
- * Who runs the server: null means ourselves. As root it is the owner of data that is there already (made by an
- * ordinary user earlier, say), otherwise nobody.
+ * The account that runs the server; null means our own. As root it is the owner of data that is there already (made by an
+ * ordinary user earlier, say), otherwise the account `nobody`.
  */
 export async function chooseServerUser(data: string): Promise<ServerUser | null> {
   if (process.getuid?.() !== 0) return null
@@ -26,9 +27,9 @@ async function findNobody(): Promise<ServerUser> {
   const text = (await unless(['ENOENT'], readFile('/etc/passwd', 'utf8'))) ?? ''
   const accounts = text.split('\n').map((line) => line.split(':'))
   const account =
-    accounts.find((fields) => fields[2] === String(nobody)) ??
+    accounts.find((fields) => fields[2] === String(defaultId)) ??
     accounts.find((fields) => fields[0] === 'nobody')
-  if (account === undefined) return { uid: nobody, gid: nobody }
+  if (account === undefined) return { uid: defaultId, gid: defaultId }
   return { uid: Number(account[2]) >>> 0, gid: Number(account[3]) >>> 0 }
 }
 

@@ -31,7 +31,7 @@ export interface EmbeddedServerOptions {
 }
 
 /**
- * Starts PostgreSQL on the data in `dataDir`, which is made if it is not there. As root the server runs as nobody
+ * Starts PostgreSQL on the data in `dataDir`, which is made if it is not there. Started by root, the server runs as `nobody`
  * (or as the data's owner), and lives below /var/tmp when that account cannot get at `dataDir`.
  *
  * A server left over from a killed process is stopped first; two at once on the same data are refused.
@@ -90,7 +90,7 @@ async function startLocked(
   return { host, port, superuser: { user: superuserName, password }, stop: () => running.stop() }
 }
 
-/** Between finding a free port and binding it somebody else may take it; and a crashed server's last process may need a moment. */
+/** Another process may take the port after we found it free. The last process of a crashed server may need a moment to end. */
 async function launchOnFreePort(
   launch: Launch,
   preferred: number,

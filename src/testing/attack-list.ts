@@ -6,7 +6,7 @@ export interface Attack {
   readonly name: string
   /** The whole of one statement, or statements of one transaction in their order. */
   readonly sql: string | readonly string[]
-  /** Statements that show to the next request on the connection what was left there. Only for what is to be left behind. */
+  /** Statements by which the next request on the connection finds what the attack left. Only for attacks that leave something. */
   readonly felt?: string
 }
 
@@ -82,7 +82,7 @@ export const RESIDENCE_ATTACKS: readonly Attack[] = named(
   'asks the residences by',
 )
 
-/** Are felt by the next request on a connection that nobody has cleaned. */
+/** Affect the next request on the connection unless the gateway cleans it. */
 export const LEAVING_ATTACKS: readonly Attack[] = [
   {
     name: 'leaves a search path',

@@ -48,8 +48,8 @@ function aim(text: string, target: Target): string {
 }
 
 /**
- * Runs an attack and looks what came of it: something that only the other tenant knows was answered, or told by an error; what
- * the other tenant has is not what it was; the next request feels what was left behind.
+ * Runs an attack and checks whether it succeeded: an answer or an error shows something that only the other tenant knows, the
+ * other tenant's rows changed, or the next request on the connection is affected.
  */
 export async function attack(attack: Attack, target: Target, field: Battlefield): Promise<Outcome> {
   const statements = aimed(attack, target)

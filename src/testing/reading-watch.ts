@@ -1,8 +1,8 @@
 import type { FastifyInstance, FastifyRequest } from 'fastify'
 
 /**
- * Notes which headers handlers read. What a handler reads can decide what it does, and no schema need say so: only somebody
- * who knows the name of the header can try to mislead it.
+ * Records which headers handlers read. A header can decide what a handler does without being in any schema, so the prover
+ * has to learn the header's name before it can attack the handler through it.
  */
 export class ReadingWatch {
   /** By method and path, as routes are declared. */

@@ -5,7 +5,7 @@ import { isOurs } from '../embedded/paths.ts'
 import { identifyProcess } from '../embedded/processes.ts'
 import { removeEmbeddedServer } from '../embedded/server.ts'
 
-/** Settings for a server whose data nobody will miss. */
+/** Settings for a server whose data is thrown away. */
 export const throwawaySettings: Record<string, string> = {
   fsync: 'off',
   synchronous_commit: 'off',
@@ -19,7 +19,7 @@ const neededBytes = 1024 ** 3
 /** A new directory in memory where there is enough of it (a container's /dev/shm has 64 MB by default), else on disk. */
 export async function makeThrowawayDirectory(): Promise<string> {
   const directory = await mkdtemp(join(await findBase(), `${prefix}${process.pid}-`))
-  // The server of a root user runs as nobody, who has to enter here.
+  // Started by root, the server runs under another account, which must be able to enter here.
   await chmod(directory, 0o711)
   return directory
 }

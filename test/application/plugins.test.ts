@@ -239,7 +239,7 @@ describe('a gateway inside of a host', () => {
     const get = (url: string) => host.inject({ url, headers })
     expect((await get(`${API}/openapi.json`)).json().info.title).toBe('Freehold')
     expect((host.swagger() as { info: { title: string } }).info.title).toBe('host')
-    const listed = await get(`${API}/tenants?q=nobody`)
+    const listed = await get(`${API}/tenants?q=no-match`)
     expect([listed.statusCode, listed.json()]).toEqual([200, { data: [], nextCursor: null }])
     expect(listed.headers['access-control-allow-origin']).toBe('http://x')
     for (const path of [`${API}/docs`, '/docs'])

@@ -182,9 +182,12 @@ test('each works in no more at once than it is told, and begins none after an ab
   expect(none).toEqual({ succeeded: 0, failed: [] })
 })
 
-test.each(['nobody', '01900000-0000-7000-8000-0000000000ff'])('there is no tenant %s', async (name) => {
-  await expect(worker.tenants.run(name, roomsOf, AS)).rejects.toMatchObject({ code: 'TENANT_NOT_FOUND' })
-})
+test.each(['no-such-tenant', '01900000-0000-7000-8000-0000000000ff'])(
+  'there is no tenant %s',
+  async (name) => {
+    await expect(worker.tenants.run(name, roomsOf, AS)).rejects.toMatchObject({ code: 'TENANT_NOT_FOUND' })
+  },
+)
 
 test('an inactive tenant is not worked in', async () => {
   const { id, code } = await gateway.createTenant()

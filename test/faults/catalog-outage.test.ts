@@ -68,7 +68,7 @@ const listByKey = (key: string, code: string) =>
   patient.call('GET', PLACES, { headers: { 'x-client-key': key, 'x-tenant-code': code } })
 const signIn = (tenantCode: string) =>
   patient.call('POST', '/api/v1/auth/login', {
-    body: { tenantCode, email: 'somebody@example.org', password: 'not their password' },
+    body: { tenantCode, email: 'unknown@example.org', password: 'not their password' },
   })
 const rename = (name: string) => patient.operator('PATCH', `/tenants/${shared.id}`, { name })
 
@@ -134,7 +134,7 @@ describe.each(['refuse', 'black-hole'] as const)('while the catalog answers with
     if (mode === 'refuse') proxy.resetConnections()
     // Begun together: in a black hole each of them waits for its own deadline.
     unknown = Promise.all([
-      signIn('nobody-has-heard-of'),
+      signIn('no-such-tenant'),
       listByKey(`fhk_${'a'.repeat(12)}_${'b'.repeat(43)}`, shared.code),
       rename('Renamed'),
       patient.operator('POST', '/tenants', { code: `new-${mode}`, name: 'New' }),

@@ -206,7 +206,7 @@ async function failToSignIn(): Promise<void> {
   const bodies = [
     login,
     { ...login, tenantCode: 'no-such-tenant' },
-    { ...login, email: 'nobody@example.com' },
+    { ...login, email: 'unknown@example.com' },
     { ...login, password: password.repeat(40) },
     { ...login, password: [password] },
     { ...login, password: { password } },

@@ -204,7 +204,7 @@ async function externals(issuer: Issuer, family: Family): Promise<Caller[]> {
     await make('middle, by code', middle.code, { groups: ['admin'] }),
     await make('stranger, by id', stranger.id, { groups: ['clerk'] }),
     await make('asleep', asleep.code, { scope: '*' }),
-    await make('nobody', 'nobody-here', { scope: '*' }),
+    await make('unknown', 'no-such-tenant', { scope: '*' }),
   ]
 }
 

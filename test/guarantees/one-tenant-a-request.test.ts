@@ -75,7 +75,7 @@ const headersOf = (credentials: readonly Header[], { code, actFor }: Names): Hea
 
 describe('one tenant a request', () => {
   test('for every caller beside every plain name, in header and act-for header', async () => {
-    const codes = [...cast.tenants.map(({ code }) => code), 'nobody-here', '', null]
+    const codes = [...cast.tenants.map(({ code }) => code), 'no-such-tenant', '', null]
     const accounts = [...codes, ...cast.tenants.map(({ id }) => id)]
     const one = (name: string | null) => (name === null ? [] : [name])
     const all = cast.shown.flatMap(([, credential]) =>
@@ -113,7 +113,7 @@ describe('one tenant a request', () => {
 
   test('at login, where the body names it and the header may only agree', async () => {
     const { users } = cast
-    const codes = [...cast.tenants.map(({ code }) => code), 'nobody-here']
+    const codes = [...cast.tenants.map(({ code }) => code), 'no-such-tenant']
     const names = fc.array(fc.constantFrom(...codes, ''), { maxLength: 2 })
     await fc.assert(
       fc.asyncProperty(
@@ -150,7 +150,7 @@ function arbitraryAsking({ shown, tenants }: Cast) {
     { weight: 2, arbitrary: tenant.map(({ id }) => id) },
     {
       weight: 1,
-      arbitrary: fc.constantFrom('nobody-here', '', '01900000-0000-7000-8000-0000000000ff', '*', '..'),
+      arbitrary: fc.constantFrom('no-such-tenant', '', '01900000-0000-7000-8000-0000000000ff', '*', '..'),
     },
   )
   const names = fc.oneof(

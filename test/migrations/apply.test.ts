@@ -270,7 +270,7 @@ describe('the lock', () => {
     })
   })
 
-  test('of a table that somebody holds ends the wait too', async () => {
+  test('of a table that another session locks ends the wait too', async () => {
     await apply([a])
     await withClient(url, async (holder) => {
       await holder.query('BEGIN; LOCK TABLE a')

@@ -176,7 +176,7 @@ describe('the audit of row isolation', () => {
       ],
     ],
     [
-      'a new table that nobody protected',
+      'a new table without protection',
       'CREATE TABLE gardens (tenant_id uuid NOT NULL, id uuid, PRIMARY KEY (tenant_id, id))',
       [
         ['gardens', 'policy-missing'],

@@ -73,7 +73,7 @@ describe('after the migration', () => {
     },
   )
 
-  test('nobody is let in before there are seals, and everybody after that, with what they had', async () => {
+  test('no tenant can connect before seals exist; afterwards every tenant can, and has its rows', async () => {
     await expect(placesOf(serving)).rejects.toMatchObject({ code: 'FH001' })
     await withClient(url(owner), async (client) => {
       // The one that is none has an epoch that none can be above.

@@ -73,7 +73,7 @@ function deadOnes(times: number): Pick<PoolManager, 'run'> & { lent: number } {
 
 type Lending<T> = Parameters<typeof PoolManager.prototype.run<T>>
 
-/** Lends as the pools do, and can kill what it has lent last, so that whoever works with it knows. */
+/** Lends connections as the pools do, and can kill the connection that it lent last; its borrower then gets the error. */
 function watchedLender() {
   let lent: pg.PoolClient | null = null
   return {

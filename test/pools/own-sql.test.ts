@@ -166,7 +166,7 @@ describe('what SQL of an application leaves on a connection', () => {
     expect(await roll()).not.toBe(await roll())
   })
 
-  test('costs nobody the connection', async () => {
+  test('does not close the connection', async () => {
     const pid = async (session: TenantSession) =>
       (await session.db.execute<{ pid: number }>(sql`SELECT pg_backend_pid() AS pid`)).rows[0]?.pid
     const first = await pid(core)

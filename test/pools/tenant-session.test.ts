@@ -316,7 +316,7 @@ describe('a process that stood still', () => {
   })
 })
 
-test('a transaction that is given up on leaves its connection to nobody', async () => {
+test('no request gets the connection of an abandoned transaction', async () => {
   const hurried = openPools({ sharedPoolSize: 1, statementTimeoutMs: 100 })
   const tenantId = await moveIn(home.url)
   const session = sessionFor(routeOf(tenantId), undefined, undefined, hurried)
@@ -388,7 +388,7 @@ describe('a route that changes', () => {
     expect(source.refreshed).toBe(0)
   })
 
-  test('to nothing, or to a tenant that is INACTIVE, lets nobody in', async () => {
+  test('to nothing, or to a tenant that is INACTIVE, refuses every session', async () => {
     for (const change of [null, { status: 'INACTIVE' }]) {
       const { tenantId, source, hall } = await movedTenant()
       source.change(change && ({ ...routeOf(tenantId, 2), ...change } as Route))
@@ -484,7 +484,7 @@ describe('connections', () => {
     expect(await session.db.select().from(places)).toEqual([])
   })
 
-  test('killed under a write: nobody claims to know what became of it, and the next statement works', async () => {
+  test('killed under a write: the outcome is reported as unknown, and the next statement works', async () => {
     const { tenantId, session } = await newTenant()
     const slow = session.db.execute(
       sql`insert into places (tenant_id, id, name) select ${tenantId}, ${newId()}, 'x' from pg_sleep(3)`,

@@ -35,7 +35,7 @@ const PLAIN = new Set([
 const USUAL_FIELDS = ['tenantId', 'tenant_id', 'tenantCode', 'tenant']
 const MAX_LEAVES = 12
 
-/** Every way in which the attacker can name what is the victim's on a route. */
+/** Every way to name something of the victim's on a route. */
 export function attemptsOn(route: TenantRoute, sides: Sides, isThorough: boolean): Attempt[] {
   const own = sides.attacker.partsOf(route)
   const theirs = sides.victim.partsOf(route)
@@ -178,7 +178,7 @@ function inHeaders({ route, sides, theirs }: At): Attempt[] {
   return [...each, ...all]
 }
 
-/** Each text of the body in turn, and fields that nobody has declared. */
+/** Each text of the body in turn, and fields that no schema declares. */
 function tenantInBody({ route, sides, own, theirs }: At): Attempt[] {
   const base = baseOf(route, own, theirs)
   const texts = leavesOf(own.payload)

@@ -28,7 +28,7 @@ const ADDRESS: ServerAddress = {
     host: '127.0.0.1',
     port: 5432,
     database: 'db',
-    user: 'somebody',
+    user: 'fuzzer',
     password: async () => 'only-for-tests',
   },
   ...{ sslMode: 'disable', caCertificate: null, applicationName: 'fuzz', lookup: null },

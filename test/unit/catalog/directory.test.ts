@@ -192,12 +192,12 @@ describe('the ids that trusted issuers give a tenant', () => {
 describe('tenants that do not exist', () => {
   it('are remembered for five seconds', async () => {
     const { catalog, directory } = setUp()
-    expect(await directory.byCode('nobody')).toBeNull()
+    expect(await directory.byCode('unknown')).toBeNull()
     catalog.clock.ms = 4999
-    expect(await directory.byCode('nobody')).toBeNull()
+    expect(await directory.byCode('unknown')).toBeNull()
     expect(catalog.loads).toHaveLength(1)
     catalog.clock.ms = 5000
-    await directory.byCode('nobody')
+    await directory.byCode('unknown')
     expect(catalog.loads).toHaveLength(2)
   })
 
@@ -226,7 +226,7 @@ describe('tenants that do not exist', () => {
   it('do not push out those that do', async () => {
     const { catalog, acme, directory } = setUp({ max: 5 })
     await directory.byCode('acme')
-    for (let n = 0; n < 50; n++) await directory.byCode(`nobody-${n}`)
+    for (let n = 0; n < 50; n++) await directory.byCode(`unknown-${n}`)
     expect(directory.peekByCode('acme')).toBe(acme)
     expect(catalog.loads).toHaveLength(51)
   })

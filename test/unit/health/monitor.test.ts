@@ -10,7 +10,7 @@ const CLOSED = 'SFATAL\0C55000\0Mclosed\0\0'
 
 let server: Server
 let accepted = 0
-/** What whoever connects is told; null resets the connection. */
+/** What the server answers to a connection; null resets it. */
 let answer: string | null = null
 
 beforeEach(async () => {

@@ -93,7 +93,7 @@ describe('the life of a database', () => {
               expect(['ping-failed', 'validation-failed']).toContain(event)
             }
             if (reached.status === 'active') expect(reached.consecutiveFailures).toBeLessThan(n)
-            // What was never valid is validated until somebody cancels that.
+            // A candidate that was never valid is validated until an operator cancels the validation.
             if (reached.status === 'failed' && event === 'validation-failed')
               expect(retryInMs).toBeGreaterThan(0)
             state = reached

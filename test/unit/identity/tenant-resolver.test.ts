@@ -99,7 +99,7 @@ const cases: [string, UnresolvedIdentity, string | undefined, string][] = [
   ['an account that picks by id', account({ [ACME]: ['clerk'] }), ACME, 'CROSS_TENANT_ACCESS'],
   ['an account that picks nothing', account({ [ACME]: ['clerk'] }), '', 'CROSS_TENANT_ACCESS'],
   ['an account at another tenant', account({ [ACME]: ['clerk'] }), 'other', 'CROSS_TENANT_ACCESS'],
-  ['an account at an unknown tenant', account({ [ACME]: ['clerk'] }), 'nobody', 'CROSS_TENANT_ACCESS'],
+  ['an account at an unknown tenant', account({ [ACME]: ['clerk'] }), 'unknown', 'CROSS_TENANT_ACCESS'],
   ['an account at another, inactive tenant', account({ [ACME]: ['clerk'] }), 'gone', 'CROSS_TENANT_ACCESS'],
   ['an account in an inactive tenant', account({ [GONE]: [] }), undefined, 'TENANT_NOT_FOUND'],
   ['an account that picks an inactive tenant', account({ [GONE]: [] }), 'gone', 'TENANT_NOT_FOUND'],
@@ -122,10 +122,10 @@ const cases: [string, UnresolvedIdentity, string | undefined, string][] = [
   [
     'an external person who contradicts it with an unknown tenant',
     external('acme'),
-    'nobody',
+    'unknown',
     'CROSS_TENANT_ACCESS',
   ],
-  ['an external person of an unknown tenant', external('nobody'), undefined, 'TENANT_NOT_FOUND'],
+  ['an external person of an unknown tenant', external('unknown'), undefined, 'TENANT_NOT_FOUND'],
   ['an external person of an inactive tenant', external('gone'), undefined, 'TENANT_NOT_FOUND'],
   ['an external person of one whose id is a code', external(OTHER, ['clerk']), undefined, 'other: *'],
   [
@@ -156,7 +156,7 @@ const cases: [string, UnresolvedIdentity, string | undefined, string][] = [
   [
     'an external person of several at an unknown tenant',
     external(['acme', 'gone']),
-    'nobody',
+    'unknown',
     'CROSS_TENANT_ACCESS',
   ],
   [

@@ -376,7 +376,7 @@ describe('revoked tokens', () => {
 describe('forged headers', () => {
   const cases: [string, Shape][] = [
     ['no kid', { header: { kid: undefined } }],
-    ['an unknown kid', { header: { kid: 'nobody' } }],
+    ['an unknown kid', { header: { kid: 'unknown' } }],
     ['a path as kid', { header: { kid: '../../dev/null' } }],
     ['SQL as kid', { header: { kid: "service' or '1'='1" } }],
     ['a prototype as kid', { header: { kid: '__proto__' } }],
@@ -560,10 +560,10 @@ describe('the cache of verified tokens', () => {
 
   test('keeps no refusal', async () => {
     const { tokens } = setUp()
-    const token = await forge({ header: { kid: 'nobody' } })
+    const token = await forge({ header: { kid: 'unknown' } })
     await outcome(tokens, token)
     await outcome(tokens, token)
-    expect(finds).toEqual(['nobody', 'nobody'])
+    expect(finds).toEqual(['unknown', 'unknown'])
   })
 
   test('does not outlive the key', async () => {

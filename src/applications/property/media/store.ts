@@ -91,8 +91,8 @@ export interface ByteRange {
 }
 
 /**
- * Reads a range piece by piece, each when the one before has been taken, and each by a statement of its own: whoever
- * reads slowly holds no connection. Throws when the file is deleted meanwhile, so that the answer breaks off.
+ * Reads a range piece by piece. Each piece is read by its own statement once the client has taken the piece before it, so a
+ * slow client holds no connection. Throws when the file is deleted meanwhile, so that the response is cut off.
  */
 export async function* readContent(
   { id: tenantId, db }: Tenant,

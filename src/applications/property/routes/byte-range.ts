@@ -5,8 +5,8 @@ export interface Bytes {
 }
 
 /**
- * The one range that `Range` asks for (RFC 9110, section 14), cut to the size; null when it lies outside of it. Undefined
- * where the whole is to be answered: no header, one that cannot be read, or several ranges, which nobody has to serve.
+ * The single range that `Range` asks for (RFC 9110, section 14), cut to the size of the file; null when it lies outside the
+ * file. Undefined when the whole file is the answer: no header, an invalid header, or several ranges, which a server may ignore.
  */
 export function rangeOf(header: string | undefined, size: number): Bytes | null | undefined {
   const [, from, to] = /^bytes=[\t ]*(\d{0,15})-(\d{0,15})[\t ]*$/i.exec(header ?? '') ?? []

@@ -71,8 +71,8 @@ function uploadRoute({ tenant }: Scope): void {
 }
 
 /**
- * Once there is an answer nobody reads on in the form: the rest runs out, as that of a body which nobody began to read. Else
- * who sends all of it before listening would never hear the answer.
+ * Discards the rest of the form once there is an answer. Otherwise a client that sends the whole body before it reads would
+ * never get the answer.
  */
 function dropRest(raw: IncomingMessage): void {
   if (!raw.readableEnded) raw.unpipe().resume()

@@ -15,7 +15,7 @@ export interface Attestation {
 
 /**
  * The hash that chains the proofs: SHA-256 over the previous hash (nothing for the first), a line feed, and the JSON of
- * the fields in the order below, without spaces, each as it is answered. So whoever has the list can check it, and a row
+ * the fields in the order below, without spaces, each as it is answered. A client that has the list can check it: a row
  * that is changed, taken out or put in breaks the chain from there on.
  */
 export function proofHash(proof: Attestation): string {
