@@ -11,7 +11,7 @@ import type { Reach, Statement, Values, Within } from './statement.ts'
 import { compile, reachOf, value } from './statement.ts'
 import type { Verb } from './violations.ts'
 
-/** A placeholder; the space keeps it apart from every field's own. */
+/** A placeholder. Its name has a space, so no field can have the same name. */
 const KNOWN_ETAGS = 'known etags'
 
 /** A validated body: declared fields only. */
@@ -172,7 +172,7 @@ function deleteStatement({ table }: Model, where: SQL | undefined): Statement {
   )
 }
 
-/** What the derived columns are for the values that are given. */
+/** The values of the derived columns for the given values. */
 function derivedValues({ table, fields, derived }: Model): Record<string, SQL> {
   const values = Object.entries(derived).flatMap(([name, { from, value: derive }]) =>
     fields
@@ -182,7 +182,7 @@ function derivedValues({ table, fields, derived }: Model): Record<string, SQL> {
   return Object.fromEntries(values)
 }
 
-/** A field's value for a new row. In an object, a part that is null is a part left out. */
+/** A field's value for a new row. In an object, a null part counts as left out. */
 function stored({ name, column }: Field): SQL {
   return column.getSQLType() === 'jsonb'
     ? sql`jsonb_strip_nulls(${value(name, column)})`

@@ -4,10 +4,10 @@ import { isCanonicalBase64Url } from '../lib/base64url.ts'
 
 const MAC_BYTES = 16
 
-/** The longest cursor that is looked at, in characters. */
+/** The longest cursor that is read, in characters. */
 export const MAX_CURSOR_LENGTH = 4096
 
-/** The list a cursor belongs to. It opens in no other. */
+/** The list that a cursor belongs to. It is valid in no other list. */
 export interface CursorScope {
   readonly tenantId: string
   readonly resource: string
@@ -23,8 +23,8 @@ export interface CursorPosition {
 }
 
 /**
- * Cursors are `base64url(mac | JSON [value, id])`. The scope is not carried but signed with the position, so that a cursor
- * can neither be made up nor taken to another tenant, collection, order or filter.
+ * Cursors are `base64url(mac | JSON [value, id])`. The scope is signed with the position, but not sent. So a cursor
+ * cannot be forged, nor used for another tenant, collection, order or filter.
  */
 export class CursorCodec {
   readonly #authenticate: (message: Buffer) => Buffer
@@ -53,7 +53,7 @@ export class CursorCodec {
   }
 
   #mac({ tenantId, resource, sort, filters }: CursorScope, body: Buffer): Buffer {
-    // A line break never stands in JSON, so the two parts cannot shift into each other.
+    // JSON.stringify writes no line break, so the border between the two parts is certain.
     const head = Buffer.from(`${JSON.stringify([tenantId, resource, sort, filters])}\n`)
     return this.#authenticate(Buffer.concat([head, body])).subarray(0, MAC_BYTES)
   }

@@ -20,34 +20,34 @@ export type Method = 'create' | 'update' | 'remove'
 
 const ALL_METHODS: readonly Method[] = ['create', 'update', 'remove']
 
-/** What a collection is, in its author's words. */
+/** The declaration of a collection. */
 export interface Declaration<Fields extends Record<string, TSchema>> {
   /** The collection's path, in the plural: `rooms`. */
   readonly name: string
-  /** One of them, for documentation: `Place`. */
+  /** The name of one row, for documentation: `Place`. */
   readonly title: string
   /** The first half of its permissions: `properties` for `properties:read` and `properties:write`. */
   readonly permission: string
   readonly table: ResourceTable
-  /** One for each column but the four that every table has; `Type.Optional` for those that may be left out. */
+  /** One for each column, except the four that every table has. `Type.Optional` for those that may be left out. */
   readonly fields: Fields
-  /** What may be done besides reading; everything unless said. */
+  /** What may be done besides reading. Default: everything. */
   readonly methods?: readonly Method[]
-  /** Fields that are shown, but taken from no body. */
+  /** Fields that are shown, but never read from a body. */
   readonly readOnly?: readonly (keyof Fields & string)[]
-  /** Columns that are neither shown nor given, but follow from a field. */
+  /** Columns that are neither shown nor sent, but computed from a field. */
   readonly derived?: DerivedColumns
-  /** Which rows may be changed; all unless said. */
+  /** Which rows may be changed. Default: all. */
   readonly changeable?: Changeable
   /** Fields that `?field=value` narrows the list by. */
   readonly filters?: readonly (keyof Fields & string)[]
-  /** Those of the filters that do not tell upper from lower case, with the `folded` columns that hold the lower. */
+  /** The filters that ignore upper and lower case, with the `folded` columns that hold the lower-case text. */
   readonly caseless?: Readonly<Record<string, PgColumn>>
   /** Keys for `?sort=`; the first is the default order. All must be `NOT NULL`, so that the order is total. */
   readonly sorts?: readonly ((keyof Fields & string) | 'createdAt' | 'updatedAt')[]
-  /** Which collection a field names a row of. */
+  /** The collection that each reference field points to. */
   readonly references?: { readonly [Name in keyof Fields]?: Resource }
-  /** What constraints mean that the drizzle table does not show, or shows too little of. */
+  /** The meanings of constraints that the drizzle table does not fully show. */
   readonly constraints?: Meanings
 }
 
@@ -69,7 +69,7 @@ export interface Resource {
 /** Names that a filter may not take. */
 const RESERVED: ReadonlySet<string> = new Set(LIST_PARAMETERS)
 
-/** Declares a collection over its table. Throws when declaration and table do not fit, so that it does not boot. */
+/** Declares a collection over its table. Throws if declaration and table do not match, so that the gateway does not start. */
 export function defineResource<const Fields extends Record<string, TSchema>>(
   declaration: Declaration<Fields>,
 ): Resource {
@@ -114,14 +114,14 @@ function modelOf<Fields extends Record<string, TSchema>>(declaration: Declaratio
   }
 }
 
-/** A null would stand in no keyset comparison, and its row on no page. */
+/** A null matches no keyset comparison, so its row would be on no page. */
 function sortColumn(table: ResourceTable, sort: string): PgColumn {
   const column = (getTableColumns(table) as Record<string, PgColumn>)[sort]
   if (column === undefined || !column.notNull) throw new Error(`${sort} cannot be a sort key`)
   return column
 }
 
-/** A reference is only as good as its foreign key: without one, the id of a row that does not exist would be accepted. */
+/** A reference needs a foreign key. Without one, the id of a row that does not exist would be accepted. */
 function assertReferences(table: ResourceTable, references: Record<string, Resource | undefined>): void {
   const columns: Record<string, PgColumn> = getTableColumns(table)
   for (const [field, target] of Object.entries(references)) {

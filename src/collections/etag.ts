@@ -9,7 +9,7 @@ const MAX_HEADER_LENGTH = 4096
 
 /**
  * The entity tag of a row, computed by the server so that a condition is decided inside the one statement that writes.
- * A hash of the whole row, not its `xmin`: a transaction number would show a tenant how busy its neighbours are, and
+ * A hash of the whole row, not its `xmin`: a transaction number would show a tenant how busy other tenants are, and
  * would change when the tenant moves to another database. (sha256, because a FIPS server has no md5.)
  */
 export function etagOf(table: ResourceTable): SQL<string> {
@@ -17,8 +17,8 @@ export function etagOf(table: ResourceTable): SQL<string> {
 }
 
 /**
- * Reads `If-Match`: the tags of which one must be the row's, or null when there is no condition beyond the row's
- * existence (no header, or `*`). Weak tags never match a write (RFC 9110, 13.1.1); nor does what cannot be read.
+ * Reads `If-Match`: a list of tags, one of which must be the row's. Null if the row only has to exist (no header, or `*`).
+ * Weak tags never match for a write (RFC 9110, 13.1.1), nor does a tag that cannot be read.
  */
 export function parseIfMatch(header: string | undefined): readonly string[] | null {
   if (header === undefined || header.trim() === '*') return null

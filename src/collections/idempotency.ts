@@ -3,14 +3,14 @@ import { fail } from '../errors.ts'
 import { idempotencyKeys as kept } from '../residence/tables.ts'
 import type { TenantDb, TenantSession } from '../sql/session.ts'
 
-/** What a command answers. `body` is JSON; `headers` are those that tell of the result (`location`, `etag`). */
+/** The answer of a command. `body` is JSON. `headers` describe the result (`location`, `etag`). */
 export interface CommandAnswer {
   readonly status: number
   readonly headers?: Readonly<Record<string, string>>
   readonly body: unknown
 }
 
-/** One command as its caller named it. */
+/** One command, with the key that its caller gave it. */
 export interface Ticket {
   /** SHA-256 of principal and key, in hex. */
   readonly key: string
@@ -23,8 +23,8 @@ const LIFETIME = sql`now() + interval '24 hours'`
 const PRUNED_AT_ONCE = 5
 
 /**
- * Runs a command once for its key: the answer is kept in the tenant's own database, in the transaction of the change
- * it tells of. A second request waits for the first (both want the key's row) and gets the same answer. A command that
+ * Runs a command once for its key: the answer is kept in the tenant's own database, in the same transaction as the
+ * change. A second request waits for the first (both want the key's row) and gets the same answer. A command that
  * fails is rolled back with its key, so it may be tried again.
  *
  * @throws PublicError IDEMPOTENCY_MISMATCH; what `run` throws
@@ -65,7 +65,7 @@ async function findAnswer(db: TenantDb, tenantId: string, ticket: Ticket): Promi
     .select({ fingerprint: kept.fingerprint, status: kept.status, headers: kept.headers, body: kept.body })
     .from(kept)
     .where(and(eq(kept.tenantId, tenantId), eq(kept.key, ticket.key)))
-  // Pruned between the two statements: it had just expired, and the next try finds the key free.
+  // The key expired and was deleted between the two statements. The next attempt finds it free.
   if (found === undefined) throw fail('CONFLICT', { detail: 'The idempotency key has just expired.' })
   const { fingerprint, status, headers, body } = found
   if (fingerprint !== (await ticket.fingerprint(null))) throw fail('IDEMPOTENCY_MISMATCH')

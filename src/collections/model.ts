@@ -7,7 +7,7 @@ import type { Violations } from './violations.ts'
 /** A table of src/residence/tables.ts that can be a collection. */
 export type ResourceTable = PgTable & Record<'tenantId' | 'id' | 'createdAt' | 'updatedAt', PgColumn>
 
-/** A row as it is answered: the declared fields beside these three, never the tenant. */
+/** A row in an answer: these three and the declared fields, never the tenant. */
 export interface Row {
   readonly id: string
   readonly createdAt: string
@@ -28,21 +28,21 @@ export interface Field {
   readonly schema: TSchema
   readonly required: boolean
   readonly nullable: boolean
-  /** Shown, but taken from no body. */
+  /** Shown, but never read from a body. */
   readonly readOnly: boolean
 }
 
-/** A column that is neither shown nor given, but follows from a field whenever that is written. */
+/** A column that is neither shown nor sent, but computed from a field whenever that is written. */
 export interface Derived {
   readonly from: string
-  /** Its value for what `from` is given, in the session's tenant. */
+  /** Its value for the given value of `from`, in the session's tenant. */
   readonly value: (tenantId: SQL, given: SQL) => SQL
 }
 
 /** A derived column, by name. */
 export type DerivedColumns = Readonly<Record<string, Derived>>
 
-/** Rows that may be changed, and what is said of the others. */
+/** Rows that may be changed, and the error text for the others. */
 export interface Changeable {
   readonly when: SQL
   readonly otherwise: string
@@ -55,9 +55,9 @@ export interface Model {
   readonly fields: readonly Field[]
   readonly derived: DerivedColumns
   readonly filters: readonly string[]
-  /** Filters that do not tell upper from lower case, with the columns that hold the lower. */
+  /** Filters that ignore upper and lower case, with the columns that hold the lower-case text. */
   readonly caseless: ReadonlyMap<string, PgColumn>
-  /** Null where every row may be changed. */
+  /** Null if every row may be changed. */
   readonly changeable: Changeable | null
   readonly sorts: ReadonlyMap<string, PgColumn>
   readonly defaultSort: string
@@ -66,12 +66,12 @@ export interface Model {
 
 /** Columns that the gateway fills itself; a body that names one is refused as an unknown field. */
 const OWN_COLUMNS = new Set(['tenantId', 'id', 'createdAt', 'updatedAt'])
-/** Stands beside the fields while a single row is read. */
+/** The name of the entity tag beside the fields while a single row is read. */
 const ETAG_ALIAS = 'etag'
 
 /**
- * Pairs the declared fields with the table's columns. Throws when they do not fit (a column without a field, a field that
- * may be left out of a column that must not be null), so that a mistaken declaration does not boot.
+ * Pairs the declared fields with the table's columns. Throws if they do not match (a column without a field, a field that
+ * may be left out of a column that must not be null), so that the gateway does not start with it.
  */
 export function pairFields(
   table: ResourceTable,
@@ -97,6 +97,6 @@ function pairField(name: string, schema: TSchema, column: PgColumn | undefined):
   if (!required && column.notNull && !column.hasDefault) throw new Error(`Column ${name} must be required`)
   // Inserts name every column, so a default computed by the server would never apply.
   if (is(column.default, SQL)) throw new Error(`The default of ${name} must be a plain value`)
-  // The copy sheds TypeBox's hidden mark of an optional property.
+  // The copy drops TypeBox's hidden mark of an optional property.
   return { name, column, schema: { ...schema }, required, nullable: !column.notNull }
 }

@@ -12,7 +12,7 @@ import { compile, reachOf, value } from './statement.ts'
 export const DEFAULT_LIMIT = 50
 export const MAX_LIMIT = 200
 
-// Placeholders; the space keeps them apart from the filters' own.
+// Placeholders. Their names have a space, so no filter can have the same name.
 const PAGE_SIZE = 'page size'
 const AFTER_VALUE = 'after value'
 const AFTER_ID = 'after id'
@@ -28,7 +28,7 @@ export interface ListQuery {
   readonly [filter: string]: unknown
 }
 
-/** One page, as it is answered. */
+/** One page of an answer. */
 export interface Page {
   readonly data: readonly Row[]
   readonly nextCursor: string | null
@@ -57,7 +57,7 @@ export function taggedSelection(model: Model): Record<string, SQL.Aliased> {
   return { ...selection(model), etag: etagOf(model.table).as('etag') }
 }
 
-/** The one row, in the session's tenant. RLS says the same again; written out, the composite key's index serves it. */
+/** The one row, in the session's tenant. RLS demands the same. Written out, it lets PostgreSQL use the composite key's index. */
 export function isRow(table: ResourceTable): SQL | undefined {
   return and(eq(table.tenantId, value('tenantId', table.tenantId)), eq(table.id, value('id', table.id)))
 }

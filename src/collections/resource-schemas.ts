@@ -61,7 +61,7 @@ function listQuerySchema({ fields, filters, sorts, defaultSort }: Model): TObjec
   )
 }
 
-/** Null where the column takes it: in a patch it clears, in a new row it is the same as leaving the field out. */
+/** Null is allowed if the column allows it. In a patch it clears the field. In a new row it means the same as leaving it out. */
 function inBody({ schema, nullable: takesNull }: Field): TSchema {
   return takesNull ? nullable(schema) : schema
 }

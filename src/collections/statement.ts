@@ -33,12 +33,12 @@ export function compile(query: { toSQL(): { sql: string; params: unknown[] } }):
   return { bind: (values) => ({ text, values: slots.map((slot) => slot(values)), rowMode: 'object', kind }) }
 }
 
-/** A value to come, written the way its column wants it. */
+/** A placeholder whose value is encoded as its column needs it. */
 export function value(name: string, column: PgColumn): SQL {
   return sql`${sql.param(sql.placeholder(name), column)}`
 }
 
-/** The session behind what a caller names as the tenant. @throws TypeError for a `db` that is not a tenant's */
+/** The session of what a caller passes as the tenant. @throws TypeError for a `db` that is not a tenant's */
 export function reachOf(tenant: Within): Reach {
   if ('run' in tenant) return tenant
   const session = sessionBehind(tenant.db)

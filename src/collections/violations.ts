@@ -4,7 +4,7 @@ import { getTableConfig } from 'drizzle-orm/pg-core'
 import type { ErrorCode, FieldError, PublicError } from '../errors.ts'
 import { fail } from '../errors.ts'
 
-/** What a statement tried to do; a broken foreign key means something else to each. */
+/** What a statement tried to do. A broken foreign key means something different for each. */
 export type Verb = 'read' | 'write' | 'remove'
 
 /** SQLSTATEs of values that no schema could refuse beforehand: checks, ranges, dates, characters. */
@@ -19,22 +19,22 @@ interface ServerError {
   readonly isNamed: boolean
 }
 
-/** What a broken constraint means, where its name and SQLSTATE alone would say too little. */
+/** What a broken constraint means, if its name and SQLSTATE do not say enough. */
 export interface Meaning {
   readonly field: string
   readonly message?: string
-  /** In place of the code that the SQLSTATE stands for. */
+  /** Replaces the code that follows from the SQLSTATE. */
   readonly code?: ErrorCode
 }
 
 /** Meanings by the constraint's name. It may be a constraint of another table, which a trigger writes to. */
 export type Meanings = Readonly<Record<string, Meaning>>
 
-/** Which field each constraint of a table is about, by the constraint's name. */
+/** The field that each constraint of a table belongs to, by the constraint's name. */
 export interface Violations {
   /** True for a constraint whose field is known. */
   knows(constraint: string | undefined): boolean
-  /** The public error for what the server said; anything that is not the caller's fault comes back as it is. */
+  /** The public error for a server's error. An error that is not the caller's fault is returned unchanged. */
   translate(error: unknown, verb: Verb): unknown
 }
 
@@ -78,7 +78,7 @@ function namesOf(columns: readonly unknown[]): string[] {
   })
 }
 
-/** Finds the server's own error below those that wrapped it. Decided by SQLSTATE, never by a message. */
+/** Finds the server's own error among its wrappers. Decides by SQLSTATE, never by a message. */
 function serverErrorOf(error: unknown): ServerError | null {
   for (let at: unknown = error; at instanceof Error; at = at.cause) {
     const { code, constraint, column } = at as { code?: unknown; constraint?: unknown; column?: unknown }

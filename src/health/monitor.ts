@@ -196,14 +196,14 @@ export class HealthMonitor {
   async #ask(entry: DueCheck): Promise<Answered> {
     const { addresses, budget, migrations, tables, forbidden } = this.#options
     const connectTimeoutMs = connectTimeoutOf(entry)
-    const { password, ...place } = addresses.addressOf(entry)
+    const { password, ...address } = addresses.addressOf(entry)
     let wasHeard = false
     const askPassword = () => {
       wasHeard = true
       return password()
     }
     const deadline = new AbortController()
-    const patience = startTimeLimit(() => deadline.abort(), PING_TIMEOUT_MS * 2)
+    const timeLimit = startTimeLimit(() => deadline.abort(), PING_TIMEOUT_MS * 2)
     const { signal } = deadline
     const options = {
       budget,
@@ -212,7 +212,7 @@ export class HealthMonitor {
       signal,
     }
     try {
-      return await withAdminConnection({ ...place, password: askPassword }, options, async (client) => {
+      return await withAdminConnection({ ...address, password: askPassword }, options, async (client) => {
         wasHeard = true
         const { tenantId } = entry
         const options = {
@@ -235,11 +235,11 @@ export class HealthMonitor {
       const failure = signal.aborted ? new CheckFailure('CONNECTION_TIMEOUT', error) : error
       throw wasHeard ? failure : serverFaultOf(failure, connectTimeoutMs)
     } finally {
-      patience.clear()
+      timeLimit.clear()
     }
   }
 
-  /** Read where the database may become active again, and where the catalog does not know the version of both lineages yet. */
+  /** Reads it if the database may become active again, or if the catalog does not know the versions of both lineages yet. */
   async #schemaOf(
     client: pg.ClientBase,
     { status, schemaVersion }: DueCheck,

@@ -68,7 +68,7 @@ interface Claimed {
   readonly stopping: AbortController
 }
 
-/** When the replica that works on a job is gone, another one takes over within this time. */
+/** When the replica that works on a job has died, another one takes over within this time. */
 const LEASE_MS = 10_000
 /** Also the longest time until a running job notices that it was cancelled. */
 const RENEW_MS = 1_000

@@ -1,8 +1,8 @@
-/** The two clocks of a process. Parts that measure or wait receive one, so that tests can turn it by hand. */
+/** The two clocks of a process. Parts that measure or wait receive one, so that tests can control the time. */
 export interface Clock {
-  /** Wall time in milliseconds since 1970: for stamps that people read. May jump. */
+  /** Wall time in milliseconds since 1970: for timestamps that people read. May jump. */
   now(): number
-  /** Milliseconds since some fixed moment: for durations. Never goes back, whoever sets the machine's time. */
+  /** Milliseconds since some fixed moment: for durations. Never goes back, even if the machine's time is changed. */
   monotonic(): number
 }
 

@@ -1,9 +1,9 @@
-/** How many files and sockets this process may have open at once; null where there is no limit, or none that is told. */
+/** How many files and sockets this process may have open at once; null if there is no limit or it is unknown. */
 export function descriptorLimit(): number | null {
-  // Its typings do not know the option yet.
+  // Node's typings do not have the option yet.
   const report = process.report as NodeJS.ProcessReport & { excludeNetwork: boolean }
   const { excludeNetwork } = report
-  // It would ask for the names of this machine's addresses.
+  // Without this option the report looks up the names of this machine's addresses.
   report.excludeNetwork = true
   const { userLimits } = report.getReport() as { userLimits?: { open_files?: { soft?: unknown } } }
   report.excludeNetwork = excludeNetwork

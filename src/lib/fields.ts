@@ -3,7 +3,7 @@ import { Type } from 'typebox'
 
 /** PostgreSQL cannot store U+0000 in text, so a body that holds one is refused before it costs a connection. */
 const NO_NUL = '^[^\\u0000]*$'
-/** Stricter than the format `uuid`, which lets `urn:uuid:…` through to a server that does not know it. */
+/** Stricter than the format `uuid`, which also accepts `urn:uuid:…`. PostgreSQL does not. */
 const UUID_PATTERN = '^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$'
 const INT4_MAX = 2_147_483_647
 
@@ -16,7 +16,7 @@ export const moment = () => Type.String({ format: 'date-time' })
 /** Text of 1 to `maxLength` characters, kept as it was sent. */
 export const text = (maxLength: number) => Type.String({ minLength: 1, maxLength, pattern: NO_NUL })
 
-/** One of a few words. */
+/** One of a fixed list of words. */
 export const choice = <const Values extends readonly string[]>(...values: Values) =>
   Type.Unsafe<Values[number]>({ type: 'string', enum: [...values] })
 
@@ -32,7 +32,7 @@ export const day = () => Type.String({ format: 'date' })
 /** A country by its two letters, ISO 3166. */
 export const country = () => Type.String({ pattern: '^[A-Z]{2}$', examples: ['NL'] })
 
-/** An e-mail address as far as a form tells: something, an @, something. Whether it exists only a letter tells. */
+/** The form of an e-mail address: text, an @, text. Only a message to it can show whether it exists. */
 export const email = () =>
   Type.String({
     maxLength: 254,
@@ -46,7 +46,7 @@ export const phone = () => example('+31 15 555 0100', text(50))
 /** A currency by its three letters, ISO 4217. */
 export const currency = () => Type.String({ pattern: '^[A-Z]{3}$', examples: ['EUR'] })
 
-/** Money in the currency's cents: an integer that JSON's readers do not round. */
+/** Money in the currency's cents: an integer that JSON parsers do not round. */
 export const cents = (minimum = Number.MIN_SAFE_INTEGER) =>
   Type.Integer({ minimum, maximum: Number.MAX_SAFE_INTEGER })
 
@@ -57,7 +57,7 @@ export const sha256 = () => Type.String({ pattern: '^[0-9a-f]{64}$' })
 export const uuids = (minItems: number, maxItems: number) =>
   Type.Array(uuid(), { minItems, maxItems, uniqueItems: true })
 
-/** The same field with a value that the document shows for it. */
+/** The same field with an example value for the OpenAPI document. */
 export function example<Field extends TSchema>(value: Static<Field>, field: Field): Field {
   return { ...field, examples: [value] }
 }

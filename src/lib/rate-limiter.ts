@@ -6,7 +6,7 @@ export interface RateLimit {
   readonly windowMs: number
 }
 
-/** Where somebody stands within their window. */
+/** The state of one key in its current window. */
 export interface Allowance {
   readonly isAllowed: boolean
   readonly limit: number
@@ -20,13 +20,13 @@ interface Window {
   readonly endsAt: number
 }
 
-/** Counts calls by key in fixed windows, in this process. A call costs one look-up and waits for nothing. */
+/** Counts calls by key in fixed windows, in this process. A call costs one lookup and never waits. */
 export class RateLimiter {
   readonly #limit: RateLimit
   readonly #windows: LRUCache<string, Window>
   readonly #now: () => number
 
-  /** `max` keys are remembered; `now` in milliseconds, from any beginning. */
+  /** `max` keys are remembered; `now` in milliseconds, from any starting point. */
   constructor(limit: RateLimit, { max = 100_000, now = () => performance.now() } = {}) {
     this.#limit = limit
     this.#windows = new LRUCache({ max })
@@ -40,7 +40,7 @@ export class RateLimiter {
     const { limit } = this.#limit
     const isAllowed = window.used < limit
     if (isAllowed) window.used += 1
-    // Rounded first: the clock has fractions, and their sum and difference would make a second more of a full window.
+    // Rounded first: otherwise the clock's fractions could make a full window one second longer.
     const resetSeconds = Math.max(1, Math.ceil(Math.round(window.endsAt - now) / 1000))
     return { isAllowed, limit, remaining: limit - window.used, resetSeconds }
   }

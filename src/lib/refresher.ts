@@ -1,10 +1,10 @@
 /**
- * Has something read anew, and again until that has worked. Whoever knows when another try makes sense calls `retry`.
+ * Reads something again, and repeats that until it succeeds. The owner calls `retry` when another attempt makes sense.
  */
 export class Refresher {
   readonly #read: () => Promise<void>
   readonly #onFailure: (error: unknown) => void
-  /** Requests without an answer, by their number. */
+  /** Requests without an answer, by number. */
   readonly #waiting = new Map<number, () => void>()
   #wanted = 0
   #done = 0
@@ -14,7 +14,7 @@ export class Refresher {
     this.#onFailure = onFailure
   }
 
-  /** What was read up to now is old. Resolves once it has been read anew, however many tries that takes. */
+  /** Marks what was read before as old. Resolves when it was read again, however many attempts that takes. */
   request(): Promise<void> {
     this.#wanted += 1
     const { promise, resolve } = Promise.withResolvers<void>()
@@ -23,13 +23,13 @@ export class Refresher {
     return promise
   }
 
-  /** Tries again what failed; nothing, if nothing did. */
+  /** Tries again if the last attempt failed. Otherwise does nothing. */
   retry(): void {
     if (this.#done < this.#wanted) this.#try()
   }
 
   #try(): void {
-    // A reading answers only those requests that came before it began.
+    // A read answers only the requests that came before it began.
     const wanted = this.#wanted
     this.#read().then(() => this.#answer(wanted), this.#onFailure)
   }

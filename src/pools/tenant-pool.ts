@@ -192,17 +192,17 @@ export class TenantPool implements BudgetedPool {
   }
 
   /**
-   * Asks pg-pool for a connection, and calls `settle` once, synchronously with pg-pool's answer: what is counted here must not
-   * differ from what pg-pool holds. After a timeout pg-pool still brings the connection when it is there at last; without
-   * care that one would belong to no request, and never come back.
+   * Asks pg-pool for a connection, and calls `done` once, synchronously with pg-pool's answer: what is counted here must not
+   * differ from what pg-pool holds. After a timeout pg-pool still delivers the connection once it is open. That one belongs to
+   * no request, so it is handed on here.
    */
-  #connect(settle: (client: pg.PoolClient | null) => void): void {
-    let isSettled = false
+  #connect(done: (client: pg.PoolClient | null) => void): void {
+    let isDone = false
     this.#pool.connect((error, client) => {
-      const isLate = isSettled
-      isSettled = true
+      const isLate = isDone
+      isDone = true
       if (client !== undefined) this.#endPending(client)
-      if (!isLate) settle(client ?? null)
+      if (!isLate) done(client ?? null)
       else if (client !== undefined) this.#hand(client)
       // Its room is free only now. Not synchronously: a request may be in the middle of asking.
       if (client === undefined) queueMicrotask(() => this.#pulse(error))

@@ -203,7 +203,7 @@ interface Opened {
 
 /**
  * The sessions of all routes, one for each. A session holds no connection, so all requests along a route share it. After changes
- * were missed it serves no one any more: a caller who is let in then gets a new one.
+ * were missed it is not used any more: a caller who is authenticated later gets a new one.
  */
 export class TenantSessions {
   readonly #options: SessionOptions

@@ -1,6 +1,6 @@
 /**
- * Host names and address literals, read in one strict way. Resolvers take `0x7f000001`, `127.1` and `2130706433`
- * for addresses; here only four decimal parts and plain IPv6 are, so that what was checked is what is dialled.
+ * Host names and address literals, read in one strict way. Resolvers read `0x7f000001`, `127.1` and `2130706433`
+ * as addresses. We accept only four decimal parts and plain IPv6, so that we connect to the address that was checked.
  */
 import { isIPv4, isIPv6 } from 'node:net'
 import ipaddr from 'ipaddr.js'
@@ -12,13 +12,13 @@ const NUMBER = /^(?:[0-9]+|0x[0-9a-f]*)$/
 
 /** Reads dotted IPv4 or IPv6 without brackets and zone. Anything else is null, never another address. */
 export function parseAddress(text: string): IpAddress | null {
-  // Node's checks come first: ipaddr.js alone would take octal, hexadecimal and shortened spellings.
+  // Node's checks come first: ipaddr.js alone would accept octal, hexadecimal and shortened spellings.
   if (isIPv4(text)) return ipaddr.IPv4.parse(text)
   if (isIPv6(text) && !text.includes('%')) return ipaddr.IPv6.parse(withoutDots(text))
   return null
 }
 
-/** Writes the dotted end of an IPv6 address in hexadecimal: ipaddr.js takes ::1.2.3.4 for ::ffff:1.2.3.4. */
+/** Writes the dotted end of an IPv6 address in hexadecimal: ipaddr.js reads ::1.2.3.4 as ::ffff:1.2.3.4. */
 function withoutDots(text: string): string {
   return text.replace(/(\d+)\.(\d+)\.(\d+)\.(\d+)$/, (_, ...octets: string[]) => {
     const [a = 0, b = 0, c = 0, d = 0] = octets.slice(0, 4).map(Number)
@@ -46,7 +46,7 @@ export function isHostName(host: string): boolean {
   return host.length <= 253 && !endsInNumber(host) && host.split('.').every((label) => LABEL.test(label))
 }
 
-/** `::ffff:a.b.c.d` reaches exactly a.b.c.d, so it is that address; all others stay what they are. */
+/** `::ffff:a.b.c.d` reaches exactly a.b.c.d, so it is converted to that address. All others are unchanged. */
 export function unmapAddress(address: IpAddress): IpAddress {
   return address instanceof ipaddr.IPv6 && address.isIPv4MappedAddress() ? address.toIPv4Address() : address
 }
@@ -62,7 +62,7 @@ export function carriedAddresses(address: IpAddress): ipaddr.IPv4[] {
   const [a = 0, b = 0, c = 0, d = 0, e = 0, f = 0, g = 0, h = 0] = partsOf(address)
   const translated = translatedAddress(address)
   if (translated !== null) return [translated]
-  // 6to4 names its router, Teredo its server and, with all bits turned over, its client.
+  // 6to4 holds the address of its router. Teredo holds that of its server and, with inverted bits, that of its client.
   if (a === 0x2002) return [ipv4(b, c)]
   if (a === 0x2001 && b === 0) return [ipv4(c, d), ipv4(g ^ 0xffff, h ^ 0xffff)]
   // IPv4-compatible (::a.b.c.d, but not :: and ::1), mapped, SIIT (::ffff:0:a.b.c.d), ISATAP (…:0:5efe:a.b.c.d).

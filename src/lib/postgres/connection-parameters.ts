@@ -3,13 +3,13 @@ import { type ConnectionStringReason, refuse } from './connection-refusals.ts'
 
 export type SslMode = 'disable' | 'require' | 'verify-ca' | 'verify-full'
 
-/** What has to be kept to when a connection is made. A field that is absent was not given. */
+/** What a new connection must do. A field that is absent was not given. */
 export interface HandshakeOptions {
   /** `require`: the server must prove by SCRAM that the TLS connection ends at itself. Absent is the same as `disable`. */
   readonly channelBinding?: 'disable' | 'prefer' | 'require'
   /** `direct`: TLS begins with the first byte, as PostgreSQL 17 and newer allow. */
   readonly sslNegotiation?: 'postgres' | 'direct'
-  /** `read-write`: a server that takes no writes is refused. */
+  /** `read-write`: a read-only server is refused. */
   readonly targetSessionAttrs?: 'read-write'
   /** Neon's name of the server, for connections without SNI. */
   readonly endpoint?: string
@@ -62,9 +62,9 @@ const REFUSED = new Map<string, ConnectionStringReason>([
   ['sslpassword', 'CLIENT_CERTIFICATE'],
 ])
 
-/** Reads what stands after the question mark. */
+/** Reads the part after the question mark. */
 export function readParameters(query: string | null): ConnectionParameters {
-  // Then a part of the password may stand here, and no name may be repeated in a message.
+  // This part may then hold a piece of the password, so a message must not repeat any name in it.
   if (query?.includes('@')) refuse('CREDENTIALS_INVALID')
   const { sslMode, applicationName, connectTimeoutSeconds, ...handshake } = collect(query)
   if (sslMode === 'disable' && needsTls(handshake)) refuse('TLS_NEEDED')
@@ -76,7 +76,7 @@ export function readParameters(query: string | null): ConnectionParameters {
   }
 }
 
-/** True if what was asked for exists only where there is TLS. */
+/** True if a parameter needs TLS. */
 export function needsTls({ channelBinding, sslNegotiation }: HandshakeOptions): boolean {
   return channelBinding === 'require' || sslNegotiation === 'direct'
 }
@@ -95,7 +95,7 @@ function collect(query: string | null): Draft {
   return draft
 }
 
-/** A name that looks like one, to be said in a message. */
+/** A parameter's name, if it has the form of one and may appear in a message. */
 function sayable(name: string): string | undefined {
   return /^[A-Za-z0-9_.-]{1,40}$/.test(name) ? name : undefined
 }
@@ -119,13 +119,13 @@ function readApplicationName(value: string | null): string {
   return /^[\x20-\x7e]{1,63}$/.test(name) ? name : refuse('APPLICATION_NAME_INVALID')
 }
 
-/** The bounds are those of `connectionTimeoutSeconds`. */
+/** The limits are those of `connectionTimeoutSeconds`. */
 function readConnectTimeout(value: string | null): number {
   const seconds = /^[1-9][0-9]?$/.test(value ?? '') ? Number(value) : 0
   return seconds >= 1 && seconds <= 60 ? seconds : refuse('CONNECT_TIMEOUT_INVALID')
 }
 
-/** Anything else in `options` would be a setting of the server, and those are set by the gateway. */
+/** Anything else in `options` would be a server setting. The gateway makes those itself. */
 function readEndpoint(value: string | null): string {
   const [, endpoint] =
     /^endpoint%3[Dd]([A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?)$/.exec(value ?? '') ?? []

@@ -22,7 +22,7 @@ function decode(raw: string, place: ConnectionStringPlace): string {
   }
 }
 
-/** Splits at the first separator; the second part is null where there is none. */
+/** Splits at the first separator; the second part is null if there is no separator. */
 export function splitOnce(text: string, separator: string): [string, string | null] {
   const at = text.indexOf(separator)
   return at < 0 ? [text, null] : [text.slice(0, at), text.slice(at + 1)]

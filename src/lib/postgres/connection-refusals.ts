@@ -46,10 +46,10 @@ const REASONS = {
 
 export type ConnectionStringReason = keyof typeof REASONS
 
-/** A place in the string; or a parameter's name, which is the caller's own word and is said only where it looks like one. */
+/** A part of the string, or a parameter's name. A name comes from the caller and appears only if it has the form of a name. */
 export type ConnectionStringPlace = string
 
-/** Says why a connection string was refused. Its message quotes nothing but the name of a parameter. */
+/** Says why a connection string was refused. Its message quotes only the name of a parameter. */
 export class ConnectionStringError extends Error {
   readonly reason: ConnectionStringReason
 

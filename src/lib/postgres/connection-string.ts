@@ -1,6 +1,6 @@
 /**
  * The only reader of connection strings. The driver's own parser lets the URL override the code, falls back to
- * our environment and reads files, so it never sees one: it is handed the parts found here.
+ * our environment and reads files, so it never gets a string. It gets the parts that are read here.
  */
 
 import { Secret } from '../secret.ts'
@@ -28,8 +28,8 @@ const MAX_NAME_BYTES = 63
 const DEFAULT_PORT = 5432
 
 /**
- * Reads `postgresql://user:password@host[:port]/database[?parameters]`, without a look-up. White space around it does
- * not count. Throws ConnectionStringError for everything else.
+ * Reads `postgresql://user:password@host[:port]/database[?parameters]`, without a DNS lookup. White space around it is
+ * ignored. Throws ConnectionStringError for everything else.
  */
 export function parseConnectionString(given: string): ConnectionTarget {
   const text = given.trim()
@@ -50,7 +50,7 @@ export function parseConnectionString(given: string): ConnectionTarget {
   }
 }
 
-/** The sslmode that holds where none may have been given. @throws ConnectionStringError where it contradicts the rest */
+/** The sslmode, or its default if none was given. @throws ConnectionStringError if it contradicts other parameters */
 export function effectiveSslMode(target: ConnectionTarget, fallback: SslMode): SslMode {
   const mode = target.sslMode ?? (isLoopback(target.host) ? 'disable' : fallback)
   if (mode === 'disable' && needsTls(target.handshake)) refuse('TLS_NEEDED')
@@ -74,7 +74,7 @@ function assertPlainText(text: string): void {
   if (text.includes('#')) refuse('FRAGMENT')
 }
 
-/** What consoles and guides print where they do not know or do not show the password; none of it is legal in a URL but the stars. */
+/** Placeholders that consoles and guides print instead of the password. Only the stars are legal in a URL. */
 const PLACEHOLDER = /^(?:\[.*\]|<.*>|\$?\{.*\}|[*•]{4,})$/
 
 function readPassword(raw: string | null): string {

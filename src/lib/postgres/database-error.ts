@@ -12,7 +12,7 @@ export function errorCode(error: unknown): string | null {
   return null
 }
 
-/** The database's own error behind `error`, if a database said it (and not a socket or a library). */
+/** The database's own error behind `error`, if a database sent it (and not a socket or a library). */
 export function databaseError(error: unknown): pg.DatabaseError | null {
   for (const e of causesOf(error)) {
     const candidate = e as pg.DatabaseError

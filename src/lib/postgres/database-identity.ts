@@ -11,7 +11,7 @@ import {
   settingColumns,
 } from './session-settings.ts'
 
-/** The connection leads to another database than the one that was to be found there. */
+/** The connection leads to another database than the expected one. */
 export class IdentityMismatchError extends Error {
   override readonly name = 'IdentityMismatchError'
   readonly code = 'IDENTITY_MISMATCH'
@@ -21,12 +21,12 @@ export class IdentityMismatchError extends Error {
   }
 }
 
-/** What a new connection is asked, once: where it leads, and whether its session is one of our own with our settings. */
+/** What we read once from a new connection: which database it leads to, and whether it is a session of our own with our settings. */
 export interface Greeting {
   readonly identity: PhysicalIdentity
-  /** A pooler gives itself away: the process that serves us is not the one that was announced. */
+  /** True behind a pooler: the process that serves us is not the process that was announced at login. */
   readonly isPooled: boolean
-  /** Its session has the settings that were asked for. */
+  /** True if the session has the settings that we asked for. */
   readonly isAsWanted: boolean
 }
 
@@ -46,8 +46,8 @@ function question(settings: readonly SessionSetting[], cluster: typeof CLUSTER):
 const greetings = new WeakMap<object, Greeting>()
 
 /**
- * Asks a connection the first time, and remembers. Behind a pooler each of its transactions sets the session up.
- * @throws what the connection throws
+ * Reads this once per connection and keeps the answer. Behind a pooler each transaction then sets up its session.
+ * @throws the connection's errors
  */
 export async function greet(client: pg.ClientBase): Promise<Greeting> {
   const known = greetings.get(client)
@@ -56,7 +56,7 @@ export async function greet(client: pg.ClientBase): Promise<Greeting> {
   const ask = async (text: string) =>
     (await client.query(text)).rows[0] as Record<string, unknown> | undefined
   const row = await ask(question(wanted, CLUSTER)).catch((error: unknown) => {
-    // Some hosted services take the right to this function away; then the oid, and the stamp inside, must do.
+    // Some hosted services revoke the right to this function. Then the oid and the stamp must suffice.
     if (databaseError(error)?.code === '42501') return ask(question(wanted, UNTOLD))
     throw error
   })
@@ -78,24 +78,24 @@ function greetingIn(client: pg.ClientBase, row: Readonly<Record<string, unknown>
   return { identity, isPooled: row.pid !== String(client.backendPid), isAsWanted }
 }
 
-/** True if a pooler stands between us and the server, as was found when the connection was greeted. */
+/** True if `greet` found a pooler between us and the server. */
 export function isPooled(client: object): boolean {
   return greetings.get(client)?.isPooled === true
 }
 
-/** The identity of the database at the other end. The cluster's identifier is null where the server does not tell it. */
+/** The identity of the database at the other end. The cluster's identifier is null if the server does not show it. */
 export async function readIdentity(client: pg.ClientBase): Promise<PhysicalIdentity> {
   return (await greet(client)).identity
 }
 
-/** Gives a session its settings where it was opened without them, as by a pooler that lends sessions. */
+/** Applies our settings to a session that was opened without them, for example by a pooler in session mode. */
 export async function settleSession(client: pg.ClientBase): Promise<void> {
   const { isAsWanted } = await greet(client)
   if (isAsWanted || !(client instanceof GuardedClient)) return
   await client.query(`SELECT ${settingColumns(client.wanted, 'session')}`)
 }
 
-/** True if `found` is the database that `expected` describes. Where a cluster is not known the oid decides. */
+/** True if `found` is the database that `expected` describes. If a cluster is not known, the oid decides. */
 export function isExpected(found: PhysicalIdentity, expected: PhysicalIdentity): boolean {
   const isOtherCluster =
     found.systemIdentifier !== null &&
@@ -105,8 +105,8 @@ export function isExpected(found: PhysicalIdentity, expected: PhysicalIdentity):
 }
 
 /**
- * Proves that a connection leads to the database that is expected; null, of which nothing is known, is no database.
- * @throws IdentityMismatchError, or what the connection throws
+ * Proves that a connection leads to the expected database. Null means that it is not known, so no database is accepted.
+ * @throws IdentityMismatchError, or the connection's errors
  */
 export async function assertIdentity(
   client: pg.ClientBase,
@@ -116,13 +116,13 @@ export async function assertIdentity(
   if (expected === null || !isExpected(found, expected)) throw new IdentityMismatchError()
 }
 
-/** A database of the gateway's own, which can be no tenant's. */
+/** A database of the gateway itself. It cannot be a tenant's. */
 export interface OwnDatabase extends PhysicalIdentity {
-  /** Lends a connection to it. Absent where none can be had: then the identity alone decides. */
+  /** Lends a connection to it. Absent if none is available: then the identity alone decides. */
   readonly lend?: <T>(fn: (client: pg.ClientBase) => Promise<T>) => Promise<T>
 }
 
-/** True if both describe one database, or one and its clone: who copies a machine copies its cluster's identifier too. */
+/** True if both describe one database, or a database and its clone: a copied machine has the same cluster identifier. */
 export function isAlike(one: PhysicalIdentity, other: PhysicalIdentity): boolean {
   return (
     one.systemIdentifier !== null &&
@@ -132,8 +132,8 @@ export function isAlike(one: PhysicalIdentity, other: PhysicalIdentity): boolean
 }
 
 /**
- * True unless it is proven that two connections lead to different databases, whatever these say of themselves: a lock of a
- * random name that is taken in one is seen in the other if they are the same.
+ * True unless it is proven that two connections lead to different databases. It does not rely on what the databases report: a
+ * lock with a random name is taken on one connection, and is visible on the other if the database is the same.
  */
 export async function isSameDatabase(
   client: pg.ClientBase,
@@ -147,7 +147,7 @@ export async function isSameDatabase(
   }
 }
 
-/** In a transaction, so that it also holds behind a pooler that shares its connections out. */
+/** In a transaction, so that it also works behind a pooler in transaction mode. */
 async function whileLocked<T>(client: pg.ClientBase, key: string, fn: () => Promise<T>): Promise<T> {
   await client.query('BEGIN')
   try {

@@ -1,6 +1,6 @@
 /**
- * Where an operator may register databases. Names are resolved once, every address found is judged, and the
- * caller dials the address that is returned: a second look-up could answer otherwise (DNS rebinding).
+ * Where an operator may register databases. Names are resolved once, and every address found is checked. The
+ * caller connects to the returned address, because a second lookup could give another answer (DNS rebinding).
  */
 import { lookup as lookupInSystem } from 'node:dns/promises'
 import ipaddr from 'ipaddr.js'
@@ -21,7 +21,7 @@ interface Network {
 
 /** What DATABASE_HOSTS_ALLOWED lists; a port of null is any port. */
 export interface HostRules {
-  /** A host beginning with a dot is a suffix: it covers what stands before it, not the bare domain. */
+  /** A host beginning with a dot is a suffix: it covers subdomains, but not the domain itself. */
   readonly names: readonly { host: string; port: number | null }[]
   readonly networks: readonly { network: Network; port: number | null }[]
 }
@@ -88,7 +88,7 @@ const FORBIDDEN = networks(
   // Cloud metadata outside link-local: Alibaba, Azure, Oracle (twice), AWS, Google, Scaleway.
   ...['100.100.100.200', '168.63.129.16', '192.0.0.192', 'fd00:c1::a9fe:a9fe'],
   ...['fd00:ec2::/32', 'fd20:ce::254', 'fd00:42::42'],
-  // Locally chosen NAT64 (RFC 8215): where in it the IPv4 address stands is the translator's secret.
+  // Locally chosen NAT64 (RFC 8215): only the translator knows which bits hold the IPv4 address.
   '64:ff9b:1::/48',
 )
 const SPECIAL = networks('192.0.0.0/24', '192.88.99.0/24', '240.0.0.0/4', '2001::/23', '2002::/16')
@@ -97,7 +97,7 @@ const UNICAST = networks('0.0.0.0/0', '2000::/3', 'fc00::/7', '64:ff9b::/96')
 function kindOf(address: IpAddress): AddressKind {
   const own = ownKindOf(address)
   const carried = carriedAddresses(address).map(ownKindOf)
-  // A translator's loopback is not ours: no rule about 127.0.0.1 can have meant it.
+  // A translator's loopback is not ours, so a rule about 127.0.0.1 does not cover it.
   if (carried.some((kind) => kind === 'forbidden' || kind === 'loopback')) return 'forbidden'
   return own === 'ordinary' && carried.includes('special') ? 'special' : own
 }
@@ -109,7 +109,7 @@ function ownKindOf(address: IpAddress): AddressKind {
   return isIn(SPECIAL) || !isIn(UNICAST) ? 'special' : 'ordinary'
 }
 
-/** Judges addresses and names against the rules; without rules, every ordinary unicast address is allowed. */
+/** Checks addresses and names against the rules. Without rules, every ordinary unicast address is allowed. */
 export class EgressPolicy {
   readonly #rules: HostRules | null
 
@@ -117,15 +117,15 @@ export class EgressPolicy {
     this.#rules = rules
   }
 
-  /** What can be said without a look-up. `host` as parseConnectionString gives it; 'name' needs resolving. */
+  /** The verdict without a DNS lookup. `host` as parseConnectionString gives it; 'name' needs resolving. */
   checkLiteral(host: string, port: number): 'allowed' | 'refused' | 'name' {
     const address = parseAddress(host)
     if (address !== null) return this.#allows(unmapAddress(address), port, false) ? 'allowed' : 'refused'
-    // Spellings that only a resolver takes for a number (0x7f000001, 127.1) are neither address nor name.
+    // Spellings that only a resolver reads as a number (0x7f000001, 127.1) are neither address nor name.
     return isHostName(host.toLowerCase()) ? 'name' : 'refused'
   }
 
-  /** The addresses of `name` that may be dialled, in their order and canonical spelling (mapped ones as IPv4). */
+  /** The addresses of `name` that are allowed, in their order and canonical spelling (mapped ones as IPv4). */
   checkResolved(name: string, addresses: readonly string[], port: number): string[] {
     const named = this.#lists(name.toLowerCase(), port)
     return addresses
@@ -155,7 +155,7 @@ export class EgressPolicy {
   }
 }
 
-/** Whoever writes 0.0.0.0/0 means the world, not this machine. */
+/** A rule of 0.0.0.0/0 means all other machines, not this one. */
 function isLoopbackOnly(network: Network): boolean {
   return LOOPBACK.some((loop) => covers(loop, network.address) && network.prefixBits >= loop.prefixBits)
 }
@@ -168,7 +168,7 @@ const EGRESS_TEXTS: Record<EgressErrorCode, string> = {
   CONNECTION_TIMEOUT: 'resolving the host name took too long',
 }
 
-/** Why a target has no address to dial. The message names no host. */
+/** Why a target has no allowed address. The message names no host. */
 export class EgressError extends Error {
   readonly code: EgressErrorCode
 
@@ -196,8 +196,8 @@ export interface PinnedAddress {
 }
 
 /**
- * Finds the one address to dial for a target; dial that and keep the name for TLS only.
- * Throws EgressError. Refused addresses among allowed ones are passed over.
+ * Finds the address to connect to for a target. The name is then used for TLS only.
+ * Throws EgressError. Skips refused addresses if there is an allowed one.
  */
 export async function resolveTarget(
   target: { host: string; port: number },
@@ -219,7 +219,7 @@ function pin(address: string): PinnedAddress {
 
 async function findAddresses(name: string, { lookup = lookupInSystem, timeoutMs }: ResolveOptions) {
   const timeout = Promise.withResolvers<never>()
-  // getaddrinfo cannot be cancelled: past the deadline it runs on, and its late answer or error is dropped.
+  // getaddrinfo cannot be cancelled: after the deadline it still runs, and its late answer or error is dropped.
   const timer = setTimeout(() => timeout.reject(new EgressError('CONNECTION_TIMEOUT')), timeoutMs)
   try {
     const found = await Promise.race([lookup(name, { all: true, order: 'verbatim' }), timeout.promise])

@@ -2,8 +2,8 @@ import type { LookupFunction } from 'node:net'
 import { type EgressPolicy, resolveTarget } from './egress.ts'
 
 /**
- * A socket's look-up that answers only with addresses the policy allows, so that the address that was checked is the one
- * that is connected to and no second look-up can bring another. Also asked for addresses written as such.
+ * A socket's lookup that returns only addresses that the policy allows. So the socket connects to the address that was checked,
+ * and no second lookup can return another. It is also called for literal addresses.
  */
 export function guardedLookup(policy: EgressPolicy, port: number, timeoutMs: number): LookupFunction {
   return (host, options, callback) => {

@@ -1,4 +1,4 @@
-/** Why a pooler cannot be used as it is set up, and which line of its settings helps: all that is said of it outside. */
+/** Why a pooler cannot be used, and the setting that helps. These are the only texts about it that leave the process. */
 export const POOLER_FAULTS = {
   STARTUP:
     'The pooler refuses what a connection begins with: add ignore_startup_parameters = application_name to pgbouncer.ini',
@@ -15,7 +15,7 @@ export const POOLER_FAULTS = {
 
 export type PoolerFault = keyof typeof POOLER_FAULTS
 
-/** What was found between us and a database is a pooler that we cannot work through. The message may be told to anyone. */
+/** There is a pooler between us and the database, and we cannot work through it. The message is public. */
 export class PoolerUnsupportedError extends Error {
   override readonly name = 'PoolerUnsupportedError'
   readonly code = 'POOLER_UNSUPPORTED'

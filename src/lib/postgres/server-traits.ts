@@ -1,4 +1,4 @@
-/** What was found out about a server. A pooler in front of it may refuse settings at the start, and lose named statements. */
+/** What we know about a server. A pooler in front of it may refuse settings in the startup message and lose named statements. */
 export interface ServerTraits {
   /** Connections ask for no settings in their startup message. */
   isPlain: boolean
@@ -6,7 +6,7 @@ export interface ServerTraits {
   keepsNames: boolean
 }
 
-/** Of a server of which nothing is known yet. */
+/** The traits of a new server, until they are known. */
 export function newServerTraits(): ServerTraits {
   return { isPlain: false, keepsNames: true }
 }

@@ -1,13 +1,13 @@
 import { type SessionSetting, settingColumns } from './session-settings.ts'
 
-/** What is to outlast a statement. A connection of our own keeps it in its session; behind a pooler there is none. */
+/** Settings and locks that outlast a statement. A session of our own keeps them. Behind a pooler there is no such session. */
 export interface SessionScope {
-  /** SQL to run that makes settings for all that is run on the connection from then on. */
+  /** SQL that applies settings to all later statements on the connection. */
   pin(settings: readonly SessionSetting[]): string
-  /** Takes an advisory lock, held until it is given back or the connection ends. False if another has it. */
+  /** Takes an advisory lock, held until it is released or the connection ends. False if another session holds it. */
   tryLock(name: string): Promise<boolean>
   unlock(name: string): Promise<void>
-  /** Rejects where a lock was lost that this connection took. */
+  /** Rejects if this connection has lost a lock that it took. */
   assertLocked(): Promise<void>
 }
 
@@ -18,7 +18,7 @@ interface Asked {
 
 const scopes = new WeakMap<object, SessionScope>()
 
-/** The scope of a connection: its own session unless something else was said. */
+/** The scope of a connection: its own session unless another scope was set. */
 export function scopeOf(client: Asked): SessionScope {
   return scopes.get(client) ?? new OwnSession(client)
 }
@@ -50,6 +50,6 @@ class OwnSession implements SessionScope {
     await this.#client.query(`SELECT pg_catalog.pg_advisory_unlock(${LOCK_KEY})`, [name])
   }
 
-  /** It ends with the session, and so does all that could be asked on it. */
+  /** A lock of the session cannot be lost while the session lives. */
   async assertLocked(): Promise<void> {}
 }

@@ -1,4 +1,4 @@
-/** A setting that each of our sessions must have, as PostgreSQL prints it. */
+/** A setting that each of our sessions must have, in PostgreSQL's own spelling. */
 export interface SessionSetting {
   readonly name: string
   readonly value: string
@@ -29,7 +29,7 @@ const PINNED: readonly SessionSetting[] = [
   { name: 'row_security', value: 'on' },
   { name: 'quote_all_identifiers', value: 'off' },
 ]
-/** The driver asks for it by itself. */
+/** The driver sends this one itself. */
 const ENCODING: SessionSetting = { name: 'client_encoding', value: 'UTF8' }
 const PLAN_ONCE: SessionSetting = { name: 'plan_cache_mode', value: 'force_generic_plan' }
 const UNITS = [
@@ -40,14 +40,14 @@ const UNITS = [
   [1, 'ms'],
 ] as const
 
-/** What is asked for in the startup message's `options`. The timeouts are parameters of their own there. */
+/** The startup message's `options`. The timeouts are separate parameters of that message. */
 export function startupOptions({ plansOnce }: Pick<SessionLimits, 'plansOnce'>): string {
   return [...PINNED, ...(plansOnce ? [PLAN_ONCE] : [])]
     .map(({ name, value }) => `-c ${name}=${value.replaceAll(' ', '\\ ')}`)
     .join(' ')
 }
 
-/** What a connection's session must have once it is open. Without a limit on statements, none is asked for. */
+/** The settings that a session must have once it is open. Without a statement limit, no limit is set. */
 export function wantedSettings(limits: SessionLimits): readonly SessionSetting[] {
   const { statementTimeoutMs, idleInTransactionMs, plansOnce } = limits
   return [
@@ -66,7 +66,7 @@ export function columnsOf(settings: readonly SessionSetting[]): string {
     .join(', ')
 }
 
-/** The first of the settings that a row of `columnsOf` shows otherwise; null if all are as they should be. */
+/** The name of the first setting that differs in a row of `columnsOf`. Null if all are as they should be. */
 export function deviation(
   settings: readonly SessionSetting[],
   row: Readonly<Record<string, unknown>>,
@@ -74,7 +74,7 @@ export function deviation(
   return settings.find(({ name, value }) => row[name.toLowerCase()] !== value)?.name ?? null
 }
 
-/** A list of columns that makes the settings, for the session or until the transaction ends. */
+/** A list of columns that applies the settings, for the session or until the transaction ends. */
 export function settingColumns(
   settings: readonly SessionSetting[],
   scope: 'session' | 'transaction',
@@ -85,10 +85,10 @@ export function settingColumns(
 }
 
 /**
- * As `settingColumns`, until the transaction ends, and proves two things that cannot be set: its isolation was decided when
- * it began, by a default that may be an owner's, and the pooler may have a session in another database for it by now. To
- * set the isolation to what it is changes nothing; to set it to another is an error (25001), and what is behind it does
- * not run.
+ * As `settingColumns` until the transaction ends, and also proves two things that cannot be set. The isolation level was
+ * decided when the transaction began, perhaps by the owner's default. And the pooler may have lent a session in another
+ * database. Setting the isolation to its present level changes nothing. Setting another level is an error (25001), and then
+ * nothing after it runs.
  */
 export function provenColumns(settings: readonly SessionSetting[], databaseOid: number): string {
   const own =

@@ -3,14 +3,14 @@ import { TLSSocket } from 'node:tls'
 import type pg from 'pg'
 import type { HandshakeOptions } from '../postgres/connection-parameters.ts'
 
-/** What we need of pg's client and connection while they connect; its typings do not show it. */
+/** The parts of pg's client and connection that we use while they connect. pg's typings do not show them. */
 interface ConnectingClient {
   readonly connection: NodeJS.EventEmitter & {
     readonly stream: Socket
-    /** Called for the bare socket and, instead, for the encrypted one once there is one. */
+    /** pg calls this with the socket that it reads: the plain one or, with TLS, the encrypted one. */
     attachListeners(stream: Socket): void
   }
-  /** Null before SCRAM has begun, and again once the server has proven that it knows the password. */
+  /** Null before SCRAM begins, and again after the server has proven that it knows the password. */
   readonly saslSession: { readonly mechanism: string } | null
   _handleAuthSASL(message: { readonly mechanisms: readonly string[] }): void
   _handleAuthSASLFinal(message: unknown): void
@@ -21,7 +21,7 @@ type RefusalCode = 'CHANNEL_BINDING_REFUSED' | 'ALPN_REFUSED'
 const BOUND_SCRAM = 'SCRAM-SHA-256-PLUS'
 const ALPN_NAME = 'postgresql'
 
-/** Has a client keep to what the connection string asks for and pg does not enforce by itself. To be called before it connects. */
+/** Enforces the demands of the connection string that pg does not enforce itself. Call before the client connects. */
 export function enforceHandshake(
   client: pg.Client,
   { channelBinding, sslNegotiation }: HandshakeOptions,
@@ -32,8 +32,8 @@ export function enforceHandshake(
 }
 
 /**
- * Lets nothing but SCRAM bound to the TLS connection pass (RFC 5802, section 6): any other method would prove the password
- * to a server that may stand in between. pg binds where the server offers it, and goes on without where it does not.
+ * Accepts only SCRAM that is bound to the TLS connection (RFC 5802, section 6). Any other method would prove the password to
+ * a server in the middle. pg uses channel binding if the server offers it, and otherwise continues without it.
  */
 function requireChannelBinding(client: ConnectingClient): void {
   const { connection } = client
@@ -56,13 +56,13 @@ function requireChannelBinding(client: ConnectingClient): void {
     },
   }
   for (const [name, value] of Object.entries(handlers)) Object.defineProperty(client, name, { value })
-  // A server that trusts anyone asks for nothing and proves nothing.
+  // A server with `trust` authentication asks for no password and proves nothing.
   connection.on('authenticationOk', () => {
     if (!isBound) refuse()
   })
 }
 
-/** Where TLS begins at once, a server that does not name the protocol may speak another one (libpq demands it too). */
+/** With direct TLS the server must name the protocol by ALPN, because it may speak another one. libpq demands this too. */
 function requireAlpn({ connection }: ConnectingClient): void {
   const attach = connection.attachListeners.bind(connection)
   connection.attachListeners = (stream) => {
@@ -77,7 +77,7 @@ function checkAlpn(stream: TLSSocket): void {
     isSecured = true
     if (stream.alpnProtocol !== ALPN_NAME) stream.destroy(refusal('ALPN_REFUSED'))
   })
-  // A server that knows no such beginning hangs up. Heard before pg's own listener, which passes the error on.
+  // A server without direct TLS closes the connection. This listener runs before pg's own, which reports the error.
   stream.once('error', (error: NodeJS.ErrnoException) => {
     if (!isSecured && error.code === 'ECONNRESET') error.code = 'ALPN_REFUSED' satisfies RefusalCode
   })

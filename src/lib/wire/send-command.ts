@@ -1,6 +1,6 @@
 import pg from 'pg'
 
-/** What became of a command: the word the server answered with, or the error, and whether it went out at all. */
+/** The outcome of a command: the server's command tag or the error, and whether the command was sent at all. */
 export interface SentCommand {
   readonly wasSent: boolean
   readonly command?: string
@@ -9,7 +9,7 @@ export interface SentCommand {
 
 /**
  * Sends a command without parameters. Never rejects.
- * pg calls `submit` when the connection's turn has come; one that is found dead before that is never written to.
+ * pg calls `submit` when the connection is free. If the connection is dead before that, nothing is written.
  */
 export function sendCommand(client: pg.ClientBase, text: string): Promise<SentCommand> {
   return new Promise((resolve) => {

@@ -7,7 +7,7 @@ interface ProvenServer {
   readonly caCertificate: string | null
 }
 
-/** How the server has to prove who it is. `require` with a certificate verifies it, as libpq does. */
+/** How the server must prove its identity. `require` with a certificate verifies it, as libpq does. */
 export function verification({ sslMode, caCertificate }: ProvenServer): 'none' | 'authority' | 'full' {
   if (sslMode === 'verify-full') return 'full'
   return sslMode === 'verify-ca' || (sslMode === 'require' && caCertificate !== null) ? 'authority' : 'none'

@@ -1,13 +1,13 @@
 /**
- * What each transaction on a connection must set up for itself. A session of our own got its settings when it began, and keeps
- * named statements: its connections have no entry here. Behind a pooler each transaction may get another session.
+ * What each transaction on a connection behind a pooler must set up, because each may get another session. A session of our own
+ * got its settings when it began and keeps named statements, so its connections have no setup here.
  */
 export interface SessionSetup {
-  /** A list of columns that makes our settings until the transaction ends. */
+  /** A list of columns that applies our settings until the transaction ends. */
   readonly settings: string
   /** Shared by all connections to a server. */
   readonly names: { keepsNames: boolean }
 }
 
-/** By pg's client. */
+/** The setup of each of pg's clients. */
 export const sessionSetups = new WeakMap<object, SessionSetup>()

@@ -8,7 +8,7 @@ import { forgetStatements } from './tenant-unit.ts'
 /** Connections on which SQL of an application has run since they were cleaned. */
 export const dirtyConnections = new WeakSet<pg.ClientBase>()
 
-/** What DISCARD ALL does, which would take a message, and a round trip, of its own. */
+/** The same as DISCARD ALL, which would need a message and a round trip of its own. */
 const DISCARD_ALL = [
   'CLOSE ALL',
   'SET SESSION AUTHORIZATION DEFAULT',
@@ -21,7 +21,7 @@ const DISCARD_ALL = [
   'DISCARD SEQUENCES',
 ].join('; ')
 
-/** To be called before SQL of an application runs on a connection. */
+/** Call before SQL of an application runs on a connection. */
 export function markDirty(client: pg.ClientBase): void {
   dirtyConnections.add(client)
   // Behind a pooler another request's SQL may have prepared other statements under our names; see `cleanConnection`.
@@ -31,17 +31,17 @@ export function markDirty(client: pg.ClientBase): void {
 
 /**
  * Removes what SQL of an application may have left in the session: settings, statements prepared under our names, plans made
- * under its settings, temporary objects, cursors, locks, LISTEN, the seed of random(). Settings go back to what was asked for
- * when the connection was opened.
+ * under its settings, temporary objects, cursors, locks, LISTEN, the seed of random(). Settings go back to the values that
+ * were requested when the connection was opened.
  *
  * Behind a pooler the next message may meet another session, so nothing can be cleaned there: settings travel with each
  * transaction, statements get no names, and the pooler must reset the rest of its servers' sessions.
- * @returns false where the connection must not be used again
+ * @returns false if the connection must not be used again
  */
 export async function cleanConnection(client: pg.ClientBase): Promise<boolean> {
   dirtyConnections.delete(client)
   if (isPooled(client)) return true
-  // In a transaction that was left open the same statements would be rolled back with it.
+  // In an open transaction these statements would be rolled back with it.
   if ((client as pg.Client).getTransactionStatus() !== 'I') return false
   const { error } = await sendCommand(client, `${DISCARD_ALL}; SELECT pg_catalog.setseed(${randomSeed()})`)
   forgetStatements(client)

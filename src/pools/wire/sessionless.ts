@@ -18,23 +18,23 @@ interface QueryInput {
   readonly values?: readonly unknown[]
 }
 
-/** Opens one more connection to the same place, and ends it when the first one has ended. */
+/** Opens one more connection to the same database, and closes it when the first one has closed. */
 export type OpenSecond = () => Promise<GuardedClient>
 
 const BEGIN = /^\s*begin(?:\s+isolation level read committed)?\b/i
 const END = /^\s*(?:commit|rollback)\s*$/i
 const ENDS = /;\s*commit\s*$/i
-/** What holds the locks rests for as long as they are needed; that the connection ends is what ends them. */
+/** The transaction that holds the locks is idle while they are needed. The locks end with the connection. */
 const GUARD_SETTINGS: readonly SessionSetting[] = [
   { name: 'search_path', value: 'pg_catalog,pg_temp' },
   { name: 'idle_in_transaction_session_timeout', value: '0' },
 ]
 
-/** What is asked once is not worth a name, and behind a pooler it would be left behind. */
+/** A statement that runs once needs no name. Behind a pooler a named statement would remain in the pooler's session. */
 const UNNAMED = { keepsNames: false }
 
 /**
- * Proves that all that is done on a connection can be done, where it leads through a pooler.
+ * If a connection leads through a pooler, proves that everything we do on it works there.
  * @throws PoolerUnsupportedError
  */
 export async function assertUsable(client: GuardedClient): Promise<void> {
@@ -44,8 +44,8 @@ export async function assertUsable(client: GuardedClient): Promise<void> {
 
 /**
  * Makes checks and housekeeping work on a connection behind a pooler, where each transaction may meet another session: every
- * statement gets the settings in its own transaction. What would be a lock of the session is one of a transaction that stays
- * open on a second connection.
+ * statement gets the settings in its own transaction. In place of a session lock, a transaction on a second connection holds
+ * the lock and stays open.
  */
 export class Sessionless implements SessionScope {
   readonly #client: GuardedClient
@@ -74,7 +74,7 @@ export class Sessionless implements SessionScope {
     Object.defineProperty(client, 'query', { value: query })
   }
 
-  /** They go with each statement from now on, so that there is nothing to run. */
+  /** The settings are sent with each later statement, so there is nothing to run now. */
   pin(settings: readonly SessionSetting[]): string {
     this.#pinned = [...this.#pinned, ...settings]
     return 'SELECT'
@@ -89,7 +89,7 @@ export class Sessionless implements SessionScope {
     return rows[0]?.locked === true
   }
 
-  /** A transaction's lock is not given back before its end, which is that of the connection. */
+  /** A transaction's lock is released only at its end, and this transaction ends with its connection. */
   async unlock(): Promise<void> {}
 
   async assertLocked(): Promise<void> {
@@ -97,7 +97,7 @@ export class Sessionless implements SessionScope {
   }
 
   /**
-   * Proves that all that is done behind the pooler can be done.
+   * Proves that everything we do works behind the pooler.
    * @throws PoolerUnsupportedError
    */
   async assertUsable(wanted: readonly SessionSetting[]): Promise<void> {
@@ -113,7 +113,7 @@ export class Sessionless implements SessionScope {
     const level = wanted.filter(({ name }) => name === ISOLATION)
     if (deviation(level, row) !== null) throw new PoolerUnsupportedError('ISOLATION')
     if (deviation(wanted, row) !== null) throw new PoolerUnsupportedError('SETTING')
-    // While this one is in a transaction: the pooler must have another session to lend.
+    // This connection is in a transaction, so the pooler must have a second session to lend.
     this.#guard ??= this.#openGuard()
     await this.#guard.catch((error: unknown) => {
       throw databaseError(error) === null ? new PoolerUnsupportedError('POOL_TOO_SMALL', error) : error
@@ -143,7 +143,7 @@ export class Sessionless implements SessionScope {
     return this.#ask<pg.QueryResultRow>(text, values.length === 0 ? undefined : [...values])
   }
 
-  /** Begins a block that has the settings, with all that stands behind BEGIN; it may be over again with that. */
+  /** Begins a block with the settings and everything after BEGIN in the text, which may also end the block. */
   async #begin(text: string): Promise<pg.QueryResult> {
     this.#isInBlock = true
     const rest = text.replace(BEGIN, '')
@@ -155,14 +155,14 @@ export class Sessionless implements SessionScope {
     return answer
   }
 
-  /** One message without parameters is one transaction, whatever number of statements it has; pg gives a result each. */
+  /** A message without parameters is one transaction, even with several statements. pg returns a result for each. */
   async #several(text: string, before = `SELECT ${this.#settings};\n`): Promise<pg.QueryResult> {
     const answer: unknown = await this.#ask(`${before}${text}`)
     const results = (answer as pg.QueryResult[]).slice(1)
     return (results.length === 1 ? results[0] : results) as pg.QueryResult
   }
 
-  /** Under the name `query` the client calls us; what a unit needs is the client's own. */
+  /** `client.query` calls this class, but a unit needs the client's original method. */
   #single({ text, values }: Required<QueryInput>): Promise<pg.QueryResult> {
     const setup = { settings: this.#settings, names: UNNAMED }
     const unit = new TenantUnit(
