@@ -6,7 +6,7 @@ import type { TenantSession } from '../sql/session.ts'
 import { actorOf, contextOf } from './pipeline.ts'
 import { pathOf } from './transport/request-head.ts'
 
-/** Works on the session it is handed and nowhere else, and leaves it to the route to answer. */
+/** Does its work on the given session only. The route sends the answer. */
 export type Run = (request: FastifyRequest, session: TenantSession) => Promise<CommandAnswer>
 
 /** A POST that callers may repeat. */
@@ -18,8 +18,8 @@ export interface CommandRoute {
 }
 
 /**
- * Where the body is not JSON but a stream, which can be read only once: tells the request from others by what was answered to
- * it, and a repetition (`answered` is null then) by reading its body to the end.
+ * For a body that is a stream, which can be read only once: gives a text that identifies the request. The first request is
+ * identified by its answer. A repeated request (`answered` is null) is identified by reading its body to the end.
  */
 type Digest = (request: FastifyRequest, answered: unknown) => Promise<string>
 
@@ -38,8 +38,8 @@ export const COMMAND_HEADERS = Type.Object({
 })
 
 /**
- * A POST whose answer is kept for those who repeat it with the same `Idempotency-Key`. Without the header the command
- * works on the request's own session, as any route does.
+ * A POST whose answer is stored, and sent again if the caller repeats the request with the same `Idempotency-Key`. Without the
+ * header the command uses the request's own session, as any endpoint does.
  */
 export function command({ run, ...route }: CommandRoute): RouteOptions {
   return {
@@ -60,25 +60,25 @@ export function command({ run, ...route }: CommandRoute): RouteOptions {
   }
 }
 
-/** A key is its principal's own: another's request under the same key is another request. */
+/** A key belongs to its principal: the same key from another principal names another request. */
 export function ticketOf(request: FastifyRequest, key: string, digest?: Digest): Ticket {
   const { type, id } = actorOf(request)
-  const place = [request.method, pathOf(request.url)]
+  const endpoint = [request.method, pathOf(request.url)]
   return {
     key: sha256([type, id, key]),
     fingerprint: async (answer) => {
-      if (digest === undefined) return sha256([...place, sorted(request.body ?? null)])
-      return sha256([...place, await digest(request, answer?.body ?? null)])
+      if (digest === undefined) return sha256([...endpoint, sorted(request.body ?? null)])
+      return sha256([...endpoint, await digest(request, answer?.body ?? null)])
     },
   }
 }
 
-/** JSON, so that no two lists of parts have one text. */
+/** JSON keeps the parts apart: two different lists never give the same text. */
 function sha256(parts: readonly unknown[]): string {
   return hash('sha256', JSON.stringify(parts))
 }
 
-/** The same value with every object's names in order: how a body was written does not make it another request. */
+/** The same value with sorted property names, so that their order in the body does not matter. */
 function sorted(value: unknown): unknown {
   if (Array.isArray(value)) return value.map(sorted)
   if (typeof value !== 'object' || value === null) return value

@@ -1,4 +1,4 @@
-/** What the HTTP layer asks of the rest of the house. Built in the composition root. */
+/** The parts that the HTTP layer uses. The gateway builds them. */
 import type { Application } from '../application.ts'
 import type { AuditTrail } from '../catalog/audit/trail.ts'
 import type { ShareWait } from '../catalog/changes/connection-shares.ts'
@@ -30,14 +30,14 @@ import type { Own } from './own/own.ts'
 import type { ConnectionLimit } from './transport/connection-limit.ts'
 
 /**
- * Of a gateway. `leaving`: it was told to stop, and proxies should send nothing new; requests are still served. `draining`: new
- * requests are refused.
+ * The phase of a gateway. `leaving`: it was told to stop. It still serves requests, but proxies should send no new ones.
+ * `draining`: it refuses new requests.
  */
 export type Phase = 'starting' | 'ready' | 'leaving' | 'draining'
 
 export interface HttpDeps {
   readonly application: Application
-  /** What was read out of the application. */
+  /** What the gateway has read from the application, once. */
   readonly own: Own
   readonly settings: HttpSettings
   readonly log: Logger
@@ -63,11 +63,11 @@ export interface HttpDeps {
   readonly accountSignIn: AccountSignInParts
   readonly tenantResolver: Pick<TenantResolver, 'resolve'>
   readonly sessions: { open(route: Route, options?: { readonly ownSql?: boolean }): TenantSession }
-  /** Whether the tenant's own database is known not to answer, so that only the catalog's part can be served. */
+  /** True if the tenant database is known to be down. Then only data from the catalog can be served. */
   homeIsDown(route: Route): boolean
   readonly operations: Operations
   readonly schemas: Pick<Schemas, 'report' | 'list' | 'listRuns' | 'findRun'>
-  /** Waits until every live replica applies the change (null: all up to now), for seconds at most. */
+  /** Waits a few seconds at most until every live replica has applied the change (null: all changes up to now). */
   confirmations(seq: number | null): Promise<Confirmations>
   readonly probes: Probes
   readonly cursors: CursorCodec
@@ -75,7 +75,7 @@ export interface HttpDeps {
   readonly auditTrail: Pick<AuditTrail, 'note'>
 }
 
-/** `principals` counts every request, `addresses` those that try a credential to get tokens. */
+/** `principals` counts every request. `addresses` counts requests that present a credential to get tokens. */
 export interface Rates {
   readonly principals: Pick<RateLimiter, 'take'>
   readonly addresses: Pick<RateLimiter, 'take'>
@@ -87,24 +87,24 @@ export interface HttpSettings {
   readonly version: string
   /** Addresses and networks of proxies whose X-Forwarded-For is believed. */
   readonly trustedProxies: readonly string[]
-  /** Whose scripts may read answers; nobody's when absent. */
+  /** Origins whose scripts may read answers. None if absent. */
   readonly corsOrigins?: readonly string[]
-  /** The whole of a request, its body included, must have arrived after this. */
+  /** The whole request, with its body, must arrive within this time. */
   readonly requestTimeoutMs?: number
-  /** How long nothing may move on a connection whose answer is under way. */
+  /** A connection is closed if its answer makes no progress for this time. */
   readonly stallTimeoutMs?: number
-  /** How many callers may be connected; as many as come where it is absent. */
+  /** How many callers may be connected. No limit if absent. */
   readonly connections?: ConnectionLimit
-  /** How long the event loop is watched before it is judged. */
+  /** How long the event loop delay is measured for one sample. */
   readonly overloadSampleMs?: number
-  /** How late the event loop may be on average before requests are turned away. */
+  /** Requests are refused if the mean event loop delay is above this. */
   readonly overloadDelayMs?: number
 }
 
 export interface Probes {
-  /** `ready` once the catalog has been reached, the migrations match, and while every key is at hand that secrets need. */
+  /** `ready` if the catalog was reached, the migrations match, and every key that secrets need is loaded. */
   readiness(): 'ready' | 'starting' | 'key-missing' | 'connections-missing'
-  /** Why there are no connections to tenants' databases; null where there are. */
+  /** Why this process may open no connections to tenant databases. Null if it may. */
   waitsFor(): ShareWait | null
   /** Rejects when it fails. May hang: the caller sets the deadline. */
   pingCatalog(): Promise<Ping>

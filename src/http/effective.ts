@@ -10,11 +10,11 @@ interface TakingPatch {
 const HEADER = 'freehold-effective'
 
 /**
- * Waits until every live replica refuses what was taken away, for seconds at most, and says in a header how many of how
- * many do. `seq` is the change's number; null where a repetition found nothing left to take: then all changes up to now
- * are waited for, the first of its kind among them.
+ * Waits a few seconds at most until every live replica has applied a change that takes rights away. A header says how many
+ * replicas have confirmed it. `seq` is the change's number. It is null if a repeated request changed nothing: then this waits
+ * for all changes up to now, because the first request's change is among them.
  *
- * The change is made, whatever comes of the waiting: where the catalog cannot be asked, the header is left out.
+ * The change is committed in any case. If the catalog cannot be asked, the header is left out.
  */
 export async function whenEffective(
   { confirmations }: Pick<HttpDeps, 'confirmations'>,
@@ -26,7 +26,7 @@ export async function whenEffective(
   reply.header(HEADER, `confirmed=${counted.confirmed}, replicas=${counted.replicas}`)
 }
 
-/** Whether a change of a person or an account is of the kind that may take something away: then it is waited for. */
+/** True if a change of a user or an account may take rights away. The answer then waits for the replicas. */
 export function takesAway({ status, roles, password }: TakingPatch): boolean {
   return status === 'INACTIVE' || roles !== undefined || password !== undefined
 }

@@ -108,7 +108,7 @@ const FASTIFY_CODES: Readonly<Record<string, ErrorCode>> = {
   FST_ERR_BAD_URL: 'VALIDATION_FAILED',
   FST_ERR_MAX_PARAM_LENGTH: 'NOT_FOUND',
   FST_ERR_NOT_FOUND: 'NOT_FOUND',
-  // The caller went away while the body was on its way; nobody reads this answer.
+  // The caller disconnected before the body had arrived. No one reads this answer.
   ECONNRESET: 'VALIDATION_FAILED',
 }
 

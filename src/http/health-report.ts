@@ -7,12 +7,12 @@ const REPORT_LIFETIME_MS = 1000
 
 type HealthDeps = Pick<HttpDeps, 'probes' | 'lifecycle'> & { readonly settings: { readonly version: string } }
 
-/** Looks at the parts at most once a second, all at once and each within a deadline, whoever asks and however often. */
+/** Checks the parts at most once a second for all callers together. The checks run in parallel, each with a deadline. */
 export class HealthReporter {
   readonly #deps: HealthDeps
   #looked: Promise<Health> | null = null
   #lookedAt = Number.NEGATIVE_INFINITY
-  /** The last numbers the catalog gave: while it is down they are the best there are. */
+  /** The last numbers from the catalog. They are reported while the catalog is down. */
   #counts: Health['databases'] = { pending_validation: 0, active: 0, failed: 0, inactive: 0 }
   #schema: Health['schema'] = { current: 0, behind: 0, failed: 0 }
 

@@ -6,7 +6,7 @@ import { contextOf } from './pipeline.ts'
 
 declare module 'fastify' {
   interface FastifyContextConfig {
-    /** For lists that make their cursors themselves, out of more than a row's id. */
+    /** True for a list that signs its cursors itself, because they hold more than a row's id. */
     signsCursors?: boolean
   }
 }
@@ -15,12 +15,12 @@ interface Listed {
   readonly nextCursor: string | null
 }
 
-/** Stands where other cursors have the value they sort by. */
+/** Used in place of the sort value that other cursors hold. */
 const BY_ID = 'id'
 
 /**
- * Lists that page by their rows' ids: a cursor of theirs is signed on its way out and opened on its way in, so that it is
- * good for the same list of the same tenant with the same filters alone; and the next page's address stands in `Link`.
+ * For lists that page by row id: signs the cursor in the answer and checks it in the request. A cursor is valid only for the
+ * same list, tenant and filters. The `Link` header holds the address of the next page.
  */
 export function signCursors(server: FastifyInstance, cursors: CursorCodec): void {
   server.addHook('onRoute', (route) => {
@@ -43,7 +43,7 @@ export function signCursors(server: FastifyInstance, cursors: CursorCodec): void
   })
 }
 
-/** Whether a route answers a page at a time. */
+/** True if the endpoint answers in pages. */
 export function takesCursor({ schema }: RouteOptions): boolean {
   return hasField(schema?.querystring, 'cursor')
 }
@@ -53,7 +53,7 @@ export function pageView<Row, View>(page: Page<Row>, view: (row: Row) => View): 
   return { data: page.data.map(view), nextCursor: page.nextCursor }
 }
 
-/** The same list from the next row on (RFC 8288); relative, because only the proxy knows the outside host. */
+/** A `Link` to the next page (RFC 8288). It is relative, because only the proxy knows the public host. */
 export function nextLink(url: string, cursor: string): string {
   const { pathname, searchParams } = new URL(url, 'http://relative')
   searchParams.set('cursor', cursor)

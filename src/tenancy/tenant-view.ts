@@ -3,8 +3,8 @@ import type { Actor, AuditRecord } from '../catalog/audit/entries.ts'
 import type { TenantSession } from '../sql/session.ts'
 import type { OwnSchema } from './own-schema.ts'
 
-/** Whose view it is, and who works in it. */
-export interface Place extends TenantName {
+/** The tenant of a view, and the principal that works in it. */
+export interface TenantAndPrincipal extends TenantName {
   readonly principal: Principal
   readonly actingFor: TenantName | null
   /** The principal as the audit log names it. */
@@ -13,21 +13,21 @@ export interface Place extends TenantName {
 
 export interface ViewParts {
   readonly schema: OwnSchema
-  /** A session for SQL of an application. Asked for when the first statement is. */
+  /** Opens a session for SQL of an application. Called at the first statement. */
   readonly open: () => TenantSession
   readonly note: (record: AuditRecord) => void
 }
 
 type Work<T> = (db: ApplicationDb, inside: Tenant) => Promise<T>
 
-/** The way to the rows, which is the session's own or that of a transaction under way. */
-interface Way {
+/** How a view reaches rows: over its own session, or inside an open transaction. */
+interface RowAccess {
   readonly db: () => ApplicationDb
   readonly transaction: <T>(fn: Work<T>) => Promise<T>
   readonly note: (record: AuditRecord) => void
 }
 
-/** A tenant as handlers, jobs and scripts of an application see it. What is private here they cannot get at. */
+/** A tenant as handlers, jobs and scripts of an application see it. Private fields keep the session out of their reach. */
 export class TenantView implements Tenant {
   readonly id: string
   readonly code: string
@@ -35,41 +35,41 @@ export class TenantView implements Tenant {
   readonly principal: Principal
   readonly actingFor: TenantName | null
   readonly #actor: Actor
-  readonly #way: Way
+  readonly #access: RowAccess
 
-  constructor(place: Place, way: Way) {
-    this.id = place.id
-    this.code = place.code
-    this.name = place.name
-    this.principal = place.principal
-    this.actingFor = place.actingFor
-    this.#actor = place.actor
-    this.#way = way
+  constructor(subject: TenantAndPrincipal, access: RowAccess) {
+    this.id = subject.id
+    this.code = subject.code
+    this.name = subject.name
+    this.principal = subject.principal
+    this.actingFor = subject.actingFor
+    this.#actor = subject.actor
+    this.#access = access
     Object.freeze(this)
   }
 
   get db(): ApplicationDb {
-    return this.#way.db()
+    return this.#access.db()
   }
 
-  // Not methods: a handler may take them out of its tenant.
-  readonly transaction = <T>(fn: Work<T>): Promise<T> => this.#way.transaction(fn)
+  // Properties, not methods: a handler may destructure its tenant.
+  readonly transaction = <T>(fn: Work<T>): Promise<T> => this.#access.transaction(fn)
 
   readonly audit = (action: string, details: Readonly<Record<string, unknown>> = {}): void => {
     assertOwnAction(action)
-    this.#way.note({ actor: this.#actor, action, tenantId: this.id, after: plainJson(details) })
+    this.#access.note({ actor: this.#actor, action, tenantId: this.id, after: plainJson(details) })
   }
 }
 
-/** The view along a session of its own. */
-export function viewAlong(place: Place, parts: ViewParts): Tenant {
+/** The view of a tenant over a session of its own. */
+export function viewOverSession(subject: TenantAndPrincipal, parts: ViewParts): Tenant {
   const { schema, open, note } = parts
-  return new TenantView(place, {
+  return new TenantView(subject, {
     db: () => schema.over(open()),
     transaction: async (fn) => {
       const { result, noted } = await open().transaction(async (_db, session) => {
-        // Made for each attempt: what a transaction that did not begin has noted is not true.
-        const inside = viewInside(place, schema.over(session))
+        // New for each attempt: records of an attempt that failed must not be written.
+        const inside = viewInTransaction(subject, schema.over(session))
         const result = await fn(inside.tenant.db, inside.tenant)
         inside.assertWhole()
         return { result, noted: inside.noted }
@@ -94,10 +94,10 @@ export interface Inside {
  * The view within a transaction. One that is begun in it is part of it, so its failure is that of the whole, also where it was
  * caught: what it had written would be committed with the rest.
  */
-export function viewInside(place: Place, db: ApplicationDb): Inside {
+export function viewInTransaction(subject: TenantAndPrincipal, db: ApplicationDb): Inside {
   const noted: AuditRecord[] = []
   let failure: { readonly error: unknown } | null = null
-  const tenant: Tenant = new TenantView(place, {
+  const tenant: Tenant = new TenantView(subject, {
     db: () => db,
     transaction: async (fn) => {
       try {
@@ -133,7 +133,7 @@ function assertOwnAction(action: string): void {
     throw new TypeError(`Freehold writes actions that begin with "${noun}." itself. Use another word.`)
 }
 
-/** A copy, so that what is changed after the call does not change what was noted. */
+/** A copy, so that later changes by the caller do not change the record. */
 function plainJson(details: Readonly<Record<string, unknown>>): Record<string, unknown> {
   const text = JSON.stringify(details)
   if (typeof details !== 'object' || details === null || Array.isArray(details) || text === undefined)

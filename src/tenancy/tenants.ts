@@ -8,7 +8,7 @@ import { typedCode } from '../identity/people/names.ts'
 import { isUuid } from '../lib/ids.ts'
 import type { TenantSession } from '../sql/session.ts'
 import type { OwnSchema } from './own-schema.ts'
-import { type Place, type ViewParts, viewAlong } from './tenant-view.ts'
+import { type TenantAndPrincipal, type ViewParts, viewOverSession } from './tenant-view.ts'
 
 export interface TenantsDeps {
   readonly schema: OwnSchema
@@ -87,7 +87,7 @@ export class TenantWork implements Tenants {
     const route = await find()
     if (route === null || route.status !== 'ACTIVE') throw fail('TENANT_NOT_FOUND')
     const session = sessions.open(route, { ownSql: true })
-    return fn(viewAlong(placeOf(route, actor), { schema, note, open: () => session }))
+    return fn(viewOverSession(tenantAndPrincipalOf(route, actor), { schema, note, open: () => session }))
   }
 
   /** Asked by several workers at once, each gets the next tenant. One that is not there any more is passed over. */
@@ -134,7 +134,7 @@ function concurrencyOf({ concurrency = DEFAULT_CONCURRENCY }: EachOptions): numb
   return concurrency
 }
 
-function placeOf({ tenantId, code, name }: Route, actor: Actor): Place {
+function tenantAndPrincipalOf({ tenantId, code, name }: Route, actor: Actor): TenantAndPrincipal {
   const principal = Object.freeze({
     ...{ kind: 'system', id: actor.id, tenantId, roles: [], permissions: EVERYTHING },
   } as const)

@@ -192,7 +192,7 @@ describe('the servers at their first start', () => {
     expect(catalogServer).not.toMatch(/GRANT freehold_owner TO|TRUNCATE/)
   })
 
-  test('nobody may connect to a database that is not theirs', () => {
+  test('no role may connect to a database of another role', () => {
     expect(catalogServer).toContain('REVOKE ALL ON DATABASE catalog, shared FROM PUBLIC;')
     expect(tenantServer).toContain('REVOKE ALL ON DATABASE acme, globex FROM PUBLIC;')
   })

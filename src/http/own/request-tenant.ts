@@ -5,7 +5,7 @@ import { fail } from '../../errors.ts'
 import { subjectOf } from '../../identity/callers/caller-kinds.ts'
 import type { TenantPrincipal } from '../../identity/callers/principal.ts'
 import type { TenantSession } from '../../sql/session.ts'
-import { type Place, viewAlong, viewInside } from '../../tenancy/tenant-view.ts'
+import { type TenantAndPrincipal, viewInTransaction, viewOverSession } from '../../tenancy/tenant-view.ts'
 import { actorOf, contextOf, stateOf, type TenantContext } from '../pipeline.ts'
 
 const kView = Symbol('view')
@@ -34,9 +34,9 @@ function readTenant(this: FastifyRequest): Tenant {
 }
 
 function viewOf(request: FastifyRequest): Tenant {
-  const place = placeOf(request)
+  const subject = tenantAndPrincipalOf(request)
   const { own, auditTrail } = depsOf(request)
-  return viewAlong(place, {
+  return viewOverSession(subject, {
     schema: own.schema,
     open: () => sessionFor(request),
     note: (record) => auditTrail.note(record),
@@ -61,7 +61,7 @@ export async function workInside<T>(
   fn: () => Promise<T>,
 ): Promise<{ result: T; noted: readonly AuditRecord[] }> {
   const viewed = request as unknown as Viewed
-  const { tenant, noted, assertWhole } = viewInside(placeOf(request), db)
+  const { tenant, noted, assertWhole } = viewInTransaction(tenantAndPrincipalOf(request), db)
   viewed[kView] = { context: contextOf(request), tenant }
   try {
     const result = await fn()
@@ -78,7 +78,7 @@ function depsOf(request: FastifyRequest) {
   return state.deps
 }
 
-function placeOf(request: FastifyRequest): Place {
+function tenantAndPrincipalOf(request: FastifyRequest): TenantAndPrincipal {
   const { route, principal, isActing } = contextOf(request)
   const { tenantId: id, code, name } = route
   return {

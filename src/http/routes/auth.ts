@@ -14,7 +14,7 @@ import { whenEffective } from '../effective.ts'
 import { type Endpoint, serve, type Tag } from '../endpoint.ts'
 import { actorOf, contextOf, type TenantContext } from '../pipeline.ts'
 import { LoginBody, LogoutBody, Me, PasswordBody, RefreshBody, TokenPair } from '../schemas/login.ts'
-import { NoBody } from '../schemas/problem.ts'
+import { EmptyBody } from '../schemas/problem.ts'
 
 export const AUTH: Tag = {
   name: 'auth',
@@ -63,7 +63,7 @@ const LOGOUT: Endpoint = {
   description: 'The refresh tokens of an ended login session are not valid any more.',
   requestHeaders: ['tenant-code'],
   body: LogoutBody,
-  answers: { 204: NoBody },
+  answers: { 204: EmptyBody },
   answerHeaders: ['freehold-effective'],
   errors: [...TENANT_DATABASE_CODES, 'TENANT_AMBIGUOUS', 'OUTCOME_UNKNOWN'],
 }
@@ -73,7 +73,7 @@ const CHANGE_PASSWORD: Endpoint = {
   ...{ tag: AUTH, operationId: 'changePassword', summary: "Change the caller's own password" },
   description: 'Ends all login sessions of the user and revokes all access tokens of the user.',
   body: PasswordBody,
-  answers: { 204: NoBody },
+  answers: { 204: EmptyBody },
   answerHeaders: ['freehold-effective'],
   errors: ['ACCOUNT_LOCKED'],
 }

@@ -8,7 +8,7 @@ import { type Endpoint, serve, type Tag } from '../endpoint.ts'
 import { actorOf, contextOf } from '../pipeline.ts'
 import { ClientKey, ClientKeyList, CreatedClientKey, NewClientKeyBody } from '../schemas/client-key.ts'
 import { ID_PARAMS, PageQuery } from '../schemas/parts.ts'
-import { NoBody } from '../schemas/problem.ts'
+import { EmptyBody } from '../schemas/problem.ts'
 import { idOf } from './path-ids.ts'
 
 const TAG: Tag = {
@@ -48,7 +48,7 @@ const REVOKE: Endpoint = {
   ...{ operationId: 'revokeClientKey', summary: 'Revoke a client key' },
   description: 'Takes effect at once. The caller must hold each permission of the key.',
   params: ID_PARAMS,
-  answers: { 204: NoBody },
+  answers: { 204: EmptyBody },
   answerHeaders: ['freehold-effective'],
 }
 

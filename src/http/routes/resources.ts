@@ -10,7 +10,7 @@ import { command } from '../command.ts'
 import type { Tag } from '../endpoint.ts'
 import { nextLink } from '../paging.ts'
 import { contextOf } from '../pipeline.ts'
-import { NoBody, PROBLEM_RESPONSES } from '../schemas/problem.ts'
+import { EmptyBody, PROBLEM_RESPONSES } from '../schemas/problem.ts'
 
 /** What the routes need besides the request's tenant. */
 export interface ResourceDeps {
@@ -73,7 +73,7 @@ function findRoute({ resource }: Registration): RouteOptions {
     schema: {
       ...about(resource, 'find'),
       params: schemas.params,
-      response: { ...answers(200, schemas.row), 304: NoBody },
+      response: { ...answers(200, schemas.row), 304: EmptyBody },
     },
     handler: async (request, reply) => {
       const found = await resource.find(contextOf(request).session, idOf(request.params))
@@ -113,7 +113,7 @@ function removeRoute({ resource }: Registration): RouteOptions {
     schema: {
       ...about(resource, 'delete'),
       params: resource.schemas.params,
-      response: answers(204, NoBody),
+      response: answers(204, EmptyBody),
     },
     handler: async (request, reply) => {
       const condition = await conditionOf(request, resource)

@@ -9,7 +9,7 @@ import { whenEffective } from '../effective.ts'
 import { type Endpoint, serve, type Tag } from '../endpoint.ts'
 import { contextOf } from '../pipeline.ts'
 import { ID_PARAMS, PageQuery } from '../schemas/parts.ts'
-import { NoBody } from '../schemas/problem.ts'
+import { EmptyBody } from '../schemas/problem.ts'
 import { NewRoleBody, Permissions, Role, RoleList, RolePatchBody } from '../schemas/role.ts'
 import { idOf } from './path-ids.ts'
 
@@ -69,7 +69,7 @@ const REMOVE: Endpoint = {
   ...{ operationId: 'removeRole', summary: 'Remove a role' },
   description: 'A role that a user has is not removed.',
   params: ID_PARAMS,
-  answers: { 204: NoBody },
+  answers: { 204: EmptyBody },
   answerHeaders: ['freehold-effective'],
   errors: ['CONFLICT'],
 }

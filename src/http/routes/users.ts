@@ -11,7 +11,7 @@ import { type Endpoint, serve, type Tag } from '../endpoint.ts'
 import { pageView } from '../paging.ts'
 import { contextOf } from '../pipeline.ts'
 import { ID_PARAMS, PageQuery } from '../schemas/parts.ts'
-import { NoBody } from '../schemas/problem.ts'
+import { EmptyBody } from '../schemas/problem.ts'
 import { NewUserBody, User, UserList, UserPatchBody } from '../schemas/user.ts'
 import { idOf } from './path-ids.ts'
 
@@ -62,7 +62,7 @@ const REMOVE: Endpoint = {
   ...{ operationId: 'removeUser', summary: 'Remove a user' },
   description: "Ends the user's login sessions and revokes the user's access tokens.",
   params: ID_PARAMS,
-  answers: { 204: NoBody },
+  answers: { 204: EmptyBody },
   answerHeaders: ['freehold-effective'],
   errors: ['CONFLICT', ...TENANT_DATABASE_CODES],
 }

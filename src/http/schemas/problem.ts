@@ -34,4 +34,4 @@ const Problem = problemSchema(Object.keys(ERROR_TABLE))
 export const PROBLEM_RESPONSES: Readonly<Record<string, TSchema>> = { '4xx': Problem, '5xx': Problem }
 
 /** An answer without a body. */
-export const NoBody = Type.Null()
+export const EmptyBody = Type.Null()

@@ -2,7 +2,7 @@ import type { FastifyInstance, FastifyRequest } from 'fastify'
 import { type FieldError, fail } from '../../errors.ts'
 
 const MAX_DEPTH = 64
-/** No request has as many. Each may be a fault that its schema has to put into words, one after the other. */
+/** No valid request has as many values. Each value may be a fault that the schema must report. */
 const MAX_VALUES = 10_000
 const JSON_TYPE = 'application/json'
 const FORM_TYPE = 'application/x-www-form-urlencoded'
@@ -88,8 +88,8 @@ const QUOTE = 0x22
 const BACKSLASH = 0x5c
 
 /**
- * Refuses what is too much before it is read: to build half a million values takes a tenth of a second in which nobody is
- * served. Answers the number of colons outside of strings: in a text that turns out to be JSON, each follows a name.
+ * Refuses a body with too many values before it is parsed: half a million values block the event loop for a tenth of a second.
+ * Returns the number of colons outside of strings. In valid JSON, each of them follows a name.
  */
 function scan(bytes: Uint8Array): number {
   let [names, commas, depth] = [0, 0, 0]

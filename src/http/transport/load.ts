@@ -8,8 +8,8 @@ const OVERLOAD_SAMPLE_MS = 5_000
 const RESOLUTION_MS = 10
 
 /**
- * A process that is late by seconds again and again helps nobody by taking on more. The sampler opens no files: what throws
- * in a timer, as reading /proc without a free descriptor does, would end the process.
+ * A process whose event loop is late by seconds must take no more requests. The sampler opens no files: reading /proc throws
+ * if no descriptor is free, and an error thrown in a timer would end the process.
  */
 export function watchLoad(server: FastifyInstance, settings: HttpSettings): { readonly isLate: boolean } {
   const { overloadSampleMs = OVERLOAD_SAMPLE_MS, overloadDelayMs = OVERLOAD_EVENT_LOOP_DELAY_MS } = settings

@@ -9,21 +9,21 @@ import { pathOf } from './request-head.ts'
 
 declare module 'fastify' {
   interface FastifyRequest {
-    /** Whether it stands in the log. An answer may fail after its connection has ended. */
+    /** True once the request is logged. An answer may fail after its connection has ended. */
     isObserved: boolean
   }
   interface FastifyContextConfig {
     /** The route's URL as it was declared. */
     template?: string
-    /** Probes come every second, and would drown what is worth reading. */
+    /** Probes come every second, so they are logged at debug level. */
     logAs?: 'info' | 'debug'
   }
 }
 
 const MAX_LOGGED_PATH = 256
-/** What segments of our paths look like, and those of somebody who mistyped one. */
+/** Segments that look like those of our paths. A mistyped one usually matches too. */
 const WORD = /^(?:[a-z.-]{1,24}|v[0-9])$/
-/** As proxies write it: the caller went away before there was an answer. */
+/** The status that proxies log if the caller disconnects before the answer. */
 const CLIENT_CLOSED_REQUEST = 499
 
 /** Measures and logs each request once, when it is over. */
@@ -34,7 +34,7 @@ export function observeRequests(server: FastifyInstance, { metrics }: HttpDeps):
     route.config = { ...route.config, template: route.url, logAs: probe ? 'debug' : 'info' }
   })
   server.addHook('onRequest', (request, reply, done) => {
-    // An answer that does not come to its end has no onResponse.
+    // Fastify calls no onResponse for an answer that was cut off.
     reply.raw.once('close', () => {
       if (!reply.raw.writableFinished) observe(request, reply, { metrics, ...cutOff(request, reply) })
     })
@@ -55,9 +55,9 @@ interface Seen {
   readonly aborted?: true
 }
 
-/** What somebody was told whose connection ended too soon: the head of an answer, that they were too late, or nothing. */
+/** What a caller received whose connection ended early: the head of an answer, a timeout error, or nothing. */
 function cutOff({ raw, errorCode }: FastifyRequest, reply: FastifyReply): Omit<Seen, 'metrics'> {
-  // What is answered to a body that broke off goes nowhere.
+  // An answer to a request whose body broke off reaches no one.
   if (reply.raw.headersSent && raw.complete)
     return { status: reply.statusCode, code: errorCode, aborted: true }
   const told = toldTo(raw.socket)
@@ -84,7 +84,7 @@ function observe(request: FastifyRequest, reply: FastifyReply, seen: Seen): void
   )
 }
 
-/** The words and ids of a path. Whatever else somebody puts there may be a key or a token in the wrong place. */
+/** The words and ids of a path. Other segments are masked: they may be a key or a token in the wrong place. */
 function loggedPath(url: string): string {
   return pathOf(url).slice(0, MAX_LOGGED_PATH).replace(/[^/]+/g, maskSegment)
 }

@@ -21,7 +21,7 @@ const ask = () =>
   server.inject({ url: '/api/v1/operators/x', method: 'DELETE', headers: bearer(TOKENS.viewer) })
 
 describe('a process that is late', () => {
-  it('turns nobody away for the time that it took to start', async () => {
+  it('refuses no request because of a slow start', async () => {
     server = makeWatched()
     void server.register((_app, _options, done) => {
       block(2 * LATE_MS)

@@ -86,9 +86,9 @@ describe('who passes', () => {
   })
 })
 
-describe('who does not', () => {
+describe('refuses', () => {
   it.each<[string, string, Record<string, string>, string]>([
-    ['nobody', TENANT_PATH, {}, '401 UNAUTHENTICATED'],
+    ['a request without a credential', TENANT_PATH, {}, '401 UNAUTHENTICATED'],
     ['another scheme', TENANT_PATH, { authorization: 'Basic YTpi' }, '401 UNAUTHENTICATED'],
     ['an empty bearer', TENANT_PATH, { authorization: 'Bearer ' }, '401 UNAUTHENTICATED'],
     ['a forged token', TENANT_PATH, bearer('eyJ.forged.sig'), '401 TOKEN_INVALID'],
@@ -106,7 +106,7 @@ describe('who does not', () => {
       '401 INVALID_CREDENTIALS',
     ],
     ['a key without a tenant', TENANT_PATH, withKey(), '400 TENANT_AMBIGUOUS'],
-    ['a key with an unknown tenant', TENANT_PATH, withKey('nobody'), '404 TENANT_NOT_FOUND'],
+    ['a key with an unknown tenant', TENANT_PATH, withKey('no-such-tenant'), '404 TENANT_NOT_FOUND'],
     ['a key with an inactive tenant', TENANT_PATH, withKey('gone'), '404 TENANT_NOT_FOUND'],
     ["a key with another's tenant", TENANT_PATH, withKey('other'), '403 CROSS_TENANT_ACCESS'],
     [
@@ -117,22 +117,22 @@ describe('who does not', () => {
     ],
     ['a token of an inactive tenant', TENANT_PATH, bearer(TOKENS.gone), '404 TENANT_NOT_FOUND'],
     [
-      'one who acts for a stranger',
+      'one who acts for a tenant without permission',
       TENANT_PATH,
       { ...bearer(TOKENS.writer), 'x-account-id': OTHER },
       '403 CROSS_TENANT_ACCESS',
     ],
     [
-      'one who acts for nobody',
+      'one who acts for an unknown account',
       TENANT_PATH,
-      { ...bearer(TOKENS.writer), 'x-account-id': 'nobody' },
+      { ...bearer(TOKENS.writer), 'x-account-id': 'no-such-account' },
       '403 CROSS_TENANT_ACCESS',
     ],
     ['one without the permission', '/api/v1/write', bearer(TOKENS.reader), '403 PERMISSION_DENIED'],
     ['an operator on a tenant path', TENANT_PATH, bearer(TOKENS.admin), '403 PERMISSION_DENIED'],
     ['a user on an operator path', OPERATOR_PATH, bearer(TOKENS.writer), '403 OPERATOR_REQUIRED'],
     ['a key on an operator path', OPERATOR_PATH, withKey(), '403 OPERATOR_REQUIRED'],
-    ['nobody on an operator path', OPERATOR_PATH, {}, '401 UNAUTHENTICATED'],
+    ['a request without a credential on an operator path', OPERATOR_PATH, {}, '401 UNAUTHENTICATED'],
     ['an unknown operator', OPERATOR_PATH, bearer('fho_unknown'), '401 INVALID_CREDENTIALS'],
   ])('%s', async (_case, url, headers, expected) => {
     guarded()

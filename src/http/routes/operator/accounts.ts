@@ -15,7 +15,7 @@ import {
   NewAccountBody,
 } from '../../schemas/account.ts'
 import { ID_PARAMS, pathId } from '../../schemas/parts.ts'
-import { NoBody } from '../../schemas/problem.ts'
+import { EmptyBody } from '../../schemas/problem.ts'
 import { idOf } from '../path-ids.ts'
 
 const TAG: Tag = {
@@ -73,7 +73,7 @@ const REMOVE: Endpoint = {
   ...{ operationId: 'removeAccount', summary: 'Remove an account' },
   description: 'Ends its memberships and revokes its access tokens.',
   params: ID_PARAMS,
-  answers: { 204: NoBody },
+  answers: { 204: EmptyBody },
   answerHeaders: ['freehold-effective'],
 }
 
@@ -93,7 +93,7 @@ const REMOVE_MEMBERSHIP: Endpoint = {
   ...{ operationId: 'removeMembership', summary: 'End the membership of an account in a tenant' },
   description: "Revokes the account's access tokens.",
   params: MEMBERSHIP_PARAMS,
-  answers: { 204: NoBody },
+  answers: { 204: EmptyBody },
   answerHeaders: ['freehold-effective'],
 }
 

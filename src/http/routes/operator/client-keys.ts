@@ -7,7 +7,7 @@ import { type Endpoint, serve } from '../../endpoint.ts'
 import { actorOf } from '../../pipeline.ts'
 import { ClientKey, ClientKeyList, CreatedClientKey, NewClientKeyBody } from '../../schemas/client-key.ts'
 import { PageQuery, pathId, TENANT_PARAMS } from '../../schemas/parts.ts'
-import { NoBody } from '../../schemas/problem.ts'
+import { EmptyBody } from '../../schemas/problem.ts'
 import { idOf } from '../path-ids.ts'
 import { tenantOfPath } from './tenant-of-path.ts'
 import { TENANTS } from './tenants.ts'
@@ -50,7 +50,7 @@ const REVOKE: Endpoint = {
   ...{ operationId: 'revokeTenantClientKey', summary: 'Revoke a client key of a tenant' },
   description: 'Takes effect at once.',
   params: PARAMS,
-  answers: { 204: NoBody },
+  answers: { 204: EmptyBody },
   answerHeaders: ['freehold-effective'],
 }
 

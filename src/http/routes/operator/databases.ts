@@ -10,7 +10,7 @@ import { type Endpoint, serve, type Tag } from '../../endpoint.ts'
 import { actorOf } from '../../pipeline.ts'
 import { Database, DatabaseBody, RemovalQuery, ValidationBody } from '../../schemas/database.ts'
 import { TENANT_PARAMS } from '../../schemas/parts.ts'
-import { NoBody } from '../../schemas/problem.ts'
+import { EmptyBody } from '../../schemas/problem.ts'
 import { tenantIdOf } from '../path-ids.ts'
 import { databaseView } from './views.ts'
 
@@ -62,7 +62,7 @@ const REMOVE: Endpoint = {
     'be reached is given up.',
   params: TENANT_PARAMS,
   query: RemovalQuery,
-  answers: { 204: NoBody },
+  answers: { 204: EmptyBody },
   errors: ['NOT_FOUND', 'DATABASE_IN_USE', 'MOVE_IN_PROGRESS', 'CONFLICT', ...TENANT_DATABASE_CODES],
 }
 

@@ -7,7 +7,7 @@ import { type Endpoint, serve, type Tag } from '../../endpoint.ts'
 import { actorOf } from '../../pipeline.ts'
 import { CreatedOperator, Encryption, NewOperatorBody, OperatorList } from '../../schemas/operator.ts'
 import { ID_PARAMS, PageQuery } from '../../schemas/parts.ts'
-import { NoBody } from '../../schemas/problem.ts'
+import { EmptyBody } from '../../schemas/problem.ts'
 import { idOf } from '../path-ids.ts'
 
 export const OPERATORS: Tag = {
@@ -38,7 +38,7 @@ const REVOKE: Endpoint = {
   ...{ operationId: 'revokeOperator', summary: 'Revoke an operator' },
   description: 'Takes effect at once.',
   params: ID_PARAMS,
-  answers: { 204: NoBody },
+  answers: { 204: EmptyBody },
   answerHeaders: ['freehold-effective'],
 }
 

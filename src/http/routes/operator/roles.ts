@@ -4,7 +4,7 @@ import { TENANT_DATABASE_CODES } from '../../answer-codes.ts'
 import type { HttpDeps } from '../../deps.ts'
 import type { Endpoint } from '../../endpoint.ts'
 import { PageQuery, pathId, TENANT_PARAMS } from '../../schemas/parts.ts'
-import { NoBody } from '../../schemas/problem.ts'
+import { EmptyBody } from '../../schemas/problem.ts'
 import { NewRoleBody, Role, RoleList, RolePatchBody } from '../../schemas/role.ts'
 import { serveRoles } from '../roles.ts'
 import { tenantOfPath } from './tenant-of-path.ts'
@@ -61,7 +61,7 @@ const REMOVE: Endpoint = {
   ...{ operationId: 'removeTenantRole', summary: 'Remove a role of a tenant' },
   description: 'A role that a user has is not removed.',
   params: PARAMS,
-  answers: { 204: NoBody },
+  answers: { 204: EmptyBody },
   errors: ['CONFLICT', ...TENANT_DATABASE_CODES],
 }
 

@@ -7,7 +7,7 @@ import { whenEffective } from '../../effective.ts'
 import { type Endpoint, serve, type Tag } from '../../endpoint.ts'
 import { actorOf } from '../../pipeline.ts'
 import { TENANT_PARAMS } from '../../schemas/parts.ts'
-import { NoBody } from '../../schemas/problem.ts'
+import { EmptyBody } from '../../schemas/problem.ts'
 import { RotationBody, SigningKey, SigningKeyBody } from '../../schemas/signing-key.ts'
 import { tenantIdOf } from '../path-ids.ts'
 import { OPERATORS } from './operators.ts'
@@ -55,7 +55,7 @@ const REMOVE: Endpoint = {
   ...{ operationId: 'removeTenantSigningKey', summary: 'Remove the signing keys of a tenant' },
   description: "The service's key signs the tenant's access tokens again.",
   params: TENANT_PARAMS,
-  answers: { 204: NoBody },
+  answers: { 204: EmptyBody },
   answerHeaders: ['freehold-effective'],
   errors: ['NOT_FOUND'],
 }

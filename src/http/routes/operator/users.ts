@@ -4,7 +4,7 @@ import { TENANT_DATABASE_CODES } from '../../answer-codes.ts'
 import type { HttpDeps } from '../../deps.ts'
 import type { Endpoint } from '../../endpoint.ts'
 import { PageQuery, pathId, TENANT_PARAMS } from '../../schemas/parts.ts'
-import { NoBody } from '../../schemas/problem.ts'
+import { EmptyBody } from '../../schemas/problem.ts'
 import { NewUserBody, User, UserList, UserPatchBody } from '../../schemas/user.ts'
 import { serveUsers } from '../users.ts'
 import { tenantOfPath } from './tenant-of-path.ts'
@@ -62,7 +62,7 @@ const REMOVE: Endpoint = {
   ...{ operationId: 'removeTenantUser', summary: 'Remove a user of a tenant' },
   description: "Ends the user's login sessions and revokes the user's access tokens.",
   params: PARAMS,
-  answers: { 204: NoBody },
+  answers: { 204: EmptyBody },
   answerHeaders: ['freehold-effective'],
   errors: ['CONFLICT', ...TENANT_DATABASE_CODES],
 }
