@@ -3,10 +3,9 @@ import type { Settings } from '../config/settings.ts'
 import type { MasterKey } from '../crypto/key-source.ts'
 import type { Embedded } from '../embedded/start.ts'
 import type { HashCost } from '../identity/login/passwords.ts'
-import { type ConnectionTarget, effectiveSslMode } from '../lib/postgres/connection-string.ts'
+import type { ConnectionTarget } from '../lib/postgres/connection-string.ts'
 import { type HostRules, parseHostRules } from '../lib/postgres/egress.ts'
-
-import type { ServerAddress } from '../lib/postgres/pg.ts'
+import { addressOfTarget, type ServerAddress } from '../lib/postgres/pg.ts'
 import { newServerTraits } from '../lib/postgres/server-traits.ts'
 import type { Secret } from '../lib/secret.ts'
 import type { Logger } from '../logger.ts'
@@ -79,19 +78,9 @@ export function databasesOf(settings: Settings): GatewayDatabases {
   }
 }
 
-function addressOf(target: ConnectionTarget, settings: Settings): ServerAddress {
-  return {
-    host: target.host,
-    port: target.port,
-    database: target.database,
-    user: target.user,
-    password: async () => target.password.reveal(),
-    sslMode: effectiveSslMode(target, settings.sslModeDefault),
-    caCertificate: null,
-    handshake: target.handshake,
-    applicationName: target.applicationName ?? 'freehold',
-    lookup: null,
-  }
+function addressOf(target: ConnectionTarget, { sslModeDefault }: Settings): ServerAddress {
+  const applicationName = target.applicationName ?? 'freehold'
+  return addressOfTarget(target, { sslMode: sslModeDefault, applicationName })
 }
 
 /**

@@ -1,11 +1,7 @@
 import { join } from 'node:path'
 import { testDatabaseUrl } from '../../config.ts'
-import {
-  ConnectionStringError,
-  effectiveSslMode,
-  parseConnectionString,
-} from '../../lib/postgres/connection-string.ts'
-import type { ServerAddress } from '../../lib/postgres/pg.ts'
+import { ConnectionStringError, parseConnectionString } from '../../lib/postgres/connection-string.ts'
+import { addressOfTarget, type ServerAddress } from '../../lib/postgres/pg.ts'
 import { CommandError, EXIT } from '../exit-codes.ts'
 
 /** A PostgreSQL on which databases and roles can be created. */
@@ -25,13 +21,7 @@ export async function openThrowawayServer(): Promise<ThrowawayServer> {
 function addressOf(url: string): ServerAddress {
   try {
     const target = parseConnectionString(url)
-    const { host, port, database, user, handshake } = target
-    return {
-      ...{ host, port, database, user, handshake, lookup: null, caCertificate: null },
-      password: async () => target.password.reveal(),
-      sslMode: effectiveSslMode(target, 'verify-full'),
-      applicationName: APPLICATION_NAME,
-    }
+    return addressOfTarget(target, { sslMode: 'verify-full', applicationName: APPLICATION_NAME })
   } catch (error) {
     if (!(error instanceof ConnectionStringError)) throw error
     throw new CommandError(`TEST_DATABASE_URL ${error.message}`, {

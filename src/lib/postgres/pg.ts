@@ -3,7 +3,12 @@ import type pg from 'pg'
 import Pool from 'pg-pool'
 import { checkedStream } from '../wire/checked-socket.ts'
 import { tlsOptions, verification } from '../wire/server-tls.ts'
-import type { HandshakeOptions, SslMode } from './connection-string.ts'
+import {
+  type ConnectionTarget,
+  effectiveSslMode,
+  type HandshakeOptions,
+  type SslMode,
+} from './connection-string.ts'
 import { connectFault, endpointOption, GuardedClient, type GuardedConfig } from './guarded-client.ts'
 import { newServerTraits, type ServerTraits } from './server-traits.ts'
 import { startupOptions, wantedSettings } from './session-settings.ts'
@@ -37,6 +42,28 @@ export interface ServerAddress {
   readonly traits?: ServerTraits
   /** True if whole sessions are needed (LISTEN, locks): a pooler must then be in session mode. */
   readonly needsSession?: boolean
+}
+
+export interface AddressDefaults {
+  /** Where the connection string has no sslmode, and its host is not the loopback. */
+  readonly sslMode: SslMode
+  readonly applicationName: string
+}
+
+/** The address that a connection string names. @throws ConnectionStringError if its parameters contradict the sslmode */
+export function addressOfTarget(target: ConnectionTarget, defaults: AddressDefaults): ServerAddress {
+  return {
+    host: target.host,
+    port: target.port,
+    database: target.database,
+    user: target.user,
+    password: async () => target.password.reveal(),
+    sslMode: effectiveSslMode(target, defaults.sslMode),
+    caCertificate: null,
+    handshake: target.handshake,
+    applicationName: defaults.applicationName,
+    lookup: null,
+  }
 }
 
 export interface ConnectionLimits {
