@@ -10,6 +10,10 @@ export type Access =
   | { readonly kind: 'tenant'; readonly permission: string | null }
   | { readonly kind: 'either'; readonly permission: string }
 
+/** An operator who may only read, and one who may change. */
+export const OPERATOR_READ = { kind: 'operator', write: false } as const satisfies Access
+export const OPERATOR_WRITE = { kind: 'operator', write: true } as const satisfies Access
+
 declare module 'fastify' {
   interface FastifyContextConfig {
     access?: Access

@@ -1,6 +1,7 @@
 import type { FastifyInstance } from 'fastify'
 import { type Static, Type } from 'typebox'
 import type { AccountPatch, AccountQuery, NewAccount } from '../../../identity/people/accounts.ts'
+import { OPERATOR_READ, OPERATOR_WRITE } from '../../access.ts'
 import type { HttpDeps } from '../../deps.ts'
 import { takesAway, whenEffective } from '../../effective.ts'
 import { type Endpoint, serve, type Tag } from '../../endpoint.ts'
@@ -22,8 +23,6 @@ const TAG: Tag = {
   name: 'operators: accounts',
   description: 'Accounts: people who are members of several tenants.',
 }
-const READ = { kind: 'operator', write: false } as const
-const WRITE = { kind: 'operator', write: true } as const
 const ROW = '/accounts/:id'
 const MEMBERSHIP = `${ROW}/memberships/:tenantId`
 const MEMBERSHIP_PARAMS = Type.Object({
@@ -32,7 +31,7 @@ const MEMBERSHIP_PARAMS = Type.Object({
 })
 
 const LIST: Endpoint = {
-  ...{ method: 'GET', url: '/accounts', access: READ, tag: TAG },
+  ...{ method: 'GET', url: '/accounts', access: OPERATOR_READ, tag: TAG },
   ...{ operationId: 'listAccounts', summary: 'List the accounts' },
   description: 'Sorted by id, a page at a time. `q` searches addresses and names.',
   query: AccountListQuery,
@@ -40,7 +39,7 @@ const LIST: Endpoint = {
 }
 
 const CREATE: Endpoint = {
-  ...{ method: 'POST', url: '/accounts', access: WRITE, tag: TAG },
+  ...{ method: 'POST', url: '/accounts', access: OPERATOR_WRITE, tag: TAG },
   ...{ operationId: 'createAccount', summary: 'Create an account' },
   description: 'With its first memberships.',
   body: NewAccountBody,
@@ -50,7 +49,7 @@ const CREATE: Endpoint = {
 }
 
 const FIND: Endpoint = {
-  ...{ method: 'GET', url: ROW, access: READ, tag: TAG },
+  ...{ method: 'GET', url: ROW, access: OPERATOR_READ, tag: TAG },
   ...{ operationId: 'findAccount', summary: 'Find an account' },
   description: 'With its memberships.',
   params: ID_PARAMS,
@@ -58,7 +57,7 @@ const FIND: Endpoint = {
 }
 
 const UPDATE: Endpoint = {
-  ...{ method: 'PATCH', url: ROW, access: WRITE, tag: TAG },
+  ...{ method: 'PATCH', url: ROW, access: OPERATOR_WRITE, tag: TAG },
   ...{ operationId: 'updateAccount', summary: 'Update an account' },
   description: "A new password, other roles and the status INACTIVE revoke the account's access tokens.",
   params: ID_PARAMS,
@@ -69,7 +68,7 @@ const UPDATE: Endpoint = {
 }
 
 const REMOVE: Endpoint = {
-  ...{ method: 'DELETE', url: ROW, access: WRITE, tag: TAG },
+  ...{ method: 'DELETE', url: ROW, access: OPERATOR_WRITE, tag: TAG },
   ...{ operationId: 'removeAccount', summary: 'Remove an account' },
   description: 'Ends its memberships and revokes its access tokens.',
   params: ID_PARAMS,
@@ -78,7 +77,7 @@ const REMOVE: Endpoint = {
 }
 
 const SET_MEMBERSHIP: Endpoint = {
-  ...{ method: 'PUT', url: MEMBERSHIP, access: WRITE, tag: TAG },
+  ...{ method: 'PUT', url: MEMBERSHIP, access: OPERATOR_WRITE, tag: TAG },
   ...{ operationId: 'setMembership', summary: 'Make an account a member of a tenant' },
   description: 'The account has exactly these roles in the tenant.',
   params: MEMBERSHIP_PARAMS,
@@ -89,7 +88,7 @@ const SET_MEMBERSHIP: Endpoint = {
 }
 
 const REMOVE_MEMBERSHIP: Endpoint = {
-  ...{ method: 'DELETE', url: MEMBERSHIP, access: WRITE, tag: TAG },
+  ...{ method: 'DELETE', url: MEMBERSHIP, access: OPERATOR_WRITE, tag: TAG },
   ...{ operationId: 'removeMembership', summary: 'End the membership of an account in a tenant' },
   description: "Revokes the account's access tokens.",
   params: MEMBERSHIP_PARAMS,

@@ -2,6 +2,7 @@ import type { FastifyInstance, FastifyRequest } from 'fastify'
 import type { Static } from 'typebox'
 import type { AuditFilter, AuditRow } from '../../../catalog/audit/entries.ts'
 import { fail } from '../../../errors.ts'
+import { OPERATOR_READ } from '../../access.ts'
 import type { HttpDeps } from '../../deps.ts'
 import { type Endpoint, serve, type Tag } from '../../endpoint.ts'
 import { pageView } from '../../paging.ts'
@@ -20,7 +21,7 @@ const LIST: Endpoint = {
 }
 
 const VERIFY: Endpoint = {
-  ...{ method: 'GET', url: '/audit-log/verify', access: { kind: 'operator', write: false }, tag: TAG },
+  ...{ method: 'GET', url: '/audit-log/verify', access: OPERATOR_READ, tag: TAG },
   ...{
     operationId: 'verifyAuditLog',
     summary: 'Verify that no entry of the audit log was changed or removed',

@@ -1,6 +1,7 @@
 import type { FastifyInstance } from 'fastify'
 import { Type } from 'typebox'
 import type { NewClientKey, PageRequest } from '../../../identity/callers/client-keys.ts'
+import { OPERATOR_READ, OPERATOR_WRITE } from '../../access.ts'
 import type { HttpDeps } from '../../deps.ts'
 import { whenEffective } from '../../effective.ts'
 import { type Endpoint, serve } from '../../endpoint.ts'
@@ -12,14 +13,12 @@ import { idOf } from '../path-ids.ts'
 import { tenantOfPath } from './tenant-of-path.ts'
 import { TENANTS } from './tenants.ts'
 
-const READ = { kind: 'operator', write: false } as const
-const WRITE = { kind: 'operator', write: true } as const
 const COLLECTION = '/tenants/:id/client-keys'
 const ROW = `${COLLECTION}/:keyId`
 const PARAMS = Type.Object({ id: pathId("The tenant's id."), keyId: pathId("The client key's id.") })
 
 const LIST: Endpoint = {
-  ...{ method: 'GET', url: COLLECTION, access: READ, tag: TENANTS },
+  ...{ method: 'GET', url: COLLECTION, access: OPERATOR_READ, tag: TENANTS },
   ...{ operationId: 'listTenantClientKeys', summary: 'List the client keys of a tenant' },
   description: 'No answer but the one that creates a key shows the key itself.',
   params: TENANT_PARAMS,
@@ -28,7 +27,7 @@ const LIST: Endpoint = {
 }
 
 const CREATE: Endpoint = {
-  ...{ method: 'POST', url: COLLECTION, access: WRITE, tag: TENANTS },
+  ...{ method: 'POST', url: COLLECTION, access: OPERATOR_WRITE, tag: TENANTS },
   ...{ operationId: 'createTenantClientKey', summary: 'Create a client key of a tenant' },
   description: 'Only this answer shows the key.',
   params: TENANT_PARAMS,
@@ -38,7 +37,7 @@ const CREATE: Endpoint = {
 }
 
 const FIND: Endpoint = {
-  ...{ method: 'GET', url: ROW, access: READ, tag: TENANTS },
+  ...{ method: 'GET', url: ROW, access: OPERATOR_READ, tag: TENANTS },
   ...{ operationId: 'findTenantClientKey', summary: 'Find a client key of a tenant' },
   description: 'The answer does not show the key itself.',
   params: PARAMS,
@@ -46,7 +45,7 @@ const FIND: Endpoint = {
 }
 
 const REVOKE: Endpoint = {
-  ...{ method: 'DELETE', url: ROW, access: WRITE, tag: TENANTS },
+  ...{ method: 'DELETE', url: ROW, access: OPERATOR_WRITE, tag: TENANTS },
   ...{ operationId: 'revokeTenantClientKey', summary: 'Revoke a client key of a tenant' },
   description: 'Takes effect at once.',
   params: PARAMS,

@@ -4,6 +4,7 @@ import { fail } from '../../../errors.ts'
 import { ConnectionStringError, parseConnectionString } from '../../../lib/postgres/connection-string.ts'
 import type { DatabaseRegistration } from '../../../operations/register-database.ts'
 import type { Removal } from '../../../operations/remove-database.ts'
+import { OPERATOR_READ, OPERATOR_WRITE } from '../../access.ts'
 import { TENANT_DATABASE_CODES } from '../../answer-codes.ts'
 import type { HttpDeps } from '../../deps.ts'
 import { type Endpoint, serve, type Tag } from '../../endpoint.ts'
@@ -18,12 +19,10 @@ const TAG: Tag = {
   name: 'operators: databases',
   description: 'The dedicated database of a tenant: its registration and its validation.',
 }
-const READ = { kind: 'operator', write: false } as const
-const WRITE = { kind: 'operator', write: true } as const
 const PATH = '/tenants/:id/database'
 
 const REGISTER: Endpoint = {
-  ...{ method: 'PUT', url: PATH, access: WRITE, tag: TAG },
+  ...{ method: 'PUT', url: PATH, access: OPERATOR_WRITE, tag: TAG },
   ...{ operationId: 'registerDatabase', summary: 'Register a dedicated database of a tenant' },
   description:
     'The connection string is encrypted before it is kept, and no answer shows it. A job validates the database.',
@@ -34,7 +33,7 @@ const REGISTER: Endpoint = {
 }
 
 const FIND: Endpoint = {
-  ...{ method: 'GET', url: PATH, access: READ, tag: TAG },
+  ...{ method: 'GET', url: PATH, access: OPERATOR_READ, tag: TAG },
   ...{ operationId: 'findDatabase', summary: 'Find the dedicated database of a tenant' },
   description: 'With its state, its last error, and the candidate that is being validated.',
   params: TENANT_PARAMS,
@@ -43,7 +42,7 @@ const FIND: Endpoint = {
 }
 
 const VALIDATE: Endpoint = {
-  ...{ method: 'POST', url: `${PATH}/validate`, access: WRITE, tag: TAG },
+  ...{ method: 'POST', url: `${PATH}/validate`, access: OPERATOR_WRITE, tag: TAG },
   ...{ operationId: 'validateDatabase', summary: 'Validate the database again' },
   description:
     'A job validates the candidate, or the current database if there is no candidate. `adopt` accepts a database that ' +
@@ -55,7 +54,7 @@ const VALIDATE: Endpoint = {
 }
 
 const REMOVE: Endpoint = {
-  ...{ method: 'DELETE', url: PATH, access: WRITE, tag: TAG },
+  ...{ method: 'DELETE', url: PATH, access: OPERATOR_WRITE, tag: TAG },
   ...{ operationId: 'removeDatabase', summary: 'Remove the registration of a database' },
   description:
     'A database that holds rows of the application stays registered. With `force` and `confirm` a database that cannot ' +

@@ -1,6 +1,7 @@
 import type { FastifyInstance } from 'fastify'
 import type { Static } from 'typebox'
 import { describeJob } from '../../../catalog/jobs/list.ts'
+import { OPERATOR_READ, OPERATOR_WRITE } from '../../access.ts'
 import type { HttpDeps } from '../../deps.ts'
 import { type Endpoint, serve, type Tag } from '../../endpoint.ts'
 import { pageView } from '../../paging.ts'
@@ -10,11 +11,9 @@ import { ID_PARAMS } from '../../schemas/parts.ts'
 import { idOf } from '../path-ids.ts'
 
 const TAG: Tag = { name: 'operators: jobs', description: 'Jobs, which gateways run in the background.' }
-const READ = { kind: 'operator', write: false } as const
-const WRITE = { kind: 'operator', write: true } as const
 
 const LIST: Endpoint = {
-  ...{ method: 'GET', url: '/jobs', access: READ, tag: TAG },
+  ...{ method: 'GET', url: '/jobs', access: OPERATOR_READ, tag: TAG },
   ...{ operationId: 'listJobs', summary: 'List the jobs' },
   description: 'Newest first, a page at a time.',
   query: JobQuery,
@@ -22,7 +21,7 @@ const LIST: Endpoint = {
 }
 
 const FIND: Endpoint = {
-  ...{ method: 'GET', url: '/jobs/:id', access: READ, tag: TAG },
+  ...{ method: 'GET', url: '/jobs/:id', access: OPERATOR_READ, tag: TAG },
   ...{ operationId: 'findJob', summary: 'Find a job' },
   description: 'With its step, its progress and its result.',
   params: ID_PARAMS,
@@ -30,7 +29,7 @@ const FIND: Endpoint = {
 }
 
 const CANCEL: Endpoint = {
-  ...{ method: 'POST', url: '/jobs/:id/cancel', access: WRITE, tag: TAG },
+  ...{ method: 'POST', url: '/jobs/:id/cancel', access: OPERATOR_WRITE, tag: TAG },
   ...{ operationId: 'cancelJob', summary: 'Cancel a job' },
   description: 'A queued job is cancelled at once, a running job within seconds.',
   params: ID_PARAMS,

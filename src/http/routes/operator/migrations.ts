@@ -1,6 +1,7 @@
 import type { FastifyInstance } from 'fastify'
 import type { Static } from 'typebox'
 import { describeRun } from '../../../catalog/jobs/migration-runs.ts'
+import { OPERATOR_READ, OPERATOR_WRITE } from '../../access.ts'
 import type { HttpDeps } from '../../deps.ts'
 import { type Endpoint, serve, type Tag } from '../../endpoint.ts'
 import { pageView } from '../../paging.ts'
@@ -21,18 +22,16 @@ const TAG: Tag = {
   description:
     'The schema of each database, and the runs that migrate databases to the schema of this release.',
 }
-const READ = { kind: 'operator', write: false } as const
-const WRITE = { kind: 'operator', write: true } as const
 
 const REPORT: Endpoint = {
-  ...{ method: 'GET', url: '/migrations', access: READ, tag: TAG },
+  ...{ method: 'GET', url: '/migrations', access: OPERATOR_READ, tag: TAG },
   ...{ operationId: 'readMigrations', summary: 'Count the databases by the state of their schema' },
   description: 'With the schema that this release needs, and the latest run.',
   answers: { 200: Migrations },
 }
 
 const LIST_SCHEMAS: Endpoint = {
-  ...{ method: 'GET', url: '/migrations/databases', access: READ, tag: TAG },
+  ...{ method: 'GET', url: '/migrations/databases', access: OPERATOR_READ, tag: TAG },
   ...{ operationId: 'listSchemas', summary: 'List the schema of each database' },
   description: 'The shared database comes first. Its `tenantId` is null.',
   query: SchemaQuery,
@@ -40,7 +39,7 @@ const LIST_SCHEMAS: Endpoint = {
 }
 
 const START_RUN: Endpoint = {
-  ...{ method: 'POST', url: '/migrations/runs', access: WRITE, tag: TAG },
+  ...{ method: 'POST', url: '/migrations/runs', access: OPERATOR_WRITE, tag: TAG },
   ...{ operationId: 'startMigrationRun', summary: 'Start a run that migrates every database' },
   description: 'The run works in the background, in waves. Only one run is under way at a time.',
   body: RunBody,
@@ -49,7 +48,7 @@ const START_RUN: Endpoint = {
 }
 
 const LIST_RUNS: Endpoint = {
-  ...{ method: 'GET', url: '/migrations/runs', access: READ, tag: TAG },
+  ...{ method: 'GET', url: '/migrations/runs', access: OPERATOR_READ, tag: TAG },
   ...{ operationId: 'listMigrationRuns', summary: 'List the runs of migrations' },
   description: 'Newest first, a page at a time.',
   query: PageQuery,
@@ -57,7 +56,7 @@ const LIST_RUNS: Endpoint = {
 }
 
 const FIND_RUN: Endpoint = {
-  ...{ method: 'GET', url: '/migrations/runs/:id', access: READ, tag: TAG },
+  ...{ method: 'GET', url: '/migrations/runs/:id', access: OPERATOR_READ, tag: TAG },
   ...{ operationId: 'findMigrationRun', summary: 'Find a run of migrations' },
   description: 'With the counts of each wave.',
   params: ID_PARAMS,

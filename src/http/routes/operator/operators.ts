@@ -1,6 +1,7 @@
 import type { FastifyInstance } from 'fastify'
 import type { Static } from 'typebox'
 import type { PageRequest } from '../../../identity/callers/client-keys.ts'
+import { OPERATOR_READ, OPERATOR_WRITE } from '../../access.ts'
 import type { HttpDeps } from '../../deps.ts'
 import { whenEffective } from '../../effective.ts'
 import { type Endpoint, serve, type Tag } from '../../endpoint.ts'
@@ -14,11 +15,9 @@ export const OPERATORS: Tag = {
   name: 'operators',
   description: "Operators, the master keys that encrypt secrets, and the service's own signing key.",
 }
-const READ = { kind: 'operator', write: false } as const
-const WRITE = { kind: 'operator', write: true } as const
 
 const LIST: Endpoint = {
-  ...{ method: 'GET', url: '/operators', access: READ, tag: OPERATORS },
+  ...{ method: 'GET', url: '/operators', access: OPERATOR_READ, tag: OPERATORS },
   ...{ operationId: 'listOperators', summary: 'List the operators' },
   description: 'No answer but the one that creates an operator shows a token.',
   query: PageQuery,
@@ -26,7 +25,7 @@ const LIST: Endpoint = {
 }
 
 const CREATE: Endpoint = {
-  ...{ method: 'POST', url: '/operators', access: WRITE, tag: OPERATORS },
+  ...{ method: 'POST', url: '/operators', access: OPERATOR_WRITE, tag: OPERATORS },
   ...{ operationId: 'createOperator', summary: 'Create an operator' },
   description: 'Only this answer shows the token. An operator with the role `viewer` may only read.',
   body: NewOperatorBody,
@@ -34,7 +33,7 @@ const CREATE: Endpoint = {
 }
 
 const REVOKE: Endpoint = {
-  ...{ method: 'DELETE', url: '/operators/:id', access: WRITE, tag: OPERATORS },
+  ...{ method: 'DELETE', url: '/operators/:id', access: OPERATOR_WRITE, tag: OPERATORS },
   ...{ operationId: 'revokeOperator', summary: 'Revoke an operator' },
   description: 'Takes effect at once.',
   params: ID_PARAMS,
@@ -43,14 +42,14 @@ const REVOKE: Endpoint = {
 }
 
 const READ_ENCRYPTION: Endpoint = {
-  ...{ method: 'GET', url: '/encryption', access: READ, tag: OPERATORS },
+  ...{ method: 'GET', url: '/encryption', access: OPERATOR_READ, tag: OPERATORS },
   ...{ operationId: 'readEncryption', summary: 'Count the secrets by the master key that encrypts them' },
   description: 'With the progress of the latest rotation.',
   answers: { 200: Encryption },
 }
 
 const ROTATE_ENCRYPTION: Endpoint = {
-  ...{ method: 'POST', url: '/encryption/rotate', access: WRITE, tag: OPERATORS },
+  ...{ method: 'POST', url: '/encryption/rotate', access: OPERATOR_WRITE, tag: OPERATORS },
   ...{ operationId: 'rotateEncryption', summary: 'Encrypt every secret with the current master key' },
   description: 'The rotation works in the background. Only one rotation is under way at a time.',
   answers: { 202: Encryption },

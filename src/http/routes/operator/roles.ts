@@ -1,5 +1,6 @@
 import type { FastifyInstance } from 'fastify'
 import { Type } from 'typebox'
+import { OPERATOR_READ, OPERATOR_WRITE } from '../../access.ts'
 import { TENANT_DATABASE_CODES } from '../../answer-codes.ts'
 import type { HttpDeps } from '../../deps.ts'
 import type { Endpoint } from '../../endpoint.ts'
@@ -10,14 +11,12 @@ import { serveRoles } from '../roles.ts'
 import { tenantOfPath } from './tenant-of-path.ts'
 import { TENANTS } from './tenants.ts'
 
-const READ = { kind: 'operator', write: false } as const
-const WRITE = { kind: 'operator', write: true } as const
 const COLLECTION = '/tenants/:id/roles'
 const ROW = `${COLLECTION}/:roleId`
 const PARAMS = Type.Object({ id: pathId("The tenant's id."), roleId: pathId("The role's id.") })
 
 const LIST: Endpoint = {
-  ...{ method: 'GET', url: COLLECTION, access: READ, tag: TENANTS },
+  ...{ method: 'GET', url: COLLECTION, access: OPERATOR_READ, tag: TENANTS },
   ...{ operationId: 'listTenantRoles', summary: 'List the roles of a tenant' },
   description: 'Sorted by id, a page at a time.',
   params: TENANT_PARAMS,
@@ -27,7 +26,7 @@ const LIST: Endpoint = {
 }
 
 const CREATE: Endpoint = {
-  ...{ method: 'POST', url: COLLECTION, access: WRITE, tag: TENANTS },
+  ...{ method: 'POST', url: COLLECTION, access: OPERATOR_WRITE, tag: TENANTS },
   ...{ operationId: 'createTenantRole', summary: 'Create a role of a tenant' },
   description: 'The role may get any permission.',
   params: TENANT_PARAMS,
@@ -38,7 +37,7 @@ const CREATE: Endpoint = {
 }
 
 const FIND: Endpoint = {
-  ...{ method: 'GET', url: ROW, access: READ, tag: TENANTS },
+  ...{ method: 'GET', url: ROW, access: OPERATOR_READ, tag: TENANTS },
   ...{ operationId: 'findTenantRole', summary: 'Find a role of a tenant' },
   description: 'By id.',
   params: PARAMS,
@@ -47,7 +46,7 @@ const FIND: Endpoint = {
 }
 
 const UPDATE: Endpoint = {
-  ...{ method: 'PATCH', url: ROW, access: WRITE, tag: TENANTS },
+  ...{ method: 'PATCH', url: ROW, access: OPERATOR_WRITE, tag: TENANTS },
   ...{ operationId: 'updateTenantRole', summary: 'Update a role of a tenant' },
   description: 'A change that takes a permission away revokes the access tokens of users with this role.',
   params: PARAMS,
@@ -57,7 +56,7 @@ const UPDATE: Endpoint = {
 }
 
 const REMOVE: Endpoint = {
-  ...{ method: 'DELETE', url: ROW, access: WRITE, tag: TENANTS },
+  ...{ method: 'DELETE', url: ROW, access: OPERATOR_WRITE, tag: TENANTS },
   ...{ operationId: 'removeTenantRole', summary: 'Remove a role of a tenant' },
   description: 'A role that a user has is not removed.',
   params: PARAMS,

@@ -2,6 +2,7 @@ import type { FastifyInstance, FastifyReply } from 'fastify'
 import type { Changed } from '../../../identity/people/changed.ts'
 import type { KeyRecord } from '../../../identity/tokens/signing-key.ts'
 import type { NewTenantKey, Rotation } from '../../../identity/tokens/tenant-keys.ts'
+import { OPERATOR_READ, OPERATOR_WRITE } from '../../access.ts'
 import type { HttpDeps } from '../../deps.ts'
 import { whenEffective } from '../../effective.ts'
 import { type Endpoint, serve, type Tag } from '../../endpoint.ts'
@@ -16,12 +17,10 @@ const TAG: Tag = {
   name: 'operators: signing keys',
   description: "A tenant's own key, which signs the tenant's access tokens in place of the service's key.",
 }
-const READ = { kind: 'operator', write: false } as const
-const WRITE = { kind: 'operator', write: true } as const
 const PATH = '/tenants/:id/signing-key'
 
 const FIND: Endpoint = {
-  ...{ method: 'GET', url: PATH, access: READ, tag: TAG },
+  ...{ method: 'GET', url: PATH, access: OPERATOR_READ, tag: TAG },
   ...{ operationId: 'findTenantSigningKey', summary: 'Find the signing key of a tenant' },
   description: 'No answer shows the secret of a key.',
   params: TENANT_PARAMS,
@@ -30,7 +29,7 @@ const FIND: Endpoint = {
 }
 
 const REPLACE: Endpoint = {
-  ...{ method: 'PUT', url: PATH, access: WRITE, tag: TAG },
+  ...{ method: 'PUT', url: PATH, access: OPERATOR_WRITE, tag: TAG },
   ...{ operationId: 'replaceTenantSigningKey', summary: 'Give a tenant a signing key of its own' },
   description: 'Ends the keys that the tenant had: access tokens signed with them are not valid any more.',
   params: TENANT_PARAMS,
@@ -40,7 +39,7 @@ const REPLACE: Endpoint = {
 }
 
 const ROTATE: Endpoint = {
-  ...{ method: 'POST', url: `${PATH}/rotate`, access: WRITE, tag: TAG },
+  ...{ method: 'POST', url: `${PATH}/rotate`, access: OPERATOR_WRITE, tag: TAG },
   ...{ operationId: 'rotateTenantSigningKey', summary: "Rotate a tenant's signing key" },
   description: 'The key before still verifies for as long as an access token is valid.',
   params: TENANT_PARAMS,
@@ -51,7 +50,7 @@ const ROTATE: Endpoint = {
 }
 
 const REMOVE: Endpoint = {
-  ...{ method: 'DELETE', url: PATH, access: WRITE, tag: TAG },
+  ...{ method: 'DELETE', url: PATH, access: OPERATOR_WRITE, tag: TAG },
   ...{ operationId: 'removeTenantSigningKey', summary: 'Remove the signing keys of a tenant' },
   description: "The service's key signs the tenant's access tokens again.",
   params: TENANT_PARAMS,
@@ -61,7 +60,7 @@ const REMOVE: Endpoint = {
 }
 
 const ROTATE_SERVICE_KEY: Endpoint = {
-  ...{ method: 'POST', url: '/signing-key/rotate', access: WRITE, tag: OPERATORS },
+  ...{ method: 'POST', url: '/signing-key/rotate', access: OPERATOR_WRITE, tag: OPERATORS },
   ...{ operationId: 'rotateSigningKey', summary: "Rotate the service's signing key" },
   description: 'The key before still verifies for as long as an access token is valid.',
   answers: { 200: SigningKey },

@@ -1,6 +1,7 @@
 import type { FastifyInstance } from 'fastify'
 import type { TenantPatch, TenantQuery } from '../../../catalog/tenants.ts'
 import type { NewTenantInput } from '../../../operations/create-tenant.ts'
+import { OPERATOR_READ, OPERATOR_WRITE } from '../../access.ts'
 import { TENANT_DATABASE_CODES } from '../../answer-codes.ts'
 import type { HttpDeps } from '../../deps.ts'
 import { type Endpoint, serve, type Tag } from '../../endpoint.ts'
@@ -22,11 +23,9 @@ export const TENANTS: Tag = {
   name: 'operators: tenants',
   description: 'Tenants, and the users, roles and client keys of any tenant.',
 }
-const READ = { kind: 'operator', write: false } as const
-const WRITE = { kind: 'operator', write: true } as const
 
 const LIST: Endpoint = {
-  ...{ method: 'GET', url: '/tenants', access: READ, tag: TENANTS },
+  ...{ method: 'GET', url: '/tenants', access: OPERATOR_READ, tag: TENANTS },
   ...{ operationId: 'listTenants', summary: 'List the tenants' },
   description: 'Sorted by id, a page at a time. `q` searches codes and names.',
   query: TenantListQuery,
@@ -34,7 +33,7 @@ const LIST: Endpoint = {
 }
 
 const CREATE: Endpoint = {
-  ...{ method: 'POST', url: '/tenants', access: WRITE, tag: TENANTS },
+  ...{ method: 'POST', url: '/tenants', access: OPERATOR_WRITE, tag: TENANTS },
   ...{ operationId: 'createTenant', summary: 'Create a tenant' },
   description:
     'The tenant starts in the shared database, with its roles and its first administrator. Its code can never be used again.',
@@ -51,7 +50,7 @@ const CREATE: Endpoint = {
 }
 
 const FIND: Endpoint = {
-  ...{ method: 'GET', url: '/tenants/:id', access: READ, tag: TENANTS },
+  ...{ method: 'GET', url: '/tenants/:id', access: OPERATOR_READ, tag: TENANTS },
   ...{ operationId: 'findTenant', summary: 'Find a tenant' },
   description: 'By id. The answer says where its rows are.',
   params: TENANT_PARAMS,
@@ -59,7 +58,7 @@ const FIND: Endpoint = {
 }
 
 const UPDATE: Endpoint = {
-  ...{ method: 'PATCH', url: '/tenants/:id', access: WRITE, tag: TENANTS },
+  ...{ method: 'PATCH', url: '/tenants/:id', access: OPERATOR_WRITE, tag: TENANTS },
   ...{ operationId: 'updateTenant', summary: 'Rename a tenant, suspend it, or give it another parent' },
   description:
     'Parts that are left out keep their value. `effective` says how many gateways apply a suspension when this is answered.',
