@@ -11,6 +11,7 @@ import { contextOf } from '../pipeline.ts'
 import { ID_PARAMS, PageQuery } from '../schemas/parts.ts'
 import { EmptyBody } from '../schemas/problem.ts'
 import { NewRoleBody, Permissions, Role, RoleList, RolePatchBody } from '../schemas/role.ts'
+import { pathOf } from '../transport/request-head.ts'
 import { idOf } from './path-ids.ts'
 
 const TAG: Tag = {
@@ -104,7 +105,7 @@ export function serveRoles(api: FastifyInstance, deps: HttpDeps, endpoints: Role
     const role = await roles.create(await tenantOf(request), request.body as NewRole, callerOf(request))
     return reply
       .code(201)
-      .header('location', `${request.url.split('?')[0]}/${role.id}`)
+      .header('location', `${pathOf(request.url)}/${role.id}`)
       .send(role)
   })
   serve(api, endpoints.find, async (request) => roles.find(await tenantOf(request), idOf(request.params, id)))

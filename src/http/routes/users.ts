@@ -3,7 +3,6 @@ import type { PageRequest } from '../../identity/callers/client-keys.ts'
 import type { TenantWithSession } from '../../identity/people/people.ts'
 import type { NewUser, UserPatch } from '../../identity/people/user-form.ts'
 import { listUsers, publicUser } from '../../identity/people/users.ts'
-import { TENANT_DATABASE_CODES } from '../answer-codes.ts'
 import { callerOf } from '../caller.ts'
 import type { HttpDeps } from '../deps.ts'
 import { takesAway, whenEffective } from '../effective.ts'
@@ -13,6 +12,7 @@ import { contextOf } from '../pipeline.ts'
 import { ID_PARAMS, PageQuery } from '../schemas/parts.ts'
 import { EmptyBody } from '../schemas/problem.ts'
 import { NewUserBody, User, UserList, UserPatchBody } from '../schemas/user.ts'
+import { pathOf } from '../transport/request-head.ts'
 import { idOf } from './path-ids.ts'
 
 const TAG: Tag = { name: 'users', description: "The people of the caller's tenant." }
@@ -34,7 +34,7 @@ const CREATE: Endpoint = {
   body: NewUserBody,
   answers: { 201: User },
   answerHeaders: ['location'],
-  errors: ['REFERENCE_NOT_FOUND', 'CONFLICT', ...TENANT_DATABASE_CODES],
+  errors: ['REFERENCE_NOT_FOUND', 'CONFLICT'],
 }
 
 const FIND: Endpoint = {
@@ -53,7 +53,7 @@ const UPDATE: Endpoint = {
   body: UserPatchBody,
   answers: { 200: User },
   answerHeaders: ['freehold-effective'],
-  errors: ['REFERENCE_NOT_FOUND', 'CONFLICT', ...TENANT_DATABASE_CODES],
+  errors: ['REFERENCE_NOT_FOUND', 'CONFLICT'],
 }
 
 /** CONFLICT: the tenant's last administrator stays, and so does a user who has just been changed. */
@@ -64,7 +64,7 @@ const REMOVE: Endpoint = {
   params: ID_PARAMS,
   answers: { 204: EmptyBody },
   answerHeaders: ['freehold-effective'],
-  errors: ['CONFLICT', ...TENANT_DATABASE_CODES],
+  errors: ['CONFLICT'],
 }
 
 /** The five endpoints of a tenant's users. Operators and the tenant itself reach the same rows by different paths. */
@@ -96,7 +96,7 @@ export function serveUsers(api: FastifyInstance, deps: HttpDeps, users: UserEndp
     const user = await people.create(await tenantOf(request), request.body as NewUser, callerOf(request))
     return reply
       .code(201)
-      .header('location', `${request.url.split('?')[0]}/${user.id}`)
+      .header('location', `${pathOf(request.url)}/${user.id}`)
       .send(user)
   })
   serve(api, users.find, async (request) => people.find(await tenantOf(request), idOf(request.params, id)))
