@@ -4,7 +4,14 @@ import { isUuid } from '../lib/ids.ts'
 import type { HandshakeOptions } from '../lib/postgres/connection-string.ts'
 import type { Secret } from '../lib/secret.ts'
 import type { ExternalId } from './external-ids.ts'
-import type { AuthConfig, DatabaseStatus, Placement, SchemaVersion, TenantStatus } from './schema.ts'
+import {
+  type AuthConfig,
+  type DatabaseStatus,
+  type Placement,
+  type SchemaVersion,
+  TENANT_CODE,
+  type TenantStatus,
+} from './schema.ts'
 import { isCatalogOutage } from './store.ts'
 
 /** Where one tenant's data is, as the catalog said at one moment. The route and everything in it is frozen. */
@@ -68,8 +75,6 @@ export interface DirectoryOptions {
   clock?: Clock
 }
 
-const CODE = /^[a-z0-9][a-z0-9-]{0,61}[a-z0-9]$/
-
 /** The routes of tenants used lately. */
 export class RouteDirectory extends FreshCache<RouteKey, Route> {
   constructor(options: DirectoryOptions) {
@@ -98,7 +103,7 @@ export class RouteDirectory extends FreshCache<RouteKey, Route> {
 
   /** As `byId`, by the tenant's code. */
   async byCode(code: string): Promise<Route | null> {
-    return CODE.test(code) ? this.find({ code }) : null
+    return TENANT_CODE.test(code) ? this.find({ code }) : null
   }
 
   /** As `byId`, by the id that a trusted issuer gives the tenant. */

@@ -40,6 +40,10 @@ const authConfig = customType<{ data: AuthConfig; driverData: unknown }>({
   },
 })
 
+/** The form of a tenant's code: a label of a host name, in lower case. */
+export const TENANT_CODE_PATTERN = '^[a-z0-9][a-z0-9-]{0,61}[a-z0-9]$'
+export const TENANT_CODE = new RegExp(TENANT_CODE_PATTERN)
+
 export type Placement = 'shared' | 'dedicated'
 export type TenantStatus = 'ACTIVE' | 'INACTIVE'
 export type DatabaseStatus = 'pending_validation' | 'active' | 'failed' | 'inactive'
@@ -62,7 +66,7 @@ export const tenants = pgTable(
   (t) => [
     uniqueIndex('tenants_code_key').on(t.code),
     index('tenants_parent_id_idx').on(t.parentId),
-    check('tenants_code_check', sql`${t.code} ~ '^[a-z0-9][a-z0-9-]{0,61}[a-z0-9]$'`),
+    check('tenants_code_check', sql`${t.code} ~ '${sql.raw(TENANT_CODE_PATTERN)}'`),
     check('tenants_status_check', sql`${t.status} in ('ACTIVE', 'INACTIVE')`),
     check('tenants_placement_check', sql`${t.placement} in ('shared', 'dedicated')`),
     check('tenants_parent_check', sql`${t.parentId} <> ${t.id}`),

@@ -1,4 +1,5 @@
 import { Type } from 'typebox'
+import { TENANT_CODE_PATTERN } from '../../catalog/schema.ts'
 import { choice, example, moment, nullable, text, uuid } from '../../lib/fields.ts'
 import { effective, RegisteredDatabase } from './database.ts'
 import { CLOSED, integer, named, orNull, PAGE_FIELDS, pageOf, part, string, tenantName } from './parts.ts'
@@ -103,7 +104,7 @@ const ExternalIds = Type.Optional(
 
 export const NewTenantBody = Type.Object(
   {
-    code: Type.String({ pattern: '^[a-z0-9][a-z0-9-]{0,61}[a-z0-9]$', examples: ['acme-corp'] }),
+    code: Type.String({ pattern: TENANT_CODE_PATTERN, examples: ['acme-corp'] }),
     name: example('Acme Corporation', text(200)),
     parentId: Type.Optional(nullable(uuid())),
     authConfig: Type.Optional(AuthConfigBody),

@@ -1,4 +1,4 @@
-import type { AuthConfig } from '../../catalog/schema.ts'
+import { type AuthConfig, TENANT_CODE } from '../../catalog/schema.ts'
 import { type ErrorCode, fail, PublicError } from '../../errors.ts'
 import type { TenantSession } from '../../sql/session.ts'
 import { typedCode } from '../people/names.ts'
@@ -31,7 +31,6 @@ export interface Credentials {
   readonly password: string
 }
 
-const TENANT_CODE = /^[a-z0-9][a-z0-9-]{0,61}[a-z0-9]$/
 const MAX_LOGIN_NAME_LENGTH = 254
 /** How often a login session is started for a row that changes meanwhile. */
 const MAX_STARTS = 3

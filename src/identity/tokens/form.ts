@@ -1,3 +1,4 @@
+import { TENANT_CODE } from '../../catalog/schema.ts'
 import { isCanonicalBase64Url } from '../../lib/base64url.ts'
 import { type KeyOwner, TOKEN_TYPE } from './signing-key.ts'
 import { isObject, parseStrictObject } from './strict-json.ts'
@@ -57,7 +58,6 @@ export interface AccountClaims {
 
 const JWS = /^([A-Za-z0-9_-]+)\.([A-Za-z0-9_-]+)\.([A-Za-z0-9_-]+)$/
 const UUID = /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/
-const TENANT_CODE = /^[a-z0-9][a-z0-9-]{0,61}[a-z0-9]$/
 const TOKEN_ID = /^[\x21-\x7e]{1,128}$/
 /** Anything a person can see, without control, format or unassigned characters and line ends. */
 export const PRINTABLE = /^[^\p{C}\p{Zl}\p{Zp}]{1,255}$/u
