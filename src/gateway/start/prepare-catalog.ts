@@ -4,7 +4,7 @@ import { connectClient, type PhysicalIdentity } from '../../lib/postgres/pg.ts'
 import { schemaState } from '../../migrations/drift.ts'
 import type { Migration } from '../../migrations/files.ts'
 import { assertWholeSessions } from '../../pools/pool-mode.ts'
-import { prepareSchema, type SchemaPlan, START_LIMITS, withClient } from './prepare-schema.ts'
+import { addressesOf, prepareSchema, type SchemaPlan, START_LIMITS, withClient } from './prepare-schema.ts'
 import { refusing } from './start-refusals.ts'
 
 /** The schema is older than this release needs, and the settings forbid to migrate it. Waiting helps: another process may. */
@@ -29,7 +29,7 @@ export class FormerReplicasError extends Error {
  */
 export function prepareCatalog(plan: SchemaPlan): Promise<PhysicalIdentity> {
   return refusing('CATALOG_DATABASE_URL', async () => {
-    for (const address of [plan.serving, plan.owner ?? []].flat())
+    for (const address of addressesOf(plan))
       await assertWholeSessions(() => connectClient(address, START_LIMITS))
     await withClient(plan.serving, (client) => assertFormerStopped(client, plan.migrations))
     const { identity, missing } = await prepareSchema(plan)

@@ -34,6 +34,11 @@ export const START_LIMITS: ConnectionLimits = { connectTimeoutMs: 5_000, stateme
 const MIGRATION_LIMITS: ConnectionLimits = { connectTimeoutMs: 5_000, statementTimeoutMs: 0 }
 const LOCK_TIMEOUT_MS = 60_000
 
+/** The serving role's address, and the owner's where that is another. */
+export function addressesOf({ serving, owner }: SchemaPlan): ServerAddress[] {
+  return owner === null ? [serving] : [serving, owner]
+}
+
 /** Brings a schema up to date where the plan says so, and tells which database it is. @throws StartRefusedError */
 export function prepareSchema(plan: SchemaPlan): Promise<PreparedSchema> {
   const [address, limits] = plan.migrate

@@ -9,7 +9,7 @@ import {
   findTableDifferences,
   type Violation,
 } from '../../residence/isolation.ts'
-import { prepareSchema, type SchemaPlan, withClient } from './prepare-schema.ts'
+import { addressesOf, prepareSchema, type SchemaPlan, withClient } from './prepare-schema.ts'
 import { refusing, StartRefusedError } from './start-refusals.ts'
 
 export interface SharedPlan extends SchemaPlan {
@@ -29,7 +29,7 @@ export interface PreparedShared {
  */
 export function prepareShared(plan: SharedPlan): Promise<PreparedShared> {
   return refusing('SHARED_DATABASE_URL', async () => {
-    for (const address of [plan.serving, plan.owner ?? []].flat()) await withClient(address, assertUsable)
+    for (const address of addressesOf(plan)) await withClient(address, assertUsable)
     await assertOrdinaryRole(plan.serving)
     const { identity, missing } = await prepareSchema(plan)
     // The checks below demand the tables of this release.
