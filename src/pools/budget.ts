@@ -113,7 +113,7 @@ export class ConnectionBudget {
    * than allowed. It then counts as closing.
    */
   mustClose(server: string): boolean {
-    if (!this.isShrinking || !this.#isExceeded(server)) return false
+    if (!this.#isExceeded(server)) return false
     this.countClosing(server)
     return true
   }
@@ -121,7 +121,7 @@ export class ConnectionBudget {
   /** For a connection that its own pool cannot use now. True if another pool waits for its room. It then counts as closing. */
   shouldClose(server: string): boolean {
     if (this.mustClose(server)) return true
-    if (this.waiting.since.size === 0 || !this.waiting.wantRoomOf(server)) return false
+    if (!this.waiting.wantRoomOf(server)) return false
     this.countClosing(server)
     return true
   }

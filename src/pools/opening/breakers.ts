@@ -42,8 +42,8 @@ export class Breakers {
   /** The attempts to connect to a database, which is named by its server and its own key. */
   attemptsTo(server: string, database: string): Attempts {
     return new Attempts(
-      { find: () => this.#servers.get(server), findOrCreate: () => this.#serverBreaker(server) },
-      { find: () => this.#databases.get(database), findOrCreate: () => this.#databaseBreaker(database) },
+      lookupIn(this.#servers, server, () => this.#createServerBreaker(server)),
+      lookupIn(this.#databases, database, () => this.#createDatabaseBreaker()),
     )
   }
 
@@ -66,29 +66,35 @@ export class Breakers {
     return { server: count(this.#servers.values()), database: count(this.#databases.values()) }
   }
 
-  #serverBreaker(server: string): Breaker {
-    const known = this.#servers.get(server)
-    if (known !== undefined) return known
+  #createServerBreaker(server: string): Breaker {
     const { log } = this.#options
-    const breaker = new Breaker({
-      ...{ ...BACKOFF, now: this.#now, maxPending: 1 },
+    return new Breaker({
+      ...BACKOFF,
+      now: this.#now,
+      maxPending: 1,
       provenForMs: PROVEN_FOR_MS,
       countedForMs: COUNTED_FOR_MS,
       onFailing: (err) => log?.warn({ server, err }, 'database server unreachable'),
       onRecovered: () => log?.info({ server }, 'database server reachable again'),
     })
-    this.#servers.set(server, breaker)
-    return breaker
   }
 
   /** No more attempts at once than wrong passwords may be sent. */
-  #databaseBreaker(database: string): Breaker {
-    const known = this.#databases.get(database)
+  #createDatabaseBreaker(): Breaker {
+    return new Breaker({ ...BACKOFF, now: this.#now, maxPending: MAX_DENIALS })
+  }
+}
+
+function lookupIn(breakers: LRUCache<string, Breaker>, key: string, create: () => Breaker): BreakerLookup {
+  const find = () => breakers.get(key)
+  const findOrCreate = () => {
+    const known = find()
     if (known !== undefined) return known
-    const breaker = new Breaker({ ...BACKOFF, now: this.#now, maxPending: MAX_DENIALS })
-    this.#databases.set(database, breaker)
+    const breaker = create()
+    breakers.set(key, breaker)
     return breaker
   }
+  return { find, findOrCreate }
 }
 
 interface BreakerLookup {
