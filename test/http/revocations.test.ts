@@ -23,7 +23,7 @@ afterAll(async () => {
 const TOKEN_INVALID = { status: 401, code: 'TOKEN_INVALID' }
 const me = (token: string, gateway: TestGateway) => gateway.call('GET', `${API}/auth/me`, { token })
 
-/** As a replica would write it of which the others learn by the log of changes alone. */
+/** Writes it as another replica does: this gateway learns of it by the change log only. */
 async function callBack(tenantId: string | null, subjectId: string, ago = '0 s'): Promise<void> {
   await catalog.query(
     `insert into catalog_changes (seq, kind, tenant_id, subject_id, at)

@@ -26,7 +26,7 @@ const KEYS = ['a', 'b', '1', '2']
 
 type Options = Pick<FreshCacheOptions<string, Value>, 'outageOf' | 'retry' | 'needsConfirmation'>
 
-/** A cache over a source of two values, of which each has an id and a key that may move. Loads settle when a test says so. */
+/** A cache over a source of two values. Each has an id, and a key that may move to the other. A test settles each load. */
 function setUp(options: Partial<Options> = {}) {
   const world = { now: 0, loads: [] as Load[], begun: 0 }
   const source = new Map<string, { version: number; key: string }>()
