@@ -1,4 +1,5 @@
 import { defineConfig } from 'vitest/config'
+import { LongestFirst } from './test/support/longest-first.ts'
 
 const globalSetup = ['test/support/global-setup.ts']
 
@@ -7,13 +8,16 @@ export default defineConfig({
     pool: 'forks',
     setupFiles: ['test/support/system-clock.ts'],
     // For two cores, which the servers under test share: much of a file's time is waiting for timers and other processes.
-    maxWorkers: 3,
-    testTimeout: 60_000,
-    hookTimeout: 90_000,
+    maxWorkers: 4,
+    sequence: { sequencer: LongestFirst },
+    // Generous, for a busy machine; Vitest's second for a poll is soon over. A test that means a time names it.
+    testTimeout: 180_000,
+    hookTimeout: 180_000,
+    expect: { poll: { timeout: 20_000 } },
     // Files follow one another in a worker's process: the application is read and compiled twice, not once a file. What a
     // file replaces or opens it puts back and closes, and no module holds state of its own.
     isolate: false,
-    execArgv: [`--import=${new URL('test/support/module-kinds.mjs', import.meta.url).href}`],
+    execArgv: [`--import=${new URL('test/support/quick-imports.mjs', import.meta.url).href}`],
     // Stopping a server cleanly takes its checkpoint.
     teardownTimeout: 30_000,
     projects: [

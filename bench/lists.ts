@@ -8,8 +8,10 @@ import type { Resource } from '../src/collections/define-resource.ts'
 import { LIST_PARAMETERS } from '../src/collections/query.ts'
 import { manyRows } from '../test/support/many-rows.ts'
 import { type OwnServer, startOwnServer } from '../test/support/second-server.ts'
+import { type Client, Operator } from './operator.ts'
 import { type ServerProcess, startGatewayProcess } from './processes.ts'
-import { asSuperuser, type Client, environmentOf, makeDatabase, Operator } from './stage.ts'
+import { asSuperuser, environmentOf, makeDatabase } from './stage.ts'
+import { latencyQuantiles } from './statistics.ts'
 
 interface Options {
   readonly tenants: readonly number[]
@@ -202,7 +204,7 @@ class Caller {
         await ask(i)
         latencies.push(performance.now() - startedAt)
       }
-      found.push(quantilesOf(latencies))
+      found.push(latencyQuantiles(latencies))
     }
     return {
       p50: Math.min(...found.map(({ p50 }) => p50)),
@@ -225,12 +227,6 @@ class Caller {
     }).on('error', reject)
     return promise
   }
-}
-
-function quantilesOf(latencies: readonly number[]): Latencies {
-  const sorted = Float64Array.from(latencies).sort()
-  const quantile = (share: number) => sorted[Math.floor(sorted.length * share)] ?? Number.NaN
-  return { p50: quantile(0.5), p99: quantile(0.99) }
 }
 
 function printHead(tenants: readonly number[]): void {

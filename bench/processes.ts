@@ -1,6 +1,6 @@
 import { type ChildProcess, type ForkOptions, fork, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { readdirSync, readFileSync } from 'node:fs'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { findFreePort } from '../src/embedded/postmaster.ts'
 
@@ -32,7 +32,7 @@ async function readiness(url: string): Promise<void> {
   for (;;) {
     const answer = await fetch(url).catch(() => null)
     if (answer?.ok === true) return
-    await new Promise((resolve) => setTimeout(resolve, 50))
+    await sleep(50)
   }
 }
 
@@ -74,45 +74,5 @@ async function within<T>(promise: Promise<T>, child: ChildProcess): Promise<T> {
     return await Promise.race([promise, exited, late])
   } finally {
     aborted.abort()
-  }
-}
-
-/** CPU time that a process has used so far, in µs; null without /proc. */
-export function cpuOf(pid: number): number | null {
-  try {
-    // Nanoseconds a thread; `stat` counts in hundredths of a second, too coarse for a short round.
-    const tasks = readdirSync(`/proc/${pid}/task`)
-    return tasks.reduce((sum, task) => sum + scheduledNs(`/proc/${pid}/task/${task}/schedstat`), 0) / 1_000
-  } catch {
-    return null
-  }
-}
-
-/** A thread may end between listing and reading. */
-function scheduledNs(path: string): number {
-  try {
-    return Number(readFileSync(path, 'utf8').split(' ')[0])
-  } catch {
-    return 0
-  }
-}
-
-/** CPU time, in µs, of all processes whose parent is one of `parents`: a PostgreSQL's backends. */
-export function cpuOfChildren(parents: readonly number[]): number | null {
-  try {
-    return readdirSync('/proc')
-      .filter((name) => /^\d+$/.test(name) && parents.includes(parentOf(name)))
-      .reduce((sum, name) => sum + (cpuOf(Number(name)) ?? 0), 0)
-  } catch {
-    return null
-  }
-}
-
-function parentOf(pid: string): number {
-  try {
-    const stat = readFileSync(`/proc/${pid}/stat`, 'utf8')
-    return Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[1])
-  } catch {
-    return 0
   }
 }

@@ -12,11 +12,11 @@ export type * from './application/contract.ts'
 export type { ApplicationJob, JobContext, JobLog, JobTenants } from './application/own-jobs.ts'
 export type * from './application/scope.ts'
 
-/** What a developer says of an application. */
+/** The argument of `defineApplication`. */
 export interface ApplicationDefinition {
   /** In lower case, with hyphens. */
   readonly name: string
-  /** An object of tables, or a module's namespace: what else is in it is passed over, drizzle's `relations()` are taken. */
+  /** An object of tables, or the namespace of a module. drizzle's `relations()` are used; other exports are ignored. */
   readonly tables: Readonly<Record<string, unknown>>
   /** The folder that drizzle-kit writes: a `file:` URL or an absolute path. */
   readonly migrations: URL | string
@@ -24,14 +24,14 @@ export interface ApplicationDefinition {
   readonly permissions?: readonly string[]
   readonly resources?: readonly Resource[]
   readonly routes?: (scope: Scope) => void
-  /** Codes of its own that `problem` may throw, such as `SLOT_TAKEN: { status: 409, title: 'The slot is taken' }`. */
+  /** The application's own codes for `problem`, such as `SLOT_TAKEN: { status: 409, title: 'The slot is taken' }`. */
   readonly errors?: OwnErrors
   readonly jobs?: readonly ApplicationJob[]
-  /** Rows for each demo tenant, which it is handed within a transaction. */
+  /** Inserts rows for one demo tenant. Runs in a transaction. */
   readonly seed?: (tenant: Tenant) => Promise<void>
 }
 
-/** An application as the core uses it. Made by `defineApplication` only. */
+/** An application as the core uses it. Only `defineApplication` makes one. */
 export interface Application {
   readonly name: string
   /** The tables and relations that `request.tenant.db` knows. */
@@ -42,7 +42,7 @@ export interface Application {
   readonly referenceTables: readonly string[]
   /** The folder's absolute path. */
   readonly migrations: string
-  /** Those of its resources and its own, sorted, each once. */
+  /** The permissions of the resources and of the definition, sorted, without duplicates. */
   readonly permissions: readonly string[]
   readonly resources: readonly Resource[]
   readonly routes: NonNullable<ApplicationDefinition['routes']> | null
@@ -51,7 +51,7 @@ export interface Application {
   readonly seed: NonNullable<ApplicationDefinition['seed']> | null
 }
 
-/** What keeps an application from being one, all of it at once. */
+/** A definition has problems. Lists all of them. */
 export class ApplicationError extends Error {
   override readonly name = 'ApplicationError'
   readonly problems: readonly string[]
@@ -65,7 +65,7 @@ export class ApplicationError extends Error {
 const NAME = /^[a-z][a-z0-9-]{0,62}$/
 export const PERMISSION = /^[a-z][a-z-]*:[a-z][a-z-]*$/
 export const PATH = /^[a-z][a-z0-9-]*$/
-/** First parts of the paths that the core serves, or will. */
+/** First segments of the paths that the core serves or reserves. */
 export const RESERVED_PATHS: ReadonlySet<string> = new Set([
   ...['auth', 'tenant', 'tenants', 'users', 'roles', 'permissions', 'client-keys', 'audit-log', 'accounts'],
   ...['operators', 'encryption', 'jobs', 'databases', 'servers', 'migrations', 'moves', 'erasures'],
@@ -74,11 +74,11 @@ export const RESERVED_PATHS: ReadonlySet<string> = new Set([
 const applications = new WeakSet<object>()
 
 /**
- * Makes an application of its parts, and checks what can be checked without a database. Opens nothing.
+ * Makes an application and checks everything that needs no database. Opens no connection.
  * @throws ApplicationError with every problem
  */
 export function defineApplication(definition: ApplicationDefinition): Application {
-  // Node removes types and checks none.
+  // Node does not check types, so the argument may be anything.
   if (typeof definition !== 'object' || definition === null)
     throw new ApplicationError(['defineApplication needs an object: { name, tables, migrations }.'])
   const tables = tablesIn(definition.tables)
@@ -114,7 +114,7 @@ export function defineApplication(definition: ApplicationDefinition): Applicatio
   return application
 }
 
-/** True for what `defineApplication` has made. */
+/** True for an application that `defineApplication` made. */
 export function isApplication(value: unknown): value is Application {
   return typeof value === 'object' && value !== null && applications.has(value)
 }
@@ -146,7 +146,9 @@ function faultsOfResources(resources: readonly Resource[], tables: readonly PgTa
           `The table "${getTableConfig(table).name}" of the resource "${name}" is not in the application's tables. Add it.`,
         ]),
     ...(isReferenceTable(table)
-      ? [`The resource "${name}" is of a reference table, which only migrations write. Read it in a route.`]
+      ? [
+          `The resource "${name}" uses a reference table, which only migrations may write. Read it in a route.`,
+        ]
       : []),
     ...(PERMISSION.test(`${permission}:read`)
       ? []

@@ -24,7 +24,7 @@ const SSL_MODES = ['disable', 'require', 'verify-ca', 'verify-full'] as const sa
 const MILLISECONDS = 1000
 
 export interface SettingsOptions {
-  /** False: without CATALOG_DATABASE_URL the settings that are missing are listed. */
+  /** False: a missing CATALOG_DATABASE_URL is a problem. True: without it a PostgreSQL is embedded. */
   readonly mayEmbed?: boolean
 }
 
@@ -37,7 +37,7 @@ export function readSettings(
   const embedded = mayEmbed && env.text('CATALOG_DATABASE_URL') === null
   const settings: Settings = {
     embedded,
-    databases: embedded ? refuseStrayDatabases(env) : readDatabases(env),
+    databases: embedded ? refuseDatabasesWithoutCatalog(env) : readDatabases(env),
     ...readSecrets(env, embedded),
     ...readServing(env),
     ...readLimits(env),
@@ -54,7 +54,7 @@ function readDatabases(env: Environment): DatabaseTargets | null {
   const sharedMigration = env.parsed('SHARED_MIGRATION_DATABASE_URL', parseOwnDatabase)
   if (catalog === null || shared === null) return null
   if (databaseKey(catalog) === databaseKey(shared)) {
-    env.refuse('SHARED_DATABASE_URL', 'names the catalog database; tenants need one of their own')
+    env.refuse('SHARED_DATABASE_URL', 'names the catalog database; tenants need another database')
   }
   return Object.freeze({ catalog, shared, catalogMigration, sharedMigration })
 }
@@ -63,7 +63,7 @@ function databaseKey({ host, port, database }: ConnectionTarget): string {
   return JSON.stringify([host, port, database])
 }
 
-function refuseStrayDatabases(env: Environment): null {
+function refuseDatabasesWithoutCatalog(env: Environment): null {
   const needCatalog = [
     'SHARED_DATABASE_URL',
     'CATALOG_MIGRATION_DATABASE_URL',
@@ -108,11 +108,11 @@ function readServing(env: Environment) {
   }
 }
 
-/** For development: a line for each unit would fill a log, and slow a gateway down. */
+/** For development only: one line for each unit would fill the log and slow the gateway down. */
 function readTraceSql(env: Environment): boolean {
   const isTraced = env.choice('FREEHOLD_TRACE_SQL', ['0', '1'], '0') === '1'
   if (isTraced && env.text('NODE_ENV') === 'production')
-    env.refuse('FREEHOLD_TRACE_SQL', 'is for development; unset it where NODE_ENV is production')
+    env.refuse('FREEHOLD_TRACE_SQL', 'is for development only; unset it if NODE_ENV is production')
   return isTraced
 }
 
@@ -120,6 +120,7 @@ function readLimits(env: Environment) {
   return {
     maxConnections: env.integer('MAX_CONNECTIONS', 100, { min: 1, max: 100_000 }),
     maxConnectionsPerServer: env.integer('MAX_CONNECTIONS_PER_SERVER', 50, { min: 1, max: 100_000 }),
+    lanes: env.choice('LANES', ['auto', '0'], '0'),
     maxPools: env.integer('MAX_POOLS', 500, { min: 1, max: 100_000 }),
     routeCacheMax: env.integer('ROUTE_CACHE_MAX', 10_000, { min: 1, max: 10_000_000 }),
     routeCacheTtlMs: env.integer('ROUTE_CACHE_TTL_SECONDS', 300, { min: 1, max: 86_400 }) * MILLISECONDS,
@@ -139,7 +140,7 @@ function readHealth(env: Environment) {
   }
 }
 
-/** A superuser's URL on a PostgreSQL for tests. They and `freehold schema check` prefer it to an embedded server. */
+/** The URL of a superuser on a PostgreSQL for tests. The tests and `freehold schema check` use it instead of an embedded server. */
 export function testDatabaseUrl(env: NodeJS.ProcessEnv = process.env): string | null {
   return env.TEST_DATABASE_URL || null
 }

@@ -1,6 +1,6 @@
 /**
- * Every error that a caller can see: status, public text and, where repeating helps, the seconds to wait. Nothing else may reach a
- * caller; messages of a database or a library stay in the log.
+ * Every error that a caller can see: status, public text and, if a retry helps, the seconds to wait. Messages of a database or a
+ * library go to the log only.
  */
 const TABLE = {
   VALIDATION_FAILED: { status: 400, title: 'The request is not valid' },
@@ -16,7 +16,7 @@ const TABLE = {
   INVALID_CREDENTIALS: { status: 401, title: 'The credentials are not valid' },
   REFRESH_TOKEN_REUSED: { status: 401, title: 'The refresh token was used before' },
   PERMISSION_DENIED: { status: 403, title: 'The permission for this is missing' },
-  CROSS_TENANT_ACCESS: { status: 403, title: 'This account cannot be acted for' },
+  CROSS_TENANT_ACCESS: { status: 403, title: 'The caller may not act for this account' },
   OPERATOR_REQUIRED: { status: 403, title: 'This path is for operators' },
   ACCOUNT_LOCKED: { status: 403, title: 'The account is locked for a while' },
   TENANT_NOT_FOUND: { status: 404, title: 'There is no such tenant' },
@@ -49,7 +49,7 @@ const TABLE = {
   },
   TENANT_SCHEMA_OUT_OF_DATE: {
     status: 503,
-    title: "The tenant's database lacks what this needs until it has been migrated",
+    title: "The tenant's database must be migrated first",
     retryAfterSeconds: 30,
   },
   OUTCOME_UNKNOWN: {
@@ -108,7 +108,7 @@ export class PublicError extends Error {
     this.#entry = entry
   }
 
-  /** Seconds for `Retry-After`, or null where waiting does not help. */
+  /** Seconds for `Retry-After`; null if waiting does not help. */
   get retryAfterSeconds(): number | null {
     return this.extra.retryAfterSeconds ?? this.#entry.retryAfterSeconds ?? null
   }
@@ -119,7 +119,7 @@ export function fail(code: ErrorCode, extra?: ErrorExtra): PublicError {
   return new PublicError(code, extra)
 }
 
-/** True for the only error after which the change may have been made all the same. */
+/** True for the only error after which it is not known whether the change was made. */
 export function isOutcomeUnknown(error: unknown): boolean {
   return error instanceof PublicError && error.code === 'OUTCOME_UNKNOWN'
 }

@@ -31,7 +31,7 @@ const TENANT_PAGE_SIZE = 200
 export class Gateway implements PublicGateway {
   readonly operations: Operations
   readonly tenants: TenantWork
-  /** What a server in front of this gateway needs. */
+  /** The parts of the gateway that its HTTP server needs. */
   readonly http: HttpDeps
   readonly #options: GatewayOptions
   readonly #phase = new ServingPhase()
@@ -59,8 +59,8 @@ export class Gateway implements PublicGateway {
   }
 
   /**
-   * Opens the parts and begins to work. Tries again while the databases cannot be reached.
-   * @throws StartRefusedError where trying again does not help
+   * Opens the parts and starts the background work. Retries while the databases cannot be reached.
+   * @throws StartRefusedError if a retry cannot help
    */
   async start(): Promise<void> {
     const { log } = this.#options
@@ -89,12 +89,12 @@ export class Gateway implements PublicGateway {
     return this.#health.report()
   }
 
-  /** Tells proxies to send nothing new. What arrives is still served. */
+  /** Tells proxies through `/readyz` to send no new requests. Requests that still arrive are served. */
   leave(): void {
     this.#phase.leave()
   }
 
-  /** Finishes what is under way and closes everything in reverse order, within the grace period. Repeated calls share one close. */
+  /** Finishes the running work and closes all parts in reverse order, within the grace period. Repeated calls share one shutdown. */
   close(listener: RequestListener = NO_LISTENER): Promise<void> {
     this.#closing ??= this.#shutDown(listener)
     return this.#closing
@@ -102,12 +102,13 @@ export class Gateway implements PublicGateway {
 
   async #open(): Promise<void> {
     await openParts(this.#options, this.#parts)
+    // The gateway may have been closed meanwhile. Then its schedule is stopped and must stay so.
+    if (!this.#phase.becomeReady()) return
     this.#schedule.start([
       ...backgroundSchedule(this.#options, this.#parts),
       ...this.#jobs.applicationJobs.schedule,
     ])
-    if (!this.#phase.becomeReady()) return
-    // Jobs of the application work in tenants, and that is refused until the gateway is ready.
+    // Start the jobs last, because access to tenants is refused until the gateway is ready.
     this.#jobs.runner.start()
     this.#options.log.info({ version: VERSION, replicaId: this.#parts.replicaId }, 'ready')
   }
@@ -128,13 +129,13 @@ export class Gateway implements PublicGateway {
   async #closeParts(listener: RequestListener): Promise<void> {
     this.#phase.drain()
     const { catalog, pools, changes, identity } = this.#parts
-    // A validation may last longer than the requests, so the workers take no new job from here on.
+    // Stop the workers at once, because a validation may last longer than the requests.
     const workers = [this.#schedule.stop(), this.#jobs.runner.stop()]
     await Promise.all([listener.close(), this.tenants.drain(), ...workers])
     await identity.clientKeys.flushLastUsed().catch(() => undefined)
     await catalog.auditTrail.flush()
     await pools.pools.close()
-    // Last: when this process leaves the list, the other replicas take over its share of the connections.
+    // Leave the list of replicas last, because the other replicas then use this process's share of the connections.
     await changes.follower.stop()
     await catalog.pool.end()
   }

@@ -1,7 +1,7 @@
-/** The public API of the package, in the order in which a developer of an application meets it. */
+/** The public API of the package. */
 
 export { problem } from './application/own-errors.ts'
-// `export *`, because a module augmentation of `freehold` reaches only types that are exported this way.
+// `export *`, because a module augmentation of `freehold` works only for types that are exported this way.
 export * from './application/register.ts'
 export { referenceTable, tenantTable } from './application/tenant-table.ts'
 export {

@@ -1,6 +1,6 @@
 /**
- * The log: JSON on stdout, one line an event. This file decides what a line may show, not the code that logs. Sensitive names are
- * masked at any depth. An object of a class is replaced by the name of the class, because a pool would print its connection string.
+ * The log: JSON on stdout, one line for each event. This file, and not the code that logs, decides what a line may show. Fields with
+ * sensitive names are masked at any depth. An object of a class is replaced by the name of the class, because a pool would print its connection string.
  * An error shows its codes and its message, never the row or the parameters of a statement.
  */
 import { createRequire } from 'node:module'
@@ -25,13 +25,13 @@ const MAX_MESSAGE_LENGTH = 500
 const MAX_FRAMES = 12
 
 /**
- * Lines are written in blocks, or after `periodicFlush` milliseconds. A write for each line cost a tenth of a request's time, and a
- * reader that was slow for a moment stopped the process. The rest is written at exit; only a SIGKILL loses it. Past `maxLength`
- * lines are dropped, because a reader that has stopped must not fill our memory.
+ * Lines are written in blocks, or after `periodicFlush` milliseconds. One write for each line would cost a tenth of a request's time, and
+ * a slow reader would stop the process. The remaining lines are written at exit; only a SIGKILL loses them. If more than `maxLength`
+ * bytes wait, further lines are dropped, because a reader that has stopped must not fill our memory.
  */
 const OUTPUT = { dest: 1, sync: false, minLength: 4_096, periodicFlush: 50, maxLength: 16 * 1024 * 1024 }
 
-/** Time limit for the last lines of a process. Their reader may be slow, or gone. */
+/** Time limit for the last lines of a process. Their reader may be slow or have ended. */
 const LAST_FLUSH_MS = 1_000
 
 const SENSITIVE_NAME =
@@ -52,7 +52,7 @@ const CHILD_SECRETS = [
   ...['connectionString', 'databaseUrl', 'apiKey', 'clientKey', 'privateKey', 'encryptionKey', 'credentials'],
 ]
 
-/** Makes the logger of a process. On a terminal the lines are in colour. Tests replace stdout by `stream`. */
+/** Makes the logger of a process. On a terminal the lines are in colour. Tests replace stdout with `stream`. */
 export function createLogger(level: LogLevel, stream?: DestinationStream): Logger {
   if (stream !== undefined) return pino(options(level), stream)
   const pretty = process.stdout.isTTY === true ? findPretty() : null
@@ -70,8 +70,8 @@ function findPretty(): ((options: { sync: boolean }) => DestinationStream) | nul
 }
 
 /**
- * At the end of a process pino writes the last lines in a loop that waits for the reader, for ever if the reader has stopped. This
- * stream waits no longer than `LAST_FLUSH_MS`; lines that the reader has not taken by then are lost.
+ * At the end of a process pino writes the last lines in a loop that waits for the reader. If the reader has stopped, it waits for ever.
+ * This stream waits at most `LAST_FLUSH_MS`; lines that the reader has not read by then are lost.
  */
 function boundedOutput(): DestinationStream {
   let endsAt = Number.POSITIVE_INFINITY
@@ -82,7 +82,7 @@ function boundedOutput(): DestinationStream {
     try {
       flush()
     } catch {
-      // There is nowhere left to say so.
+      // The log itself has failed, so the failure cannot be logged.
     }
   }
   return output
@@ -152,10 +152,10 @@ const SAFE_FIELDS = [
   'syscall',
 ]
 
-/** The parts of an error that may be logged: name, code, cleaned message, frames, and the same of its cause. */
+/** The parts of an error that may be logged: name, code, cleaned message and frames, and the same parts of its cause. */
 export function describeError(error: unknown, depth = 0): Record<string, unknown> {
   if (!(error instanceof Error))
-    return { name: typeof error, message: 'something that is not an error was thrown' }
+    return { name: typeof error, message: 'a value that is not an Error was thrown' }
   const wrapped = error.cause
   // drizzle repeats the parameters of the statement in its message. The driver's error is the cause.
   const isQueryWrapper = 'params' in error && 'query' in error

@@ -1,11 +1,18 @@
-import { property } from './applications/property/application.ts'
-import { reportFailure } from './cli/failures.ts'
-import { serve } from './cli/serve.ts'
-import { readSettings } from './config.ts'
+import { startQuickly } from './cli/quick-start.ts'
 
 /** Serves the reference application. `npm start` may embed a PostgreSQL; the image runs this with `start` and never embeds one. */
 async function main(): Promise<void> {
+  startQuickly()
+  // Loaded after that, because it takes effect on later imports only.
+  const [{ property }, { serve }, { readSettings }] = await Promise.all([
+    import('./applications/property/application.ts'),
+    import('./cli/serve.ts'),
+    import('./config.ts'),
+  ])
   await serve(readSettings(undefined, { mayEmbed: process.argv[2] !== 'start' }), property)
 }
 
-main().catch((error: unknown) => process.exit(reportFailure(error)))
+main().catch(async (error: unknown) => {
+  const { reportFailure } = await import('./cli/failures.ts')
+  process.exit(reportFailure(error))
+})

@@ -12,8 +12,21 @@ export interface PoolGauges {
   readonly openBreakers: { readonly server: number; readonly database: number }
 }
 
+/** The state of the lanes at the moment of a scrape. */
+export interface LaneGauges {
+  readonly open: number
+  /** Units that lanes have answered. */
+  readonly answered: number
+  /** Units on lanes. */
+  readonly inFlight: number
+  /** Units that wait for a lane. */
+  readonly waiting: number
+  /** How long the oldest unit on a lane has run. */
+  readonly oldestMs: number
+}
+
 /**
- * The metrics of one gateway. It has a registry of its own, so two gateways in one process do not mix. No label names a tenant, so
+ * The metrics of one gateway. It has its own registry, so two gateways in one process do not mix. No label names a tenant, so
  * the number of time series does not grow with the tenants.
  */
 export class Metrics {
@@ -26,6 +39,7 @@ export class Metrics {
   readonly #mismatches: Counter
   readonly #jobs: Histogram<'kind' | 'outcome'>
   readonly #jobTenants: Counter<'job' | 'outcome'>
+  readonly #laneReruns: Counter<'reason'>
 
   constructor() {
     const registers = [this.#registry]
@@ -51,25 +65,31 @@ export class Metrics {
     })
     this.#rewrapped = new Counter({
       name: 'freehold_data_keys_rewrapped_total',
-      help: 'Data keys wrapped anew by rotations of the master key',
+      help: 'Data keys wrapped again by rotations of the master key',
       registers,
     })
     this.#jobs = new Histogram({
       name: 'freehold_job_duration_seconds',
-      help: 'Time that this process worked on a job, by kind and by what became of it',
+      help: 'Time that this process worked on a job, by kind and outcome',
       labelNames: ['kind', 'outcome'],
       buckets: [0.05, 0.25, 1, 5, 15, 60, 300, 1800, 7200],
       registers,
     })
     this.#jobTenants = new Counter({
       name: 'freehold_job_tenants_total',
-      help: 'Tenants that jobs of the application have worked in, or skipped because their database was away',
+      help: 'Tenants that jobs of the application processed, or skipped because their database was not available',
       labelNames: ['job', 'outcome'],
+      registers,
+    })
+    this.#laneReruns = new Counter({
+      name: 'freehold_lane_reruns_total',
+      help: 'Reads that no lane could answer and that ran again on a connection of their own, by reason',
+      labelNames: ['reason'],
       registers,
     })
     this.#mismatches = new Counter({
       name: 'freehold_identity_mismatches_total',
-      help: 'Connections refused because they led to another database than the one that was validated',
+      help: 'Connections refused because they led to another database than the validated one',
       registers,
     })
   }
@@ -81,6 +101,10 @@ export class Metrics {
 
   countJobTenant(job: string, outcome: string): void {
     this.#jobTenants.inc({ job, outcome })
+  }
+
+  countLaneRerun(reason: string): void {
+    this.#laneReruns.inc({ reason })
   }
 
   countValidation(outcome: string): void {
@@ -99,11 +123,11 @@ export class Metrics {
     this.#rewrapped.inc(count)
   }
 
-  /** Reads at each scrape how many master keys are missing that data keys need. */
+  /** Reads at each scrape how many of the master keys that data keys need are missing. */
   watchMissingKeys(read: () => number): void {
     this.#gauge(
       'freehold_encryption_keys_missing',
-      'Master keys that data keys need, and that were not given',
+      'Master keys that data keys need but that were not given',
       read,
     )
   }
@@ -112,7 +136,7 @@ export class Metrics {
   watchSchemas(read: () => Readonly<Record<string, number>>): void {
     new Gauge({
       name: 'freehold_database_schemas',
-      help: 'Databases that serve tenants, the shared one included, by the state of their schema',
+      help: 'Databases that serve tenants, including the shared one, by the state of their schema',
       labelNames: ['state'],
       registers: [this.#registry],
       collect() {
@@ -125,7 +149,7 @@ export class Metrics {
   watchClockSkew(read: () => number | null): void {
     new Gauge({
       name: 'freehold_catalog_clock_skew_seconds',
-      help: "How far the catalog's clock is ahead of this process's",
+      help: "Seconds by which the catalog's clock is ahead of the clock of this process",
       registers: [this.#registry],
       collect() {
         const seconds = read()
@@ -135,7 +159,7 @@ export class Metrics {
     })
   }
 
-  /** Reads the gauges at each scrape. To be called once. */
+  /** Reads the gauges at each scrape. Call it once only. */
   watchPools(read: () => PoolGauges): void {
     this.#gauge('freehold_pools_open', 'Tenant pools that are open', () => read().activePools)
     this.#gauge('freehold_connections_open', 'Server connections held', () => read().openConnections)
@@ -144,13 +168,34 @@ export class Metrics {
     this.#gauge('freehold_route_cache_size', 'Routing entries kept', () => read().cachedRoutes)
     new Gauge({
       name: 'freehold_breakers_open',
-      help: 'Database servers and databases to which attempts to connect are held back, because earlier ones failed',
+      help: 'Database servers and databases to which no connection is attempted for a while, because earlier attempts failed',
       labelNames: ['kind'],
       registers: [this.#registry],
       collect() {
         for (const [kind, count] of Object.entries(read().openBreakers)) this.set({ kind }, count)
       },
     })
+  }
+
+  /** Reads the gauges at each scrape. To be called once. */
+  watchLanes(read: () => LaneGauges): void {
+    new Counter({
+      name: 'freehold_lane_reads_total',
+      help: 'Reads that lanes have answered',
+      registers: [this.#registry],
+      collect() {
+        this.reset()
+        this.inc(read().answered)
+      },
+    })
+    this.#gauge('freehold_lanes_open', 'Connections that are lanes', () => read().open)
+    this.#gauge('freehold_lane_units', 'Units that run on lanes', () => read().inFlight)
+    this.#gauge('freehold_lane_waiters', 'Units that wait for a lane', () => read().waiting)
+    this.#gauge(
+      'freehold_lane_oldest_unit_seconds',
+      'How long the oldest unit on a lane has run',
+      () => read().oldestMs / 1000,
+    )
   }
 
   #gauge(name: string, help: string, read: () => number): void {

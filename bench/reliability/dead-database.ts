@@ -1,6 +1,8 @@
+import { setTimeout as sleep } from 'node:timers/promises'
 import { TcpProxy } from '../../test/support/tcp-proxy.ts'
 import { makeDatabase } from '../stage.ts'
-import { type Answer, Load, median, quantile, sleep } from './caller.ts'
+import { median, quantile } from '../statistics.ts'
+import { type Answer, Load } from './caller.ts'
 import { furnish, ownTenant, PLACES, type Stage, sharedTenant } from './stage.ts'
 
 const ROUNDS = 3

@@ -1,5 +1,6 @@
+import { setTimeout as sleep } from 'node:timers/promises'
 import { asSuperuser } from '../stage.ts'
-import { type Answer, Load, sleep } from './caller.ts'
+import { type Answer, Load } from './caller.ts'
 import { PLACES, type Stage, sharedTenant } from './stage.ts'
 
 const CALLERS = 50
@@ -13,7 +14,7 @@ export async function drain(stage: Stage): Promise<readonly string[]> {
   let n = 0
   const load = new Load(CALLERS, 0, async () => {
     // A caller that learns that this gateway is stopping, or has stopped, asks another one.
-    if (ended) return sleep(50).then(() => ({ status: -1, text: '', tookMs: 0 }))
+    if (ended) return sleep(50, { status: -1, text: '', tookMs: 0 })
     n += 1
     const answer = await house.caller.ask('POST', PLACES, { token, body: { name: `drained ${n}` } })
     if (answer.status !== 201) ended = true

@@ -1,5 +1,6 @@
+import { setTimeout as sleep } from 'node:timers/promises'
 import { asSuperuser, makeDatabase } from '../stage.ts'
-import { Load, sleep } from './caller.ts'
+import { Load } from './caller.ts'
 import { type BenchTenant, furnish, ownTenant, PLACES, type Stage, sharedTenant } from './stage.ts'
 
 const ANSWERS = 1_000_000

@@ -1,4 +1,6 @@
-import { Load, quantile, sleep } from './caller.ts'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { latencyQuantiles } from '../statistics.ts'
+import { Load } from './caller.ts'
 import { furnish, PLACES, type Stage, sharedTenant } from './stage.ts'
 
 const ROUND_MS = 8_000
@@ -14,7 +16,7 @@ export async function loginFlood(stage: Stage): Promise<readonly string[]> {
     await sleep(ROUND_MS)
     const answers = await load.stop()
     const failed = answers.filter(({ status }) => status !== 200).length
-    return { failed, p50: at(answers, 0.5), p99: at(answers, 0.99) }
+    return { failed, ...latencyQuantiles(answers.map(({ tookMs }) => tookMs)) }
   }
   const before = await measure()
   const flood = new Load(FLOOD, 0, (n) => {
@@ -26,11 +28,4 @@ export async function loginFlood(stage: Stage): Promise<readonly string[]> {
   return [
     `${FLOOD} at a time tried ${tried} passwords in ${ROUND_MS / 1_000} s; another tenant's list: p50 ${before.p50.toFixed(1)} → ${during.p50.toFixed(1)} ms, p99 ${before.p99.toFixed(1)} → ${during.p99.toFixed(1)} ms, ${during.failed} failed`,
   ]
-}
-
-function at(answers: readonly { tookMs: number }[], share: number): number {
-  return quantile(
-    answers.map(({ tookMs }) => tookMs),
-    share,
-  )
 }

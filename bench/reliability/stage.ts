@@ -1,6 +1,7 @@
 import { type OwnServer, startOwnServer } from '../../test/support/second-server.ts'
+import { Operator } from '../operator.ts'
 import { type ServerProcess, startGatewayProcess } from '../processes.ts'
-import { asSuperuser, environmentOf, makeDatabase, Operator } from '../stage.ts'
+import { asSuperuser, environmentOf, makeDatabase } from '../stage.ts'
 import { Caller } from './caller.ts'
 
 /** A gateway process, an operator and a caller. */
@@ -15,6 +16,9 @@ export interface BenchTenant {
   readonly code: string
   readonly token: string
 }
+
+/** Connections that a gateway may hold to a server, and a tenant's pool to its database. */
+const POOL_SIZE = 20
 
 /** Two PostgreSQL servers (catalog and shared database; tenants' own) and the gateways that a figure needs. */
 export class Stage {
@@ -36,7 +40,7 @@ export class Stage {
       await makeDatabase(central, 'catalog'),
       await makeDatabase(central, 'shared'),
     )
-    return new Stage(central, own, environment)
+    return new Stage(central, own, { ...environment, MAX_CONNECTIONS_PER_SERVER: String(POOL_SIZE) })
   }
 
   /** One more gateway on the same catalog. */
@@ -64,7 +68,7 @@ export class Stage {
 
 /** A tenant in the shared database. */
 export async function sharedTenant({ operator }: House, code: string): Promise<BenchTenant> {
-  return { code, ...(await operator.createTenant(code)) }
+  return { code, ...(await operator.createTenantWithAdmin(code)) }
 }
 
 /** A tenant with a database of its own at `port` (a proxy's, or the server's). */
@@ -73,7 +77,7 @@ export async function ownTenant(
   { code, url }: { code: string; url: string },
 ): Promise<BenchTenant> {
   const tenant = await sharedTenant(house, code)
-  await house.operator.giveDatabase(tenant.id, url)
+  await house.operator.giveDatabase(tenant.id, { connectionString: url, poolSize: POOL_SIZE })
   return tenant
 }
 

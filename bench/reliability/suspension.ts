@@ -1,5 +1,5 @@
 import { asSuperuser } from '../stage.ts'
-import { quantile } from './caller.ts'
+import { latencyQuantiles } from '../statistics.ts'
 import { type House, PLACES, type Stage, sharedTenant } from './stage.ts'
 
 const TIMES = 200
@@ -31,8 +31,9 @@ export async function suspension(stage: Stage): Promise<readonly string[]> {
     await killListeners(stage)
     unheard.push(await round())
   }
+  const { p50, p99 } = latencyQuantiles(heard)
   return [
-    `effective on two replicas: p50 ${quantile(heard, 0.5).toFixed(0)} ms, p99 ${quantile(heard, 0.99).toFixed(0)} ms, slowest ${Math.max(...heard).toFixed(0)} ms of ${TIMES}`,
+    `effective on two replicas: p50 ${p50.toFixed(0)} ms, p99 ${p99.toFixed(0)} ms, slowest ${Math.max(...heard).toFixed(0)} ms of ${TIMES}`,
     `with the LISTEN backends killed before each: slowest ${Math.max(...unheard).toFixed(0)} ms of ${TIMES_UNHEARD}`,
   ]
 }

@@ -1,5 +1,7 @@
+import { setTimeout as sleep } from 'node:timers/promises'
 import { asSuperuser, makeDatabase } from '../stage.ts'
-import { Load, quantile, sleep } from './caller.ts'
+import { quantile } from '../statistics.ts'
+import { Load } from './caller.ts'
 import { type BenchTenant, ownTenant, PLACES, type Stage, slowDown } from './stage.ts'
 
 const DATABASES = 50

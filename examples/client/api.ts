@@ -2910,7 +2910,7 @@ export class Api<
       }),
 
     /**
-     * @description The parts are looked at once a second at most, however often this is asked.
+     * @description The parts are checked at most once a second for all requests together.
      *
      * @tags probes
      * @name ReadHealth
@@ -4641,7 +4641,7 @@ export class Api<
       }),
 
     /**
-     * @description Entries since the last seal are sealed when all of them are right.
+     * @description If all entries since the last seal are unchanged, they are sealed.
      *
      * @tags audit
      * @name VerifyAuditLog

@@ -11,7 +11,7 @@ export async function readDocument(): Promise<object> {
   const server = createServer(deps as unknown as HttpDeps)
   try {
     await server.ready()
-    return structuredClone(server.swagger())
+    return structuredClone(await server.readOpenApi())
   } finally {
     await server.close()
   }

@@ -6,14 +6,14 @@ export type OwnErrors = Readonly<Record<string, ErrorEntry>>
 const CODE = /^[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)*$/
 const MAX_CODE_LENGTH = 64
 
-/** What keeps a table of errors from being an application's. */
+/** Finds the faults in an application's table of errors. */
 export function faultsOfErrors(errors: OwnErrors): string[] {
   return Object.entries(errors).flatMap(([code, { status, title }]) => [
     ...(CODE.test(code) && code.length <= MAX_CODE_LENGTH
       ? []
       : [`The error "${code}" must be named in capitals with underscores, such as "SLOT_TAKEN".`]),
     ...(Object.hasOwn(ERROR_TABLE, code)
-      ? [`The error "${code}" is one of Freehold's own. Throw it, or rename yours.`]
+      ? [`The error code "${code}" belongs to Freehold. Throw it without declaring it, or rename yours.`]
       : []),
     ...(Number.isInteger(status) && status >= 400 && status <= 599
       ? []
@@ -22,7 +22,7 @@ export function faultsOfErrors(errors: OwnErrors): string[] {
   ])
 }
 
-/** A code of an application's own, thrown where nothing is known of the application. What it means is looked up when it is answered. */
+/** An application's own error code, thrown by code that does not know the application. The answer looks up its status and title. */
 export class OwnProblem extends Error {
   override readonly name = 'OwnProblem'
   readonly code: string
@@ -38,8 +38,8 @@ export class OwnProblem extends Error {
 }
 
 /**
- * Throws an error that callers see: a code of the error table, or one that the application has declared in
- * `defineApplication({ errors })`. The fields of `extra` stand in the answer; those that every problem has are not replaced.
+ * Throws an error that callers see: a code of the error table, or one that the application declared in
+ * `defineApplication({ errors })`. The fields of `extra` become members of the answer, but never replace its standard members.
  */
 export function problem(code: string, detail?: string, extra: Readonly<Record<string, unknown>> = {}): never {
   if (!Object.hasOwn(ERROR_TABLE, code)) throw new OwnProblem(code, detail, extra)
@@ -51,13 +51,13 @@ export function problem(code: string, detail?: string, extra: Readonly<Record<st
   })
 }
 
-/** Faults of a body or query, each with its place: the one standard member that an application may give. */
+/** True for a list of field faults. `errors` is the only standard member that an application may set. */
 function isFaults(errors: unknown): errors is FieldError[] {
   const isText = (value: unknown) => typeof value === 'string'
   return Array.isArray(errors) && errors.every((fault) => isText(fault?.pointer) && isText(fault?.message))
 }
 
-/** The public error for an application's own; null where it has not declared it. */
+/** The public error for an application's own code, or null if the application did not declare the code. */
 export function declaredProblem({ code, detail, fields }: OwnProblem, errors: OwnErrors): PublicError | null {
   if (!Object.hasOwn(errors, code)) return null
   const { status, title, retryAfterSeconds } = errors[code] as ErrorEntry

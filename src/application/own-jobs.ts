@@ -1,7 +1,7 @@
 import { isCron } from '../lib/cron.ts'
 import type { EachOptions, EachOutcome, Tenant } from './contract.ts'
 
-/** Where a job of an application writes lines; each names the job, and the tenant it works in. */
+/** The log of an application's job. Each line names the job and its current tenant. */
 export interface JobLog {
   info(fields: object, message: string): void
   warn(fields: object, message: string): void
@@ -9,32 +9,32 @@ export interface JobLog {
 }
 
 export interface JobContext {
-  /** Fires when the job is cancelled or this process ends: what can stop soon should. Another replica goes on then. */
+  /** Aborted when the job is cancelled or this process stops. The job should stop soon; another replica may continue it. */
   readonly signal: AbortSignal
   readonly log: JobLog
 }
 
-/** As `Tenants`; the job is the actor. */
+/** Like `Tenants`. The actor is the job. */
 export interface JobTenants {
   run<T>(codeOrId: string, fn: (tenant: Tenant) => Promise<T>): Promise<T>
   each(fn: (tenant: Tenant) => Promise<unknown>, options?: Omit<EachOptions, 'actor'>): Promise<EachOutcome>
 }
 
-/** Work that is done by the clock. Each round is done once, whatever the number of replicas; a crash may have it done again. */
+/** Scheduled work. Each round runs once, however many replicas there are; after a crash it may run again. */
 export interface ApplicationJob {
   /** In lower case, with hyphens. */
   readonly name: string
   /** In UTC: five fields, or six with the seconds first. */
   readonly cron: string
-  /** For every active tenant, some at once. One whose database is away is skipped, and made up for when it is back. */
+  /** Runs for every active tenant, several at once. Skips a tenant whose database is down and catches up once it is back. */
   readonly perTenant?: (tenant: Tenant, context: JobContext) => Promise<unknown>
-  /** In the place of `perTenant`: once. */
+  /** Runs once for each round. Set it instead of `perTenant`. */
   readonly run?: (context: JobContext & { readonly tenants: JobTenants }) => Promise<unknown>
 }
 
 const NAME = /^[a-z][a-z0-9-]{0,62}$/
 
-/** What is wrong with the jobs of an application, each with the mend. */
+/** Finds the faults in an application's jobs. Each text says what to do. */
 export function faultsOfJobs(jobs: readonly ApplicationJob[]): string[] {
   if (!Array.isArray(jobs)) return ['jobs must be a list: [{ name, cron, perTenant }].']
   const names = jobs.map((job) => job?.name)

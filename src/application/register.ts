@@ -1,8 +1,7 @@
 /**
- * What an application tells of itself to the types. Augment it once, so that `request.tenant.db` knows the application's
- * tables everywhere:
+ * Tells TypeScript which tables the application has. Augment it once, so that `request.tenant.db` has the right type everywhere:
  *
  *     declare module 'freehold' { interface Register { tables: typeof tables } }
  */
-// biome-ignore lint/suspicious/noEmptyInterface: it is there to be augmented
+// biome-ignore lint/suspicious/noEmptyInterface: applications augment it
 export interface Register {}

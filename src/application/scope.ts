@@ -10,7 +10,7 @@ import type { Tenant } from './contract.ts'
 
 declare module 'fastify' {
   interface FastifyRequest {
-    /** The tenant that the request works in, where a tenant's credential was shown; throws elsewhere. */
+    /** The tenant of the request. Throws if the request has no tenant's credential. */
     readonly tenant: Tenant
   }
 }
@@ -28,16 +28,16 @@ export type OwnRequest<Schema> = FastifyRequest<{
   Params: Part<Schema, 'params', Record<string, string>>
 }>
 
-/** Answers by what it resolves to; status and headers by `reply`. */
+/** Returns the body of the answer. Set status and headers with `reply`. */
 export type OwnHandler<Schema> = (
   this: FastifyInstance,
   request: OwnRequest<Schema>,
   reply: FastifyReply,
 ) => unknown
 
-/** What OpenAPI says of a route beyond its schemas. */
+/** The parts of a route in the OpenAPI document that its schemas do not contain. */
 export interface OwnDocument {
-  /** Codes that the route answers; without this all that the application has declared. */
+  /** Error codes of the route. Default: every code that the application declared. */
   readonly codes?: readonly string[]
   /** Headers of the answer. */
   readonly headers?: readonly ('etag' | 'location' | 'accept-ranges' | 'content-range' | 'cache-control')[]
@@ -50,17 +50,17 @@ export interface OwnDocument {
 /** Options of a route. Fastify's own (hooks, `bodyLimit`, `config` …) are passed on. */
 export interface OwnOptions<Schema extends FastifySchema = FastifySchema>
   extends Omit<RouteShorthandOptions, 'schema'> {
-  /** Query and params are coerced to their types, bodies are not. What is not declared is refused. */
+  /** Query and params are coerced to their types, bodies are not. Undeclared members are refused. */
   readonly schema?: Schema
   readonly document?: OwnDocument
 }
 
 export interface TenantOptions<Schema extends FastifySchema = FastifySchema> extends OwnOptions<Schema> {
-  /** The permission that callers must hold, such as `bookings:read`. It counts as declared. */
+  /** The permission that callers must hold, such as `bookings:read`. It need not be declared elsewhere. */
   readonly access: string
   /**
-   * For a POST whose body is a stream: a text that tells this request from others under the same `Idempotency-Key`. `answered` is
-   * what the handler answered, or null for a repetition, whose body has yet to be read.
+   * For a POST whose body is a stream: returns a text that differs between requests with the same `Idempotency-Key`. `answered` is
+   * the handler's answer, or null for a repeated request, whose body is still unread.
    */
   readonly digest?: (request: FastifyRequest, answered: unknown) => Promise<string>
 }
@@ -82,16 +82,16 @@ interface OtherVerb {
 
 type Verb = 'get' | 'head' | 'post' | 'put' | 'patch' | 'delete'
 
-/** Registers more routes where Fastify's own means are needed: parsers, plugins, hooks. They hold for these routes only. */
+/** Registers routes that need Fastify's own parsers, plugins or hooks. These apply to the routes of this plugin only. */
 export type ScopePlugin = (scope: Scope, server: FastifyInstance) => void | Promise<void>
 
-/** What an application registers its routes on. Paths are below the prefix. */
+/** Registers an application's routes. Paths are below the prefix. */
 export interface Scope {
   /** For a tenant's callers: users, client keys, accounts, people of trusted issuers. */
   readonly tenant: Readonly<Record<Verb, TenantVerb>>
   /** For operators. Viewers may only read. */
   readonly operator: Readonly<Record<Verb, OtherVerb>>
-  /** For anybody, without a credential. */
+  /** For everyone. No credential is needed. */
   readonly open: Readonly<Record<Verb, OtherVerb>>
   register(plugin: ScopePlugin): void
 }

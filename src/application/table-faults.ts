@@ -3,21 +3,21 @@ import { getTableConfig, getViewConfig, isPgMaterializedView, isPgView, PgTable 
 import { faultsOfKeys, faultsOfNames, faultsOfReferences, type TableConfig, TENANT } from './key-faults.ts'
 import { isReferenceTable } from './tenant-table.ts'
 
-/** Tables of the core. Later ones begin with `freehold_`. */
+/** Tables of the core. Newer ones begin with `freehold_`. */
 const RESERVED: ReadonlySet<string> = new Set([
   ...['residence', 'users', 'roles', 'role_permissions', 'user_roles'],
   ...['sessions', 'login_attempts', 'idempotency_keys'],
 ])
 const PREFIX = 'freehold_'
 
-/** The tables among a module's exports, each once; what else it exports is passed over. */
+/** The tables among a module's exports, without duplicates. */
 export function tablesIn(exports: Readonly<Record<string, unknown>>): PgTable[] {
   return [...new Set(Object.values(exports ?? {}).filter((value): value is PgTable => is(value, PgTable)))]
 }
 
 /**
- * Says what keeps tables from being an application's, in sentences that name the table and the mend; none where all is well.
- * A row belongs to a tenant only if its keys begin with it: unique indexes and foreign keys pass by row-level security.
+ * Finds the faults in an application's tables. Each text names the table and says what to do. Every key must begin with the tenant,
+ * because PostgreSQL does not apply row-level security when it checks unique indexes and foreign keys.
  */
 export function faultsOfTables(tables: readonly PgTable[]): string[] {
   const configs = tables.map((table) => ({ table, config: getTableConfig(table) }))
@@ -32,14 +32,14 @@ export function faultsOfTables(tables: readonly PgTable[]): string[] {
       : faultsOfTenantTable(config, declared)),
   ]
   return [
-    ...twiceIn(names).map((name) => `Two tables are named "${name}". Rename one of them.`),
+    ...duplicatesIn(names).map((name) => `Two tables are named "${name}". Rename one of them.`),
     ...configs.flatMap(faults),
   ]
 }
 
 /**
- * What is wrong with a module's other exports. A view shows what its owner may see, which is every tenant's rows, unless it
- * runs as its invoker; a table of another kind of database would be passed over without a word.
+ * Finds the faults in a module's other exports. A view shows what its owner may see, so every tenant's rows, unless it runs as its
+ * invoker. A table for another kind of database would be ignored silently.
  */
 export function faultsOfExports(exports: Readonly<Record<string, unknown>>): string[] {
   if (typeof exports !== 'object' || exports === null)
@@ -63,7 +63,7 @@ function faultsOfView(view: unknown): string[] {
 function faultsOfOther(value: unknown): string[] {
   if (!is(value, Table) || is(value, PgTable)) return []
   return [
-    `Table "${getTableName(value)}" is not one of PostgreSQL. Make it with tenantTable or referenceTable.`,
+    `Table "${getTableName(value)}" is not a PostgreSQL table. Make it with tenantTable or referenceTable.`,
   ]
 }
 
@@ -73,21 +73,21 @@ function faultsOfName({ name, schema }: TableConfig): string[] {
       `Table "${name}" is in the schema "${schema}". Tables of an application belong to public: use pgTable.`,
     ]
   if (RESERVED.has(name) || name.startsWith(PREFIX))
-    return [`Table "${name}" has a name that Freehold keeps for its own tables. Rename it.`]
+    return [`Table "${name}" has a name that is reserved for Freehold's own tables. Rename it.`]
   return []
 }
 
 function faultsOfColumns({ name, columns, policies }: TableConfig): string[] {
   return [
-    ...twiceIn(columns.map((column) => column.name)).map(
+    ...duplicatesIn(columns.map((column) => column.name)).map(
       (column) =>
-        `Table "${name}" has two columns named "${column}". tenantTable brings tenant_id, id, created_at and updated_at itself.`,
+        `Table "${name}" has two columns named "${column}". tenantTable itself adds tenant_id, id, created_at and updated_at.`,
     ),
     ...policies
       .filter((policy) => policy.as !== 'restrictive')
       .map(
         (policy) =>
-          `The policy "${policy.name}" of table "${name}" would let more rows through than the tenant's own. Make it restrictive, or leave it out.`,
+          `The policy "${policy.name}" of table "${name}" would show more rows than the tenant's own. Make it restrictive, or remove it.`,
       ),
   ]
 }
@@ -111,7 +111,7 @@ function faultsOfReferenceTable({ name, columns }: TableConfig): string[] {
   ]
 }
 
-/** The sequence behind a serial is nothing that the serving role has a right to; that of an identity needs none. */
+/** The serving role has no right to use a serial's sequence. An identity column needs no such right. */
 function faultsOfSerials({ name, columns }: TableConfig): string[] {
   return columns
     .filter((column) => column.getSQLType().endsWith('serial'))
@@ -121,6 +121,6 @@ function faultsOfSerials({ name, columns }: TableConfig): string[] {
     )
 }
 
-function twiceIn(names: readonly string[]): string[] {
+function duplicatesIn(names: readonly string[]): string[] {
   return [...new Set(names.filter((name, index) => names.indexOf(name) !== index))]
 }

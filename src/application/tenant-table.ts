@@ -18,13 +18,13 @@ import {
 } from 'drizzle-orm/pg-core'
 import { newId } from '../lib/ids.ts'
 
-/** The tenant that the statement runs for. Where there is none it is null, which the column refuses. */
+/** The tenant of the session. Without a tenant it is null, which the column refuses. */
 const OWN_TENANT = sql`nullif(pg_catalog.current_setting('app.tenant_id', true), '')::pg_catalog.uuid`
 
-const moment = (name: string) =>
+const timestampDefaultNow = (name: string) =>
   timestamp(name, { withTimezone: true, mode: 'string' }).notNull().defaultNow()
 
-/** The columns that stand before a tenant table's own. */
+/** The columns before a tenant table's own. */
 const leading = () => ({
   tenantId: uuid('tenant_id')
     .notNull()
@@ -32,16 +32,16 @@ const leading = () => ({
   id: uuid('id').notNull().$defaultFn(newId),
 })
 
-/** The columns that stand behind them. */
+/** The columns after a tenant table's own. */
 const trailing = () => ({
-  createdAt: moment('created_at'),
-  updatedAt: moment('updated_at').$onUpdateFn(() => sql`now()` as unknown as string),
+  createdAt: timestampDefaultNow('created_at'),
+  updatedAt: timestampDefaultNow('updated_at').$onUpdateFn(() => sql`now()` as unknown as string),
 })
 
 type OwnColumns = ReturnType<typeof leading> & ReturnType<typeof trailing>
 type Columns = Record<string, PgColumnBuilderBase>
 
-/** What drizzle's `pgTable` makes. Said here, for the compiler's own words for it do not survive in a declaration file. */
+/** The result of drizzle's `pgTable`. It is written out, because TypeScript cannot put the inferred type into a declaration file. */
 type Table<Name extends string, Own extends Columns> = PgTableWithColumns<{
   name: Name
   schema: undefined
@@ -49,19 +49,19 @@ type Table<Name extends string, Own extends Columns> = PgTableWithColumns<{
   dialect: 'pg'
 }>
 
-/** A table that a key may lead to: one of a tenant's rows, by their id. */
+/** A tenant table that a foreign key may refer to. */
 export interface Referable {
   readonly tenantId: AnyPgColumn
   readonly id: AnyPgColumn
 }
 
-/** Builders of keys and indexes that begin with the tenant by themselves, and are named `<table>_<columns>_key`, `_idx`, `_fkey`. */
+/** Builders of keys and indexes. They put the tenant first and name the result `<table>_<columns>_key`, `_idx` or `_fkey`. */
 export interface TenantKeys {
   unique(...columns: readonly ExtraConfigColumn[]): PgTableExtraConfigValue
   index(...columns: readonly ExtraConfigColumn[]): PgTableExtraConfigValue
   /**
-   * A key to another tenant table's `id`. `restrict`, the default, is written as NO ACTION: it refuses to take away a row
-   * that others refer to, and can be deferred to the end of a transaction, which RESTRICT cannot.
+   * A foreign key to another tenant table's `id`. `restrict`, the default, is written as NO ACTION. Both refuse to delete a row
+   * that other rows refer to, but only NO ACTION can be deferred to the end of a transaction.
    */
   references(
     column: ExtraConfigColumn,
@@ -71,9 +71,9 @@ export interface TenantKeys {
 }
 
 /**
- * drizzle's `pgTable` for rows that belong to a tenant: with `tenantId`, `id` (UUIDv7), `createdAt`, `updatedAt` and the
- * primary key `(tenant_id, id)`. On insert `tenantId` and `id` are filled, on update `updatedAt`. Moments are texts in
- * ISO 8601. drizzle's own builders may stand in `extras` too; they are checked when the application is defined.
+ * drizzle's `pgTable` for rows that belong to a tenant: with `tenantId`, `id` (UUIDv7), `createdAt`, `updatedAt` and the primary
+ * key `(tenant_id, id)`. An insert fills `tenantId` and `id`, an update fills `updatedAt`. Timestamps are texts in ISO 8601.
+ * `extras` may use drizzle's own builders too; `defineApplication` checks them.
  */
 export function tenantTable<Name extends string, Own extends Columns>(
   name: Name,
@@ -94,7 +94,7 @@ export function tenantTable<Name extends string, Own extends Columns>(
   })
 }
 
-/** A table of what belongs to no tenant, such as countries or plans: tenants may read it, migrations write it. */
+/** A table whose rows belong to no tenant, such as countries or plans. Tenants may read it; only migrations write it. */
 export function referenceTable<Name extends string, Own extends Columns>(
   name: Name,
   columns: Own,
@@ -122,7 +122,7 @@ function keysOf(name: string, tenantId: ExtraConfigColumn): TenantKeys {
       const key = pgForeignKey({
         name: named([column], 'fkey'),
         columns: columnsOf(tenantId, [column]),
-        // Asked for when the key is: tables may refer to each other, and to themselves.
+        // Read only when drizzle needs it, because tables may refer to each other and to themselves.
         get foreignColumns() {
           const { tenantId: theirs, id } = target()
           return [theirs, id] as [AnyPgColumn, AnyPgColumn]

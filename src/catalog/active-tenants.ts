@@ -2,7 +2,7 @@ import { and, eq, gt, sql } from 'drizzle-orm'
 import { tenants } from './schema.ts'
 import { type CatalogStore, catalogErrors } from './store.ts'
 
-/** Ids of active tenants in their order, those that come after one (null: the first). */
+/** Ids of active tenants in ascending order, beginning after the id `after` (null: from the first). */
 export async function activeTenantIds(
   { db }: CatalogStore,
   after: string | null,

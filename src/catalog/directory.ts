@@ -1,5 +1,5 @@
+import { FreshCache } from '../lib/cache/fresh-cache.ts'
 import type { Clock } from '../lib/clock.ts'
-import { FreshCache } from '../lib/fresh-cache.ts'
 import { isUuid } from '../lib/ids.ts'
 import type { HandshakeOptions } from '../lib/postgres/connection-string.ts'
 import type { Secret } from '../lib/secret.ts'
@@ -14,7 +14,7 @@ import {
 } from './schema.ts'
 import { isCatalogOutage } from './store.ts'
 
-/** Where one tenant's data is, as the catalog said at one moment. The route and everything in it is frozen. */
+/** Where one tenant's data is, as the catalog had it at one moment. Deeply frozen. */
 export interface Route {
   readonly tenantId: string
   readonly code: string
@@ -24,7 +24,7 @@ export interface Route {
   readonly externalIds: readonly ExternalId[]
   readonly placement: Placement
   readonly epoch: number
-  /** What a session must show the tenant database before it may run a statement. */
+  /** A session must show this seal to the tenant database before it may run a statement. */
   readonly seal: Secret
   readonly authConfig: Readonly<AuthConfig>
   readonly createdAt: Date
@@ -49,10 +49,10 @@ export interface RouteDatabase {
   readonly poolSize: number
   readonly idleTimeoutMs: number
   readonly connectTimeoutMs: number
-  /** Which database the validation found there; see `PhysicalIdentity`. Null before the first validation. */
+  /** The identity of the validated database; see `PhysicalIdentity`. Null before the first validation. */
   readonly systemIdentifier: string | null
   readonly databaseOid: number | null
-  /** The schema that the last check found; null where it is not known. */
+  /** The schema that the last check found; null if unknown. */
   readonly schemaVersion: SchemaVersion | null
 }
 
@@ -68,14 +68,14 @@ export interface DirectoryOptions {
   max: number
   /** How long a route is used before it is read again. */
   ttlMs: number
-  /** How long the directory answers that there is no such tenant before it asks again. */
+  /** How long the answer "no such tenant" is kept. */
   negativeTtlMs?: number
-  /** How long routes serve while the catalog is out of reach, since they were loaded or last confirmed. */
+  /** While the catalog is unavailable, how long a route is used after it was loaded or last confirmed. */
   maxStalenessMs: number
   clock?: Clock
 }
 
-/** The routes of tenants used lately. */
+/** The routes of recently used tenants. */
 export class RouteDirectory extends FreshCache<RouteKey, Route> {
   constructor(options: DirectoryOptions) {
     super({
@@ -92,9 +92,9 @@ export class RouteDirectory extends FreshCache<RouteKey, Route> {
   }
 
   /**
-   * The tenant's route; null when there is no such tenant. An INACTIVE tenant has a route.
+   * The tenant's route; null if there is no such tenant. An INACTIVE tenant has a route too.
    *
-   * @throws PublicError CATALOG_UNAVAILABLE when the catalog must be asked and cannot be reached.
+   * @throws PublicError CATALOG_UNAVAILABLE if the catalog must be asked and cannot be reached
    */
   async byId(id: string): Promise<Route | null> {
     const tenantId = id.toLowerCase()
@@ -111,7 +111,7 @@ export class RouteDirectory extends FreshCache<RouteKey, Route> {
     return this.find({ externalId })
   }
 
-  /** Whether `route` is the one kept of its tenant: no change of it was heard since. It may be too old for `peekById`. */
+  /** True if the directory still keeps `route`, so no change of it is known. It may be too old for `peekById`. */
   holds(route: Route): boolean {
     return this.keeps(route.tenantId, route)
   }
@@ -132,12 +132,12 @@ function keyOfTenant(by: RouteKey): string {
   return 'code' in by ? keyOfCode(by.code) : keyOfExternalId(by.externalId)
 }
 
-/** A code may be written like an id. */
+/** Has a prefix, because a code may look like an id. */
 function keyOfCode(code: string): string {
   return `code:${code}`
 }
 
-/** No issuer in the settings has a line end, so the first one is ours. */
+/** No issuer in the settings contains a line end, so the first line end is the separator. */
 function keyOfExternalId({ issuer, id }: ExternalId): string {
   return `external:${issuer}\n${id}`
 }

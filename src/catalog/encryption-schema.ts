@@ -3,7 +3,7 @@ import { check, index, integer, pgTable, text, uniqueIndex, uuid } from 'drizzle
 import { bytea, createdAt, moment } from './columns.ts'
 import { tenants } from './schema.ts'
 
-/** One random key a tenant (and one for the service itself: no tenant), wrapped by the master key. */
+/** One random key for each tenant, and one for the service itself (no tenant). The master key wraps them. */
 export const dataKeys = pgTable(
   'data_keys',
   {
@@ -23,8 +23,8 @@ export const dataKeys = pgTable(
 )
 
 /**
- * Changes of the master key: wrapping every data key anew under `key_id`. At most one is running. What is left to do stands in
- * `data_keys` itself; `remaining` is kept once it has ended.
+ * Rotations of the master key: each wraps every data key again under `key_id`. At most one is running. While one runs, the keys
+ * left to wrap are counted from `data_keys`; `remaining` is written when it ends.
  */
 export const encryptionRotations = pgTable(
   'encryption_rotations',
@@ -49,5 +49,5 @@ export const encryptionRotations = pgTable(
     ),
   ],
 )
-/** `failed`: something does not open. `superseded`: another key was made the primary one before this rotation had ended. */
+/** `failed`: a data key does not open. `superseded`: a rotation to another key began before this one had ended. */
 export type RotationStatus = 'running' | 'done' | 'failed' | 'superseded'

@@ -9,13 +9,13 @@ export interface ExternalId {
   readonly id: string
 }
 
-/** A tenant's external ids as a column of a query over `tenants`, in one order. */
+/** A tenant's sorted external ids as a column of a query over `tenants`. */
 export const externalIdsColumn = sql<ExternalId[]>`(
   select coalesce(json_agg(json_build_object('issuer', e.issuer, 'id', e.external_id)
     order by e.issuer, e.external_id), '[]'::json)
   from ${externalIds} e where e.tenant_id = ${tenants.id})`
 
-/** The condition under which a tenant has listed it. */
+/** A condition: the tenant has this external id. */
 export function hasExternalId({ issuer, id }: ExternalId) {
   return sql`${tenants.id} = (
     select e.tenant_id from ${externalIds} e where e.issuer = ${issuer} and e.external_id = ${id})`
@@ -33,9 +33,9 @@ export async function findExternalIds(
 }
 
 /**
- * Replaces a tenant's external ids; null if it has these already. The transaction must have locked the tenant's row.
+ * Replaces a tenant's external ids; null if nothing changes. The transaction must have locked the tenant's row.
  *
- * @throws PublicError EXTERNAL_ID_TAKEN when another tenant has one of them.
+ * @throws PublicError EXTERNAL_ID_TAKEN if another tenant has one of them
  */
 export async function replaceExternalIds(
   tx: CatalogTx,
@@ -57,7 +57,7 @@ async function readOwn(tx: CatalogTx, tenantId: string): Promise<ExternalId[]> {
   return query.where(eq(externalIds.tenantId, tenantId)).orderBy(asc(issuer), asc(externalId))
 }
 
-/** In one order, so that two transactions that insert the same ids do not deadlock. */
+/** `added` must be sorted, so that two transactions that insert the same ids do not deadlock. */
 async function insertExternalIds(
   tx: CatalogTx,
   tenantId: string,
@@ -89,8 +89,8 @@ function isSame(a: ExternalId, b: ExternalId): boolean {
   return a.issuer === b.issuer && a.id === b.id
 }
 
-/** As a tenant's external ids are read. */
-export function inOneOrder(list: readonly ExternalId[]): readonly ExternalId[] {
+/** Sorts external ids like `externalIdsColumn`. */
+export function sortedExternalIds(list: readonly ExternalId[]): readonly ExternalId[] {
   return list.toSorted(inOrder)
 }
 

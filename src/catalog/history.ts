@@ -2,7 +2,7 @@ import { asc, desc, gte } from 'drizzle-orm'
 import { type ChangeKind, catalogChanges } from './changes/schema.ts'
 import { type CatalogStore, catalogErrors } from './store.ts'
 
-/** One row of the change log: something of this kind is not what it was. */
+/** One row of the change log: a subject of this kind has changed. */
 export interface CatalogChange {
   readonly seq: number
   readonly kind: ChangeKind
@@ -11,8 +11,8 @@ export interface CatalogChange {
 }
 
 /**
- * A place in the change log: the last change applied, by number and id. The number alone would not do: after a failover
- * that lost changes, or a restore, other changes have the same numbers.
+ * A position in the change log: the number and the id of the last applied change. The number is not enough: after a restore, or a
+ * failover that lost changes, other changes have the same numbers.
  */
 export interface Position {
   readonly seq: number
@@ -20,15 +20,15 @@ export interface Position {
   readonly id: string | null
 }
 
-/** A change together with its id. */
 export type LoggedChange = CatalogChange & { readonly id: string }
 
 /** Before the first change of a log. */
 export const BEGINNING: Position = Object.freeze({ seq: 0, id: null })
 
 /**
- * The changes after `position`, at most `limit`, in order. Null when the log does not lead there: the change at `position` is
- * gone or is another one, or changes are missing after it. One query reads both, so that nothing can come in between.
+ * The changes after `position`, at most `limit`, in order. Null if the log was replaced: the change at `position` is gone or has
+ * another id, or changes after it are missing. One query reads the position and the changes, so that no change can come in
+ * between.
  * @throws PublicError CATALOG_UNAVAILABLE
  */
 export async function changesAfter(

@@ -12,21 +12,21 @@ import { dropJobs, queueJob } from './jobs/queue.ts'
 import { type CatalogStore, type CatalogTx, catalogErrors } from './store.ts'
 import { bindingOf } from './vault.ts'
 
-/** A rotation as operators see it. `total` and `remaining` count data keys that another master key wraps, or wrapped. */
+/** A rotation as operators see it: `total` data keys were wrapped by another master key at its start, `remaining` still are. */
 export type KeyRotation = Omit<typeof encryptionRotations.$inferSelect, 'remaining'> & {
   readonly remaining: number
 }
 
-/** Names a rotation, and the master key under which everything is to be. */
+/** A rotation and its target, the master key that wraps all data keys in the end. */
 export type RotationRef = Pick<KeyRotation, 'id' | 'keyId'>
 
-/** A data key that none of our master keys opens, though the one it names is at hand. */
+/** A data key that does not open, although this process has the master key that it names. */
 export interface BrokenKey {
   readonly rowId: string
   readonly tenantId: string | null
 }
 
-/** What became of some data keys. `last` is the last row looked at; null when there were none. */
+/** The result for some data keys. `last` is the id of the last row; null if there were no rows. */
 export interface Batch {
   readonly rewrapped: number
   readonly broken: readonly BrokenKey[]
@@ -35,14 +35,14 @@ export interface Batch {
 
 type WrappedKey = Pick<typeof dataKeys.$inferSelect, 'id' | 'tenantId' | 'sealedKey' | 'rowVersion'>
 
-/** A data key as it is to be stored: `rowVersion` is the version it takes the place of. */
+/** A data key to store. `rowVersion` is the version of the row that it replaces. */
 export interface RewrappedKey {
   readonly id: string
   readonly sealedKey: Buffer
   readonly rowVersion: number
 }
 
-// Any number will do, as long as nothing else locks it: 'fher' in ASCII.
+// A number that no other advisory lock of the catalog has: 'fher' in ASCII.
 const ROTATIONS_LOCK = 0x66686572
 const BATCH = 20
 const RUNNING = eq(encryptionRotations.status, 'running')
@@ -65,15 +65,15 @@ export async function findRotation({ db }: CatalogStore, id: string): Promise<Ke
   return row ?? null
 }
 
-/** What a replica must know to work on a rotation to this master key: the key must be its primary one. */
+/** What a replica must know (`needs`) to claim a rotation: this master key must be its primary one. */
 export function primaryKey(keyId: string): string {
   return `primary-key:${keyId}`
 }
 
 /**
- * Starts a rotation to `keyId`. If one to that key is running, it goes on; one to another key is superseded. Refused while a
- * live process has another primary key, because the rotation would miss the data keys that it creates. Then the answer is the keys of these
- * processes (null for an older release), and nothing was changed.
+ * Starts a rotation to `keyId`. A running rotation to the same key goes on; one to another key is superseded. Returns the primary
+ * keys of live processes that have another one (null for an older release). If there are any, nothing is changed: the rotation
+ * would miss the data keys that those processes create.
  */
 export function startRotation(
   store: CatalogStore,
@@ -115,19 +115,19 @@ export function rewrapBatch(
     if (!(await isRunning(tx, rotation.id))) return null
     const rows = await lockWrapped(tx, { keyring, keyId: rotation.keyId, after })
     const broken: BrokenKey[] = []
-    const anew: RewrappedKey[] = []
+    const rewrappedKeys: RewrappedKey[] = []
     for (const row of rows) {
       const sealedKey = rewrap(keyring, row)
       if (sealedKey === null) broken.push({ rowId: row.id, tenantId: row.tenantId })
-      else anew.push({ id: row.id, sealedKey, rowVersion: row.rowVersion })
+      else rewrappedKeys.push({ id: row.id, sealedKey, rowVersion: row.rowVersion })
     }
-    const rewrapped = await storeRewrapped(tx, rotation.keyId, anew)
+    const rewrapped = await storeRewrapped(tx, rotation.keyId, rewrappedKeys)
     return { rewrapped, broken, last: rows.at(-1)?.id ?? null }
   })
 }
 
 /**
- * Replaces data keys by their rewrapped forms. Each row must still have the version that was rewrapped. Answers how many were
+ * Replaces data keys by their rewrapped forms. Each row must still have the version that was rewrapped. Returns how many were
  * replaced.
  */
 export async function storeRewrapped(
@@ -150,7 +150,7 @@ export async function storeRewrapped(
 }
 
 /**
- * Ends a rotation if all data keys are rewrapped, except those that do not open (`broken` has their row ids). Answers the new
+ * Ends a rotation if all data keys are rewrapped, except those that do not open (`broken` has their row ids). Returns the new
  * status: `running` if there is more to do, null if the rotation had ended before.
  */
 export function endRotation(
@@ -217,7 +217,7 @@ async function isRunning(tx: CatalogTx, id: string): Promise<boolean> {
   return rows.length > 0
 }
 
-/** Only rows whose master key this process has. */
+/** Locks only rows whose master key this process has. */
 function lockWrapped(
   tx: CatalogTx,
   { keyring, keyId, after }: { keyring: Keyring; keyId: string; after: string | null },
@@ -246,7 +246,7 @@ function rewrap(keyring: Keyring, { tenantId, sealedKey, ...row }: WrappedKey): 
   }
 }
 
-/** An expression: how many data keys are wrapped by another master key than `keyId`. */
+/** SQL that counts the data keys that another master key than `keyId` wraps. */
 function countOutside(keyId: SQL | typeof encryptionRotations.keyId): SQL<number> {
   return sql<number>`(select count(*)::int from ${dataKeys} where ${dataKeys.masterKeyId} <> ${keyId})`
 }

@@ -8,7 +8,7 @@ export interface Page<T> {
 
 const UUID_BYTES = 16
 
-/** Cuts `limit + 1` rows, read in the order of their ids, to a page. The cursor is the last id, as base64url. */
+/** Makes a page of `limit` rows from `limit + 1` rows, sorted by id. The cursor is the last id in base64url. */
 export function pageOf<T extends { id: string }>(rows: readonly T[], limit: number): Page<T> {
   const data = rows.slice(0, limit)
   const last = data.at(-1)
@@ -16,16 +16,16 @@ export function pageOf<T extends { id: string }>(rows: readonly T[], limit: numb
 }
 
 /**
- * The id a cursor stands for.
+ * The id in a cursor.
  *
- * @throws PublicError INVALID_CURSOR for everything that `pageOf` does not make.
+ * @throws PublicError INVALID_CURSOR for a cursor that `pageOf` did not make
  */
 export function idFromCursor(cursor: string): string {
   const hex = Buffer.from(cursor, 'base64url').toString('hex')
   const id = [hex.slice(0, 8), hex.slice(8, 12), hex.slice(12, 16), hex.slice(16, 20), hex.slice(20)].join(
     '-',
   )
-  // Decoding never fails and has many spellings of one value: only the one we make is taken.
+  // Decoding never fails, and several texts decode to one id. Accept only the text that `cursorOf` makes.
   if (hex.length !== UUID_BYTES * 2 || !isUuid(id) || cursorOf(id) !== cursor) throw fail('INVALID_CURSOR')
   return id
 }

@@ -17,7 +17,7 @@ import {
 import type { HandshakeOptions } from '../lib/postgres/connection-string.ts'
 import { bytea, createdAt, moment, updatedAt } from './columns.ts'
 
-/** A tenant's settings for the sign-in of its own people. Durations are in seconds. */
+/** A tenant's settings for the login of its own users. Durations are in seconds. */
 export interface AuthConfig {
   passwordPolicy: { minLength: number; requireMixed: boolean }
   accessTokenSeconds: number
@@ -97,10 +97,9 @@ export interface SchemaVersion {
 }
 
 /**
- * At most one current and one candidate database a tenant. `sealed_connection_string` is bound to this row's id and
- * `row_version`; everything else that the string said, except the password, stands beside it in clear.
- * `claimed_until` is the lease of a health check: a replica that dies with it loses it by the clock. `claimed_by` is new
- * with each claim. Validations are jobs.
+ * Each tenant has at most one current and one candidate database. `sealed_connection_string` is bound to this row's id and
+ * `row_version`. The parts of the connection string, except the password, are also stored unsealed. `claimed_until` is the lease
+ * of a health check; it ends by the clock if the replica dies. Each claim writes a new `claimed_by`. Validations are jobs.
  */
 export const tenantDatabases = pgTable(
   'tenant_databases',
@@ -137,7 +136,7 @@ export const tenantDatabases = pgTable(
     serverVersion: text('server_version'),
     systemIdentifier: text('system_identifier'),
     databaseOid: bigint('database_oid', { mode: 'number' }),
-    /** Failed validations since the last that was asked for or succeeded. */
+    /** Failed validations since the last one that succeeded or that an operator requested. */
     validationAttempts: integer('validation_attempts').notNull().default(0),
     /** For the next validation: if the catalog and the stamps contradict each other, an operator has chosen this database. */
     adopt: boolean('adopt').notNull().default(false),
@@ -157,7 +156,7 @@ export const tenantDatabases = pgTable(
   ],
 )
 
-/** Keys that sign access tokens: the service's own (no tenant) and, where a tenant has them, its own. */
+/** Keys that sign access tokens: those of the service (no tenant) and of tenants that have their own. */
 export const signingKeys = pgTable(
   'signing_keys',
   {
@@ -178,7 +177,7 @@ export const signingKeys = pgTable(
   ],
 )
 
-/** `lookup` finds the row, `secret_hash` (keyed) proves the key; the key itself is nowhere. */
+/** `lookup` finds the row and `secret_hash`, a keyed hash, verifies the key. The key itself is not stored. */
 export const clientKeys = pgTable(
   'client_keys',
   {
@@ -220,7 +219,7 @@ export const operators = pgTable(
   ],
 )
 
-/** People who belong to several tenants. `roles` count in each tenant that the account is a member of. */
+/** People who belong to several tenants. `roles` apply in each tenant of the account. */
 export const accounts = pgTable(
   'accounts',
   {
@@ -241,7 +240,7 @@ export const accounts = pgTable(
   ],
 )
 
-/** In which tenants an account works, and with which of the tenant's roles (by name). */
+/** The tenants of an account, with the names of the account's roles in each. */
 export const accountMemberships = pgTable(
   'account_memberships',
   {

@@ -9,7 +9,7 @@ export interface SealedResidence {
   readonly placement: Placement
 }
 
-/** The seal that a unit must know to be let in: 64 hex digits. The stamp stores the same as bytes. */
+/** Gives the seal that a unit must show to a tenant database: 64 hex digits. The stamp stores it as bytes. */
 export type SealOf = (residence: SealedResidence) => Secret
 
 /**

@@ -27,8 +27,8 @@ export class CatalogStore {
   /**
    * Runs `fn` in one READ COMMITTED transaction: commits when it resolves, rolls back when it throws.
    *
-   * @throws PublicError CATALOG_UNAVAILABLE when the catalog cannot be reached, and nothing was changed; OUTCOME_UNKNOWN
-   *   when it was lost while COMMIT was on its way; else whatever `fn` throws.
+   * @throws PublicError CATALOG_UNAVAILABLE if the catalog cannot be reached, and nothing was changed; OUTCOME_UNKNOWN if the
+   *   connection was lost during COMMIT; any error that `fn` throws
    */
   async transaction<T>(fn: (tx: CatalogTx) => Promise<T>): Promise<T> {
     const client = await this.#connect()
@@ -77,15 +77,15 @@ export async function catalogErrors<T>(work: PromiseLike<T>): Promise<T> {
   }
 }
 
-/** Whether an error that `catalogErrors` let through says that the catalog is out of reach. */
+/** True if an error from `catalogErrors` says that the catalog is unavailable. */
 export function isCatalogOutage(error: unknown): boolean {
   return error instanceof PublicError && error.code === 'CATALOG_UNAVAILABLE'
 }
 
-// Connection lost, no right or place to log in, out of resources, shut down or cancelled, system error.
+// Connection lost, login refused, no such database, out of resources, shut down or cancelled, system error.
 const OUTAGE_CLASSES = new Set(['08', '28', '3D', '53', '57', '58'])
-// Read-only, as after a failover; ended by the server because the transaction was idle for too long; a serialization failure or a
-// deadlock, which are no fault of the statement.
+// Read-only, as after a failover; transaction idle for too long; serialization failure and deadlock, which
+// the statement did not cause.
 const OUTAGES = new Set([READ_ONLY, '25P03', '40001', '40P01'])
 const ERRNO = /^E[A-Z]+$/
 
@@ -94,8 +94,8 @@ function isOutage(error: unknown): boolean {
   if (error instanceof UnsentError) return true
   const sqlState = databaseError(error)?.code
   if (sqlState !== undefined) return OUTAGE_CLASSES.has(sqlState.slice(0, 2)) || OUTAGES.has(sqlState)
-  // Errors of the driver itself (terminated, timed out, not queryable) have no code. They are outages too, except if the driver
-  // refused our arguments.
+  // Errors of the driver itself (terminated, timed out, not queryable) have no code. They are outages too, except if the
+  // driver refused our arguments.
   if (error instanceof DrizzleQueryError)
     return !(error.cause instanceof TypeError || error.cause instanceof RangeError)
   const code = errorCode(error) ?? ''

@@ -10,7 +10,7 @@ import { type CatalogStore, type CatalogTx, catalogErrors } from './store.ts'
 
 export type Tenant = typeof tenants.$inferSelect
 
-/** An `AuthConfig` of which any part may be missing. */
+/** An `AuthConfig` in which any part may be missing. */
 export interface PartialAuthConfig extends Partial<Omit<AuthConfig, 'passwordPolicy' | 'lockout'>> {
   passwordPolicy?: Partial<AuthConfig['passwordPolicy']>
   lockout?: Partial<AuthConfig['lockout']>
@@ -39,7 +39,7 @@ export interface TenantQuery {
   cursor?: string | undefined
   status?: TenantStatus | undefined
   placement?: Placement | undefined
-  /** Part of a code or name, in any case. */
+  /** Part of a code or name, in any letter case. */
   q?: string | undefined
   parentId?: string | undefined
 }
@@ -52,10 +52,10 @@ export const DEFAULT_AUTH_CONFIG: AuthConfig = Object.freeze({
   lockout: Object.freeze({ attempts: 10, windowSeconds: 900 }),
 })
 
-// 'fhhi' in ASCII. One change of the hierarchy at a time: two concurrent ones could close a circle together.
+// 'fhhi' in ASCII. The lock allows one change of the hierarchy at a time: two concurrent changes together could make a cycle.
 const HIERARCHY_LOCK = 0x66686869
 
-/** Takes the parts that `partial` lacks from `base`. */
+/** Fills the missing parts of `partial` from `base`. */
 export function completeAuthConfig(
   partial: PartialAuthConfig,
   base: AuthConfig = DEFAULT_AUTH_CONFIG,
@@ -68,7 +68,7 @@ export function completeAuthConfig(
   }
 }
 
-/** Finds a tenant by its id or, when no id fits, by its code. INACTIVE ones too. */
+/** Finds a tenant by its id or, if no tenant has that id, by its code. Also finds INACTIVE tenants. */
 export async function findTenant(store: CatalogStore, idOrCode: string): Promise<Tenant | null> {
   const byCode = eq(tenants.code, idOrCode)
   // A code may look like an id. The tenant with that id comes first.
@@ -93,7 +93,7 @@ export async function listTenants(store: CatalogStore, query: TenantQuery): Prom
 }
 
 /**
- * Adds a tenant to the catalog, with audit and change rows. It lives in the shared database, at epoch 1.
+ * Adds a tenant to the catalog, with audit and change rows. Its placement is the shared database, at epoch 1.
  *
  * @throws PublicError TENANT_CODE_TAKEN, EXTERNAL_ID_TAKEN, or REFERENCE_NOT_FOUND for an unknown parent.
  */
@@ -120,9 +120,9 @@ export async function insertTenant(tx: CatalogTx, tenant: NewTenant, actor: Acto
 }
 
 /**
- * Changes a tenant. `seq` is the number of the change to wait for, or null when nothing was different.
+ * Changes a tenant. `seq` is the number of the change to wait for, or null if nothing has changed.
  *
- * @throws PublicError TENANT_NOT_FOUND; REFERENCE_NOT_FOUND for an unknown parent; VALIDATION_FAILED for a circle;
+ * @throws PublicError TENANT_NOT_FOUND; REFERENCE_NOT_FOUND for an unknown parent; VALIDATION_FAILED for a cycle;
  *   EXTERNAL_ID_TAKEN.
  */
 export async function patchTenant(
@@ -133,7 +133,7 @@ export async function patchTenant(
     if (patch.parentId) await tx.execute(sql`select pg_advisory_xact_lock(${HIERARCHY_LOCK}::bigint)`)
     const before = await lockTenant(tx, id)
     if (before === null) throw fail('TENANT_NOT_FOUND')
-    if (patch.parentId && patch.parentId !== before.parentId) await assertNoCircle(tx, id, patch.parentId)
+    if (patch.parentId && patch.parentId !== before.parentId) await assertNoCycle(tx, id, patch.parentId)
     const changed = changesOf(before, patch)
     const listed = patch.externalIds ? await replaceExternalIds(tx, id, patch.externalIds) : null
     if (Object.keys(changed).length === 0 && listed === null) return { tenant: before, seq: null }
@@ -181,7 +181,7 @@ function changesOf(before: Tenant, patch: TenantPatch): Changed {
   return changed
 }
 
-/** jsonb returns its keys in its own order, so both are written in one order to compare them. */
+/** jsonb returns its keys in its own order, so the values are compared in a fixed order. */
 function sameAuthConfig(a: AuthConfig, b: AuthConfig): boolean {
   const text = ({ passwordPolicy: p, lockout: l, ...config }: AuthConfig) =>
     [
@@ -205,7 +205,7 @@ async function assertParent(tx: CatalogTx, parentId: string): Promise<void> {
   throw fail('REFERENCE_NOT_FOUND', { errors })
 }
 
-async function assertNoCircle(tx: CatalogTx, id: string, parentId: string): Promise<void> {
+async function assertNoCycle(tx: CatalogTx, id: string, parentId: string): Promise<void> {
   await assertParent(tx, parentId)
   const found = await tx.execute(sql`
     with recursive ancestors (id, parent_id) as (

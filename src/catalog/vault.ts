@@ -2,6 +2,7 @@ import { eq, inArray, type SQL, sql } from 'drizzle-orm'
 import { LRUCache } from 'lru-cache'
 import { type Binding, SealBrokenError, UnknownKeyError } from '../crypto/envelope.ts'
 import { DataKey, type Keyring } from '../crypto/keyring.ts'
+import { atMost } from '../lib/cache/at-most.ts'
 import { newId } from '../lib/ids.ts'
 import { SingleFlight } from '../lib/single-flight.ts'
 import { dataKeys } from './encryption-schema.ts'
@@ -32,7 +33,7 @@ interface StoredKey {
   rowVersion: number
 }
 
-// The unique index is over this expression: with it, the service's row (no tenant) is found as fast as any.
+// The unique index has this expression, so the query for the service's row (no tenant) uses the index too.
 const NO_TENANT = '00000000-0000-0000-0000-000000000000'
 const ownerOf = (tenantId: string | null) =>
   eq(sql`coalesce(${dataKeys.tenantId}, ${sql.raw(`'${NO_TENANT}'`)}::uuid)`, tenantId ?? NO_TENANT)
@@ -43,7 +44,7 @@ export class Vault {
   readonly #keyring: Keyring
   readonly #opened: LRUCache<string, DataKey>
   #opening = new SingleFlight<DataKey>()
-  /** Grows when keys are forgotten: a key whose read started before is not cached. */
+  /** Grows when keys are removed from the cache. A key whose read began before that is not cached. */
   #generation = 0
   #service: DataKey | null = null
 
@@ -51,14 +52,14 @@ export class Vault {
   constructor(store: CatalogStore, keyring: Keyring, options: { max: number }) {
     this.#store = store
     this.#keyring = keyring
-    this.#opened = new LRUCache({ max: options.max })
+    this.#opened = new LRUCache(atMost(options.max))
   }
 
   /**
    * Makes or opens the service's data key.
    *
-   * @throws CatalogSealedWithOtherKeyError if a master key is missing that any data key needs, also that of a tenant.
-   *   So a retired key that was removed too early is noticed at the start.
+   * @throws CatalogSealedWithOtherKeyError if a data key of the service or of any tenant needs a missing master key. So a start
+   *   fails if a retired key was removed too early.
    */
   async init(): Promise<void> {
     const missing = await this.missingKeys()
@@ -66,7 +67,7 @@ export class Vault {
     try {
       this.#service = await this.#load(null)
     } catch (error) {
-      // A process with another master key has created it a moment ago.
+      // A process with another master key has just created the data key.
       if (!(error instanceof UnknownKeyError)) throw error
       throw new CatalogSealedWithOtherKeyError([{ keyId: error.keyId, count: 1 }], { cause: error })
     }
@@ -85,17 +86,17 @@ export class Vault {
     return countKeys(this.#store)
   }
 
-  /** The service's own key. Only after `init()`. */
+  /** The service's own key. Call `init()` first. */
   get service(): DataKey {
     if (this.#service === null) throw new Error('the vault is used before init()')
     return this.#service
   }
 
   /**
-   * The tenant's data key (null: the service's). Takes a connection of its own the first time, so ask for it before
-   * opening a transaction; the tenant must have been committed.
+   * The tenant's data key (null: the service's). The first call uses another connection, so call it before you begin a transaction.
+   * The tenant must be committed.
    *
-   * @throws UnknownKeyError if this process lacks its master key, SealBrokenError when the row was changed.
+   * @throws UnknownKeyError if this process lacks the master key; SealBrokenError if the row was changed
    */
   async dataKey(tenantId: string | null): Promise<DataKey> {
     if (tenantId === null) return this.service
@@ -135,7 +136,7 @@ export class Vault {
     }
   }
 
-  /** Fingerprint of the master key that wraps the tenant's data key; null while there is none. */
+  /** Fingerprint of the master key that wraps the tenant's data key; null if the tenant has no data key yet. */
   async masterKeyIdOf(tenantId: string | null): Promise<string | null> {
     const query = this.#store.db.select({ id: dataKeys.masterKeyId }).from(dataKeys).where(ownerOf(tenantId))
     const [row] = await catalogErrors(query)
@@ -170,7 +171,7 @@ export class Vault {
     const values = { ...row, tenantId, sealedKey, masterKeyId: this.#keyring.primaryKeyId }
     await catalogErrors(this.#store.db.insert(dataKeys).values(values).onConflictDoNothing())
     const stored = await this.#find(tenantId)
-    if (stored === null) throw new Error('the data key that was just made is not there')
+    if (stored === null) throw new Error('the data key was inserted but not found')
     return stored
   }
 }

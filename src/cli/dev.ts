@@ -1,7 +1,7 @@
 import type { Command } from 'commander'
 import { appOption } from './options.ts'
 
-/** `freehold dev`: serves with an embedded PostgreSQL and demonstration tenants, where no settings name databases. */
+/** `freehold dev`: without databases in the settings, serves from an embedded PostgreSQL with demonstration tenants. */
 export function addDev(program: Command): void {
   program
     .command('dev')

@@ -15,7 +15,7 @@ export type ExitCode = (typeof EXIT)[keyof typeof EXIT]
 export class CommandError extends Error {
   readonly code: string
   readonly exitCode: ExitCode
-  /** Every fault, where there are several. */
+  /** All faults, if there are several. */
   readonly details: readonly string[]
 
   constructor(

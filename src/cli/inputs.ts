@@ -14,7 +14,7 @@ export async function readInputs(
   { mayEmbed }: { mayEmbed: boolean },
 ): Promise<{ settings: Settings; application: Application }> {
   const [settings, application] = await Promise.allSettled([
-    // Inside of a promise, so that an exception becomes a rejection.
+    // Inside a promise, so that an exception becomes a rejection.
     Promise.resolve().then(() => readSettings(undefined, { mayEmbed })),
     loadApplication(file),
   ])

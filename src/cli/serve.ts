@@ -56,17 +56,17 @@ async function startEmbedded(application: Application, log: Logger): Promise<Emb
   return start(application, (line) => log.info({ part: 'postgres' }, line))
 }
 
-/** The data of an embedded server belongs to this directory alone, so the error offers to delete it. */
+/** Only this directory uses the data of the embedded server, so the error says how to delete it. */
 async function refuseDrifted(error: unknown): Promise<never> {
   if (!(error instanceof StartRefusedError && error.code === 'SCHEMA_DRIFTED')) throw error
-  const { BEGIN_AFRESH } = await import('../embedded/bring-up-to-date.ts')
-  throw new StartRefusedError(error.code, `${error.message}. ${BEGIN_AFRESH}`, error)
+  const { START_OVER } = await import('../embedded/bring-up-to-date.ts')
+  throw new StartRefusedError(error.code, `${error.message}. ${START_OVER}`, error)
 }
 
 const ADDRESS_FAULTS: Readonly<Record<string, string>> = {
   EADDRINUSE: 'is in use already. Stop the process that uses it, or set PORT to another',
   EACCES: 'may not be opened by this account. Set PORT to 1024 or above',
-  EADDRNOTAVAIL: 'is no address of this machine. Set HOST to one that is',
+  EADDRNOTAVAIL: 'is not an address of this machine. Set HOST to one of its addresses',
   ENOTFOUND: 'cannot be looked up. Set HOST to an address of this machine',
 }
 

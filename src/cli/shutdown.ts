@@ -5,7 +5,8 @@ const FORCED_EXIT_MS = 5_000
 const SAME_SIGNAL_MS = 1_000
 
 /**
- * Closes everything that was opened, last opened first, once: after a signal, which also ends the process, or after a failed start.
+ * Closes everything that was opened, once, in reverse order. It runs after a failed start, and after a signal, which also ends the
+ * process.
  *
  *   running ──signal──▶ begun ──all closed──▶ exit 0    (another signal, a fault, or a close that hangs: exit 1)
  */

@@ -18,8 +18,8 @@ const KNOWN_ETAGS = 'known etags'
 export type Body = Readonly<Record<string, unknown>>
 
 /**
- * The writing half of a collection. Each call is one statement; only a conditional write that changed nothing asks a
- * second time, to tell a row that is missing from one that has changed.
+ * The writing half of a collection. Each call runs one statement. A conditional write that changed nothing runs a second one, to find
+ * out whether the row is missing or has changed.
  */
 export class Writer {
   readonly #model: Model
@@ -45,15 +45,16 @@ export class Writer {
     const session = reachOf(tenant)
     const values: Record<string, unknown> = { tenantId: session.tenantId, id: newId() }
     for (const field of this.#model.fields) values[field.name] = body[field.name] ?? field.column.default
-    const [row] = await this.#run<RowWithTag>(session, this.#insert, values)
+    const [row] = await this.#run<RowWithTag>(session, { statement: this.#insert, values })
     if (row === undefined) throw new Error('An insert returned no row')
     return tagged(row)
   }
 
   /**
-   * Applies a merge patch (RFC 7396): absent fields stay, null clears. An empty patch changes nothing, `updatedAt`
-   * neither. Throws `NOT_FOUND`, `PRECONDITION_FAILED`, `CONFLICT` for a row that may not change, and what `create` throws.
+   * Applies a merge patch (RFC 7396): absent fields stay, null clears a field. An empty patch changes nothing, not even `updatedAt`.
+   * Throws `NOT_FOUND`, `PRECONDITION_FAILED`, `CONFLICT` for a row that may not change, and what `create` throws.
    */
+  // biome-ignore lint/complexity/useMaxParams: applications call it with these four.
   async update(tenant: Within, id: string, patch: Body, ifMatch?: string): Promise<Tagged> {
     const session = reachOf(tenant)
     const etags = parseIfMatch(ifMatch)
@@ -64,7 +65,7 @@ export class Writer {
       values[name] = patch[name]
     }
     const statement = etags === null ? this.#update : this.#updateIfMatch
-    const [row] = await this.#run<RowWithTag>(session, statement, values)
+    const [row] = await this.#run<RowWithTag>(session, { statement, values })
     if (row === undefined) throw await this.#unchanged(session, id, etags)
     return tagged(row)
   }
@@ -74,12 +75,8 @@ export class Writer {
     const session = reachOf(tenant)
     const etags = parseIfMatch(ifMatch)
     const statement = etags === null ? this.#delete : this.#deleteIfMatch
-    const rows = await this.#run(
-      session,
-      statement,
-      { tenantId: session.tenantId, id, [KNOWN_ETAGS]: etags },
-      'remove',
-    )
+    const values = { tenantId: session.tenantId, id, [KNOWN_ETAGS]: etags }
+    const rows = await this.#run(session, { statement, values, verb: 'remove' })
     if (rows.length === 0) throw await this.#missing(session, id, etags)
   }
 
@@ -89,7 +86,7 @@ export class Writer {
     return found
   }
 
-  /** Why an update found nothing to change: no row, another version of it, or one that may not be changed. */
+  /** Why an update changed no row: the row is missing, has another version, or may not be changed. */
   async #unchanged(session: Reach, id: string, etags: readonly string[] | null): Promise<Error> {
     const { changeable } = this.#model
     if (changeable === null) return this.#missing(session, id, etags)
@@ -104,7 +101,7 @@ export class Writer {
     return fail('PRECONDITION_FAILED')
   }
 
-  async #run<R>(session: Reach, statement: Statement, values: Values, verb: Verb = 'write'): Promise<R[]> {
+  async #run<R>(session: Reach, { statement, values, verb = 'write' }: Command): Promise<R[]> {
     try {
       return (await session.run<R>(statement.bind(values))).rows
     } catch (error) {
@@ -113,12 +110,18 @@ export class Writer {
   }
 }
 
-/** The placeholder that tells whether a patch names a field, since a null value may also mean "clear". */
+interface Command {
+  readonly statement: Statement
+  readonly values: Values
+  readonly verb?: Verb
+}
+
+/** The placeholder that says whether a patch names a field. The value alone does not say it, because null clears a field. */
 function given(field: string): string {
   return `${field} given`
 }
 
-/** The row, if it still is one of the versions the caller knows. */
+/** A condition: the row still has one of the entity tags that the caller knows. */
 function isVersion(table: ResourceTable): SQL | undefined {
   return and(isRow(table), sql`${etagOf(table)} = any(${sql.placeholder(KNOWN_ETAGS)}::text[])`)
 }
@@ -140,8 +143,8 @@ function insertStatement(model: Model): Statement {
 }
 
 /**
- * One text for every patch: a column that the patch does not name is set to itself (which PostgreSQL sees as unchanged, so
- * neither its indexes nor its foreign keys are touched). A text per set of fields would be 2^n prepared statements.
+ * One text for every patch. A column that the patch does not name is set to itself; PostgreSQL sees that it is unchanged and touches
+ * neither its indexes nor its foreign keys. With a text for each set of fields there would be 2^n prepared statements.
  */
 function updateStatement(model: Model, where: SQL | undefined): Statement {
   const { table, derived, changeable } = model

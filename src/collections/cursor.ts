@@ -29,7 +29,7 @@ export interface CursorPosition {
 export class CursorCodec {
   readonly #authenticate: (message: Buffer) => Buffer
 
-  /** `authenticate`: a MAC of 16 bytes or more under a key that all replicas have, and that outlives a restart. */
+  /** `authenticate`: a MAC of at least 16 bytes. All replicas must have its key, also after a restart. */
   constructor(authenticate: (message: Buffer) => Buffer) {
     this.#authenticate = authenticate
   }
@@ -53,7 +53,7 @@ export class CursorCodec {
   }
 
   #mac({ tenantId, resource, sort, filters }: CursorScope, body: Buffer): Buffer {
-    // JSON.stringify writes no line break, so the border between the two parts is certain.
+    // JSON.stringify writes no line break, so the line break separates the two parts without doubt.
     const head = Buffer.from(`${JSON.stringify([tenantId, resource, sort, filters])}\n`)
     return this.#authenticate(Buffer.concat([head, body])).subarray(0, MAC_BYTES)
   }

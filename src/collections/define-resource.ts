@@ -39,7 +39,7 @@ export interface Declaration<Fields extends Record<string, TSchema>> {
   readonly derived?: DerivedColumns
   /** Which rows may be changed. Default: all. */
   readonly changeable?: Changeable
-  /** Fields that `?field=value` narrows the list by. */
+  /** Fields by which `?field=value` filters the list. */
   readonly filters?: readonly (keyof Fields & string)[]
   /** The filters that ignore upper and lower case, with the `folded` columns that hold the lower-case text. */
   readonly caseless?: Readonly<Record<string, PgColumn>>

@@ -17,7 +17,7 @@ export function etagOf(table: ResourceTable): SQL<string> {
 }
 
 /**
- * Reads `If-Match`: a list of tags, one of which must be the row's. Null if the row only has to exist (no header, or `*`).
+ * Reads `If-Match`: a list of tags, and the row's must be among them. Null if the row only has to exist (no header, or `*`).
  * Weak tags never match for a write (RFC 9110, 13.1.1), nor does a tag that cannot be read.
  */
 export function parseIfMatch(header: string | undefined): readonly string[] | null {
@@ -25,7 +25,7 @@ export function parseIfMatch(header: string | undefined): readonly string[] | nu
   return entityTags(header).flatMap(({ weak, tag }) => (weak ? [] : [tag]))
 }
 
-/** Whether `If-None-Match` names this version, so that 304 answers. Weak tags compare by their text (13.1.2). */
+/** False if `If-None-Match` names this version; then the answer is 304. Weak tags compare by their text (13.1.2). */
 export function matchesNone(header: string | undefined, etag: string): boolean {
   if (header === undefined) return true
   if (header.trim() === '*') return false

@@ -14,20 +14,20 @@ export interface CommandAnswer {
 export interface Ticket {
   /** SHA-256 of principal and key, in hex. */
   readonly key: string
-  /** SHA-256 of what is asked. Null: the request is a repetition, whose upload is read here or nowhere. */
+  /** SHA-256 of the request. `answer` is null for a repeated request; then an upload has to be read here. */
   fingerprint(answer: CommandAnswer | null): Promise<string> | string
 }
 
 const LIFETIME = sql`now() + interval '24 hours'`
-/** Each new key deletes some expired ones: a few more than one, so that they cannot pile up. */
+/** Each new key deletes up to this many expired keys. It is more than one, so that expired keys cannot accumulate. */
 const PRUNED_AT_ONCE = 5
 
 /**
- * Runs a command once for its key: the answer is kept in the tenant's own database, in the same transaction as the
- * change. A second request waits for the first (both want the key's row) and gets the same answer. A command that
- * fails is rolled back with its key, so it may be tried again.
+ * Runs a command once for its key. The answer is stored in the tenant database, in the transaction of the change. A second request
+ * with the key waits for the lock on the key's row and gets the same answer. A failed command is rolled back with its key, so it may be
+ * repeated.
  *
- * @throws PublicError IDEMPOTENCY_MISMATCH; what `run` throws
+ * @throws PublicError IDEMPOTENCY_MISMATCH; any error that `run` throws
  */
 export function runOnce(
   session: TenantSession,
@@ -40,7 +40,11 @@ export function runOnce(
       return { answer: await findAnswer(db, tenantId, ticket), replayed: true }
     }
     const answer = await run(inside)
-    await keep(db, tenantId, { key: ticket.key, fingerprint: await ticket.fingerprint(answer), answer })
+    await storeAnswer(db, tenantId, {
+      key: ticket.key,
+      fingerprint: await ticket.fingerprint(answer),
+      answer,
+    })
     return { answer, replayed: false }
   })
 }
@@ -73,8 +77,8 @@ async function findAnswer(db: TenantDb, tenantId: string, ticket: Ticket): Promi
   return { status, headers: headers ?? {}, body }
 }
 
-/** Writes the answer beside its key, and deletes a few expired keys, except those that another transaction has locked. */
-async function keep(
+/** Stores the answer with its key. Deletes a few expired keys, except those that another transaction has locked. */
+async function storeAnswer(
   db: TenantDb,
   tenantId: string,
   { key, fingerprint, answer }: { key: string; fingerprint: string; answer: CommandAnswer },

@@ -21,7 +21,7 @@ export interface Tagged {
   readonly etag: string
 }
 
-/** One declared field: its column, its schema without null, and what may be left out. */
+/** One declared field: its column and its schema without null. */
 export interface Field {
   readonly name: string
   readonly column: PgColumn
@@ -66,7 +66,7 @@ export interface Model {
 
 /** Columns that the gateway fills itself; a body that names one is refused as an unknown field. */
 const OWN_COLUMNS = new Set(['tenantId', 'id', 'createdAt', 'updatedAt'])
-/** The name of the entity tag beside the fields while a single row is read. */
+/** The name of the column that holds the entity tag of a single row. */
 const ETAG_ALIAS = 'etag'
 
 /**

@@ -3,6 +3,7 @@ import { and, asc, desc, eq, sql } from 'drizzle-orm'
 import { drizzle } from 'drizzle-orm/node-postgres'
 import type { PgColumn } from 'drizzle-orm/pg-core'
 import { fail } from '../errors.ts'
+import type { DeclaredColumn } from '../sql/wire/wire-statement.ts'
 import type { CursorCodec, CursorScope } from './cursor.ts'
 import { etagOf } from './etag.ts'
 import type { Field, Model, ResourceTable, Row, Tagged } from './model.ts'
@@ -42,14 +43,19 @@ export const builder = drizzle.mock()
 
 /** Every column but the tenant's, under its field's name. */
 function selection({ table, fields }: Model): Record<string, SQL.Aliased> {
+  return Object.fromEntries(
+    columnsOf({ table, fields }).map(([name, column]) => [name, sql`${column}`.as(name)]),
+  )
+}
+
+function columnsOf({ table, fields }: Pick<Model, 'table' | 'fields'>): (readonly [string, PgColumn])[] {
   const named = fields.map(({ name, column }) => [name, column] as const)
-  const all = [
-    ['id', table.id],
-    ...named,
-    ['createdAt', table.createdAt],
-    ['updatedAt', table.updatedAt],
-  ] as const
-  return Object.fromEntries(all.map(([name, column]) => [name, sql`${column}`.as(name)]))
+  return [['id', table.id], ...named, ['createdAt', table.createdAt], ['updatedAt', table.updatedAt]]
+}
+
+/** The columns of `selection`, as their tables declare them. */
+function declaredColumns(model: Model): DeclaredColumn[] {
+  return columnsOf(model).map(([name, column]) => ({ name, type: column.getSQLType() }))
 }
 
 /** The selection of a single row, which carries its entity tag. */
@@ -57,7 +63,10 @@ export function taggedSelection(model: Model): Record<string, SQL.Aliased> {
   return { ...selection(model), etag: etagOf(model.table).as('etag') }
 }
 
-/** The one row, in the session's tenant. RLS demands the same. Written out, it lets PostgreSQL use the composite key's index. */
+/**
+ * A condition: the row with this id in the session's tenant. Row-level security adds the same condition on the tenant, but
+ * PostgreSQL uses the index of the composite key only if the statement has it too.
+ */
 export function isRow(table: ResourceTable): SQL | undefined {
   return and(eq(table.tenantId, value('tenantId', table.tenantId)), eq(table.id, value('id', table.id)))
 }
@@ -75,7 +84,10 @@ export class Reader {
 
   constructor(model: Model) {
     this.#model = model
-    this.#find = compile(builder.select(taggedSelection(model)).from(model.table).where(isRow(model.table)))
+    this.#find = compile(builder.select(taggedSelection(model)).from(model.table).where(isRow(model.table)), [
+      ...declaredColumns(model),
+      { name: 'etag', type: 'text' },
+    ])
   }
 
   /** The row with its tag; throws `NOT_FOUND`, also for a row of another tenant. */
@@ -109,7 +121,7 @@ export class Reader {
     )
   }
 
-  /** In the order of the declaration, so that one set of filters has one statement and one signature. */
+  /** Sorts the filters in the order of the declaration, so that one set of filters has one statement and one signature. */
   #filtersOf(given: Readonly<Record<string, unknown>>): (readonly [string, unknown])[] {
     const filters = this.#model.filters.flatMap((name) =>
       given[name] === undefined ? [] : [[name, given[name]] as const],
@@ -118,7 +130,7 @@ export class Reader {
     return filters
   }
 
-  /** There are as many as orders × sets of filters, all declared, so the map cannot grow without end. */
+  /** The map has at most one statement for each declared order and each set of declared filters, so its size is limited. */
   #listStatement({ sort, filters }: CursorScope, after: boolean): Statement {
     const names = filters.map(([name]) => name)
     const key = `${sort} ${after} ${names.join()}`
@@ -138,7 +150,7 @@ export class Reader {
   }
 }
 
-/** The statement of a list: filters, the keyset condition unless it is the first page, one row more than shown. */
+/** The statement of a list: filters, the keyset condition except for the first page, and one row more than the page has. */
 function listStatement(
   model: Model,
   sort: string,
@@ -161,6 +173,7 @@ function listStatement(
       .where(and(...conditions))
       .orderBy(direction(column), direction(table.id))
       .limit(sql.placeholder(PAGE_SIZE)),
+    declaredColumns(model),
   )
 }
 
@@ -170,7 +183,7 @@ function isFiltered({ caseless }: Model, { name, column }: Field): SQL {
   return lower === undefined ? eq(column, sought) : sql`${lower} = lower(${sought})`
 }
 
-/** A row comparison, which one index scan answers, where `a > x or (a = x and b > y)` would filter. */
+/** A row comparison, because one index scan answers it. `a > x or (a = x and b > y)` would need a filter. */
 function isAfter(column: PgColumn, id: PgColumn, descending: boolean): SQL {
   const operator = sql.raw(descending ? '<' : '>')
   return sql`(${column}, ${id}) ${operator} (${sql.placeholder(AFTER_VALUE)}, ${sql.placeholder(AFTER_ID)})`

@@ -1,23 +1,23 @@
 import type { SQL } from 'drizzle-orm'
 import { is, Param, Placeholder, sql } from 'drizzle-orm'
-import type { PgColumn } from 'drizzle-orm/pg-core'
+import { PgColumn } from 'drizzle-orm/pg-core'
 import type { SessionStatement, TenantSession } from '../sql/session.ts'
 import { servedKindOf } from '../sql/statement-kind.ts'
 import { sessionBehind } from '../sql/tenant-db.ts'
+import { type DeclaredColumn, WireStatement } from '../sql/wire/wire-statement.ts'
 
-/** The tenant whose rows are reached: `request.tenant`, the tenant of a transaction, or the core's own session. */
+/** The tenant whose rows a call reads or writes: `request.tenant`, the tenant of a transaction, or a session of the core. */
 export type Within = Reach | { readonly id: string; readonly db: object }
 
-/** What a statement needs of a session. */
+/** The part of a session that a statement needs. */
 export type Reach = Pick<TenantSession, 'tenantId' | 'run'>
 
 /** Values by the name of their placeholder. */
 export type Values = Readonly<Record<string, unknown>>
 
 /**
- * A statement that drizzle wrote once. Only its values differ between requests: building the SQL anew each time halves
- * the throughput (drizzle unprepared reached 0.52 of a named statement), and one text per statement is also what lets
- * the server keep it prepared.
+ * A statement whose SQL drizzle builds once. Only the values differ between requests. Building the SQL for each request would halve the
+ * throughput (drizzle unprepared reached 0.52 of a named statement). With one text the server can keep the statement prepared.
  */
 export interface Statement {
   bind(values: Values): SessionStatement
@@ -26,11 +26,19 @@ export interface Statement {
 type Slot = (values: Values) => unknown
 
 /** Takes the SQL of a drizzle query whose values are placeholders. */
-export function compile(query: { toSQL(): { sql: string; params: unknown[] } }): Statement {
+export function compile(
+  query: { toSQL(): { sql: string; params: unknown[] } },
+  columns?: readonly DeclaredColumn[],
+): Statement {
   const { sql: text, params } = query.toSQL()
   const slots = params.map(slotOf)
   const kind = servedKindOf(text)
-  return { bind: (values) => ({ text, values: slots.map((slot) => slot(values)), rowMode: 'object', kind }) }
+  const wire =
+    kind === 'read' && columns !== undefined
+      ? WireStatement.for(text, { columns, parameters: params.map(typeOf) })
+      : null
+  const fixed = { text, rowMode: 'object', kind, ...(wire !== null && { wire }) } as const
+  return { bind: (values) => ({ ...fixed, values: slots.map((slot) => slot(values)) }) }
 }
 
 /** A placeholder whose value is encoded as its column needs it. */
@@ -38,7 +46,7 @@ export function value(name: string, column: PgColumn): SQL {
   return sql`${sql.param(sql.placeholder(name), column)}`
 }
 
-/** The session of what a caller passes as the tenant. @throws TypeError for a `db` that is not a tenant's */
+/** The session behind the tenant that a caller passes. @throws TypeError for a `db` that is not a tenant's */
 export function reachOf(tenant: Within): Reach {
   if ('run' in tenant) return tenant
   const session = sessionBehind(tenant.db)
@@ -51,7 +59,12 @@ function slotOf(param: unknown): Slot {
   return () => param
 }
 
-/** Null stays SQL's null: drizzle's encoder of jsonb would send JSON's. */
+/** The type of the column that the parameter is compared with. Null if it is not known here. */
+function typeOf(param: unknown): string | null {
+  return is(param, Param) && is(param.encoder, PgColumn) ? param.encoder.getSQLType() : null
+}
+
+/** Null is sent as SQL's null, because drizzle's encoder for jsonb would send the null of JSON. */
 function encoded(name: string, param: Param): Slot {
   return ({ [name]: given }) =>
     given === undefined || given === null ? null : param.encoder.mapToDriverValue(given)

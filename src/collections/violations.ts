@@ -7,15 +7,15 @@ import { fail } from '../errors.ts'
 /** What a statement tried to do. A broken foreign key means something different for each. */
 export type Verb = 'read' | 'write' | 'remove'
 
-/** SQLSTATEs of values that no schema could refuse beforehand: checks, ranges, dates, characters. */
+/** SQLSTATEs of bad values that the schemas of bodies cannot refuse: checks, ranges, dates, characters. */
 const BAD_VALUE = new Set(['22001', '22003', '22007', '22008', '22021', '22P02', '22P05', '23502', '23514'])
-const RULE_OF_ITS_OWN = 'A rule of the database refuses this change'
+const TRIGGER_REFUSED = 'A rule of the database refuses this change'
 const NOT_FOUND_HERE = 'names a resource that does not exist'
 
 interface ServerError {
   readonly code: string
   readonly constraint: string | undefined
-  /** False for what a trigger has raised by itself: PostgreSQL names the constraint, or the column that may not be null. */
+  /** False for an error that a trigger raised itself. PostgreSQL's own errors name the constraint or the column. */
   readonly isNamed: boolean
 }
 
@@ -97,17 +97,17 @@ function publicErrorOf(
 ): PublicError | null {
   const meaning = known.get(constraint ?? '')
   // The server's error stays out of `cause`: its detail carries the caller's values into the log.
-  const told = (code: ErrorCode, message: string, elsewhere?: string) => {
-    const pointer = meaning === undefined ? elsewhere : `/${meaning.field}`
+  const failure = (code: ErrorCode, message: string, defaultPointer?: string) => {
+    const pointer = meaning === undefined ? defaultPointer : `/${meaning.field}`
     return fail(meaning?.code ?? code, withPointer(pointer, meaning?.message ?? message))
   }
-  if (state.startsWith('23') && !isNamed) return fail('CONFLICT', { detail: RULE_OF_ITS_OWN })
-  if (state === '23503' && verb === 'write') return told('REFERENCE_NOT_FOUND', NOT_FOUND_HERE)
+  if (state.startsWith('23') && !isNamed) return fail('CONFLICT', { detail: TRIGGER_REFUSED })
+  if (state === '23503' && verb === 'write') return failure('REFERENCE_NOT_FOUND', NOT_FOUND_HERE)
   if (state === '23503' || state === '23001') {
     return fail('CONFLICT', { detail: 'Other resources still refer to this one' })
   }
-  if (state === '23505' || state === '23P01') return told('CONFLICT', 'is taken')
-  if (BAD_VALUE.has(state)) return told('VALIDATION_FAILED', 'holds a value that is not allowed', '')
+  if (state === '23505' || state === '23P01') return failure('CONFLICT', 'is taken')
+  if (BAD_VALUE.has(state)) return failure('VALIDATION_FAILED', 'holds a value that is not allowed', '')
   return null
 }
 

@@ -8,7 +8,7 @@ export interface SettingProblem {
   readonly message: string
 }
 
-/** Every problem of the environment at once. Neither the message nor the problems repeat a value. */
+/** The settings have problems. Lists all of them and never repeats a value. */
 export class SettingsError extends Error {
   readonly problems: readonly SettingProblem[]
 
@@ -22,7 +22,7 @@ export class SettingsError extends Error {
 /** Why a value is refused. The text must not repeat the value. */
 export class SettingRefused extends Error {}
 
-/** Reads one setting after the other and collects the problems. */
+/** Reads settings one by one and collects their problems. */
 export class Environment {
   readonly problems: SettingProblem[] = []
   readonly #variables: NodeJS.ProcessEnv
@@ -31,7 +31,7 @@ export class Environment {
     this.#variables = variables
   }
 
-  /** An empty value counts as not set: compose files and CI systems write it so. */
+  /** An empty value counts as not set, because compose files and CI systems write unset variables like this. */
   text(name: string): string | null {
     return this.#variables[name] || null
   }
@@ -52,7 +52,7 @@ export class Environment {
   }
 
   required<T>(name: string, parse: (text: string) => T): T | null {
-    if (this.text(name) === null) this.refuse(name, 'is required where no PostgreSQL is embedded')
+    if (this.text(name) === null) this.refuse(name, 'is required if no PostgreSQL is embedded')
     return this.parsed(name, parse)
   }
 
@@ -61,7 +61,7 @@ export class Environment {
     if (text === null) return fallback
     if (/^(?:0|[1-9][0-9]{0,9})$/.test(text) && Number(text) >= min && Number(text) <= max)
       return Number(text)
-    this.refuse(name, `must be a whole number from ${min} to ${max}`)
+    this.refuse(name, `must be an integer from ${min} to ${max}`)
     return fallback
   }
 
@@ -73,7 +73,7 @@ export class Environment {
   }
 }
 
-/** The parsers' texts are fixed, with one exception: HostRuleError quotes its entries, so only their number is told. */
+/** The parsers' texts are fixed, with one exception: HostRuleError quotes its entries, so only their number is reported. */
 function reasonOf(error: unknown): string {
   if (error instanceof SettingRefused || error instanceof ConnectionStringError) return error.message
   if (error instanceof TrustedIssuersError) return error.message

@@ -9,9 +9,9 @@ import { SettingRefused } from './environment.ts'
 export function parseOwnDatabase(text: string): ConnectionTarget {
   const target = parseConnectionString(text)
   if (target.connectTimeoutSeconds !== null)
-    throw new SettingRefused("must not have a connect_timeout: that is for tenants' databases")
+    throw new SettingRefused('must not have a connect_timeout, which is only for tenant databases')
   if (target.sslMode === null && needsTls(target.handshake))
-    throw new SettingRefused('must have an sslmode beside channel_binding=require or sslnegotiation=direct')
+    throw new SettingRefused('must have an sslmode with channel_binding=require or sslnegotiation=direct')
   return target
 }
 
@@ -19,7 +19,7 @@ export function parseRetiredKeys(text: string): MasterKey[] {
   return text.split(',').map((key) => parseMasterKey(key.trim()))
 }
 
-/** The token travels in an Authorization header, which limits its characters. */
+/** Clients send the token in an Authorization header, which limits its characters. */
 export function parseOperatorToken(text: string): Secret {
   if (text.length < 32) throw new SettingRefused('must have at least 32 characters')
   if (text.length > 512) throw new SettingRefused('must have at most 512 characters')
@@ -28,13 +28,13 @@ export function parseOperatorToken(text: string): Secret {
   return new Secret(text)
 }
 
-/** A network of length 0 would trust every address: then each caller could choose the address it is counted by. */
+/** A network of length 0 would trust every address. Then each caller could choose the address for its rate limit. */
 export function parseTrustedProxies(text: string): string[] {
   return text.split(',').map((part) => {
     const network = part.trim()
     const isWhole = isAddress(network) || ipaddr.isValidCIDR(network)
     if (!isWhole || /\/0+$/.test(network))
-      throw new SettingRefused('must list addresses and CIDRs, none of them of length 0')
+      throw new SettingRefused('must list addresses and CIDRs, without a CIDR of length 0')
     return network
   })
 }

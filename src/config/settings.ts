@@ -5,7 +5,7 @@ import type { HostRules } from '../lib/postgres/egress.ts'
 import type { Secret } from '../lib/secret.ts'
 import type { LogLevel } from '../logger.ts'
 
-/** The catalog and the shared database. A migration target names the role that owns the schema, where the serving role does not. */
+/** The catalog and the shared database. A migration target is set if the serving role does not own the schema. */
 export interface DatabaseTargets {
   readonly catalog: ConnectionTarget
   readonly shared: ConnectionTarget
@@ -15,23 +15,25 @@ export interface DatabaseTargets {
 
 /** The settings of a process. A setting that is not set is null or has its default. Numbers carry their unit in their names. */
 export interface Settings {
-  /** True when no catalog is set: Freehold starts a PostgreSQL of its own and seeds demo tenants. */
+  /** True if no catalog is set. Then Freehold starts an embedded PostgreSQL and seeds demo tenants. */
   readonly embedded: boolean
-  /** Null exactly when `embedded`. */
+  /** Null if `embedded`, and only then. */
   readonly databases: DatabaseTargets | null
-  /** Null only when `embedded`: the embedded start makes a key once and keeps it. */
+  /** Null only if `embedded`: the embedded start creates a key once and stores it. */
   readonly encryptionKey: MasterKey | null
   readonly retiredKeys: readonly MasterKey[]
   readonly operatorToken: Secret | null
   readonly host: string
-  /** 0 lets the system pick one. */
+  /** 0: the system chooses a free port. */
   readonly port: number
   readonly logLevel: LogLevel
-  /** Each unit of SQL is logged. Never in production. */
+  /** True: each unit of SQL is logged. Never in production. */
   readonly traceSql: boolean
   readonly maxConnections: number
   readonly maxConnectionsPerServer: number
   readonly maxPools: number
+  /** `auto`: reads of declared resources share a few connections of each tenant database. */
+  readonly lanes: 'auto' | '0'
   readonly routeCacheMax: number
   readonly routeCacheTtlMs: number
   readonly catalogMaxStalenessMs: number
@@ -39,7 +41,7 @@ export interface Settings {
   readonly healthFailuresToInactive: number
   readonly statementTimeoutMs: number
   readonly acquireTimeoutMs: number
-  /** Null: every unicast address except the special ones. */
+  /** Null: every unicast address is allowed, except special ones. */
   readonly hostRules: HostRules | null
   readonly sslModeDefault: SslMode
   /** `catalog`: a start migrates only the catalog; migration runs bring the shared database up to date. */
@@ -48,7 +50,7 @@ export interface Settings {
   readonly actForHeader: string
   /** Issuers whose tokens are accepted besides our own. */
   readonly trustedIssuers: readonly TrustedIssuer[]
-  /** Addresses and networks of proxies whose X-Forwarded-For is believed. */
+  /** Addresses and networks of proxies whose X-Forwarded-For is trusted. */
   readonly trustedProxies: readonly string[]
   /** Requests of one principal a minute, in this process. */
   readonly rateLimitPerMinute: number

@@ -2,7 +2,7 @@ import { createCipheriv, createDecipheriv, randomBytes } from 'node:crypto'
 
 /**
  * A sealed value is `version (1) | key id (8) | nonce (12) | body | tag (16)`, AES-256-GCM.
- * The header and the place where the value is stored are authenticated with it.
+ * The tag also authenticates the header and the binding.
  */
 const VERSION = 1
 const KEY_ID_BYTES = 8
@@ -12,14 +12,14 @@ const TAG_BYTES = 16
 const KEY_BYTES = 32
 const OVERHEAD_BYTES = HEADER_BYTES + NONCE_BYTES + TAG_BYTES
 
-/** Where a sealed value stands. It opens there only: not in another row, column, tenant or row version. */
+/** The place of a sealed value. It opens only there, and not in another row, column, tenant or row version. */
 export interface Binding {
   table: string
   column: string
-  /** null for rows that belong to no tenant; not the same place as an empty id. */
+  /** Null for rows that belong to no tenant. An empty id is another binding. */
   tenantId: string | null
   rowId: string
-  /** Counts up with each write of the row, so that an old value put back does not open. */
+  /** Grows with each write of the row, so that an old value does not open after it was restored. */
   rowVersion: number
 }
 
@@ -29,7 +29,7 @@ export interface SealingKey {
   readonly bytes: Uint8Array
 }
 
-/** The value was changed, cut, moved to another place, or sealed by a key of the same id with other bytes. */
+/** The value was changed, cut or moved, or sealed by a key that has the same id but other bytes. */
 export class SealBrokenError extends Error {
   override readonly name = 'SealBrokenError'
   readonly code = 'SEAL_BROKEN'
@@ -39,7 +39,7 @@ export class SealBrokenError extends Error {
   }
 }
 
-/** The value names a key that is not at hand. */
+/** The value was sealed with a key that this process does not have. */
 export class UnknownKeyError extends Error {
   override readonly name = 'UnknownKeyError'
   readonly code = 'UNKNOWN_KEY'
@@ -51,7 +51,7 @@ export class UnknownKeyError extends Error {
   }
 }
 
-/** Seals `plaintext` for the place `binding`. Two seals of one text differ. */
+/** Seals `plaintext` for `binding`. Sealing the same text twice gives two different results. */
 export function seal(key: SealingKey, plaintext: Uint8Array, binding: Binding): Buffer {
   const header = encodeHeader(key.id)
   const nonce = randomBytes(NONCE_BYTES)
@@ -60,7 +60,7 @@ export function seal(key: SealingKey, plaintext: Uint8Array, binding: Binding): 
 }
 
 /**
- * Opens what `seal` made with the same key for the same place.
+ * Opens a value that `seal` made with the same key and binding.
  *
  * @throws UnknownKeyError when the header names another key.
  * @throws SealBrokenError when anything else differs.
@@ -72,15 +72,15 @@ export function open(key: SealingKey, sealed: Uint8Array, binding: Binding): Buf
 }
 
 /**
- * The id of the key a value was sealed with, read from its header: a hint until the value is opened.
+ * The id of the key that sealed a value, read from its header. It is not authenticated until the value is opened.
  *
- * @throws SealBrokenError when it is too short or of another version.
+ * @throws SealBrokenError when the value is too short or has another version.
  */
 export function sealedKeyId(sealed: Uint8Array): string {
   return split(sealed).keyId
 }
 
-/** What one AES-256-GCM operation needs beside the text: 32-byte key, 12-byte nonce, additional data. */
+/** The input of one AES-256-GCM operation besides the text: 32-byte key, 12-byte nonce, additional data. */
 export interface GcmInput {
   key: Uint8Array
   nonce: Uint8Array
@@ -103,12 +103,12 @@ export function encryptGcm(input: GcmInput, plaintext: Uint8Array): { body: Buff
  */
 export function decryptGcm(input: GcmInput, body: Uint8Array, tag: Uint8Array): Buffer {
   assertGcmInput(input)
-  // Node takes tags down to 4 bytes unless told; both checks stand, so that neither is load-bearing alone.
+  // By default Node accepts tags of 4 bytes. Both this check and `authTagLength` prevent that.
   if (tag.length !== TAG_BYTES) throw new SealBrokenError()
   const decipher = createDecipheriv('aes-256-gcm', input.key, input.nonce, { authTagLength: TAG_BYTES })
   decipher.setAAD(input.aad)
   decipher.setAuthTag(tag)
-  // update() gives plaintext before the tag was checked: it stays in here until final() has agreed.
+  // update() returns plaintext before the tag is checked. Do not return it before final() has checked the tag.
   const unchecked = decipher.update(body)
   try {
     return Buffer.concat([unchecked, decipher.final()])
@@ -120,7 +120,7 @@ export function decryptGcm(input: GcmInput, body: Uint8Array, tag: Uint8Array): 
 
 function assertGcmInput({ key, nonce }: GcmInput): void {
   if (key.length !== KEY_BYTES) throw new RangeError(`an AES-256 key has ${KEY_BYTES} bytes`)
-  // GCM hashes nonces of other lengths, which brings collisions nearer.
+  // GCM hashes nonces of other lengths, which makes collisions more likely.
   if (nonce.length !== NONCE_BYTES) throw new RangeError(`a nonce has ${NONCE_BYTES} bytes`)
 }
 
@@ -148,7 +148,7 @@ function split(sealed: Uint8Array) {
 function additionalData(header: Buffer, binding: Binding): Buffer {
   const { table, column, tenantId, rowId, rowVersion } = binding
   if (!Number.isSafeInteger(rowVersion) || rowVersion < 0) {
-    throw new RangeError('a row version is a whole number from 0 up')
+    throw new RangeError('a row version is an integer of 0 or more')
   }
   const version = Buffer.alloc(8)
   version.writeBigUInt64BE(BigInt(rowVersion))
@@ -158,7 +158,7 @@ function additionalData(header: Buffer, binding: Binding): Buffer {
 
 function encodeField(value: string | null): Buffer {
   if (value === null) return Buffer.of(0)
-  // UTF-8 writes every lone surrogate as U+FFFD, so two different texts would name one place.
+  // UTF-8 writes every lone surrogate as U+FFFD, so two different texts would give one binding.
   if (!value.isWellFormed()) throw new RangeError('a binding field is well-formed text')
   const text = Buffer.from(value, 'utf8')
   const prefix = Buffer.alloc(5)

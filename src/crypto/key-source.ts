@@ -3,15 +3,15 @@ import { createHash, hkdfSync, randomBytes } from 'node:crypto'
 const KEY_BYTES = 32
 const FINGERPRINT_BYTES = 8
 
-/** The given text is not a usable 32-byte key. The message says why and never repeats the text. */
+/** A text is not a usable 32-byte key. The message says why and never repeats the text. */
 export class KeyFormatError extends Error {
   override readonly name = 'KeyFormatError'
   readonly code = 'KEY_FORMAT'
 }
 
 /**
- * The key that wraps data keys. Its bytes cannot be read back: it only gives subkeys, one per label,
- * so that no two uses ever share key material.
+ * The key that wraps data keys. Its bytes cannot be read. It only derives subkeys, one for each label, so that two uses never share key
+ * material.
  */
 export class MasterKey {
   /** Fingerprint: 16 hex digits, the same for the same bytes in every process. */
@@ -21,7 +21,7 @@ export class MasterKey {
   /**
    * Copies the bytes.
    *
-   * @throws KeyFormatError when they are not 32, or all the same.
+   * @throws KeyFormatError if there are not 32 of them, or all are equal.
    */
   constructor(bytes: Uint8Array) {
     if (bytes.length !== KEY_BYTES) throw new KeyFormatError(`a key has exactly ${KEY_BYTES} bytes`)
@@ -50,10 +50,10 @@ export class MasterKey {
   }
 }
 
-// Buffer.from(x, 'hex' | 'base64') never fails: it stops at, or skips, what it does not understand, and so
-// makes a short or different key out of a mistyped one. The form is therefore checked first.
+// Buffer.from(x, 'hex' | 'base64') never fails. It stops at or skips wrong characters, so a mistyped key would
+// become a shorter or different key. The form is therefore checked first.
 const HEX = /^(?:[0-9a-f]{64}|[0-9A-F]{64})$/
-// 32 bytes are 43 characters; the last carries four bits, so its two lowest bits must be zero, else several
+// 32 bytes are 43 characters. The last one carries four bits; its two lowest bits must be zero, or several
 // texts would mean one key.
 const BASE64 = /^[A-Za-z0-9+/]{42}[AEIMQUYcgkosw048]=?$/
 const BASE64URL = /^[A-Za-z0-9_-]{42}[AEIMQUYcgkosw048]=?$/
@@ -61,7 +61,7 @@ const BASE64URL = /^[A-Za-z0-9_-]{42}[AEIMQUYcgkosw048]=?$/
 /**
  * Reads a master key: 32 bytes as 64 hex digits or as base64 (standard or URL alphabet, padded or not).
  *
- * @throws KeyFormatError for anything else, surrounding white space and one-byte patterns included.
+ * @throws KeyFormatError for any other text, also for one with white space around it or for a key of one repeated byte.
  */
 export function parseMasterKey(text: string): MasterKey {
   return new MasterKey(decodeKey(text))
@@ -77,7 +77,7 @@ export function deriveSubkey(key: Uint8Array, label: string): Buffer {
   return Buffer.from(hkdfSync('sha256', key, Buffer.alloc(0), label, KEY_BYTES))
 }
 
-/** The public name of a key: 16 hex digits, from which the key cannot be found. `domain` names its kind. */
+/** The public name of a key: 16 hex digits that do not reveal the key. `domain` names the kind of key. */
 export function fingerprint(domain: string, key: Uint8Array): string {
   const hash = createHash('sha256').update(domain).update('\0').update(key).digest()
   return hash.toString('hex', 0, FINGERPRINT_BYTES)

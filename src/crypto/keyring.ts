@@ -26,14 +26,14 @@ export type Purpose =
 const DATA_KEY_BYTES = 32
 const WRAP_LABEL = 'freehold/master-key/wrap-data-key/v1'
 
-// The only two doors to a data key's bytes. DataKey fills them in while it is defined, so that Keyring below
-// can use them and no other module can reach them.
+// The only access to a data key's bytes. DataKey's static block assigns both functions. Keyring below can use
+// them, other modules cannot.
 let wrapWith: (dataKey: DataKey, key: SealingKey, binding: Binding) => Buffer
 let unwrapWith: (sealed: Uint8Array, key: SealingKey, binding: Binding) => DataKey
 
 /**
- * A tenant's own random key. It seals, opens and authenticates under one HKDF-SHA256 subkey per purpose and
- * kind of use, derived at the first use and kept. The bytes leave it only wrapped, through a `Keyring`.
+ * A tenant's own random key. It seals, opens and authenticates with one HKDF-SHA256 subkey per purpose and
+ * kind of use. A subkey is derived at its first use and kept. Only a `Keyring` gets the bytes, to wrap them.
  */
 export class DataKey {
   /** Fingerprint: 16 hex digits. Sealed values carry it. */
@@ -51,14 +51,14 @@ export class DataKey {
     return new DataKey(randomBytes(DATA_KEY_BYTES))
   }
 
-  /** Seals a text (as UTF-8) or bytes for the place `binding`. */
+  /** Seals a text (as UTF-8) or bytes for `binding`. */
   seal(purpose: Purpose, plaintext: string | Uint8Array, binding: Binding): Buffer {
     const bytes = typeof plaintext === 'string' ? Buffer.from(plaintext, 'utf8') : plaintext
     return seal(this.#subkey('seal', purpose), bytes, binding)
   }
 
   /**
-   * Opens what `seal` made for the same purpose and place.
+   * Opens a value that `seal` made for the same purpose and binding.
    *
    * @throws UnknownKeyError when another data key sealed it.
    * @throws SealBrokenError when it was changed, moved or sealed for another purpose.
@@ -84,7 +84,7 @@ export class DataKey {
     return this.toString()
   }
 
-  /** Client keys are checked with it at each request, and Node takes four times as long over a key given as bytes. */
+  /** Caches a KeyObject, because each request with a client key uses it. With the key as bytes, Node would need four times as long. */
   #macKey(purpose: Purpose): KeyObject {
     const known = this.#macKeys.get(purpose)
     if (known) return known
@@ -120,22 +120,22 @@ export class Keyring {
   readonly #primary: SealingKey
   readonly #wrappingKeys: ReadonlyMap<string, SealingKey>
 
-  /** A retired key listed twice, or equal to the primary one, counts once. */
+  /** A retired key that is listed twice or equals the primary key counts once. */
   constructor(primary: MasterKey, retired: readonly MasterKey[] = []) {
     this.#primary = wrappingKey(primary)
-    // Map keeps the first place of an id: the primary key stays first.
+    // A Map keeps the position of the first entry for an id, so the primary key stays first.
     this.#wrappingKeys = new Map([primary, ...retired].map((key) => [key.id, wrappingKey(key)]))
     this.primaryKeyId = primary.id
     this.keyIds = Object.freeze([...this.#wrappingKeys.keys()])
   }
 
-  /** Seals a data key under the primary master key for the place `binding`. */
+  /** Seals a data key under the primary master key for `binding`. */
   wrapDataKey(dataKey: DataKey, binding: Binding): Buffer {
     return wrapWith(dataKey, this.#primary, binding)
   }
 
   /**
-   * Opens a wrapped data key under whichever listed master key sealed it.
+   * Opens a wrapped data key with the master key that sealed it.
    *
    * @throws UnknownKeyError when that key is not listed.
    * @throws SealBrokenError when the value was changed or moved.

@@ -28,7 +28,7 @@ export interface Candidate {
   readonly client: pg.ClientBase
 }
 
-/** What the decision is based on, and what it is carried out with. */
+/** The facts for a decision on the placement, and the connections to carry it out. */
 interface PlacementCase {
   readonly candidate: Candidate
   readonly tenant: Tenant
@@ -38,9 +38,9 @@ interface PlacementCase {
 }
 
 /**
- * Decides what a valid database is to its tenant, and carries the decision out: unless the facts forbid it, the database becomes
- * the tenant database.
- * @throws CheckFailure, DatabaseEntryChangedError, PublicError MOVE_IN_PROGRESS; what the connections throw
+ * Decides about the placement of a valid database and carries the decision out. Unless the facts forbid it, the database becomes the
+ * tenant database.
+ * @throws CheckFailure, DatabaseEntryChangedError, PublicError MOVE_IN_PROGRESS; errors of the connections
  */
 export async function applyPlacement(deps: PlacementDeps, candidate: Candidate): Promise<ValidatedAs> {
   const { entry, client } = candidate
@@ -58,7 +58,7 @@ export async function applyPlacement(deps: PlacementDeps, candidate: Candidate):
   return applied ?? applyPlacement(deps, candidate)
 }
 
-/** Null if the catalog was corrected: then all facts must be read again. */
+/** Null if the catalog was corrected. Then all facts must be read again. */
 async function applyDecision(
   deps: PlacementDeps,
   found: Omit<PlacementCase, 'shared'>,
@@ -82,7 +82,7 @@ async function applyDecision(
   throw new CheckFailure(decision === 'other-tenant' ? 'BELONGS_TO_ANOTHER_TENANT' : 'IDENTITY_AMBIGUOUS')
 }
 
-/** A candidate without a stamp proves nothing. The stamp in the shared database may be newer than the catalog. */
+/** Raises the catalog's epoch if the stamp in the shared database is newer. A candidate with a stamp needs a decision instead. */
 async function isCorrected(
   deps: PlacementDeps,
   { candidate, tenant, current }: PlacementCase,
@@ -112,7 +112,7 @@ async function readSharedPresence(deps: PlacementDeps, tenantId: string): Promis
   })
 }
 
-/** The tenant lives in this database already, under this entry or under the one that this entry replaces. */
+/** The database already is the tenant database, as this entry or as the entry that this one replaces. */
 async function stay(deps: PlacementDeps, { candidate, tenant, shared }: PlacementCase): Promise<ValidatedAs> {
   const { entry, checked, client } = candidate
   const { id: tenantId, epoch } = tenant
@@ -125,7 +125,7 @@ async function stay(deps: PlacementDeps, { candidate, tenant, shared }: Placemen
   return 'tenant-database'
 }
 
-/** Removes what a move has left in the shared database of a tenant that lives in a dedicated one. */
+/** The tenant is in a dedicated database. Removes what a move has left of it in the shared one. */
 function clearShared(deps: PlacementDeps, tenantId: string): Promise<void> {
   return withTenantDatabase(deps, null, (shared) =>
     withRelocationLock({ store: deps.store, client: shared, tenantId }, async ({ placement, epoch }) => {
@@ -135,11 +135,11 @@ function clearShared(deps: PlacementDeps, tenantId: string): Promise<void> {
 }
 
 /**
- * Makes the candidate the tenant database as it is. It replaces one that is unreachable, or in which the tenant has only people.
- * The epoch rises above all known ones. If the replaced database comes back, its stamp is not the catalog's any more, so no
- * gateway reads or writes there.
+ * Makes the candidate the tenant database as it is. It replaces a database that is unreachable, or in which the tenant has only people.
+ * The new epoch is higher than all known ones. If the replaced database comes back, its stamp has an old epoch, so no gateway reads or
+ * writes there.
  *
- * The new stamp is written fenced: no statement is let in before the catalog has committed, even if this process is killed.
+ * The new stamp is written fenced. So even if this process is killed, no statement runs there before the catalog has committed.
  */
 async function takeOver(
   deps: PlacementDeps,
@@ -158,7 +158,7 @@ async function takeOver(
   await assertNotMoved({ store: deps.store, tenant })
   if (replaced !== null) await fenceEmptyDatabase(replaced, tenant)
   await stamp(client, { ...dedicatedResidence(deps, tenantId, newEpoch), state: 'fenced' })
-  // From here on an error leaves the fence of the replaced database: the catalog may have committed.
+  // If an error follows, the fence of the replaced database must stay, because the catalog may have committed.
   await commitPlacement(deps, { entry, checked, isOther: true }, { epoch, newEpoch })
   await unfence(client, tenantId, newEpoch)
   if (replaced !== null) await removeFormerResidence(replaced, tenantId, newEpoch - 1).catch(() => undefined)
@@ -168,7 +168,7 @@ async function takeOver(
 
 /**
  * Fences a database without rows, and looks again for rows that were written before the fence.
- * @throws CheckFailure IDENTITY_AMBIGUOUS, without a fence, if there are rows now
+ * @throws CheckFailure IDENTITY_AMBIGUOUS if there are rows now; the fence is removed
  */
 async function fenceEmptyDatabase(client: pg.ClientBase, { id: tenantId, epoch }: Tenant): Promise<void> {
   const isFenced = await fence(client, tenantId, epoch)
@@ -177,7 +177,7 @@ async function fenceEmptyDatabase(client: pg.ClientBase, { id: tenantId, epoch }
   throw new CheckFailure('IDENTITY_AMBIGUOUS')
 }
 
-/** Relocates the tenant to the candidate, if it owns nothing but its people. */
+/** Relocates the tenant to the candidate if it owns no rows except its people. */
 async function moveIn(
   deps: PlacementDeps,
   { candidate, tenant, current }: PlacementCase,

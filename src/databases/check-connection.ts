@@ -11,15 +11,15 @@ export interface CheckConnection {
   readonly address: ServerAddress
   readonly connectTimeoutMs: number
   readonly statementTimeoutMs: number
-  /** For all checks together. Counts from the open connection until `endChecks`. */
+  /** Time limit for all checks together, from the open connection until `endChecks`. */
   readonly checksTimeoutMs: number
   /** Ends the connection when the job is cancelled or another replica has taken it over. */
   readonly signal?: AbortSignal | undefined
 }
 
 /**
- * Lends a connection for the checks of one database, and for what follows them.
- * @throws CheckFailure CONNECTION_TIMEOUT if the checks last too long; what connecting and `fn` throw
+ * Lends a connection for the checks of one database and the steps after them.
+ * @throws CheckFailure CONNECTION_TIMEOUT if the checks last too long; errors of connecting and of `fn`
  */
 export async function withCheckConnection<T>(
   budget: ConnectionBudget,
@@ -36,7 +36,7 @@ export async function withCheckConnection<T>(
   }
   try {
     return await withAdminConnection(address, options, (client) => {
-      // Starts here: connecting has its own limit, and the database is not to blame if the budget has no connection free.
+      // Starts here, because connecting has its own limit, and waiting for the budget is not a fault of the database.
       limit = startTimeLimit(() => deadline.abort(), checksTimeoutMs)
       return fn(client, () => limit?.clear())
     })

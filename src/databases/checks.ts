@@ -19,7 +19,7 @@ export interface CheckOptions {
   readonly tenantId: string
   readonly migrations: readonly Migration[]
   readonly tables: DeclaredTables
-  /** Given to apply missing migrations. Without it the schema is only compared, and may be behind. */
+  /** If set, missing migrations are applied. Otherwise the schema is only compared, and may be behind. */
   readonly apply?: Pick<ApplyOptions, 'lockTimeoutMs' | 'log' | 'onProgress'>
   /** True for a database that was valid before: it may be read-only for now, and its encoding is not checked. */
   readonly wasValid?: boolean
@@ -27,20 +27,20 @@ export interface CheckOptions {
   readonly forbidden: readonly OwnDatabase[]
 }
 
-/** The tenant's row in `residence`, in a database in which it lives or has lived. */
+/** The tenant's row in `residence`. The database is or was its tenant database. */
 export interface Stamp {
   readonly epoch: number
   readonly state: 'open' | 'fenced'
 }
 
-/** What the checks have found out about a database that passed them. */
+/** The facts about a database that passed the checks. */
 export interface CheckedDatabase {
   readonly identity: PhysicalIdentity
   readonly serverVersion: string
   readonly schemaVersion: SchemaVersion
-  /** It lacks migrations of this release. */
+  /** The schema lacks migrations of this release. */
   readonly isBehind: boolean
-  /** It lacks migrations of the core: the core's tables are not as this release knows them. */
+  /** The schema lacks migrations of the core, so the core's tables are older than this release expects. */
   readonly lacksCore: boolean
   readonly stamp: Stamp | null
 }
@@ -48,16 +48,16 @@ export interface CheckedDatabase {
 /** SQLSTATEs of a table with other columns, or columns of other types. */
 const NOT_OURS = new Set(['42703', '42883', '42804', '22P02'])
 const IS_OUR_OWN =
-  'This is the catalog or the shared database under another name; register one of its own for the tenant'
+  "This is Freehold's catalog or shared database under another name; register another database for the tenant"
 const PLAIN_NAME = /^[\w.]{1,127}$/
 const OLDEST_VERSION_NUM = 140_000
-/** No answer to a check is longer; see `ConnectionLimits`. */
+/** The longest answer that a check accepts; see `ConnectionLimits`. */
 export const CHECK_ANSWER_BYTES = 1024 * 1024
 
 /**
  * Checks a database for a tenant, in this order: version, role, owner, schema (with `apply`, missing migrations are applied),
  * rules of isolation, privileges. Writes nothing before it is certain that the database belongs to no other tenant.
- * @throws CheckFailure, or what the connection throws (see `classify`)
+ * @throws CheckFailure; errors of the connection (see `classify`)
  */
 export async function checkDatabase(client: pg.ClientBase, options: CheckOptions): Promise<CheckedDatabase> {
   const facts = await readFacts(client)
@@ -80,11 +80,11 @@ export async function checkDatabase(client: pg.ClientBase, options: CheckOptions
   return { identity, serverVersion, schemaVersion, isBehind, lacksCore, stamp }
 }
 
-/** What one query finds out, whatever the version of PostgreSQL. */
+/** Facts that one query reads from any version of PostgreSQL. */
 export interface Facts {
   readonly num: string
   readonly version: string
-  /** Any encoding but UTF8 lacks characters that a caller may send; SQL_ASCII does not check them. */
+  /** Only UTF8 is accepted: other encodings lack characters that a caller may send, and SQL_ASCII does not check them. */
   readonly encoding: string
   /** The server refuses writes now. */
   readonly isReadOnly: boolean
@@ -114,7 +114,7 @@ function versionIn({ num: versionNum, version }: Facts): string {
     .slice(0, 60)
 }
 
-/** Servers that were cloned have the same identity. So a database with the identity of one of ours is tested by a lock. */
+/** A cloned server has the identity of its original. So if the identity equals that of our own database, a lock decides. */
 async function checkNotOurs(
   client: pg.ClientBase,
   identity: PhysicalIdentity,
@@ -139,7 +139,7 @@ export function stampOf({ epoch: text, state }: { epoch: string; state: string }
 
 /**
  * The tenant's stamp, or null.
- * @throws CheckFailure BELONGS_TO_ANOTHER_TENANT if another tenant lives here
+ * @throws CheckFailure BELONGS_TO_ANOTHER_TENANT if another tenant has a stamp here
  */
 export async function findSoleStamp(client: pg.ClientBase, tenantId: string): Promise<Stamp | null> {
   const { rows: present } = await client.query<{ present: boolean }>(
@@ -157,7 +157,7 @@ export async function readSoleStamp(client: pg.ClientBase, tenantId: string): Pr
     )
     .catch((error: unknown) => {
       if (!NOT_OURS.has(databaseError(error)?.code ?? '')) throw error
-      const words = 'The database has a table "public.residence" that is not the one of the migrations'
+      const words = 'The database has a table "public.residence" that the migrations did not create'
       throw new CheckFailure('SCHEMA_DRIFTED', error, words)
     })
   if (rows.some((row) => row.tenant_id !== tenantId)) throw new CheckFailure('BELONGS_TO_ANOTHER_TENANT')
@@ -173,7 +173,7 @@ async function checkSchema(
     let isProven = false
     const { versions } = await applyMigrations(client, options.migrations, {
       ...options.apply,
-      // The checks run before the migrations commit: a database that is refused stays as it was.
+      // The checks run before the migrations commit, so a refused database stays unchanged.
       prove: async () => {
         await checkIsolation(client, options.tables)
         await checkPrivileges(client, options.tables, false)
@@ -188,7 +188,7 @@ async function checkSchema(
   return { schemaVersion: versionOf(state.versions), behind, isProven: false }
 }
 
-/** The schema version by the journal. A newer release may have applied migrations that this one does not know. */
+/** Reads the schema version from the journal. A newer release may have applied migrations that this one does not know. */
 export async function readSchemaVersion(
   client: pg.ClientBase,
   migrations: readonly Migration[],
@@ -210,7 +210,7 @@ async function checkIsolation(client: pg.ClientBase, tables: DeclaredTables, isO
 
 /** Names the object only if its name is plain: the owner of the database has chosen it. */
 function violationWords({ object, rule }: Violation): string | null {
-  return PLAIN_NAME.test(object) ? `What keeps tenants apart does not hold for "${object}" (${rule})` : null
+  return PLAIN_NAME.test(object) ? `A rule of isolation is broken for "${object}" (${rule})` : null
 }
 
 /** An older schema lacks some of the tables. `residence` is in the list because only the owner of the tables may use it. */

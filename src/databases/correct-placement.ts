@@ -10,9 +10,9 @@ import { readStamp, stamp } from './residence.ts'
 import { type TenantConnectionDeps, withTenantDatabase } from './tenant-connection.ts'
 
 /**
- * Corrects a catalog that says `dedicated` while the shared database has an open stamp of the tenant at a newer epoch: the tenant
- * has returned, and the catalog was restored from before that. The current entry is removed; a candidate becomes the current one.
- * @returns false, with nothing changed, if the shared database does not say so (any more)
+ * Corrects a catalog that says `dedicated` while the shared database has an open stamp of the tenant with a newer epoch. The tenant has
+ * returned there, and the catalog was restored from an older backup. Removes the current entry; a candidate becomes the current one.
+ * @returns false, with nothing changed, if the shared database has no such stamp
  */
 export async function returnToShared(
   deps: TenantConnectionDeps & { readonly store: CatalogStore; readonly registry: DatabaseRegistry },
@@ -36,8 +36,8 @@ export async function returnToShared(
 }
 
 /**
- * Corrects a catalog that says `shared`, at an older epoch than the open stamp in the shared database: raises the catalog's epoch
- * above that of the stamp. A fenced stamp does not count: the tenant may have left.
+ * Corrects a catalog that says `shared` with an older epoch than the open stamp in the shared database. Raises the catalog's epoch above
+ * that of the stamp. A fenced stamp does not count, because the tenant may have moved away.
  * @returns false, with nothing changed, if the stamp is not newer
  */
 export async function raiseEpochToStamp(
@@ -57,7 +57,7 @@ export async function raiseEpochToStamp(
   return isRaised
 }
 
-/** Writes an epoch above those of stamp and catalog, first to the stamp and then, by `commit`, to the catalog. */
+/** Writes an epoch higher than those of the stamp and the catalog: first to the stamp, then with `commit` to the catalog. */
 async function raiseSharedStamp(
   { shared, sealOf }: Pick<TenantConnectionDeps, 'sealOf'> & { readonly shared: pg.ClientBase },
   { id: tenantId, epoch }: Tenant,
@@ -66,7 +66,7 @@ async function raiseSharedStamp(
   const found = await readStamp(shared, tenantId)
   if (found === null || found.state !== 'open' || found.epoch <= epoch) return false
   const newEpoch = found.epoch + 1
-  // The stamp may be written first: no gateway knows its seal before the catalog has the new epoch.
+  // The stamp may be written first, because no gateway knows its seal before the catalog has the new epoch.
   const residence = { tenantId, epoch: newEpoch }
   await stamp(shared, { ...residence, seal: sealOf({ ...residence, placement: 'shared' }) })
   if (!(await commit(newEpoch))) throw new DatabaseEntryChangedError()

@@ -7,7 +7,7 @@ import { MigrationError } from '../migrations/migration-error.ts'
 /** A check that failed. The details are in `cause`, for the log. */
 export class CheckFailure extends Error {
   readonly code: DatabaseErrorCode
-  /** What operators read if the text of the code says too little. Our own text, never the server's. */
+  /** A more precise text for operators than that of the code. Our own text, never the server's. */
   readonly words: string | null
 
   constructor(code: DatabaseErrorCode, cause?: unknown, words: string | null = null) {
@@ -52,14 +52,14 @@ const BY_CODE: Readonly<Record<string, DatabaseErrorCode>> = {
   READ_ONLY: 'READ_ONLY',
   IDENTITY_MISMATCH: 'IDENTITY_MISMATCH',
   PROTOCOL_VIOLATION: 'PROTOCOL_VIOLATION',
-  // No check has a long answer.
+  // The answers to all checks are short.
   ANSWER_TOO_LARGE: 'PROTOCOL_VIOLATION',
   POOLER_UNSUPPORTED: 'POOLER_UNSUPPORTED',
 }
 
 /**
- * The database is gone, or there is no way to it. A server that refuses the password or has no connection left is not among
- * these: it is there, and the rows that it holds may still change.
+ * The database is gone or cannot be reached. A server that refuses the password or has no free connection does not count: it runs, so
+ * the rows in it may still change.
  */
 export const UNREACHABLE_CODES: ReadonlySet<DatabaseErrorCode> = new Set([
   'DNS_FAILED',
@@ -82,11 +82,11 @@ export function wordsFor(error: unknown): string | null {
     if (e instanceof PoolerUnsupportedError) return e.message
     if (e instanceof MigrationError && e.clash !== null) return clashWords(e.clash)
   }
-  return databaseError(error)?.code === NO_SCHEMA ? 'The database has no schema "public"; make one' : null
+  return databaseError(error)?.code === NO_SCHEMA ? 'The database has no schema "public"; create it' : null
 }
 
 function clashWords({ kind, name }: NonNullable<MigrationError['clash']>): string {
-  return `The database has a ${kind} "public.${name}" of its own, and a migration makes one of that name; rename it, or register another database`
+  return `The database already has a ${kind} "public.${name}", which a migration would create; rename it, or register another database`
 }
 
 /** The public code of an error of connecting or checking. Decides on codes, never on messages. */

@@ -9,11 +9,11 @@ import type { TenantPresence } from './placement-decision.ts'
 import { readPresence } from './residence.ts'
 import { type TenantConnectionDeps, withTenantDatabase } from './tenant-connection.ts'
 
-/** What was found in the database in which, says the catalog, the tenant lives. */
+/** The findings in the tenant database, as the catalog names it. */
 export interface InspectedDatabase {
-  /** `same-database`: it is the candidate itself, registered under another name. */
+  /** `same-database`: the tenant database is the candidate itself, registered under another name. */
   readonly presence: TenantPresence | 'same-database' | 'unreachable'
-  /** Null if there is no connection to it. */
+  /** Null if the tenant database cannot be reached. */
   readonly client: pg.ClientBase | null
 }
 
@@ -21,7 +21,7 @@ export interface Inspection {
   /** The connection to the candidate that is being validated. */
   readonly candidate: pg.ClientBase
   readonly tenant: Tenant
-  /** The tenant's dedicated database; null: the tenant lives in the shared one. */
+  /** The tenant's dedicated database; null for a tenant in the shared one. */
   readonly current: DatabaseEntry | null
 }
 
@@ -30,9 +30,10 @@ const RETRY_AFTER_MS = 500
 const UNREACHABLE: InspectedDatabase = { presence: 'unreachable', client: null }
 
 /**
- * Inspects the tenant's current database, and calls `fn` with the findings while the connection to it is open. An active database
- * is tried twice: one lost packet does not prove that a server is gone. In doubt the database counts as one that serves and has rows.
- * @throws NoAdmissionError; what the connection to the shared database throws; what `fn` throws
+ * Inspects the tenant's current database, and calls `fn` with the findings while the connection to it is open. An active database is
+ * tried twice, because one lost packet does not prove that a server is gone. In doubt the database counts as one that serves and has
+ * rows.
+ * @throws NoAdmissionError; errors of the connection to the shared database and of `fn`
  */
 export async function withInspectedDatabase<T>(
   deps: TenantConnectionDeps,
@@ -49,7 +50,7 @@ export async function withInspectedDatabase<T>(
     const found = await inspectOnce(deps, { ...inspection, current }, fn)
     if ('result' in found) return found.result
     if (current.status !== 'active') return fn(UNREACHABLE)
-    // Since the egress policy changed, no gateway connects there. If the candidate is that very database, no row is lost.
+    // The egress policy has changed, so no gateway connects there. If the candidate is the same database, no row is lost.
     if (found.code === 'HOST_NOT_ALLOWED' && (await hasIdentityOf(candidate, current))) return fn(UNREACHABLE)
     if (!UNREACHABLE_CODES.has(found.code)) return fn(presumedServing(tenant))
     if (!isFirst) return fn(UNREACHABLE)
@@ -89,7 +90,7 @@ function presumedServing({ epoch }: Tenant): InspectedDatabase {
 
 /**
  * Whether both connections lead to one database. A clone of a whole server has the identity of the original, but not its locks.
- * @throws what the connections throw
+ * @throws errors of the connections
  */
 async function isProvenSame(candidate: pg.ClientBase, current: pg.ClientBase): Promise<boolean> {
   let failure: { readonly error: unknown } | null = null

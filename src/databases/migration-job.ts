@@ -41,19 +41,19 @@ export type MigrationJobDeps = Pick<
 }
 
 const CONCURRENCY = 4
-/** A migration may rewrite a large table. After this the server counts as lost. */
+/** A migration may rewrite a large table. After this time the server counts as lost. */
 const STATEMENT_TIMEOUT_MS = 3_600_000
-/** For all checks before the first migration. */
+/** Time limit for all checks before the first migration. */
 const CHECKS_TIMEOUT_MS = 8_000
 const MAX_CONNECT_TIMEOUT_MS = 20_000
 const SHARED_CONNECT_TIMEOUT_MS = 5_000
-/** A migration does not wait longer for a lock: other statements would queue up behind it. */
+/** How long a migration waits for a lock. Meanwhile other statements wait behind it. */
 const LOCK_TIMEOUT_MS = 2_000
 const LOCK_RETRY_MS = 2_000
-/** After so many attempts to get a lock the migration has failed. */
+/** A migration fails after this many attempts to get a lock. */
 const MAX_LOCK_WAITS = 10
 
-/** Applies missing migrations to one database: the first ones of a new database, or those of a run. */
+/** Applies missing migrations to one database: to a new one, or as part of a run. */
 export function migrationHandler(deps: MigrationJobDeps): JobHandler {
   return {
     ...{ kind: MIGRATION, concurrency: CONCURRENCY, endsWithProcess: true },
@@ -62,7 +62,7 @@ export function migrationHandler(deps: MigrationJobDeps): JobHandler {
   }
 }
 
-/** Ends a cancelled migration. A database that cannot serve without the migration has failed. */
+/** Ends a cancelled migration. A database that cannot serve without the migration becomes `failed`. */
 async function cancelMigration({ registry }: MigrationJobDeps, tx: CatalogTx, job: Job): Promise<boolean> {
   if (job.subject !== SHARED) await registry.cancelValidation(tx, job.subject)
   const isEnded = await endJob(tx, job, { status: 'cancelled' })
@@ -77,10 +77,10 @@ async function migrateEntry(deps: MigrationJobDeps, running: RunningJob): Promis
   if ('retryInMs' in outcome) return outcome
   const isEnded = await deps.registry.finishMigration(entry, outcome)
   deps.wake()
-  if (!isEnded) return { settled: null }
+  if (!isEnded) return { ended: null }
   const { tenantId, id: databaseId } = entry
   if (outcome.ok) deps.log.info({ tenantId, databaseId, applied: outcome.applied }, 'database migrated')
-  return { settled: outcome.ok ? 'succeeded' : 'failed' }
+  return { ended: outcome.ok ? 'succeeded' : 'failed' }
 }
 
 async function migrateShared(deps: MigrationJobDeps, running: RunningJob): Promise<JobOutcome> {
@@ -93,9 +93,9 @@ async function migrateShared(deps: MigrationJobDeps, running: RunningJob): Promi
     return ended
   })
   deps.onShared()
-  if (!isEnded) return { settled: null }
+  if (!isEnded) return { ended: null }
   if (outcome.ok) deps.log.info({ tenantId: null, applied: outcome.applied }, 'database migrated')
-  return { settled: outcome.ok ? 'succeeded' : 'failed' }
+  return { ended: outcome.ok ? 'succeeded' : 'failed' }
 }
 
 function endOf(outcome: MigrationOutcome) {
@@ -107,7 +107,7 @@ function endOf(outcome: MigrationOutcome) {
   return { status: 'failed', error: { code, message: words ?? DATABASE_ERRORS[code] } } as const
 }
 
-/** The outcome of the work. Faults of the gateway or the catalog, and locks that others hold, do not make the migration fail. */
+/** The outcome of the work. Faults of the gateway or the catalog, and locks of other transactions, do not make the migration fail. */
 async function outcomeOf(
   { log }: MigrationJobDeps,
   { job, signal }: RunningJob,
@@ -146,7 +146,7 @@ async function applyTo(
       apply: applyOptions(deps, note, started),
     })
     const { schemaVersion } = checked
-    // The migration that adds the column of seals cannot fill it: SQL has no keys.
+    // The migration that adds the column for seals cannot fill it, because SQL has no keys.
     if (wasValid && checked.stamp !== null) {
       const { epoch } = checked.stamp
       const residence = { tenantId: entry.tenantId, epoch, placement: 'dedicated' as const }
@@ -175,7 +175,7 @@ async function assertIsolated(client: pg.ClientBase, tables: DeclaredTables): Pr
   if (violation !== undefined) throw new CheckFailure('SCHEMA_DRIFTED', new Error(JSON.stringify(violation)))
 }
 
-/** The migrations that this job has applied so far. From the first one on, the time limit of the checks does not count. */
+/** The migrations that this job has applied so far. With the first one the time limit of the checks ends. */
 interface StartedMigration {
   readonly applied: string[]
   endChecks(): void

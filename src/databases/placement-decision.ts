@@ -1,6 +1,6 @@
 import type { Stamp } from './checks.ts'
 
-/** What a database has of a tenant. `ownsRows` counts rows of the application; people and their roles do not count. */
+/** What a database contains of a tenant. `ownsRows`: it has rows of the application; people and their roles do not count. */
 export interface TenantPresence {
   readonly stamp: Stamp | null
   readonly ownsRows: boolean
@@ -12,22 +12,22 @@ export interface PlacementFacts {
   readonly epoch: number
   /** The candidate: the database that was validated. */
   readonly candidate: TenantPresence
-  /** The database in which, says the catalog, the tenant lives. */
+  /** The tenant database, as the catalog names it. */
   readonly current: TenantPresence | 'same-database' | 'unreachable'
-  /** The shared database if the catalog says that the tenant lives in a dedicated one; else null. */
+  /** The shared database, if the catalog's placement is `dedicated`; else null. */
   readonly shared: TenantPresence | null
-  /** An operator has decided for the candidate. */
+  /** An operator has chosen the candidate. */
   readonly adopt: boolean
 }
 
 /**
- * stay: the tenant lives in the candidate already.
- * take-over: the candidate becomes the tenant database as it is, at an epoch above all others.
- * relocate: the tenant moves into the candidate with its people, if it owns nothing else.
+ * stay: the candidate already is the tenant database.
+ * take-over: the candidate becomes the tenant database as it is, with an epoch higher than all others.
+ * relocate: the tenant moves to the candidate with its people, if it owns nothing else.
  * wait: nothing can be decided before the current database answers.
  * copy: the current database serves, and the candidate is a copy of it.
- * return-to-shared: the tenant has gone back to the shared database.
- * other-tenant: the tenant never lived in the candidate.
+ * return-to-shared: the tenant has returned to the shared database.
+ * other-tenant: the candidate was never the tenant database of this tenant.
  * ambiguous: the facts contradict each other; an operator must decide.
  */
 export type PlacementDecision =
@@ -41,9 +41,9 @@ export type PlacementDecision =
   | 'ambiguous'
 
 /**
- * Decides what a valid database is to its tenant. The catalog may have been restored from a backup, and so may any of the
- * databases. An open stamp with a newer epoch proves that the tenant has lived there since. A current database without a stamp
- * proves that the tenant has left it. Every other contradiction is for an operator, whose choice never discards rows.
+ * Decides about the placement of a valid database. The catalog or any of the databases may have been restored from a backup. An open
+ * stamp with a newer epoch proves that the tenant was moved there later. A current database without a stamp proves that the tenant was
+ * moved away. An operator decides every other contradiction; the operator's choice never discards rows.
  *
  * The table of the cases: docs/decisions/0034-corrected-by-the-stamps.md
  */
@@ -87,7 +87,7 @@ function decideForEmptyCandidate(
 
 function decideWithoutCurrent(facts: PlacementFacts, stamp: Stamp): PlacementDecision {
   const isCopy = stamp.epoch === facts.epoch
-  // A relocation brings no rows. So these rows prove that a take-over began and had written the new stamp.
+  // A relocation copies no rows. So these rows prove that an unfinished take-over wrote the stamp.
   const isUnfinishedTakeOver = isUncommitted(stamp, facts.epoch) && facts.candidate.ownsRows
   return isCopy || isUnfinishedTakeOver ? unlessNewerInShared(facts, 'take-over') : operatorsChoice(facts)
 }
@@ -123,13 +123,13 @@ function unlessNewerInShared(facts: PlacementFacts, decision: PlacementDecision)
   return isNewerInShared(facts) ? operatorsChoice(facts) : decision
 }
 
-/** A move to the shared database that was not committed leaves a fenced stamp of the next epoch, without rows. It does not count. */
+/** An uncommitted move to the shared database leaves a fenced stamp of the next epoch, without rows. It does not count. */
 function isNewerInShared({ shared, epoch }: PlacementFacts): boolean {
   if (shared === null || shared.stamp === null || shared.stamp.epoch <= epoch) return false
   return !isUncommitted(shared.stamp, epoch) || shared.ownsRows
 }
 
-/** The tenant has returned to the shared database, and the catalog does not know it. */
+/** The tenant has returned to the shared database, but the catalog does not know it. */
 function isOpenInShared({ shared, epoch }: PlacementFacts): boolean {
   return (
     shared !== null && shared.stamp !== null && shared.stamp.state === 'open' && shared.stamp.epoch > epoch

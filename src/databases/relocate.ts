@@ -18,13 +18,13 @@ import {
   unfence,
 } from './residence.ts'
 
-/** Longer than a statement may take: the server notices that a killed gateway is gone when its statement times out. */
+/** Longer than the time limit of a statement. After that limit the server notices that a killed gateway is gone. */
 const LOCK_TIMEOUT_MS = 5_500
 const LOCK_POLL_MS = 50
 
 export interface Relocation {
   readonly store: CatalogStore
-  /** The tenant as it was when the relocation was decided on. The new residence gets the next epoch. */
+  /** The tenant at the time of the decision. The new residence gets the next epoch. */
   readonly tenant: Pick<Tenant, 'id' | 'epoch' | 'placement'>
   readonly from: pg.ClientBase
   readonly to: pg.ClientBase
@@ -35,12 +35,12 @@ export interface Relocation {
 }
 
 /**
- * Moves a tenant that owns nothing but its people and their roles from one database to another. A fence keeps writers out
- * meanwhile, so callers wait for a moment.
+ * Moves a tenant that owns only its people and their roles from one database to another. Meanwhile a fence blocks writers, so callers
+ * wait for a moment.
  *
- * The gateway may crash after each step. Until `commit` the old residence is complete, and a repetition begins anew (`unfence`
- * removes the fence). After `commit` the new residence is complete, and only `removeFormerResidence` is left to do.
- * @returns false, with nothing changed, if the tenant owns more than its people
+ * The gateway may crash after each step. Until `commit` the old residence is complete, and the relocation can be repeated (`unfence`
+ * removes the fence). After `commit` the new residence is complete, and only `removeFormerResidence` is missing.
+ * @returns false, with nothing changed, if the tenant owns other rows than its people
  * @throws DatabaseEntryChangedError, with nothing changed, if the tenant was moved before this relocation had its locks;
  * PublicError MOVE_IN_PROGRESS
  */
@@ -50,16 +50,16 @@ export async function relocate(relocation: Relocation): Promise<boolean> {
   for (const client of [from, to]) await lockRelocation(client, tenantId)
   const isFenced = await fence(from, tenantId, epoch)
   if (!(await copyUnlessRows(relocation, isFenced))) return false
-  // From here on an error leaves the fence: the catalog may have committed.
+  // If an error follows, the fence must stay, because the catalog may have committed.
   await relocation.commit(epoch + 1)
-  // If this fails, the first statement that times out at the fence has it removed.
+  // If this fails, the first statement that times out at the fence starts a repair that removes it.
   await unfence(to, tenantId, epoch + 1).catch(() => undefined)
-  // If this fails, the next validation does it. No statement reaches the old rows any more.
+  // If this fails, the next validation does it. No statement can reach the old rows.
   await removeFormerResidence(from, tenantId, epoch).catch(() => undefined)
   return true
 }
 
-/** The previous holder of the locks may have moved the tenant. Then the database that we hold for its residence is empty. */
+/** The previous holder of the locks may have moved the tenant. Then this database is no longer the tenant database. */
 export async function assertNotMoved({ store, tenant }: Pick<Relocation, 'store' | 'tenant'>): Promise<void> {
   const now = await tenantAfterCommits(store, tenant.id)
   if (now?.epoch !== tenant.epoch || now.placement !== tenant.placement) throw new DatabaseEntryChangedError()
@@ -70,7 +70,7 @@ async function copyUnlessRows(relocation: Relocation, isFenced: boolean): Promis
   const { id: tenantId, epoch } = tenant
   try {
     await assertNotMoved(relocation)
-    if (!isFenced) throw new Error('the tenant does not live in the database that it is to leave')
+    if (!isFenced) throw new Error('the tenant has no residence in the database that it should leave')
     if (await ownsRows(from, tenantId)) {
       await unfence(from, tenantId, epoch)
       return false
@@ -85,8 +85,8 @@ async function copyUnlessRows(relocation: Relocation, isFenced: boolean): Promis
 }
 
 /**
- * The connection holds the lock until it ends. So a slow gateway that has lost its claim on this work to another gateway does
- * not write after that one has finished.
+ * Takes the lock for a relocation; it lasts as long as the connection. A slow gateway may lose its claim on this work to another one. Due
+ * to the lock it cannot write after the other gateway has finished.
  * @throws PublicError MOVE_IN_PROGRESS
  */
 export function lockRelocation(client: pg.ClientBase, tenantId: string): Promise<void> {
@@ -94,9 +94,8 @@ export function lockRelocation(client: pg.ClientBase, tenantId: string): Promise
 }
 
 /**
- * Lets one gateway at a time make a tenant the resident of `client`'s database, until the connection ends. The holder can check
- * that no other tenant lives there, and write its stamp, before another gateway does the same. Take it before the locks of a
- * relocation.
+ * Takes the lock for stamps in `client`'s database; it lasts as long as the connection. The holder can check that no other tenant has a
+ * stamp there, and write a stamp, before another gateway does the same. Take it before the locks of a relocation.
  * @throws PublicError MOVE_IN_PROGRESS
  */
 export function lockResidence(client: pg.ClientBase): Promise<void> {
@@ -119,11 +118,11 @@ export interface LockedTenant {
 }
 
 /**
- * Calls `fn` with the tenant while no relocation to or from `client`'s database is running. Commits that were already on their
- * way to the catalog have ended before.
+ * Calls `fn` with the tenant while no relocation to or from `client`'s database is running. Before that it waits for commits that
+ * change the tenant.
  *
- * No row of the catalog stays locked while `fn` waits for the tenant's database, which may be slow on purpose. The lock in that
- * database is enough: a relocation takes it before it reads the tenant, and holds it until it has committed.
+ * No row of the catalog stays locked while `fn` waits for the tenant database, which may be slow on purpose. The lock in that database is
+ * enough, because a relocation takes it before it reads the tenant and holds it until the commit.
  * @throws PublicError MOVE_IN_PROGRESS, CATALOG_UNAVAILABLE
  */
 export async function withRelocationLock(
@@ -135,7 +134,7 @@ export async function withRelocationLock(
   if (tenant !== null) await fn(tenant)
 }
 
-/** Waits for transactions that have the tenant's row locked, and reads it. */
+/** Waits for transactions that have locked the tenant's row, and then reads the row. */
 function tenantAfterCommits(store: CatalogStore, tenantId: string): Promise<Tenant | null> {
   return store.transaction((tx) => lockTenant(tx, tenantId))
 }
@@ -170,19 +169,19 @@ async function copyPeople(
         [json],
       )
     }
-    // Fenced, because the catalog has not committed: the tenant does not live here yet.
+    // Fenced, because the catalog has not committed the new placement yet.
     await stamp(to, { tenantId, epoch: newEpoch, seal, state: 'fenced' })
   })
 }
 
 /**
- * Throws if the tenant has lived here at a later epoch, or if its stamp is open: then the people here must not be replaced.
- * A fenced stamp is left by a move, perhaps by one that was not committed.
+ * Throws if the tenant's stamp here is open or has a later epoch, because then the people here must not be replaced. A move, perhaps an
+ * uncommitted one, may have left a fenced stamp.
  */
 async function assertNoNewerResidence(client: pg.ClientBase, tenantId: string, epoch: number): Promise<void> {
   const { rows } = await client.query(
     "SELECT FROM public.residence WHERE tenant_id = $1 AND (epoch > $2 OR state = 'open') FOR UPDATE",
     [tenantId, epoch],
   )
-  if (rows.length > 0) throw new Error('the tenant lives here')
+  if (rows.length > 0) throw new Error('the tenant has an open or newer residence here')
 }

@@ -14,9 +14,9 @@ export type RepairDeps = TenantConnectionDeps & {
 }
 
 /**
- * Repairs what lets no statement of the tenant in: a fence that an uncommitted move has left (perhaps that of a gateway that was
- * killed), a missing or wrong seal, or a shared database at a newer epoch than the catalog's. Waits for a move that is running.
- * Never rejects: the next statement that times out calls it again.
+ * Repairs a residence that blocks all statements of the tenant. The cause is the fence of an uncommitted move (perhaps of a killed
+ * gateway), a missing or wrong seal, or a newer epoch in the shared database than in the catalog. Waits for a running move. Never
+ * rejects: the next statement that times out calls it again.
  */
 export async function repairResidence(deps: RepairDeps, tenantId: string): Promise<void> {
   try {
@@ -34,7 +34,7 @@ export async function repairResidence(deps: RepairDeps, tenantId: string): Promi
   }
 }
 
-/** A stamp that has lost its seal, or that was restored from before it had one, lets no statement in. */
+/** A stamp without a seal blocks all statements. It may come from a backup that has no seals yet. */
 function sealAndUnfence(deps: RepairDeps, client: pg.ClientBase, tenantId: string): Promise<void> {
   return withRelocationLock({ store: deps.store, client, tenantId }, async ({ epoch, placement }) => {
     const seal = deps.sealOf({ tenantId, epoch, placement })

@@ -15,7 +15,7 @@ export const IDENTITY_TABLES = [
   'login_attempts',
 ] as const
 
-/** The tenant's row in `residence`, or null. Other tenants may live there too. @throws CheckFailure for an epoch that cannot be one */
+/** The tenant's row in `residence`, or null. Other tenants may have rows too. @throws CheckFailure if the epoch is out of range */
 export async function readStamp(client: pg.ClientBase, tenantId: string): Promise<Stamp | null> {
   const { rows: present } = await client.query<{ present: boolean }>(
     "SELECT pg_catalog.to_regclass('public.residence') IS NOT NULL AS present",
@@ -29,7 +29,7 @@ export async function readStamp(client: pg.ClientBase, tenantId: string): Promis
   return row === undefined ? null : stampOf(row)
 }
 
-/** What a database has of a tenant. */
+/** Reads what a database contains of a tenant. */
 export async function readPresence(client: pg.ClientBase, tenantId: string): Promise<TenantPresence> {
   return { stamp: await readStamp(client, tenantId), ownsRows: await ownsRows(client, tenantId) }
 }
@@ -41,7 +41,7 @@ export interface NewStamp {
   readonly state?: Stamp['state']
 }
 
-/** Writes the tenant's row in `residence`: it lives here, at this epoch, with this seal. */
+/** Writes the tenant's row in `residence`, with this epoch and seal. */
 export async function stamp(
   client: pg.ClientBase,
   { tenantId, epoch, seal, state = 'open' }: NewStamp,
@@ -54,7 +54,7 @@ export async function stamp(
   )
 }
 
-/** Writes the seal of the stamp of this epoch. True if it had none or another one. */
+/** Writes the seal into the stamp of this epoch. True if the stamp had another seal or none. */
 export async function putSeal(client: pg.ClientBase, { tenantId, epoch, seal }: NewStamp): Promise<boolean> {
   const { rowCount } = await client.query(
     `UPDATE public.residence AS r SET seal = pg_catalog.decode($3, 'hex')
@@ -65,8 +65,9 @@ export async function putSeal(client: pg.ClientBase, { tenantId, epoch, seal }: 
 }
 
 /**
- * Runs `fn` in a transaction that sees the tenant's rows at any epoch, fenced or not. The role must own the tables.
- * @throws CheckFailure PERMISSION_MISSING for another role, which would see no rows
+ * Runs `fn` in a transaction that sees the tenant's rows at any epoch, fenced or not. The role must own the tables; another role would
+ * see no rows.
+ * @throws CheckFailure PERMISSION_MISSING for another role
  */
 export async function inTenant<T>(client: pg.ClientBase, tenantId: string, fn: () => Promise<T>): Promise<T> {
   await client.query('BEGIN')
@@ -87,7 +88,7 @@ async function enterAsOwner(client: pg.ClientBase, tenantId: string): Promise<vo
             pg_catalog.to_regprocedure('public.freehold_operating()') IS NOT NULL AS "isSealed"`,
     [tenantId],
   )
-  // A schema from before there were seals trusts the setting.
+  // An older schema without seals trusts the setting.
   if (rows[0]?.isSealed !== true) return
   const { rows: entered } = await client.query<{ tenant: string | null }>(
     'SELECT public.freehold_operating() AS tenant',
@@ -95,7 +96,7 @@ async function enterAsOwner(client: pg.ClientBase, tenantId: string): Promise<vo
   if (entered[0]?.tenant !== tenantId) throw new CheckFailure('PERMISSION_MISSING')
 }
 
-/** Waits for the tenant's writers and keeps new ones out. False if the tenant does not live here at this epoch. */
+/** Waits for the tenant's writers and blocks new ones. False if the tenant has no stamp of this epoch here. */
 export function fence(client: pg.ClientBase, tenantId: string, epoch: number): Promise<boolean> {
   return inTenant(client, tenantId, async () => {
     await client.query('SELECT pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtextextended($1::text, 0))', [
@@ -109,7 +110,7 @@ export function fence(client: pg.ClientBase, tenantId: string, epoch: number): P
   })
 }
 
-/** Throws if the fence is gone, or if the connection has lost its lock: writers may have come in. */
+/** Throws if the fence is gone or the connection has lost its lock, because then there may have been writers. */
 export async function assertFenced(client: pg.ClientBase, tenantId: string, epoch: number): Promise<void> {
   const { rows } = await client.query(
     "SELECT FROM public.residence WHERE tenant_id = $1 AND epoch = $2 AND state = 'fenced'",
@@ -119,7 +120,6 @@ export async function assertFenced(client: pg.ClientBase, tenantId: string, epoc
   await scopeOf(client).assertLocked()
 }
 
-/** Removes the fence. */
 export async function unfence(client: pg.ClientBase, tenantId: string, epoch: number): Promise<void> {
   await client.query(
     "UPDATE public.residence SET state = 'open' WHERE tenant_id = $1 AND epoch = $2 AND state = 'fenced'",

@@ -11,18 +11,18 @@ export interface RestoreDeps {
 }
 
 /**
- * How far generations are raised above the announced ones. Some generations may have been raised and, because the catalog was
- * unavailable, not announced: the margin is above these too. The column has room for some thousand restores.
+ * How far generations are raised above the announced ones. The margin also covers generations that were raised but not announced,
+ * because the catalog was unavailable. The column has room for some thousand restores.
  */
 const MARGIN = 1_000_000
 
 /**
- * Restores revocations that a tenant database has lost because it was restored from a backup. The generation of the users
- * concerned is raised above all announced ones: tokens from the lost time are void, new tokens are valid, and the users' login
- * sessions end. Does nothing if no revocation was lost.
+ * Restores revocations that a tenant database has lost because it was restored from a backup. Raises the generation of these users above
+ * all announced ones. Tokens from the lost time are then revoked, new tokens are valid, and the users' login sessions end. Does nothing
+ * if no revocation was lost.
  *
- * Announces before it writes the users' rows. After a crash in between the rows are still behind, and the next validation or
- * the user's next sign-in finds that.
+ * It announces the generations before it writes the users' rows. After a crash in between the rows are still behind; the next validation
+ * or the user's next login finds that.
  * @throws PublicError CATALOG_UNAVAILABLE
  */
 export async function restoreRevocations(
@@ -34,14 +34,17 @@ export async function restoreRevocations(
   if (lowest.size === 0) return
   const behind = await inTenant(client, tenantId, () => findBehind(client, tenantId, lowest))
   if (behind.length === 0) return
-  const voided = behind.map((id) => {
+  const raised = behind.map((id) => {
     const generation = Math.min((lowest.get(id) ?? 0) + MARGIN, MAX_GENERATION)
     return { id, generation }
   })
   const record = { actor: systemActor('validation'), action: 'user.generation-raise', tenantId }
-  await announcements.publish({ ...record, after: { users: voided.length }, voided })
-  await inTenant(client, tenantId, () => raise(client, tenantId, voided))
-  log.warn({ tenantId, users: voided.length }, 'database had lost revocations; tokens and sessions ended')
+  await announcements.publish({ ...record, after: { users: raised.length }, voided: raised })
+  await inTenant(client, tenantId, () => raise(client, tenantId, raised))
+  log.warn(
+    { tenantId, users: raised.length },
+    'database had lost revocations; tokens and login sessions ended',
+  )
 }
 
 async function findBehind(
@@ -58,13 +61,13 @@ async function findBehind(
   return rows.map(({ id }) => id).filter(isId)
 }
 
-/** Locks the users' rows first and in one order, as everything that ends sessions does: so there are no deadlocks. */
+/** Locks the users' rows first and in the order of their ids, like all code that ends login sessions, so that there are no deadlocks. */
 async function raise(
   client: pg.ClientBase,
   tenantId: string,
-  voided: readonly { readonly id: string; readonly generation: number }[],
+  raised: readonly { readonly id: string; readonly generation: number }[],
 ): Promise<void> {
-  const ids = voided.map(({ id }) => id)
+  const ids = raised.map(({ id }) => id)
   await client.query(
     'SELECT FROM public.users WHERE tenant_id = $1 AND id = ANY ($2::uuid[]) ORDER BY id FOR UPDATE',
     [tenantId, ids],
@@ -73,7 +76,7 @@ async function raise(
     `UPDATE public.users u SET generation = GREATEST(u.generation, raised.generation)
        FROM ROWS FROM (pg_catalog.unnest($2::uuid[]), pg_catalog.unnest($3::int[])) AS raised (id, generation)
       WHERE u.tenant_id = $1 AND u.id = raised.id`,
-    [tenantId, ids, voided.map(({ generation }) => generation)],
+    [tenantId, ids, raised.map(({ generation }) => generation)],
   )
   await client.query(
     `UPDATE public.sessions SET revoked_at = pg_catalog.now()

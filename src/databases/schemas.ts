@@ -26,7 +26,7 @@ export interface SchemasDeps {
 export interface SchemaReport {
   readonly target: SchemaVersion
   readonly databases: SchemaCounts
-  /** The run that has not ended, if there is one. */
+  /** The unfinished run, or null. */
   readonly run: MigrationRun | null
 }
 
@@ -39,7 +39,7 @@ export interface SchemaQuery {
 const NOTHING: SchemaCounts = { current: 0, behind: 0, failed: 0, unreachable: 0, drifted: 0 }
 const FRESH_MS = 2_000
 
-/** The schema version of each database: for dedicated ones the catalog knows it, for the shared one its journal. */
+/** The schema version of each database. The catalog stores it for dedicated databases; the shared database has it in its journal. */
 export class Schemas {
   readonly #deps: SchemasDeps
   readonly #reading = new SingleFlight<void>()
@@ -61,7 +61,7 @@ export class Schemas {
     return isSharedBehind
   }
 
-  /** Sets what the start of the gateway has found in the shared database. Later it is read again. */
+  /** Sets the state of the shared database that the start of the gateway found. Later it is read again. */
   setShared({ isBehind: isSharedBehind }: { isBehind: boolean }): void {
     this.#sharedState = isSharedBehind ? 'behind' : 'current'
   }

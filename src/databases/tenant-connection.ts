@@ -12,7 +12,7 @@ export interface TenantConnectionDeps {
   /** The shared database, as the role that owns its tables. */
   readonly shared: ServerAddress
   readonly sealOf: SealOf
-  /** For connecting and for each statement; `STATEMENT_TIMEOUT_MS` by default. */
+  /** Time limit for connecting and for each statement. Default: `STATEMENT_TIMEOUT_MS`. */
   readonly timeoutMs?: number
 }
 
@@ -21,7 +21,7 @@ export const STATEMENT_TIMEOUT_MS = 5_000
 
 /**
  * Lends a connection to a tenant database: the dedicated one of `entry` or, for null, the shared one.
- * @throws IdentityMismatchError if the server has another database under this name now; what connecting and `fn` throw
+ * @throws IdentityMismatchError if the server now has another database under this name; errors of connecting and of `fn`
  */
 export function withTenantDatabase<T>(
   deps: TenantConnectionDeps,
@@ -31,7 +31,7 @@ export function withTenantDatabase<T>(
   return lend(deps, entry === null ? deps.shared : deps.addresses.validatedAddressOf(entry), fn)
 }
 
-/** As `withTenantDatabase`, without the check that it is the database that was validated. */
+/** As `withTenantDatabase`, but does not check that the database is the validated one. */
 export function withUnverifiedDatabase<T>(
   deps: TenantConnectionDeps,
   entry: DatabaseEntry,

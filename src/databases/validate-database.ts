@@ -36,7 +36,7 @@ export interface ValidationDeps {
   readonly migrations: () => readonly Migration[]
   readonly tables: DeclaredTables
   readonly forbidden: readonly OwnDatabase[]
-  /** For the checks of one database together, once the connection is open. */
+  /** Time limit for all checks of one database together, after the connection was opened. */
   readonly timeoutMs: number
   /** Ends the validation: it was cancelled, or another replica has taken it over. */
   readonly signal?: AbortSignal
@@ -49,15 +49,15 @@ export interface ValidationDeps {
   readonly wake: () => void
 }
 
-/** How a validation job has ended. */
+/** The result of a validation job. */
 export type ValidationResult = 'succeeded' | 'failed'
 
 const MAY_NOT_BE_APPLIED = 'The schema lacks migrations, and applyMigrations is false'
 const CONNECT_TIMEOUT_MS = 20_000
 
 /**
- * Validates an entry and decides whether its database becomes the tenant database. Writes the new status to the catalog. After
- * faults that are not the database's (no catalog, no free connection), and if the answer is null, it must be repeated.
+ * Validates an entry and decides whether its database becomes the tenant database. Writes the new status to the catalog. Repeat the
+ * validation if the answer is null, or after a fault that the database did not cause (no catalog, no free connection).
  * @throws PublicError CATALOG_UNAVAILABLE, MOVE_IN_PROGRESS; NoAdmissionError
  */
 export async function validateDatabase(
@@ -83,8 +83,8 @@ export async function validateDatabase(
 }
 
 /**
- * The tenant may have returned to the shared database before the catalog was restored. This is tested if its dedicated database
- * belongs to another tenant now, or is unreachable. Null if the tenant has returned; else the error that the validation ends with.
+ * The tenant may have returned to the shared database before the catalog was restored. Tests this if the dedicated database now belongs
+ * to another tenant or is unreachable. Null if the tenant has returned; else the error with which the validation ends.
  */
 async function unlessReturnedToShared(
   deps: ValidationDeps,
@@ -114,7 +114,7 @@ async function recordFailure(
   entry: Validation,
   error: unknown,
 ): Promise<ValidationResult | null> {
-  // The entry was replaced or removed, so the result is about a database that is not registered any more.
+  // The entry was replaced or removed, so the validated database is no longer registered.
   if (error instanceof DatabaseEntryChangedError) return null
   if (error instanceof PublicError) throw error
   const code = classify(error)
@@ -124,7 +124,7 @@ async function recordFailure(
   return 'failed'
 }
 
-/** False if the database lacks only migrations: a job applies them, and then it is validated again. */
+/** False if the database only lacks migrations. A job then applies them and queues another validation. */
 function checkAndPlace(deps: ValidationDeps, entry: Validation): Promise<boolean> {
   const connection = {
     address: deps.addresses.addressOf(entry),
@@ -148,7 +148,7 @@ function checkAndPlace(deps: ValidationDeps, entry: Validation): Promise<boolean
 
 async function place(deps: ValidationDeps, { entry, checked, client }: Candidate): Promise<void> {
   await lockResidence(client)
-  // Before this connection had the lock, this tenant or another one may have moved in.
+  // Read the stamp again: it may have been written before this connection had the lock.
   const latest: CheckedDatabase = { ...checked, stamp: await findSoleStamp(client, entry.tenantId) }
   const validatedAs = await blameCurrentDatabase(applyPlacement(deps, { entry, checked: latest, client }))
   if (validatedAs === 'tenant-database') await restoreRevocations(deps, client, entry.tenantId)
@@ -156,7 +156,7 @@ async function place(deps: ValidationDeps, { entry, checked, client }: Candidate
   await deps.registry.finishValidation(entry, { ok: true, ...factsOf(checked), validatedAs, isBehind })
 }
 
-/** A database that serves keeps serving with the schema that it has; a run of migrations updates it. */
+/** A database that served before keeps serving with its old schema. A run of migrations updates it. */
 function hasServed({ status }: Validation): boolean {
   return status === 'active' || status === 'inactive'
 }
@@ -170,8 +170,8 @@ async function waitForMigrations(deps: ValidationDeps, entry: Validation): Promi
 }
 
 /**
- * Gives the result of `work`. The candidate accepted writes a moment ago. So a read-only error comes from the tenant's current
- * database, and is not a fault of the candidate: the claim lapses, and the validation is repeated.
+ * Gives the result of `work`. The candidate has just accepted writes, so a read-only error comes from the tenant's current database. That
+ * is not a fault of the candidate: the claim expires, and the validation is repeated.
  * @throws PublicError TENANT_DATABASE_UNAVAILABLE
  */
 async function blameCurrentDatabase(work: Promise<ValidatedAs>): Promise<ValidatedAs> {

@@ -6,10 +6,10 @@ import type { JobHandler, JobOutcome, RunningJob } from '../jobs/runner.ts'
 import { NoAdmissionError } from '../pools/admin-connection.ts'
 import { isInProgress, type ValidationDeps, validateDatabase } from './validate-database.ts'
 
-/** For all checks of one database, once the connection is open. */
+/** Time limit for all checks of one database, after the connection was opened. */
 const TIMEOUT_MS = 8_000
 const CONCURRENCY = 4
-/** After a validation without a result, because the tenant was moved meanwhile. */
+/** The pause after a validation without a result, because the tenant was moved meanwhile. */
 const RETRY_MS = 1_000
 
 export type ValidationJobDeps = Omit<ValidationDeps, 'timeoutMs' | 'signal' | 'onOutcome'> & {
@@ -34,9 +34,9 @@ async function validate(deps: ValidationJobDeps, { job, signal }: RunningJob): P
   const onOutcome = (outcome: string) => deps.onOutcome(entry, outcome)
   try {
     const result = await validateDatabase({ ...deps, timeoutMs: TIMEOUT_MS, signal, onOutcome }, entry)
-    return result === null ? { retryInMs: RETRY_MS } : { settled: result }
+    return result === null ? { retryInMs: RETRY_MS } : { ended: result }
   } catch (error) {
-    // At once: another replica may have a connection free, and the other move may be over.
+    // Retry at once: another replica may have a free connection, and the other move may have ended.
     if (error instanceof NoAdmissionError)
       return { retryInMs: 0, error: publicError('NO_CONNECTION_AVAILABLE') }
     if (isInProgress(error)) return { retryInMs: 0, error: publicError('MOVE_IN_PROGRESS') }

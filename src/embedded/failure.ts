@@ -8,7 +8,7 @@ export type EmbeddedServerFailure =
   | 'START_FAILED'
   | 'STOP_FAILED'
 
-/** Why the embedded PostgreSQL could not be started or stopped; the message is for the person at the terminal. */
+/** The embedded PostgreSQL could not be started or stopped. The message is for the person at the terminal. */
 export class EmbeddedServerError extends Error {
   readonly code: EmbeddedServerFailure
 
@@ -25,7 +25,7 @@ export function errorCode(error: unknown): string | null {
   return null
 }
 
-/** The value of `promise`, or null when it fails with one of `codes`; any other failure is thrown. */
+/** The value of `promise`, or null if it fails with one of `codes`. Other failures are thrown. */
 export async function unless<T>(codes: readonly string[], promise: Promise<T>): Promise<T | null> {
   try {
     return await promise

@@ -12,7 +12,7 @@ interface Holder extends ProcessIdentity {
 }
 
 /**
- * Takes the lock at `path` for the life of this process. A lock whose process is gone is taken over.
+ * Takes the lock at `path` until this process ends. Replaces a lock whose process has ended.
  * @throws EmbeddedServerError `IN_USE` while another start (or this process itself) holds it
  */
 export async function acquireLock(path: string): Promise<Lock> {
@@ -33,9 +33,9 @@ export async function acquireLock(path: string): Promise<Lock> {
 }
 
 /**
- * Creating a link is atomic, content included. A stale lock is replaced by renaming over it, never removed first, and
- * only by the process that holds a second lock named after the stale one. Otherwise two starts could each remove the
- * lock that the other has just made.
+ * Creating a link is atomic, content included. A stale lock is replaced with `rename` and never removed first. Only the process that
+ * holds a second lock, named after the stale one, may replace it. Otherwise two starts could each remove the lock that the other has
+ * just created.
  */
 async function take(path: string, draft: string): Promise<void> {
   for (;;) {
@@ -49,12 +49,12 @@ async function take(path: string, draft: string): Promise<void> {
     const holder = await readHolder(path)
     if (holder === null) continue
     if (isStillRunning(holder)) throw inUse(path, holder)
-    const right = `${path}.${holder.nonce}`
-    await take(right, draft)
+    const replacementLock = `${path}.${holder.nonce}`
+    await take(replacementLock, draft)
     try {
       if ((await readHolder(path))?.nonce === holder.nonce) return await replace(path, draft)
     } finally {
-      await rm(right, { force: true })
+      await rm(replacementLock, { force: true })
     }
   }
 }
@@ -72,7 +72,7 @@ async function readHolder(path: string): Promise<Holder | null> {
     const { pid, birth, nonce } = JSON.parse(text)
     if (typeof pid === 'number' && /^[0-9a-f]{16}$/.test(nonce)) return { pid, birth: birth ?? null, nonce }
   } catch {
-    // Falls through: a file left incomplete by a power cut has no owner.
+    // A power cut may leave an incomplete file. It counts as a lock without a process.
   }
   return { pid: 0, birth: null, nonce: createHash('sha256').update(text).digest('hex').slice(0, 16) }
 }
@@ -81,6 +81,6 @@ function inUse(path: string, holder: Holder): EmbeddedServerError {
   const who = holder.pid === process.pid ? 'this process' : `process ${holder.pid}`
   return new EmbeddedServerError(
     'IN_USE',
-    `The embedded PostgreSQL's data is in use by ${who} already (${path}). Stop it first, or use another directory.`,
+    `The embedded PostgreSQL's data is already in use by ${who} (${path}). Stop it first, or use another directory.`,
   )
 }

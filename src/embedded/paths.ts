@@ -15,27 +15,27 @@ import { basename, dirname, join, resolve } from 'node:path'
 import { EmbeddedServerError, errorCode, unless } from './failure.ts'
 import { canEnter, chooseServerUser, type ServerUser } from './server-user.ts'
 
-/** Where everything about one embedded server is kept. All but `data` always lies beside the given data directory. */
+/** The files of one embedded server. All except `data` are always in the parent directory of the given data directory. */
 export interface Paths {
   readonly data: string
   readonly lock: string
   readonly password: string
   readonly log: string
-  /** Says where the data is when it could not be kept in the given place. */
+  /** Names the data directory if the server could not use the given one. */
   readonly pointer: string
 }
 
-/** Paths that every account may enter and that survive a restart of the machine, where the first one exists. */
-export function refuges(): string[] {
+/** Directories that every account may enter. The first one, if it exists, survives a restart of the machine. */
+export function fallbackDirectories(): string[] {
   return process.platform === 'win32' ? [tmpdir()] : [...new Set(['/var/tmp', tmpdir()])]
 }
 
-/** Names the files beside `dataDir` and makes their directory. */
+/** Returns the paths of the files and creates the parent directory of `dataDir`. */
 export async function preparePaths(dataDir: string): Promise<Paths> {
   const data = resolve(dataDir)
   const asRoot = process.getuid?.() === 0
   const made = await mkdir(dirname(data), { recursive: true })
-  // Started by root, the server runs under another account, which must pass through here. No other account may list it.
+  // If root starts the server, it runs under another account, which must be able to enter this directory but not to list it.
   if (made !== undefined) await chmod(dirname(data), asRoot ? 0o711 : 0o700)
   const beside = (suffix: string) => join(dirname(data), `${basename(data)}.${suffix}`)
   return {
@@ -48,32 +48,32 @@ export async function preparePaths(dataDir: string): Promise<Paths> {
 }
 
 /**
- * Decides where the data lies and which account runs the server. The data lies in the given place when that account can
- * use it, else in its own directory in a refuge; the pointer file records which.
+ * Chooses the data directory and the account that runs the server. If that account can use the given directory, the data is there.
+ * Otherwise it is in a new directory below a fallback directory, which the pointer file names.
  */
-export async function settleData(paths: Paths): Promise<{ data: string; user: ServerUser | null }> {
+export async function chooseData(paths: Paths): Promise<{ data: string; user: ServerUser | null }> {
   const moved = await readPointer(paths.pointer)
   if (moved !== null) return { data: moved, user: await chooseServerUser(moved) }
   const user = await chooseServerUser(paths.data)
-  const alreadyThere = (await unless(['ENOENT', 'ENOTDIR'], lstat(paths.data))) !== null
-  if (alreadyThere || (await canLiveIn(dirname(paths.data), user))) return { data: paths.data, user }
-  return { data: await makeRefuge(paths.pointer), user }
+  const isPresent = (await unless(['ENOENT', 'ENOTDIR'], lstat(paths.data))) !== null
+  if (isPresent || (await canHoldData(dirname(paths.data), user))) return { data: paths.data, user }
+  return { data: await makeFallback(paths.pointer), user }
 }
 
-/** Where the data of `paths` lies now, without making anything. */
+/** The current data directory of `paths`. Creates nothing. */
 export async function findData(paths: Paths): Promise<string> {
   return (await readPointer(paths.pointer)) ?? paths.data
 }
 
-async function makeRefuge(pointer: string): Promise<string> {
+async function makeFallback(pointer: string): Promise<string> {
   let failure: unknown
-  for (const refuge of refuges()) {
+  for (const fallback of fallbackDirectories()) {
     try {
-      const home = await mkdtemp(join(refuge, 'freehold-'))
-      await chmod(home, 0o711)
-      await writeFile(`${pointer}.draft`, JSON.stringify({ data: join(home, 'data') }), { mode: 0o600 })
+      const directory = await mkdtemp(join(fallback, 'freehold-'))
+      await chmod(directory, 0o711)
+      await writeFile(`${pointer}.draft`, JSON.stringify({ data: join(directory, 'data') }), { mode: 0o600 })
       await rename(`${pointer}.draft`, pointer)
-      return join(home, 'data')
+      return join(directory, 'data')
     } catch (error) {
       failure = error
     }
@@ -81,7 +81,7 @@ async function makeRefuge(pointer: string): Promise<string> {
   throw failure
 }
 
-/** Another account may have made a deleted refuge again, so only a directory that we own counts. */
+/** Accepts only a directory that we own, because another account may have recreated a deleted one. */
 async function readPointer(pointer: string): Promise<string | null> {
   const text = await unless(['ENOENT'], readFile(pointer, 'utf8'))
   const data = text === null ? null : parsePointer(text)
@@ -90,7 +90,7 @@ async function readPointer(pointer: string): Promise<string | null> {
   throw new EmbeddedServerError(
     'DATA_UNUSABLE',
     `${pointer} says that the data is in ${dirname(data)}, which belongs to another account. ` +
-      'Start as the account that made it, or delete that file to begin anew.',
+      'Start under the account that created it, or delete that file to start over.',
   )
 }
 
@@ -103,7 +103,7 @@ function parsePointer(text: string): string | null {
   }
 }
 
-/** Whether `path` is a real directory that belongs to us and that no other account may write in. */
+/** True for a real directory that belongs to us and that no other account may write. */
 export async function isOurs(path: string): Promise<boolean> {
   const info = await unless(['ENOENT', 'ENOTDIR'], lstat(path))
   if (info === null || !info.isDirectory()) return false
@@ -111,8 +111,8 @@ export async function isOurs(path: string): Promise<boolean> {
   return info.uid === process.getuid?.() && (info.mode & 0o022) === 0
 }
 
-/** Some file systems (network shares, mounts of the host) do not keep owner and mode, which PostgreSQL insists on. */
-async function canLiveIn(directory: string, user: ServerUser | null): Promise<boolean> {
+/** Some file systems (network shares, mounts of the host) do not store owner and mode, but PostgreSQL requires them. */
+async function canHoldData(directory: string, user: ServerUser | null): Promise<boolean> {
   if (!(await canEnter(directory, user))) return false
   const trial = await mkdtemp(join(directory, 'trial-'))
   try {

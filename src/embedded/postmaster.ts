@@ -11,7 +11,7 @@ import type { Binaries } from './binaries.ts'
 import { superuserName } from './cluster.ts'
 import { EmbeddedServerError, unless } from './failure.ts'
 import {
-  childSurroundings,
+  childOptions,
   identifyProcess,
   type ProcessIdentity,
   runCommand,
@@ -37,7 +37,7 @@ export interface Launch {
 }
 
 /**
- * Starts `postgres` and waits until it lets the superuser in.
+ * Starts `postgres` and waits until the superuser can log in.
  * @throws EmbeddedServerError `START_FAILED` with the end of the server's log
  */
 export async function startPostmaster(launch: Launch, port: number): Promise<ChildProcess> {
@@ -52,7 +52,7 @@ export async function startPostmaster(launch: Launch, port: number): Promise<Chi
 }
 
 /**
- * Fast shutdown: sessions are cut off, everything committed is kept. After a deadline: immediate shutdown, without a checkpoint.
+ * Fast shutdown: ends all sessions and keeps everything that was committed. After a time limit: immediate shutdown, without a checkpoint.
  * @throws EmbeddedServerError `STOP_FAILED`
  */
 export async function stopProcess(pid: number): Promise<void> {
@@ -66,8 +66,8 @@ export async function stopProcess(pid: number): Promise<void> {
 }
 
 /**
- * Ends a server that outlived the process that started it. The pid in `postmaster.pid` alone proves nothing: another
- * process may have it by now. Then only the file is removed, because it would keep PostgreSQL from starting.
+ * Stops a server whose parent process has ended, and returns its pid. The pid in `postmaster.pid` alone proves nothing, because another
+ * process may have it now. Then only the file is removed, because PostgreSQL would not start with it.
  */
 export async function stopLeftover(data: string): Promise<number | null> {
   const pid = (await readPidFile(data))?.pid
@@ -110,8 +110,8 @@ async function spawnPostgres(launch: Launch, port: number): Promise<ChildProcess
   const log = await openLog(launch.log)
   try {
     const child = spawn(launch.binaries.postgres, ['-D', launch.data, ...args], {
-      ...childSurroundings(launch.user),
-      // A session of its own: the terminal's Ctrl-C must reach us alone, or the server goes before we have drained.
+      ...childOptions(launch.user),
+      // Its own session, so that the terminal sends Ctrl-C only to us. Otherwise the server would stop before our requests have ended.
       detached: true,
       stdio: ['ignore', log.fd, log.fd],
     })
@@ -125,7 +125,7 @@ async function spawnPostgres(launch: Launch, port: number): Promise<ChildProcess
   }
 }
 
-/** Shortens a long log to its end. Makes the file again, so that we own it even if another account wrote it. */
+/** Opens the log for appending. Keeps only the end of a long log, in a new file, so that we own it even if another account wrote it. */
 async function openLog(path: string) {
   const size = (await unless(['ENOENT'], stat(path)))?.size ?? 0
   if (size > 4 * keptLogBytes) {
@@ -147,8 +147,8 @@ async function readTail(path: string, bytes: number): Promise<Buffer> {
 }
 
 /**
- * First `postmaster.pid` must say that our process listens on this port, then a login must succeed. An open port alone
- * could belong to another server.
+ * Waits until `postmaster.pid` says that our process listens on this port, and then until a login succeeds. An open port alone proves
+ * nothing, because it may belong to another server.
  */
 async function waitUntilReady(launch: Launch, child: ChildProcess, port: number): Promise<void> {
   const deadline = Date.now() + startTimeoutMs
@@ -185,7 +185,7 @@ async function canLogIn(launch: Launch, port: number): Promise<boolean> {
   } catch (cause) {
     // 28P01: a wrong password stays wrong, so waiting does not help.
     if (cause instanceof Error && 'code' in cause && cause.code === '28P01') {
-      const message = `The password kept beside ${launch.data} is not the one its server was made with.`
+      const message = `The password file of ${launch.data} does not have the password of its server.`
       throw new EmbeddedServerError('DATA_UNUSABLE', message, { cause })
     }
     return false
@@ -208,14 +208,14 @@ async function readPidFile(data: string): Promise<PidFile | null> {
   return { pid: Math.abs(Number(lines[0])), port: Number(lines[3]), ready: lines[7] === 'ready' }
 }
 
-/** A postmaster's working directory is its data directory; elsewhere than on Linux its command line has to tell. */
+/** The working directory of a postmaster is its data directory. Only Linux shows it; elsewhere the command line decides. */
 async function isServerOf({ pid }: ProcessIdentity, data: string): Promise<boolean> {
   if (process.platform === 'linux') {
     try {
       const program = basename(readlinkSync(`/proc/${pid}/exe`).replace(/ \(deleted\)$/, ''))
       return program === 'postgres' && readlinkSync(`/proc/${pid}/cwd`) === (await realpath(data))
     } catch {
-      // Not ours to look into (no ptrace right over it): the command line is open to all.
+      // Without ptrace rights these links cannot be read, but the command line can.
       const words = readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0')
       return basename(words[0] ?? '') === 'postgres' && words.includes(data)
     }

@@ -4,13 +4,13 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { errorCode } from './failure.ts'
 import type { ServerUser } from './server-user.ts'
 
-/** A process that is told apart from a later one with the same number; `birth` is null where the system does not say. */
+/** A process and its start time, which distinguishes it from a later process with the same pid. `birth` is null if it is unknown. */
 export interface ProcessIdentity {
   pid: number
   birth: string | null
 }
 
-/** The process now running under `pid`, or null when there is none (a zombie counts as none). */
+/** The process that now runs under `pid`, or null if there is none. A zombie does not count. */
 export function identifyProcess(pid: number): ProcessIdentity | null {
   if (!Number.isSafeInteger(pid) || pid <= 0 || !answersSignals(pid)) return null
   if (process.platform === 'linux') return identifyOnLinux(pid)
@@ -18,14 +18,14 @@ export function identifyProcess(pid: number): ProcessIdentity | null {
   return identifyByPs(pid)
 }
 
-/** Whether the recorded process still runs; in doubt (no birth known) an equal number counts. */
+/** True if the recorded process still runs. If its start time is unknown, any process with the same pid counts. */
 export function isStillRunning(recorded: ProcessIdentity): boolean {
   const current = identifyProcess(recorded.pid)
   if (current === null) return false
   return current.birth === null || recorded.birth === null || current.birth === recorded.birth
 }
 
-/** Waits until the process is gone. Returns false when it still runs after `timeoutMs`. */
+/** Waits until the process has ended. Returns false if it still runs after `timeoutMs`. */
 export async function waitForExit(identity: ProcessIdentity, timeoutMs: number): Promise<boolean> {
   const deadline = Date.now() + timeoutMs
   while (isStillRunning(identity)) {
@@ -35,7 +35,7 @@ export async function waitForExit(identity: ProcessIdentity, timeoutMs: number):
   return true
 }
 
-/** Sends a signal; a process that is gone already is no error. */
+/** Sends a signal. Does nothing if the process has already ended. */
 export function sendSignal(pid: number, signal: NodeJS.Signals): void {
   try {
     process.kill(pid, signal)
@@ -44,7 +44,7 @@ export function sendSignal(pid: number, signal: NodeJS.Signals): void {
   }
 }
 
-/** Runs a command to its end. Rejects only when it cannot be started at all (no such file, no permission). */
+/** Runs a command to its end. Rejects only if the command cannot be started (no such file, no permission). */
 export function runCommand(
   file: string,
   args: readonly string[],
@@ -65,21 +65,21 @@ export function runCommand(
 
 function spawnOptions(user: ServerUser | null) {
   return {
-    ...childSurroundings(user),
+    ...childOptions(user),
     detached: true,
     stdio: ['ignore', 'pipe', 'pipe'] as ['ignore', 'pipe', 'pipe'],
   }
 }
 
 /**
- * Directory, environment and identity of every child. The environment is made here, not inherited: PG* and LC_*
- * variables of our own environment would change what initdb and postgres do.
+ * Directory, environment and account of every child process. It does not inherit our environment, because PG* and LC_* variables would
+ * change what initdb and postgres do.
  */
-export function childSurroundings(user: ServerUser | null) {
+export function childOptions(user: ServerUser | null) {
   return {
     cwd: process.platform === 'win32' ? undefined : '/',
     env: { PATH: '/usr/local/bin:/usr/bin:/bin', LC_ALL: 'C', TZ: 'UTC' },
-    // A uid above 2^31 (macOS nobody, -2) has to reach spawn as a signed number.
+    // spawn needs a uid above 2^31 (such as -2 on macOS) as a signed number.
     ...(user === null ? {} : { uid: user.uid | 0, gid: user.gid | 0 }),
   }
 }
@@ -96,13 +96,13 @@ function answersSignals(pid: number): boolean {
 function identifyOnLinux(pid: number): ProcessIdentity | null {
   try {
     const stat = readFileSync(`/proc/${pid}/stat`, 'utf8')
-    // The command may contain spaces and parentheses, so fields are counted behind the last one.
+    // The command may contain spaces and parentheses, so count the fields after the last parenthesis.
     const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
     if (fields[0] === 'Z' || fields[0] === 'X') return null
     const boot = readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim()
     return { pid, birth: `${boot}/${fields[19]}` }
   } catch {
-    // Gone between the two looks, or hidden from us (hidepid).
+    // The process has just ended, or the system hides it from us (hidepid).
     return answersSignals(pid) ? { pid, birth: null } : null
   }
 }

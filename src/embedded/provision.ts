@@ -5,12 +5,12 @@ import { Secret } from '../lib/secret.ts'
 import { randomToken, readOrCreateSecret } from './secret-file.ts'
 import type { EmbeddedServer } from './server.ts'
 
-/** A database and the ordinary roles that it knows. */
+/** The databases of an embedded server, with the roles that use them. */
 export interface EmbeddedDatabases {
   readonly catalog: ServerAddress
   readonly shared: ServerAddress
   readonly sharedOwner: ServerAddress
-  /** Ready for a tenant each: its own database, its own role. By name. */
+  /** Databases for one tenant each, with their own roles, by name. */
   readonly dedicated: ReadonlyMap<string, ServerAddress>
 }
 
@@ -19,8 +19,8 @@ const SHARED = 'freehold_shared'
 const SHARED_OWNER = 'freehold_shared_owner'
 
 /**
- * Makes the roles and databases of an embedded server, those that are missing. As in production nothing serves as
- * superuser, and who serves the shared database does not own its tables.
+ * Creates the missing roles and databases of an embedded server. As in production, no serving role is a superuser, and the serving role of
+ * the shared database does not own its tables.
  */
 export async function provision(
   server: EmbeddedServer,
@@ -90,7 +90,7 @@ async function asSuperuser(
   }
 }
 
-/** Passwords are set at every start: the files that keep them are what counts. */
+/** Sets the password at every start, so that it matches its file. */
 async function ensureRole(client: pg.Client, { user, password }: ServerAddress): Promise<void> {
   const { rowCount } = await client.query('SELECT FROM pg_catalog.pg_roles WHERE rolname = $1', [user])
   const verb = rowCount === 0 ? 'CREATE' : 'ALTER'

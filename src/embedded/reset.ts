@@ -1,4 +1,4 @@
-/** `npm run demo:reset`: deletes the embedded server with all its data. The next start makes the demo anew. */
+/** `npm run demo:reset`: deletes the embedded server with all its data. The next start creates the demo again. */
 import { readdir, rm } from 'node:fs/promises'
 import { resolve } from 'node:path'
 import { EmbeddedServerError, unless } from './failure.ts'
@@ -11,7 +11,7 @@ async function reset(directory: string): Promise<string> {
   // Refused while a gateway runs: it holds the server's lock.
   await removeEmbeddedServer(`${directory}/postgres`)
   await rm(directory, { recursive: true, force: true })
-  return `Deleted ${directory}. The next \`npm start\` makes the demo anew.`
+  return `Deleted ${directory}. The next \`npm start\` creates the demo again.`
 }
 
 reset(resolve('.freehold')).then(

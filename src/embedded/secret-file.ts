@@ -3,13 +3,13 @@ import { link, mkdir, open, readFile, rm } from 'node:fs/promises'
 import { dirname } from 'node:path'
 
 /**
- * Reads a small secret file, or makes it once with what `create` gives: readable by its owner only, and complete or not
- * there at all, whenever the process is killed.
+ * Reads a small secret file. If it is missing, creates it with the result of `create`. Only its owner can read it. If the process is
+ * killed, the file is complete or does not exist.
  */
 export async function readOrCreateSecret(path: string, create: () => string): Promise<string> {
   const known = await readIfThere(path)
   if (known !== null) return known.trim()
-  // Others must be able to pass: the database server may run as another user, further down.
+  // Other users must be able to enter, because the database server below this directory may run as another user.
   await mkdir(dirname(path), { recursive: true, mode: 0o711 })
   const text = create()
   const draft = `${path}.${randomBytes(4).toString('hex')}`
@@ -21,7 +21,7 @@ export async function readOrCreateSecret(path: string, create: () => string): Pr
     await file.close()
   }
   try {
-    // A link, not a rename: of two starts at once the second takes what the first has made, and replaces nothing.
+    // A link, because a rename would replace the file. If two starts run at once, the second uses the secret of the first.
     await link(draft, path)
     return text
   } catch (error) {
@@ -41,7 +41,7 @@ async function readIfThere(path: string): Promise<string | null> {
   }
 }
 
-/** 32 random bytes in base64url: long enough for any credential. */
+/** 32 random bytes in base64url, which is long enough for any credential. */
 export function randomToken(): string {
   return randomBytes(32).toString('base64url')
 }

@@ -2,7 +2,7 @@ import { readFile, realpath, stat } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { unless } from './failure.ts'
 
-/** The account PostgreSQL runs under when we are root, which PostgreSQL itself refuses to be. */
+/** The account that runs PostgreSQL if we are root. PostgreSQL refuses to run as root. */
 export interface ServerUser {
   uid: number
   gid: number
@@ -12,8 +12,8 @@ export interface ServerUser {
 const defaultId = 65534
 
 /**
- * The account that runs the server; null means our own. As root it is the owner of data that is there already (made by an
- * ordinary user earlier, say), otherwise the account `nobody`.
+ * The account that runs the server; null means our own. If we are root, it is the owner of existing data, which an ordinary user may
+ * have created, or else the account `nobody`.
  */
 export async function chooseServerUser(data: string): Promise<ServerUser | null> {
   if (process.getuid?.() !== 0) return null
@@ -22,7 +22,7 @@ export async function chooseServerUser(data: string): Promise<ServerUser | null>
   return findNobody()
 }
 
-/** initdb looks its user up by number, so it has to be one that the system knows. */
+/** initdb looks up its user by number, so the system must know that number. */
 async function findNobody(): Promise<ServerUser> {
   const text = (await unless(['ENOENT'], readFile('/etc/passwd', 'utf8'))) ?? ''
   const accounts = text.split('\n').map((line) => line.split(':'))
@@ -33,7 +33,7 @@ async function findNobody(): Promise<ServerUser> {
   return { uid: Number(account[2]) >>> 0, gid: Number(account[3]) >>> 0 }
 }
 
-/** Whether the user may walk into this directory: every directory above it has to let them through. */
+/** True if the user may enter this directory and every directory above it. */
 export async function canEnter(directory: string, user: ServerUser | null): Promise<boolean> {
   if (user === null) return true
   for (let path = await realpath(directory); ; path = dirname(path)) {
@@ -42,7 +42,7 @@ export async function canEnter(directory: string, user: ServerUser | null): Prom
   }
 }
 
-/** Whether the mode of a file or directory lets the user read it. */
+/** True if the mode of a file or directory allows the user to read it. */
 export async function canRead(path: string, user: ServerUser | null): Promise<boolean> {
   return user === null || (await isGranted(path, user, 0o4))
 }

@@ -7,7 +7,7 @@ import { prepareBinaries } from './binaries.ts'
 import { openCluster, superuserName } from './cluster.ts'
 import { EmbeddedServerError, errorCode } from './failure.ts'
 import { acquireLock, type Lock } from './lock.ts'
-import { findData, type Paths, preparePaths, settleData } from './paths.ts'
+import { chooseData, findData, type Paths, preparePaths } from './paths.ts'
 import { findFreePort, host, type Launch, startPostmaster, stopLeftover, stopProcess } from './postmaster.ts'
 import { sendSignal } from './processes.ts'
 
@@ -16,25 +16,25 @@ export interface EmbeddedServer {
   readonly host: typeof host
   readonly port: number
   readonly superuser: { user: string; password: Secret }
-  /** Fast shutdown; resolves when the server is gone. May be called again. */
+  /** Fast shutdown. Resolves when the server has ended. Repeated calls share one shutdown. */
   stop(): Promise<void>
 }
 
 export interface EmbeddedServerOptions {
-  /** The data directory. Lock, password, log and pointer lie beside it: `<dataDir>.lock`, … */
+  /** The data directory. Lock, password, log and pointer are files next to it: `<dataDir>.lock`, … */
   dataDir: string
-  /** Preferred port; when it is taken, or 0 or absent, any free one. */
+  /** The preferred port. If it is in use, 0 or absent, any free port is used. */
   port?: number
-  /** PostgreSQL settings, given on the server's command line. */
+  /** Settings of PostgreSQL for the server's command line. */
   settings?: Record<string, string>
   log?: (line: string) => void
 }
 
 /**
- * Starts PostgreSQL on the data in `dataDir`, which is made if it is not there. Started by root, the server runs as `nobody`
- * (or as the data's owner), and lives below /var/tmp when that account cannot get at `dataDir`.
+ * Starts PostgreSQL on the data in `dataDir`, which is created if it is missing. If root starts it, the server runs as `nobody` or as the
+ * owner of the data. If that account cannot enter `dataDir`, the data is below /var/tmp.
  *
- * A server left over from a killed process is stopped first; two at once on the same data are refused.
+ * Stops the server of a killed process first. Refuses a second server on the same data.
  * @throws EmbeddedServerError
  */
 export async function startEmbeddedServer(options: EmbeddedServerOptions): Promise<EmbeddedServer> {
@@ -53,8 +53,8 @@ export async function startEmbeddedServer(options: EmbeddedServerOptions): Promi
 }
 
 /**
- * Deletes everything about an embedded server, stopping one that a killed process left behind.
- * @throws EmbeddedServerError `IN_USE` while the process that started it lives
+ * Deletes all files of an embedded server. Stops it first if a killed process has left it running.
+ * @throws EmbeddedServerError `IN_USE` while the process that started it runs
  */
 export async function removeEmbeddedServer(dataDir: string): Promise<void> {
   const paths = await preparePaths(dataDir)
@@ -62,7 +62,7 @@ export async function removeEmbeddedServer(dataDir: string): Promise<void> {
   try {
     const data = await findData(paths)
     await stopLeftover(data)
-    // A refuge was made for this data alone, so it goes as a whole.
+    // A directory below a fallback directory holds only this data, so it is deleted too.
     await rm(data === paths.data ? data : dirname(data), { recursive: true, force: true, maxRetries: 5 })
     for (const path of [paths.pointer, paths.password, paths.log]) await rm(path, { force: true })
   } finally {
@@ -76,10 +76,12 @@ async function startLocked(
   lock: Lock,
 ): Promise<EmbeddedServer> {
   const log = options.log ?? (() => {})
-  const { data, user } = await settleData(paths)
-  if (data !== paths.data) log(`PostgreSQL keeps its data in ${data}: its account cannot enter ${paths.data}`)
+  const { data, user } = await chooseData(paths)
+  if (data !== paths.data)
+    log(`PostgreSQL stores its data in ${data}, because its account cannot enter ${paths.data}`)
   const leftover = await stopLeftover(data)
-  if (leftover !== null) log(`stopped a PostgreSQL (process ${leftover}) that an earlier run had left behind`)
+  if (leftover !== null)
+    log(`stopped a PostgreSQL (process ${leftover}) that an earlier run had left running`)
   const binaries = await prepareBinaries(user)
   const settings: Record<string, string> = { timezone: 'UTC', log_timezone: 'UTC', ...options.settings }
   const durable = settings.fsync !== 'off'
@@ -90,7 +92,7 @@ async function startLocked(
   return { host, port, superuser: { user: superuserName, password }, stop: () => running.stop() }
 }
 
-/** Another process may take the port after we found it free. The last process of a crashed server may need a moment to end. */
+/** Tries three times: another process may take the free port first, or the last process of a crashed server may need a moment to end. */
 async function launchOnFreePort(
   launch: Launch,
   preferred: number,
@@ -106,12 +108,12 @@ async function launchOnFreePort(
   }
 }
 
-/** running → stopping → stopped; a crash leads from running to stopped by itself. */
+/** running → stopping → stopped. After a crash: running → stopped. */
 class RunningServer {
   readonly #child: ChildProcess
   readonly #lock: Lock
   #stopped: Promise<void> | null = null
-  /** Without it, an exit on an uncaught error would leave the server behind. */
+  /** Without it the server would still run after this process has ended with an uncaught error. */
   readonly #onExit = () => {
     if (this.#child.pid !== undefined) sendSignal(this.#child.pid, 'SIGINT')
   }
@@ -144,7 +146,7 @@ class RunningServer {
 function explainPermission(error: unknown, dataDir: string): unknown {
   if (!['EACCES', 'EPERM'].includes(errorCode(error) ?? '')) return error
   const message =
-    `No permission for the embedded PostgreSQL's files (${dataDir} and those beside it). ` +
-    'Were they made by another account, with sudo perhaps?'
+    `No permission for the files of the embedded PostgreSQL (${dataDir} and the files next to it). ` +
+    'Did another account create them, for example with sudo?'
   return new EmbeddedServerError('DATA_UNUSABLE', message, { cause: error })
 }

@@ -8,24 +8,24 @@ import { type EmbeddedDatabases, provision } from './provision.ts'
 import { randomToken, readOrCreateSecret } from './secret-file.ts'
 import { type EmbeddedServer, startEmbeddedServer } from './server.ts'
 
-/** Everything that settings would say, made once and kept in the directory. */
+/** The embedded server, and values that otherwise come from the settings. They are created once and stored in the directory. */
 export interface Embedded {
   readonly server: EmbeddedServer
   readonly databases: EmbeddedDatabases
-  /** Names of tenants' databases that an earlier release had left, and that this start has migrated. */
+  /** Names of the tenant databases of an earlier release that this start has migrated. */
   readonly migrated: ReadonlySet<string>
   readonly encryptionKey: MasterKey
   readonly operatorToken: Secret
-  /** Says by being there that the demo was seeded whole. */
+  /** The path of a file that exists once the demo was completely seeded. */
   readonly seededMark: string
 }
 
-/** Kept from start to start where possible: the catalog remembers it for the demo's own databases. */
+/** The same at each start if possible, because the catalog stores it for the dedicated databases of the demo. */
 const PREFERRED_PORT = 54_329
 
 /**
- * Starts a PostgreSQL of our own with data below `.freehold/` of the working directory, and makes what is missing there. What
- * an earlier release has left is brought up to date.
+ * Starts an embedded PostgreSQL with its data in `.freehold/` of the working directory. Creates missing files and databases, and
+ * migrates the databases of an earlier release.
  * @throws EmbeddedServerError
  */
 export async function startEmbedded(

@@ -9,7 +9,7 @@ import type { GatewayOptions } from './gateway-options.ts'
 import type { Parts } from './parts/parts.ts'
 
 export interface BackgroundJobs {
-  /** Works on the jobs of the catalog. */
+  /** Claims and runs the jobs of the catalog. */
   readonly runner: JobRunner
   /** The jobs that the application declares. */
   readonly applicationJobs: ApplicationJobs
@@ -43,7 +43,7 @@ export function createBackgroundJobs(
   return { runner, applicationJobs }
 }
 
-/** Validating and migrating tenant databases. */
+/** The handlers that validate and migrate tenant databases. */
 function databaseHandlers(
   { application, log }: Pick<GatewayOptions, 'application' | 'log'>,
   { metrics, catalog, pools, identity, sessions, ownDatabases }: Parts,

@@ -11,7 +11,7 @@ const SEAL_CRON = '15,45 * * * * *'
 const KEYS_CRON = '*/5 * * * * *'
 const PRUNE_CRON = '7 * * * * *'
 
-/** What the gateway itself does by the clock. Built after the start has read the migrations. */
+/** The scheduled work of the gateway itself. Call it after the start has read the migrations. */
 export function backgroundSchedule(options: GatewayOptions, parts: Parts): ScheduledJob[] {
   const { healthCheckCron } = options.settings
   const { log } = options

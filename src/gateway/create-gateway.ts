@@ -29,7 +29,7 @@ export interface GatewayDefinition {
 export function createGateway({ application, env, logger }: GatewayDefinition): PublicGateway {
   if (!isApplication(application))
     throw new TypeError(
-      'application must be what defineApplication answers, of this copy of the package freehold',
+      'application must be the result of defineApplication from this copy of the package freehold',
     )
   const settings = readSettings(env, { mayEmbed: false })
   const log = createLogger(settings.logLevel, logger === undefined ? undefined : sinkInto(logger))
@@ -45,7 +45,7 @@ const LEVELS = {
   fatal: 'error',
 } as const
 
-/** Our own logger makes the lines, so that secrets are left out before another logger gets them. */
+/** Our own logger makes the lines, so that it removes secrets before another logger gets the lines. */
 function sinkInto(logger: LogSink): Writable {
   return new Writable({
     decodeStrings: false,

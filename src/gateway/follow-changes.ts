@@ -9,7 +9,7 @@ export interface ChangeHooks {
   readonly onWork: () => void
 }
 
-/** Keeps the caches in step with the catalog's change log. */
+/** Updates the caches when the catalog changes. */
 export function followChanges(parts: Parts, { log, onWork }: ChangeHooks): void {
   const { vault, registry, directory } = parts.catalog
   const { clientKeys, operators, signingKeys, revocations, tokens, roleCache } = parts.identity
@@ -39,7 +39,7 @@ export function followChanges(parts: Parts, { log, onWork }: ChangeHooks): void 
     directory.confirm()
     for (const refresher of [serviceKeys, revoked]) refresher.retry()
   })
-  // Changes were missed, so nothing that was read before them may stay.
+  // Changes were missed, so every cached value may be out of date.
   follower.onGap(() => {
     const caches = [vault, registry, clientKeys, operators, tokens, roleCache, signingKeys.tenants]
     for (const cache of caches) cache.clear()

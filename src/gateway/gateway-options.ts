@@ -10,7 +10,7 @@ import { newServerTraits } from '../lib/postgres/server-traits.ts'
 import type { Secret } from '../lib/secret.ts'
 import type { Logger } from '../logger.ts'
 
-/** The gateway's own databases. An owner is null where the serving role owns the schema. */
+/** The gateway's own databases. An owner is null if the serving role owns the schema. */
 export interface GatewayDatabases {
   readonly catalog: ServerAddress
   readonly catalogOwner: ServerAddress | null
@@ -32,12 +32,12 @@ export interface GatewayOptions {
 
 interface OptionSources {
   readonly application: Application
-  /** The embedded PostgreSQL, where the settings name no databases. */
+  /** The embedded PostgreSQL; null if the settings name the databases. */
   readonly embedded: Embedded | null
   readonly log: Logger
 }
 
-/** Makes the options of a gateway from the settings, and from the embedded server where the settings name no databases. */
+/** Makes the options of a gateway from the settings. If they name no databases, it uses those of the embedded server. */
 export function gatewayOptions(
   settings: Settings,
   { application, embedded, log }: OptionSources,
@@ -84,8 +84,8 @@ function addressOf(target: ConnectionTarget, { sslModeDefault }: Settings): Serv
 }
 
 /**
- * Gives each database the record of its server's traits, which connections fill. The catalog needs whole sessions: the change
- * follower listens, and replicas hold locks.
+ * Adds a record for the traits of its server to each database; connections fill it. The catalog needs connections that keep their
+ * session, because the change follower uses LISTEN and replicas hold locks.
  */
 export function withServerTraits(databases: GatewayDatabases): GatewayDatabases {
   const { catalog, catalogOwner, shared, sharedOwner } = databases

@@ -22,10 +22,10 @@ export interface HttpNeeds {
 }
 
 const MINUTE_MS = 60_000
-/** All account logins count as one tenant. They need no tenant database, so a database that hangs cannot block them. */
+/** The limit for all account logins together. They need no tenant database, so a database that hangs cannot block them. */
 const ACCOUNT_LOGINS_AT_ONCE = 32
 
-/** Hands the HTTP layer the parts that it names. */
+/** Selects the parts that the HTTP layer needs. */
 export function createHttpDeps(options: GatewayOptions, needs: HttpNeeds): HttpDeps {
   const { parts, operations, own, phase } = needs
   const { catalog, pools, changes, sessions, identity } = parts
@@ -49,7 +49,7 @@ export function createHttpDeps(options: GatewayOptions, needs: HttpNeeds): HttpD
     accountSignIn: accountSignInParts(parts),
     tenantResolver: identity.tenantResolver,
     sessions: sessions.sessions,
-    homeIsDown: (route) => pools.pools.isDown(route),
+    isDatabaseDown: (route) => pools.pools.isDown(route),
     operations,
     schemas: sessions.schemas,
     confirmations: (seq) => changes.follower.confirmations(seq, CONFIRMATION_TIMEOUT_MS),

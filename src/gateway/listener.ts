@@ -9,7 +9,7 @@ import type { RequestListener } from './shutdown.ts'
 const MAX_LINGER_MS = 1_000
 const LINGER_POLL_MS = 10
 
-/** The HTTP server of a gateway. A gateway inside of another Fastify has none: see `plugins.ts`. */
+/** The HTTP server of a gateway. A gateway inside another Fastify has none: see `plugins.ts`. */
 export class HttpListener implements RequestListener {
   readonly #gateway: Gateway
   readonly #settings: Settings
@@ -37,16 +37,16 @@ export class HttpListener implements RequestListener {
   }
 
   /**
-   * Serves for `SHUTDOWN_DELAY_SECONDS` more while `/readyz` already answers 503. Then lets requests under way finish and closes
-   * the gateway.
+   * Makes `/readyz` answer 503 and still serves for `SHUTDOWN_DELAY_SECONDS`. Then waits for the running requests and closes the
+   * gateway.
    */
   end(): Promise<void> {
     return this.#gateway.close(this)
   }
 
   /**
-   * Waits until no client is connected for a while, or for a second. A client may just have sent its next request when a server
-   * closes its connection, and would never know what became of it. In this time it gets its answer, with `connection: close`.
+   * Waits for a second, or until no client has been connected for a while. A client may just have sent its next request when the server
+   * closes the connection, and would not learn its outcome. During the wait it gets the answer, with `connection: close`.
    */
   async close(): Promise<void> {
     const lingerMs = Math.min(MAX_LINGER_MS, this.#settings.shutdownGraceMs / 10)

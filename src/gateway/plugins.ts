@@ -8,7 +8,7 @@ import { hostScope } from '../http/transport/host-routes.ts'
 
 declare module 'fastify' {
   interface FastifyInstance {
-    /** Registers routes whose callers Freehold authenticates; and the gateway. */
+    /** The gateway, and the methods that register routes whose callers Freehold authenticates. */
     readonly freehold: Scope & { readonly gateway: PublicGateway }
   }
 }
@@ -17,7 +17,7 @@ export interface FreeholdOptions {
   readonly gateway: PublicGateway
 }
 
-/** Shorter than Fastify's time limit for plugins: databases that do not answer yet must not stop the host from starting. */
+/** Shorter than Fastify's time limit for plugins, so that the host starts even if the databases do not answer yet. */
 const FIRST_ATTEMPT_MS = 3_000
 const started = new WeakSet<Gateway>()
 const served = new WeakSet<Gateway>()
@@ -31,7 +31,7 @@ export const freehold = fastifyPlugin<FreeholdOptions>(
     const gateway = gatewayOf(options, 'freehold')
     if (Object.hasOwn(host, 'freehold'))
       throw new Error(
-        'this Fastify has a gateway already. Register each in a scope of its own: app.register(async (scope) => { await scope.register(freehold, { gateway }) })',
+        'this Fastify already has a gateway. Register each gateway in its own scope: app.register(async (scope) => { await scope.register(freehold, { gateway }) })',
       )
     assertHost(host, gateway.http.log)
     assertOnce(started, gateway, 'freehold')
@@ -55,16 +55,14 @@ export const freehold = fastifyPlugin<FreeholdOptions>(
 )
 
 /**
- * Serves the API below `prefix`. Its parsers, validators and error handler are encapsulated: they apply only there. `freehold`
- * starts the gateway; this plugin does not.
+ * Serves the API below `prefix`. Its parsers, validators and error handler apply only there. This plugin does not start the gateway;
+ * `freehold` does.
  */
 export const freeholdApi: FastifyPluginAsync<FreeholdOptions> = async (scope, options) => {
   const gateway = gatewayOf(options, 'freeholdApi')
   assertHost(scope, gateway.http.log)
   if (scope.prefix === '')
-    throw new Error(
-      'freeholdApi needs a prefix of its own: register(freeholdApi, { gateway, prefix: "/api/v1" })',
-    )
+    throw new Error('freeholdApi needs its own prefix: register(freeholdApi, { gateway, prefix: "/api/v1" })')
   assertOnce(served, gateway, 'freeholdApi')
   serveApi(scope, gateway.http, { isInside: true })
 }
@@ -72,7 +70,7 @@ export const freeholdApi: FastifyPluginAsync<FreeholdOptions> = async (scope, op
 function gatewayOf({ gateway }: FreeholdOptions, plugin: string): Gateway {
   if (gateway instanceof Gateway) return gateway
   throw new TypeError(
-    `register(${plugin}, { gateway }) needs what createGateway answers, of this copy of the package freehold`,
+    `register(${plugin}, { gateway }) needs the result of createGateway from this copy of the package freehold`,
   )
 }
 
@@ -82,7 +80,7 @@ function assertOnce(known: WeakSet<Gateway>, gateway: Gateway, plugin: string): 
   known.add(gateway)
 }
 
-/** A start that takes longer continues in the background; requests are answered 503 until then. @throws StartRefusedError */
+/** Waits for the start for a limited time. After that the start continues in the background; until it ends, requests get 503. @throws StartRefusedError */
 async function begin(gateway: Gateway): Promise<void> {
   const work = gateway.start()
   const { log } = gateway.http

@@ -11,15 +11,15 @@ export interface AuditSealing {
   readonly log: Logger
 }
 
-/** Seals the audit log. The log line is an anchor outside of the database: an attacker who rewrites all rows cannot change it. */
+/** Seals the audit log. The log line is evidence outside the database: an attacker who rewrites all rows cannot change it. */
 export async function sealAuditLog({ store, vault, log }: AuditSealing): Promise<void> {
   const sealed = await sealAudit(store, vault.service)
   if (sealed !== null) log.info(sealed, 'audit log sealed')
 }
 
 /**
- * Seals persons and the chain of an audit log that an older release wrote. The migration to this release could not: it has no
- * keys. Does nothing after the first time.
+ * Seals the personal fields and the chain of an audit log that an older release wrote. The migration to this release could not do so,
+ * because it has no keys. Does nothing after the first time.
  */
 export async function sealFormerAuditLog({ store, vault, log }: AuditSealing): Promise<void> {
   const persons = await sealFormerPersons(store, vault)

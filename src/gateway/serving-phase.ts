@@ -1,13 +1,13 @@
 import type { Phase } from '../http/deps.ts'
 
 /**
- * How far a gateway has come.
+ * The phase of a gateway's life.
  *
  *   starting ──databases prepared──▶ ready ──told to end──▶ leaving ──delay over──▶ draining
  *      └─────────────────────────────told to end──────────────────────────────────────▲
  */
 export class ServingPhase {
-  /** Written here alone. Data, because each request reads it. */
+  /** Only this class writes it. It is a field without a getter, because each request reads it. */
   phase: Phase = 'starting'
 
   isStarting(): boolean {
@@ -26,7 +26,7 @@ export class ServingPhase {
     return this.phase === 'draining'
   }
 
-  /** False where the gateway was told to end before it was ready. */
+  /** False if the gateway was closed before it was ready. */
   becomeReady(): boolean {
     if (this.phase !== 'starting') return false
     this.phase = 'ready'

@@ -2,15 +2,15 @@ import { setTimeout as delay } from 'node:timers/promises'
 
 /** Accepts connections for a gateway. */
 export interface RequestListener {
-  /** How long requests are still served after the gateway was told to end. */
+  /** How long requests are still served after the shutdown has begun. */
   readonly shutdownDelayMs: number
-  /** Accepts nothing new and resolves when the requests under way have ended. */
+  /** Accepts no new connections and resolves when the running requests have ended. */
   close(): Promise<void>
-  /** Closes the connections that are left, whatever is under way on them. */
+  /** Closes all connections, also those with running requests. */
   cutConnections(): void
 }
 
-/** For a gateway without a server of its own: in a host's server, or without HTTP. */
+/** For a gateway without its own server: it is part of a host's server, or has no HTTP. */
 export const NO_LISTENER: RequestListener = {
   shutdownDelayMs: 0,
   close: async () => undefined,
@@ -29,8 +29,8 @@ export interface ShutdownPlan {
 const CLOSING_TIME_MS = 1_000
 
 /**
- * Closes within the grace period. Shortly before its end the connections that are left are cut. Work that hangs even then, for
- * example a statement behind a lock, is left to the database server.
+ * Closes within the grace period. Shortly before its end, the remaining connections are closed. Work that hangs even then, for example a
+ * statement that waits for a lock, is not waited for.
  */
 export async function shutDown({ listener, graceMs, isServing, close, log }: ShutdownPlan): Promise<void> {
   const cutAfterMs = graceMs - Math.min(CLOSING_TIME_MS, graceMs / 4)

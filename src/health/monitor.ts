@@ -32,7 +32,7 @@ export interface MonitorOptions {
   readonly onTransition: (from: string, to: string) => void
   /** Called for each database that answers and is the validated one. */
   readonly onAnswer: (entry: DatabaseEntry) => void
-  /** Called where another database answers than the validated one. `isNews` is false if the last round found the same. */
+  /** Called if another database than the validated one answers. `isNews` is false if the last round found the same. */
   readonly onMismatch: (mismatch: { tenantId: string; databaseId: string; isNews: boolean }) => void
 }
 
@@ -40,10 +40,10 @@ const PING_TIMEOUT_MS = 3_000
 const ADMISSION_TIMEOUT_MS = 1_000
 const CONCURRENCY = 8
 const LEASE_MS = 15_000
-/** Gateways that start together begin their first rounds together. One short failure of a database must not count once for each. */
+/** Gateways that start together begin their first rounds together. One short failure of a database must not count once for each gateway. */
 const FIRST_AGE_MS = 2_000
 
-/** The server refuses, is silent, or its name is not found: that is true for all of its databases. */
+/** The server refuses connections, does not answer, or its name is not found. So none of its databases can be reached. */
 class ServerUnreachable extends CheckFailure {
   readonly #waitedMs: number
 
@@ -52,13 +52,13 @@ class ServerUnreachable extends CheckFailure {
     this.#waitedMs = waitedMs
   }
 
-  /** A timeout says nothing to a check that would have waited longer. */
+  /** A timeout proves nothing for a check that would have waited longer. */
   appliesTo(timeoutMs: number): boolean {
     return this.code !== 'CONNECTION_TIMEOUT' || timeoutMs <= this.#waitedMs
   }
 }
 
-/** What a database answered. The schema only where it was read. */
+/** The answer of a database. The schema is set only if it was read. */
 interface Answered {
   readonly isReadOnly: boolean
   readonly schemaVersion?: SchemaVersion
@@ -70,9 +70,10 @@ type Round = Map<string, Promise<ServerUnreachable | null>>
 const SERVER_FAULTS: readonly DatabaseErrorCode[] = ['DNS_FAILED', 'CONNECTION_REFUSED', 'CONNECTION_TIMEOUT']
 
 /**
- * One round asks every due database whether it answers, a few at a time. Each check opens a connection, because open connections of
- * a pool say nothing about the next one. The replicas agree in the catalog which databases are due and who asks. Of each server one
- * database is asked first. If the server cannot be reached, the others count as unreachable without another attempt.
+ * One round checks whether every due database answers, a few at a time. Each check opens a new connection, because open
+ * connections of a pool prove nothing about the next one. The replicas agree in the catalog which databases are due and which
+ * replica checks them. The round first checks one database of each server. If that server cannot be reached, its other databases
+ * count as unreachable without another attempt.
  */
 export class HealthMonitor {
   readonly #options: MonitorOptions
@@ -83,7 +84,7 @@ export class HealthMonitor {
     this.#options = options
   }
 
-  /** Runs one round, or waits for the one that runs. `signal` ends it early. */
+  /** Runs one round. If one is running, waits for it instead. `signal` ends it early. */
   sweep(signal?: AbortSignal): Promise<void> {
     this.#sweeping ??= this.#sweep(signal).finally(() => {
       this.#sweeping = null
@@ -99,17 +100,17 @@ export class HealthMonitor {
     let before: Date | null = null
     for (;;) {
       const entries = await registry.claimDueHealthChecks({ minAgeMs, before }, CONCURRENCY, LEASE_MS)
-      // A database that was asked in this round is not due again in it, however long the round lasts.
+      // A database is checked only once in a round, even if the round lasts long.
       before ??= claimedAt(entries)
       await Promise.all(entries.map((entry) => this.#check(entry, round)))
-      // Databases without a free connection come back when their claims end. They belong to the next round.
+      // Databases for which no connection was free are due again when their claims end. They belong to the next round.
       const isOver = entries.every(({ id }) => asked.has(id))
       if (isOver || entries.length < CONCURRENCY || signal?.aborted === true) return
       for (const { id } of entries) asked.add(id)
     }
   }
 
-  /** Half a round: no database is asked twice in a round, by this replica or another one. */
+  /** Half the time between rounds, so that no database is checked twice in a round, by this replica or another one. */
   #minAgeMs(): number {
     const now = performance.now()
     const ageMs = this.#lastSweepAt === null ? FIRST_AGE_MS : Math.floor((now - this.#lastSweepAt) / 2)
@@ -168,16 +169,16 @@ export class HealthMonitor {
       const status = await (isBack ? registry.reactivate(entry, found) : registry.recordHealth(entry, result))
       if (status !== null && status !== entry.status) this.#options.onTransition(entry.status, status)
     } catch (err) {
-      // The catalog failed, and that says nothing about this database. A later round asks again.
-      log.warn({ tenantId: entry.tenantId, databaseId: entry.id, err }, 'health not recorded')
+      // The catalog failed, which proves nothing about this database. A later round checks it again.
+      log.warn({ tenantId: entry.tenantId, databaseId: entry.id, err }, 'health result not recorded')
     }
   }
 
-  /** Asks, unless the first check of the server found that it cannot be reached. */
+  /** Checks the database, unless the first check of its server has found that the server cannot be reached. */
   async #askInTurn(entry: DueCheck, round: Round): Promise<Answered> {
     const server = `${entry.host}:${entry.port}`
     const timeoutMs = connectTimeoutOf(entry)
-    // A timeout may leave checks in doubt that would have waited longer. The first of them asks again, and the others wait for it.
+    // A timeout proves nothing for checks with a longer time limit. The first of them tries again, and the others wait for it.
     for (let latest = round.get(server), seen: typeof latest; latest !== seen; latest = round.get(server)) {
       seen = latest
       const unreachable = await latest
@@ -190,7 +191,7 @@ export class HealthMonitor {
   }
 
   /**
-   * Resolves if the database answers and is the validated one, by its stamp and its identity. The stamp alone does not suffice: a
+   * Resolves if the database answers and is the validated one, by its stamp and its identity. The stamp alone is not enough, because a
    * copy has it too. An inactive database must pass all checks of a validation.
    */
   async #ask(entry: DueCheck): Promise<Answered> {
@@ -220,15 +221,15 @@ export class HealthMonitor {
           ...{ migrations, tables, forbidden },
           wasValid: true,
         }
-        // Read before the identity: that the database belongs to another tenant says more than that it is another database.
+        // Read before the identity, because a stamp of another tenant is a more precise reason than another identity.
         const { hasResidence, isReadOnly } = await readFacts(client)
         const residence = hasResidence ? await readSoleStamp(client, tenantId) : null
         await assertIdentity(client, identityOf(entry))
         const schemaVersion = await this.#schemaOf(client, entry, options)
         // Without a stamp of the same epoch, the database or the catalog was restored, and no request may use the database.
-        const livesHere = !entry.moveRequired
-        if (livesHere && residence?.epoch !== entry.tenantEpoch)
-          throw new CheckFailure('IDENTITY_AMBIGUOUS', new Error('the stamp is gone, or of another epoch'))
+        const isResident = !entry.moveRequired
+        if (isResident && residence?.epoch !== entry.tenantEpoch)
+          throw new CheckFailure('IDENTITY_AMBIGUOUS', new Error('the stamp is missing or has another epoch'))
         return { isReadOnly, ...(schemaVersion !== undefined && { schemaVersion }) }
       })
     } catch (error) {
@@ -239,7 +240,7 @@ export class HealthMonitor {
     }
   }
 
-  /** Reads it if the database may become active again, or if the catalog does not know the versions of both lineages yet. */
+  /** Reads the schema if the database may become active again, or if the catalog lacks the version of a lineage. */
   async #schemaOf(
     client: pg.ClientBase,
     { status, schemaVersion }: DueCheck,
@@ -250,7 +251,7 @@ export class HealthMonitor {
   }
 }
 
-/** By the catalog's clock, which also dates the checks. */
+/** The time of the claims by the catalog's clock, which also dates the checks. */
 function claimedAt([entry]: readonly DatabaseEntry[]): Date | null {
   const until = entry?.claimedUntil ?? null
   return until === null ? null : new Date(until.getTime() - LEASE_MS)
@@ -260,7 +261,7 @@ function connectTimeoutOf(entry: DatabaseEntry): number {
   return Math.min(entry.connectionTimeoutSeconds * 1_000, PING_TIMEOUT_MS)
 }
 
-/** The error of a connection on which the server has said nothing yet: a fault of the server, or of this database only. */
+/** Classifies the error of a connection attempt without an answer: a fault of the server, or of this database only. */
 function serverFaultOf(error: unknown, waitedMs: number): unknown {
   const state = databaseError(error)?.code
   const code = classify(error)

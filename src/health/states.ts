@@ -14,9 +14,9 @@ import type { Lifecycle, LifecycleEvent, LifecycleState, LifecycleStep } from '.
  *            or validation-failed
  *
  * A read-only database serves reads. If it was valid before, it is `active` (`ping-read-only`, sent only after the checks that
- * `reactivated` needs). If it never was valid, its validation fails. Neither counts as a failed ping.
+ * `reactivated` needs). If it was never valid, its validation fails. Neither counts as a failed ping.
  *
- * `validation-cancelled` is like `validation-failed` for a database that never was valid, but without another attempt.
+ * `validation-cancelled` is like `validation-failed` for a database that was never valid, but without another attempt.
  *
  * Other events do not change the status. A ping says nothing about a database that was never validated. A ping that succeeds does not
  * make an inactive database active: its stamp and schema must be checked first (`reactivated`).
@@ -45,8 +45,8 @@ export function createLifecycle({ failuresToInactive, random = Math.random }: Li
 }
 
 /**
- * The pause before a failed validation runs again: one minute, doubled with each failure, at most an hour. Up to a quarter of it is
- * taken away at random, so that databases of one server do not run together.
+ * The pause before a failed validation runs again: one minute, doubled with each failure, at most an hour. It is
+ * shortened at random by up to a quarter, so that the validations of one server's databases do not run at the same time.
  */
 export function retryDelayMs(attempts: number, random: number): number {
   const full = Math.min(MAX_RETRY_MS, FIRST_RETRY_MS * 2 ** Math.min(attempts, 10))
@@ -58,7 +58,7 @@ function wasValidated({ status }: LifecycleState): boolean {
 }
 
 function validationFailed(state: LifecycleState, random: number): LifecycleStep {
-  // A database that was valid once comes back by a health check, or by a validation that an operator requests.
+  // A database that was valid before becomes active again through a health check, or through a validation that an operator requests.
   if (wasValidated(state)) {
     return { state: { ...state, status: 'inactive' }, retryInMs: null }
   }

@@ -8,9 +8,9 @@ import type { RequestState } from './request-state.ts'
 const ACT = 'accounts:act'
 
 /**
- * Lets a principal with `accounts:act` work in a descendant of its own tenant, with its own permissions. `named` is the
- * value of the act-for header. A tenant that is no descendant and a tenant that does not exist get the same answer, and a
- * caller without the permission gets it before the hierarchy is read. Waits for nothing if all routes are cached.
+ * Lets a principal with `accounts:act` work in a descendant of its own tenant, with its own permissions. `named` is the value of
+ * the act-for header. The error is the same if the named tenant is no descendant, if it does not exist, and if the principal lacks
+ * the permission, which is checked first. Returns at once if all routes are cached.
  * @throws PublicError CROSS_TENANT_ACCESS; TENANT_NOT_FOUND for a descendant that is INACTIVE
  */
 export function actFor(state: RequestState, named: string): Promise<void> | void {
@@ -24,7 +24,7 @@ export function actFor(state: RequestState, named: string): Promise<void> | void
   return enterDescendant(state, route, target)
 }
 
-/** A code may be written like an id. The tenant with that id comes first, also if only the other is cached. */
+/** A code may look like an id. The tenant with that id comes first, also if only the tenant with that code is cached. */
 function peek({ directory }: Pick<HttpDeps, 'directory'>, name: string): Route | undefined {
   return isUuid(name) ? directory.peekById(name.toLowerCase()) : directory.peekByCode(name)
 }
@@ -52,7 +52,7 @@ function enterDescendant(state: RequestState, own: Route, target: Route | null):
   throw fail('CROSS_TENANT_ACCESS')
 }
 
-/** The same for parents that are not cached. */
+/** As `enterDescendant`, for parents that are not cached. */
 async function readParents(
   state: RequestState,
   search: { own: Route; target: Route | null; parentId: string; passed: Set<string> },

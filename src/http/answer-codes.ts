@@ -2,7 +2,7 @@ import type { RouteOptions } from 'fastify'
 import type { ErrorCode } from '../errors.ts'
 import type { Access } from './access.ts'
 
-/** Codes that the gates of an access refuse with, under the name that the document gives to them together. */
+/** A group of codes with which gates refuse, and its name in the OpenAPI document. */
 export interface Refusals {
   readonly name: string
   readonly codes: readonly ErrorCode[]
@@ -37,7 +37,7 @@ const TENANT: Refusals = {
   ],
 }
 
-/** What the gates of an access refuse with. A later entry stands for what its holders have passed before. */
+/** The codes with which the gates of an access refuse, in the order of the gates. */
 export function refusalsOf(access: Access | undefined): readonly Refusals[] {
   if (access?.kind === 'tenant' || access?.kind === 'either') return [SERVING, COUNTED, CREDENTIAL, TENANT]
   if (access?.kind === 'operator') return [SERVING, COUNTED, CREDENTIAL, OPERATOR]
@@ -54,7 +54,7 @@ export function codesOf(route: RouteOptions): ReadonlySet<ErrorCode> {
     ...refusalsOf(config?.access).flatMap(({ codes }) => codes),
     ...(!isOpen && url.includes('/tenants/:id') ? (['TENANT_NOT_FOUND'] as const) : []),
     ...(/:(?!id\b)|(?<!\/tenants\/):id/.test(url) ? (['NOT_FOUND'] as const) : []),
-    // Also where the route takes no body: a body that is sent is read and checked.
+    // Also for a route without a body: if the caller sends one, it is read and checked.
     ...(route.method === 'GET' ? [] : BODY),
     ...(route.method === 'GET' || isOpen ? [] : (['OUTCOME_UNKNOWN'] as const)),
     ...(hasField(schema?.querystring, 'cursor') ? (['INVALID_CURSOR'] as const) : []),
@@ -63,18 +63,18 @@ export function codesOf(route: RouteOptions): ReadonlySet<ErrorCode> {
   ])
 }
 
-/** Whether requests are counted, so that each answer tells how many are left. */
+/** True if requests are counted, so that each answer tells how many are left. */
 export function isCounted(access: Access | undefined): boolean {
   return access !== undefined && (access.kind !== 'open' || access.counted === true)
 }
 
-/** Whether a schema of an object declares a field. */
+/** True if the schema of an object declares the field. */
 export function hasField(schema: unknown, name: string): boolean {
   const { properties = {} } = (schema ?? {}) as { properties?: object }
   return name in properties
 }
 
-/** What is wrong when a tenant's database is asked, as endpoints declare that ask it without a tenant's credential. */
+/** Codes of operators' endpoints that query a tenant's database. The gates add them for a tenant's callers only. */
 export const TENANT_DATABASE_CODES = [
   'TENANT_DATABASE_PENDING',
   'TENANT_DATABASE_UNAVAILABLE',

@@ -5,14 +5,14 @@ import { actorOf, stateOf } from './pipeline.ts'
 
 const EVERYTHING = new PermissionSet(['*'])
 
-/** Who asks for a change of a tenant's people or roles, and with which permissions. */
+/** The caller of a change of a tenant's people or roles, with its permissions. */
 export function callerOf(request: FastifyRequest): Caller {
   const { principal } = request
   const permissions = principal.kind === 'operator' ? EVERYTHING : principal.permissions
   return { actor: actorOf(request), permissions }
 }
 
-/** Records that a known caller was refused. To be called if the answer to `request` is 403. */
+/** Records that a known caller was refused. Call if the answer to `request` is 403. */
 export function noteRefusal(request: FastifyRequest, code: string): void {
   const state = stateOf(request)
   const caller = state?.principal ?? state?.unresolved

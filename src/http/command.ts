@@ -6,7 +6,7 @@ import type { TenantSession } from '../sql/session.ts'
 import { actorOf, contextOf } from './pipeline.ts'
 import { pathOf } from './transport/request-head.ts'
 
-/** Does its work on the given session only. The route sends the answer. */
+/** The work of a command. It uses only the given session, and the route sends its answer. */
 export type Run = (request: FastifyRequest, session: TenantSession) => Promise<CommandAnswer>
 
 /** A POST that callers may repeat. */
@@ -18,8 +18,8 @@ export interface CommandRoute {
 }
 
 /**
- * For a body that is a stream, which can be read only once: gives a text that identifies the request. The first request is
- * identified by its answer. A repeated request (`answered` is null) is identified by reading its body to the end.
+ * Gives a text that identifies a request whose body is a stream, which can be read only once. For the first request the text is
+ * made from its answer. For a repeated request (`answered` is null) it is made by reading the body to its end.
  */
 type Digest = (request: FastifyRequest, answered: unknown) => Promise<string>
 
@@ -38,8 +38,8 @@ export const COMMAND_HEADERS = Type.Object({
 })
 
 /**
- * A POST whose answer is stored, and sent again if the caller repeats the request with the same `Idempotency-Key`. Without the
- * header the command uses the request's own session, as any endpoint does.
+ * A POST whose answer is stored. If the caller repeats the request with the same `Idempotency-Key`, the stored answer is sent.
+ * Without the header the command uses the request's own session, as any endpoint does.
  */
 export function command({ run, ...route }: CommandRoute): RouteOptions {
   return {
@@ -73,7 +73,7 @@ export function ticketOf(request: FastifyRequest, key: string, digest?: Digest):
   }
 }
 
-/** JSON keeps the parts apart: two different lists never give the same text. */
+/** The parts are hashed as JSON, so that two different lists never give the same text. */
 function sha256(parts: readonly unknown[]): string {
   return hash('sha256', JSON.stringify(parts))
 }

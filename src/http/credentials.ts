@@ -1,4 +1,4 @@
-/** The credentials that callers show, as the document describes them. `gates.ts` reads them. */
+/** How the OpenAPI document describes callers' credentials. `gates.ts` reads the credentials. */
 import type { Access } from './access.ts'
 
 const jwt = (description: string) => ({ type: 'http', scheme: 'bearer', bearerFormat: 'JWT', description })

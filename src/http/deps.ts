@@ -37,12 +37,12 @@ export type Phase = 'starting' | 'ready' | 'leaving' | 'draining'
 
 export interface HttpDeps {
   readonly application: Application
-  /** What the gateway has read from the application, once. */
+  /** What the gateway has read from the application at the start. */
   readonly own: Own
   readonly settings: HttpSettings
   readonly log: Logger
   readonly metrics: Metrics
-  /** Changes while requests are served. */
+  /** The phase changes while requests are served. */
   readonly lifecycle: { readonly phase: Phase }
   readonly freshness: Freshness
   readonly directory: Pick<RouteDirectory, 'peekById' | 'byId' | 'peekByCode' | 'byCode'>
@@ -64,7 +64,7 @@ export interface HttpDeps {
   readonly tenantResolver: Pick<TenantResolver, 'resolve'>
   readonly sessions: { open(route: Route, options?: { readonly ownSql?: boolean }): TenantSession }
   /** True if the tenant database is known to be down. Then only data from the catalog can be served. */
-  homeIsDown(route: Route): boolean
+  isDatabaseDown(route: Route): boolean
   readonly operations: Operations
   readonly schemas: Pick<Schemas, 'report' | 'list' | 'listRuns' | 'findRun'>
   /** Waits a few seconds at most until every live replica has applied the change (null: all changes up to now). */
@@ -93,7 +93,7 @@ export interface HttpSettings {
   readonly requestTimeoutMs?: number
   /** A connection is closed if its answer makes no progress for this time. */
   readonly stallTimeoutMs?: number
-  /** How many callers may be connected. No limit if absent. */
+  /** How many HTTP connections may be open. No limit if absent. */
   readonly connections?: ConnectionLimit
   /** How long the event loop delay is measured for one sample. */
   readonly overloadSampleMs?: number

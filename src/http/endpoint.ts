@@ -11,10 +11,10 @@ export interface Tag {
   readonly description: string
 }
 
-/** What the document says of an endpoint beyond its schemas and its access. */
+/** What the OpenAPI document says of an endpoint besides its schemas and its access. */
 export interface EndpointDocument {
   readonly tag?: Tag
-  /** Codes that it answers, beside those that follow from its access and its schemas. */
+  /** The endpoint's error codes, besides those that follow from its access and its schemas. */
   readonly codes?: readonly ErrorCode[]
   readonly headers?: readonly AnswerHeader[]
   readonly asks?: readonly RequestHeader[]
@@ -25,15 +25,15 @@ export interface EndpointDocument {
 declare module 'fastify' {
   interface FastifyContextConfig {
     document?: EndpointDocument
-    /** The endpoint is Freehold's own, and neither a resource nor a route of the application. */
+    /** True for Freehold's own endpoints: neither a resource nor a route of the application. */
     isCore?: boolean
   }
 }
 
-/** One of Freehold's own endpoints, with all that callers are told of it. The serialiser is compiled from `answers`. */
+/** One of Freehold's own endpoints, as the OpenAPI document describes it. The serialiser is compiled from `answers`. */
 export interface Endpoint {
   readonly method: 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE'
-  /** Below the prefix under which the server serves it. */
+  /** The path after the server's prefix. */
   readonly url: string
   readonly access: Access
   readonly tag: Tag
@@ -47,7 +47,7 @@ export interface Endpoint {
   readonly answers: Readonly<Record<number, TSchema | object>>
   readonly answerHeaders?: readonly AnswerHeader[]
   readonly requestHeaders?: readonly RequestHeader[]
-  /** Codes that it answers, beside those that follow from its access and its schemas. */
+  /** The endpoint's error codes, besides those that follow from its access and its schemas. */
   readonly errors?: readonly ErrorCode[]
 }
 

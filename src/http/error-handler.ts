@@ -9,7 +9,7 @@ import { pathOf, STANDING_HEADERS } from './transport/request-head.ts'
 
 declare module 'fastify' {
   interface FastifyRequest {
-    /** The code that was answered, for the log's line; null when all went well. */
+    /** The error code of the answer, for the log. Null if the request succeeded. */
     errorCode: ErrorCode | null
   }
 }
@@ -18,44 +18,44 @@ const PROBLEM_TYPE = 'application/problem+json'
 const MAX_FIELD_ERRORS = 20
 const MAX_POINTER_LENGTH = 200
 
-/** Makes every failure of a request leave as problem+json (RFC 9457) with a code of the table. */
+/** Answers every failure of a request with problem+json (RFC 9457) and a code of the error table. */
 export function answerErrorsAsProblems(server: FastifyInstance, errors: OwnErrors): void {
   if (!server.hasRequestDecorator('errorCode')) server.decorateRequest('errorCode', null)
-  server.setErrorHandler((error, request, reply) => sendProblem(toPublicError(error, errors), request, reply))
-  // Reached only by `reply.callNotFound()`: the corridor refuses unknown paths before their bodies are read.
-  server.setNotFoundHandler((request, reply) => sendProblem(fail('NOT_FOUND'), request, reply))
+  server.setErrorHandler((error, _request, reply) => sendProblem(toPublicError(error, errors), reply))
+  // Only `reply.callNotFound()` leads here: the gates refuse unknown paths before their bodies are read.
+  server.setNotFoundHandler((_request, reply) => sendProblem(fail('NOT_FOUND'), reply))
 }
 
-/** Answers one error. What is not public is logged whole and told as INTERNAL_ERROR. */
+/** Answers one error. An error that is not public is logged whole and answered as INTERNAL_ERROR. */
 export function sendProblem(
   error: unknown,
-  request: FastifyRequest,
   reply: FastifyReply,
-  log: FastifyBaseLogger = request.log,
+  log: FastifyBaseLogger = reply.request.log,
 ): FastifyReply {
-  const { problem, text } = written(toPublicError(error), request)
+  const { request } = reply
+  const { problem, text } = serialized(toPublicError(error), request)
   logProblem(problem, log)
   request.errorCode = problem.code
   reply.code(problem.status).headers(headersOf(problem)).header('x-request-id', request.id)
   return reply.type(PROBLEM_TYPE).send(text)
 }
 
-/** An application may put into a problem what JSON has no form for. Fastify would answer that with what was wrong, in words. */
-function written(problem: PublicError, request: FastifyRequest): { problem: PublicError; text: string } {
+/** An application's problem may hold values that JSON cannot. Fastify's own answer to that would show the error's message. */
+function serialized(problem: PublicError, request: FastifyRequest): { problem: PublicError; text: string } {
   try {
     return { problem, text: JSON.stringify(bodyOf(problem, request)) }
   } catch (cause) {
-    const unwritten = fail('INTERNAL_ERROR', { cause })
-    return { problem: unwritten, text: JSON.stringify(bodyOf(unwritten, request)) }
+    const internal = fail('INTERNAL_ERROR', { cause })
+    return { problem: internal, text: JSON.stringify(bodyOf(internal, request)) }
   }
 }
 
 function headersOf({ code, status, retryAfterSeconds }: PublicError): Record<string, string> {
-  // Again, because what fails before the first hook has none yet.
+  // A request that fails before the first hook has no security headers yet.
   const headers: Record<string, string> = { ...STANDING_HEADERS }
   if (retryAfterSeconds !== null) headers['retry-after'] = String(retryAfterSeconds)
   if (code === 'SHUTTING_DOWN') headers.connection = 'close'
-  // RFC 6750, section 3.1: what was wrong with a token that was given is said, that none was given is not.
+  // RFC 6750, section 3.1: the header names an error only if the request had a token.
   if (status === 401)
     headers['www-authenticate'] = code.startsWith('TOKEN_') ? 'Bearer error="invalid_token"' : 'Bearer'
   return headers
@@ -64,7 +64,7 @@ function headersOf({ code, status, retryAfterSeconds }: PublicError): Record<str
 function bodyOf(problem: PublicError, { id, url }: { id: string; url: string }) {
   const { code, status, extra, message: title } = problem
   const detail = extra.detail ?? `${title}.`
-  // Where it is the request as a whole that is not valid, the fault is at its root.
+  // If the request as a whole is not valid, the pointer names its root.
   const errors =
     extra.errors ?? (code === 'VALIDATION_FAILED' ? [{ pointer: '', message: detail }] : undefined)
   return {
@@ -81,7 +81,7 @@ function bodyOf(problem: PublicError, { id, url }: { id: string; url: string }) 
   }
 }
 
-/** What every problem may have, and means the same in each; and the one by which a member would replace them all. */
+/** Members that mean the same in every problem. An application cannot set them, nor `toJSON`, which would replace all of them. */
 const STANDARD: ReadonlySet<string> = new Set([
   ...['type', 'title', 'status', 'detail', 'instance', 'code', 'requestId', 'required', 'errors', 'toJSON'],
 ])
@@ -94,11 +94,11 @@ function logProblem(problem: PublicError, log: FastifyBaseLogger): void {
   const err = problem.cause
   if (problem.status === 500) log.error({ err }, 'a request failed')
   else if (problem.status > 500 && err !== undefined)
-    log.warn({ err, code: problem.code }, 'a request was turned away')
+    log.warn({ err, code: problem.code }, 'a request could not be served')
   else if (err !== undefined) log.debug({ err, code: problem.code }, 'a request was refused')
 }
 
-/** What fastify refuses by itself, in our codes. */
+/** Our codes for the errors with which Fastify itself refuses. */
 const FASTIFY_CODES: Readonly<Record<string, ErrorCode>> = {
   FST_ERR_CTP_BODY_TOO_LARGE: 'PAYLOAD_TOO_LARGE',
   FST_ERR_CTP_INVALID_MEDIA_TYPE: 'UNSUPPORTED_MEDIA_TYPE',
@@ -112,31 +112,31 @@ const FASTIFY_CODES: Readonly<Record<string, ErrorCode>> = {
   ECONNRESET: 'VALIDATION_FAILED',
 }
 
-/** Their messages repeat the whole URL, which may hold a token and is not to be logged. */
+/** The messages of these errors repeat the URL. It may hold a token, so they are not logged. */
 const QUOTING_URL = new Set(['FST_ERR_BAD_URL', 'FST_ERR_MAX_PARAM_LENGTH'])
 
-/** A text holds U+0000, no UTF-8, or a character that a database in another encoding does not have. */
-const CANNOT_BE_KEPT = new Set(['22021', '22P05'])
+/** A text holds U+0000, is not UTF-8, or holds a character that the database's encoding lacks. */
+const UNSTORABLE_TEXT = new Set(['22021', '22P05'])
 
-/** A constraint or trigger that no handler knows of: the owner of a database may add some. */
+/** A constraint or trigger that no handler knows. The owner of a database may have added it. */
 const RULE = /^23/
 
-/** The public error that stands for any error. Decides on codes, never on messages. */
+/** The public error for any error. Decides on codes, never on messages. */
 export function toPublicError(error: unknown, errors: OwnErrors = {}): PublicError {
-  const told = publicErrorIn(error, errors)
-  if (told !== null) return told
+  const known = publicErrorIn(error, errors)
+  if (known !== null) return known
   if (!(error instanceof Error)) return fail('INTERNAL_ERROR', { cause: error })
   if (isValidationError(error)) return validationProblem(error)
-  // Without the cause: what the server says quotes the caller's text.
+  // The public errors have no cause, because the server's message quotes the caller's text.
   const state = databaseError(error)?.code ?? ''
-  if (CANNOT_BE_KEPT.has(state))
-    return fail('VALIDATION_FAILED', { detail: 'A text holds a character that cannot be kept.' })
+  if (UNSTORABLE_TEXT.has(state))
+    return fail('VALIDATION_FAILED', { detail: 'A text holds a character that cannot be stored.' })
   if (RULE.test(state)) return fail('CONFLICT', { detail: 'A rule of the database refuses this change.' })
   const code = 'code' in error && 'statusCode' in error ? String(error.code) : ''
   return fail(FASTIFY_CODES[code] ?? 'INTERNAL_ERROR', QUOTING_URL.has(code) ? {} : { cause: error })
 }
 
-/** drizzle wraps whatever its client throws, also what a session says of its database. */
+/** drizzle wraps every error of its client, also the public errors of a session. */
 function publicErrorIn(error: unknown, errors: OwnErrors): PublicError | null {
   for (const e of causesOf(error)) {
     if (e instanceof PublicError) return e
@@ -169,19 +169,19 @@ function isValidationError(error: Error): error is ValidationError {
 }
 
 function validationProblem({ validation, validationContext }: ValidationError): PublicError {
-  // A path whose id cannot be one names nothing that exists.
+  // A path whose id has the wrong form names nothing that exists.
   if (validationContext === 'params') return fail('NOT_FOUND')
   return fail('VALIDATION_FAILED', { errors: fieldErrors(validation) })
 }
 
-/** The faults a person can act on, one a place; a union adds one for itself that says nothing more. */
+/** At most one fault for each pointer. The fault that a union adds for itself is left out, because it says nothing more. */
 function fieldErrors(faults: readonly SchemaFault[]): FieldError[] {
   const telling = faults.filter(
     ({ keyword }) => keyword !== 'anyOf' && keyword !== 'oneOf' && keyword !== 'if',
   )
   const byPointer = new Map<string, FieldError>()
   for (const fault of telling.length > 0 ? telling : faults) {
-    // A body can hold thousands, and to put each into words takes longer than everything else about it.
+    // A body can have thousands of faults, and their messages would take longer than the rest of the request.
     if (byPointer.size === MAX_FIELD_ERRORS) break
     const pointer = pointerOf(fault).slice(0, MAX_POINTER_LENGTH)
     if (!byPointer.has(pointer)) byPointer.set(pointer, { pointer, message: messageOf(fault) })
@@ -194,7 +194,7 @@ function pointerOf({ instancePath, params }: SchemaFault): string {
   return typeof name === 'string' ? `${instancePath}/${escapePointer(name)}` : instancePath
 }
 
-/** What a text of a format looks like. */
+/** The message for a text that does not have the format. */
 const FORMATS: Readonly<Record<string, string>> = {
   'date-time': 'must be a moment with its offset, such as 2026-01-31T00:00:00Z',
   date: 'must be a day, such as 2026-01-31',
@@ -217,22 +217,22 @@ const CLIENT_ERRORS: Readonly<Record<string, { status: string; code: ErrorCode }
   ERR_HTTP_REQUEST_TIMEOUT: { status: '408 Request Timeout', code: 'VALIDATION_FAILED' },
 }
 
-/** A credential, or (in a later packet) the middle of one. */
+/** Matches a long credential, or the middle of one if the head came in several packets. */
 const LONG_TOKEN = /\r\nauthorization:[^\r\n]{1000}|^[\w.~+/=-]{1000}/i
 const LINGER_MS = 1_000
-const answered = new WeakMap<Socket, Told>()
+const answered = new WeakMap<Socket, ClientAnswer>()
 
-/** What was answered to bytes that did not become a whole request. */
-export interface Told {
+/** The answer to bytes that did not become a whole request. */
+export interface ClientAnswer {
   readonly status: number
   readonly code: ErrorCode
 }
 
 type ClientError = NodeJS.ErrnoException & { readonly rawPacket?: unknown }
 
-/** Answers what never became a request: bytes that are no HTTP, headers without end, a body that does not come. */
+/** Answers bytes that did not become a request: not HTTP, headers that are too long, or a body that does not arrive in time. */
 export function answerClientError(error: ClientError, socket: Socket): void {
-  // What still arrives after the answer fails again; it is read and dropped.
+  // Bytes that arrive after the answer fail again. They are dropped.
   if (answered.has(socket)) return
   if (error.code === 'ECONNRESET' || socket.destroyed || !socket.writable) {
     socket.destroy()
@@ -254,16 +254,16 @@ export function answerClientError(error: ClientError, socket: Socket): void {
     ...(code === 'TOKEN_INVALID' ? ['WWW-Authenticate: Bearer error="invalid_token"'] : []),
   ]
   socket.end(`${head.join('\r\n')}\r\n\r\n${body}`)
-  // Closed at once, with bytes unread, the connection would be reset before the caller has read the answer.
+  // A connection that is closed with unread bytes is reset, perhaps before the caller has read the answer. So it is closed later.
   setTimeout(() => socket.destroy(), LINGER_MS).unref()
 }
 
-/** What `answerClientError` has answered on this connection; null if nothing. */
-export function toldTo(socket: Socket): Told | null {
+/** The answer of `answerClientError` on this connection. Null if there was none. */
+export function answerSentTo(socket: Socket): ClientAnswer | null {
   return answered.get(socket) ?? null
 }
 
-/** A token that is too long is refused as one, also where it is too long for a head. */
+/** A token that makes the head too long is answered as an invalid token. */
 function clientFaultOf({ code, rawPacket }: ClientError): { status: string; code: ErrorCode } {
   const packet = Buffer.isBuffer(rawPacket) ? rawPacket.toString('latin1') : ''
   if (code === 'HPE_HEADER_OVERFLOW' && LONG_TOKEN.test(packet))

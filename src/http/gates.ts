@@ -1,4 +1,4 @@
-/** The gates of the request pipeline. Each asks one question. Their order stands in `pipeline.ts`. */
+/** The gates of the request pipeline. Each makes one check. `pipeline.ts` has their order. */
 import type { Socket } from 'node:net'
 import type { FastifyRequest } from 'fastify'
 import ipaddr from 'ipaddr.js'
@@ -24,20 +24,20 @@ export function refuseUnlessServing({ deps }: RequestState): void {
   if (deps.lifecycle.phase === 'starting') throw fail('CATALOG_UNAVAILABLE')
 }
 
-/** True from the moment when the gateway was told to stop. */
+/** True after the gateway was told to stop. */
 export function isLeaving({ phase }: { readonly phase: string }): boolean {
   return phase === 'leaving' || phase === 'draining'
 }
 
-/** What the process knows of its own load. */
+/** The load of this process. */
 export interface ProcessLoad {
-  /** Connections beyond those that the process can serve. */
+  /** The connections beyond the number that the process can serve. */
   readonly surplus: { has(socket: Socket): boolean }
-  /** The event loop has been late by seconds again and again. */
+  /** `isLate` is true if the event loop's mean delay is too long. */
   readonly loop: { readonly isLate: boolean }
 }
 
-/** Probes are answered under any load: a process that is only busy must not be taken for dead. */
+/** Open routes are answered under any load: an orchestrator must not kill a process that is only busy. */
 export function refusalUnderLoad(request: FastifyRequest, { surplus, loop }: ProcessLoad): Error | undefined {
   const isSurplus = surplus.has(request.raw.socket)
   if ((!isSurplus && !loop.isLate) || request.routeOptions.config.access?.kind === 'open') return undefined
@@ -45,7 +45,7 @@ export function refusalUnderLoad(request: FastifyRequest, { surplus, loop }: Pro
   return fail('NO_CONNECTION_AVAILABLE', { detail })
 }
 
-/** Waits only after a pause of the process, during which other gateways may have confirmed changes without it. */
+/** Waits only after a pause of the process. Other gateways may have confirmed changes without this one during the pause. */
 export function catchUp(state: RequestState): Promise<void> | void {
   const { freshness } = state.deps
   if (freshness.isOver) return freshness.renew().then(() => catchUp(state))
@@ -56,7 +56,7 @@ export function refuseAmbiguousHeaders({ request, deps }: RequestState): void {
   assertNotRepeated(request.raw.rawHeaders, deps.settings.actForHeader)
 }
 
-/** Exactly one credential becomes the principal, or a caller that `resolveTenant` makes the principal. */
+/** Checks the request's one credential and sets the principal, or a caller that `resolveTenant` makes the principal. */
 export function authenticate(state: RequestState): Promise<void> | void {
   const { tokens, operators, clientKeys } = state.deps
   const { kind, text } = readCredential(state.request.headers)
@@ -77,7 +77,7 @@ function identify(state: RequestState, caller: Principal | TokenIdentity): void 
 /** One principal serves many requests, so its key is made once. */
 const rateKeys = new WeakMap<Principal | TokenIdentity, string>()
 
-/** Counts by principal: a loop in one program does not slow other programs down. */
+/** Counts by principal, so that a loop in one program does not slow other programs down. */
 export function limitRate(state: RequestState): void {
   const caller = state.principal ?? state.unresolved
   if (caller === null) return
@@ -88,7 +88,7 @@ export function limitRate(state: RequestState): void {
   assertAllowed(state.allowance)
 }
 
-/** Counts by address: a caller that tries a credential is not known by any other name yet. */
+/** Counts by address, because nothing else is known of a caller before its credential is checked. */
 export function limitAddress(state: RequestState): void {
   state.allowance = state.deps.rates.addresses.take(networkOf(state.request.ip))
   assertAllowed(state.allowance)
@@ -117,7 +117,7 @@ export function authorizeOperator({ access, principal }: RequestState): void {
 
 export function refuseOperators({ principal }: RequestState): void {
   if (principal?.kind === 'operator') {
-    throw fail('PERMISSION_DENIED', { detail: "This path takes a tenant's credentials." })
+    throw fail('PERMISSION_DENIED', { detail: "This path needs a tenant's credential." })
   }
 }
 
@@ -126,8 +126,8 @@ export function unlessOperator(gate: Gate): Gate {
 }
 
 /**
- * The credential decides the tenant. X-Tenant-Code only confirms it. A client key must have the header beside it. For an
- * account with several tenants the header picks one.
+ * The credential decides the tenant. X-Tenant-Code only confirms it, and is required with a client key. For an account with
+ * several tenants the header picks one.
  */
 export function resolveTenant(state: RequestState): Promise<void> | void {
   const { principal, unresolved, deps, request } = state
@@ -156,7 +156,7 @@ function setMember(state: RequestState, { route, principal }: ResolvedTenant): v
 function codeOf({ headers }: FastifyRequest): string {
   const code = headers['x-tenant-code']
   if (typeof code === 'string' && code.trim() !== '') return typedCode(code)
-  throw fail('TENANT_AMBIGUOUS', { detail: 'X-Tenant-Code must stand beside X-Client-Key.' })
+  throw fail('TENANT_AMBIGUOUS', { detail: 'X-Client-Key needs X-Tenant-Code.' })
 }
 
 function confirmTenant(state: RequestState, principal: TenantPrincipal, route: Route | null): void {

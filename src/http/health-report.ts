@@ -10,8 +10,8 @@ type HealthDeps = Pick<HttpDeps, 'probes' | 'lifecycle'> & { readonly settings: 
 /** Checks the parts at most once a second for all callers together. The checks run in parallel, each with a deadline. */
 export class HealthReporter {
   readonly #deps: HealthDeps
-  #looked: Promise<Health> | null = null
-  #lookedAt = Number.NEGATIVE_INFINITY
+  #report: Promise<Health> | null = null
+  #checkedAt = Number.NEGATIVE_INFINITY
   /** The last numbers from the catalog. They are reported while the catalog is down. */
   #counts: Health['databases'] = { pending_validation: 0, active: 0, failed: 0, inactive: 0 }
   #schema: Health['schema'] = { current: 0, behind: 0, failed: 0 }
@@ -22,14 +22,14 @@ export class HealthReporter {
 
   report(): Promise<Health> {
     const now = performance.now()
-    if (this.#looked === null || now - this.#lookedAt >= REPORT_LIFETIME_MS) {
-      this.#lookedAt = now
-      this.#looked = this.#look()
+    if (this.#report === null || now - this.#checkedAt >= REPORT_LIFETIME_MS) {
+      this.#checkedAt = now
+      this.#report = this.#check()
     }
-    return this.#looked
+    return this.#report
   }
 
-  async #look(): Promise<Health> {
+  async #check(): Promise<Health> {
     const { probes, settings, lifecycle } = this.#deps
     const [catalog, shared] = await Promise.all([
       ping(() => probes.pingCatalog()),
@@ -63,7 +63,10 @@ export class HealthReporter {
   }
 }
 
-/** Without the catalog known tenants are still served, without the shared database those elsewhere; without both none. */
+/**
+ * If only the catalog is down, known tenants are served. If only the shared database is down, tenants with dedicated databases
+ * are served. If both are down, none are.
+ */
 function statusOf(parts: {
   serving: boolean
   catalog: PartHealth
@@ -85,7 +88,7 @@ async function ping(measure: () => Promise<Ping>): Promise<PartHealth> {
   }
 }
 
-/** Past the deadline the work goes on unheard; what a probe needs is an answer. */
+/** Rejects at the deadline, because a probe needs an answer. The work goes on, and its outcome is ignored. */
 async function within<T>(start: () => Promise<T>): Promise<T> {
   const late = Promise.withResolvers<never>()
   const timer = setTimeout(() => late.reject(new Error('no answer in time')), PING_DEADLINE_MS)

@@ -15,7 +15,7 @@ interface Listed {
   readonly nextCursor: string | null
 }
 
-/** Used in place of the sort value that other cursors hold. */
+/** The sort value of these cursors: such a list is sorted by id alone. */
 const BY_ID = 'id'
 
 /**
@@ -33,6 +33,7 @@ export function signCursors(server: FastifyInstance, cursors: CursorCodec): void
       },
       ...[route.preHandler ?? []].flat(),
     ]
+    // biome-ignore lint/complexity/useMaxParams: Fastify calls the hook with these four.
     route.preSerialization = (request, reply, payload, done) => {
       const page = payload as Listed
       if (page.nextCursor === null) return done(null, page)
@@ -63,7 +64,7 @@ export function nextLink(url: string, cursor: string): string {
 function scopeOf(request: FastifyRequest): CursorScope {
   const { limit: _limit, cursor: _cursor, ...filters } = request.query as Record<string, unknown>
   return {
-    // An operator's lists name their tenant in the path or among the filters.
+    // A list for operators names its tenant in the path or in the filters, which the cursor covers too.
     tenantId: request.principal.kind === 'operator' ? '' : contextOf(request).tenantId,
     resource: `${request.routeOptions.url} ${JSON.stringify(request.params)}`,
     sort: BY_ID,

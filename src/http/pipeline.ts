@@ -36,7 +36,7 @@ const PROBE_GATES: readonly Gate[] = []
 
 const OPEN_GATES: readonly Gate[] = [refuseUnlessServing, catchUp, refuseAmbiguousHeaders]
 
-/** For endpoints that try a credential. */
+/** For endpoints that check a password or a refresh token. */
 const COUNTED_GATES: readonly Gate[] = [refuseUnlessServing, catchUp, refuseAmbiguousHeaders, limitAddress]
 
 const OPERATOR_GATES: readonly Gate[] = [
@@ -125,7 +125,7 @@ export class TenantContext {
   }
 }
 
-/** Adds to requests what the gates leave on them. Several gateways may share a server, so it is done once. */
+/** Adds the properties to requests that the gates set. Several gateways may share a server, so it is done once. */
 export function decorateRequests(server: FastifyInstance): void {
   if (server.hasRequestDecorator(kState)) return
   server.decorateRequest(kState, null)
@@ -139,8 +139,9 @@ export function guardRoutes(server: FastifyInstance, deps: HttpDeps, load: Proce
     reply.headers(STANDING_HEADERS).header('x-request-id', request.id)
     done(faultOf(request) ?? refusalUnderLoad(request, load))
   })
+  // biome-ignore lint/complexity/useMaxParams: Fastify calls the hook with these four.
   server.addHook('onSend', (request, reply, payload, done) => {
-    // Kept alive, a connection would delay the end of the process, or stay beyond the limit.
+    // If it stayed open, the connection would delay the shutdown or exceed the limit.
     if (isLeaving(deps.lifecycle) || load.surplus.has(request.raw.socket)) reply.header('connection', 'close')
     done(null, payload)
   })
@@ -150,7 +151,7 @@ export function guardRoutes(server: FastifyInstance, deps: HttpDeps, load: Proce
   })
 }
 
-/** Puts the gates, and the check of the request's head, before a route of a host. */
+/** Puts the check of the request's head and the gates before a route of a host. */
 export function guardHostRoute(route: RouteOptions, deps: HttpDeps): void {
   guard(route, deps, (request) => {
     const fault = faultOf(request)
@@ -171,16 +172,16 @@ function guard(route: RouteOptions, deps: HttpDeps, check?: (request: FastifyReq
   }
   route.onRequest = [hookOf(pass), ...[route.onRequest ?? []].flat()]
   if (access.kind === 'open') return
-  const passAgain = (request: FastifyRequest) => unlessMissed(request, deps, pass)
+  const passAgain = (request: FastifyRequest) => passAgainIfMissed(request, deps, pass)
   route.preHandler = [hookOf(passAgain), ...[route.preHandler ?? []].flat()]
 }
 
 type Pass = (request: FastifyRequest) => Promise<void> | void
 
-/** The process may have stood still while a body arrived. If it missed changes, the gates are passed again. */
-function unlessMissed(request: FastifyRequest, deps: HttpDeps, pass: Pass): Promise<void> | void {
+/** The process may have paused while the body arrived. If it missed changes, the request passes the gates again. */
+function passAgainIfMissed(request: FastifyRequest, deps: HttpDeps, pass: Pass): Promise<void> | void {
   const { freshness } = deps
-  if (freshness.isOver) return freshness.renew().then(() => unlessMissed(request, deps, pass))
+  if (freshness.isOver) return freshness.renew().then(() => passAgainIfMissed(request, deps, pass))
   if ((request as unknown as Marked)[kState]?.lapses !== freshness.lapses) return pass(request)
 }
 
@@ -220,7 +221,7 @@ function hookOf(pass: Pass) {
   }
 }
 
-/** The fields of the IETF draft, in the form that most clients read (draft-ietf-httpapi-ratelimit-headers-06). */
+/** Headers of draft-ietf-httpapi-ratelimit-headers-06, the version that most clients read. */
 function writeAllowance(request: FastifyRequest, reply: FastifyReply): void {
   const allowance = (request as unknown as Marked)[kState]?.allowance
   if (allowance == null) return
@@ -267,12 +268,12 @@ export function contextOf(request: FastifyRequest): TenantContext {
   return tenant
 }
 
-/** What the gates have found out about a request. Null before the first gate. */
+/** The state that the gates have set for a request. Null before the first gate. */
 export function stateOf(request: FastifyRequest): RequestState | null {
   return (request as unknown as Marked)[kState] ?? null
 }
 
-/** Each request of a principal that acts for another tenant is recorded, reads included. */
+/** Records each request of a principal that acts for another tenant, also reads. */
 function noteActing({ request, deps, route }: RequestState, ownRoute: Route): void {
   const { method, routeOptions } = request
   const after = { method, path: routeOptions.url ?? '' }
@@ -280,7 +281,7 @@ function noteActing({ request, deps, route }: RequestState, ownRoute: Route): vo
   deps.auditTrail.note({ actor: actorOf(request), action: 'access.act-for', tenantId, after })
 }
 
-/** The caller, as the audit log names it. */
+/** The caller, as the audit log records it. */
 export function actorOf(request: FastifyRequest): Actor {
   const { id, ip } = request
   const { ownRoute, principal, unresolved } = stateOf(request) ?? {}

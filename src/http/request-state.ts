@@ -5,7 +5,7 @@ import type { Allowance } from '../lib/rate-limiter.ts'
 import type { Access } from './access.ts'
 import type { HttpDeps } from './deps.ts'
 
-/** What the gates find out about a request, one after the other. */
+/** What the gates set, one after the other, for a request. */
 export interface RequestState {
   readonly request: FastifyRequest
   readonly deps: HttpDeps
@@ -13,7 +13,7 @@ export interface RequestState {
   principal: Principal | null
   /** `freshness.lapses` when the gates passed the request. A later value means that the gates may have read old state. */
   lapses: number
-  /** A caller whose token does not say in which tenant it works, or as what. `resolveTenant` makes it the principal. */
+  /** A caller whose token does not name its tenant or its rights there. `resolveTenant` makes it the principal. */
   unresolved: UnresolvedIdentity | null
   /** The tenant that the request works in. */
   route: Route | null
@@ -23,5 +23,5 @@ export interface RequestState {
   allowance: Allowance | null
 }
 
-/** Throws PublicError to refuse. Returns at once if it can: a warm request passes all gates without waiting. */
+/** Throws PublicError to refuse. Returns no promise if it need not wait, so that a warm request passes all gates in one turn. */
 export type Gate = (state: RequestState) => Promise<void> | void

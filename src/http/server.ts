@@ -40,10 +40,10 @@ const API_PREFIX = '/api/v1'
 const BODY_LIMIT_BYTES = 1024 * 1024
 const REQUEST_TIMEOUT_MS = 60_000
 const HEADERS_TIMEOUT_MS = 15_000
-/** All headers of a request together. Node's own limit is 16 KiB, which a token alone may have. */
+/** For all headers of a request together. A token alone may need 16 KiB, which is Node's own limit. */
 const MAX_HEADERS_BYTES = 32 * 1024
 const LATE_CHECK_MS = 5_000
-/** Longer than any answer takes to begin. Who reads slowly is waited for; who does not read at all holds what was read for them. */
+/** Longer than any answer takes to begin. A caller that reads slowly is served; a caller that does not read at all is cut off. */
 const STALL_TIMEOUT_MS = 300_000
 const KEEP_ALIVE_TIMEOUT_MS = 72_000
 const MAX_PARAM_LENGTH = 200
@@ -78,7 +78,7 @@ export function createServer(deps: HttpDeps): FastifyInstance {
     genReqId: requestIdOf,
     bodyLimit: BODY_LIMIT_BYTES,
     requestTimeout: requestTimeoutMs,
-    // Node looks for those who are late twice a minute, unless told otherwise.
+    // By default, Node looks for late requests only twice a minute.
     http: {
       headersTimeout: Math.min(HEADERS_TIMEOUT_MS, requestTimeoutMs),
       connectionsCheckingInterval: Math.min(LATE_CHECK_MS, requestTimeoutMs),
@@ -91,21 +91,21 @@ export function createServer(deps: HttpDeps): FastifyInstance {
     return503OnClosing: false,
     trustProxy: deps.settings.trustedProxies.length > 0 ? [...deps.settings.trustedProxies] : false,
     routerOptions: { maxParamLength: MAX_PARAM_LENGTH },
-    frameworkErrors: (error, request, reply) => void sendProblem(error, request, reply),
+    frameworkErrors: (error, _request, reply) => void sendProblem(error, reply),
     clientErrorHandler: answerClientError,
   })
-  speakLess(server, deps)
-  answerUnusual(server)
+  lowerFastifyLogs(server, deps)
+  answerUnusualRequests(server)
   serveApi(server, deps)
   return server
 }
 
 /**
- * Serves the API on a server, or (`isInside`) on an encapsulated part of another Fastify, whose prefix it then stands below.
- * Probes, metrics, limits of connections and other origins are the host's there.
+ * Serves the API on a server, or (`isInside`) on an encapsulated part of a host's Fastify, below its prefix. A host has its own
+ * probes, metrics, connection limits and CORS.
  */
 export function serveApi(server: FastifyInstance, deps: HttpDeps, { isInside = false } = {}): void {
-  if (isInside) takeNothingFromHost(server, deps)
+  if (isInside) overrideHostSettings(server, deps)
   server.setValidatorCompiler(compileValidator)
   server.setSerializerCompiler(compileSerializer)
   acceptJsonBodies(server)
@@ -125,16 +125,16 @@ export function serveApi(server: FastifyInstance, deps: HttpDeps, { isInside = f
   answerOptionsOfAll()
 }
 
-/** What requests carry for an application and for the core. Several gateways may stand in one server. */
+/** Adds the properties to requests that the core and an application read. Several gateways may share a server. */
 export function decorate(server: FastifyInstance): void {
   decorateRequests(server)
   decorateTenant(server)
 }
 
-/** A host may have set another log, another form of ids and another limit for its own routes. */
-function takeNothingFromHost(server: FastifyInstance, { log }: HttpDeps): void {
+/** A host may have set another log, another form of request ids and another body limit for its own routes. */
+function overrideHostSettings(server: FastifyInstance, { log }: HttpDeps): void {
   server.setGenReqId((request) => requestIdOf(request as IncomingMessage))
-  // What an error says to a log is decided by ours: it may hold the parameters of a statement.
+  // Our logger decides which parts of an error are logged: an error may hold the parameters of a statement.
   server.setChildLoggerFactory((_log, bindings, options) => {
     const [requestId] = Object.values(bindings)
     return log.child({ requestId }, options) as never
@@ -144,15 +144,15 @@ function takeNothingFromHost(server: FastifyInstance, { log }: HttpDeps): void {
   })
 }
 
-/** Fastify tells where it listens too, in a sentence. That, and what else it says of itself, is for those who debug. */
-function speakLess({ log }: FastifyInstance, deps: HttpDeps): void {
-  // Children inherit what is replaced here, and requests' loggers are to tell everything: those are made by ours.
+/** Fastify's own messages, such as the address on which it listens, are logged at debug level. */
+function lowerFastifyLogs({ log }: FastifyInstance, deps: HttpDeps): void {
+  // Children would inherit the changed `info`, so our logger makes the loggers of requests.
   Object.assign(log, { info: log.debug, child: deps.log.child.bind(deps.log) })
 }
 
-/** What Node would answer by itself, without a word of why. */
-function answerUnusual({ server }: FastifyInstance): void {
-  // RFC 9110, section 10.1.1: an expectation that is not known may be passed over.
+/** Node would answer these requests by itself, without a problem body. */
+function answerUnusualRequests({ server }: FastifyInstance): void {
+  // RFC 9110, section 10.1.1: a server may ignore an unknown expectation.
   server.on('checkExpectation', (request, response) => server.emit('request', request, response))
   server.on('connect', (_request, socket) => answerClientError(new Error('CONNECT'), socket as Socket))
 }

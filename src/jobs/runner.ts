@@ -16,18 +16,18 @@ import { systemClock } from '../lib/clock.ts'
 import { Worker } from './worker.ts'
 
 /**
- * The outcome of a claim. `settled`: the handler has ended the job itself, in the transaction of its result; null where it had lost
- * the claim. `retryInMs`: any replica may go on after that pause.
+ * The outcome of a claim. `ended`: the handler has ended the job itself, in the transaction of its result. Null if it had lost the
+ * claim. `retryInMs`: any replica may continue after that pause.
  */
 export type JobOutcome =
-  | { readonly settled: JobEnd['status'] | null }
+  | { readonly ended: JobEnd['status'] | null }
   | { readonly result: Record<string, unknown> | null }
   | { readonly error: JobError; readonly result?: Record<string, unknown> }
   | { readonly retryInMs: number; readonly error?: JobError }
 
 export interface RunningJob {
   readonly job: Job
-  /** Aborts when the job is cancelled, when another replica has taken it over and, for some kinds, when this process ends. */
+  /** Aborts if the job is cancelled, if another replica has taken it over and, for some kinds, if this process ends. */
   readonly signal: AbortSignal
   /** Records the progress of the job. Does nothing once the claim is lost. */
   note(how: JobNote): Promise<void>
@@ -37,10 +37,10 @@ export interface RunningJob {
 export interface JobHandler {
   readonly kind: string
   readonly concurrency: number
-  /** Whether the end of this process aborts the work. If not, the shutdown waits for it within its grace period. */
+  /** If true, the end of this process aborts the work. Otherwise the shutdown waits for it within its grace period. */
   readonly endsWithProcess: boolean
   readonly run: (running: RunningJob) => Promise<JobOutcome>
-  /** Ends a cancelled job and undoes what it leaves behind. False when the claim is lost. */
+  /** Ends a cancelled job and undoes its unfinished work. Returns false if the claim is lost. */
   readonly cancel?: (tx: CatalogTx, job: Job) => Promise<boolean>
 }
 
@@ -68,7 +68,7 @@ interface Claimed {
   readonly stopping: AbortController
 }
 
-/** When the replica that works on a job has died, another one takes over within this time. */
+/** If the replica that works on a job dies, another replica takes over within this time. */
 const LEASE_MS = 10_000
 /** Also the longest time until a running job notices that it was cancelled. */
 const RENEW_MS = 1_000
@@ -108,7 +108,7 @@ export class JobRunner {
     else for (const worker of this.#workers.values()) worker.wake()
   }
 
-  /** Claims nothing more and resolves when no job runs. Jobs that can be aborted go back to the other replicas. */
+  /** Claims no more jobs, and resolves when no job runs. Jobs that can be aborted go back to the other replicas. */
   async stop(): Promise<void> {
     const stopped = [...this.#workers.values()].map((worker) => worker.stop())
     for (const { handler, stopping } of this.#claimed.values()) {
@@ -140,7 +140,7 @@ export class JobRunner {
       const ended = await this.#attempt(handler, job, stopping.signal)
       if (ended !== null) this.#options.onEnd(job.kind, ended, (systemClock.monotonic() - startedAt) / 1_000)
     } catch (err) {
-      // The catalog does not answer: the lease ends, and the job is claimed again.
+      // The catalog does not answer. The lease will end, and the job is claimed again.
       this.#options.log.error({ jobId: job.id, kind: job.kind, err }, 'job not recorded')
     } finally {
       this.#claimed.delete(key)
@@ -167,7 +167,7 @@ export class JobRunner {
 
   async #recordOutcome(job: Job, outcome: JobOutcome): Promise<JobEnd['status'] | 'retried' | null> {
     const { db } = this.#options.store
-    if ('settled' in outcome) return outcome.settled
+    if ('ended' in outcome) return outcome.ended
     if ('retryInMs' in outcome) {
       const { retryInMs: dueInMs, error = null } = outcome
       return (await giveJobBack(db, job, { dueInMs, error })) ? 'retried' : null
@@ -228,7 +228,7 @@ export class JobRunner {
   }
 }
 
-/** One second, doubled with each attempt before, at most a minute. */
+/** One second, doubled after each attempt, at most a minute. */
 function retryDelayMs(attempts: number): number {
   return Math.min(LONGEST_RETRY_MS, FIRST_RETRY_MS * 2 ** Math.min(attempts - 1, 10))
 }

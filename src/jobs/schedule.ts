@@ -3,25 +3,25 @@ import { systemClock } from '../lib/clock.ts'
 
 export interface ScheduledJob {
   readonly name: string
-  /** In node-cron's form, seconds first. In UTC, so that daylight saving time neither skips nor repeats a round. */
+  /** In node-cron's form, with the seconds first. In UTC, so that daylight saving time neither skips nor repeats a round. */
   readonly cron: string
   /** `signal` aborts at the shutdown, so that a round can end early. `at` is the moment that `cron` names. */
   readonly run: (signal: AbortSignal, at: Date) => Promise<void>
 }
 
-const LOOK_MS = 1_000
+const CHECK_MS = 1_000
 /** When the machine's time differs from the monotonic clock by more than this, all jobs are scheduled again. */
 const JUMP_MS = 1_000
 const ignore = () => undefined
-/** node-cron would write lines about late and skipped rounds in its own form between ours. */
+/** node-cron would log late and skipped rounds in its own form. */
 const SILENT = { debug: ignore, info: ignore, warn: ignore, error: ignore }
 
 /**
- * Runs the jobs that happen by the clock. A round that still runs does not start again.
+ * Runs jobs at fixed times. A round does not start while the previous one is running.
  *
- * node-cron waits for a moment of the machine's time. If that time were set back by an hour, nothing would happen for an hour; if
- * it were set ahead by years, node-cron would count all rounds in between. So this class watches the time and schedules all jobs
- * again after a jump.
+ * node-cron waits for a time of the machine's clock. If the clock is set back by an hour, no job would run for an hour. If it is
+ * set ahead by years, node-cron would count all rounds in between. So this class checks the clock, and schedules all jobs again
+ * after a jump.
  */
 export class Schedule {
   readonly #tasks: ScheduledTask[] = []
@@ -39,10 +39,10 @@ export class Schedule {
   start(jobs: readonly ScheduledJob[]): void {
     this.#jobs = jobs
     this.#arm()
-    this.#watch = setInterval(() => this.#look(), LOOK_MS)
+    this.#watch = setInterval(() => this.#checkTime(), CHECK_MS)
   }
 
-  /** Starts no further round and resolves when the running ones are over. */
+  /** Starts no more rounds, and resolves when the running ones have ended. */
   async stop(): Promise<void> {
     this.#stopping.abort()
     if (this.#watch !== null) clearInterval(this.#watch)
@@ -62,7 +62,7 @@ export class Schedule {
     for (const task of this.#tasks.splice(0)) await task.destroy()
   }
 
-  #look(): void {
+  #checkTime(): void {
     if (Math.abs(timeSetAt() - this.#setAt) < JUMP_MS) return
     void this.#disarm()
     this.#arm()

@@ -3,8 +3,8 @@ export interface WorkerOptions<Job> {
   readonly claim: (limit: number) => Promise<readonly Job[]>
   readonly run: (job: Job) => Promise<void>
   /**
-   * Called with every error of `run`; such a job is claimed again when its lease ends. Called with the first error of `claim` in a
-   * row, because every claim fails while the catalog does not answer.
+   * Called with every error of `run`. Such a job is claimed again when its lease ends. If several claims in a row fail, called only
+   * for the first, because every claim fails while the catalog does not answer.
    */
   readonly onError: (error: unknown) => void
   readonly concurrency: number
@@ -12,7 +12,7 @@ export interface WorkerOptions<Job> {
   readonly pollMs: number
 }
 
-/** Works on jobs that the catalog keeps: at once after `wake`, and by polling. A crash loses only time. */
+/** Works on the catalog's jobs: at once after `wake`, and by polling. After a crash another replica continues them. */
 export class Worker<Job> {
   readonly #options: WorkerOptions<Job>
   readonly #running = new Set<Promise<void>>()
@@ -41,7 +41,7 @@ export class Worker<Job> {
     })
   }
 
-  /** Claims nothing more and resolves when the running jobs are done. */
+  /** Claims no more jobs, and resolves when the running ones have ended. */
   async stop(): Promise<void> {
     this.#stopped = true
     if (this.#timer !== null) clearInterval(this.#timer)
@@ -52,10 +52,10 @@ export class Worker<Job> {
   async #look(): Promise<void> {
     while (this.#again && !this.#stopped) {
       this.#again = false
-      const room = this.#options.concurrency - this.#running.size
-      if (room <= 0) return
+      const free = this.#options.concurrency - this.#running.size
+      if (free <= 0) return
       try {
-        const jobs = await this.#options.claim(room)
+        const jobs = await this.#options.claim(free)
         this.#claimFailed = false
         for (const job of jobs) this.#begin(job)
       } catch (error) {

@@ -1,7 +1,7 @@
 import type { Static, TSchema } from 'typebox'
 import { Type } from 'typebox'
 
-/** PostgreSQL cannot store U+0000 in text, so a body that holds one is refused before it costs a connection. */
+/** PostgreSQL cannot store U+0000 in text, so a body that has it is refused before it takes a connection. */
 const NO_NUL = '^[^\\u0000]*$'
 /** Stricter than the format `uuid`, which also accepts `urn:uuid:…`. PostgreSQL does not. */
 const UUID_PATTERN = '^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$'
@@ -10,7 +10,7 @@ const INT4_MAX = 2_147_483_647
 /** A row's id, or a reference to one. */
 export const uuid = () => Type.String({ format: 'uuid', pattern: UUID_PATTERN })
 
-/** A moment in UTC with microseconds, as the server made it. */
+/** A time in UTC with microseconds, as the server wrote it. */
 export const moment = () => Type.String({ format: 'date-time' })
 
 /** Text of 1 to `maxLength` characters, kept as it was sent. */
@@ -75,8 +75,8 @@ export const parts = (properties: Record<string, TSchema>) =>
 export const optional = <Schema extends TSchema>(schema: Schema) => Type.Optional(schema)
 
 /**
- * The same schema with null allowed. Written as `type: [x, 'null']`, not as a union: a union is tried member by member
- * through ajv while serialising, a list of types costs one `typeof`.
+ * The same schema with null allowed. It is `type: [x, 'null']` and not a union, because the serialiser checks a value against
+ * each member of a union with ajv. A list of types costs one `typeof`.
  */
 export function nullable(schema: TSchema): TSchema {
   const { type, enum: values, ...rest } = schema as { type: string; enum?: unknown[] }

@@ -10,8 +10,8 @@ const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i
 
 /**
  * Makes a generator of UUIDs of version 7 (RFC 9562, 5.7), each greater than the one before it: 48 bits of
- * milliseconds, a 12-bit counter with a random start (6.2, method 1), 62 random bits. A clock that goes back, and a
- * counter that runs over, keep the order by staying ahead of the clock.
+ * milliseconds, a 12-bit counter with a random start (6.2, method 1), 62 random bits. If the clock goes back or the
+ * counter overflows, the ids stay ahead of the clock, so they keep their order.
  */
 export function createIdGenerator(clock: Pick<Clock, 'now'> = systemClock): () => string {
   const random = randomPool()
@@ -32,19 +32,19 @@ export function createIdGenerator(clock: Pick<Clock, 'now'> = systemClock): () =
   }
 }
 
-/** A new UUIDv7, greater than every one this process made before. */
+/** A new UUIDv7, greater than all earlier ones of this process. */
 export const newId = createIdGenerator()
 
 /**
- * The UUIDv7 of a moment and a text: the same wherever it is made, and in its place among the ids of about that moment.
- * Only for ids that are not secret.
+ * The UUIDv7 of a time and a text. Every process computes the same one. It sorts among the ids of about that time. Only for ids
+ * that are not secret.
  */
 export function momentId(at: Date, text: string): string {
   const digest = createHash('sha256').update(text).digest()
   return format(at.getTime(), digest.readUInt16BE(10) & 0xfff, digest)
 }
 
-/** Whether `text` is written as a UUID, of any version and in either case. */
+/** True if `text` has the form of a UUID, of any version, in upper or lower case. */
 export function isUuid(text: string): boolean {
   return UUID.test(text)
 }

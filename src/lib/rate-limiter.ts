@@ -1,4 +1,5 @@
 import { LRUCache } from 'lru-cache'
+import { atMost } from './cache/at-most.ts'
 
 export interface RateLimit {
   /** Calls in a window. */
@@ -29,7 +30,7 @@ export class RateLimiter {
   /** `max` keys are remembered; `now` in milliseconds, from any starting point. */
   constructor(limit: RateLimit, { max = 100_000, now = () => performance.now() } = {}) {
     this.#limit = limit
-    this.#windows = new LRUCache({ max })
+    this.#windows = new LRUCache(atMost(max))
     this.#now = now
   }
 

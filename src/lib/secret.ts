@@ -1,8 +1,8 @@
 /**
  * A text that must not be printed: a password, a token, a connection string.
  *
- * The text sits in a `#private` field, so neither `util.inspect` with `showHidden`, nor a logger that walks
- * own properties, nor a structured clone can reach it. Every accidental conversion to text gives `[secret]`.
+ * The text is in a `#private` field, so neither `util.inspect` with `showHidden`, nor a logger that walks
+ * own properties, nor a structured clone can read it. Every accidental conversion to text gives `[secret]`.
  */
 export class Secret {
   readonly #text: string
@@ -11,7 +11,7 @@ export class Secret {
     this.#text = text
   }
 
-  /** The text itself. Call it where the text is used, and do not keep the answer. */
+  /** The text itself. Call it where the text is used, and do not store the result. */
   reveal(): string {
     return this.#text
   }

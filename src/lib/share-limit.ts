@@ -1,11 +1,11 @@
 export interface ShareLimitOptions {
-  /** How many may work at once. */
+  /** How many callers may work at once. */
   readonly max: number
-  /** How many of one share. */
+  /** How many callers of one share may work at once. */
   readonly maxOfShare: number
 }
 
-/** Limits how many may work at once, in all and of each share (of one tenant, for example). */
+/** Limits how many callers may work at once: in total, and of each share (of one tenant, for example). */
 export class ShareLimit {
   readonly #options: ShareLimitOptions
   readonly #ofShare = new Map<string, number>()

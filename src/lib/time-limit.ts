@@ -13,8 +13,8 @@ export interface TimeLimit {
 
 /**
  * Calls `expire` after `ms` in which the event loop was free to read an answer. A busy loop runs its timers before it reads its
- * sockets, so a plain timer may report a silent server whose answer lies there unread. Therefore each piece counts with its own
- * length, even if its timer fires late, and the last piece must end on time.
+ * sockets, so a plain timer may report a silent server although its answer has arrived and was not read yet. Therefore each
+ * piece counts with its own length, even if its timer fires late, and the last piece must end on time.
  */
 export function startTimeLimit(expire: () => void, ms: number): TimeLimit {
   const begunAt = performance.now()

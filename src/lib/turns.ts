@@ -12,13 +12,13 @@ interface Waiter {
 }
 
 /**
- * Lets `max` callers work at once, and `maxOfShare` of each share. The others wait in line, and are refused when it takes too
+ * Lets `max` callers work at once, and `maxOfShare` of each share. The others wait in line, and are refused if they wait too
  * long. A caller that waits for its own share does not hold up callers of other shares.
  */
 export class Turns {
   readonly #waitMs: number
   readonly #working: ShareLimit
-  /** None of these callers could work now. */
+  /** The callers that wait, in their order. The limits allow none of them to work now. */
   readonly #line: Waiter[] = []
 
   constructor({ waitMs, ...limits }: TurnsOptions) {

@@ -9,12 +9,12 @@ import { applyLineages, applyTogether } from './run-migrations.ts'
 import type { MigrationClient } from './transaction.ts'
 
 export interface ApplyOptions {
-  /** How long to wait for another runner, and for each lock that a statement needs. Milliseconds. */
+  /** How long to wait for another runner, and for each lock that a statement needs. */
   readonly lockTimeoutMs: number
   readonly log?: { info(fields: object, message: string): void }
   /**
-   * Called in a database without any migration, before the first ones are committed. If it throws, nothing of ours is left there.
-   * Not called where a migration commits by itself.
+   * Called in a database without any migration, before the first ones are committed. If it throws, they are rolled back. Not called
+   * if one of them commits by itself.
    */
   readonly prove?: () => Promise<void>
   /** Called at the beginning, and after each migration. */
@@ -22,11 +22,11 @@ export interface ApplyOptions {
 }
 
 export interface ApplyResult {
-  /** Applied by this call: `core/0001_isolation`, or without a lineage in the catalog. */
+  /** The migrations that this call applied: `core/0001_isolation`, or without a lineage in the catalog. */
   readonly applied: string[]
-  /** The last migration of each lineage in the database, ours or a newer release's. */
+  /** The last migration of each lineage in the database, of this release or a newer one. */
   readonly versions: Versions
-  /** Migrations of a newer release, which are left alone. */
+  /** Migrations of a newer release. They are not changed. */
   readonly ahead: string[]
 }
 
@@ -36,10 +36,10 @@ const POLL_MS = 50
  * Brings the schema up to date. The connection must belong to this call: it holds a session-level lock, and it keeps a safe
  * `search_path` and a `lock_timeout` afterwards. With nothing to do, this takes no lock, writes nothing and needs only the right to
  * read the journal. Each migration commits together with its row in the journal, so the next run continues an interrupted one.
- * Lineages apply one after the other; a fault of one does not stop the other.
+ * Lineages are applied one after the other. An error of one does not stop the other.
  *
  * @throws MigrationError SCHEMA_DRIFTED: a file changed after it was applied, or one that is not applied sorts before one that is.
- * PERMISSION_MISSING. MIGRATION_FAILED with the migration and the cause, or without them where another runner held the lock for too
+ * PERMISSION_MISSING. MIGRATION_FAILED with the migration and the cause, or without them if another runner held the lock for too
  * long. Errors of the connection outside of a migration are thrown as they are.
  */
 export async function applyMigrations(
@@ -49,7 +49,7 @@ export async function applyMigrations(
 ): Promise<ApplyResult> {
   const hadJournal = await pinSession(client, options.lockTimeoutMs)
   const before = await readState(client, migrations, hadJournal)
-  if (isSettled(before)) return result(before, [])
+  if (isDone(before)) return result(before, [])
   const hasJournal = await lock(client, options.lockTimeoutMs)
   try {
     // Read again: the runner that held the lock has probably applied them.
@@ -91,8 +91,8 @@ async function readState(
   return stateOf(migrations, hasJournal ? await readPresentJournal(client) : [])
 }
 
-/** Whether nothing can be done: all is applied, or the rest comes after a drift. @throws MigrationError SCHEMA_DRIFTED */
-function isSettled(state: SchemaState): boolean {
+/** True if nothing can be applied: all is applied, or the rest comes after a drift. @throws MigrationError SCHEMA_DRIFTED */
+function isDone(state: SchemaState): boolean {
   const isIdle = state.pending.every(({ lineage }) => state.drifts.has(lineage))
   if (isIdle) assertSound(state)
   return isIdle && !state.isFormer
@@ -104,13 +104,13 @@ function assertSound(state: SchemaState): void {
     throw new MigrationError('SCHEMA_DRIFTED', drift.reason, { migrationId: drift.migrationId })
 }
 
-/** Whether these are the first migrations of a database, and all can commit together. */
+/** True if these are the first migrations of a database, and all can commit together. */
 function isTogether(state: SchemaState, todo: readonly Migration[]): boolean {
   const isFirst = Object.values(state.versions).every((version) => version === null)
   return isFirst && todo.length > 0 && todo.every(({ transactional }) => transactional)
 }
 
-/** Adds the object that has the name of a new one. Runs after the transaction, because that can read nothing more. */
+/** Adds the existing object that has the name of a new one. Runs after the transaction, because a failed one cannot read. */
 async function withClash(
   client: MigrationClient,
   migrations: readonly Migration[],
@@ -127,7 +127,7 @@ async function withClash(
 }
 
 /**
- * Unqualified names, as drizzle-kit writes them, must mean `public`, whatever the settings of the database are. New objects go to the
+ * Unqualified names, as drizzle-kit writes them, must mean `public`, with any settings of the database. New objects go to the
  * first schema of the path, so that is `public`. pg_catalog is not in the path, so PostgreSQL searches it first.
  * Returns whether there is a journal.
  */
@@ -137,7 +137,7 @@ async function pinSession(client: MigrationClient, lockTimeoutMs: number): Promi
     { name: 'lock_timeout', value: String(Math.max(1, Math.trunc(lockTimeoutMs))) },
   ])
   const results: unknown = await client.query(`${pinned};\nSELECT ${HAS_JOURNAL} AS "hasJournal"`)
-  // For several statements in one text pg returns an array of results; its types do not say so.
+  // For several statements in one text pg returns an array of results. Its types do not show that.
   const [, last] = results as { rows: { hasJournal: boolean }[] }[]
   return last?.rows[0]?.hasJournal === true
 }

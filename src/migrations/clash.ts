@@ -14,7 +14,7 @@ const KINDS: Readonly<Record<string, Clash['kind']>> = {
 /** SQLSTATEs that report a name in use. */
 const TAKEN = new Set(['42P07', '42710', '42723', '23505'])
 
-/** Finds the object that has the name of one that the migration creates. Null where the migration failed for another reason. */
+/** Finds an existing object with the name of one that the migration creates. Null if the migration failed for another reason. */
 export async function findClash(
   client: MigrationClient,
   migration: Migration,

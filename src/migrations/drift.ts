@@ -2,21 +2,21 @@ import { type Lineage, type Migration, nameOf } from './files.ts'
 import { type JournalRow, type ReadRow, readJournal } from './journal.ts'
 import type { MigrationClient } from './transaction.ts'
 
-/** The last migration applied of each lineage, ours or a newer release's; null where none is. */
+/** The last applied migration of each lineage, of this release or a newer one. Null if none is applied. */
 export type Versions = Readonly<Partial<Record<Lineage, string | null>>>
 
 /** A database's journal compared with our files, for all lineages. */
 export interface SchemaState {
   readonly versions: Versions
-  /** Ours, not applied yet, in the order in which they apply. */
+  /** Our migrations that are not applied yet, in their order. */
   readonly pending: readonly Migration[]
-  /** Applied by a newer release, after all of ours: `core/0009_name`. */
+  /** Migrations that a newer release applied, after all of ours: `core/0009_name`. */
   readonly ahead: readonly string[]
-  /** Faults that a person must repair, by lineage. Nothing can be applied to such a lineage; the other one goes on. */
+  /** Faults that a person must repair, by lineage. Nothing can be applied to such a lineage. The other one continues. */
   readonly drifts: ReadonlyMap<Lineage, Drift>
-  /** A release before lineages wrote the journal. */
+  /** True if a release before lineages wrote the journal. */
   readonly isFormer: boolean
-  /** The journal's rows. Those of a release before lineages as they will be after the conversion. */
+  /** The journal's rows. A former journal's rows are shown as the conversion will write them. */
   readonly rows: readonly JournalRow[]
 }
 
@@ -29,17 +29,17 @@ export interface Drift {
 /** The journal compared with the files of one lineage. */
 export interface LineageState {
   readonly version: string | null
-  /** Ours, not applied yet. */
+  /** Our migrations that are not applied yet. */
   readonly pending: string[]
-  /** Applied, but with another hash than our file's, or without a file of ours although it sorts between ours. */
+  /** Applied migrations with another hash than our file, or without a file although they sort before our last one. */
   readonly edited: string[]
-  /** Applied by a newer release, after all of ours. */
+  /** Migrations that a newer release applied, after all of ours. */
   readonly ahead: string[]
 }
 
 /**
  * Compares the journal with our files. Takes no lock and writes nothing.
- * @throws MigrationError PERMISSION_MISSING where the role may not read the journal; what the connection throws
+ * @throws MigrationError PERMISSION_MISSING if the role may not read the journal; the connection's errors
  */
 export async function schemaState(
   client: MigrationClient,
@@ -73,13 +73,13 @@ export function stateOf(migrations: readonly Migration[], read: readonly ReadRow
 }
 
 /**
- * Gives the rows of a journal of before lineages their lineage. A migration that replaces former ones counts as applied where all
- * of these are applied; another one where its own row is there. Rows that no migration replaces go to the first lineage.
+ * Adds the lineage to the rows of a former journal. A migration that replaces former ones counts as applied if all of these are
+ * applied. Another migration counts as applied if it has a row. Rows that no migration replaces get the first lineage.
  */
 function withLineages(migrations: readonly Migration[], read: readonly ReadRow[]): JournalRow[] {
-  const there = new Set(read.map(({ id, hash }) => `${id} ${hash}`))
+  const present = new Set(read.map(({ id, hash }) => `${id} ${hash}`))
   const applied = migrations.filter(({ id, hash, former }) =>
-    (former.length > 0 ? former : [{ id, hash }]).every((row) => there.has(`${row.id} ${row.hash}`)),
+    (former.length > 0 ? former : [{ id, hash }]).every((row) => present.has(`${row.id} ${row.hash}`)),
   )
   const used = new Set(applied.flatMap(({ id, former }) => [id, ...former.map((row) => row.id)]))
   const first = migrations[0]?.lineage ?? 'core'
@@ -91,8 +91,8 @@ function withLineages(migrations: readonly Migration[], read: readonly ReadRow[]
 }
 
 /**
- * Finds a row that no release of ours can have written: its lineage does not belong into this kind of database, or, in a journal of
- * before lineages, no migration of ours replaces it. `split`: our files, for a journal of before lineages.
+ * Finds a row that no release of Freehold can have written: its lineage does not belong into this kind of database, or no migration
+ * of ours replaces it. The second applies only to a former journal: then `split` has our files, and otherwise nothing.
  */
 function findForeignRow(
   rows: readonly JournalRow[],
@@ -129,7 +129,7 @@ export function compareJournal(
   }
 }
 
-/** An edited file or a gap, which a person must repair before anything can be applied. Null where there is none. */
+/** An edited file or a gap, which a person must repair before anything can be applied. Null if there is none. */
 export function driftOf(lineage: Lineage, state: LineageState): Drift | null {
   const name = (id: string) => nameOf({ lineage, id })
   const [edited] = state.edited

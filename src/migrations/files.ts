@@ -20,17 +20,17 @@ export interface Migration {
    * commits alone, and a failure leaves the earlier ones done, so they must be repeatable (IF NOT EXISTS).
    */
   readonly transactional: boolean
-  /** Migrations of a release before lineages that this one replaces. Empty for most. */
+  /** The migrations of a release before lineages that this one replaces. Usually empty. */
   readonly former: readonly FormerMigration[]
 }
 
-/** A migration as the journal of a release before lineages names it. */
+/** A migration as a former journal names it. */
 export interface FormerMigration {
   readonly id: string
   readonly hash: string
 }
 
-/** A file that is no migration, or a folder without any. It is part of the installation, so trying again does not help. */
+/** A file that is no migration, or a folder without any. The files belong to the installation, so another attempt does not help. */
 export class MigrationFileError extends Error {
   override readonly name = 'MigrationFileError'
   readonly code: 'MIGRATION_MALFORMED' | 'MIGRATIONS_MISSING'
@@ -41,7 +41,7 @@ export class MigrationFileError extends Error {
   }
 }
 
-/** These stay; other errors, for example too many open files, pass. */
+/** These errors stay. Others, for example too many open files, may pass. */
 const PERMANENT = new Set(['ENOENT', 'ENOTDIR', 'EACCES', 'EPERM'])
 const BREAKPOINT = /-->\s*statement-breakpoint/
 const DIRECTIVE = /^-- freehold:(.*)$/gm
@@ -78,7 +78,7 @@ export async function readTenantMigrations(application: DeclaredTables): Promise
 
 /**
  * Reads a folder as drizzle-kit writes it, in order: files `0000_name.sql`, or folders `name/migration.sql`.
- * @throws MigrationFileError at an unknown `-- freehold:` directive, at a file without SQL, and without any file
+ * @throws MigrationFileError for an unknown `-- freehold:` directive, for a file without SQL, and if there is no file
  */
 export async function readMigrations(folder: string, lineage: Lineage): Promise<Migration[]> {
   const entries = await entriesIn(folder)
@@ -92,7 +92,7 @@ export async function readMigrations(folder: string, lineage: Lineage): Promise<
   return migrations
 }
 
-/** Null for other files: drizzle-kit keeps its snapshots beside the migrations. */
+/** Null for other files: drizzle-kit stores its snapshots in the same folder. */
 async function fileOf(folder: string, entry: Dirent): Promise<{ name: string; text: string } | null> {
   const path = join(folder, entry.name)
   if (!entry.isDirectory())
@@ -110,12 +110,12 @@ async function entriesIn(folder: string): Promise<Dirent[]> {
   }
 }
 
-/** The name of a migration where both lineages are listed: `core/0001_isolation`. */
+/** The name of a migration in lists of both lineages: `core/0001_isolation`. */
 export function nameOf({ lineage, id }: Pick<Migration, 'lineage' | 'id'>): string {
   return lineage === 'catalog' ? id : `${lineage}/${id}`
 }
 
-/** Makes a migration of a file's name and text. Line ends do not count, because a checkout may change them. */
+/** Makes a migration from a file's name and text. Line ends do not change the hash, because a checkout may change them. */
 export function parseMigration(lineage: Lineage, fileName: string, text: string): Migration {
   const sql = text.replaceAll('\r\n', '\n')
   const directives = [...sql.matchAll(DIRECTIVE)].map((match) => match[1]?.trim() ?? '')

@@ -9,13 +9,13 @@ export interface JournalRow {
   readonly hash: string
 }
 
-/** A row as it is read. A release before lineages wrote rows without one. */
+/** A row as it is read. A former journal, from a release before lineages, has rows without one. */
 export type ReadRow = Omit<JournalRow, 'lineage'> & { readonly lineage: Lineage | null }
 
-/** True where there is a journal. */
+/** SQL: true if there is a journal. */
 export const HAS_JOURNAL = "pg_catalog.to_regclass('public.freehold_migrations') IS NOT NULL"
 
-/** The journal's rows, or null when there is no journal yet. */
+/** The journal's rows. Null if there is no journal yet. */
 export async function readJournal(client: MigrationClient): Promise<ReadRow[] | null> {
   const { rows } = await client.query<{ present: boolean }>(`SELECT ${HAS_JOURNAL} AS present`)
   return rows[0]?.present === true ? readPresentJournal(client) : null
@@ -24,7 +24,7 @@ export async function readJournal(client: MigrationClient): Promise<ReadRow[] | 
 /** The rows of a journal that is known to exist. @throws MigrationError PERMISSION_MISSING, SCHEMA_DRIFTED */
 export async function readPresentJournal(client: MigrationClient): Promise<ReadRow[]> {
   try {
-    // One text for both forms of the journal: where there is no column `lineage`, the JSON has none.
+    // One text for both forms of the journal: without a column `lineage` the JSON has no such field.
     const text = `SELECT m.id, m.hash, pg_catalog.to_jsonb(m) OPERATOR(pg_catalog.->>) 'lineage' AS lineage
       FROM public.freehold_migrations AS m`
     const { rows } = await client.query<ReadRow>(text)
@@ -40,10 +40,10 @@ export async function readPresentJournal(client: MigrationClient): Promise<ReadR
 }
 
 const NOT_OURS = 'The journal of migrations is not ours'
-/** No longer than a file name can be. */
+/** The length of a file name. */
 const ID = /^\P{Cc}{1,255}$/u
 
-/** The owner of a database can write anything there. It is stored in the catalog and shown to operators, so it must look like ours. */
+/** The owner of a database can write anything here. It goes into the catalog and to operators, so it must have our form. */
 function isWritten({ lineage, id, hash }: { [name in keyof ReadRow]: unknown }): boolean {
   const isText = (value: unknown) => typeof value === 'string' && ID.test(value)
   return isText(id) && isText(hash) && (lineage === null || isText(lineage))
@@ -61,7 +61,7 @@ export async function createJournal(client: MigrationClient, before: string): Pr
   })
 }
 
-/** Gives the journal of a release before lineages the column `lineage`, and replaces its rows. */
+/** Adds the column `lineage` to a former journal, and replaces its rows. */
 export async function convertJournal(client: MigrationClient, rows: readonly JournalRow[]): Promise<void> {
   const statements = [
     'ALTER TABLE public.freehold_migrations ADD COLUMN lineage text',
@@ -85,7 +85,7 @@ export async function convertJournal(client: MigrationClient, rows: readonly Jou
   })
 }
 
-/** The statement that notes a migration as applied. */
+/** The statement that records a migration as applied. */
 export function insertOf({ lineage, id, hash }: JournalRow): string {
   const values = [lineage, id, hash].map((text) => `'${text.replaceAll("'", "''")}'`)
   return `INSERT INTO public.freehold_migrations (lineage, id, hash) VALUES (${values.join(', ')})`

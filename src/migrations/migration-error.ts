@@ -1,18 +1,18 @@
-/** Why a migration was not applied, as a code. */
+/** The reason why a migration was not applied. */
 export type MigrationErrorCode = 'SCHEMA_DRIFTED' | 'MIGRATION_FAILED' | 'PERMISSION_MISSING'
 
-/** An object in `public` that took a name of our migration. The name is ours, so it may be shown. */
+/** An object in `public` that has the name of a new object. The name is from our migration, so it may be shown. */
 export interface Clash {
   readonly kind: 'table' | 'view' | 'index' | 'sequence' | 'type' | 'function'
   readonly name: string
 }
 
-/** Why a schema is not up to date. The message names migrations only; what PostgreSQL said is the `cause`. */
+/** Why a schema is not up to date. The message names only migrations. PostgreSQL's error is the `cause`. */
 export class MigrationError extends Error {
   readonly code: MigrationErrorCode
-  /** The migration at fault, or null. */
+  /** The migration that failed, or null. */
   readonly migrationId: string | null
-  /** The object that has the name which the migration gives to a new object. */
+  /** The existing object that has the name of a new one. */
   readonly clash: Clash | null
 
   constructor(
@@ -31,7 +31,7 @@ export class MigrationError extends Error {
 /** SQLSTATE of a lock that was not granted in time. */
 const LOCK_NOT_AVAILABLE = '55P03'
 
-/** Whether a migration waited in vain for a lock, or for another runner: trying again may help. */
+/** True if a migration did not get a lock in time, or waited too long for another runner. Another attempt may help. */
 export function isLockWait(error: unknown): boolean {
   if (!(error instanceof MigrationError) || error.code !== 'MIGRATION_FAILED') return false
   const isOtherRunner = error.migrationId === null && error.cause === undefined

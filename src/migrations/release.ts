@@ -15,7 +15,7 @@ export class Release {
     return this.#migrations
   }
 
-  /** A replica must know these to bring a database up to date with this release. */
+  /** The migrations that a replica must know to migrate a database to this release. */
   get needs(): readonly string[] {
     return (['core', 'application'] as const).flatMap((lineage) => {
       const last = lastOf(this.#migrations, lineage)
@@ -29,7 +29,7 @@ export class Release {
     return { core: last('core'), application: last('application') }
   }
 
-  /** Everything that a replica of this release knows. */
+  /** All migrations that a replica of this release knows. */
   get knows(): readonly string[] {
     return this.#migrations.map(nameOf)
   }

@@ -9,7 +9,7 @@ export interface RunOptions {
   readonly step: () => Promise<void>
 }
 
-/** Applies each lineage as far as it goes. Throws the first error at the end. */
+/** Applies each lineage until its first error. Throws the first error of all at the end. */
 export async function applyLineages(
   client: MigrationClient,
   todo: readonly Migration[],

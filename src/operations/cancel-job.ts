@@ -13,14 +13,14 @@ export interface CancelJobDeps {
   readonly registry: Pick<DatabaseRegistry, 'cancelValidation'>
 }
 
-/** These must not stop half-way. */
+/** Kinds of jobs that cannot be cancelled, with the reason: they must not stop half-way. */
 const NOT_CANCELLED = new Map([
   [KEY_ROTATION, 'A rotation goes on until no data key is sealed under another master key.'],
 ])
 
 /**
  * Cancels a job: a queued one ends at once, a running one within seconds.
- * @throws PublicError NOT_FOUND, WRONG_STATE for one that has finished or cannot be cancelled
+ * @throws PublicError NOT_FOUND, WRONG_STATE for a job that has finished or cannot be cancelled
  */
 export async function cancelJob(deps: CancelJobDeps, id: string, actor: Actor): Promise<Job> {
   const { kind, subject } = await findJob(deps.store, id)

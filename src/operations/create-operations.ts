@@ -5,7 +5,7 @@ import { showPersons } from '../catalog/audit/persons.ts'
 import type { ChangeFollower } from '../catalog/changes/follower.ts'
 import { lastRouteChange } from '../catalog/changes/route-changes.ts'
 import { findTenantDatabases, type TenantDatabases } from '../catalog/databases/state.ts'
-import { findExternalIds, inOneOrder } from '../catalog/external-ids.ts'
+import { findExternalIds, sortedExternalIds } from '../catalog/external-ids.ts'
 import { findJob, listJobs } from '../catalog/jobs/list.ts'
 import { tenants } from '../catalog/schema.ts'
 import { catalogErrors } from '../catalog/store.ts'
@@ -29,7 +29,7 @@ export type OperationsDeps = CreateTenantDeps &
   RotateKeysDeps & {
     readonly follower: Pick<ChangeFollower, 'confirmations'>
     readonly schemas: Pick<Schemas, 'startRun'>
-    /** Called after this process has changed a tenant, so that its own caches need not wait for the change log. */
+    /** Called after this process has changed a tenant. Its own caches then need not wait for the change log. */
     readonly onChanged: (tenantId: string) => void
   }
 
@@ -42,7 +42,7 @@ export function createOperations(deps: OperationsDeps): Operations {
     createTenant: async (input, actor) => {
       const tenant = await createTenant(deps, input, actor)
       deps.onChanged(tenant.id)
-      return { tenant, externalIds: inOneOrder(input.externalIds ?? []), database: null }
+      return { tenant, externalIds: sortedExternalIds(input.externalIds ?? []), database: null }
     },
     findTenant: (tenantId) => record(deps, tenantId),
     listTenants: async (query) => {
@@ -57,7 +57,7 @@ export function createOperations(deps: OperationsDeps): Operations {
     removeDatabase: async (tenantId, removal, actor) => {
       await removeDatabase(deps, { tenantId, removal, actor })
       deps.onChanged(tenantId)
-      // The database is removed. That the replicas cannot be counted does not undo it.
+      // The database is removed, even if the replicas cannot be counted.
       await effectiveOf(deps, tenantId, CONFIRMATION_TIMEOUT_MS).catch(() => null)
     },
     listAudit: async (filter, request) => {
@@ -117,7 +117,7 @@ async function changeTenant(
   return { ...(await record(deps, tenant.id)), effective }
 }
 
-/** A null `seq`: nothing was different. The caller may be repeating a change made a moment ago, and asks whether that one is in force. */
+/** If `seq` is null, nothing changed. The request may repeat an earlier one, so the result is that of the last change. */
 async function effectiveSince(
   deps: OperationsDeps,
   tenantId: string,
@@ -146,7 +146,7 @@ async function effectiveOf(deps: OperationsDeps, tenantId: string, waitMs: numbe
   return deps.follower.confirmations(await lastRouteChange(deps.store, tenantId), waitMs)
 }
 
-/** Answers the entry as it was registered. A second read could find it validated already. */
+/** Returns the entry as it was registered. A second read could find it validated already. */
 async function register(
   deps: OperationsDeps,
   { tenantId, body, actor }: { tenantId: string; body: DatabaseRegistration; actor: Actor },
@@ -156,8 +156,8 @@ async function register(
   deps.onChanged(tenantId)
   if (before === null) return databaseState(deps, tenantId)
   const encryptionKeyId = await deps.vault.masterKeyIdOf(tenantId)
-  const placed = entry.slot === 'current' ? { current: entry, candidate: null } : { candidate: entry }
-  return { ...before, ...placed, encryptionKeyId, effective: await effectiveOf(deps, tenantId, 0) }
+  const slots = entry.slot === 'current' ? { current: entry, candidate: null } : { candidate: entry }
+  return { ...before, ...slots, encryptionKeyId, effective: await effectiveOf(deps, tenantId, 0) }
 }
 
 /** Validates the candidate or, if there is none, the current entry. */
@@ -173,7 +173,7 @@ async function requestValidation(
   return databaseState(deps, tenantId)
 }
 
-/** A log that was found intact is sealed at once: from then on its end is proved. */
+/** Seals an intact log at once, so that the seal proves its present end. */
 async function verifyAndSealAudit({ store, vault }: OperationsDeps): Promise<AuditVerdict> {
   const verdict = await verifyAudit(store, vault)
   if (verdict.ok) await sealAudit(store, vault.service)

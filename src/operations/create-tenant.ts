@@ -67,7 +67,7 @@ export async function createTenant(
     await createPeople(deps, route, input)
     return await deps.store.transaction((tx) => insertTenant(tx, { ...input, id: route.tenantId }, actor))
   } catch (error) {
-    // If the catalog may have committed, the tenant may live there.
+    // If the commit may have succeeded, the tenant may exist and need these rows.
     if (!isOutcomeUnknown(error))
       await inSharedDatabase(deps, (client) =>
         removeFormerResidence(client, route.tenantId, FIRST_EPOCH),
@@ -84,7 +84,7 @@ async function inSharedDatabase(deps: CreateTenantDeps, fn: (client: pg.ClientBa
   }
 }
 
-/** An unknown outcome of these rows is a plain failure to the caller: the tenant was not created. */
+/** If the outcome of these rows is unknown, the caller gets a plain failure: the tenant was not created. */
 async function createPeople(deps: CreateTenantDeps, route: Route, { admin, roles }: NewTenantInput) {
   const { hasher, sessionFor } = deps
   const rules = { hasher, policy: route.authConfig.passwordPolicy }
@@ -96,7 +96,7 @@ async function createPeople(deps: CreateTenantDeps, route: Route, { admin, roles
   }
 }
 
-/** @throws PublicError VALIDATION_FAILED if it cannot be a name */
+/** @throws PublicError VALIDATION_FAILED if the text cannot be a name */
 export function assertName(name: string): void {
   if (!isName(name)) throw fail('VALIDATION_FAILED', { errors: [{ pointer: '/name', message: NAME_RULE }] })
 }

@@ -59,16 +59,16 @@ async function restartInShared(
   const former = await readStamp(shared, tenantId)
   const newEpoch = Math.max(epoch, former?.epoch ?? 0) + 1
   await inTenant(shared, tenantId, async () => {
-    // Fenced: no statement is let in before the catalog has committed.
+    // Fenced, so that no statement runs before the catalog has committed.
     const seal = sealOf({ tenantId, epoch: newEpoch, placement: 'shared' })
     await stamp(shared, { tenantId, epoch: newEpoch, seal, state: 'fenced' })
-    // A stamp at a newer epoch than the catalog's proves that the tenant had returned here before the catalog was restored.
+    // A stamp with a newer epoch than the catalog's proves that the tenant had returned here before the catalog was restored.
     // Then its people are kept.
     if (former === null || former.epoch <= epoch) await resetPeople(shared, tenantId)
   })
   const change = { tenantId, entryId: current.id, epoch, newEpoch, actor, isLost: true }
   if (!(await store.transaction((tx) => placeInShared(tx, change)))) throw fail('CONFLICT')
-  // If this fails, the first statement that times out at the fence has it removed.
+  // If this fails, the fence is removed after the first statement that times out at it.
   await unfence(shared, tenantId, newEpoch).catch(() => undefined)
 }
 

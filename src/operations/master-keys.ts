@@ -30,11 +30,12 @@ const ROUND_PAUSE_MS = 500
 export class MasterKeys {
   readonly #parts: MasterKeysParts
   readonly #watch: Refresher
-  /** Rows of the current rotation that were logged already: each round finds them again. */
+  /** Rows of the current rotation that were logged already. Each round finds them again, and must not log them again. */
   readonly #logged = { rotationId: '', rowIds: new Set<string>() }
   #missing: readonly KeyUse[] = []
-  /** Reads are numbered in the order in which they start: the last one started, and the one whose result counts. */
+  /** The number of the last read that was started. Reads are numbered in the order in which they start. */
   #started = 0
+  /** The number of the read whose result counts. */
   #adopted = 0
 
   constructor(parts: MasterKeysParts) {
@@ -52,7 +53,7 @@ export class MasterKeys {
     metrics.watchMissingKeys(() => this.#missing.length)
   }
 
-  /** Whether this process has every master key that data keys need. */
+  /** True if this process has every master key that data keys need. */
   get complete(): boolean {
     return this.#missing.length === 0
   }
@@ -82,7 +83,7 @@ export class MasterKeys {
     this.#missing = missing
     if (namesOf(missing) === before) return
     if (missing.length > 0) log.error({ missing }, 'encryption keys are missing')
-    else log.info('no encryption key is missing any more')
+    else log.info('all encryption keys are available again')
   }
 
   /** Works in rounds until nothing is left. If a round could do nothing, another replica may have the keys that are needed. */

@@ -19,7 +19,7 @@ export interface TenantRecord {
   readonly tenant: Tenant
   readonly externalIds: readonly ExternalId[]
   readonly database: DatabaseEntry | null
-  /** As in `DatabaseState`; only where there is a database. */
+  /** As in `DatabaseState`; only if there is a database. */
   readonly encryptionKeyId?: string | null
 }
 
@@ -49,8 +49,8 @@ export interface EncryptionState {
 }
 
 /**
- * Tenant ids are well-formed UUIDs in lower case. All throw TENANT_NOT_FOUND for an unknown tenant. Those on a database throw
- * NOT_FOUND if the tenant has none.
+ * Tenant ids are well-formed UUIDs in lower case. All throw TENANT_NOT_FOUND for an unknown tenant. The operations on a
+ * database throw NOT_FOUND if the tenant has none.
  */
 export interface Operations {
   createTenant(input: NewTenantInput, actor: Actor): Promise<TenantRecord>

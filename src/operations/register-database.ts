@@ -21,7 +21,7 @@ export interface DatabaseRegistration {
   readonly caCertificate?: string
   readonly poolSize: number
   readonly idleTimeoutSeconds: number
-  /** If absent, `connect_timeout` of the connection string counts, else the default. */
+  /** If absent, `connect_timeout` of the connection string applies; if that is absent too, the default. */
   readonly connectionTimeoutSeconds?: number
   readonly applyMigrations: boolean
 }
@@ -42,8 +42,8 @@ const DEFAULT_CONNECTION_TIMEOUT_SECONDS = 5
 const CERTIFICATE_END = '-----END CERTIFICATE-----'
 
 /**
- * Registers a database for a tenant; a job in the background validates it. Refuses here what can be refused without a
- * connection to it. The catalog stores the connection string sealed.
+ * Registers a database for a tenant. A background job validates it later. Faults that can be found without a connection are
+ * refused here. The catalog stores the connection string sealed.
  * @throws PublicError VALIDATION_FAILED, TENANT_NOT_FOUND
  */
 export async function registerDatabase(
@@ -95,8 +95,8 @@ function assertAllowed({ policy, ownAddresses }: RegisterDatabaseDeps, target: C
 }
 
 /**
- * Takes the certificates out of a bundle as providers publish it, with text between them. OpenSSL ignores everything after the
- * first certificate that it cannot read, without an error; so each one is read here.
+ * Takes the certificates out of a bundle. Providers publish bundles with text between the certificates. OpenSSL ignores, without
+ * an error, everything after the first certificate that it cannot read. So we read each one here.
  */
 function readBundle(pem: string): string {
   // The bundle is stored unsealed, so a private key in it must be refused.

@@ -30,7 +30,7 @@ export interface Removal {
 }
 
 /**
- * Removes a tenant's database from the catalog, with its candidate. A tenant that lives there and owns nothing but its people is
+ * Removes a tenant's database from the catalog, with its candidate. A tenant that lives there and owns only its people is
  * moved to the shared database with them. The removal is refused if the tenant owns more or, without `force`, if the database
  * cannot be asked.
  * @throws PublicError TENANT_NOT_FOUND, NOT_FOUND, DATABASE_IN_USE; VALIDATION_FAILED for a wrong confirmation; CONFLICT,
@@ -86,7 +86,7 @@ async function moveBack(
     )
   } catch (error) {
     if (error instanceof DatabaseEntryChangedError) throw fail('CONFLICT', { cause: error })
-    // As long as it is not certain that no row is lost, the database counts as in use.
+    // Rows could be lost, so the database counts as in use.
     throw error instanceof PublicError ? error : fail('DATABASE_IN_USE', { cause: error })
   }
   if (!isMoved) throw fail('DATABASE_IN_USE')

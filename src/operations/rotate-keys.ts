@@ -33,10 +33,10 @@ export interface SweepDeps extends Pick<RotateKeysDeps, 'store' | 'keyring'> {
   readonly onBatch?: () => Promise<void>
 }
 
-/** Longer than a process that was killed counts as alive. */
+/** Longer than the time for which a killed process counts as alive. */
 const OTHERS_TIMEOUT_MS = 11_000
 const OTHERS_POLL_MS = 250
-/** Sorts before every row id. */
+/** An id that sorts before every row id. */
 const FIRST = '00000000-0000-0000-0000-000000000000'
 
 /**
@@ -69,7 +69,7 @@ function otherKeys(others: readonly (string | null)[]): string {
   return `A gateway that is running seals under another key: ${named}. Give all of them the same ENCRYPTION_KEY, and repeat.`
 }
 
-/** Which master keys are in use, and how the latest rotation goes. */
+/** Reads which master keys are in use, and the progress of the latest rotation. */
 export async function describeEncryption({
   store,
   vault,

@@ -2,11 +2,12 @@ import type { LookupFunction } from 'node:net'
 import { LRUCache } from 'lru-cache'
 import { identityOf } from '../catalog/databases/entry.ts'
 import type { DatabaseRegistry } from '../catalog/databases/registry.ts'
+import { atMost } from '../lib/cache/at-most.ts'
 import type { HandshakeOptions, SslMode } from '../lib/postgres/connection-string.ts'
 import type { ServerAddress } from '../lib/postgres/pg.ts'
 import { newServerTraits, type ServerTraits } from '../lib/postgres/server-traits.ts'
 
-/** Where a database is, as its entry in the catalog says. Without the password. */
+/** A database's location from its entry in the catalog, without the password. */
 export interface DatabaseLocation {
   readonly id: string
   readonly tenantId: string
@@ -15,7 +16,7 @@ export interface DatabaseLocation {
   readonly port: number
   readonly databaseName: string
   readonly userName: string
-  /** From the connection string. Null: the gateway's own. */
+  /** From the connection string. If null, the gateway's own name is used. */
   readonly applicationName: string | null
   readonly sslMode: string
   readonly caCertificate: string | null
@@ -30,13 +31,13 @@ export interface ValidatedLocation extends DatabaseLocation {
 
 const MAX_SERVERS = 10_000
 
-/** Makes the addresses of dedicated databases. Every connection is checked by the egress policy when it is opened. */
+/** Makes the addresses of dedicated databases. The egress policy checks every connection when it is opened. */
 export class AddressBook {
   readonly #registry: Pick<DatabaseRegistry, 'openTarget' | 'forgetTarget'>
   readonly #lookupFor: (port: number) => LookupFunction
   readonly #applicationName: string
-  /** By host and port. The next connection learns again what was dropped. */
-  readonly #traits = new LRUCache<string, ServerTraits>({ max: MAX_SERVERS })
+  /** By host and port. Dropped traits are learned again by the next connection. */
+  readonly #traits = new LRUCache<string, ServerTraits>(atMost(MAX_SERVERS))
 
   constructor(options: {
     registry: Pick<DatabaseRegistry, 'openTarget' | 'forgetTarget'>
@@ -71,7 +72,7 @@ export class AddressBook {
     return known
   }
 
-  /** As `addressOf`, but only for the database that was validated: another one in its place is refused. */
+  /** Like `addressOf`, but a connection is refused if another database than the validated one is there. */
   validatedAddressOf(location: ValidatedLocation): ServerAddress {
     const identity = identityOf(location)
     return { ...this.addressOf(location), expected: () => identity }

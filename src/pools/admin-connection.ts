@@ -16,15 +16,14 @@ export interface AdminConnectionOptions {
   readonly signal?: AbortSignal
 }
 
-/** The budget had no room for one more connection in time. That says nothing about the database. */
+/** The budget gave no permit in time. That says nothing about the database. */
 export class NoAdmissionError extends Error {
   readonly code = 'NO_PERMIT'
 }
 
 /**
- * Lends a connection outside the pools for checks and housekeeping. It counts in the budget like all others, and is closed
- * afterwards.
- * @throws NoAdmissionError; IdentityMismatchError where the address expects another database; or the error of connecting
+ * Lends a connection outside the pools for checks and housekeeping. The connection counts in the budget, and is closed afterwards.
+ * @throws NoAdmissionError; IdentityMismatchError if the address expects another database; or the error of the attempt
  */
 export async function withAdminConnection<T>(
   address: ServerAddress,
@@ -47,7 +46,7 @@ export async function withAdminConnection<T>(
   }
 }
 
-/** Opens a connection. A pooler may refuse the settings in the startup message: then once more without them. */
+/** Opens a connection. If a pooler refuses the settings in the startup message, tries once more without them. */
 async function open(address: ServerAddress, options: AdminConnectionOptions): Promise<GuardedClient> {
   const { budget, limits, signal } = options
   const server = `${address.host}:${address.port}`
@@ -73,7 +72,7 @@ async function open(address: ServerAddress, options: AdminConnectionOptions): Pr
   }
 }
 
-/** Connects. Gives a code to the errors for which pg has none, so that callers can decide by it. */
+/** Connects, and gives a code to errors that have none in pg, because callers decide by the code. */
 async function connect(client: GuardedClient, address: ServerAddress): Promise<void> {
   try {
     await client.connect()
@@ -96,7 +95,7 @@ async function connect(client: GuardedClient, address: ServerAddress): Promise<v
 function takePermit(budget: ConnectionBudget, server: string, timeoutMs: number): Promise<void> {
   return new Promise((resolve, reject) => {
     let wanted = 1
-    // The budget serves this one connection like a pool that wants no other.
+    // The budget knows only pools, so this connection asks as a pool that wants one connection.
     const pool: BudgetedPool = {
       server,
       held: 0,

@@ -2,12 +2,28 @@ import { LRUCache } from 'lru-cache'
 import type { DatabaseRegistry } from '../catalog/databases/registry.ts'
 import type { Logger } from '../logger.ts'
 import type { Metrics } from '../metrics.ts'
-import type { Mismatch, Violation } from './pool-manager.ts'
 
-/** Between two log lines about a database whose server breaks the protocol. */
+/** A server broke the protocol, and the connection was closed. */
+export interface Violation {
+  /** Both null for the shared database. */
+  readonly tenantId: string | null
+  readonly databaseId: string | null
+  readonly error: unknown
+}
+
+/** A new connection led to another database than the validated one, and was closed unused. */
+export interface Mismatch {
+  /** Both null for the shared database. */
+  readonly tenantId: string | null
+  readonly databaseId: string | null
+  /** False if the pool's connection before this one led to another database too. */
+  readonly isNews: boolean
+}
+
+/** The least time between two log lines about the same database. */
 const VIOLATION_PAUSE_MS = 5_000
 
-/** Counts connections that lead to another database than the validated one. The log has one line, not one for each attempt. */
+/** Counts every connection that leads to another database than the validated one. Logs only the first in a row. */
 export function mismatchAlarm(metrics: Metrics, log: Logger): (mismatch: Mismatch) => void {
   return ({ tenantId, databaseId, isNews }) => {
     metrics.countIdentityMismatch()
@@ -16,7 +32,7 @@ export function mismatchAlarm(metrics: Metrics, log: Logger): (mismatch: Mismatc
   }
 }
 
-/** Logs and notes in the catalog which servers break the protocol: from time to time for each, not for each connection. */
+/** Logs a server that breaks the protocol and records it in the catalog, at most once per `VIOLATION_PAUSE_MS` for a database. */
 export function violationAlarm(registry: DatabaseRegistry, log: Logger): (violation: Violation) => void {
   const reported = new LRUCache<string, true>({ max: 1_000, ttl: VIOLATION_PAUSE_MS })
   return ({ tenantId, databaseId, error }) => {
@@ -28,6 +44,6 @@ export function violationAlarm(registry: DatabaseRegistry, log: Logger): (violat
     if (databaseId === null) return
     registry
       .noteError(databaseId, code)
-      .catch((err: unknown) => log.warn({ tenantId, databaseId, err }, 'health not recorded'))
+      .catch((err: unknown) => log.warn({ tenantId, databaseId, err }, 'health result not recorded'))
   }
 }

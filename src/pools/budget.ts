@@ -1,7 +1,7 @@
 import { type Clock, systemClock } from '../lib/clock.ts'
 import { type BudgetedPool, WaitingPools } from './opening/waiting-pools.ts'
 
-/** How many connections may be open: of the process, and to each server. */
+/** How many connections the process may have open, in total and to each server. */
 export interface BudgetLimits {
   readonly max: number
   readonly maxPerServer: number
@@ -19,17 +19,20 @@ interface ServerCount {
   closing: number
 }
 
+/** Up to this share of the permits a pool may keep its only connection for reads. */
+const PLENTY = 0.75
+
 /**
  * Counts the connections of the whole process and of each database server, and never lets either exceed its limit.
- * A permit is counted before a socket is opened and given back when it has closed. Which pool gets a freed permit is
- * decided by `waiting`.
+ * A permit is counted before a socket is opened and given back when it has closed. `waiting` decides which pool gets a freed
+ * permit.
  */
 export class ConnectionBudget {
   /** The pools that wait for a permit. */
   readonly waiting: WaitingPools
   /**
-   * True from the moment at which the limits shrink below what is open until enough has closed. A plain field like
-   * `waiting.since`: while neither asks for connections, a request that gives one back runs no code here.
+   * True while more connections are open than `resize` allows. A plain field like `waiting.since`, so that a request that gives a
+   * connection back usually runs no code of this class.
    */
   isShrinking = false
   readonly #victims: () => Iterable<BudgetedPool>
@@ -62,12 +65,23 @@ export class ConnectionBudget {
     return this.#countOf(server).closing
   }
 
+  /** The most connections that one server may have. */
+  get mostTo(): number {
+    return Math.min(this.#limits.max, this.#limits.maxPerServer)
+  }
+
+  /** True while a good part of the permits is free, in all and for this server. */
+  hasPlenty(server: string): boolean {
+    const { max, maxPerServer } = this.#limits
+    return this.#open <= max * PLENTY && this.#countOf(server).open <= maxPerServer * PLENTY
+  }
+
   /** True if no further connection to this server may be opened. */
   isFull(server: string): boolean {
     return this.#countOf(server).open >= this.#limits.maxPerServer
   }
 
-  /** False while more connections are open than allowed, in all or to a server. Closing ones count too. */
+  /** False while more connections are open than allowed, in total or to one server. Closing connections count too. */
   get isKept(): boolean {
     const { max, maxPerServer } = this.#limits
     return this.#open <= max && [...this.#servers.values()].every(({ open }) => open <= maxPerServer)
@@ -109,8 +123,8 @@ export class ConnectionBudget {
   }
 
   /**
-   * For a connection that was given back. True if it must be closed, even if its own pool can use it, because more are open
-   * than allowed. It then counts as closing.
+   * Asked when a connection is given back. True if more connections are open than allowed: the pool must then close this one, even
+   * if a request waits for it. It counts as closing from now on.
    */
   mustClose(server: string): boolean {
     if (!this.#isExceeded(server)) return false
@@ -118,7 +132,7 @@ export class ConnectionBudget {
     return true
   }
 
-  /** For a connection that its own pool cannot use now. True if another pool waits for its room. It then counts as closing. */
+  /** Asked for a connection that becomes idle. True if another pool waits for its permit. It then counts as closing. */
   shouldClose(server: string): boolean {
     if (this.mustClose(server)) return true
     if (!this.waiting.wantRoomOf(server)) return false
@@ -126,10 +140,10 @@ export class ConnectionBudget {
     return true
   }
 
-  /** Counts a connection as closing that its pool is about to close by itself. */
+  /** Counts a connection as closing. Call before the pool closes it. */
   countClosing(server: string): void {
     const count = this.#countOf(server)
-    // No more can be closing than are open: this one has ended already, and nothing would count it back.
+    // The connection has ended already, so `release` will not be called for it again.
     if (count.closing >= count.open) return
     count.closing += 1
     this.#closing += 1
@@ -143,7 +157,7 @@ export class ConnectionBudget {
     await this.#emptied.promise
   }
 
-  /** Only `resize` can begin it: no permit is counted beyond the limits. */
+  /** Only `resize` sets `isShrinking`, because permits never exceed the limits. */
   #noteShrinking(): void {
     if (this.isShrinking) this.isShrinking = this.#isExceededAnywhere()
   }
@@ -152,7 +166,7 @@ export class ConnectionBudget {
     return [...this.#servers.keys()].some((server) => this.#isExceeded(server))
   }
 
-  /** True if more connections stay open than allowed, in all or to this server. */
+  /** True if more connections stay open than allowed, in total or to this server. */
   #isExceeded(server: string): boolean {
     const { open, closing } = this.#countOf(server)
     const { max, maxPerServer } = this.#limits

@@ -1,9 +1,9 @@
 import type { PhysicalIdentity, ServerAddress } from '../lib/postgres/pg.ts'
 
-/** A database of the gateway itself. Its identity is read at the start; from then on no other database is accepted. */
+/** A database of the gateway itself. `learn` gets its identity at the start; after that no other database is accepted. */
 export class KnownDatabase {
   readonly address: ServerAddress
-  /** As the role that owns its tables. Null if that is the serving role. */
+  /** The address with the role that owns the tables. Null if the serving role owns them. */
   readonly owner: ServerAddress | null
   #identity: PhysicalIdentity | null = null
 

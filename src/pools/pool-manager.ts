@@ -1,8 +1,9 @@
 import type pg from 'pg'
 import type { Route, RouteDatabase } from '../catalog/directory.ts'
 import { fail } from '../errors.ts'
-import { LeaseCache } from '../lib/lease-cache.ts'
+import { LeaseCache } from '../lib/cache/lease-cache.ts'
 import { type Ping, READS_ONLY, type ServerAddress } from '../lib/postgres/pg.ts'
+import type { Mismatch, Violation } from './alarms.ts'
 import { ConnectionBudget } from './budget.ts'
 import { type Attempts, Breakers, type BreakersOptions } from './opening/breakers.ts'
 import { TenantPool } from './tenant-pool.ts'
@@ -14,36 +15,19 @@ export interface PoolManagerOptions {
   readonly acquireTimeoutMs: number
   readonly statementTimeoutMs: number
   readonly shared: ServerAddress
-  /** The same database, as the role that owns its tables. Absent if that is the serving role. */
+  /** The shared database with the role that owns its tables. Absent if the serving role owns them. */
   readonly sharedOwner?: ServerAddress
   readonly sharedPoolSize: number
   /** The address of a dedicated database. The password is decrypted when the first connection asks for it. */
   readonly addressOf: (database: RouteDatabase, tenantId: string) => ServerAddress
   readonly onMismatch?: (mismatch: Mismatch) => void
   readonly onViolation?: (violation: Violation) => void
-  /** For a database server that becomes unreachable, or reachable again. */
+  /** Logs when a database server becomes unreachable and when it is reachable again. */
   readonly log?: NonNullable<BreakersOptions['log']>
 }
 
-/** A server broke the protocol, and the connection was closed. */
-export interface Violation {
-  /** Both null for the shared database. */
-  readonly tenantId: string | null
-  readonly databaseId: string | null
-  readonly error: unknown
-}
-
-/** A new connection led to another database than the validated one, and was closed unused. */
-export interface Mismatch {
-  /** Both null for the shared database. */
-  readonly tenantId: string | null
-  readonly databaseId: string | null
-  /** False if the last report of this pool said the same. */
-  readonly isNews: boolean
-}
-
 type KeyedDatabase = Pick<RouteDatabase, 'id' | 'version' | 'databaseOid' | 'systemIdentifier'>
-/** The database that was checked, with the version of its entry. */
+/** A database that a check outside the pools has reached. */
 type CheckedDatabase = Omit<KeyedDatabase, 'version'> &
   Pick<RouteDatabase, 'host' | 'port'> & { rowVersion: number }
 
@@ -57,18 +41,18 @@ const OWNER_KEY = 'shared-owner'
 const OWNER_POOL_SIZE = 2
 const SHARED_LIMITS = { connectTimeoutMs: 5_000, idleTimeoutMs: 30_000 }
 const SHARED_IDS = { tenantId: null, databaseId: null }
-/** A tenant's server is not trusted: its answer must not fill our memory. */
+/** A tenant's server is not trusted, so the size of its answers is limited. */
 const MAX_ANSWER_BYTES = 16 * 1024 * 1024
 
 /**
- * One pool for each (database, version of its entry, identity). The first request that needs it opens it, and each request
- * holds a lease on it. The LRU bounds the number of pools, the budget bounds the connections of all of them.
+ * Has one pool for each database, version of its entry and identity. The first request that needs a pool creates it, and each
+ * request holds a lease on its pool. An LRU limits the number of pools, and the budget limits their connections.
  */
 export class PoolManager {
   readonly #options: PoolManagerOptions
   readonly #pools: LeaseCache<TenantPool>
   readonly #breakers: Breakers
-  /** The pools of each tenant's own databases, also closing ones: a change of the route waits for them. */
+  /** The pools of each tenant's dedicated databases, closing ones included, because a change of the route waits for those. */
   readonly #own = new Map<string, Map<TenantPool, OwnPool>>()
   readonly #ownerOf = new WeakMap<TenantPool, string>()
   readonly budget: ConnectionBudget
@@ -106,6 +90,14 @@ export class PoolManager {
     }
   }
 
+  /**
+   * The pool of the route's database, if it is open. This counts as a use of it.
+   * @throws PublicError TENANT_DATABASE_PENDING, TENANT_DATABASE_UNAVAILABLE
+   */
+  openPool(route: Route): TenantPool | undefined {
+    return this.#pools.use(keyOf(databaseOf(route)))
+  }
+
   /** Lends a connection to the shared database as the owner of its tables. @throws as `run` */
   async runAsOwner<T>(
     fn: (client: pg.PoolClient) => Promise<T>,
@@ -125,7 +117,7 @@ export class PoolManager {
 
   /** One round trip to the shared database. @throws as `run` */
   async pingShared(): Promise<Ping> {
-    // Until the start has learned the identity of the database, no connection is accepted. That is not the server's failure.
+    // No connection is accepted before the start has read the database's identity. The breaker must not count that as a failure.
     if (this.#options.shared.expected?.() === null) throw fail('TENANT_DATABASE_UNAVAILABLE')
     const lease = this.#pools.acquire(SHARED_KEY, () => this.#createPool(null, ''))
     const begun = performance.now()
@@ -135,7 +127,7 @@ export class PoolManager {
         () => false,
       )
       const isReadOnly = rows[0]?.isReadOnly === true
-      // The connection may be older than the end of the read-only time.
+      // This connection may have been opened while the database was read-only.
       if (isReadOnly) lease.value.renew()
       return { latencyMs: performance.now() - begun, isReadOnly }
     } finally {
@@ -154,8 +146,8 @@ export class PoolManager {
   }
 
   /**
-   * Closes the pools of a tenant's own databases except that of `serving`, the database of its route. Resolves when the requests
-   * that use them have ended. Requests that wait for a connection are told that the route has changed.
+   * Closes the pools of a tenant's dedicated databases, except the pool of `serving`, the database of its route. Resolves when no
+   * request uses the closed pools. Requests that wait there for a connection get a RouteChangedError.
    */
   async retireAllBut(tenantId: string, serving: RouteDatabase | null): Promise<void> {
     const kept = serving === null ? null : keyOf(serving)
@@ -168,12 +160,12 @@ export class PoolManager {
     await Promise.all(left.map(([, { closed }]) => closed.promise))
   }
 
-  /** A check outside the pools has reached a database: requests need not wait for the end of a backoff. */
+  /** Call after a check outside the pools has reached the database. Ends its backoff. */
   answered({ rowVersion: version, ...database }: CheckedDatabase): void {
     this.#breakers.answered(serverOf(database), keyOf({ ...database, version }))
   }
 
-  /** True if the last attempts to reach the database of the route failed, so that requests are refused for a while. */
+  /** True if requests for the route are refused now, because its database is not active or the last attempts to reach it failed. */
   isDown(route: Route): boolean {
     if (route.placement === 'dedicated' && route.database?.status !== 'active') return true
     const database = databaseOf(route)
@@ -181,7 +173,7 @@ export class PoolManager {
     return pool === undefined ? this.#attemptsTo(database).isOpen : pool.isDown
   }
 
-  /** How many servers and databases could not be reached, with no success since. */
+  /** How many servers and databases have failed since their last success. */
   get broken(): { server: number; database: number } {
     return this.#breakers.failing
   }
@@ -281,7 +273,7 @@ function serverOf({ host, port }: { host: string; port: number }): string {
   return `${host}:${port}`
 }
 
-/** With the identity: an operator may have accepted another database in place of the old one. */
+/** Includes the identity, because an operator may accept another database under the same entry. */
 function keyOf(database: KeyedDatabase | null): string {
   if (database === null) return SHARED_KEY
   const { id, version, databaseOid, systemIdentifier } = database

@@ -6,8 +6,8 @@ import { PoolerUnsupportedError } from '../lib/postgres/pooler-faults.ts'
 const ROUNDS = 3
 
 /**
- * Proves that each connection of `open` has a session of its own. So it is without a pooler, and behind a pooler in session
- * mode. In transaction mode two idle connections share a session, or a connection gets another session each time.
+ * Proves that each connection of `open` has a session of its own. That is true without a pooler, and behind a pooler in session
+ * mode. In transaction mode two idle connections share a session, or a connection gets another session for each transaction.
  * @throws PoolerUnsupportedError NO_SESSION
  */
 export async function assertWholeSessions(open: () => Promise<GuardedClient>): Promise<void> {
@@ -33,7 +33,7 @@ async function isShared(one: GuardedClient, other: GuardedClient): Promise<boole
   await other.query('BEGIN')
   try {
     const others = await sessionOf(other)
-    // The other one keeps its session while its transaction is open. If this one had only borrowed it, it gets another now.
+    // `other` keeps its session while its transaction is open. If `one` used that session before, it must get another one now.
     return others === before || (await sessionOf(one)) !== before
   } finally {
     await other.query('ROLLBACK')

@@ -1,4 +1,4 @@
-/** The tenant's route has changed before a statement was sent. Nothing was sent. */
+/** The tenant's route changed before the statement was sent. Nothing was sent. */
 export class RouteChangedError extends Error {
   override readonly name = 'RouteChangedError'
 

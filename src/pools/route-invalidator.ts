@@ -9,10 +9,10 @@ export interface RouteInvalidatorOptions {
   readonly drainTimeoutMs: number
 }
 
-/** Takes changed routes out of use: at once for new requests. Tells when the requests that began before have ended. */
+/** Takes changed routes out of use. New requests use the new route at once; requests that began before may end on the old one. */
 export class RouteInvalidator {
   readonly #options: RouteInvalidatorOptions
-  /** A change is received more than once (the replica that made it knows it first); all wait for the same end. */
+  /** By tenant. A replica hears of its own change twice; both times it waits for the same requests. */
   readonly #draining = new Map<string, Promise<void>>()
 
   constructor(options: RouteInvalidatorOptions) {
@@ -20,10 +20,10 @@ export class RouteInvalidator {
   }
 
   /**
-   * Drops the tenant's route from memory. A pool that the new route does not lead to closes when its requests have ended. The
-   * pool of the current database stays: while a password is changed, no other connections can be opened.
+   * Drops the tenant's route from memory. A pool that the new route does not use closes when its requests have ended. The pool of
+   * the current database stays, because no new connections can be opened while its password is being changed.
    *
-   * Resolves when no request uses the old pool, or after `drainTimeoutMs`. Null if there is nothing to wait for.
+   * Resolves when no request uses an old pool, or after `drainTimeoutMs`. Null if there is nothing to wait for.
    */
   forget(tenantId: string): Promise<void> | null {
     const { directory, pools } = this.#options
@@ -33,8 +33,8 @@ export class RouteInvalidator {
   }
 
   /**
-   * The same for all tenants, when changes were missed. No pool stays: the same entry with the same version may mean another
-   * database now.
+   * Does the same for all tenants. Call when changes were missed. No pool stays, because the same entry with the same version may
+   * mean another database now.
    */
   async forgetAll(): Promise<void> {
     const { directory, pools } = this.#options
@@ -57,7 +57,7 @@ export class RouteInvalidator {
     return waiting
   }
 
-  /** By the route in the catalog, not by the one in memory: that one may be dropped, or new already. */
+  /** Reads the new route, and retires every pool that it does not use. */
   async #retire(tenantId: string): Promise<void> {
     const { directory, pools } = this.#options
     const route = await directory.byId(tenantId).catch(() => null)

@@ -1,10 +1,12 @@
 import type pg from 'pg'
 import type Pool from 'pg-pool'
 import { fail } from '../errors.ts'
-import { startTimeLimit, type TimeLimit } from '../lib/time-limit.ts'
+import type { PoolLimits } from '../lib/postgres/pg.ts'
+import { KeptConnections } from './kept-connections.ts'
 import { PendingConnections, type PendingConnectionsOptions } from './opening/pending-connections.ts'
 import type { BudgetedPool } from './opening/waiting-pools.ts'
 import { RouteChangedError } from './route-changed.ts'
+import { WaitingRequests } from './waiting-requests.ts'
 import { cleanConnection, dirtyConnections } from './wire/dirty-connections.ts'
 import { isOutdated } from './wire/statement-fault.ts'
 
@@ -16,15 +18,9 @@ export interface TenantPoolOptions
   readonly acquireTimeoutMs: number
 }
 
-interface WaitingRequest {
-  readonly resolve: (client: pg.PoolClient) => void
-  readonly reject: (error: Error) => void
-  readonly timeLimit: TimeLimit
-}
-
 /**
- * The server decides when a connection is opened whether it may write, and when a statement is prepared what it returns. So an
- * outdated connection says nothing about a new one, and all are replaced, but not more often than this.
+ * A connection stays read-only if the server was read-only when it was opened, and a prepared statement keeps its old result
+ * type. New connections have neither fault, so an outdated connection makes the pool replace all of them, at most this often.
  */
 const RENEWED_EVERY_MS = 5_000
 
@@ -35,39 +31,43 @@ const RENEWED_EVERY_MS = 5_000
  */
 export class TenantPool implements BudgetedPool {
   readonly server: string
+  readonly limits: PoolLimits
+  readonly kept = new KeptConnections()
+  /** True if no new request will come. */
+  isRetired = false
   readonly #options: TenantPoolOptions
   readonly #pending: PendingConnections
   readonly #pool: Pool<pg.Client>
-  /** When each open connection was opened, in milliseconds of `performance.now()`. No entry once it has ended. */
+  /** When each connection was opened, in milliseconds of `performance.now()`. A connection that has ended is not here. */
   readonly #openSince = new WeakMap<pg.ClientBase, number>()
-  readonly #waiting: WaitingRequest[] = []
+  readonly #waiting: WaitingRequests
   readonly #wake = () => this.#pulse()
-  /** Idle connections that are promised to a request already. */
+  /** How many idle connections a request has claimed and not received yet. */
   #claimed = 0
   /** Connections that were opened before this moment are not lent again. */
   #renewedAt = Number.NEGATIVE_INFINITY
-  /** No new request will come. */
-  #isRetired = false
 
   constructor(options: TenantPoolOptions) {
     this.#options = options
+    this.#waiting = new WaitingRequests(options.acquireTimeoutMs)
     this.#pending = new PendingConnections({
       ...options,
       onOpened: (client) => this.#openSince.set(client, performance.now()),
       onClosed: (client) => {
         this.#openSince.delete(client)
-        if (this.#waiting.length > 0) this.#pulse()
+        if (this.#waiting.all.length > 0) this.#pulse()
       },
     })
     this.server = this.#pending.server
+    this.limits = options.limits
     this.#pool = this.#pending.createPool()
-    // Also for a connection that no request waits for any more.
+    // Needed for a connection that no request waits for any more.
     this.#pool.on('release', (error, client) => this.#endPending(client, error))
   }
 
-  /** Connections open or being opened, and requests waiting for one. */
+  /** Connections that are open or being opened, and requests that wait for one. */
   get stats(): { open: number; idle: number; waiting: number } {
-    return { open: this.#pool.totalCount, idle: this.#pool.idleCount, waiting: this.#waiting.length }
+    return { open: this.#pool.totalCount, idle: this.#pool.idleCount, waiting: this.#waiting.all.length }
   }
 
   /** True if there is no usable connection, and none may be opened because the last attempts failed. */
@@ -76,8 +76,8 @@ export class TenantPool implements BudgetedPool {
   }
 
   /**
-   * Lends a connection for the time of `fn`. If `fn` throws an error that `keep` recognises as an orderly answer of the database,
-   * the connection stays. After any other error its state is not known, and it is closed.
+   * Lends a connection to `fn`. If `fn` throws, `keep` tells whether the error was a complete answer of the database. If it was
+   * not, the state of the connection is unknown and the pool closes it.
    * @throws PublicError NO_CONNECTION_AVAILABLE at the deadline, TENANT_DATABASE_UNAVAILABLE if the database cannot be reached
    */
   async run<T>(fn: (client: pg.PoolClient) => Promise<T>, keep: (error: unknown) => boolean): Promise<T> {
@@ -96,14 +96,36 @@ export class TenantPool implements BudgetedPool {
     }
   }
 
-  /** Tells the waiting requests that the route has changed, so that they need not wait here until their deadline. */
+  /** True if a request may keep a connection: no other pool waits for its permit, and another connection serves the others. */
+  get maySpareOne(): boolean {
+    if (this.isRetired || this.mustSpare) return false
+    const { budget } = this.#options
+    return this.#pool.totalCount - this.kept.size > 1 || (this.hasIdle && budget.hasPlenty(this.server))
+  }
+
+  /** True if connections must be closed, so that another pool gets their permits. */
+  get mustSpare(): boolean {
+    const { budget } = this.#options
+    return budget.isShrinking || budget.waiting.since.size > 0
+  }
+
+  /** Call regularly while connections are kept, and when one is idle and `mustSpare`. */
+  reviewKept(): void {
+    this.kept.closeThose((client, isIdle) => {
+      const { budget } = this.#options
+      return this.#mustGo(client, true) || (isIdle && this.mustSpare && budget.shouldClose(this.server))
+    })
+    this.#takeBackKept()
+  }
+
+  /** Rejects the waiting requests with RouteChangedError, so that they need not wait here until their deadline. */
   dismiss(): void {
-    for (const request of this.#waiting.splice(0)) this.#refuse(request, new RouteChangedError())
+    this.#waiting.refuseAll(() => new RouteChangedError())
   }
 
   /** Keeps no idle connection from now on. Requests that run or wait here are served as before. */
   retire(): void {
-    this.#isRetired = true
+    this.isRetired = true
     this.#closeAllIdle()
   }
 
@@ -117,17 +139,18 @@ export class TenantPool implements BudgetedPool {
 
   /** Ends all connections. Call only when no request uses the pool any more. */
   async close(): Promise<void> {
+    this.isRetired = true
     this.#options.budget.waiting.remove(this)
-    for (const request of this.#waiting.splice(0)) this.#refuse(request, fail('SHUTTING_DOWN'))
+    this.#waiting.refuseAll(() => fail('SHUTTING_DOWN'))
     await this.#pool.end()
   }
 
   /**
-   * At the end of the process: cuts connections that are being opened for no request, because a silent server would hold up the
-   * end. In other cases they may finish: how they end tells whether the server can be reached.
+   * Call at shutdown. Cuts connections that are being opened for no request, because a silent server would delay the shutdown. At
+   * other times they may finish, because their outcome tells the breakers whether the server can be reached.
    */
   cutPending(): void {
-    if (this.#waiting.length === 0) this.#pending.destroyAll()
+    if (this.#waiting.all.length === 0) this.#pending.destroyAll()
   }
 
   get held(): number {
@@ -135,10 +158,7 @@ export class TenantPool implements BudgetedPool {
   }
 
   wanted(): number {
-    const needed = Math.min(
-      this.#waiting.length - this.#pending.requested,
-      this.#options.limits.max - this.held,
-    )
+    const needed = Math.min(this.#waiting.all.length - this.#pending.requested, this.limits.max - this.held)
     if (needed <= 0) return 0
     const { room } = this.#options.attempts
     if (room === 0) this.#awaitRoom()
@@ -154,35 +174,33 @@ export class TenantPool implements BudgetedPool {
   }
 
   closeIdle(): boolean {
-    if (!this.#hasIdle) return false
+    if (!this.hasIdle) return this.kept.closeIdle()
     this.#claimIdle((client) => client?.release(true))
     return true
   }
 
   #closeAllIdle(): void {
     while (this.closeIdle()) this.#options.budget.countClosing(this.server)
+    this.kept.closeThose(() => true)
   }
 
   async #acquire(): Promise<pg.PoolClient> {
-    if (this.#hasIdle && this.#waiting.length === 0) {
+    if (this.hasIdle && this.#waiting.all.length === 0) {
       const client = await new Promise<pg.PoolClient | null>((resolve) => this.#claimIdle(resolve))
       if (client !== null) return client
     }
     if (this.isDown) throw fail('TENANT_DATABASE_UNAVAILABLE')
-    return new Promise((resolve, reject) => {
-      const timeLimit = startTimeLimit(() => this.#expire(request), this.#options.acquireTimeoutMs)
-      const request: WaitingRequest = { resolve, reject, timeLimit }
-      this.#waiting.push(request)
-      this.#pulse()
-    })
+    const received = this.#waiting.add()
+    this.#pulse()
+    return received
   }
 
-  /** True if there is an idle connection that is not promised to a request yet. */
-  get #hasIdle(): boolean {
+  /** True if there is an idle connection that no request has claimed. */
+  get hasIdle(): boolean {
     return this.#pool.idleCount > this.#claimed
   }
 
-  /** Gives an idle connection or, if it dies before it arrives, a new one; null if there is none of these. */
+  /** Passes an idle connection to `receive`. If that one dies first, pg-pool opens a new one; null if it cannot. */
   #claimIdle(receive: (client: pg.PoolClient | null) => void): void {
     this.#claimed += 1
     this.#connect((client) => {
@@ -192,9 +210,9 @@ export class TenantPool implements BudgetedPool {
   }
 
   /**
-   * Asks pg-pool for a connection, and calls `done` once, synchronously with pg-pool's answer: what is counted here must not
-   * differ from what pg-pool holds. After a timeout pg-pool still delivers the connection once it is open. That one belongs to
-   * no request, so it is handed on here.
+   * Asks pg-pool for a connection and calls `done` once, in the same tick as pg-pool's answer, so that our counters always agree
+   * with pg-pool's. After a timeout pg-pool calls a second time when the connection is open. No request owns that connection, so
+   * it goes to the next waiting one.
    */
   #connect(done: (client: pg.PoolClient | null) => void): void {
     let isDone = false
@@ -204,7 +222,7 @@ export class TenantPool implements BudgetedPool {
       if (client !== undefined) this.#endPending(client)
       if (!isLate) done(client ?? null)
       else if (client !== undefined) this.#hand(client)
-      // Its room is free only now. Not synchronously: a request may be in the middle of asking.
+      // pg-pool has room only from now on. This runs in a microtask, because a request may be in the middle of `#acquire`.
       if (client === undefined) queueMicrotask(() => this.#pulse(error))
     })
   }
@@ -214,12 +232,20 @@ export class TenantPool implements BudgetedPool {
   }
 
   #pulse(cause?: unknown): void {
-    if (this.#isHopeless) this.#refuseAll(cause)
+    if (this.#isHopeless)
+      this.#waiting.refuseAll(() => fail('TENANT_DATABASE_UNAVAILABLE', cause === undefined ? {} : { cause }))
     while (this.wanted() > 0 && this.#options.budget.tryAdmit(this.server)) this.openOne()
+    this.#takeBackKept()
     if (this.wanted() > 0) this.#options.budget.waiting.add(this)
   }
 
-  /** The budget drops pools that want nothing now. A pool that a breaker holds back must ask again when the breaker changes. */
+  /** For a request that waits for a connection while none is being opened. */
+  #takeBackKept(): void {
+    if (this.#waiting.all.length > this.#pending.requested && this.kept.size > 0)
+      this.kept.takeBack(this.held === this.kept.size)
+  }
+
+  /** The budget drops a pool that wants nothing. A pool that a breaker stops must ask again when the breaker changes. */
   #awaitRoom(): void {
     this.#options.attempts.onceChanged(this.#wake)
     if (this.#isHopeless) queueMicrotask(this.#wake)
@@ -228,40 +254,17 @@ export class TenantPool implements BudgetedPool {
   #arrived(client: pg.PoolClient): void {
     this.#pending.requestEnded()
     this.#hand(client)
-    if (this.#waiting.length > 0) this.#pulse()
+    if (this.#waiting.all.length > 0) this.#pulse()
   }
 
-  /** Without a connection and with an open breaker nothing will ever be given back. */
+  /** True if waiting is useless: no connection exists that could be given back, and the breaker allows no new one. */
   get #isHopeless(): boolean {
     return this.#pending.requested === 0 && this.isDown
   }
 
-  #refuseAll(cause: unknown): void {
-    for (const request of this.#waiting.splice(0)) {
-      this.#refuse(request, fail('TENANT_DATABASE_UNAVAILABLE', cause === undefined ? {} : { cause }))
-    }
-  }
-
-  #refuse(request: WaitingRequest, error: Error): void {
-    request.timeLimit.clear()
-    request.reject(error)
-  }
-
-  #expire(request: WaitingRequest): void {
-    const at = this.#waiting.indexOf(request)
-    if (at === -1) return
-    this.#waiting.splice(at, 1)
-    request.reject(fail('NO_CONNECTION_AVAILABLE'))
-  }
-
   #hand(client: pg.PoolClient): void {
-    const request = this.#waiting.shift()
-    if (request === undefined) {
-      this.#rest(client)
-    } else {
-      request.timeLimit.clear()
-      request.resolve(client)
-    }
+    if (this.#waiting.all.length > 0) this.#waiting.serve(client)
+    else this.#rest(client)
   }
 
   #giveBack(client: pg.PoolClient, broken: boolean): void {
@@ -269,27 +272,26 @@ export class TenantPool implements BudgetedPool {
       client.release(true)
       this.#pulse()
     } else if (dirtyConnections.has(client)) {
-      // The request that used it has its answer already.
+      // The request that used the connection does not wait for this.
       void cleanConnection(client).then((isClean) => this.#giveBack(client, !isClean))
     } else {
       this.#hand(client)
     }
   }
 
-  /** True if it may not be lent again: it has ended, it is outdated, or another pool may have its room. */
-  #mustGo(client: pg.PoolClient): boolean {
+  /** True if the connection may not be lent again: it has ended, it is outdated, or another pool gets its permit. */
+  #mustGo(client: pg.ClientBase, isWanted = this.#waiting.all.length > 0): boolean {
     const { budget } = this.#options
     const since = this.#openSince.get(client)
     if (since === undefined || since < this.#renewedAt) return true
     if (budget.isShrinking && budget.mustClose(this.server)) return true
-    return this.#waiting.length > 0 && budget.waiting.mustYield(this, performance.now() - since)
+    return isWanted && budget.waiting.mustYield(this, performance.now() - since)
   }
 
-  /** No request waits for it here. It stays idle, unless another pool waits for its room. */
+  /** Keeps a connection idle that no request waits for, unless another pool waits for its permit. */
   #rest(client: pg.PoolClient): void {
     const { budget } = this.#options
-    if (this.#isRetired) budget.countClosing(this.server)
-    const isWanted = budget.isShrinking || budget.waiting.since.size > 0
-    client.release(this.#isRetired || (isWanted && budget.shouldClose(this.server)))
+    if (this.isRetired) budget.countClosing(this.server)
+    client.release(this.isRetired || (this.mustSpare && budget.shouldClose(this.server)))
   }
 }

@@ -1,6 +1,6 @@
 import { customType, timestamp, uuid } from 'drizzle-orm/pg-core'
 
-/** Columns that the tables of a tenant database are made of. */
+/** Columns that the tables of a tenant database share. */
 export const bytea = customType<{ data: Buffer; driverData: Buffer }>({ dataType: () => 'bytea' })
 export const tenantId = () => uuid('tenant_id').notNull()
 export const id = () => uuid('id').notNull()

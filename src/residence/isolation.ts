@@ -1,9 +1,9 @@
 import { is } from 'drizzle-orm'
 import { getTableConfig, PgTable } from 'drizzle-orm/pg-core'
-import { HERE, isHere, isTenantFunction, policies } from './policies.ts'
+import { isResidenceView, isTenantFunction, policies, RESIDENCE_VIEW } from './policies.ts'
 import * as schema from './tables.ts'
 
-/** Anything that runs SQL. Of several statements in one text it gives a result each. */
+/** Anything that runs SQL. For several statements in one text it returns a result for each. */
 export interface AuditClient {
   query(text: string): Promise<{ rows: unknown[] } | { rows: unknown[] }[]>
 }
@@ -24,38 +24,38 @@ export type IsolationRule =
   | 'granted-to-role'
 export type RoleRule = 'superuser' | 'bypassrls'
 
-/** One rule that does not hold, and the table (view, function) or role it does not hold for. */
+/** A violated rule, and the table, view, function or role that violates it. */
 export interface Violation<Rule extends string = IsolationRule> {
   readonly object: string
   readonly rule: Rule
-  /** The index, constraint, policy or privilege at fault; '' where the object itself is. */
+  /** The index, constraint, policy or privilege that violates the rule. Empty if the object itself does. */
   readonly detail: string
 }
 
 export interface AuditOptions {
   /**
-   * True for a database that only Freehold and the application use: every table, view and function in `public` must keep the
-   * rules, except those of extensions. False, the default, for a dedicated database, in which the tenant may have other objects:
-   * then only our tables, tables with a tenant_id, views of these, and our functions must keep them.
+   * True for a database that only Freehold and the application use. Then the rules apply to every table, view and function in
+   * `public`, except those of extensions. False, the default, for a dedicated database, in which the tenant may have other objects.
+   * Then the rules apply to our tables, to tables with a tenant_id, to views of these, and to our functions.
    */
   readonly everything?: boolean
-  /** True where the schema may be older than this release's. */
+  /** True if the schema may be older than this release's. */
   readonly isOlder?: boolean
   readonly tables: DeclaredTables
 }
 
 /** The tables of an application, by their names in SQL. */
 export interface DeclaredTables {
-  /** Those that hold tenants' rows. */
+  /** Tables with tenants' rows. */
   readonly tenantTables: readonly string[]
-  /** Those that belong to no tenant. */
+  /** Tables whose rows belong to no tenant. */
   readonly referenceTables: readonly string[]
 }
 
-/** Tables outside row-level security: read before there is a tenant, and without any tenant's data. */
+/** Tables without row-level security. They are read before the tenant is known, and have no tenant's data. */
 export const INFRASTRUCTURE: readonly string[] = ['residence', 'freehold_migrations']
 
-/** The core's own tables that hold tenants' rows, by name. */
+/** The names of the core's own tables with tenants' rows. */
 export const CORE_TABLES: readonly string[] = Object.values(schema)
   .flatMap((value) => (is(value, PgTable) ? [getTableConfig(value).name] : []))
   .filter((name) => !INFRASTRUCTURE.includes(name))
@@ -69,9 +69,9 @@ const has = (role: string) => `CASE WHEN t.privilege IN ('SELECT', 'INSERT', 'UP
       ELSE pg_catalog.has_table_privilege(${role}, t.oid, t.privilege) END`
 
 /**
- * Lists each violation as (object, rule, detail); no rows, no violations. Reads pg_catalog only. `everything`: see
- * AuditOptions. Unique indexes and foreign keys count because they ignore row-level security, and so accept, or betray,
- * another tenant's row; a view shows what its owner may see.
+ * A query that lists each violation as (object, rule, detail). It reads only pg_catalog. `everything`: see AuditOptions. Unique
+ * indexes and foreign keys are checked because they ignore row-level security, so they may reveal or reference another tenant's
+ * row. Views are checked because a view shows what its owner may see.
  */
 export const isolationAudit = ({ everything = false, isOlder = false, tables }: AuditOptions) => `
 WITH owned AS (
@@ -141,10 +141,9 @@ WITH owned AS (
 SELECT object, rule, detail FROM violation ORDER BY object, rule, detail`
 
 /**
- * Rights of the connected role by which SQL of a tenant's own could get around the policies: all to the residences, where the
- * seals are; those that row-level security knows nothing of. Those of PUBLIC are told as such. Says nothing of a role that owns
- * the tables, or may become their
- * owner: there nothing holds (see `findLostPromises`).
+ * Privileges of the connected role with which a tenant's SQL could bypass the policies: all privileges on the residences, which
+ * contain the seals, and those that row-level security does not check. Privileges of PUBLIC have a rule of their own. A role that
+ * owns the tables, or may become their owner, is not checked here, because no policy holds for it (see `findLostPromises`).
  */
 const GRANTED_TO_ROLE = `
   SELECT t.name, 'granted-to-role', t.privilege
@@ -154,14 +153,14 @@ const GRANTED_TO_ROLE = `
         WHEN 'freehold_migrations' THEN '{INSERT,UPDATE,DELETE,TRUNCATE,REFERENCES,TRIGGER}'::text[]
         ELSE '{TRUNCATE,REFERENCES,TRIGGER}'::text[] END) AS x(privilege)
     UNION ALL
-    SELECT '${HERE}', v.oid, x.privilege FROM pg_catalog.pg_class v,
+    SELECT '${RESIDENCE_VIEW}', v.oid, x.privilege FROM pg_catalog.pg_class v,
       pg_catalog.unnest('{INSERT,UPDATE,DELETE,TRIGGER}'::text[]) AS x(privilege)
-    WHERE v.oid = pg_catalog.to_regclass('public.${HERE}')
+    WHERE v.oid = pg_catalog.to_regclass('public.${RESIDENCE_VIEW}')
   ) t
   WHERE NOT pg_catalog.pg_has_role(current_user, (SELECT r.relowner FROM relation r WHERE r.name = 'residence'), 'MEMBER')
     AND ${has('current_user')} AND NOT ${has("'public'")}`
 
-/** A reference table that others than its owner may do more with than read, or that `freehold_share` was not called for. */
+/** Reference tables that a role other than the owner may do more with than read, or for which `freehold_share` was not called. */
 const references = (tables: readonly string[]) => `
   SELECT r.name, 'reference-writable', x.grantee::pg_catalog.regrole::text || ': ' || x.privilege_type
   FROM relation r, LATERAL (
@@ -177,7 +176,7 @@ const references = (tables: readonly string[]) => `
     WHERE t.tgrelid = r.oid AND t.tgname = 'freehold_read_only' AND t.tgenabled IN ('O', 'A')
       AND p.proname = 'freehold_read_only' AND p.pronamespace = 'public'::pg_catalog.regnamespace)`
 
-/** Also a view outside `public`, when it is a view of a guarded table. A materialised view cannot be an invoker's. */
+/** Also checks views outside `public` if they read a guarded table. A materialized view cannot have `security_invoker`. */
 const views = (everything: boolean) => `
   SELECT v.oid::pg_catalog.regclass::text, 'view', ''
   FROM pg_catalog.pg_class v
@@ -186,8 +185,8 @@ const views = (everything: boolean) => `
     AND NOT EXISTS (SELECT FROM pg_catalog.pg_options_to_table(v.reloptions) o
       WHERE o.option_name = 'security_invoker' AND o.option_value::pg_catalog.bool)
     AND NOT EXISTS (SELECT FROM owned o WHERE o.classid = 'pg_catalog.pg_class'::pg_catalog.regclass AND o.objid = v.oid)
-    AND ${isHere} IS NOT TRUE
-    AND (${everything} AND n.nspname = 'public' OR n.nspname = 'public' AND v.relname = '${HERE}' OR EXISTS (
+    AND ${isResidenceView} IS NOT TRUE
+    AND (${everything} AND n.nspname = 'public' OR n.nspname = 'public' AND v.relname = '${RESIDENCE_VIEW}' OR EXISTS (
       SELECT FROM pg_catalog.pg_rewrite w
       JOIN pg_catalog.pg_depend d ON d.classid = 'pg_catalog.pg_rewrite'::pg_catalog.regclass AND d.objid = w.oid
       JOIN relation g ON d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.refobjid = g.oid
@@ -195,8 +194,8 @@ const views = (everything: boolean) => `
       WHERE w.ev_class = v.oid))`
 
 /**
- * Lists the roles that this connection is, or can become by SET ROLE or RESET ROLE, and that see every tenant's rows.
- * Membership counts whatever its INHERIT and SET options say: they can be changed by who holds it.
+ * Lists the roles of this connection that see every tenant's rows. It has a role if it uses the role or can change to it by SET
+ * ROLE or RESET ROLE. Membership counts with any INHERIT and SET options, because the member can change them.
  */
 export const ROLE_AUDIT = `
 SELECT r.rolname::text AS object, CASE WHEN r.rolsuper THEN 'superuser' ELSE 'bypassrls' END AS rule, '' AS detail
@@ -206,7 +205,7 @@ WHERE (r.rolsuper OR r.rolbypassrls)
   AND (r.oid = me.oid OR (NOT me.rolsuper AND pg_catalog.pg_has_role(me.oid, r.oid, 'MEMBER')))
 GROUP BY 1, 2 ORDER BY 1`
 
-/** Proves, against the live database, that no table forgot the tenant. Empty when all is well. */
+/** Checks the isolation rules in a running database. Empty if no rule is violated. */
 export async function findIsolationViolations(
   client: AuditClient,
   options: AuditOptions,
@@ -216,9 +215,9 @@ export async function findIsolationViolations(
 
 /** How the tables of a database differ from those that an application declares. */
 export interface TableDifferences {
-  /** Declared and not there. */
+  /** Declared tables that do not exist. */
   readonly missing: readonly string[]
-  /** There and not declared: neither Freehold's own, an extension's, nor a partition. */
+  /** Existing tables that are not declared, without Freehold's own, those of extensions, and partitions. */
   readonly undeclared: readonly string[]
 }
 
@@ -244,25 +243,26 @@ export async function findTableDifferences(
   return { missing: names(true), undeclared: names(false) }
 }
 
-/** Proves that the connected role cannot step around row-level security. Empty when all is well. */
+/** Checks that the connected role cannot bypass row-level security. Empty if it cannot. */
 export async function findRoleViolations(client: AuditClient): Promise<Violation<RoleRule>[]> {
   return withPinnedPath(client, ROLE_AUDIT)
 }
 
 const set = (name: string, value: string) => `pg_catalog.set_config('${name}', ${value}, true)`
 const PIN_PATH = `SELECT ${set('freehold.path', "pg_catalog.current_setting('search_path')")}, ${set('search_path', "'pg_catalog, pg_temp'")}`
-const PUT_PATH_BACK = `SELECT ${set('search_path', "pg_catalog.current_setting('freehold.path')")}`
+const RESTORE_PATH = `SELECT ${set('search_path', "pg_catalog.current_setting('freehold.path')")}`
 
 /**
- * Names are qualified, but operators are not, and an owner's search_path could put other ones before the built-in. One message
- * is one transaction and one round trip; inside of a transaction the path is put back behind the audit.
+ * Sets the search_path for the audit. The audit's names are qualified, but its operators are not, and with an owner's search_path
+ * other operators could come before the built-in ones. One message is one transaction and one round trip. If a transaction is
+ * open already, the last statement restores the path.
  */
 async function withPinnedPath<Row>(client: AuditClient, text: string): Promise<Row[]> {
-  const results = [await client.query(`${PIN_PATH};\n${text};\n${PUT_PATH_BACK}`)].flat()
+  const results = [await client.query(`${PIN_PATH};\n${text};\n${RESTORE_PATH}`)].flat()
   return (results.at(-2)?.rows ?? []) as Row[]
 }
 
-/** What the serving role can do by which SQL of an application, or what was injected into it, gets past the seal. */
+/** Abilities of the serving role with which an application's SQL, or injected SQL, can bypass the seal. */
 export type LostPromise = 'OWNS_TABLES' | 'CREATES_OBJECTS' | 'REACHES_SERVER'
 
 const LOST_PROMISES = `
@@ -278,7 +278,7 @@ SELECT 'REACHES_SERVER' WHERE EXISTS (SELECT FROM pg_catalog.pg_roles r
     AND pg_catalog.pg_has_role(current_user, r.oid, 'MEMBER'))
 ORDER BY 1`
 
-/** Looks at the role that serves. Empty where the seal holds against whatever SQL runs as it. */
+/** Checks the serving role. Empty if no SQL of this role can bypass the seal. */
 export async function findLostPromises(client: AuditClient): Promise<LostPromise[]> {
   const rows = await withPinnedPath<{ promise: LostPromise }>(client, LOST_PROMISES)
   return rows.map(({ promise }) => promise)

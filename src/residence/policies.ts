@@ -1,14 +1,14 @@
-/** The view through which the entrance looks at the residence. */
-export const HERE = 'freehold_here'
+/** The view through which the tenant check reads the residence. */
+export const RESIDENCE_VIEW = 'freehold_here'
 
-/** Policies say this as PostgreSQL prints it, after `normalised`. */
+/** The expressions of the policies as PostgreSQL prints them, after `normalised`. */
 const OWN = '(tenant_id = ( SELECT public.freehold_tenant(false)))'
 const OPEN = '(tenant_id = ( SELECT public.freehold_tenant(true)))'
-/** What they said before there were seals. */
+/** The expression of the policy before there were seals. */
 const FORMER = `(tenant_id = ( SELECT (NULLIF(current_setting('app.tenant_id'::text, true), ''::text))::uuid))`
 const VIEW = ` SELECT tenant_id, epoch, state FROM public.residence r WHERE ((tenant_id = (NULLIF(current_setting('app.tenant_id'::text, true), ''::text))::uuid) AND (encode(seal, 'hex'::text) = current_setting('app.seal'::text, true))) OFFSET 0;`
 
-/** How an expression prints depends on search_path and, in names that say nothing, on the server's version. */
+/** The printed form depends on search_path and, in some generated names, on the server's version. This removes the differences. */
 const normalised = (
   expression: string,
 ) => `pg_catalog.regexp_replace(pg_catalog.regexp_replace(pg_catalog.regexp_replace(
@@ -16,7 +16,7 @@ const normalised = (
 const printed = (column: string) => normalised(`pg_catalog.pg_get_expr(p.${column}, p.polrelid)`)
 const text = (value: string) => `$policy$${value}$policy$`
 
-/** A look-alike function or operator of another schema prints alike, but is depended on; built-in ones never are. */
+/** A function or operator of another schema may print the same, but a policy depends on it. It depends on no built-in one. */
 const DEPENDS_ON_OURS = `NOT EXISTS (SELECT FROM pg_catalog.pg_depend d
       WHERE d.classid = 'pg_catalog.pg_policy'::pg_catalog.regclass AND d.objid = p.oid
         AND (d.refclassid, d.refobjid) NOT IN (
@@ -24,11 +24,11 @@ const DEPENDS_ON_OURS = `NOT EXISTS (SELECT FROM pg_catalog.pg_depend d
           ('pg_catalog.pg_proc'::pg_catalog.regclass, coalesce(pg_catalog.to_regprocedure('public.freehold_tenant(boolean)')::pg_catalog.oid, 0))))`
 
 /**
- * A query over all policies: `isolation` and `deletion` are true for the two that a protected table has. `isFormer`: the
- * schema may be from before there were seals, where there is one policy.
+ * A query over all policies. `isolation` and `deletion` are true for the two policies of a protected table. `isFormer`: the schema
+ * may be from before there were seals, and then a table has only one policy.
  */
 export const policies = (isFormer: boolean) => {
-  const former = `(${isFormer} AND pg_catalog.to_regclass('public.${HERE}') IS NULL)`
+  const former = `(${isFormer} AND pg_catalog.to_regclass('public.${RESIDENCE_VIEW}') IS NULL)`
   return `
   SELECT p.polrelid, p.polname, p.polpermissive,
     p.polpermissive AND p.polcmd = '*' AND p.polroles = '{0}' AND ${DEPENDS_ON_OURS} AND (
@@ -40,12 +40,12 @@ export const policies = (isFormer: boolean) => {
   FROM pg_catalog.pg_policy p`
 }
 
-/** True for the view `v`, a row of pg_class, if it shows what it is to show, and its owner is the residences'. */
-export const isHere = `(v.oid = coalesce(pg_catalog.to_regclass('public.${HERE}')::pg_catalog.oid, 0) AND v.relkind = 'v'
+/** True for the view `v`, a row of pg_class, if its definition is ours, and its owner is the owner of the residences. */
+export const isResidenceView = `(v.oid = coalesce(pg_catalog.to_regclass('public.${RESIDENCE_VIEW}')::pg_catalog.oid, 0) AND v.relkind = 'v'
       AND v.relowner = (SELECT r.relowner FROM pg_catalog.pg_class r WHERE r.oid = pg_catalog.to_regclass('public.residence'))
       AND v.reloptions @> '{security_barrier=true}'
       AND ${normalised('pg_catalog.pg_get_viewdef(v.oid)')} = ${text(VIEW)})`
 
-/** True for the function `f`, a row of pg_proc, that asks the residences for the policies, in the hands of their owner. */
+/** True for the function `f`, a row of pg_proc, if it is our tenant check, and its owner is the owner of the residences. */
 export const isTenantFunction = `(f.oid = coalesce(pg_catalog.to_regprocedure('public.freehold_tenant(boolean)')::pg_catalog.oid, 0)
       AND f.proowner = (SELECT r.relowner FROM pg_catalog.pg_class r WHERE r.oid = pg_catalog.to_regclass('public.residence')))`

@@ -6,9 +6,9 @@ const BATCH = 1_000
 const FIRST_ID = '00000000-0000-0000-0000-000000000000'
 
 /**
- * Gives every stamp of the shared database that has none its seal, as after the migration that brought seals. Replicas that do it
- * at once write the same. Needs the role that owns the tables.
- * @returns how many
+ * Writes the seal of every stamp in the shared database that has none, for example after the migration that added seals. Replicas
+ * that run this at once write the same seals. Needs the role that owns the tables.
+ * @returns the number of written seals
  */
 export async function sealResidents(client: pg.ClientBase, sealOf: SealOf): Promise<number> {
   let sealed = 0
@@ -18,7 +18,7 @@ export async function sealResidents(client: pg.ClientBase, sealOf: SealOf): Prom
         WHERE r.seal IS NULL AND r.tenant_id >= $1 ORDER BY r.tenant_id LIMIT ${BATCH}`,
       [after],
     )
-    const homes = rows.flatMap(({ tenantId, epoch: text }) => {
+    const residences = rows.flatMap(({ tenantId, epoch: text }) => {
       const epoch = parseEpoch(text)
       return epoch === null ? [] : [{ tenantId, epoch, placement: 'shared' as const }]
     })
@@ -28,9 +28,9 @@ export async function sealResidents(client: pg.ClientBase, sealOf: SealOf): Prom
               AS s (tenant_id, epoch, seal)
         WHERE r.tenant_id = s.tenant_id AND r.epoch = s.epoch AND r.seal IS NULL`,
       [
-        homes.map(({ tenantId }) => tenantId),
-        homes.map(({ epoch }) => epoch),
-        homes.map((home) => sealOf(home).reveal()),
+        residences.map(({ tenantId }) => tenantId),
+        residences.map(({ epoch }) => epoch),
+        residences.map((residence) => sealOf(residence).reveal()),
       ],
     )
     sealed += rowCount ?? 0

@@ -16,22 +16,22 @@ import {
 import { bytea, createdAt, id, moment, tenantId, updatedAt } from './columns.ts'
 
 /**
- * The schema every tenant database has, shared or dedicated. Rules that `isolation.ts` proves against a live database:
- * a tenant's table has `tenant_id`, its primary key, unique indexes and foreign keys begin with it, and row-level
- * security is enabled and forced (`SELECT freehold_protect('table')` in the migration that creates the table).
+ * The core's schema in every tenant database, shared or dedicated. `isolation.ts` checks these rules in a running database: a table
+ * with tenants' rows has `tenant_id`; its primary key, unique indexes and foreign keys begin with it; and row-level security is
+ * enabled and forced (`SELECT freehold_protect('table')` in the migration that creates the table).
  */
-/** The tenants that live in this database, each with its epoch and fence. Every unit reads it before its statement. */
+/** The tenants of this database, each with its epoch and fence. Every unit reads it before its statement. */
 export const residence = pgTable(
   'residence',
   {
     tenantId: uuid('tenant_id').primaryKey(),
     epoch: bigint('epoch', { mode: 'number' }).notNull(),
-    /** `left`: the tenant lives elsewhere, and its rows here are not read any more. */
+    /** `left`: the tenant has moved to another database, and its rows here are not read any more. */
     state: text('state').$type<'open' | 'fenced' | 'left'>().notNull().default('open'),
     stampedAt: moment('stamped_at').notNull().defaultNow(),
-    /** A unit must know the seal to be let in. Without a seal no unit is let in. */
+    /** A unit must know the seal to read or write rows. Without a seal no unit can. */
     seal: bytea('seal'),
-    /** Whether changes are captured for a move, and for which one. */
+    /** True if changes are captured for the move `moveId`. */
     capture: boolean('capture').notNull().default(false),
     moveId: uuid('move_id'),
   },
@@ -115,8 +115,8 @@ export const userRoles = pgTable(
 )
 
 /**
- * Refresh tokens, one row each; the token itself is nowhere. A rotated token keeps its row (`replaced_at`), so that using
- * it again is seen, and its whole family revoked. `expires_at` moves with use, `absolute_expires_at` never does.
+ * Refresh tokens, one row each. The token itself is not stored. The row of a rotated token stays (`replaced_at`), so that a second
+ * use is noticed and the whole family is revoked. A rotation extends `expires_at`, but never `absolute_expires_at`.
  */
 export const sessions = pgTable(
   'sessions',
@@ -148,7 +148,7 @@ export const sessions = pgTable(
   ],
 )
 
-/** Wrong passwords in a row, by a hash of what was typed as the name, whether or not there is such a user. */
+/** Counts wrong passwords in a row, by a hash of the typed name, whether or not such a user exists. */
 export const loginAttempts = pgTable(
   'login_attempts',
   {
@@ -165,8 +165,8 @@ export const loginAttempts = pgTable(
 )
 
 /**
- * Answers to requests with an `Idempotency-Key`, written in the transaction of what they answer. `key` is the SHA-256 of
- * principal and key, `fingerprint` that of method, path and body.
+ * Answers to requests with an `Idempotency-Key`, written in the transaction of the request. `key` is the SHA-256 of principal and
+ * key. `fingerprint` is the SHA-256 of method, path and body.
  */
 export const idempotencyKeys = pgTable(
   'idempotency_keys',

@@ -3,16 +3,16 @@ import type { Route, RouteDirectory } from '../catalog/directory.ts'
 import { fail } from '../errors.ts'
 import { RouteChangedError } from '../pools/route-changed.ts'
 
-/** What a session needs to know of routes. */
+/** Where a session gets routes. */
 export interface RouteSource {
   readonly directory: Pick<RouteDirectory, 'peekById' | 'byId' | 'generation' | 'holds'>
-  /** Whether the directory may be used without asking the catalog. */
+  /** Tells whether the directory may be used without asking the catalog. */
   readonly freshness: Freshness
-  /** The route of the same tenant, read again if `stale` is what the directory has. Null if the tenant is gone. */
+  /** The tenant's route. It is read again if the directory still has `stale`. Null if the tenant is gone. */
   refresh(stale: Route): Promise<Route | null>
 }
 
-/** A route that was the current one at a certain moment, and a check that it still is. */
+/** A route that was current when this object was created. Checks whether it still is. */
 export class CurrentRoute {
   readonly route: Route
   readonly #source: RouteSource
@@ -27,8 +27,8 @@ export class CurrentRoute {
   }
 
   /**
-   * To be called just before the first statement is sent along the route.
-   * @throws RouteChangedError if a change was heard of, or could not have been heard of
+   * Call just before the first statement is sent.
+   * @throws RouteChangedError if the route has changed, or a change may have been missed
    */
   assertCurrent(): void {
     const { directory, freshness } = this.#source
@@ -38,8 +38,8 @@ export class CurrentRoute {
   }
 
   /**
-   * To be called before a transaction commits: it may have begun long ago. Waits while no change could be heard of.
-   * @throws PublicError CATALOG_UNAVAILABLE if changes were missed since the beginning
+   * Call before a transaction commits, because it may have begun long ago. Waits until this process hears of changes again.
+   * @throws PublicError CATALOG_UNAVAILABLE if changes may have been missed since this object was created
    */
   async assertNoChangeMissed(): Promise<void> {
     const { freshness } = this.#source

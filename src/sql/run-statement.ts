@@ -2,12 +2,12 @@ import type pg from 'pg'
 import type { Route } from '../catalog/directory.ts'
 import { databaseError } from '../lib/postgres/pg.ts'
 import { sessionSetups } from '../lib/wire/session-setup.ts'
-import { EntranceRefused, isEntranceRefused, StatementFault } from '../pools/wire/statement-fault.ts'
+import { isTenantCheckRefused, StatementFault, TenantCheckRefused } from '../pools/wire/statement-fault.ts'
 import {
-  Entrance,
   isOutOfStep,
   runUnit,
   type Statement,
+  TenantCheck,
   TenantUnit,
   type UnitOptions,
 } from '../pools/wire/tenant-unit.ts'
@@ -19,21 +19,21 @@ export interface RunOptions extends UnitOptions {
   readonly traced?: Pick<Traced, 'trace' | 'tenantId'> | undefined
 }
 
-const entrances = new WeakMap<Route, Entrance>()
+const tenantChecks = new WeakMap<Route, TenantCheck>()
 
-/** What enters the tenant of a route: made once for each route. */
-export function entranceOf(route: Route): Entrance {
-  const known = entrances.get(route)
+/** The tenant check of a route, made once for each route. */
+export function tenantCheckOf(route: Route): TenantCheck {
+  const known = tenantChecks.get(route)
   if (known !== undefined) return known
-  const entrance = new Entrance(route)
-  entrances.set(route, entrance)
-  return entrance
+  const tenantCheck = new TenantCheck(route)
+  tenantChecks.set(route, tenantCheck)
+  return tenantCheck
 }
 
 /**
- * Runs a statement as one unit. Where the connection holds other prepared statements than we believed, nothing has run: a
- * statement that begins a transaction (its own, or a block) is then run once more.
- * @throws StatementFault, or what the database said
+ * Runs a statement as one unit. If the connection holds other prepared statements than we recorded, nothing has run. The
+ * statement is then run once more, unless it belongs to an open transaction.
+ * @throws StatementFault, or the error of the database
  */
 export async function runStatement<Row>(
   client: pg.ClientBase,
@@ -43,15 +43,15 @@ export async function runStatement<Row>(
   try {
     return await runOnce<Row>(client, statement, options)
   } catch (error) {
-    if (options.entrance === null || !isOutOfStep(error)) throw error
-    // SQL of an application can raise any code, also after it has committed something.
-    if (options.ownSql === true && !isEntranceRefused(error)) throw error
+    if (options.tenantCheck === null || !isOutOfStep(error)) throw error
+    // SQL of an application can raise this SQLSTATE itself, after it has committed something.
+    if (options.ownSql === true && !isTenantCheckRefused(error)) throw error
     if (options.begin) await leaveFailedBlock(client)
     return runOnce<Row>(client, statement, options)
   }
 }
 
-/** @throws StatementFault where that is not possible: still nothing has happened. */
+/** @throws StatementFault if the connection fails. Nothing was done then either. */
 async function leaveFailedBlock(client: pg.ClientBase): Promise<void> {
   try {
     await client.query('ROLLBACK')
@@ -74,9 +74,9 @@ async function runOnce<Row>(
           runUnit<Row>(client, unit),
         ))
   } catch (error) {
-    // pg tells the last error of a connection to all queries in its queue, also to those that were not sent yet.
+    // pg gives the last error of a connection to all queries in its queue, also to queries that were not sent yet.
     if (unit.isSent && databaseError(error) !== null)
-      throw unit.hasEntered ? error : new EntranceRefused(error)
+      throw unit.isPreambleDone ? error : new TenantCheckRefused(error)
     throw new StatementFault(unit.isSent, error)
   }
 }

@@ -9,7 +9,7 @@ export type StatementKind = 'read' | 'write' | 'transaction' | 'copy'
 const kinds = new Map<string, StatementKind>()
 const MAX_KINDS = 2_000
 
-/** Reads run in read-only transactions: a write that is taken for a read fails (25006) and changes nothing. */
+/** Reads run in read-only transactions. So a write that is taken for a read fails (25006) and changes nothing. */
 function kindOf(text: string): StatementKind {
   const known = kinds.get(text)
   if (known !== undefined) return known
@@ -21,11 +21,11 @@ function kindOf(text: string): StatementKind {
 function kindIn(statement: string): StatementKind {
   if (TRANSACTION_WORD.test(statement)) return 'transaction'
   if (COPY_WORD.test(statement)) return 'copy'
-  // There may be blanks and comments between brackets. A read that is taken for a write only costs more.
+  // Comments between brackets are not skipped: then a read counts as a write, which only costs more.
   return READ.test(statement.replaceAll(/^[\s(]+/g, '')) && !WRITING_WORD.test(statement) ? 'read' : 'write'
 }
 
-/** Where the first word stands. PostgreSQL skips blanks, empty statements and comments; comments nest. */
+/** The position of the first word. PostgreSQL skips blanks, empty statements and comments before it; comments nest. */
 function beginningOf(text: string): number {
   let at = 0
   for (;;) {
@@ -53,13 +53,13 @@ function endOfComment(text: string, from: number): number {
 }
 
 /**
- * What a statement does.
- * @throws Error for what a session does not run: it would end or open a transaction, or wait for rows that never come
+ * The kind of a statement that a session runs.
+ * @throws Error for a statement that begins or ends a transaction, and for COPY, which would wait for rows that never come
  */
 export function servedKindOf(text: string): StatementKind {
   const kind = kindOf(text)
   if (kind === 'transaction')
-    throw new Error('transactions are begun and ended by session.transaction() alone')
-  if (kind === 'copy') throw new Error('COPY is not served: use INSERT and SELECT')
+    throw new Error('a session runs no BEGIN, COMMIT or ROLLBACK: use session.transaction()')
+  if (kind === 'copy') throw new Error('a session runs no COPY: use INSERT and SELECT')
   return kind
 }

@@ -12,19 +12,19 @@ type Client = ConstructorParameters<typeof NodePgSession>[0]
 
 const sessions = new WeakMap<object, TenantSession>()
 
-/** Has `db` known as one whose statements `session` runs. */
+/** Records that `session` runs the statements of `db`. */
 export function bindDb(db: object, session: TenantSession): void {
   sessions.set(db, session)
 }
 
-/** The session that runs the statements of `db`. @throws TypeError for a database of another kind */
+/** The session that runs the statements of `db`. @throws TypeError if `db` belongs to no session */
 export function sessionBehind(db: object): TenantSession {
   const session = sessions.get(db)
-  if (session === undefined) throw new TypeError('this db is not the one of a tenant')
+  if (session === undefined) throw new TypeError('this db belongs to no tenant session')
   return session
 }
 
-/** drizzle over a session. */
+/** drizzle, whose statements `session` runs. */
 export function tenantDb(session: TenantSession): TenantDb {
   const db = drizzle({ client: clientOver(session) }) as unknown as TenantDb
   bindDb(db, session)

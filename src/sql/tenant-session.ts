@@ -8,29 +8,32 @@ import { RouteChangedError } from '../pools/route-changed.ts'
 import { markDirty } from '../pools/wire/dirty-connections.ts'
 import { isOrderly } from '../pools/wire/statement-fault.ts'
 import { CurrentRoute, type RouteSource } from './current-route.ts'
-import { entranceOf, type RunOptions, runStatement } from './run-statement.ts'
+import type { LaneResult, Lanes } from './lanes/lanes.ts'
+import { type RunOptions, runStatement, tenantCheckOf } from './run-statement.ts'
 import type { SessionStatement, TenantDb, TenantSession } from './session.ts'
 import { type StatementKind, servedKindOf } from './statement-kind.ts'
 import { publicError, verdictOn } from './statement-verdict.ts'
 import { tenantDb } from './tenant-db.ts'
 import { Transaction } from './tenant-transaction.ts'
-import type { SqlTrace } from './trace.ts'
+import { type SqlTrace, traced } from './trace.ts'
 
 export interface SessionOptions {
   readonly pools: PoolManager
+  /** Absent: every statement runs on a connection of its own. */
+  readonly lanes?: Lanes
   readonly routes: RouteSource
-  /** How long a statement waits while the tenant is fenced, because it is being moved. */
+  /** How long a statement waits while the tenant is fenced during a move. */
   readonly fenceTimeoutMs: number
   /**
-   * Called when waiting for a fence has failed: the gateway that set it may be dead. Also called when the tenant does not live
-   * where its route leads, although the route was read again: the catalog may have been restored from a backup.
+   * Called when the wait for a fence timed out, because the gateway that set the fence may be dead. Also called when the database
+   * still refuses a route that was read again, because the catalog may have been restored from a backup.
    */
   readonly onStuck: (tenantId: string) => void
-  /** Whether the database that the route leads to lacks migrations of this release. */
+  /** True if the database of the route lacks migrations of this release. */
   readonly isBehind?: (route: Route) => boolean
-  /** The session runs SQL of an application: a connection is cleaned after it, before it is lent again. */
+  /** True if the session runs SQL of an application. A connection is then cleaned before it is lent again. */
   readonly ownSql?: boolean
-  /** Told of each unit; for development. */
+  /** Called for each unit; for development. */
   readonly trace?: SqlTrace
 }
 
@@ -38,9 +41,8 @@ const FENCE_POLL_MS = 25
 const MAX_ATTEMPTS = 3
 
 /**
- * Runs the statements of one tenant, each along the tenant's route as it stands when the statement begins. A change that this
- * process has heard of counts at once, also for a request that came before it. If the database says that the tenant has moved,
- * the session reads the route again and follows the tenant.
+ * Runs the statements of one tenant. Each statement uses the route that is current when it begins, so a change of the route counts
+ * at once, also for running requests. If the database says that the tenant has moved, the session reads the route again.
  */
 export class RoutedSession implements TenantSession {
   readonly db: TenantDb
@@ -64,32 +66,47 @@ export class RoutedSession implements TenantSession {
     return this.#route.tenantId
   }
 
-  /** @throws PublicError; what the database says about values and constraints */
+  /** @throws PublicError; the errors of the database about values and constraints */
   async run<Row>(statement: SessionStatement): Promise<pg.QueryResult<Row & pg.QueryResultRow>> {
     const kind = statement.kind ?? servedKindOf(statement.text)
     return this.#attempt((current) => {
-      const ownSql = this.#ownSql
-      const options: RunOptions = {
-        entrance: entranceOf(current.route),
-        begin: false,
-        writes: kind === 'write',
-        ownSql,
-        traced: this.#traced,
-      }
-      const run = async (client: pg.ClientBase) => {
-        current.assertCurrent()
-        if (ownSql) markDirty(client)
-        return runStatement<Row>(client, statement, options)
-      }
-      return this.#options.pools.run(current.route, run, leavesInOrder)
+      const onLane = this.#runOnLane<Row>(current, statement)
+      if (onLane === null) return this.#runAlone<Row>(current, statement, kind)
+      return onLane.then((result) => result ?? this.#runAlone<Row>(current, statement, kind))
     }, kind)
   }
 
+  /** Null if the statement must run on a connection of its own, at once or after a lane could not answer it. */
+  #runOnLane<Row>(current: CurrentRoute, { wire, values, text }: SessionStatement): LaneResult<Row> | null {
+    const { lanes } = this.#options
+    if (lanes === undefined || wire === undefined || this.#ownSql) return null
+    const result = lanes.run<Row>({ current, statement: wire, values })
+    if (result === null || this.#traced === undefined) return result
+    return traced({ ...this.#traced, text, isNamed: true }, () => result)
+  }
+
+  #runAlone<Row>(current: CurrentRoute, statement: SessionStatement, kind: StatementKind) {
+    const ownSql = this.#ownSql
+    const options: RunOptions = {
+      tenantCheck: tenantCheckOf(current.route),
+      begin: false,
+      writes: kind === 'write',
+      ownSql,
+      traced: this.#traced,
+    }
+    const run = async (client: pg.ClientBase) => {
+      current.assertCurrent()
+      if (ownSql) markDirty(client)
+      return runStatement<Row>(client, statement, options)
+    }
+    return this.#options.pools.run(current.route, run, isReusableAfter)
+  }
+
   /**
-   * Runs `fn` in one transaction. If the tenant has moved, or the connection was lost, before the first statement reached
-   * its database, nothing was done and `fn` is called again.
-   * @throws PublicError TENANT_DATABASE_UNAVAILABLE, NO_CONNECTION_AVAILABLE: nothing was done; OUTCOME_UNKNOWN where the
-   *   connection was lost while COMMIT was on its way; what `fn` throws
+   * Runs `fn` in one transaction. If the tenant moved or the connection was lost before the first statement ran, nothing was done
+   * and `fn` is called again.
+   * @throws PublicError TENANT_DATABASE_UNAVAILABLE, NO_CONNECTION_AVAILABLE: nothing was done; OUTCOME_UNKNOWN if the
+   *   connection was lost after COMMIT was sent; what `fn` throws
    */
   transaction<T>(fn: (db: TenantDb, inside: TenantSession) => Promise<T>): Promise<T> {
     return this.#attempt(async (current) => {
@@ -111,8 +128,8 @@ export class RoutedSession implements TenantSession {
     const deadline = performance.now() + fenceTimeoutMs
     for (let attempts = 1; ; ) {
       this.#assertNotMissed()
-      // Without `await` where the route is in the cache: the request goes on in the same turn of the event loop.
-      const current = this.#present() ?? (await this.#read())
+      // No `await` if the route is in the cache, so that the request continues in the same turn of the event loop.
+      const current = this.#cached() ?? (await this.#read())
       try {
         return await work(current)
       } catch (error) {
@@ -140,15 +157,15 @@ export class RoutedSession implements TenantSession {
   }
 
   /**
-   * A caller who was let in before this process missed changes may have been locked out by one of them.
+   * One of the missed changes may have taken the caller's access away.
    * @throws PublicError CATALOG_UNAVAILABLE
    */
   #assertNotMissed(): void {
     if (this.#options.routes.freshness.lapses !== this.#lapses) throw fail('CATALOG_UNAVAILABLE')
   }
 
-  /** Null where the route has to be read, because of a change or its age. @throws PublicError TENANT_NOT_FOUND */
-  #present(): CurrentRoute | null {
+  /** Null if the catalog must be asked, because the route has changed or is too old. @throws PublicError TENANT_NOT_FOUND */
+  #cached(): CurrentRoute | null {
     const { routes } = this.#options
     const route = routes.directory.peekById(this.tenantId)
     if (route === undefined) return null
@@ -161,12 +178,12 @@ export class RoutedSession implements TenantSession {
     const { routes } = this.#options
     for (;;) {
       const route = this.#adopt(await routes.directory.byId(this.tenantId))
-      // A change may have been heard of between the answer's arrival and this line.
+      // This process may have heard of a change after the directory answered.
       if (routes.directory.holds(route)) return new CurrentRoute(route, routes)
     }
   }
 
-  /** A caller of an ACTIVE tenant is refused once it is INACTIVE. Operators begin with one that is INACTIVE, and go on. */
+  /** Refuses if the tenant was ACTIVE and no longer is. An operator's session begins with an INACTIVE tenant and may continue. */
   #adopt(route: Route | null): Route {
     if (route === this.#route) return route
     if (route === null || (route.status !== 'ACTIVE' && this.#route.status === 'ACTIVE'))
@@ -176,22 +193,22 @@ export class RoutedSession implements TenantSession {
   }
 }
 
-/** True if the connection is fit for the next request after this error. */
-function leavesInOrder(error: unknown): boolean {
+/** True if the connection may serve the next request after this error. */
+function isReusableAfter(error: unknown): boolean {
   return error instanceof RouteChangedError || isOrderly(error)
 }
 
 export interface TenantSessionsOptions extends Omit<SessionOptions, 'routes' | 'ownSql'> {
   readonly directory: RouteSource['directory']
   readonly freshness: Freshness
-  /** Forgets a tenant's route, and closes the pool that it no longer leads to. */
+  /** Drops a tenant's route from memory, and closes the pools that its new route does not use. */
   readonly forget: (tenantId: string) => void
 }
 
 export interface OpenOptions {
   /**
-   * The session runs SQL of an application, and with it whatever was injected into that: a connection is cleaned before it is
-   * lent again. Sessions for the core's own statements save that.
+   * True if the session runs SQL of an application, which an attacker may have changed by injection. A connection is then cleaned
+   * before it is lent again. Sessions for the core's own statements need no cleaning.
    */
   readonly ownSql?: boolean
 }
@@ -202,8 +219,8 @@ interface Opened {
 }
 
 /**
- * The sessions of all routes, one for each. A session holds no connection, so all requests along a route share it. After changes
- * were missed it is not used any more: a caller who is authenticated later gets a new one.
+ * The sessions of all routes. A session holds no connection, so all requests with the same route share one. If this process has
+ * missed changes, callers who are authenticated later get a new session.
  */
 export class TenantSessions {
   readonly #options: SessionOptions
@@ -211,7 +228,7 @@ export class TenantSessions {
 
   constructor({ directory, freshness, forget, ...options }: TenantSessionsOptions) {
     const refresh = (stale: Route) => {
-      // Only the first session that finds a route wrong has it read again; the others wait for the same answer.
+      // Only the first session that finds a route wrong drops it; the others wait for the same read.
       if (directory.peekById(stale.tenantId) === stale) forget(stale.tenantId)
       return directory.byId(stale.tenantId)
     }
@@ -228,7 +245,7 @@ export class TenantSessions {
     return session
   }
 
-  /** For a tenant that is being created: the catalog has no route of it yet, so the route is the given one. */
+  /** A session for a tenant that is being created. The catalog has no route of it yet, so it always uses the given one. */
   openUnlisted(route: Route): TenantSession {
     const given = async () => route
     const directory = { peekById: () => route, byId: given, generation: 0, holds: () => true }

@@ -4,20 +4,20 @@ import { commit, UnsentError } from '../lib/postgres/outcome.ts'
 import type { RouteChangedError } from '../pools/route-changed.ts'
 import { isOrderly, isUnbegun, StatementFault } from '../pools/wire/statement-fault.ts'
 import type { CurrentRoute } from './current-route.ts'
-import { entranceOf, type RunOptions, runStatement } from './run-statement.ts'
+import { type RunOptions, runStatement, tenantCheckOf } from './run-statement.ts'
 import type { SessionStatement, TenantDb, TenantSession } from './session.ts'
 import { servedKindOf } from './statement-kind.ts'
 import { tenantDb } from './tenant-db.ts'
 
-/** With these words a server says that a transaction is over. Another one may have begun (AND CHAIN). */
+/** Command tags that end a transaction. With AND CHAIN another transaction has begun. */
 const ENDED = new Set(['COMMIT', 'ROLLBACK'])
 type Status = ReturnType<pg.Client['getTransactionStatus']>
 
 /**
- *   idle ──first statement: BEGIN, enter, statement in one unit──▶ open ──COMMIT──▶ done
- *     └──without any──▶ done                                        └────ROLLBACK──▶ done
- * Without an orderly answer it is `unknown`, for good. Before COMMIT that means that nothing was done: an open transaction ends
- * with its connection.
+ *   idle ──first statement: BEGIN, check, statement in one unit──▶ open ──COMMIT──▶ done
+ *     └──no statement──▶ done                                       └────ROLLBACK──▶ done
+ * If an answer is missing or incomplete, the mode is `unknown` and stays so. Before COMMIT was sent, `unknown` means that nothing
+ * was done, because an open transaction ends with its connection.
  */
 export class Transaction implements TenantSession {
   readonly tenantId: string
@@ -25,12 +25,12 @@ export class Transaction implements TenantSession {
   readonly #client: pg.ClientBase
   readonly #current: CurrentRoute
   #mode: 'idle' | 'open' | 'done' | 'unknown' = 'idle'
-  /** Why it never began, or that SQL ended it. This is the outcome, also where `fn` has caught the error. */
+  /** Set if the transaction could not begin, or if SQL ended it. The caller gets this error even if `fn` has caught it. */
   #refusal: RouteChangedError | PublicError | null = null
   readonly #ownSql: boolean
   readonly #traced: RunOptions['traced']
 
-  /** `ownSql`: what runs in it is SQL of an application, which may try to end it. */
+  /** `ownSql`: the transaction runs SQL of an application, which may try to end it. */
   constructor(
     client: pg.ClientBase,
     current: CurrentRoute,
@@ -69,14 +69,14 @@ export class Transaction implements TenantSession {
 
   async run<Row>(statement: SessionStatement): Promise<pg.QueryResult<Row & pg.QueryResultRow>> {
     if (this.#mode === 'done') throw new Error('the transaction is over')
-    // Also for what `fn` has left running: after COMMIT or ROLLBACK a statement would be outside of any transaction.
+    // `fn` may run statements that it does not await. After COMMIT or ROLLBACK they would be outside of any transaction.
     if (this.#mode === 'unknown') throw new StatementFault(true, null)
     if (statement.kind === undefined) servedKindOf(statement.text)
     const first = this.#mode === 'idle'
     if (first) this.#assertCurrent()
     this.#mode = 'open'
     const options: RunOptions = {
-      entrance: first ? entranceOf(this.#current.route) : null,
+      tenantCheck: first ? tenantCheckOf(this.#current.route) : null,
       begin: first,
       writes: true,
       ownSql: this.#ownSql,
@@ -94,8 +94,8 @@ export class Transaction implements TenantSession {
   }
 
   /**
-   * SQL that ends its own transaction also ends its tenant's setting and the lock that holds off a move: nothing more is sent.
-   * @throws PublicError OUTCOME_UNKNOWN: what ran before it may be committed
+   * SQL that ends its own transaction also ends the tenant's setting and the lock that delays a move. So nothing more is sent.
+   * @throws PublicError OUTCOME_UNKNOWN, because earlier statements may be committed
    */
   #assertGoesOn(found: Status, wanted: Status): void {
     if (found === wanted || this.#mode !== 'open') return
@@ -118,7 +118,7 @@ export class Transaction implements TenantSession {
   async #commit(): Promise<void> {
     if (this.#mode === 'idle') this.#mode = 'done'
     if (this.#mode === 'done') return
-    // Nothing was done, also if `fn` caught the error of the statement that lost the connection.
+    // The connection was lost before COMMIT, so nothing was done, even if `fn` has caught the error.
     if (this.#mode === 'unknown') throw new StatementFault(true, null)
     await this.#current.assertNoChangeMissed()
     this.#mode = 'unknown'
@@ -126,7 +126,7 @@ export class Transaction implements TenantSession {
       await commit(this.#client)
     } catch (error) {
       if (error instanceof UnsentError) throw new StatementFault(true, error)
-      // Refused, or rolled back instead: the transaction is over, and the connection is in order.
+      // The server refused or rolled back: the transaction is over, and the connection may be used again.
       if (!(error instanceof PublicError)) this.#mode = 'done'
       throw error
     }
@@ -146,19 +146,19 @@ function statusOf(client: pg.ClientBase): Status {
   return (client as pg.Client).getTransactionStatus()
 }
 
-/** pg tells an error at once, and the state that it leaves only when the server is ready again. Null once it has hung up. */
+/** pg reports an error at once, but the transaction's status only when the server is ready again. Null if the connection ended. */
 function statusAfterError(client: pg.ClientBase): Promise<Status> {
   const { connection: wire } = client as unknown as { connection: NodeJS.EventEmitter }
   if ((client as unknown as { readyForQuery: boolean }).readyForQuery)
     return Promise.resolve(statusOf(client))
   return new Promise((resolve) => {
-    const settle = (status: Status) => {
+    const finish = (status: Status) => {
       wire.removeListener('readyForQuery', ready)
       client.removeListener('end', ended)
       resolve(status)
     }
-    const ready = (message: { readonly status: Status }) => settle(message.status)
-    const ended = () => settle(null)
+    const ready = (message: { readonly status: Status }) => finish(message.status)
+    const ended = () => finish(null)
     wire.once('readyForQuery', ready)
     client.once('end', ended)
   })

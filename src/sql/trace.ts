@@ -1,18 +1,18 @@
 import { statementName } from '../pools/wire/tenant-unit.ts'
 
-/** One unit that was sent. Neither values nor the statement's text, which may hold values. */
+/** One unit that was sent. It contains neither values nor the statement's text, which may contain values. */
 export interface TracedUnit {
   readonly tenantId: string
-  /** The prepared statement's name in the server (`pg_prepared_statements`). Null where it has none. */
+  /** The prepared statement's name in the server (`pg_prepared_statements`). Null if it has no name. */
   readonly statement: string | null
-  /** The first word of the statement. Null where a comment stands first: it may hold anything. */
+  /** The first word of the statement. Null if the text begins with a comment, which may contain values. */
   readonly command: string | null
   readonly durationMs: number
 }
 
 export type SqlTrace = (unit: TracedUnit) => void
 
-/** What is told to a trace. */
+/** The unit that a trace reports. */
 export interface Traced {
   readonly trace: SqlTrace
   readonly tenantId: string
@@ -20,7 +20,7 @@ export interface Traced {
   readonly isNamed: boolean
 }
 
-/** Runs a unit and tells the trace, also where the unit fails. */
+/** Runs a unit and reports it to the trace, also if it fails. */
 export async function traced<T>(
   { trace, tenantId, text, isNamed }: Traced,
   run: () => Promise<T>,

@@ -14,34 +14,34 @@ export interface ApplicationJobsDeps {
   readonly store: CatalogStore
   readonly tenants: Tenants
   readonly log: Logger
-  /** Has a round begun that was queued just now. */
+  /** Starts a round that was queued just now. */
   readonly wake: (kind: string) => void
   readonly onTenant: (job: string, outcome: TenantOutcome) => void
 }
 
-/** `skipped`: its database was away; the job is made up for there. */
+/** `skipped`: the tenant's database was not available. The tenant gets a job of its own. */
 export type TenantOutcome = 'succeeded' | 'failed' | 'skipped'
 type Counts = Record<TenantOutcome, number>
 
-/** Tenants that are worked in at once, by one round. */
+/** How many tenants a round works in at the same time. */
 const CONCURRENCY = 4
-/** After so many a round writes down how far it has come: at most these are worked in again after a crash. */
-const PART = 32
-/** Rounds and what is made up for, of one job in one process. */
-const AT_ONCE = 4
+/** A round records its progress after so many tenants. After a crash at most these are repeated. */
+const BATCH = 32
+/** How many rounds and jobs for skipped tenants of one kind a process runs at the same time. */
+const JOBS_AT_ONCE = 4
 const FIRST_PAUSE_MS = 5_000
 const LONGEST_PAUSE_MS = 300_000
-/** What is said of a tenant whose database is away for now, or is not ready for this release. */
-const AWAY: ReadonlySet<string> = new Set([
+/** The errors of a tenant whose database is not available now, or is not migrated to this release. */
+const UNAVAILABLE: ReadonlySet<string> = new Set([
   ...['TENANT_DATABASE_PENDING', 'TENANT_DATABASE_UNAVAILABLE', 'TENANT_SCHEMA_OUT_OF_DATE'],
   ...['NO_CONNECTION_AVAILABLE', 'CATALOG_UNAVAILABLE'],
 ])
 const FAILED = { code: 'INTERNAL_ERROR', message: 'The job threw; the log says what' } as const
 
 /**
- * The jobs of an application. Each round is a job in the catalog whose id is made of its moment and its name, so that of all
- * replicas that queue it one does. A round over tenants works in each of them; where a database is away, the tenant gets a
- * job of its own, which is begun again until the database is back.
+ * The jobs of an application. Each round is a job in the catalog. Its id follows from its time and its name, so that the replicas
+ * queue it only once. A round over tenants works in each of them. If a tenant's database is not available, the tenant is skipped
+ * and gets a job of its own, which is repeated until the database is available.
  */
 export class ApplicationJobs {
   readonly #deps: ApplicationJobsDeps
@@ -50,7 +50,7 @@ export class ApplicationJobs {
     this.#deps = deps
   }
 
-  /** What queues the rounds. */
+  /** The schedule that queues the rounds. */
   get schedule(): ScheduledJob[] {
     return this.#deps.application.jobs.map((job) => ({
       ...{ name: kindOf(job), cron: job.cron },
@@ -60,7 +60,7 @@ export class ApplicationJobs {
 
   get handlers(): JobHandler[] {
     return this.#deps.application.jobs.map((job) => ({
-      ...{ kind: kindOf(job), concurrency: AT_ONCE, endsWithProcess: true },
+      ...{ kind: kindOf(job), concurrency: JOBS_AT_ONCE, endsWithProcess: true },
       run: (running) => this.#run(job, running),
     }))
   }
@@ -72,15 +72,15 @@ export class ApplicationJobs {
     const round = { id, kind, subject: job.name, payload: { at: at.toISOString() } }
     const queued = await store.transaction((tx) => queueJob(tx, round))
     if (queued !== null) return wake(kind)
-    // Another replica was first, or the round before is still under way.
+    // Another replica was first, or the previous round is still running.
     const unfinished = await unfinishedSubjects(store.db, kind)
     const before = unfinished.get(job.name)
     if (before !== undefined && before !== id)
-      log.warn({ job: job.name, at }, 'round skipped: the one before is still under way')
+      log.warn({ job: job.name, at }, 'job round skipped: the previous round is still running')
   }
 
   async #run(job: ApplicationJob, running: RunningJob): Promise<JobOutcome> {
-    if (running.job.tenantId !== null) return this.#makeUp(job, running, running.job.tenantId)
+    if (running.job.tenantId !== null) return this.#runForTenant(job, running, running.job.tenantId)
     return job.perTenant === undefined ? this.#runOnce(job, running) : this.#runRound(job, running)
   }
 
@@ -96,21 +96,21 @@ export class ApplicationJobs {
     }
   }
 
-  /** A part after the other, so that another replica can go on after the last one that was done. */
+  /** Works in batches, so that another replica can continue after the last completed batch. */
   async #runRound(job: ApplicationJob, { job: round, signal, note }: RunningJob): Promise<JobOutcome> {
     const { store } = this.#deps
     const total = await countActiveTenants(store)
     const counts: Counts = countsIn(round)
     let after = round.step !== null && isUuid(round.step) ? round.step : null
     for (;;) {
-      const ids = await activeTenantIds(store, after, PART)
+      const ids = await activeTenantIds(store, after, BATCH)
       const last = ids.at(-1)
       if (last === undefined) break
-      const waiting = await unfinishedSubjects(store.db, kindOf(job))
-      await this.#workIn(ids, async (id) => {
+      const queued = await unfinishedSubjects(store.db, kindOf(job))
+      await this.#forEach(ids, async (id) => {
         signal.throwIfAborted()
-        const isWaiting = waiting.has(subjectOf(job, id))
-        const outcome = isWaiting ? await this.#leave(job, id) : await this.#attempt(job, id, signal)
+        const isQueued = queued.has(subjectOf(job, id))
+        const outcome = isQueued ? await this.#queueForTenant(job, id) : await this.#attempt(job, id, signal)
         if (outcome !== null) counts[outcome] += 1
       })
       after = last
@@ -120,35 +120,35 @@ export class ApplicationJobs {
     return { result: { ...counts } }
   }
 
-  async #workIn(ids: readonly string[], work: (id: string) => Promise<void>): Promise<void> {
+  async #forEach(ids: readonly string[], work: (id: string) => Promise<void>): Promise<void> {
     const queue = ids[Symbol.iterator]()
     const worker = async () => {
       for (const id of queue) await work(id)
     }
-    // All of them have ended before the round goes on, or is another replica's.
+    // All workers must end before the round continues, or before another replica takes it over.
     const ended = await Promise.allSettled(Array.from({ length: CONCURRENCY }, worker))
     for (const each of ended) if (each.status === 'rejected') throw each.reason
   }
 
-  /** Null for a tenant that is not there any more. */
+  /** Returns null for a tenant that does not exist any more. */
   async #attempt(job: ApplicationJob, tenantId: string, signal: AbortSignal): Promise<TenantOutcome | null> {
     const { log, onTenant } = this.#deps
-    const found = await this.#workWith(job, tenantId, signal)
-    if (found === 'gone') return null
-    if (found === 'away') {
-      log.warn({ job: job.name, tenantId }, 'job skipped a tenant: its database is away')
-      await this.#leave(job, tenantId)
+    const result = await this.#workIn(job, tenantId, signal)
+    if (result === 'gone') return null
+    if (result === 'unavailable') {
+      log.warn({ job: job.name, tenantId }, 'job skipped a tenant: its database is not available')
+      await this.#queueForTenant(job, tenantId)
     }
-    const outcome = found === 'away' ? 'skipped' : found
+    const outcome = result === 'unavailable' ? 'skipped' : result
     onTenant(job.name, outcome)
     return outcome
   }
 
-  async #workWith(
+  async #workIn(
     job: ApplicationJob,
     tenantId: string,
     signal: AbortSignal,
-  ): Promise<'succeeded' | 'failed' | 'away' | 'gone'> {
+  ): Promise<'succeeded' | 'failed' | 'unavailable' | 'gone'> {
     const { tenants, log } = this.#deps
     let hasBegun = false
     try {
@@ -165,16 +165,16 @@ export class ApplicationJobs {
       signal.throwIfAborted()
       const code = err instanceof PublicError ? err.code : null
       if (!hasBegun && code === 'TENANT_NOT_FOUND') return 'gone'
-      // A fault of this process, which is closing: the round is not over.
+      // An error of this process, for example while it closes. The round is not over.
       if (!hasBegun && code === null) throw err
-      if (!isOutcomeUnknown(err) && isAway(err)) return 'away'
+      if (!isOutcomeUnknown(err) && isUnavailable(err)) return 'unavailable'
       log.error({ job: job.name, tenantId, err }, 'job of the application failed in a tenant')
       return 'failed'
     }
   }
 
-  /** Has a tenant made up for by a job of its own: one that waits already is begun now. */
-  async #leave(job: ApplicationJob, tenantId: string): Promise<'skipped'> {
+  /** Queues a job for a skipped tenant. If the tenant has one already, that job starts now. */
+  async #queueForTenant(job: ApplicationJob, tenantId: string): Promise<'skipped'> {
     const { store } = this.#deps
     const own = { kind: kindOf(job), subject: subjectOf(job, tenantId), tenantId }
     const queued = await store.transaction((tx) => queueJob(tx, { ...own, dueInMs: FIRST_PAUSE_MS }))
@@ -182,21 +182,21 @@ export class ApplicationJobs {
     return 'skipped'
   }
 
-  async #makeUp(
+  async #runForTenant(
     job: ApplicationJob,
     { job: own, signal }: RunningJob,
     tenantId: string,
   ): Promise<JobOutcome> {
     if (job.perTenant === undefined) return { error: FAILED }
-    const found = await this.#workWith(job, tenantId, signal)
-    if (found === 'gone') return { error: { code: 'TENANT_NOT_FOUND', message: 'The tenant is not active' } }
-    if (found === 'away') {
+    const result = await this.#workIn(job, tenantId, signal)
+    if (result === 'gone') return { error: { code: 'TENANT_NOT_FOUND', message: 'The tenant is not active' } }
+    if (result === 'unavailable') {
       const code = 'TENANT_DATABASE_UNAVAILABLE'
       return { retryInMs: pauseMs(own.attempts), error: { code, message: fail(code).message } }
     }
-    this.#deps.onTenant(job.name, found)
-    if (found === 'failed') return { error: FAILED }
-    this.#deps.log.info({ job: job.name, tenantId }, 'job made up for a tenant')
+    this.#deps.onTenant(job.name, result)
+    if (result === 'failed') return { error: FAILED }
+    this.#deps.log.info({ job: job.name, tenantId }, 'job completed for a skipped tenant')
     return { result: null }
   }
 
@@ -213,7 +213,7 @@ function subjectOf({ name }: ApplicationJob, tenantId: string): string {
   return `${name}/${tenantId}`
 }
 
-/** As the audit log names who works. */
+/** The job's name in the audit log. */
 function actorOf({ name }: ApplicationJob): string {
   return `job:${name}`
 }
@@ -226,16 +226,16 @@ function tenantsFor(tenants: Tenants, job: ApplicationJob): JobTenants {
   }
 }
 
-/** SQLSTATEs of statements that are wrong, wherever they are run. */
-const ABOUT_STATEMENTS = /^42/
+/** SQLSTATEs of statements that fail in every database. */
+const WRONG_STATEMENT = /^42/
 
-function isAway(error: unknown): boolean {
-  const isWrong = ABOUT_STATEMENTS.test(databaseError(error)?.code ?? '')
+function isUnavailable(error: unknown): boolean {
+  const isWrong = WRONG_STATEMENT.test(databaseError(error)?.code ?? '')
   let cause: unknown = error
-  // A handler may wrap what its database said.
+  // A handler may wrap the error of its database.
   for (let depth = 0; depth < 5 && cause instanceof Error; depth += 1) {
     if (cause instanceof PublicError)
-      return AWAY.has(cause.code) && !(isWrong && cause.code === 'TENANT_DATABASE_UNAVAILABLE')
+      return UNAVAILABLE.has(cause.code) && !(isWrong && cause.code === 'TENANT_DATABASE_UNAVAILABLE')
     cause = cause.cause
   }
   return false
@@ -249,7 +249,7 @@ function countsIn({ result }: Job): Counts {
   return { succeeded: of('succeeded'), failed: of('failed'), skipped: of('skipped') }
 }
 
-/** Five seconds, doubled with each attempt before, at most five minutes. */
+/** Five seconds, doubled after each attempt, at most five minutes. */
 function pauseMs(attempts: number): number {
   return Math.min(LONGEST_PAUSE_MS, FIRST_PAUSE_MS * 2 ** Math.min(attempts, 10))
 }

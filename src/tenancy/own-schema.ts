@@ -6,11 +6,11 @@ import type { TenantSession } from '../sql/session.ts'
 import { bindDb, clientOver } from '../sql/tenant-db.ts'
 
 const NO_TRANSACTION =
-  'db has no transaction of its own: use tenant.transaction(fn), whose function is handed a db inside of one'
+  'db has no transaction: use tenant.transaction(fn), which calls fn with a db inside the transaction'
 
 /**
- * drizzle over an application's tables. What drizzle reads out of the tables (relations, keys) is read once for all
- * sessions: `drizzle({ schema })` would read it for each.
+ * Drizzle over an application's tables. Drizzle's metadata of the tables (relations, keys) is read once for all sessions.
+ * `drizzle({ schema })` would read it for each session.
  */
 export class OwnSchema {
   readonly #dialect = new PgDialect()
@@ -22,7 +22,7 @@ export class OwnSchema {
     this.#relational = { fullSchema: { ...schema }, schema: tables, tableNamesMap } as never
   }
 
-  /** The application's `db` over a session. One object a session. */
+  /** The application's `db` over a session. Each session has one. */
   over(session: TenantSession): ApplicationDb {
     const known = this.#known.get(session)
     if (known !== undefined) return known

@@ -84,15 +84,15 @@ export function viewOverSession(subject: TenantAndPrincipal, parts: ViewParts): 
 /** A view within a transaction. */
 export interface Inside {
   readonly tenant: Tenant
-  /** To be written to the audit log once the transaction has committed. */
+  /** The records to write to the audit log after the commit. */
   readonly noted: AuditRecord[]
-  /** To be called before the transaction commits. @throws what a transaction within it has thrown */
+  /** Call this before the commit. @throws the error of a transaction within this one */
   assertWhole(): void
 }
 
 /**
- * The view within a transaction. One that is begun in it is part of it, so its failure is that of the whole, also where it was
- * caught: what it had written would be committed with the rest.
+ * The view within a transaction. A transaction that begins inside it is a part of it. If that part fails, the whole must fail, even
+ * if the application caught the error: otherwise the failed part's writes would be committed.
  */
 export function viewInTransaction(subject: TenantAndPrincipal, db: ApplicationDb): Inside {
   const noted: AuditRecord[] = []
@@ -119,7 +119,7 @@ const ACTION = /^[a-z][a-z0-9-]*(?:\.[a-z][a-z0-9-]*)+$/
 const MAX_ACTION_LENGTH = 100
 const MAX_DETAILS_BYTES = 8 * 1024
 
-/** First words of the core's own actions: a record of an application must not be taken for one of them. */
+/** The first words of the core's own actions. No record of an application may look like one of them. */
 const CORE_NOUNS: ReadonlySet<string> = new Set([
   ...['access', 'account', 'audit', 'auth', 'client-key', 'database', 'encryption', 'job', 'membership'],
   ...['migration', 'move', 'operator', 'role', 'run', 'server', 'session', 'signing-key', 'tenant', 'user'],
@@ -140,7 +140,7 @@ function plainJson(details: Readonly<Record<string, unknown>>): Record<string, u
     throw new TypeError('Details of an audit entry must be an object.')
   if (Buffer.byteLength(text) > MAX_DETAILS_BYTES)
     throw new TypeError(`Details of an audit entry may have at most ${MAX_DETAILS_BYTES} bytes of JSON.`)
-  // jsonb keeps no U+0000, and half of a surrogate pair is no character.
+  // jsonb cannot store U+0000 or half of a surrogate pair.
   return JSON.parse(text, (_name, value: unknown) =>
     typeof value === 'string' ? value.toWellFormed().replaceAll('\0', '\u{fffd}') : value,
   ) as Record<string, unknown>

@@ -16,7 +16,7 @@ export interface TenantsDeps {
   readonly freshness: Pick<Freshness, 'isOver' | 'renew'>
   readonly sessions: { open(route: Route, options: { readonly ownSql: true }): TenantSession }
   readonly note: ViewParts['note']
-  /** A page of the active tenants, in one order. */
+  /** A page of the active tenants, always in the same order. */
   readonly list: (
     cursor: string | undefined,
   ) => Promise<{ data: { id: string }[]; nextCursor: string | null }>
@@ -30,7 +30,7 @@ const MAX_CONCURRENCY = 64
 const MAX_ACTOR_LENGTH = 200
 const EVERYTHING = new PermissionSet(['*'])
 
-/** Work in tenants that no request has asked for. What is under way is counted, so that a close can wait for it. */
+/** Work in tenants without a request. Running work is counted, so that a close can wait for it. */
 export class TenantWork implements Tenants {
   readonly #deps: TenantsDeps
   readonly #running = new Set<Promise<unknown>>()
@@ -72,7 +72,7 @@ export class TenantWork implements Tenants {
     return { succeeded, failed }
   }
 
-  /** Resolves when nothing is under way any more. */
+  /** Resolves when no work is running. */
   async drain(): Promise<void> {
     while (this.#running.size > 0) await Promise.allSettled(this.#running)
   }
@@ -90,7 +90,7 @@ export class TenantWork implements Tenants {
     return fn(viewOverSession(tenantAndPrincipalOf(route, actor), { schema, note, open: () => session }))
   }
 
-  /** Asked by several workers at once, each gets the next tenant. One that is not there any more is passed over. */
+  /** Several workers read from it, and each gets the next tenant. Tenants that are not active any more are skipped. */
   async *#active(signal: AbortSignal | undefined): AsyncGenerator<Route, void> {
     let cursor: string | undefined
     do {
@@ -118,7 +118,7 @@ export class TenantWork implements Tenants {
 function actorFor(actor: string): Actor {
   if (typeof actor !== 'string' || actor.trim() === '' || actor.length > MAX_ACTOR_LENGTH)
     throw new TypeError(
-      `actor must be a text of 1 to ${MAX_ACTOR_LENGTH} characters: who works, for the audit log`,
+      `actor must be a text of 1 to ${MAX_ACTOR_LENGTH} characters: the actor in the audit log`,
     )
   return systemActor(
     actor

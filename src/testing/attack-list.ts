@@ -1,23 +1,23 @@
 /**
- * What an attacker sends whose SQL runs as a tenant. `{table}` has rows of this tenant and of another one, `{residence}` the
- * residences; `{own}` and `{other}` are the tenants' ids.
+ * SQL that an attacker runs as a tenant. `{table}` has rows of this tenant and of another one. `{residence}` is the table of
+ * residences. `{own}` and `{other}` are the tenants' ids.
  */
 export interface Attack {
   readonly name: string
-  /** The whole of one statement, or statements of one transaction in their order. */
+  /** One statement, or the statements of one transaction in their order. */
   readonly sql: string | readonly string[]
-  /** Statements by which the next request on the connection finds what the attack left. Only for attacks that leave something. */
+  /** For attacks that leave something on the connection: a statement that shows it to the next request. */
   readonly felt?: string
 }
 
 /** A block of PL/pgSQL with a variable. */
 export const block = (body: string) => `DO $attack$ DECLARE v text; BEGIN ${body} END $attack$`
 
-/** Attacks of one kind, each under what it uses. */
+/** The attacks of one kind, each named by the feature that it uses. */
 export const named = (of: Readonly<Record<string, string | readonly string[]>>, verb: string): Attack[] =>
   Object.entries(of).map(([name, sql]) => ({ name: `${verb} ${name}`, sql }))
 
-/** Succeed where the serving role owns the tables. */
+/** These succeed if the serving role owns the tables. */
 export const OWNER_ATTACKS: readonly Attack[] = named(
   {
     'row security of the table': [
@@ -51,7 +51,7 @@ export const OWNER_ATTACKS: readonly Attack[] = named(
   'changes',
 )
 
-/** Succeed where the residences can be read and written: they learn a seal, or open a fence. */
+/** These succeed if the serving role can read or write the residences: they learn a seal, or open a fence. */
 export const RESIDENCE_ATTACKS: readonly Attack[] = named(
   {
     'a plain query': "SELECT encode(seal, 'hex') FROM {residence}",
@@ -82,7 +82,7 @@ export const RESIDENCE_ATTACKS: readonly Attack[] = named(
   'asks the residences by',
 )
 
-/** Affect the next request on the connection unless the gateway cleans it. */
+/** These affect the next request on the connection unless the gateway cleans the connection. */
 export const LEAVING_ATTACKS: readonly Attack[] = [
   {
     name: 'leaves a search path',

@@ -1,31 +1,31 @@
 import type { Attack } from './attack-list.ts'
 
-/** What an attack is aimed at. */
+/** The tables and tenants of an attack. */
 export interface Target {
-  /** A table with `tenant_id`, `id`, `name` and `description`, in which both tenants have rows; qualified. */
+  /** The qualified name of a table with `tenant_id`, `id`, `name` and `description`, in which both tenants have rows. */
   readonly table: string
-  /** Where residences are read, or a copy of them; qualified. */
+  /** The qualified name of the table of residences, or of a copy. */
   readonly residence: string
   readonly own: string
   readonly other: string
 }
 
-/** The way in of the tenant that attacks, and what an owner sees meanwhile. */
-export interface Battlefield {
-  /** Runs one statement as a request of the tenant does. Rejects as it does. */
+/** How the attacking tenant runs SQL, and how the test sees the other tenant's rows. */
+export interface AttackAccess {
+  /** Runs one statement as a request of the tenant does. Rejects if the statement fails. */
   readonly single: (sql: string) => Promise<unknown>
-  /** Runs statements in one transaction of a request, and gives what each has returned. */
+  /** Runs statements in one transaction of a request, and returns each result. */
   readonly transaction: (statements: readonly string[]) => Promise<unknown>
-  /** What the other tenant has: its rows and its residence, as text. */
+  /** Returns the other tenant's rows and residence, as text. */
   readonly look: () => Promise<string>
-  /** Texts that the other tenant alone knows: in a name of its rows, and its seal. */
+  /** Texts that only the other tenant knows: a name in its rows, and its seal. */
   readonly secrets: readonly string[]
 }
 
-/** How an attack succeeded; null where it did not. */
+/** How an attack succeeded. Null if it failed. */
 export type Outcome = 'learnt' | 'changed' | 'left' | null
 
-/** How far the causes of an error are followed, and which of their fields are read. */
+/** How many causes of an error are read, and which of their fields. */
 const MAX_CAUSES = 6
 const ERROR_FIELDS = [
   'message',
@@ -38,41 +38,41 @@ const ERROR_FIELDS = [
   'table',
 ] as const
 
-/** The statements of an attack, aimed. */
-export function aimed({ sql }: Attack, target: Target): readonly string[] {
-  return [sql].flat().map((text) => aim(text, target))
+/** The statements of an attack on a target. */
+function statementsOf({ sql }: Attack, target: Target): readonly string[] {
+  return [sql].flat().map((text) => fill(text, target))
 }
 
-function aim(text: string, target: Target): string {
+function fill(text: string, target: Target): string {
   return text.replaceAll(/\{(table|residence|own|other)\}/g, (_, name: keyof Target) => target[name])
 }
 
 /**
- * Runs an attack and checks whether it succeeded: an answer or an error shows something that only the other tenant knows, the
- * other tenant's rows changed, or the next request on the connection is affected.
+ * Runs an attack and checks whether it succeeded: a result or an error shows something that only the other tenant knows, the other
+ * tenant's rows changed, or the next request on the connection is affected.
  */
-export async function attack(attack: Attack, target: Target, field: Battlefield): Promise<Outcome> {
-  const statements = aimed(attack, target)
-  const feel = async () =>
-    attack.felt === undefined ? '' : textOf(await field.single(aim(attack.felt, target)))
-  const [before, felt] = [await field.look(), await feel()]
+export async function attack(attack: Attack, target: Target, access: AttackAccess): Promise<Outcome> {
+  const statements = statementsOf(attack, target)
+  const findTraces = async () =>
+    attack.felt === undefined ? '' : textOf(await access.single(fill(attack.felt, target)))
+  const [before, traces] = [await access.look(), await findTraces()]
   const isSingle = typeof attack.sql === 'string'
-  const answer = await (isSingle ? field.single(statements[0] ?? '') : field.transaction(statements)).catch(
+  const answer = await (isSingle ? access.single(statements[0] ?? '') : access.transaction(statements)).catch(
     (error: unknown) => error,
   )
-  const told = textOf(answer)
-  if (field.secrets.some((secret) => told.includes(secret))) return 'learnt'
-  if ((await field.look()) !== before) return 'changed'
-  return (await feel()) === felt ? null : 'left'
+  const shown = textOf(answer)
+  if (access.secrets.some((secret) => shown.includes(secret))) return 'learnt'
+  if ((await access.look()) !== before) return 'changed'
+  return (await findTraces()) === traces ? null : 'left'
 }
 
-/** As PostgreSQL prints bytes. */
+/** A JSON replacer that writes bytes as PostgreSQL does. */
 function bytesAsHex(_name: string, value: unknown): unknown {
   const { type, data } = (value ?? {}) as { type?: unknown; data?: unknown }
   return type === 'Buffer' && Array.isArray(data) ? Buffer.from(data).toString('hex') : value
 }
 
-/** All that is told by an answer, or by an error and what caused it. */
+/** All text in a result, or in an error and its causes. */
 function textOf(answer: unknown): string {
   if (!(answer instanceof Error)) return JSON.stringify(answer, bytesAsHex) ?? ''
   const words: unknown[] = []

@@ -15,29 +15,29 @@ import type { TestServer } from './test-server.ts'
 /** The databases of one test gateway. */
 export interface TestDatabases {
   readonly catalogUrl: string
-  /** As the role that serves, which owns nothing. */
+  /** As the serving role, which owns nothing. */
   readonly sharedUrl: string
   /** As the role that owns the tables. */
   readonly sharedOwnerUrl: string
-  /** Makes a database for one tenant, up to date, owned by a role of its own. */
+  /** Creates a migrated database for one tenant, owned by a role of its own. */
   createDedicated(): Promise<string>
-  /** SQL as superuser, in the database that a URL names. */
+  /** Runs SQL as superuser in the database that a URL names. */
   asSuperuser<T>(url: string, work: (client: SqlClient) => Promise<T>): Promise<T>
-  /** Drops everything. */
+  /** Drops all databases and roles of the gateway. */
   drop(): Promise<void>
 }
 
 type Kind = 'catalog' | 'shared' | 'dedicated'
 
-/** Goes into the names of templates: a change of how they are made must not meet those of an earlier release. */
+/** A part of the templates' names. Raise it when templates are built in another way, so that no older ones are used. */
 const FORMAT = 1
 const PREFIX = 'freehold_test_'
-/** Shared by all test gateways on a server. The owner owns databases too; the writer never does, see `Copy`. */
+/** Shared by all test gateways on a server. The owner also owns databases. The writer never does, see `Copy`. */
 const ROLES = { owner: `${PREFIX}owner`, serving: `${PREFIX}serving`, writer: `${PREFIX}writer` } as const
 const CONNECT = { connectTimeoutMs: 10_000, statementTimeoutMs: 0 }
 const LOCK_TIMEOUT_MS = 30_000
 
-/** Makes the catalog and the shared database of a test gateway. */
+/** Creates the catalog and the shared database of a test gateway. */
 export async function createDatabases(server: TestServer, application: Application): Promise<TestDatabases> {
   const maker = new DatabaseMaker(server, application)
   try {
@@ -110,7 +110,7 @@ class DatabaseMaker {
     await ensureTemplate(this.#server.superuser, {
       ...{ name, writer: this.#login(role) },
       fill: async () => {
-        if (kind === 'shared') await this.#letServe(name)
+        if (kind === 'shared') await this.#grantToServingRole(name)
         await migrate(this.urlFor(role, name), migrations)
       },
     })
@@ -122,8 +122,8 @@ class DatabaseMaker {
     return readTenantMigrations(this.#application)
   }
 
-  /** As in the set-up with two roles that the documentation shows. */
-  #letServe(database: string): Promise<unknown> {
+  /** Grants the rights that the documentation shows for a setup with two roles. */
+  #grantToServingRole(database: string): Promise<unknown> {
     return this.#server.superuser(database, (client) =>
       client.query(`GRANT USAGE ON SCHEMA public TO ${ROLES.serving};
         ALTER DEFAULT PRIVILEGES FOR ROLE ${ROLES.owner} IN SCHEMA public

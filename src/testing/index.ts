@@ -1,4 +1,4 @@
-/** What an application is tested with. Works with any test runner. */
+/** The tools to test an application with. They work with any test runner. */
 export { IsolationError, type Leak } from './isolation/isolation-error.ts'
 export {
   type IsolationOptions,

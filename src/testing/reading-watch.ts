@@ -1,15 +1,15 @@
 import type { FastifyInstance, FastifyRequest } from 'fastify'
 
 /**
- * Records which headers handlers read. A header can decide what a handler does without being in any schema, so the prover
- * has to learn the header's name before it can attack the handler through it.
+ * Records which headers handlers read. A handler may use a header that no schema declares. The proof must know the header's name
+ * to attack the handler through it.
  */
 export class ReadingWatch {
   /** By method and path, as routes are declared. */
   readonly #headers = new Map<string, Set<string>>()
   isOn = false
 
-  /** Watches the routes that `server` gets from now on. */
+  /** Watches the routes that are added to `server` from now on. */
   constructor(server: FastifyInstance) {
     server.addHook('preHandler', (request, _reply, done) => {
       if (this.isOn) this.#watch(request)
@@ -17,7 +17,7 @@ export class ReadingWatch {
     })
   }
 
-  /** In lower case, sorted. */
+  /** The names of the headers that a route's handler has read, in lower case and sorted. */
   headersRead(method: string, url: string): string[] {
     return [...(this.#headers.get(`${method} ${url}`) ?? [])].sort()
   }

@@ -3,7 +3,7 @@ import { type Attack, block, named } from './attack-list.ts'
 const SET = "set_config('app.tenant_id', '{other}', true)"
 const NAMES = "(SELECT string_agg(name, ',') FROM {table})"
 
-/** Expressions that read another tenant's rows within one statement, if a policy believes what they set. */
+/** Statements that set another tenant's id and read its rows at once. They succeed if a policy trusts the setting. */
 const READING: Readonly<Record<string, string>> = {
   'a lateral join': `SELECT q.name FROM (SELECT ${SET} AS x OFFSET 0) s, LATERAL (SELECT name FROM {table} WHERE s.x IS NOT NULL) q`,
   'a lateral join of all columns': `SELECT q.* FROM (SELECT ${SET} AS x OFFSET 0) s CROSS JOIN LATERAL (SELECT * FROM {table} WHERE s.x IS NOT NULL) q`,
@@ -38,7 +38,7 @@ const READING: Readonly<Record<string, string>> = {
   'a difference': `SELECT q.name FROM (SELECT ${SET} AS x OFFSET 0) s, LATERAL (SELECT name FROM {table} WHERE s.x IS NOT NULL EXCEPT SELECT '') q`,
 }
 
-/** Seals that an attacker can name: what is made up, what is its own, the word of the owner. */
+/** Seals that an attacker can write: invented ones, its own, and the owner's word. */
 const GUESSES: Readonly<Record<string, string>> = {
   'no seal': "set_config('app.seal', '', true)",
   'its own seal': "set_config('app.seal', current_setting('app.seal'), true)",
@@ -65,7 +65,7 @@ const guessing = Object.entries(GUESSES).flatMap(([name, guess]): Attack[] => [
 
 const IN_S = `WITH s AS MATERIALIZED (SELECT ${SET} AS x)`
 const ROW = "gen_random_uuid(), 'planted ' || gen_random_uuid()"
-/** The same for writing. */
+/** The same, but they write rows. */
 const WRITING: Readonly<Record<string, string>> = {
   'an update by a query': `${IN_S} UPDATE {table} SET description = 'taken' FROM s WHERE s.x IS NOT NULL`,
   'an update by a join': `UPDATE {table} t SET description = 'taken' FROM (SELECT ${SET} AS x OFFSET 0) s WHERE s.x IS NOT NULL`,
@@ -80,7 +80,7 @@ const WRITING: Readonly<Record<string, string>> = {
   'a row that is given away': `UPDATE {table} SET tenant_id = ${SET}::uuid WHERE id = (SELECT id FROM {table} ORDER BY name LIMIT 1)`,
 }
 
-/** Any SQL within the transaction. */
+/** Several statements in one transaction. */
 const TRANSACTIONS: Readonly<Record<string, readonly string[]>> = {
   'a setting': [`SELECT ${SET}`, 'SELECT name FROM {table}'],
   'SET LOCAL': ["SET LOCAL app.tenant_id = '{other}'", 'TABLE {table}'],
@@ -179,7 +179,7 @@ const TRANSACTIONS: Readonly<Record<string, readonly string[]>> = {
   ],
 }
 
-/** Succeed where a policy compares with a setting. */
+/** These succeed if a policy compares the tenant with a setting. */
 export const ROW_ATTACKS: readonly Attack[] = [
   ...named(READING, 'reads by'),
   ...guessing,

@@ -10,24 +10,24 @@ import { ReadingWatch } from './reading-watch.ts'
 
 const PREFIX = '/api/v1/'
 
-/** Who sends requests. */
+/** Sends requests. */
 export interface Injector {
-  /** Sends a request through the whole HTTP server, without a socket. `url` holds the prefix: `/api/v1/bookings`. */
+  /** Sends a request through the whole HTTP server, without a socket. `url` contains the prefix: `/api/v1/bookings`. */
   inject(request: InjectOptions): Promise<LightMyRequestResponse>
 }
 
-/** A gateway that serves, as seen from inside its process. */
+/** A running gateway, as its own process sees it. */
 export interface Serving {
   readonly gateway: PublicGateway
   readonly url: string
-  /** The routes that the application declares, those of its resources among them. */
+  /** The routes that the application declares, also those of its resources. */
   readonly routes: readonly RouteOptions[]
   readonly watch: ReadingWatch
   inject(request: InjectOptions): Promise<LightMyRequestResponse>
   close(): Promise<void>
 }
 
-/** Starts a gateway of these settings with its HTTP server. */
+/** Starts a gateway with these settings, and its HTTP server. */
 export async function startServing(application: Application, env: Record<string, string>): Promise<Serving> {
   const settings = readSettings(env, { mayEmbed: false })
   const log = createLogger(settings.logLevel, process.stderr)
@@ -50,7 +50,7 @@ export async function startServing(application: Application, env: Record<string,
   }
 }
 
-/** Routes are registered when the server gets ready, so a hook of now sees all of them. */
+/** Routes are registered while the server gets ready, so a hook that is added now sees all of them. */
 function collectRoutes(server: FastifyInstance): RouteOptions[] {
   const routes: RouteOptions[] = []
   server.addHook('onRoute', (route) => {

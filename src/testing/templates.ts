@@ -1,29 +1,29 @@
-/** Databases that are filled once and copied: a copy takes a tenth of the time that the migrations take. */
+/** Databases that are filled once and then copied. A copy takes a tenth of the time of the migrations. */
 
-/** Part of a client of pg's. */
+/** The part of pg's client that tests use. */
 export interface SqlClient {
   // biome-ignore lint/suspicious/noExplicitAny: rows are as the statement says
   query(text: string, values?: unknown[]): Promise<{ rows: any[] }>
 }
 
-/** Lends a superuser's connection to a database; null is the one for administration. */
+/** Lends a superuser's connection to a database. Null is the administration database. */
 export type Superuser = <T>(database: string | null, work: (client: SqlClient) => Promise<T>) => Promise<T>
 
-/** Who may log in. */
+/** A role and its password. */
 export interface Login {
   readonly name: string
   readonly password: string
 }
 
 export interface Template {
-  /** The name of its database. It says what is in there: a template that is there is taken as it is. */
+  /** The name of its database. It must identify the content, because an existing template is used as it is. */
   readonly name: string
   /**
-   * An ordinary role that owns the database while it is filled, and for good all that is made in it. Made if it is not there.
-   * One whose objects are handed on, see `Copy`, must be the writer of no other template: that one may just be filled.
+   * An ordinary role that owns the database while it is filled, and always owns the objects in it. It is created if it does not
+   * exist. If its objects change their owner, see `Copy`, it must be the writer of no other template, which may be filled now.
    */
   readonly writer: Login | null
-  /** Fills the empty database, and closes what it opens. */
+  /** Fills the empty database, and closes its own connections. */
   readonly fill: () => Promise<void>
 }
 
@@ -31,14 +31,14 @@ export interface Copy {
   readonly template: string
   readonly name: string
   readonly owner: string
-  /** The template's writer, whose objects become the owner's. It must own no databases by now: they would go along. */
+  /** The template's writer, whose objects get the new owner. It must own no databases, because they would get that owner, too. */
   readonly writer: string | null
 }
 
-/** Makes a template unless it is there. Of several processes that ask at once one makes it, and the others wait. */
+/** Creates a template if it does not exist. If several processes call this at once, one creates it and the others wait. */
 export function ensureTemplate(superuser: Superuser, { name, writer, fill }: Template): Promise<void> {
   return superuser(null, async (client) => {
-    // Held by this session, so it is freed whatever happens.
+    // The session holds the lock, so it is released even if the process ends.
     await client.query('SELECT pg_advisory_lock(hashtext($1))', [name])
     try {
       const { rows } = await client.query(
@@ -52,7 +52,7 @@ export function ensureTemplate(superuser: Superuser, { name, writer, fill }: Tem
       if (writer !== null) await client.query(`ALTER DATABASE ${quote(name)} OWNER TO ${quote(writer.name)}`)
       await fill()
       await client.query(`ALTER DATABASE ${quote(name)} OWNER TO CURRENT_USER`)
-      // A copy waits 5 s for a session on its template, and then fails.
+      // CREATE DATABASE waits 5 s for sessions on its template to end, and then fails. So they are ended here.
       await client.query(`ALTER DATABASE ${quote(name)} ALLOW_CONNECTIONS false IS_TEMPLATE true`)
       await client.query('SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = $1', [
         name,
@@ -63,7 +63,7 @@ export function ensureTemplate(superuser: Superuser, { name, writer, fill }: Tem
   })
 }
 
-/** Makes a database from a template. */
+/** Creates a database from a template. */
 export async function copyTemplate(superuser: Superuser, copy: Copy): Promise<void> {
   const { template, name, owner, writer } = copy
   await superuser(null, async (client) => {
@@ -77,8 +77,8 @@ export async function copyTemplate(superuser: Superuser, copy: Copy): Promise<vo
 }
 
 /**
- * How CREATE DATABASE is to copy. By file it takes half of the processor time, and DROP DATABASE a third, as the pages of the
- * copy are not in the server's memory. Each takes checkpoints, which are cheap only where nothing is synced.
+ * The strategy of CREATE DATABASE. Copying files takes half of the processor time, and DROP DATABASE then takes a third, because
+ * the pages of the copy are not in the server's memory. Both make checkpoints, which are cheap only if the server does not sync.
  */
 export async function copyStrategy(client: SqlClient): Promise<string> {
   const { rows } = await client.query(
@@ -87,10 +87,10 @@ export async function copyStrategy(client: SqlClient): Promise<string> {
   return rows[0]?.byFile === true ? 'STRATEGY file_copy' : ''
 }
 
-/** Makes an ordinary role that may log in, or gives it this password. */
+/** Creates an ordinary role that may log in, or sets its password. */
 export async function ensureRole(client: SqlClient, { name, password }: Login): Promise<void> {
   const literal = `'${password.replaceAll("'", "''")}'`
-  // One statement, so one transaction: two processes that ask at once come one after the other.
+  // One statement is one transaction, so the lock makes two processes run one after the other.
   await client.query(`DO $role$ BEGIN
     PERFORM pg_advisory_xact_lock(hashtext('freehold role'));
     IF EXISTS (SELECT FROM pg_roles WHERE rolname = '${name}') THEN

@@ -7,23 +7,23 @@ import { openTestServer } from './test-server.ts'
 import { type Placement, TestTenant } from './test-tenant.ts'
 
 export interface TestGatewayOptions {
-  /** Settings besides those of the databases, as environment variables: `{ RATE_LIMIT_PER_MINUTE: '10' }`. */
+  /** Settings other than those of the databases, as environment variables: `{ RATE_LIMIT_PER_MINUTE: '10' }`. */
   readonly env?: Readonly<Record<string, string>>
-  /** A superuser's URL on the PostgreSQL to use. Else `TEST_DATABASE_URL` counts, else one is embedded. */
+  /** A superuser's URL on the PostgreSQL to use. Without it `TEST_DATABASE_URL` is used, and without that an embedded server. */
   readonly databaseUrl?: string
 }
 
 export interface NewTestTenant {
-  /** A code of its own unless given. */
+  /** By default a new random code. */
   readonly code?: string
-  /** `shared` unless given. */
+  /** `shared` by default. */
   readonly placement?: Placement
 }
 
-/** A gateway with databases of its own, and ways to use it. Made by `testGateway`. */
+/** A gateway with databases of its own, for tests. `testGateway` creates it. */
 export class TestGateway {
   readonly gateway: Gateway
-  /** Where it listens, for clients that need a socket. */
+  /** The address on which it listens, for clients that need a socket. */
   readonly url: string
   /** An operator who may do everything. */
   readonly operator: Injector
@@ -45,16 +45,16 @@ export class TestGateway {
     this.#closers = closers
   }
 
-  /** Makes a tenant, in the shared database or in one of its own. */
+  /** Creates a tenant, in the shared database or in a dedicated one. */
   async tenant({ code = newCode(), placement = 'shared' }: NewTestTenant = {}): Promise<TestTenant> {
     const payload = { code, name: `Tenant ${code}` }
-    const made = await this.#call({ method: 'POST', url: '/api/v1/tenants', payload }, 201)
-    const home = {
+    const created = await this.#call({ method: 'POST', url: '/api/v1/tenants', payload }, 201)
+    const access = {
       serving: this.serving,
       operator: this.operator,
       databaseUrl: this.databases.sharedOwnerUrl,
     }
-    const tenant = new TestTenant(home, { id: made.id as string, code, name: payload.name, placement })
+    const tenant = new TestTenant(access, { id: created.id as string, code, name: payload.name, placement })
     if (placement === 'dedicated') await this.#giveDatabase(tenant)
     return tenant
   }
@@ -74,7 +74,7 @@ export class TestGateway {
     const connectionString = await this.databases.createDedicated()
     const url = `/api/v1/tenants/${tenant.id}/database`
     await this.#call({ method: 'PUT', url, payload: { connectionString } }, 202)
-    const deadline = performance.now() + SETTLED_WITHIN_MS
+    const deadline = performance.now() + VALIDATION_TIMEOUT_MS
     for (;;) {
       const { status, lastError } = await this.#call({ method: 'GET', url }, 200)
       if (status === 'active') break
@@ -93,7 +93,7 @@ export class TestGateway {
   }
 }
 
-/** What opens closes. Last opened, first closed. */
+/** One for each opened part, in the order of opening. They run in reverse order. */
 type Closers = (() => Promise<void>)[]
 
 interface GatewayParts {
@@ -105,11 +105,11 @@ interface GatewayParts {
 }
 
 const POLL_MS = 20
-const SETTLED_WITHIN_MS = 20_000
+const VALIDATION_TIMEOUT_MS = 20_000
 
 /**
- * Starts a gateway of an application for tests: databases of its own, copied from migrated ones, and the HTTP server. Close it
- * when the tests of the file are over.
+ * Starts a gateway of an application for tests, with an HTTP server and its own databases, which are copies of migrated ones.
+ * Close it after the tests of the file.
  */
 export async function testGateway(
   application: Application,
@@ -131,7 +131,7 @@ export async function testGateway(
   }
 }
 
-/** Calls `fn` for a tenant in the shared database, then for one in its own. */
+/** Calls `fn` for the shared database, then for a dedicated one. */
 export async function eachPlacement(fn: (placement: Placement) => unknown): Promise<void> {
   await fn('shared')
   await fn('dedicated')
@@ -160,7 +160,7 @@ function environment({
     DATABASE_HOSTS_ALLOWED: new URL(databases.catalogUrl).host,
     HOST: '127.0.0.1',
     PORT: '0',
-    // A handler that fails shows why; what goes well is not worth a line.
+    // Only errors are logged, so that the reason for a failed handler is easy to find.
     LOG_LEVEL: 'error',
     SHUTDOWN_GRACE_SECONDS: '1',
     RATE_LIMIT_PER_MINUTE: '1000000',

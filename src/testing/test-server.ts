@@ -6,14 +6,14 @@ import { addressOf } from './address.ts'
 import type { Superuser } from './templates.ts'
 import { makeThrowawayDirectory, removeThrowaway, sweepThrowaways, throwawaySettings } from './throwaway.ts'
 
-/** A PostgreSQL on which tests make databases and roles as they like. */
+/** A PostgreSQL on which tests may create databases and roles. */
 export interface TestServer {
   readonly superuser: Superuser
-  /** The URL under which a role reaches a database there. */
+  /** The URL of a database there, for a role. */
   urlFor(login: { readonly name: string; readonly password: string }, database: string): string
-  /** The password of a role that several processes share, which each of them can work out. */
+  /** The password of a role that several processes share. Each process computes the same one. */
   passwordOf(role: string): string
-  /** Gives the server back; an embedded one ends with the last that has asked for it. */
+  /** Call this when the server is not needed any more. An embedded server ends with its last user. */
   release(): Promise<void>
 }
 
@@ -27,10 +27,10 @@ const CONNECT_TIMEOUT_MS = 10_000
 const STATEMENT_TIMEOUT_MS = 60_000
 const MAX_CONNECTIONS = '200'
 
-// One for all test gateways of a process: it takes a second to start.
+// One server for all test gateways of a process, because its start takes a second.
 let embedded: Embedded | null = null
 
-/** The server at `url`, else the one that `TEST_DATABASE_URL` names, else an embedded one. */
+/** Opens the server at `url`. Without a URL, `TEST_DATABASE_URL` is used, and without that an embedded server. */
 export async function openTestServer(url = testDatabaseUrl()): Promise<TestServer> {
   if (url !== null) return new Server(url, () => Promise.resolve())
   embedded ??= startEmbedded()
@@ -100,7 +100,7 @@ function startEmbedded(): Embedded {
 }
 
 async function launch(): Promise<{ url: string; stop: () => Promise<void> }> {
-  // Only here: with a server of one's own no PostgreSQL need be installed.
+  // Imported only here: with a server of their own, users need not install the embedded PostgreSQL.
   const { startEmbeddedServer } = await import('../embedded/server.ts')
   await sweepThrowaways()
   const directory = await makeThrowawayDirectory()

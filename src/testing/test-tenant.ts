@@ -2,7 +2,7 @@ import type { InjectOptions, LightMyRequestResponse } from 'fastify'
 import type { Tenant } from '../application.ts'
 import type { Injector, Serving } from './serving.ts'
 
-/** Where a tenant's rows are. */
+/** Which kind of database has a tenant's rows. */
 export type Placement = 'shared' | 'dedicated'
 
 interface Facts {
@@ -12,10 +12,11 @@ interface Facts {
   readonly placement: Placement
 }
 
-export interface TenantHome {
+/** How a test tenant reaches the gateway and its rows. */
+export interface TenantAccess {
   readonly serving: Serving
   readonly operator: Injector
-  /** Where its rows are at first. */
+  /** The database that has its rows at first. */
   readonly databaseUrl: string
 }
 
@@ -25,31 +26,31 @@ export class TestTenant {
   readonly code: string
   readonly name: string
   readonly placement: Placement
-  readonly #home: TenantHome
+  readonly #access: TenantAccess
   /** Client keys, by the permissions that they have. */
   readonly #keys = new Map<string, Promise<string>>()
   #databaseUrl: string
 
-  constructor(home: TenantHome, { id, code, name, placement }: Facts) {
-    this.#home = home
+  constructor(access: TenantAccess, { id, code, name, placement }: Facts) {
+    this.#access = access
     this.id = id
     this.code = code
     this.name = name
     this.placement = placement
-    this.#databaseUrl = home.databaseUrl
+    this.#databaseUrl = access.databaseUrl
   }
 
-  /** Where its rows are, as the role that owns the tables. */
+  /** The URL of the database that has its rows, as the role that owns the tables. */
   get databaseUrl(): string {
     return this.#databaseUrl
   }
 
-  /** Called once the tenant lives in a database of its own. */
+  /** Call this when the tenant has a dedicated database. */
   useDatabase(databaseUrl: string): void {
     this.#databaseUrl = databaseUrl
   }
 
-  /** Sends requests as a program of the tenant that has these permissions and no others. */
+  /** Sends requests as a program of the tenant that has exactly these permissions. */
   as(permissions: string | readonly string[]): Injector {
     const list = [...new Set([permissions].flat())].sort()
     return { inject: (request) => this.#inject(list, request) }
@@ -57,26 +58,26 @@ export class TestTenant {
 
   /** Works in the tenant without HTTP, as `gateway.tenants.run` does. */
   run<T>(fn: (tenant: Tenant) => Promise<T>): Promise<T> {
-    return this.#home.serving.gateway.tenants.run(this.code, fn, { actor: 'test' })
+    return this.#access.serving.gateway.tenants.run(this.code, fn, { actor: 'test' })
   }
 
   async #inject(permissions: readonly string[], request: InjectOptions): Promise<LightMyRequestResponse> {
     const key = await this.#keyFor(permissions)
     const own = { 'x-client-key': key, 'x-tenant-code': this.code }
-    return this.#home.serving.inject({ ...request, headers: { ...own, ...request.headers } })
+    return this.#access.serving.inject({ ...request, headers: { ...own, ...request.headers } })
   }
 
   #keyFor(permissions: readonly string[]): Promise<string> {
     const name = permissions.join(' ')
     const known = this.#keys.get(name)
     if (known !== undefined) return known
-    const made = this.#makeKey(permissions)
-    this.#keys.set(name, made)
-    return made
+    const created = this.#createKey(permissions)
+    this.#keys.set(name, created)
+    return created
   }
 
-  async #makeKey(permissions: readonly string[]): Promise<string> {
-    const answer = await this.#home.operator.inject({
+  async #createKey(permissions: readonly string[]): Promise<string> {
+    const answer = await this.#access.operator.inject({
       ...{ method: 'POST', url: `/api/v1/tenants/${this.id}/client-keys` },
       payload: { name: 'test', permissions },
     })

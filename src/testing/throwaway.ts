@@ -5,7 +5,7 @@ import { isOurs } from '../embedded/paths.ts'
 import { identifyProcess } from '../embedded/processes.ts'
 import { removeEmbeddedServer } from '../embedded/server.ts'
 
-/** Settings for a server whose data is thrown away. */
+/** Settings for a server whose data are not kept. */
 export const throwawaySettings: Record<string, string> = {
   fsync: 'off',
   synchronous_commit: 'off',
@@ -16,15 +16,15 @@ export const throwawaySettings: Record<string, string> = {
 const prefix = 'freehold-test-'
 const neededBytes = 1024 ** 3
 
-/** A new directory in memory where there is enough of it (a container's /dev/shm has 64 MB by default), else on disk. */
+/** Creates a directory in memory if there is enough (a container's /dev/shm has 64 MB by default), otherwise on disk. */
 export async function makeThrowawayDirectory(): Promise<string> {
   const directory = await mkdtemp(join(await findBase(), `${prefix}${process.pid}-`))
-  // Started by root, the server runs under another account, which must be able to enter here.
+  // If root starts the server, it runs under another account, which needs access to this directory.
   await chmod(directory, 0o711)
   return directory
 }
 
-/** Ends and deletes what runs that were killed have left behind. */
+/** Ends the servers and deletes the directories of test runs that were killed. */
 export async function sweepThrowaways(): Promise<void> {
   const base = await findBase()
   for (const name of await readdir(base)) {
@@ -35,7 +35,7 @@ export async function sweepThrowaways(): Promise<void> {
   }
 }
 
-/** Deletes a throwaway directory with the server whose data is in its `postgres`. */
+/** Ends the server whose data are in `postgres` of this directory, and deletes the directory. */
 export async function removeThrowaway(directory: string): Promise<void> {
   await removeEmbeddedServer(join(directory, 'postgres'))
   await rm(directory, { recursive: true, force: true })

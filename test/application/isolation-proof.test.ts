@@ -17,8 +17,8 @@ import { superuserUrl } from '../support/database.ts'
 import * as tables from './bookings/tables.ts'
 import { bookings, rooms } from './bookings/tables.ts'
 
-// The same application clean, with routes in which one tenant can reach another, and over weakened databases: the proof has to
-// find each of them, and to name it and nothing else.
+// The same application, first as it is, then with routes through which one tenant can reach another, then on weakened databases.
+// The proof must find and name each of these faults, and nothing else.
 
 const resources = [
   defineResource({
@@ -44,7 +44,7 @@ afterAll(async () => {
   for (const each of opened) await each.close()
 })
 
-/** A gateway that serves the application with some routes more. */
+/** A gateway that serves the application with additional routes. */
 async function serve(...routes: Route[]): Promise<TestGateway> {
   let served: TestGateway | undefined
   const application = defineApplication({
@@ -87,7 +87,7 @@ const ownRoom = async (request: FastifyRequest) =>
       .where(eq(rooms.id, idOf(request)))
   )[0]
 
-/** A connection of the application's own, past Freehold and its policies. */
+/** A connection that the application opens itself, without Freehold and its policies. */
 async function pastPolicies(gateway: TestGateway, id: string): Promise<unknown> {
   const { sharedUrl } = gateway.databases
   const { rows } = await gateway.databases.asSuperuser(sharedUrl, (client) =>
@@ -108,13 +108,13 @@ const CLEAN: readonly Route[] = [
     path: '/rooms/spare',
     handler: async (request, _gateway, reply) => {
       const [room] = await dbOf(request).insert(rooms).values({ name: randomUUID() }).returning()
-      // An answer of its own, also where it is kept for an Idempotency-Key.
+      // Sends its own answer, also if the answer is stored for an Idempotency-Key.
       return reply.code(201).send({ id: room?.id })
     },
   },
 ]
 
-/** SQL of the handler's own, which says that it is another tenant. */
+/** SQL of the handler that claims to be another tenant. */
 const BY_SETTING: Route = {
   path: '/rooms/of',
   schema: { querystring: Type.Object({ tenantId: uuid() }) },
@@ -128,7 +128,7 @@ const BY_SETTING: Route = {
   },
 }
 
-test('an application that keeps its tenants apart is proven, with every route that it has', async () => {
+test('an application that keeps its tenants apart passes the proof, with every route', async () => {
   const { routes, attempts } = await proveIsolation(await serve(...CLEAN, BY_SETTING))
   const verbs = ['GET', 'GET :id', 'POST', 'PATCH :id', 'DELETE :id']
   const ofResources = ['rooms', 'bookings'].flatMap((name) =>
@@ -182,7 +182,7 @@ const LEAKING: readonly [name: string, route: Route, how: RegExp][] = [
       path: '/rooms/:id/card',
       schema: byId,
       handler: async (request, gateway) =>
-        // Of a tenant in its own database the row is not there.
+        // The rows of a tenant with a dedicated database are not in the shared one.
         (await ownRoom(request)) ?? (await pastPolicies(gateway, idOf(request))) ?? problem('NOT_FOUND'),
     },
     /^by .* was shown the text /,
@@ -250,17 +250,17 @@ describe('a leak is found', () => {
     expect(failure.message).toContain(`${method} ${path}: `)
   })
 
-  test('and nothing else', () => {
+  test('and no other route is reported', () => {
     expect(failure.leaks).toHaveLength(LEAKING.length)
     expect([failure.unproven, failure.violations]).toEqual([[], []])
   })
 })
 
-describe('the databases are asked as well', () => {
+describe('the proof checks the databases as well', () => {
   const weaken = (gateway: TestGateway, change: string) =>
     gateway.databases.asSuperuser(gateway.databases.sharedUrl, (client) => client.query(change))
 
-  test('where policies believe a setting, SQL that makes it is found', async () => {
+  test('if policies trust a setting, SQL that sets it is reported', async () => {
     const gateway = await serve(BY_SETTING)
     const believing = `tenant_id = nullif(current_setting('app.tenant_id', true), '')::uuid`
     for (const table of ['rooms', 'roles']) {
@@ -272,12 +272,12 @@ describe('the databases are asked as well', () => {
     expect(own?.route).toBe('GET /rooms/of')
     expect(new Set(injected.map(({ route }) => route))).toEqual(new Set(['SQL of a tenant']))
     expect(injected.map(({ how }) => how)).toContain('rooms: rows of another are within reach')
-    // In the core's own table nearly every attack on rows that is known gets somewhere then.
+    // Without its policy, nearly every known attack on the rows of the core's own table succeeds in part.
     expect(injected.length).toBeGreaterThan(50)
     expect(violations).toContainEqual(expect.stringMatching(/^shared: policy-.* at rooms/))
   })
 
-  test('a policy that is dropped and a table without row-level security fail the proof, and are named', async () => {
+  test('a dropped policy and a table without row-level security fail the proof, and are named', async () => {
     const gateway = await serve()
     await weaken(gateway, 'DROP POLICY tenant_isolation ON rooms')
     await weaken(gateway, 'ALTER TABLE bookings DISABLE ROW LEVEL SECURITY')
@@ -289,7 +289,7 @@ describe('the databases are asked as well', () => {
   })
 })
 
-describe('a route that has proven nothing', () => {
+describe('a route that proves nothing', () => {
   const payload = { code: 'open sesame' }
   let gateway: TestGateway
   beforeAll(async () => {
@@ -302,7 +302,7 @@ describe('a route that has proven nothing', () => {
     })
   })
 
-  test('fails, with the answer that it gave', async () => {
+  test('fails the proof, and the error has its answer', async () => {
     const { unproven, message } = await failureOf(gateway)
     expect(unproven).toEqual([{ route: 'POST /rooms/import', reason: expect.stringMatching(/^409 /) }])
     expect(message).toContain('POST /rooms/import is unproven, give an example')
@@ -316,7 +316,7 @@ describe('a route that has proven nothing', () => {
     expect((await proveIsolation(gateway, { examples, sql: false })).routes).toContain('POST /rooms/import')
   })
 
-  test('an example for a route that is not there is refused', async () => {
+  test('an example for a missing route is refused', async () => {
     const examples = { 'POST /room/import': {} }
     await expect(proveIsolation(gateway, { examples })).rejects.toThrow('POST /room/import')
   })

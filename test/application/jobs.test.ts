@@ -30,7 +30,7 @@ beforeAll(async () => {
 })
 afterAll(() => idle?.close())
 
-/** A replica that has these jobs, until the test ends. */
+/** A replica with these jobs. It runs until the test ends. */
 async function replica(jobs: readonly ApplicationJob[]): Promise<TestGateway> {
   const gateway = await startGateway(stage, {}, { ...application, jobs })
   onTestFinished(() => gateway.close())
@@ -46,13 +46,13 @@ interface Round {
 
 const inCatalog = (sql: string, params: unknown[]) =>
   query<Round>(superuserUrl(new URL(stage.catalogUrl).pathname.slice(1)), sql, params)
-/** Rounds and what is made up for, the oldest first. */
+/** The jobs of rounds, and those that run for a skipped tenant later; the oldest first. */
 const jobsOf = (name: string) =>
   inCatalog('SELECT tenant_id, status, attempts, result FROM jobs WHERE kind = $1 ORDER BY id', [
     `application/${name}`,
   ])
 
-/** Resolves when the signal fires, as work does that heeds it. */
+/** Resolves when the signal fires, like work that stops when it is aborted. */
 const aborted = (signal: AbortSignal) =>
   new Promise<never>((_resolve, reject) => {
     signal.addEventListener('abort', () => reject(signal.reason), { once: true })
@@ -60,7 +60,7 @@ const aborted = (signal: AbortSignal) =>
   })
 
 describe('a job for each tenant', () => {
-  test('is run once a round by all replicas together, in every tenant, as an actor of its own', async () => {
+  test('runs once a round on all replicas together, in every tenant, as an actor of its own', async () => {
     const done: string[] = []
     const perTenant = async (tenant: Tenant) => {
       await tenant.db.insert(rooms).values({ name: `Counted ${done.length}` })
@@ -77,7 +77,7 @@ describe('a job for each tenant', () => {
     for (const { result } of ended) expect(result).toEqual({ succeeded: 2, failed: 0, skipped: 0 })
     for (const { code } of [shared, own]) {
       const times = done.filter((each) => each === code).length
-      // The next replica begins again the one that was under way at the end.
+      // The next replica repeats the tenant that was in progress when the first one stopped.
       expect(times - ended.length).toBeGreaterThanOrEqual(0)
       expect(times - ended.length).toBeLessThanOrEqual(rounds.length - ended.length)
       const made = await idle.gateway.tenants.run(code, ({ db }) => db.select().from(rooms), {
@@ -96,7 +96,7 @@ describe('a job for each tenant', () => {
     expect(seconds).toEqual([])
   })
 
-  test('goes on where it fails in one tenant, and says so', async () => {
+  test('continues after a failure in one tenant, and reports it', async () => {
     const perTenant = async ({ id }: Tenant) => {
       if (id === shared.id) throw new Error('a secret')
     }
@@ -113,7 +113,7 @@ describe('a job for each tenant', () => {
     expect(JSON.stringify(body)).not.toContain('secret')
   })
 
-  test('skips a tenant whose database is away, tells it, and makes up for it', async () => {
+  test('skips a tenant whose database is unreachable, reports it, and runs for it later', async () => {
     const role = await createRole()
     const url = new URL(urlFor({ role, database: await createDatabase({ owner: role.name }) }))
     const proxy = await TcpProxy.start({ host: url.hostname, port: Number(url.port) })
@@ -137,19 +137,19 @@ describe('a job for each tenant', () => {
     expect(await waiting()).toMatchObject({ tenant_id: far.id, result: null })
     expect(done).toEqual(expect.arrayContaining([shared.id, own.id]))
     expect(done).not.toContain(far.id)
-    expect(gateway.log()).toContain('job skipped a tenant: its database is away')
+    expect(gateway.log()).toContain('job skipped a tenant: its database is not available')
     const { text } = await gateway.call('GET', '/metrics')
     expect(text).toMatch(/^freehold_job_tenants_total\{job="remind",outcome="skipped"\} [1-9]/m)
     await proxy.setMode('pass')
     await expect.poll(async () => (await waiting())?.status, SOON).toBe('succeeded')
     expect(done).toContain(far.id)
-    expect(gateway.log()).toContain('job made up for a tenant')
-    // Out of the way of the other tests.
+    expect(gateway.log()).toContain('job completed for a skipped tenant')
+    // Suspended, so that jobs of the other tests do not run in this tenant.
     const suspended = { status: 'INACTIVE' }
     expect((await idle.operator('PATCH', `/tenants/${far.id}`, suspended)).status).toBe(200)
   })
 
-  test('is gone on with by another replica when the one that began it leaves or is cut off', async () => {
+  test('is continued by another replica if the first one stops or loses its claim', async () => {
     const begun: string[] = []
     const stuck: ApplicationJob = {
       ...{ name: 'long', cron: EACH_SECOND },
@@ -162,7 +162,7 @@ describe('a job for each tenant', () => {
     await expect.poll(() => begun.length, SOON).toBe(2)
     const second = await replica([stuck])
     await first.close()
-    // The second has it now, and is taken for dead: its own claim is taken from it.
+    // The second replica runs the job now. The test takes its claim away, as if the replica were dead.
     await expect.poll(() => begun.length, SOON).toBe(4)
     const cutOff = async () => {
       const sql =
@@ -180,7 +180,7 @@ describe('a job for each tenant', () => {
 })
 
 describe('a job for all tenants', () => {
-  test('is run once a round, and a round that finds the one before under way is left out', async () => {
+  test('runs once a round, and skips a round while the previous one runs', async () => {
     const gate = Promise.withResolvers<void>()
     let runs = 0
     const run: ApplicationJob['run'] = async ({ tenants, log }) => {
@@ -192,7 +192,8 @@ describe('a job for all tenants', () => {
     }
     const jobs = [{ name: 'sweep', cron: EACH_SECOND, run }]
     const [one, other] = [await replica(jobs), await replica(jobs)]
-    const told = () => (one.log() + other.log()).includes('round skipped: the one before is still under way')
+    const told = () =>
+      (one.log() + other.log()).includes('job round skipped: the previous round is still running')
     await expect.poll(told, SOON).toBe(true)
     expect(runs).toBe(1)
     expect(await jobsOf('sweep')).toMatchObject([{ status: 'running' }])
@@ -204,7 +205,7 @@ describe('a job for all tenants', () => {
     expect(one.log() + other.log()).toContain('"job":"sweep"')
   })
 
-  test('fails as a job where it throws, and is cancelled as one', async () => {
+  test('fails if it throws, and can be cancelled', async () => {
     const jobs: ApplicationJob[] = [
       {
         ...{ name: 'throw', cron: EACH_SECOND },

@@ -48,7 +48,7 @@ async function listen(host: FastifyInstance, operatorToken = stage.operatorToken
   return new Caller(await host.listen({ port: 0, host: '127.0.0.1' }), operatorToken)
 }
 
-/** A gateway and its API in a scope of their own. */
+/** A gateway and its API in one scope. */
 function inScope(gateway: Gateway, prefix: string): FastifyPluginAsync {
   return async (scope) => {
     await scope.register(freehold, { gateway })
@@ -56,7 +56,7 @@ function inScope(gateway: Gateway, prefix: string): FastifyPluginAsync {
   }
 }
 
-/** A host with routes, a parser, a validator and an error handler of its own. */
+/** A host with its own routes, parser, validator and error handler. */
 function addHostRoutes(host: FastifyInstance): void {
   host.addContentTypeParser('text/csv', { parseAs: 'string' }, async (_request: unknown, body: unknown) =>
     String(body).split(','),
@@ -75,8 +75,8 @@ async function tenantOf(caller: Caller): Promise<TestTenant> {
   return caller.createTenant()
 }
 
-describe('a gateway inside of a host', () => {
-  test('serves its API below the prefix, and leaves the host its own ways', async () => {
+describe('a gateway inside a host', () => {
+  test('serves its API under the prefix, and does not change how the host behaves', async () => {
     const host = hostOf()
     const gateway = gatewayOf(stage)
     addHostRoutes(host)
@@ -94,7 +94,7 @@ describe('a gateway inside of a host', () => {
     ).toEqual(['a', 'b'])
     expect((await caller.call('GET', '/broken')).body).toEqual({ oops: 'of the host' })
     expect((await caller.call('GET', '/nowhere')).body).toEqual({ oops: 'no such page' })
-    // Freehold, below its prefix alone.
+    // Freehold, under its prefix only.
     const problemOf = async (method: string, path: string, call = {}) => {
       const { status, body, headers } = await caller.call(method, path, call)
       return [status, body.code, headers.get('content-type')?.split(';')[0]]
@@ -130,7 +130,7 @@ describe('a gateway inside of a host', () => {
     )
   })
 
-  test('routes of the host let in Freehold’s callers, with the host’s parsing and Freehold’s refusals', async () => {
+  test('checks the callers of the host’s routes, which keep the host’s parsing', async () => {
     const host = hostOf()
     const gateway = gatewayOf(stage)
     addHostRoutes(host)
@@ -183,7 +183,7 @@ describe('a gateway inside of a host', () => {
     expect(() => host.freehold.tenant.get('/late', {} as never, async () => 1)).toThrow('declares no access')
   })
 
-  test('two gateways stand in one host, each with its own callers', async () => {
+  test('can be in one host with another gateway, each with its own callers', async () => {
     const host = hostOf()
     const [a, b] = [gatewayOf(stage), gatewayOf(other)]
     await host.register(inScope(a, '/a'))
@@ -197,7 +197,7 @@ describe('a gateway inside of a host', () => {
     expect(await listed('/b', stage.operatorToken)).toBe(401)
   })
 
-  test('closes after the host’s requests have ended, and lets them work to their end', async () => {
+  test('closes after the host’s running requests have ended', async () => {
     const host = hostOf()
     const gateway = gatewayOf(stage)
     await host.register(freehold, { gateway })
@@ -215,7 +215,7 @@ describe('a gateway inside of a host', () => {
     await begun.promise
     const closed = host.close()
     await expect.poll(async () => (await gateway.health()).status).toBe('unavailable')
-    // Far longer than a close takes that does not wait.
+    // A close that does not wait would be over long before this.
     expect(await Promise.race([closed, delay(1_000, 'waits')])).toBe('waits')
     expect(await gateway.tenants.run(tenant.code, async () => 'open', { actor: 'x' })).toBe('open')
     goOn.resolve()
@@ -224,7 +224,7 @@ describe('a gateway inside of a host', () => {
     await expect(gateway.tenants.run(tenant.code, async () => 1, { actor: 'x' })).rejects.toThrow('closed')
   })
 
-  test('goes together with the plugins that hosts have, and with another serializer', async () => {
+  test('works with common plugins of hosts, and with another serializer', async () => {
     const host = hostOf()
     const gateway = gatewayOf(stage)
     host.setSerializerCompiler(() => () => '"by the host"')
@@ -246,7 +246,7 @@ describe('a gateway inside of a host', () => {
       expect([path, (await get(path)).statusCode]).toEqual([path, 200])
   })
 
-  test('is not kept from its other work by databases that do not answer', async () => {
+  test('does not stop the host’s other work if databases do not answer', async () => {
     const host = hostOf()
     const gateway = gatewayOf({ ...stage, catalogUrl: stage.catalogUrl.replace(/:\d+\//, ':1/') })
     host.get('/hello', async () => 'hello')
@@ -258,7 +258,7 @@ describe('a gateway inside of a host', () => {
   })
 })
 
-describe('what is told before anything is served', () => {
+describe('a fault that is reported before any request is served', () => {
   test.each<[string, FastifyServerOptions & object, string]>([
     ['trusts every proxy', { trustProxy: true }, 'trustProxy trusts every address'],
     [
@@ -272,7 +272,7 @@ describe('what is told before anything is served', () => {
     await expect(host.register(freehold, { gateway: gatewayOf(stage) })).rejects.toThrow(told)
   })
 
-  test('options that only weaken are logged', async () => {
+  test('options of a host that weaken a protection are logged', async () => {
     const host = hostOf({
       requestTimeout: 0,
       http: {},
@@ -299,7 +299,7 @@ describe('what is told before anything is served', () => {
     )
   })
 
-  test('one gateway registered twice is told, and so is a second one in the same place', async () => {
+  test('a gateway that is registered twice is refused, and so is a second one in the same scope', async () => {
     const host = hostOf()
     const gateway = gatewayOf(stage)
     await host.register(freehold, { gateway })
@@ -308,23 +308,21 @@ describe('what is told before anything is served', () => {
     await expect(again.register(freehold, { gateway })).rejects.toThrow('registered twice')
     const third = hostOf()
     await expect(third.register(freehold, { gateway: gatewayOf(other) })).resolves.toBeDefined()
-    await expect(third.register(freehold, { gateway: gatewayOf(other) })).rejects.toThrow(
-      'a scope of its own',
-    )
+    await expect(third.register(freehold, { gateway: gatewayOf(other) })).rejects.toThrow('its own scope')
     const fourth = hostOf()
     await expect(fourth.register(freeholdApi, { gateway, prefix: '/x' })).rejects.toThrow('registered twice')
   })
 
-  test('the API wants a prefix, and a gateway', async () => {
+  test('an API without a prefix or a gateway is refused', async () => {
     await expect(hostOf().register(freeholdApi, { gateway: gatewayOf(stage) })).rejects.toThrow(
-      'needs a prefix of its own',
+      'needs its own prefix',
     )
     await expect(hostOf().register(freehold, { gateway: {} as Gateway })).rejects.toThrow(
-      'createGateway answers',
+      'the result of createGateway',
     )
   })
 
-  test('a host whose requests have another tenant is told', async () => {
+  test('a host whose requests already have a "tenant" is refused', async () => {
     const host = hostOf()
     host.decorateRequest('tenant', null as never)
     await expect(host.register(freehold, { gateway: gatewayOf(stage) })).rejects.toThrow(
@@ -332,7 +330,7 @@ describe('what is told before anything is served', () => {
     )
   })
 
-  test('a start that cannot come true fails the host', async () => {
+  test('a start that can never succeed fails the host', async () => {
     const host = hostOf()
     const gateway = gatewayOf(stage, { ENCRYPTION_KEY: randomBytes(32).toString('base64') })
     const first = gatewayOf(stage)

@@ -75,7 +75,7 @@ describe.each(placements)('in a tenant that lives %s', (_placement, tenantOf) =>
     })
   })
 
-  test('another tenant’s room is none', async () => {
+  test('a room of another tenant is not found', async () => {
     const other = tenantOf() === shared ? own : shared
     const answer = await as(tenantOf(), `POST /rooms/${await room(other)}/bookings`, { slot: 'monday' })
     expectProblem(answer, { status: 404, code: 'REFERENCE_NOT_FOUND' })
@@ -106,7 +106,7 @@ describe.each(placements)('in a tenant that lives %s', (_placement, tenantOf) =>
     ['sent', 201],
     ['redirected', 303],
     ['not-found', 404],
-  ])('an answer that is %s by its reply is given again, without its cookies', async (how, status) => {
+  ])('an answer that was %s through its reply is repeated, without its cookies', async (how, status) => {
     const ask = (headers: Record<string, string>) =>
       fetch(new URL(`${API}/answers/${how}`, gateway.url), {
         ...{ method: 'POST', redirect: 'manual', signal: AbortSignal.timeout(5_000) },
@@ -119,13 +119,13 @@ describe.each(placements)('in a tenant that lives %s', (_placement, tenantOf) =>
     expect(answers.map(({ headers }) => headers.get('location'))).toEqual(
       Array(3).fill(how === 'redirected' ? '/elsewhere' : null),
     )
-    // What fails is done again, under a request id of its own.
+    // A failed request is done again, and has a request id of its own.
     if (how !== 'not-found') expect(texts[2]).toBe(texts[1])
     const cookies = how === 'sent' ? ['a=1', 'b=2'] : []
     expect(answers.map(({ headers }) => headers.getSetCookie())).toEqual([cookies, cookies, []])
   })
 
-  test('under an Idempotency-Key a failed transaction fails the request, also where it was caught', async () => {
+  test('under an Idempotency-Key a failed transaction fails the request, even if the error was caught', async () => {
     const tenant = tenantOf()
     const how = randomUUID()
     const count = async () => {
@@ -139,7 +139,7 @@ describe.each(placements)('in a tenant that lives %s', (_placement, tenantOf) =>
     expect(await count()).toBe(0)
   })
 
-  test('what fails under an Idempotency-Key leaves nothing, and may be tried again', async () => {
+  test('a failed request under an Idempotency-Key leaves nothing, and can be tried again', async () => {
     const tenant = tenantOf()
     const id = await room(tenant)
     await as(tenant, `POST /rooms/${id}/bookings`, { slot: 'tuesday' })
@@ -150,7 +150,7 @@ describe.each(placements)('in a tenant that lives %s', (_placement, tenantOf) =>
     expect([free.status, free.headers.get('idempotency-replayed')]).toEqual([201, null])
   })
 
-  test('what a handler has written before it failed stays, and under an Idempotency-Key does not', async () => {
+  test('rows written before a handler failed remain, but not under an Idempotency-Key', async () => {
     const tenant = tenantOf()
     const left = async () => {
       const { body } = await as(tenant, 'GET /rooms?limit=200')
@@ -162,7 +162,7 @@ describe.each(placements)('in a tenant that lives %s', (_placement, tenantOf) =>
     expect(await left()).toBe(1)
   })
 
-  test('lists have signed cursors of this list alone', async () => {
+  test('lists have signed cursors that are valid for the same list only', async () => {
     const tenant = tenantOf()
     const [id, other] = [await room(tenant), await room(tenant)]
     for (const slot of ['a', 'b', 'c']) await as(tenant, `POST /rooms/${id}/bookings`, { slot })
@@ -198,7 +198,7 @@ describe.each(placements)('in a tenant that lives %s', (_placement, tenantOf) =>
     }
   })
 
-  test('who calls is told: a person, a key, and an ancestor that acts for the tenant', async () => {
+  test('the handler knows its caller: a user, a key, or an ancestor that acts for the tenant', async () => {
     const tenant = tenantOf()
     const person = await as(tenant, 'GET /whoami')
     expect(person.body).toMatchObject({
@@ -215,7 +215,7 @@ describe.each(placements)('in a tenant that lives %s', (_placement, tenantOf) =>
 })
 
 describe('who may call', () => {
-  test('a tenant’s caller needs the permission of the route, which the tenant can grant', async () => {
+  test('a caller of a tenant needs the permission of the route, which the tenant can grant', async () => {
     const headers = await keyOf(shared, ['rooms:*'])
     const refused = await gateway.call('GET', `${API}/whoami`, { headers })
     expectProblem(refused, { status: 403, code: 'PERMISSION_DENIED', required: 'bookings:read' })
@@ -237,7 +237,7 @@ describe('who may call', () => {
     expectProblem(await gateway.operator('GET', '/whoami'), { status: 403, code: 'PERMISSION_DENIED' })
   })
 
-  test('operators’ routes are for operators, viewers only read, and there is no tenant there', async () => {
+  test('operators’ routes are for operators only, viewers can only read, and there is no tenant', async () => {
     expect((await gateway.operator('GET', '/counts')).body).toEqual({ kind: 'operator' })
     expect((await gateway.operator('POST', '/counts')).body).toEqual({ ok: true })
     expectProblem(await as(shared, 'GET /counts'), { status: 403, code: 'OPERATOR_REQUIRED' })
@@ -250,13 +250,13 @@ describe('who may call', () => {
 })
 
 describe('what may be sent', () => {
-  test('query and path are coerced, bodies are not', async () => {
+  test('values in query and path are coerced, and in bodies are not', async () => {
     expect((await gateway.call('GET', `${API}/opening-hours?day=3`)).body).toEqual({ day: 3 })
     const exact = await gateway.call('POST', `${API}/opening-hours`, { body: { day: '3' } })
     expectProblem(exact, { status: 400, code: 'VALIDATION_FAILED', pointers: ['/day'] })
   })
 
-  test('what is not declared is refused, also a tenant', async () => {
+  test('an undeclared member is refused, also a tenant', async () => {
     const query = await gateway.call('GET', `${API}/opening-hours?day=3&tenantId=${own.id}`)
     expectProblem(query, { status: 400, code: 'VALIDATION_FAILED', pointers: ['/tenantId'] })
     const body = { slot: 'x', tenantId: own.id }
@@ -266,25 +266,25 @@ describe('what may be sent', () => {
     expect((await as(shared, 'POST /faults/closed', { x: 1 })).status).toBe(400)
   })
 
-  test('an id that can be none is not found', async () => {
+  test('a malformed id is not found', async () => {
     expectProblem(await as(shared, 'GET /rooms/1/bookings'), { status: 404, code: 'NOT_FOUND' })
   })
 
-  test('a parser of a plugin holds for its routes alone', async () => {
+  test('a parser of a plugin applies to the routes of the plugin only', async () => {
     const headers = { 'content-type': 'text/csv' }
     expect((await as(shared, 'PUT /imports', 'a\nb', headers)).body).toEqual({ lines: 2 })
     const elsewhere = await as(shared, `POST /rooms/${UNKNOWN_ID}/bookings`, 'a', headers)
     expectProblem(elsewhere, { status: 415, code: 'UNSUPPORTED_MEDIA_TYPE' })
   })
 
-  test('an answer that is no JSON is none to keep', async () => {
+  test('an answer that is not JSON cannot be stored for a key', async () => {
     expect((await as(shared, 'POST /faults/stream')).status).toBe(200)
     const kept = await as(shared, 'POST /faults/stream', undefined, { 'idempotency-key': 'x' })
     expectProblem(kept, { status: 500, code: 'INTERNAL_ERROR' })
   })
 })
 
-test('what a handler audits stands in the tenant’s log under its caller, and not where it was rolled back', async () => {
+test('an audit entry of a handler is in the tenant’s log under its caller, unless it was rolled back', async () => {
   const tenant = await gateway.createTenant()
   const id = await room(tenant)
   await as(tenant, `POST /rooms/${id}/bookings`, { slot: 'kept' }, { 'idempotency-key': randomUUID() })
@@ -296,7 +296,7 @@ test('what a handler audits stands in the tenant’s log under its caller, and n
     .toMatchObject([{ action: 'booking.create', after: { slot: 'kept' }, actor: { type: 'user' } }])
 })
 
-test('on a database that is behind, what needs more is 503, and the rest is served', async () => {
+test('on a database with an older schema, a route that needs more is 503, and the others work', async () => {
   const folder = await mkdtemp(join(tmpdir(), 'bookings-'))
   await cp(application.migrations, folder, { recursive: true })
   await writeFile(join(folder, '0001_floors.sql'), 'ALTER TABLE rooms ADD COLUMN floor integer;')
@@ -324,7 +324,7 @@ test('on a database that is behind, what needs more is 503, and the rest is serv
   }
 })
 
-test('the document describes the routes with the rest, and the codes of the application', async () => {
+test('the document describes the application’s routes and error codes too', async () => {
   const { body } = await gateway.call('GET', '/openapi.json')
   const route = body.paths['/api/v1/rooms/{id}/bookings'].post
   expect(route).toMatchObject({

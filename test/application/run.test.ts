@@ -39,7 +39,7 @@ const placements = [
 ] as const
 
 describe.each(placements)('a tenant that lives %s', (_placement, tenantOf) => {
-  test('is worked in by code and by id, with the application’s tables', async () => {
+  test('is found by code and by id, with the application’s tables', async () => {
     const { id, code } = tenantOf()
     const made = await worker.tenants.run(
       code,
@@ -66,7 +66,7 @@ describe.each(placements)('a tenant that lives %s', (_placement, tenantOf) => {
     expect(await worker.tenants.run(code, roomsOf, AS)).not.toContain('Never')
   })
 
-  test('relations and tables of no tenant are there too', async () => {
+  test('has relations, and the tables that all tenants share', async () => {
     const { code } = tenantOf()
     const found = await worker.tenants.run(
       code,
@@ -83,7 +83,7 @@ describe.each(placements)('a tenant that lives %s', (_placement, tenantOf) => {
     expect(found.regions.map(({ code: region }) => region)).toEqual(['north', 'south'])
   })
 
-  test('what its SQL has left on a connection is gone for those who come next', async () => {
+  test('leaves no setting of its SQL on the connection', async () => {
     const { code } = tenantOf()
     const ask = (text: SQL) =>
       worker.tenants.run(
@@ -96,7 +96,7 @@ describe.each(placements)('a tenant that lives %s', (_placement, tenantOf) => {
       expect(await ask(sql`select nullif(current_setting('mark.er', true), '') as mark`)).toBeNull()
   })
 
-  test('its db has no transaction of its own, and says what has one', async () => {
+  test('has no transaction on db, and the error names the method that has', async () => {
     const begun = worker.tenants.run(
       tenantOf().code,
       async ({ db }) =>
@@ -106,7 +106,7 @@ describe.each(placements)('a tenant that lives %s', (_placement, tenantOf) => {
     await expect(begun).rejects.toThrow('use tenant.transaction(fn)')
   })
 
-  test('what is audited names the actor, and only once the transaction has committed', async () => {
+  test('is audited under the actor, and only if the transaction commits', async () => {
     const { id, code } = tenantOf()
     await worker.tenants.run(
       code,
@@ -129,7 +129,7 @@ describe.each(placements)('a tenant that lives %s', (_placement, tenantOf) => {
   })
 })
 
-test('what one tenant writes no other sees', async () => {
+test('no tenant sees the rows of another', async () => {
   await worker.tenants.run(shared.code, ({ db }) => db.insert(rooms).values({ name: 'Mine' }), AS)
   const seen = await worker.tenants.run(own.code, roomsOf, AS)
   expect(seen).not.toContain('Mine')
@@ -143,7 +143,7 @@ test('what one tenant writes no other sees', async () => {
   expect(changed).toEqual([])
 })
 
-test('each tenant is worked in, and the failure of one is told and keeps no other', async () => {
+test('each runs the function in every tenant, and reports a failure without stopping', async () => {
   const seen: string[] = []
   const outcome = await worker.tenants.each(
     async (tenant) => {
@@ -164,7 +164,7 @@ test('each tenant is worked in, and the failure of one is told and keeps no othe
   })
 })
 
-test('each works in no more at once than it is told, and begins none after an abort', async () => {
+test('each runs in no more tenants at once than allowed, and begins none after an abort', async () => {
   let [now, most] = [0, 0]
   const abort = new AbortController()
   await worker.tenants.each(
@@ -189,27 +189,30 @@ test.each(['no-such-tenant', '01900000-0000-7000-8000-0000000000ff'])(
   },
 )
 
-test('an inactive tenant is not worked in', async () => {
+test('an inactive tenant is refused', async () => {
   const { id, code } = await gateway.createTenant()
   await gateway.operator('PATCH', `/tenants/${id}`, { status: 'INACTIVE' })
   await expect(worker.tenants.run(code, roomsOf, AS)).rejects.toMatchObject({ code: 'TENANT_NOT_FOUND' })
 })
 
-test.each([{}, { actor: '' }, { actor: 'x'.repeat(201) }])('who works is said: not %j', async (options) => {
-  await expect(worker.tenants.run(shared.code, roomsOf, options as typeof AS)).rejects.toThrow(
-    'actor must be',
-  )
-})
+test.each([{}, { actor: '' }, { actor: 'x'.repeat(201) }])(
+  'the actor is required: not %j',
+  async (options) => {
+    await expect(worker.tenants.run(shared.code, roomsOf, options as typeof AS)).rejects.toThrow(
+      'actor must be',
+    )
+  },
+)
 
 test.each(['tenant.delete', 'user.create', 'Booking', 'booking', 'freehold-x.y'])(
-  'an audit entry of one’s own is not called %s',
+  'an application’s audit entry cannot have the action %s',
   async (action) => {
     const writing = worker.tenants.run(shared.code, async (tenant) => tenant.audit(action), AS)
     await expect(writing).rejects.toThrow(TypeError)
   },
 )
 
-test('its health is what a probe would hear', async () => {
+test('health() gives the answer of the probe', async () => {
   expect(await worker.health()).toMatchObject({
     status: 'ok',
     catalog: { status: 'ok' },
@@ -217,17 +220,17 @@ test('its health is what a probe would hear', async () => {
   })
 })
 
-test('all problems of the settings are told at once, and nothing is embedded', () => {
+test('all faults of the settings are reported at once, and no server is embedded', () => {
   const made = () => createGateway({ application, env: { PORT: 'x', LANES: 'y' } })
   expect(made).toThrow(SettingsError)
   expect(made).toThrow(/CATALOG_DATABASE_URL[\s\S]*SHARED_DATABASE_URL[\s\S]*ENCRYPTION_KEY[\s\S]*PORT/)
 })
 
-test('something that is no application is refused', () => {
+test('a value that is not an application is refused', () => {
   expect(() => createGateway({ application: { name: 'x' } as never, env: {} })).toThrow('defineApplication')
 })
 
-test('before the start and after the close there is no work, and what was under way is waited for', async () => {
+test('before the start and after the close work is refused, and the close waits for running work', async () => {
   const env = environmentOf(stage, { SHUTDOWN_GRACE_SECONDS: '10' })
   const quick = createGateway({ application, env, logger: silent })
   await expect(quick.tenants.run(shared.code, roomsOf, AS)).rejects.toThrow('await gateway.start()')
@@ -246,7 +249,7 @@ test('before the start and after the close there is no work, and what was under 
   await begun.promise
   const closed = quick.close()
   await expect.poll(() => quick.tenants.run(shared.code, roomsOf, AS).catch(String)).toContain('is closed')
-  // Far longer than a close takes that does not wait, far shorter than it may.
+  // Much longer than a close that does not wait, and much shorter than a close may take.
   expect(await Promise.race([closed, delay(1_000, 'waits')])).toBe('waits')
   goOn.resolve()
   expect(await work).toContain('Mine')

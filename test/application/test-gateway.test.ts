@@ -17,7 +17,7 @@ beforeAll(async () => {
 })
 afterAll(() => t?.close())
 
-test('a tenant lives where it was asked to, and its requests are answered', async () => {
+test('a tenant lives in the requested database, and its requests are answered', async () => {
   await eachPlacement(async (placement) => {
     const tenant = await t.tenant({ placement })
     const owner = tenant.as(['properties:read', 'properties:write'])
@@ -30,14 +30,14 @@ test('a tenant lives where it was asked to, and its requests are answered', asyn
   })
 })
 
-test('a caller has the permissions that were asked for and no others', async () => {
+test('a caller has the requested permissions and no others', async () => {
   const tenant = await t.tenant({ code: 'few-permissions' })
   const reader = tenant.as(['properties:read'])
   const refused = await reader.inject({ method: 'POST', url: PLACES, payload: { name: 'No' } })
   expect([refused.statusCode, refused.json().code]).toEqual([403, 'PERMISSION_DENIED'])
 })
 
-test('work without a request reaches the tenant’s rows, of any application', async () => {
+test('work without a request reaches the rows of the tenant, in any application', async () => {
   const other = await testGateway(bookings, { databaseUrl })
   try {
     await eachPlacement(async (placement) => {
@@ -51,7 +51,7 @@ test('work without a request reaches the tenant’s rows, of any application', a
   }
 })
 
-test('the role that serves owns nothing in the shared database', async () => {
+test('the serving role owns nothing in the shared database', async () => {
   const [{ user } = { user: '' }] = await query<{ user: string }>(
     t.databases.sharedUrl,
     'SELECT current_user AS user',
@@ -69,7 +69,7 @@ test('the port is open, for clients that need a socket', async () => {
   expect(answer.status).toBe(401)
 })
 
-test('another gateway beside it has databases of its own', async () => {
+test('a second gateway has its own databases', async () => {
   const other = await testGateway(property, { databaseUrl })
   try {
     await other.tenant({ code: 'few-permissions' })
@@ -80,7 +80,7 @@ test('another gateway beside it has databases of its own', async () => {
   }
 })
 
-test('settings may be given', async () => {
+test('settings can be passed', async () => {
   const limited = await testGateway(property, { databaseUrl, env: { RATE_LIMIT_PER_MINUTE: '2' } })
   try {
     const tenant = await limited.tenant()
@@ -105,12 +105,12 @@ describe('after it is closed', () => {
     expect(await present()).toEqual([])
     const role = new URL(dedicatedUrl).username
     expect(await query(databaseUrl, 'SELECT FROM pg_roles WHERE rolname = $1', [role])).toEqual([])
-    // Again is nothing.
+    // A second close does nothing.
     await closed.close()
   })
 
-  // Node's own runner, and an embedded server: neither this suite's runner nor its server has a part in it.
-  test('nothing keeps the process, also with an embedded server', async () => {
+  // Node's own test runner and an embedded server, so that neither the runner nor the server of this suite is involved.
+  test('nothing keeps the process running, also with an embedded server', async () => {
     const script = `
       import { testGateway } from '${new URL('../../src/testing/index.ts', import.meta.url)}'
       import { property } from '${new URL('../../src/applications/property/application.ts', import.meta.url)}'

@@ -20,7 +20,7 @@ afterEach(async () => {
 })
 afterAll(dropAll)
 
-/** The catalog of the release before people were kept apart, with rows as that release wrote them. */
+/** A catalog of the release that kept personal data in the audit log, with rows as that release wrote them. */
 async function formerCatalog(): Promise<TestCatalog> {
   const database = await createDatabase()
   await migrate(database, (all) =>
@@ -103,7 +103,7 @@ async function formerSeal({ database, vault }: TestCatalog, forged = false): Pro
   ])
 }
 
-/** What the first start of the release does. */
+/** Does what the first start of this release does. */
 async function upgrade(catalog: TestCatalog) {
   const { store, vault } = catalog
   await migrate(catalog.database)
@@ -121,8 +121,8 @@ async function shown({ store, vault }: TestCatalog) {
     .map(({ action, before, after }) => ({ action, before, after }))
 }
 
-describe('a log of the release before', () => {
-  test('is chained anew without the people in it, whose names are still told while they are there', async () => {
+describe('the audit log of the previous release', () => {
+  test('is chained again without its personal data, which is shown as long as the person exists', async () => {
     const catalog = await formerCatalog()
     await formerSeal(catalog)
     const { persons, anchor, verdict } = await upgrade(catalog)
@@ -165,7 +165,7 @@ describe('a log of the release before', () => {
     expect(await query(superuserUrl(catalog.database), 'SELECT FROM audit_persons_unsealed')).toEqual([])
   })
 
-  test('goes on being written, chained and sealed after that', async () => {
+  test('is written, chained and sealed as usual after that', async () => {
     const catalog = await formerCatalog()
     await upgrade(catalog)
     await write(catalog, 'tenant.update', { name: 'Acme' }, { name: 'Acme Inc.' })
@@ -210,14 +210,14 @@ describe('a log of the release before', () => {
     expect(verdict).toMatchObject({ ok: false, firstBreak })
   })
 
-  test('keeps the proof of a chain that was made anew before: its seal was not ours', async () => {
+  test('keeps the proof that a chain was recomputed before: its seal is not ours', async () => {
     const catalog = await formerCatalog()
     await formerSeal(catalog, true)
     const { verdict } = await upgrade(catalog)
     expect(verdict).toMatchObject({ ok: false, firstBreak: { seq: 6, reason: 'changed' } })
   })
 
-  test('has an anchor that no one with the database alone can make or take away unseen', async () => {
+  test('has an anchor that access to the database alone cannot create or remove unseen', async () => {
     const catalog = await formerCatalog()
     await forge(catalog, "UPDATE audit_log SET actor_id = 'x' WHERE seq = 3")
     const { verdict } = await upgrade(catalog)

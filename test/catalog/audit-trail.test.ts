@@ -21,8 +21,8 @@ const event = (action: string, more: Partial<AuditRecord> = {}): AuditRecord => 
 })
 const written = async (action: string) => (await listAudit(catalog.store, { action }, { limit: 100 })).data
 
-describe('events that are noted', () => {
-  test('are written, those that say the same as one with a count', async () => {
+describe('events of the audit trail', () => {
+  test('are written, and equal ones as one entry with a count', async () => {
     const trail = new AuditTrail({ store: catalog.store, vault: catalog.vault, log: quiet })
     for (let i = 0; i < 5; i += 1) trail.note(event('test.same'))
     trail.note(event('test.other', { after: { code: 'x' } }))
@@ -31,7 +31,7 @@ describe('events that are noted', () => {
     expect((await written('test.other')).map(({ after }) => after)).toEqual([{ code: 'x' }])
   })
 
-  test('are not kept from the log by one that the catalog does not take', async () => {
+  test('are written even if the catalog rejects one of them', async () => {
     const trail = new AuditTrail({ store: catalog.store, vault: catalog.vault, log: quiet })
     for (let i = 0; i < 40; i += 1) {
       trail.note(event('test.good', { after: { i } }))
@@ -44,7 +44,7 @@ describe('events that are noted', () => {
     expect((await written('audit.dropped')).map(({ after }) => after)).toEqual([{ count: 1 }])
   })
 
-  test('are dated by the clock of the catalog, however long they waited, and whatever the clock here says', async () => {
+  test('have the time of the catalog’s clock, however long they waited, and with any local clock', async () => {
     const clock = { now: () => 0, monotonic: () => monotonic }
     let monotonic = 1_000_000
     const trail = new AuditTrail({ ...catalog, log: quiet, gatherMs: 3_600_000, clock })

@@ -34,18 +34,18 @@ export interface TestCatalog {
   connect(): Promise<pg.Client>
   addTenant(code: string, more?: { name?: string; parentId?: string }): Promise<Tenant>
   register(tenantId: string, more?: Partial<Registration>): ReturnType<DatabaseRegistry['put']>
-  /** Claims validations that are due, as a replica does. */
+  /** Claims due validations, as a replica does. */
   claimValidations(limit: number): Promise<Validation[]>
   close(): Promise<void>
 }
 
-/** A catalog of its own, migrated, with a vault and a registry (three failures make a database inactive). */
+/** A new migrated catalog with a vault and a registry. Three failures make a database inactive. */
 export async function openCatalog(): Promise<TestCatalog> {
   const database = await createDatabase({ template: await createTemplate('catalog', migrate) })
   return openParts(database, addressOf(superuserUrl(database)))
 }
 
-/** The same parts over an address that need not lead to a migrated catalog, nor to any. */
+/** The same parts for any address, even if it leads to no migrated catalog. */
 export async function openParts(database: string, address: ServerAddress): Promise<TestCatalog> {
   const pool = createPool(address, { ...LIMITS, max: 8, idleTimeoutMs: 10_000 })
   const store = new CatalogStore(pool)
@@ -83,7 +83,7 @@ async function claimValidations(
   return found.filter((each) => each !== null)
 }
 
-/** A replica that wants no connections. */
+/** A replica that needs no connections. */
 export function replicaWithoutPools(store: CatalogStore, replicaId: string): ReplicaList {
   const share = { total: { max: 0, maxPerServer: 0 }, isWithin: () => true, grant: () => undefined }
   return new ReplicaList({ store, replicaId, share })

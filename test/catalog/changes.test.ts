@@ -54,7 +54,7 @@ async function startFollower(options: Partial<FollowerOptions> = {}) {
 
 const record = (subjectId: string) =>
   catalog.store.transaction((tx) => recordChange(tx, { kind: 'operator', tenantId: null, subjectId }))
-/** As a restore or a failover does it: all at once. */
+/** Changes everything in one transaction, as a restore or a failover would. */
 const rewrite = (change: SQL) =>
   catalog.store.transaction(async (tx) => {
     await tx.execute(sql`alter table catalog_changes disable trigger append_only`)
@@ -82,8 +82,8 @@ describe('the change log', () => {
   })
 })
 
-describe('the changes of before they had identities', () => {
-  it('get one each, and so do those that an older release adds', async () => {
+describe('changes from before they had identities', () => {
+  it('get an identity each, and so do those that an older release adds', async () => {
     const migrations = await readMigrations(migrationsFolder('catalog'), 'catalog')
     const index = migrations.findIndex(({ id }) => id.endsWith('change-identities'))
     const url = superuserUrl(await createDatabase())
@@ -105,7 +105,7 @@ describe('the changes of before they had identities', () => {
 })
 
 describe('many changes of one kind', () => {
-  it('are recorded at once, in their order, 20,000 as well as none', async () => {
+  it('are recorded in one statement, in their order: 20,000, or none', async () => {
     await record('before')
     const subjects = Array.from({ length: 20_000 }, (_, n) =>
       n % 1000 === 7 ? null : `subject "${n}", \\ {}`,
@@ -122,7 +122,7 @@ describe('many changes of one kind', () => {
 })
 
 describe('a follower', () => {
-  it('begins at the end of the log and is told of each later change, once and in order', async () => {
+  it('begins at the end of the log and gets each later change, once and in order', async () => {
     await record('before')
     const { follower, seen, gaps } = await startFollower()
     expect(follower.appliedSeq).toBe(1)
@@ -132,7 +132,7 @@ describe('a follower', () => {
     expect(gaps).toEqual([])
   })
 
-  it('is woken: it does not wait for the poll', async () => {
+  it('is notified, and does not wait for the poll', async () => {
     const { seen, follower } = await startFollower()
     const begun = performance.now()
     await record('x')
@@ -142,7 +142,7 @@ describe('a follower', () => {
     expect(Date.now() - follower.lastReachedAt).toBeLessThan(5000)
   })
 
-  it('polls where it cannot listen', async () => {
+  it('polls if it cannot listen', async () => {
     const listenTarget = async () => {
       throw new Error('no way')
     }
@@ -173,7 +173,7 @@ describe('a follower', () => {
     expect(seen).toHaveLength(1701)
   })
 
-  it('says so when changes were missed for good', async () => {
+  it('reports that changes were missed that are gone', async () => {
     const { seen, gaps, follower } = await startFollower()
     await catalog.store.db.execute(sql`insert into catalog_changes (seq, kind) values (10, 'tenant')`)
     await until(() => follower.appliedSeq === 10)
@@ -183,7 +183,7 @@ describe('a follower', () => {
     expect(seen.map(({ seq }) => seq)).toEqual([11])
   })
 
-  it('says so when others stand in the place of the changes it knows, and goes on from the end of those', async () => {
+  it('reports that other changes replaced those it knows, and continues after them', async () => {
     for (const subject of ['1', '2', '3']) await record(subject)
     const { gaps, follower, seen } = await startFollower({ pollMs: 50 })
     await rewrite(sql`update catalog_changes set id = gen_random_uuid() where seq >= 2`)
@@ -191,7 +191,7 @@ describe('a follower', () => {
     expect(gaps).toEqual([3])
     await record('4')
     await until(() => seen.length === 1)
-    // Longer than what was known, with the last known number taken by another.
+    // The log is now longer than before, and another change has the last known number.
     await rewrite(sql`
       update catalog_changes set id = gen_random_uuid() where seq >= 3;
       insert into catalog_changes (seq, kind) values (5, 'tenant'), (6, 'tenant')`)
@@ -202,7 +202,7 @@ describe('a follower', () => {
     expect(seen.map(({ subjectId }) => subjectId)).toEqual(['4', '7'])
   })
 
-  it('does not confirm anything after changes were missed before all that was begun has ended', async () => {
+  it('confirms nothing after missed changes until all earlier requests have ended', async () => {
     await record('1')
     const { gaps, follower } = await startFollower({ pollMs: 50 })
     const settled = Promise.withResolvers<void>()
@@ -217,9 +217,9 @@ describe('a follower', () => {
     expect(await follower.confirmations(seq, 5000)).toEqual({ replicas: 1, confirmed: 1 })
   })
 
-  it('does not confirm a change that was lost while it was waited for', async () => {
+  it('does not confirm a change that was lost while callers waited for it', async () => {
     const { follower, gaps } = await startFollower({ pollMs: 50 })
-    // Lives, and does not follow.
+    // This replica is live and does not follow the changes.
     await catalog.store.db.insert(replicas).values({ id: newId() })
     const confirmations = follower.confirmations(await record('1'), 5000)
     await until(() => follower.appliedSeq === 1)
@@ -228,14 +228,14 @@ describe('a follower', () => {
     expect(await confirmations).toEqual({ replicas: 2, confirmed: 0 })
   })
 
-  it('misses nothing while the log goes on as it was', async () => {
+  it('misses nothing while the log is intact', async () => {
     const { gaps, follower } = await startFollower({ pollMs: 10 })
     for (let n = 1; n <= 20; n += 1) await record(String(n))
     await until(() => follower.appliedSeq === 20)
     expect(gaps).toEqual([])
   })
 
-  it('says so when the catalog was put back to an earlier state', async () => {
+  it('reports that the catalog was restored to an earlier state', async () => {
     for (const subject of ['1', '2', '3']) await record(subject)
     const { gaps, follower, seen } = await startFollower({ pollMs: 50 })
     await rewrite(sql`delete from catalog_changes where seq = 3`)
@@ -245,7 +245,7 @@ describe('a follower', () => {
     await until(() => seen.length === 1)
   })
 
-  it('tells a change again at the next poll when a listener failed at it', async () => {
+  it('delivers a change again at the next poll if a listener failed', async () => {
     const { follower, seen } = makeFollower({ pollMs: 30 })
     let failures = 0
     follower.onChange(() => {
@@ -275,7 +275,7 @@ describe('a follower', () => {
 })
 
 describe('replicas', () => {
-  it('write down how far they came, and leave the list when they stop', async () => {
+  it('record their last change, and leave the list when they stop', async () => {
     const { follower, replicaId, seen } = await startFollower()
     const row = async () =>
       (await catalog.store.db.select().from(replicas).where(eq(replicas.id, replicaId)))[0]
@@ -287,7 +287,7 @@ describe('replicas', () => {
     expect(await row()).toBeUndefined()
   })
 
-  it('keep their heartbeat without any change', async () => {
+  it('send their heartbeat also without a change', async () => {
     const { replicaId } = await startFollower({ pollMs: 30 })
     const beat = async () =>
       (
@@ -297,7 +297,7 @@ describe('replicas', () => {
     await expect.poll(async () => (await beat()) > first).toBe(true)
   })
 
-  it('confirm a change: all live ones, and the dead are not waited for', async () => {
+  it('confirm a change if they are live; dead ones are not waited for', async () => {
     const [one] = [await startFollower(), await startFollower(), await startFollower()]
     const dead = { id: newId(), heartbeatAt: new Date(Date.now() - 60_000) }
     const forgotten = { id: newId(), heartbeatAt: new Date(Date.now() - 2 * 86_400_000) }
@@ -308,7 +308,7 @@ describe('replicas', () => {
     expect((await catalog.store.db.select().from(replicas)).map(({ id }) => id)).not.toContain(forgotten.id)
   })
 
-  it('confirm a change only when what was begun before it has ended; later changes are applied meanwhile', async () => {
+  it('confirm a change only after earlier requests have ended; later changes are applied meanwhile', async () => {
     const { follower, seen } = makeFollower()
     const settled = Promise.withResolvers<void>()
     follower.onChange(({ subjectId }) => (subjectId === 'slow' ? settled.promise : null))
@@ -321,7 +321,7 @@ describe('replicas', () => {
     expect(await follower.confirmations(later, 5000)).toEqual({ replicas: 1, confirmed: 1 })
   })
 
-  it('that live and do not follow are counted after the deadline', async () => {
+  it('that are live and do not follow are counted after the deadline', async () => {
     const { follower } = await startFollower()
     await catalog.store.db.insert(replicas).values({ id: newId() })
     const begun = performance.now()

@@ -53,7 +53,7 @@ const current = async (tenantId: string) => {
   if (entry === null) throw new Error('no entry')
   return entry
 }
-/** Claims a health check of exactly this entry, whatever else is due. */
+/** Claims a health check of this entry only, even if others are due. */
 async function claim(id: string): Promise<DatabaseEntry> {
   await catalog.store.db.update(tenantDatabases).set({ claimedBy: newId() }).where(eq(tenantDatabases.id, id))
   const [row] = await catalog.store.db.select().from(tenantDatabases).where(eq(tenantDatabases.id, id))
@@ -67,7 +67,7 @@ const unfinished = async (id: string) => {
     .where(and(eq(jobs.subject, id), isNull(jobs.finishedAt)))
   return job
 }
-/** Claims a validation of exactly this entry, whatever else is due. */
+/** Claims a validation of this entry only, even if others are due. */
 async function claimValidation(id: string): Promise<Validation> {
   const another = { kind: VALIDATION, subject: id }
   if ((await unfinished(id)) === undefined) await catalog.store.transaction((tx) => queueJob(tx, another))
@@ -99,7 +99,7 @@ const actionsOf = async (tenantId: string) =>
   ).map(({ action }) => action)
 
 describe('a registration', () => {
-  it('waits to be validated, with everything but its secret in clear', async () => {
+  it('waits for its validation, with everything but its secret in clear', async () => {
     const { id: tenantId } = await newTenant()
     const entry = await catalog.register(tenantId)
     expect(entry).toMatchObject({
@@ -123,7 +123,7 @@ describe('a registration', () => {
     expect(await changeCount(tenantId)).toBe(2)
   })
 
-  it('has its secret nowhere: not in the entry, the view, the audit log, nor in clear in the row', async () => {
+  it('does not show its secret in the entry, the view or the audit log, nor in clear in the row', async () => {
     const { id: tenantId } = await newTenant()
     const entry = await catalog.register(tenantId)
     const rows = await catalog.store.db.execute(sql`
@@ -142,7 +142,7 @@ describe('a registration', () => {
     expect(Object.keys(entry)).not.toContain('sealedConnectionString')
   })
 
-  it('opens to what was registered; the password is a Secret', async () => {
+  it('opens to the registered values; the password is a Secret', async () => {
     const entry = await catalog.register((await newTenant()).id, { sslMode: 'require' })
     const target = await catalog.registry.openTarget(entry)
     expect(target).toMatchObject({
@@ -176,7 +176,7 @@ describe('a registration', () => {
     })
   })
 
-  it('over one that was never valid takes its row under a new version, and work on the old one counts no more', async () => {
+  it('replaces one that was never valid in its row, with a new version, and results for the old version are dropped', async () => {
     const { id: tenantId } = await newTenant()
     const first = await catalog.register(tenantId)
     const claimed = await claimValidation(first.id)
@@ -195,7 +195,7 @@ describe('a registration', () => {
     expect((await catalog.registry.openTarget(second)).password.reveal()).toBe('other-pw')
   })
 
-  it('over one that is or was active is a candidate, and a later one replaces the candidate', async () => {
+  it('becomes a candidate if the current one is or was active, and a later one replaces the candidate', async () => {
     const entry = await activeEntry()
     const candidate = await catalog.register(entry.tenantId)
     expect(candidate).toMatchObject({ slot: 'candidate', rowVersion: 1, status: 'pending_validation' })
@@ -206,14 +206,14 @@ describe('a registration', () => {
     expect(await catalog.registry.candidate(entry.tenantId)).toMatchObject({ status: 'failed' })
   })
 
-  it('of the same tenant at the same time is one, of an unknown tenant TENANT_NOT_FOUND', async () => {
+  it('is made once for concurrent requests, and is TENANT_NOT_FOUND for an unknown tenant', async () => {
     const { id } = await newTenant()
     const entries = await Promise.all([catalog.register(id), catalog.register(id), catalog.register(id)])
     expect(entries.map(({ rowVersion }) => rowVersion).sort()).toEqual([1, 2, 3])
     await expect(catalog.register(newId())).rejects.toMatchObject({ code: 'TENANT_NOT_FOUND' })
   })
 
-  it('is rolled back with its transaction, row and record', async () => {
+  it('is rolled back with its transaction, audit entry included', async () => {
     const { id } = await newTenant()
     const abandoned = catalog.store.transaction(async (tx) => {
       await catalog.registry.put(tx, { tenantId: id, registration: registration(), actor: operator })
@@ -259,7 +259,7 @@ describe('claims', () => {
     await mine.close()
   })
 
-  it('take health checks of validated current entries that are old enough', async () => {
+  it('give health checks of validated current entries that are due', async () => {
     const mine = await openCatalog()
     const pending = await mine.register((await mine.addTenant('pending')).id)
     const entry = await mine.register((await mine.addTenant('valid')).id)
@@ -291,7 +291,7 @@ describe('claims', () => {
 describe('after the clock of the catalog was set back', () => {
   const DAY = sql`interval '1 day'`
 
-  it('work is due, though all that is written of when it was done and is due lies in the future', async () => {
+  it('work is due, although all stored times are in the future', async () => {
     const mine = await openCatalog()
     const [valid, asked] = await Promise.all(
       ['valid', 'asked'].map(async (code) => mine.register((await mine.addTenant(code)).id)),
@@ -304,7 +304,7 @@ describe('after the clock of the catalog was set back', () => {
       lastCheckedAt: sql`${lastCheckedAt} + ${DAY}`,
       claimedUntil: sql`${claimedUntil} + ${DAY}`,
     })
-    // One waits, one was being worked on.
+    // One validation waits, and one was running.
     await mine.store.db.update(jobs).set({
       dueAt: sql`${jobs.dueAt} + ${DAY}`,
       leasedUntil: sql`${jobs.leasedUntil} + ${DAY}`,
@@ -318,7 +318,7 @@ describe('after the clock of the catalog was set back', () => {
 })
 
 describe('a validation', () => {
-  it('that began before it was asked for again has no say, though one process makes both', async () => {
+  it('that began before a repeated request has no effect, even in the same process', async () => {
     const mine = await openCatalog()
     const { id, tenantId } = await mine.register((await mine.addTenant('asked-again')).id)
     const [early] = await mine.claimValidations(1)
@@ -333,7 +333,7 @@ describe('a validation', () => {
     await mine.close()
   })
 
-  it('that fails says why in our words and is tried again after a while', async () => {
+  it('that fails has an error text of ours and is tried again later', async () => {
     const { id: tenantId } = await newTenant()
     const { id } = await catalog.register(tenantId)
     for (const minutes of [1, 2, 4]) {
@@ -347,7 +347,7 @@ describe('a validation', () => {
       expect(waitMs).toBeGreaterThan(minutes * 60_000 * 0.74 - 5000)
       expect(waitMs).toBeLessThanOrEqual(minutes * 60_000 + 1000)
     }
-    // One change of status, so one change row: going on to fail is no news to anyone.
+    // One change of status writes one change row. Further failures change nothing.
     expect(await changeCount(tenantId)).toBe(3)
     expect(await ask(id)).toMatchObject({ status: 'pending_validation', validationAttempts: 0 })
     expect((await unfinished(id))?.dueAt.getTime()).toBeLessThan(Date.now() + 1000)
@@ -358,7 +358,7 @@ describe('a validation', () => {
     )
   })
 
-  it('that succeeds makes it active and clears what was wrong', async () => {
+  it('that succeeds makes the database active and clears the error', async () => {
     const { id: tenantId } = await newTenant()
     const { id } = await catalog.register(tenantId)
     await finish(id, { ok: false, code: 'DNS_FAILED' })
@@ -377,7 +377,7 @@ describe('a validation', () => {
     expect((await actionsOf(tenantId)).slice(2)).toEqual(['tenant.database.status', 'tenant.database.status'])
   })
 
-  it('of another database in the place of an active one is news to everybody, for routes say which it is', async () => {
+  it('of another database in place of an active one is a change, because routes contain its identity', async () => {
     const { id, tenantId } = await activeEntry()
     const before = await changeCount(tenantId)
     expect(await finish(id, VALID)).toBe('active')
@@ -396,7 +396,7 @@ describe('a validation', () => {
     })
   })
 
-  it('asked for again leaves an active database in service; failing then, it is inactive', async () => {
+  it('that is requested again leaves an active database in service, and makes it inactive if it fails', async () => {
     const { id, tenantId } = await activeEntry()
     await ask(id)
     expect(await current(tenantId)).toMatchObject({ status: 'active' })
@@ -406,7 +406,7 @@ describe('a validation', () => {
     expect(await unfinished(id)).toBeUndefined()
   })
 
-  it('of an entry that is not there or not claimed does not count', async () => {
+  it('of a missing or unclaimed entry does not count', async () => {
     const { id } = await catalog.register((await newTenant()).id)
     const entry = await claimValidation(id)
     const { job } = entry
@@ -427,7 +427,24 @@ describe('health', () => {
   const check = async (id: string, result: Parameters<typeof catalog.registry.recordHealth>[1]) =>
     catalog.registry.recordHealth(await claim(id), result)
 
-  it('three failures in a row make it inactive, with one change row; two and a success do not', async () => {
+  it('check whose claim has lapsed has no effect, even if the same process claimed it again', async () => {
+    const mine = await openCatalog()
+    const { tenantId } = await mine.register((await mine.addTenant('checked-twice')).id)
+    const [validation] = await mine.claimValidations(1)
+    if (validation === undefined) throw new Error('nothing was due')
+    await mine.registry.finishValidation(validation, VALID)
+    const age = { minAgeMs: 0, before: null }
+    const claimOne = async (leaseMs: number) => (await mine.registry.claimDueHealthChecks(age, 1, leaseMs))[0]
+    const early = await claimOne(0)
+    const late = await claimOne(60_000)
+    if (early === undefined || late === undefined) throw new Error('nothing was due')
+    expect(await mine.registry.recordHealth(early, { code: 'DNS_FAILED' })).toBeNull()
+    expect(await mine.registry.recordHealth(late, {})).toBe('active')
+    expect(await mine.registry.current(tenantId)).toMatchObject({ consecutiveFailures: 0 })
+    await mine.close()
+  })
+
+  it('three failures in a row make a database inactive, with one change; two and a success do not', async () => {
     const { id, tenantId } = await activeEntry()
     const before = await changeCount(tenantId)
     const failure = { code: 'CONNECTION_REFUSED' } as const
@@ -448,7 +465,7 @@ describe('health', () => {
     expect(await changeCount(tenantId)).toBe(before + 1)
   })
 
-  it('an inactive one that answers stays inactive until it has been looked at', async () => {
+  it('an inactive database that answers stays inactive until it is checked', async () => {
     const { id, tenantId } = await activeEntry()
     await finish(id, { ok: false, code: 'CONNECTION_TIMEOUT' })
     expect(await check(id, {})).toBe('inactive')
@@ -461,7 +478,7 @@ describe('health', () => {
     })
   })
 
-  it('counts only under the claim', async () => {
+  it('a result counts only under the claim', async () => {
     const { id, tenantId } = await activeEntry()
     const old = await claim(id)
     await claim(id)
@@ -473,7 +490,7 @@ describe('health', () => {
 
 const { ok: _ok, validatedAs: _validatedAs, ...facts } = VALID
 
-describe('a home', () => {
+describe('a tenant database', () => {
   const homeOf = async (entry: DatabaseEntry, more: { epoch?: number; newEpoch?: number } = {}) => {
     const validation = await claimValidation(entry.id)
     const home = {
@@ -487,7 +504,7 @@ describe('a home', () => {
     return catalog.store.transaction((tx) => placeInDedicated(tx, home))
   }
 
-  it('is where the tenant lives from then on, at the new epoch', async () => {
+  it('has the tenant from then on, at the new epoch', async () => {
     const tenant = await newTenant()
     const entry = await catalog.register(tenant.id)
     expect(await homeOf(entry)).toBe(true)
@@ -496,7 +513,7 @@ describe('a home', () => {
     expect((await actionsOf(tenant.id)).at(-1)).toBe('tenant.home')
   })
 
-  it('of a candidate takes the place of the one before', async () => {
+  it('that was a candidate replaces the one before', async () => {
     const { tenantId } = await activeEntry()
     const candidate = await catalog.register(tenantId)
     expect(await homeOf(candidate)).toBe(true)
@@ -504,7 +521,7 @@ describe('a home', () => {
     expect(await catalog.registry.candidate(tenantId)).toBeNull()
   })
 
-  it('is not made at another epoch, version or claim, and then nothing is written', async () => {
+  it('is not set at another epoch, version or claim, and then nothing is written', async () => {
     const tenant = await newTenant()
     const entry = await catalog.register(tenant.id)
     const before = await changeCount(tenant.id)
@@ -526,7 +543,7 @@ describe('a home', () => {
     expect(await changeCount(tenant.id)).toBe(before)
   })
 
-  it('made by two at once is made once', async () => {
+  it('is set once by two concurrent requests', async () => {
     const tenant = await newTenant()
     const validation = await claimValidation((await catalog.register(tenant.id)).id)
     const home = { tenantId: tenant.id, validation, epoch: 1, newEpoch: 2, facts }
@@ -534,7 +551,7 @@ describe('a home', () => {
     expect((await Promise.all([make(), make(), make()])).sort()).toEqual([false, false, true])
   })
 
-  it('is left for the shared database, one epoch on, with all entries removed', async () => {
+  it('is replaced by the shared database at the next epoch, and all entries are removed', async () => {
     const { id, tenantId } = await activeEntry()
     await catalog.store.db
       .update(tenants)
@@ -554,7 +571,7 @@ describe('a home', () => {
     expect(await catalog.registry.candidate(tenantId)).toBeNull()
   })
 
-  it('an entry that is none can be removed, with its record', async () => {
+  it('an entry that is not a tenant database can be removed, with an audit entry', async () => {
     const { id, tenantId } = await catalog.register((await newTenant()).id)
     const remove = () => catalog.store.transaction((tx) => catalog.registry.remove(tx, [id], health))
     expect([await remove(), await remove()]).toEqual([1, 0])
@@ -574,7 +591,7 @@ describe('a home', () => {
       shared: addressOf('postgresql://u:p@h/d'),
       sealOf,
     }
-    // As the end of a health check or a validation does: the row first, and then the record of it.
+    // A health check or a validation ends in this order: first the row, then its audit entry.
     const removal = await store.transaction(async (tx) => {
       await tx.execute(sql`select from tenant_databases where id = ${id} for update`)
       const removing = removeDatabase(deps, { tenantId, removal: { force: false }, actor: operator }).catch(
@@ -594,7 +611,7 @@ describe('a home', () => {
 })
 
 describe('views', () => {
-  it('have exactly the fields that are promised', async () => {
+  it('have exactly the documented fields', async () => {
     const entry = await activeEntry()
     const candidate = await catalog.register(entry.tenantId)
     await finish(candidate.id, { ok: false, code: 'TLS_FAILED' })
@@ -640,7 +657,7 @@ describe('views', () => {
     })
   })
 
-  it('of many tenants come in one query', async () => {
+  it('of many tenants are read in one query', async () => {
     const [one, two] = [await activeEntry(), await activeEntry()]
     const none = await newTenant()
     const found = await catalog.registry.currentOf([one.tenantId, two.tenantId, none.id])

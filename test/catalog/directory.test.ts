@@ -18,7 +18,7 @@ afterAll(async () => {
   await dropAll()
 })
 
-it('a route is read with its current database, frozen, and carries no secret', async () => {
+it('a route is read with its current database, is frozen, and contains no secret', async () => {
   const parent = await catalog.addTenant('parent')
   const tenant = await catalog.addTenant('routed', { parentId: parent.id })
   const load = loadRoute(catalog.store, sealOf)
@@ -52,7 +52,7 @@ it('a route is read with its current database, frozen, and carries no secret', a
   expect(await load({ code: 'unknown' })).toBeNull()
 })
 
-it('a change by one replica is seen by the directory of another, and confirmed', async () => {
+it('a change by one replica reaches the directory of another, and is confirmed', async () => {
   const tenant = await catalog.addTenant('watched')
   const replica = async () => {
     const directory = new RouteDirectory({

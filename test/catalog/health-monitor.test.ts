@@ -21,7 +21,7 @@ import { openCatalog } from './catalog.ts'
 
 afterAll(dropAll)
 
-it('a catalog that takes no note of a round is not taken for a database that does not answer', async () => {
+it('a catalog that cannot record a round is not mistaken for a database that does not answer', async () => {
   const home = await createTenantDatabase()
   const tenantId = await moveIn(home.url)
   const { systemIdentifier, databaseOid } = await withClient(home.url, readIdentity)
@@ -54,12 +54,15 @@ it('a catalog that takes no note of a round is not taken for a database that doe
   await monitor.sweep()
   expect({ results, lines, transitions }).toEqual({
     results: [{}],
-    lines: ['health not recorded'],
+    lines: ['health result not recorded'],
     transitions: [],
   })
 })
 
-/** Validated databases, not looked at since for a while, of a server that refuses; and a gateway's rounds over them. */
+/**
+ * Databases that were validated and not checked for a while, on a server that refuses connections, and the health rounds of a
+ * gateway.
+ */
 async function refusedDatabases(count: number) {
   const catalog = await openCatalog()
   await catalog.vault.init()
@@ -97,7 +100,7 @@ async function refusedDatabases(count: number) {
   return { catalog, monitorWith, failures, forgetChecks }
 }
 
-it('a round ends, also the first and a long one: a database that it has asked is not asked again', async () => {
+it('a round ends, also the first and a long one: no database is checked twice', async () => {
   const DATABASES = 9
   const { catalog, monitorWith, failures, forgetChecks } = await refusedDatabases(DATABASES)
   const { claimDueHealthChecks, recordHealth } = DatabaseRegistry.prototype
@@ -114,7 +117,7 @@ it('a round ends, also the first and a long one: a database that it has asked is
   await monitor.sweep()
   expect(await failures()).toEqual(Array(DATABASES).fill(1))
   expect(claims).toBe(2)
-  // Longer than half the pause between two rounds, which is what they are apart where none is long.
+  // Longer than half the pause between two short rounds.
   tookMs = 400
   await forgetChecks()
   await monitor.sweep()
@@ -122,18 +125,18 @@ it('a round ends, also the first and a long one: a database that it has asked is
   await catalog.close()
 })
 
-it('gateways that are started together take a database to have failed once, however many they are', async () => {
+it('gateways that start together count one failure of a database, however many they are', async () => {
   const { catalog, monitorWith, failures } = await refusedDatabases(1)
   for (let started = 0; started < 3; started += 1) await monitorWith(catalog.registry).sweep()
   expect(await failures()).toEqual([1])
   await catalog.close()
 })
 
-it('a round ends that has no connections for more databases than it can pass over while a claim lasts', async () => {
+it('a round without connections ends, even with more databases than it can skip while a claim lasts', async () => {
   const due = Array.from({ length: 24 }, (_, n) => ({ id: `d-${n}`, status: 'active' }))
   let claims = 0
   const registry = {
-    // No database is asked, so all are due again as soon as their claims have lapsed.
+    // The round checks no database, so all are due again as soon as their claims lapse.
     claimDueHealthChecks: async (_age: unknown, limit: number) => {
       if (claims > 10) return []
       claims += 1
@@ -153,8 +156,8 @@ it('a round ends that has no connections for more databases than it can pass ove
   expect(claims).toBe(4)
 })
 
-describe('a database that was valid under an older release, and answers again', () => {
-  /** Migrated by a release that knew of fewer tables, with a tenant of its own. */
+describe('a database that an older release validated and that answers again', () => {
+  /** Migrated by a release with fewer tables, with one tenant in it. */
   async function createOlderHome() {
     const role = await createRole()
     const url = urlFor({ role, database: await createDatabase({ owner: role.name }) })
@@ -192,17 +195,17 @@ describe('a database that was valid under an older release, and answers again', 
     return { results, version }
   }
 
-  it('serves again as it did before, without what that release did not know', async () => {
+  it('serves again as before, without the values that the release did not know', async () => {
     const { results, version } = await roundOver('inactive', (valid) => valid)
     expect(results).toEqual([{ back: version }])
   })
 
-  it('serves again also where its schema is not the one that was known: what it lacks is told', async () => {
+  it('serves again even if its schema has changed, and missing migrations are reported', async () => {
     const { results, version } = await roundOver('inactive', (valid) => ({ ...valid, core: '0000_other' }))
     expect(results).toEqual([{ back: version }])
   })
 
-  it('has its schema read where that is not known, and else not', async () => {
+  it('has its schema read only if that is unknown', async () => {
     const unknown = await roundOver('active', () => null)
     expect(unknown.results).toEqual([{ schemaVersion: unknown.version }])
     expect((await roundOver('active', (valid) => valid)).results).toEqual([{}])

@@ -51,7 +51,7 @@ async function newTenant(code: string): Promise<string> {
   return tenant.id
 }
 
-/** The whole catalog as text, to look for what must not be there. */
+/** The whole catalog as text. Tests search it for secrets. */
 async function dump(): Promise<string> {
   const tables = ['signing_keys', 'client_keys', 'operators', 'audit_log', 'catalog_changes']
   const rows = await Promise.all(tables.map((table) => query(url, `select t::text as row from ${table} t`)))
@@ -62,7 +62,7 @@ async function dump(): Promise<string> {
 }
 
 describe('the service signing key', () => {
-  test('is made once by replicas that start together, and found by the next', async () => {
+  test('is created once by replicas that start together, and found by the next', async () => {
     const replicas = Array.from({ length: 4 }, () => new SigningKeys({ store, vault }))
     await Promise.all(replicas.map((keys) => keys.init()))
     const kids = replicas.map((keys) => keys.jwks().keys.map((key) => key.kid))
@@ -92,7 +92,7 @@ describe('the service signing key', () => {
     expect(await new AccessTokens({ keys: verifier }).verify(token)).toMatchObject({ tenantId: acme })
   })
 
-  test('is not believed from the column that stands in clear', async () => {
+  test('is not taken from the unsealed column', async () => {
     const keys = new SigningKeys({ store, vault })
     await keys.init()
     const published = keys.jwks()
@@ -118,7 +118,7 @@ describe('a signing key that another replica made a moment ago', () => {
     return { signer, verifier }
   }
 
-  test("is found by its name before the news of it: the service's", async () => {
+  test("is found by its id before the change arrives: the service's", async () => {
     const { signer, verifier } = await replicas()
     const { result: made } = await signer.service.rotate(actor)
     expect(verifier.jwks().keys.map(({ kid }) => kid)).not.toContain(made.kid)
@@ -129,7 +129,7 @@ describe('a signing key that another replica made a moment ago', () => {
     expect(await new AccessTokens({ keys: verifier }).verify(token)).toMatchObject({ tenantId: acme })
   })
 
-  test("is found by its name before the news of it: a tenant's", async () => {
+  test("is found by its id before the change arrives: a tenant's", async () => {
     const { signer, verifier } = await replicas()
     await signer.tenants.replace(acme, { algorithm: 'ES256' }, actor)
     expect(await verifier.tenants.current(acme)).not.toBeNull()
@@ -142,7 +142,7 @@ describe('a signing key that another replica made a moment ago', () => {
     await signer.tenants.remove(acme, actor)
   })
 
-  test('is looked for by no name that we did not give, and once in seconds by one that is gone', async () => {
+  test('is not looked up by a foreign id, and once in some seconds by the id of a deleted key', async () => {
     const { signer, verifier } = await replicas()
     const { result } = await signer.tenants.replace(acme, { algorithm: 'ES256' }, actor)
     const { kid } = result
@@ -180,7 +180,7 @@ describe('a client key', () => {
     expect(await dump()).not.toContain(made.key.split('_')[2])
   })
 
-  test('tells its tenant and permissions', async () => {
+  test('gives its tenant and permissions', async () => {
     const keys = clientKeys()
     const { key, id } = await keys.create(acme, reader, actor)
     const principal = await keys.authenticate(key, acme)
@@ -190,7 +190,7 @@ describe('a client key', () => {
     expect(await keys.authenticate(key, acme)).toBe(principal)
   })
 
-  test('is refused alike when unknown, wrong, malformed or another tenant’s', async () => {
+  test('gets the same refusal if it is unknown, wrong, malformed or another tenant’s', async () => {
     const keys = clientKeys()
     const { key } = await keys.create(acme, reader, actor)
     const flipped = key.slice(0, -1) + (key.endsWith('A') ? 'B' : 'A')
@@ -211,7 +211,7 @@ describe('a client key', () => {
     }
   })
 
-  test('is not found by another tenant', async () => {
+  test('cannot be found by another tenant', async () => {
     const keys = clientKeys()
     const { id } = await keys.create(acme, reader, actor)
     await expect(keys.find(acme, 'no-uuid')).rejects.toMatchObject({ code: 'NOT_FOUND' })
@@ -219,7 +219,7 @@ describe('a client key', () => {
     await expect(keys.revoke(globex, id, actor)).rejects.toMatchObject({ code: 'NOT_FOUND' })
   })
 
-  test('ends when it expires, also while remembered', async () => {
+  test('ends when it expires, also while it is cached', async () => {
     const clock = { now: Date.now() }
     const keys = clientKeys(() => clock.now)
     const expiresAt = new Date(clock.now + 30_000).toISOString()
@@ -229,7 +229,7 @@ describe('a client key', () => {
     await expect(keys.authenticate(key)).rejects.toMatchObject({ code: 'INVALID_CREDENTIALS' })
   })
 
-  test('ends when it is revoked, here and where the change arrives', async () => {
+  test('ends when it is revoked, here and on replicas that get the change', async () => {
     const [here, there] = [clientKeys(), clientKeys()]
     const { key, id } = await here.create(acme, reader, actor)
     await here.authenticate(key)
@@ -248,7 +248,7 @@ describe('a client key', () => {
     await expect(here.revoke(acme, id, actor)).rejects.toMatchObject({ code: 'NOT_FOUND' })
   })
 
-  test('notes its last use, apart from the request', async () => {
+  test('records its last use outside the request', async () => {
     const keys = clientKeys()
     const { key, id } = await keys.create(acme, reader, actor)
     await keys.authenticate(key)
@@ -281,7 +281,7 @@ describe('a client key', () => {
     [{ ...reader, permissions: ['properties:read', 'nonsense'] }, '/permissions/1'],
     [{ ...reader, expiresAt: '2020-01-01T00:00:00Z' }, '/expiresAt'],
     [{ ...reader, expiresAt: 'tomorrow' }, '/expiresAt'],
-  ])('is not made of %j', async (input, pointer) => {
+  ])('cannot be created from %j', async (input, pointer) => {
     await expect(clientKeys().create(acme, input, actor)).rejects.toMatchObject({
       code: 'VALIDATION_FAILED',
       extra: { errors: [{ pointer }] },
@@ -328,7 +328,7 @@ describe('an operator', () => {
     expect(without.recognises(bootstrapToken)).toBe(false)
   })
 
-  test('is made with a token that is shown once, works, and ends', async () => {
+  test('is created with a token that is shown once, works, and can be revoked', async () => {
     const [here, there] = [operators(), operators()]
     const made = await here.create({ name: 'Night watch', role: 'viewer' }, actor)
     expect(made.token).toMatch(/^fho_/)
@@ -346,7 +346,7 @@ describe('an operator', () => {
     expect((await here.list({ limit: 10 })).data.map((row) => row.id)).not.toContain(made.id)
   })
 
-  test('cannot come in with a client key', async () => {
+  test('cannot use a client key', async () => {
     const { key } = await new ClientKeys({ store, vault }).create(
       acme,
       { name: 'k', permissions: ['*'] },

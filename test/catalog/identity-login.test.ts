@@ -31,7 +31,7 @@ const caller = {
   actor: { type: 'user', id: 'root', ...origin },
   permissions: new PermissionSet(['*']),
 } as const
-/** There is no catalog here to be told. */
+/** This test has no catalog to announce changes to. */
 const nothingAnnounced = { lowestOf: () => 0 }
 const announcements = {
   publish: async () => null,
@@ -141,9 +141,9 @@ async function openTenant(code: string) {
   return { tenant, session }
 }
 
-/** What is to become of the refresh tokens of one login. */
+/** The expected state of the refresh tokens of one login. */
 class FamilyModel {
-  /** In the order in which they were given out; all but the last were replaced, so many seconds ago. */
+  /** The tokens in the order in which they were issued. All but the last were replaced; the number says how many seconds ago. */
   readonly #texts: string[]
   readonly #replaced: number[] = []
   readonly #window: number
@@ -166,7 +166,7 @@ class FamilyModel {
     this.#ended = true
   }
 
-  /** `said`: the refresh token that was given, or the code of the refusal. */
+  /** `said`: the issued refresh token, or the code of the refusal. */
   expectUse(text: string, said: string): void {
     const at = this.#texts.indexOf(text)
     const last = this.#texts.length - 1
@@ -201,7 +201,7 @@ const logIn = (input: Partial<Credentials> = {}) =>
 const sql = (text: string, params: unknown[] = []) => query(superuserUrl(home.database), text, params)
 
 describe('users', () => {
-  test('are made with roles, shown without the hash, and belong to one tenant', async () => {
+  test('are created with roles, shown without the hash, and belong to one tenant', async () => {
     await createAdmin(acme.session, { hasher, policy }, { email: mail('root'), password })
     const ana = await addUser({ username: 'ana', name: 'Ana', roles: ['admin'] })
     expect(ana).toMatchObject({
@@ -233,7 +233,7 @@ describe('users', () => {
     await expect(addUser({ username: 'ana' }, globex)).resolves.toBeDefined()
   })
 
-  test('are not made with a role that is not there, or another tenant’s', async () => {
+  test('cannot be created with a missing role, or one of another tenant', async () => {
     await createAdmin(globex.session, { hasher, policy }, { email: mail('root'), password })
     await expect(addUser({ roles: ['admin'] })).rejects.toMatchObject({
       code: 'REFERENCE_NOT_FOUND',
@@ -242,7 +242,7 @@ describe('users', () => {
     expect((await listUsers(acme.session, { limit: 10 })).data).toEqual([])
   })
 
-  test('are not made from bad input, every fault told at once', async () => {
+  test('cannot be created from bad input, and all faults are reported at once', async () => {
     const bad = addUser({ email: 'no address', username: '-', name: ' ', password: 'short', roles: ['a\0'] })
     await expect(bad).rejects.toMatchObject({
       code: 'VALIDATION_FAILED',
@@ -252,7 +252,7 @@ describe('users', () => {
     })
   })
 
-  test('are deleted so that it can be repeated where the catalog could not be told', async () => {
+  test('can be deleted again if the catalog could not be told', async () => {
     const { id } = await addUser()
     const { refreshToken } = await logIn()
     const away = vi.fn(async () => Promise.reject(fail('CATALOG_UNAVAILABLE')))
@@ -279,7 +279,7 @@ describe('users', () => {
     await expect(told.find(home, id)).rejects.toMatchObject({ code: 'NOT_FOUND' })
   })
 
-  test('begin with an administrator, made once however often', async () => {
+  test('begin with an administrator, who is created once however often it is requested', async () => {
     const rules = { hasher, policy }
     const both = await Promise.all(
       [1, 2].map(() => createAdmin(acme.session, rules, { email: mail('Root'), password })),
@@ -296,7 +296,7 @@ describe('users', () => {
 })
 
 describe('login', () => {
-  test('gives tokens that say who, where and what', async () => {
+  test('gives tokens that name user, tenant and permissions', async () => {
     await createAdmin(acme.session, { hasher, policy }, { email: mail('ana'), password })
     const pair = await logIn()
     expect(pair).toMatchObject({ tokenType: 'Bearer', expiresIn: 900 })
@@ -309,14 +309,14 @@ describe('login', () => {
     expect(principal.permissions.list).toEqual(['*'])
   })
 
-  test('takes the user name in place of the address, and either in any case', async () => {
+  test('accepts the user name instead of the address, both in any letter case', async () => {
     await addUser({ username: 'Ana.S' })
     await expect(logIn({ username: 'ana.s' })).resolves.toBeDefined()
     await expect(logIn({ email: mail('ANA') })).resolves.toBeDefined()
     await expect(logIn({ email: 'ana.s' })).rejects.toMatchObject({ code: 'INVALID_CREDENTIALS' })
   })
 
-  test('takes the address as a user name too, unless another user has it', async () => {
+  test('accepts the address as a user name too, unless another user has it', async () => {
     await addUser()
     const { accessToken } = await logIn({ username: mail('ANA') })
     const ana = await tokens.verify(accessToken)
@@ -333,7 +333,7 @@ describe('login', () => {
     })
   })
 
-  test('refuses an unknown user, an inactive one, another tenant’s and a wrong password alike, at one cost', async () => {
+  test('gives one refusal, at one cost, for an unknown user, an inactive one, another tenant’s and a wrong password', async () => {
     await addUser()
     await addUser({ email: mail('gone') })
     await addUser({ email: mail('ben') }, globex)
@@ -354,7 +354,7 @@ describe('login', () => {
     expect(new Set(hasher.checked).size).toBe(2)
   })
 
-  test('knows no tenant that is unknown or inactive, and hashes nothing for it', async () => {
+  test('finds no unknown or inactive tenant, and computes no hash for it', async () => {
     await addUser()
     await expect(logIn({ tenantCode: 'unknown' })).rejects.toMatchObject({ code: 'TENANT_NOT_FOUND' })
     await expect(logIn({ tenantCode: "a' or 1=1" })).rejects.toMatchObject({ code: 'TENANT_NOT_FOUND' })
@@ -387,7 +387,7 @@ describe('login', () => {
     }
   })
 
-  test('does not count a right password, or what was no answer', async () => {
+  test('does not count a right password, or an attempt without an answer', async () => {
     await addUser()
     for (let i = 0; i < 5; i += 1) await logIn()
     const full = new PasswordHasher({ concurrency: 0, maxWaiting: 0 })
@@ -403,7 +403,7 @@ describe('login', () => {
 })
 
 describe('refresh', () => {
-  test('gives a new pair with the rights of now, and the next refresh token works', async () => {
+  test('gives a new pair with the current permissions, and the next refresh token works', async () => {
     await createAdmin(acme.session, { hasher, policy }, { email: mail('ana'), password })
     const first = await logIn()
     await sql(`delete from user_roles where tenant_id = $1`, [acme.tenant.tenantId])
@@ -414,8 +414,10 @@ describe('refresh', () => {
     await expect(refresh(parts, second.refreshToken)).resolves.toBeDefined()
   })
 
-  test('that fails where the new token is signed leaves the old one as good as before', async () => {
+  test('that fails to sign the new token leaves the old one valid', async () => {
     await addUser()
+    // Otherwise a used token could be repeated.
+    acme.tenant.authConfig.refreshReuseSeconds = 0
     const { refreshToken } = await logIn()
     const issue = vi.fn(() => Promise.reject(fail('CATALOG_UNAVAILABLE')))
     const lame = { ...parts, tokens: { issue, prepare: () => Promise.resolve() } }
@@ -424,7 +426,7 @@ describe('refresh', () => {
     await expect(refresh(parts, refreshToken)).resolves.toBeDefined()
   })
 
-  test('with a token used before ends the whole family, and no other', async () => {
+  test('with a used token ends its whole family, and no other', async () => {
     await addUser()
     const other = await logIn()
     const first = await logIn()
@@ -436,7 +438,7 @@ describe('refresh', () => {
     await expect(refresh(parts, other.refreshToken)).resolves.toBeDefined()
   })
 
-  test('of one token many times at once gives all of them the same successor', async () => {
+  test('with one token many times at once gives the same successor to all', async () => {
     await addUser()
     for (let round = 0; round < 5; round += 1) {
       const { refreshToken } = await logIn()
@@ -447,7 +449,7 @@ describe('refresh', () => {
     }
   })
 
-  test('of one token many times at once, where none may be reused: at most one wins, and no token of the family survives', async () => {
+  test('with one token many times at once, without permitted reuse: one succeeds at most, and its family ends', async () => {
     await addUser()
     acme.tenant.authConfig.refreshReuseSeconds = 0
     for (let round = 0; round < 5; round += 1) {
@@ -464,9 +466,9 @@ describe('refresh', () => {
     expect(row).toEqual({ n: 0 })
   })
 
-  test('keeps to a model of families: who uses what again, and when', async () => {
+  test('agrees with a model of token families, for any order and time of uses', async () => {
     await addUser()
-    // Far enough from either side of the window that a busy machine makes no difference.
+    // Far enough from both ends of the window that a busy machine makes no difference.
     const WINDOW = 60
     acme.tenant.authConfig.refreshReuseSeconds = WINDOW
     const step = fc.oneof(
@@ -502,7 +504,7 @@ describe('refresh', () => {
     )
   })
 
-  test('ends with the idle time, and with the family’s', async () => {
+  test('ends after the idle time, and after the lifetime of the family', async () => {
     await addUser()
     for (const column of ['expires_at', 'absolute_expires_at']) {
       const { refreshToken } = await logIn()
@@ -511,7 +513,7 @@ describe('refresh', () => {
     }
   })
 
-  test('does not reach beyond the end of the family', async () => {
+  test('does not extend the lifetime of the family', async () => {
     await addUser()
     const { refreshToken } = await logIn()
     await sql(`update sessions set absolute_expires_at = now() + interval '10 s'`)
@@ -533,7 +535,7 @@ describe('refresh', () => {
     await expect(refresh(parts, b.refreshToken)).rejects.toMatchObject({ code: 'TENANT_NOT_FOUND' })
   })
 
-  test('refuses what is no token, and one whose secret or tenant was changed', async () => {
+  test('refuses a text that is no token, and a token whose secret or tenant was changed', async () => {
     await addUser()
     const { refreshToken } = await logIn()
     const foreign = Buffer.from(globex.tenant.tenantId.replaceAll('-', ''), 'hex')
@@ -552,7 +554,7 @@ describe('refresh', () => {
     await expect(refresh(parts, refreshToken)).resolves.toBeDefined()
   })
 
-  test('tokens are stored as a hash', async () => {
+  test('stores tokens as hashes', async () => {
     await addUser()
     const { refreshToken } = await logIn()
     const rows = await sql('select s::text as row from sessions s')
@@ -561,7 +563,7 @@ describe('refresh', () => {
 })
 
 describe('logout', () => {
-  test('ends the family, with the present token or an older one', async () => {
+  test('ends the family with the current token or an older one', async () => {
     await addUser()
     const first = await logIn()
     const second = await refresh(parts, first.refreshToken)
@@ -569,7 +571,7 @@ describe('logout', () => {
     await expect(refresh(parts, second.refreshToken)).rejects.toMatchObject({ code: 'INVALID_CREDENTIALS' })
   })
 
-  test('is no error for what is no token, or no more', async () => {
+  test('is no error for a malformed or expired token', async () => {
     await addUser()
     const { refreshToken } = await logIn()
     await logout(parts, refreshToken)

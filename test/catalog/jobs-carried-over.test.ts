@@ -6,7 +6,7 @@ import { withClient } from '../support/tenant-database.ts'
 
 afterAll(dropAll)
 
-test('what is pending in a catalog of the release before goes on as jobs', async () => {
+test('pending work in a catalog of the previous release continues as jobs', async () => {
   const url = superuserUrl(await createDatabase())
   const migrations = await readMigrations(migrationsFolder('catalog'), 'catalog')
   const before = migrations.filter(({ id }) => id < '0011')

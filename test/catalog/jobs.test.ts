@@ -34,7 +34,7 @@ afterAll(async () => {
   await dropAll()
 })
 
-/** Each test has a kind of its own, so that it finds no other's jobs. */
+/** Each test has its own kind of job, so that it finds no jobs of other tests. */
 function world() {
   const kind = `kind-${kinds++}`
   const { store } = catalog
@@ -63,7 +63,7 @@ const only = ([job, ...others]: readonly Job[]): Job => {
 }
 
 describe('a claim', () => {
-  it('gives each job that is due to one replica only, the longest due first', async () => {
+  it('gives each due job to one replica only, the longest due first', async () => {
     const { queue, claim } = world()
     const queued: string[] = []
     for (let n = 0; n < 12; n += 1) queued.push((await queue(`s-${n}`)).id)
@@ -77,7 +77,7 @@ describe('a claim', () => {
     expect(await claim()).toEqual([])
   })
 
-  it('commits, or not, with the change that asked for the job', async () => {
+  it('sees a job only if the change that requested it commits', async () => {
     const { kind, claim } = world()
     const abandoned = catalog.store.transaction(async (tx) => {
       await queueJob(tx, { kind, subject: 'lost' })
@@ -87,7 +87,7 @@ describe('a claim', () => {
     expect(await claim()).toEqual([])
   })
 
-  it('passes over a row that is being changed, and does not wait for it', async () => {
+  it('skips a row that another transaction changes, without waiting', async () => {
     const { queue, claim } = world()
     const [busy, free] = [await queue('busy'), await queue('free')]
     await catalog.store.transaction(async (tx) => {
@@ -96,7 +96,7 @@ describe('a claim', () => {
     })
   })
 
-  it('leaves alone what needs more than the replica knows, but not what is only to be cancelled', async () => {
+  it('skips jobs that need unknown migrations, unless they are only to be cancelled', async () => {
     const { queue, claim } = world()
     const needs = ['migration:0004_x', 'migration:0002_y']
     const job = await queue('new', { needs })
@@ -108,7 +108,7 @@ describe('a claim', () => {
     expect(only(await claim({ knows: [] }))).toMatchObject({ id: job.id, cancelRequested: true })
   })
 
-  it('of one kind and subject there is one at a time; another takes its place when it is asked to', async () => {
+  it('finds one job at a time for a kind and subject, and a requested replacement instead of it', async () => {
     const { kind, queue, claim, rows } = world()
     const first = await queue('s')
     const again = () => catalog.store.transaction((tx) => queueJob(tx, { kind, subject: 's' }))
@@ -126,7 +126,7 @@ describe('a claim', () => {
     expect(await again()).not.toBeNull()
   })
 
-  it('that is given back goes behind all that is due, or waits', async () => {
+  it('that is given back goes behind all due jobs, or waits', async () => {
     const { queue, claim } = world()
     const [first, second] = [await queue('first'), await queue('second')]
     const ids: string[] = []
@@ -146,7 +146,7 @@ describe('a claim', () => {
 })
 
 describe('the number of a claim', () => {
-  it('keeps a replica that was frozen from finishing what another has taken over', async () => {
+  it('stops a frozen replica from finishing a job that another has taken over', async () => {
     const { queue, claim, lapse } = world()
     const { id } = await queue('s')
     const frozen = only(await claim())
@@ -174,7 +174,7 @@ describe('the number of a claim', () => {
 })
 
 describe('a secret of a job', () => {
-  it('is sealed, opens for this job alone, and is gone when the job ends', async () => {
+  it('is sealed, opens for its own job only, and is deleted when the job ends', async () => {
     const { queue, claim, kind } = world()
     const { store, vault } = catalog
     const id = newId()
@@ -200,7 +200,7 @@ describe('a secret of a job', () => {
 })
 
 describe('the list of jobs', () => {
-  it('gives them newest first, by kind, status, tenant and run, a page at a time', async () => {
+  it('shows the newest first, by kind, status, tenant and run, in pages', async () => {
     const { kind, queue, claim } = world()
     const [tenantId, runId] = [newId(), newId()]
     const own = await queue('own', { tenantId, runId })
@@ -222,7 +222,7 @@ describe('the list of jobs', () => {
     await expect(findJob(catalog.store, newId())).rejects.toMatchObject({ code: 'NOT_FOUND' })
   })
 
-  it('does not fill up: what finished a week ago is deleted, and what has not finished never', async () => {
+  it('has a bounded size: jobs that finished a week ago are deleted, unfinished ones never', async () => {
     const { queue, claim, rows } = world()
     const [old, recent, running] = [await queue('old'), await queue('recent'), await queue('running')]
     const claimed = await claim()
@@ -245,7 +245,7 @@ describe('the list of jobs', () => {
 
 const SOON = { timeout: 10_000, interval: 10 }
 
-/** A replica that works on jobs of the kind until the test ends; `run` is what it does with each. */
+/** A replica that runs jobs of the kind until the test ends. It calls `run` for each job. */
 function replica(
   kind: string,
   run: (running: RunningJob) => Promise<JobOutcome>,
@@ -265,15 +265,15 @@ function replica(
   return { runner, lines, ends }
 }
 
-/** Resolves when the signal fires, as work does that heeds it. */
+/** Resolves when the signal fires, like work that stops when it is aborted. */
 const aborted = (signal: AbortSignal) =>
   new Promise<never>((_resolve, reject) => {
     signal.addEventListener('abort', () => reject(new Error('broken off')), { once: true })
     if (signal.aborted) reject(new Error('broken off'))
   })
 
-describe('a replica that works', () => {
-  it('does what is due, at most so much at once, and keeps it for as long as it takes', async () => {
+describe('a replica that runs jobs', () => {
+  it('runs due jobs, a limited number at once, and keeps each claim as long as the job runs', async () => {
     const { kind, queue, rows } = world()
     let most = 0
     let now = 0
@@ -299,7 +299,7 @@ describe('a replica that works', () => {
     )
   })
 
-  it('writes down why a job failed, and tries again what threw', async () => {
+  it('records why a job failed, and repeats a job that threw', async () => {
     const { kind, queue, rows } = world()
     await queue('s')
     let attempts = 0
@@ -324,7 +324,7 @@ describe('a replica that works', () => {
     expect(lines).toEqual(['job interrupted'])
   })
 
-  it('hears that a job is cancelled, and leaves behind what the kind asks for', async () => {
+  it('learns that a job is cancelled, and leaves the state that its kind requires', async () => {
     const { kind, queue, rows } = world()
     const { id } = await queue('s')
     const left: string[] = []
@@ -349,7 +349,7 @@ describe('a replica that works', () => {
     expect(await catalog.store.transaction((tx) => requestCancel(tx, id))).toBeNull()
   })
 
-  it('breaks off what another has taken over, and writes nothing more of it', async () => {
+  it('aborts a job that another has taken over, and writes no result for it', async () => {
     const { kind, queue, rows, claim, lapse } = world()
     await queue('s')
     const begun = Promise.withResolvers<void>()
@@ -357,7 +357,7 @@ describe('a replica that works', () => {
       begun.resolve()
       return aborted(signal)
     }
-    // While it works it claims no other, so that what has lapsed is the test's.
+    // The replica claims no other job while it runs one, so the test gets the lapsed job.
     const { lines, ends } = replica(kind, run, { concurrency: 1 })
     await begun.promise
     let other: Job | undefined
@@ -372,7 +372,7 @@ describe('a replica that works', () => {
     expect((await rows())[0]).toMatchObject({ status: 'running', attempts: 2, leasedBy: other?.leasedBy })
   })
 
-  it('gives back at its end what it can break off, and another goes on at once', async () => {
+  it('gives its jobs back when it stops, and another replica continues at once', async () => {
     const { kind, queue, rows } = world()
     await queue('s')
     const begun = Promise.withResolvers<void>()

@@ -23,7 +23,7 @@ import { openCatalog, operator, type TestCatalog } from './catalog.ts'
 
 let catalog: TestCatalog
 let next: MasterKey
-/** As of a process that was given the new key and the one before. */
+/** The keyring of a process that has the new key and the previous one. */
 let both: Keyring
 
 beforeEach(async () => {
@@ -36,7 +36,7 @@ afterEach(() => catalog.close())
 afterAll(dropAll)
 
 const start = (keyId = next.id) => startRotation(catalog.store, { keyId, actor: operator })
-/** The rotations that a replica whose primary key this is gets to work on. */
+/** The rotations that a replica with this primary key may run. */
 const claimed = async (keyId: string) => {
   const request = { kind: KEY_ROTATION, knows: [primaryKey(keyId)], replicaId: newId() }
   const found = await claimJobs(catalog.store.db, { ...request, limit: 9, leaseMs: 60_000 })
@@ -51,7 +51,7 @@ async function running(keyId = next.id): Promise<RotationRef> {
   return rotation
 }
 
-/** Makes tenants with a data key each, and gives the fingerprints of these. */
+/** Creates tenants with a data key each, and returns the fingerprints of these keys. */
 async function furnish(count: number): Promise<Map<string, string>> {
   const ids = new Map<string, string>()
   for (let n = 0; n < count; n += 1) {
@@ -61,7 +61,7 @@ async function furnish(count: number): Promise<Map<string, string>> {
   return ids
 }
 
-/** One round; with `stop` it is told to end as soon as it has done something. */
+/** One round. If `stop` is given, the round is told to stop after its first work. */
 async function sweep(rotation: RotationRef, keyring = both, stop?: AbortController) {
   const told: { rewrapped: number; broken: BrokenKey[] } = { rewrapped: 0, broken: [] }
   const over = await sweepKeys(
@@ -89,7 +89,7 @@ async function actions(): Promise<string[]> {
 }
 
 describe('a rotation', () => {
-  it('wraps every data key anew once, however many work on it, and changes none', async () => {
+  it('rewraps every data key once, however many replicas work on it, and changes none', async () => {
     const before = await furnish(45)
     const rotation = await running()
     expect(await latestRotation(catalog.store)).toMatchObject({ status: 'running', total: 46, remaining: 46 })
@@ -113,9 +113,9 @@ describe('a rotation', () => {
     expect(changes.map(({ subjectId }) => subjectId)).toEqual([rotation.id, rotation.id])
   })
 
-  it("begins with the service's own data key, and ends after a batch when it is told to", async () => {
+  it("begins with the service's own data key, and stops after a batch on request", async () => {
     await furnish(2)
-    // Made last, it would come last by its id.
+    // It is created last, so in the order of ids it would be last.
     await catalog.store.db.delete(dataKeys).where(isNull(dataKeys.tenantId))
     await new Vault(catalog.store, catalog.keyring, { max: 1 }).init()
     const stop = new AbortController()
@@ -124,7 +124,7 @@ describe('a rotation', () => {
     expect(moved.map(({ tenantId }) => tenantId)).toEqual([null])
   })
 
-  it('passes by what others hold, and is not over before that is done too', async () => {
+  it('skips rows that others lock, and ends only after they are rewrapped too', async () => {
     await furnish(3)
     const rotation = await running()
     const client = await catalog.connect()
@@ -137,7 +137,7 @@ describe('a rotation', () => {
     expect(await sweep(rotation)).toEqual({ over: true, rewrapped: 1, broken: [] })
   })
 
-  it('ends failed over what does not open, with everything else done; another one mends what was mended', async () => {
+  it('fails if a key does not open, with all others done; the next one rewraps the repaired key', async () => {
     const [[first = '', id] = [], [second = ''] = []] = [...(await furnish(2))]
     const of = (tenantId: string) => eq(dataKeys.tenantId, tenantId)
     const [good] = await catalog.store.db.select().from(dataKeys).where(of(first))
@@ -149,7 +149,7 @@ describe('a rotation', () => {
     expect(await sweep(await running())).toEqual({ over: true, rewrapped: 2, broken })
     expect(await latestRotation(catalog.store)).toMatchObject({ status: 'failed', total: 3, remaining: 1 })
     expect(await actions()).toEqual(['encryption.rotate', 'encryption.rotation-failed'])
-    // A head that names a key which is not at hand, while the row says that it is.
+    // The header names a missing key, while the row names a key that is loaded.
     const foreign = Buffer.from(good.sealedKey)
     foreign.fill(0xee, 1, 9)
     await put(foreign)
@@ -160,7 +160,7 @@ describe('a rotation', () => {
     expect((await alone.dataKey(first)).id).toBe(id)
   })
 
-  it('waits for a replica that has the key when one of them lacks it', async () => {
+  it('waits for a replica that has the key if another one lacks it', async () => {
     await furnish(1)
     const rotation = await running()
     expect(await sweep(rotation, new Keyring(next))).toEqual({ over: false, rewrapped: 0, broken: [] })
@@ -168,8 +168,8 @@ describe('a rotation', () => {
   })
 })
 
-describe('a data key that was wrapped anew', () => {
-  it('takes the place of nothing but the version it was made from', async () => {
+describe('a rewrapped data key', () => {
+  it('replaces only the version that it was made from', async () => {
     const [row] = await catalog.store.db.select().from(dataKeys).where(isNull(dataKeys.tenantId))
     if (row === undefined) throw new Error('no data key')
     const store = (rowVersion: number) =>
@@ -189,7 +189,7 @@ describe('beginning a rotation', () => {
       .insert(replicas)
       .values({ id: newId(), primaryKeyId, heartbeatAt: sql`now() - ${age}::interval` })
 
-  it('is refused while a process lives that seals under another key, or does not say', async () => {
+  it('is refused while a live process seals under another key, or does not tell its key', async () => {
     await beat(next.id)
     await beat(catalog.masterKey.id, '11 seconds')
     const { id } = await running()
@@ -200,9 +200,9 @@ describe('beginning a rotation', () => {
     expect(await latestRotation(catalog.store)).toMatchObject({ id, status: 'running' })
   })
 
-  it('again, changes nothing while it is running', async () => {
+  it('again changes nothing while one is running', async () => {
     const six = Array.from({ length: 6 }, (_, n) => n)
-    // Connections that are open already, so that all of them begin at once.
+    // The connections are open already, so that all requests begin at once.
     await Promise.all(six.map(() => catalog.store.db.execute(sql`select pg_sleep(0.1)`)))
     expect((await Promise.all(six.map(() => start()))).flat()).toEqual([])
     const { id } = await running()
@@ -210,7 +210,7 @@ describe('beginning a rotation', () => {
     expect(await actions()).toEqual(['encryption.rotate'])
   })
 
-  it('to another key ends the one before, and no gateway works on that any more', async () => {
+  it('for another key ends the previous one, and no gateway continues that', async () => {
     await furnish(1)
     const superseded = await running()
     expect(await sweep(superseded, new Keyring(next))).toMatchObject({ over: false })

@@ -25,7 +25,7 @@ beforeAll(async () => {
 })
 afterAll(dropAll)
 
-/** A process in small: it holds as many connections as it may, and closes those beyond when they are idle. */
+/** A small model of a process: it holds as many connections as it may, and closes those beyond when they are idle. */
 class Process {
   readonly id = newId()
   readonly list: ReplicaList
@@ -34,10 +34,10 @@ class Process {
   open = 0
   openAtServer = 0
   #isBusy = false
-  /** Milliseconds since it began. */
+  /** Milliseconds since the process started. */
   age = 0
 
-  /** What it was told of the total that counts, and of what it waits for. */
+  /** The totals and the reasons for waiting that the process was told. */
   readonly totals: { max: number; maxPerServer: number; differ: boolean }[] = []
   readonly waits: string[] = []
 
@@ -66,7 +66,7 @@ class Process {
     this.open = this.#isBusy ? Math.max(this.open, max) : max
     this.openAtServer = this.#isBusy ? Math.max(this.openAtServer, maxPerServer) : maxPerServer
   }
-  /** Its heartbeat is as old as that; killed, it holds nothing any more. */
+  /** Makes its heartbeat this old. A killed process holds no connections. */
   async wasHeard(secondsAgo: number) {
     const heartbeatAt = sql`now() - ${secondsAgo} * interval '1 second'`
     await this.#store.db.update(replicas).set({ heartbeatAt }).where(sql`${replicas.id} = ${this.id}`)
@@ -80,7 +80,7 @@ function expectWithinTotals(processes: Iterable<Process>): void {
 }
 
 describe('a change', () => {
-  it('is confirmed by those whose last change stands in the log as they know it, and by no number alone', async () => {
+  it('is confirmed by replicas whose last change is the one in the log, not only its number', async () => {
     const { store } = catalog
     await store.db.insert(catalogChanges).values([1, 2, 3].map((seq) => ({ seq, kind: 'tenant' as const })))
     const log = await store.db.select().from(catalogChanges).orderBy(catalogChanges.seq)
@@ -89,10 +89,11 @@ describe('a change', () => {
     await store.db.insert(replicas).values([
       { id: up as string, appliedSeq: 3, appliedId: idOf(3) },
       { id: behind as string, appliedSeq: 2, appliedId: idOf(2) },
-      // Of a log that a failover has replaced: with the same number, and with one that the present log has not reached.
+      // These two are from a log that a failover has replaced: one with the same number, and one beyond the end of the present
+      // log.
       { id: elsewhere as string, appliedSeq: 3, appliedId: newId() },
       { id: beyond as string, appliedSeq: 4, appliedId: newId() },
-      // Of a release that tells the number only.
+      // A replica of a release that reports the number only.
       { id: older as string, appliedSeq: 3 },
     ])
     const { list } = new Process(store)
@@ -103,8 +104,8 @@ describe('a change', () => {
   })
 })
 
-describe('the part of a replica', () => {
-  it('is whole, differs by one at most, and all parts add up to the total', () => {
+describe('the share of a replica', () => {
+  it('is an integer, differs by one at most, and all shares add up to the total', () => {
     const ids = fc.uniqueArray(fc.uuid(), { minLength: 1, maxLength: 40 })
     fc.assert(
       fc.property(fc.nat(200), ids, (total, all) => {
@@ -126,7 +127,7 @@ describe('the total', () => {
     limitPerServer: fc.option(fc.integer({ min: 1, max: 500 })),
   })
 
-  it('is the smallest that a replica was told, from any replica and in any order; older releases say nothing', () => {
+  it('is the smallest that a replica was given, in any order; older releases report none', () => {
     fc.assert(
       fc.property(limit, fc.array(told, { maxLength: 20 }), (own, others) => {
         const total = smallestTotal(own, others)
@@ -134,7 +135,7 @@ describe('the total', () => {
         const allPerServer = [own.maxPerServer, ...others.flatMap((other) => other.limitPerServer ?? [])]
         expect(total).toEqual({ max: Math.min(...all), maxPerServer: Math.min(...allPerServer) })
         expect(smallestTotal(own, others.toReversed())).toEqual(total)
-        // Another of those who say something comes to the same.
+        // Another replica of the newer release changes nothing.
         const [first] = others
         if (first?.limit == null || first.limitPerServer == null) return
         const theirs = others.slice(1).concat({ limit: own.max, limitPerServer: own.maxPerServer })
@@ -144,10 +145,10 @@ describe('the total', () => {
   })
 })
 
-describe('replicas that were told different totals', () => {
+describe('replicas with different totals', () => {
   const SMALL = { max: 4, maxPerServer: 3 }
 
-  it('share the smallest while they live together, and say so once', async () => {
+  it('share the smallest while they run together, and log it once', async () => {
     const [old, young] = [new Process(catalog.store), new Process(catalog.store, SMALL)]
     await old.list.join(BEGINNING)
     expect(old.open).toBe(TOTAL)
@@ -162,7 +163,7 @@ describe('replicas that were told different totals', () => {
     expect(old.totals.at(-1)).toEqual({ max: TOTAL, maxPerServer: AT_A_SERVER, differ: false })
   })
 
-  it('never grow beyond the smallest, whichever replica comes, goes, dies, works or rests, and end up sharing it', async () => {
+  it('never exceed the smallest, whichever replica starts, stops, dies, works or rests, and end up sharing it', async () => {
     const limits = fc.array(
       fc.record({ max: fc.integer({ min: 1, max: 9 }), maxPerServer: fc.integer({ min: 1, max: 9 }) }),
       { minLength: 4, maxLength: 4 },
@@ -221,7 +222,7 @@ describe('replicas that were told different totals', () => {
     await fc.assert(play, { numRuns: 30 })
   })
 
-  it('say what they wait for when they have nothing for a while, and each reason once', async () => {
+  it('log each reason once if they have no connections for a while', async () => {
     const [old, young] = [new Process(catalog.store), new Process(catalog.store, { max: 1, maxPerServer: 1 })]
     await old.list.join(BEGINNING)
     old.work()
@@ -249,7 +250,7 @@ describe('replicas that were told different totals', () => {
     expect(loser.waits).toHaveLength(1)
   })
 
-  it('wait for one of an older release, which does not tell what it was told, to let go', async () => {
+  it('wait until one of an older release, which does not report its total, gives up connections', async () => {
     const older = newId()
     const row = { id: older, connectionShare: TOTAL, serverShare: AT_A_SERVER }
     await catalog.store.db.insert(replicas).values(row)
@@ -266,7 +267,7 @@ describe('replicas that were told different totals', () => {
 })
 
 describe('the replicas together', () => {
-  it('hold all connections when there is one, and share them out when there are more', async () => {
+  it('hold all connections if there is one replica, and share them if there are more', async () => {
     const [one, two, three] = [1, 2, 3].map(() => new Process(catalog.store)) as [Process, Process, Process]
     await one.list.join(BEGINNING)
     expect(one.granted).toEqual({ max: TOTAL, maxPerServer: AT_A_SERVER })
@@ -284,7 +285,7 @@ describe('the replicas together', () => {
     expect([one.open, three.open].toSorted()).toEqual([3, 4])
   })
 
-  it('wait for connections in use before another may have their part', async () => {
+  it('wait for connections in use before another replica may have them', async () => {
     const [one, two] = [new Process(catalog.store), new Process(catalog.store)]
     await one.list.join(BEGINNING)
     one.work()
@@ -297,7 +298,7 @@ describe('the replicas together', () => {
     expect(two.open).toBeGreaterThan(2)
   })
 
-  it('never hold more than the total, whichever replica comes, goes, dies, works or rests, and end up sharing it', async () => {
+  it('never hold more than the total, whichever replica starts, stops, dies, works or rests, and end up sharing it', async () => {
     const step = fc.record({
       process: fc.nat(3),
       kind: fc.constantFrom('beat', 'beat', 'work', 'rest', 'leave', 'die'),
@@ -335,7 +336,7 @@ describe('the replicas together', () => {
     await fc.assert(play, { numRuns: 40 })
   })
 
-  it('do not wait for one that died before the clock of the catalog was set back, longer than for others', async () => {
+  it('wait no longer than usual for one that died before the catalog’s clock was set back', async () => {
     const [one, dead] = [new Process(catalog.store), new Process(catalog.store)]
     await dead.list.join(BEGINNING)
     await dead.wasHeard(-3_600)
@@ -348,7 +349,7 @@ describe('the replicas together', () => {
     expect(one.granted).toEqual({ max: TOTAL, maxPerServer: AT_A_SERVER })
   })
 
-  it('wait, after the catalog was away, for those who have not been heard of since', async () => {
+  it('wait after an outage of the catalog for replicas that have not reported since', async () => {
     const [one, two] = [new Process(catalog.store), new Process(catalog.store)]
     for (const process of [one, two, one, two]) await process.list.heartbeat(BEGINNING)
     expectWithinTotals([one, two])
@@ -357,13 +358,13 @@ describe('the replicas together', () => {
       process.age += 60_000
       await process.wasHeard(60)
     }
-    // No replica could be heard: the other may be alive and hold its connections.
+    // No replica could report: the other one may be alive and hold its connections.
     await one.list.heartbeat(BEGINNING)
     expect([one.granted, two.granted]).toEqual(before)
     expect(one.list.isSteady).toBe(false)
     await two.list.heartbeat(BEGINNING)
     expectWithinTotals([one, two])
-    // Here it did not come back.
+    // In this case the other replica did not come back.
     await two.wasHeard(64)
     for (let second = 0; second < 4; second += 1) {
       one.age += 1_000

@@ -31,7 +31,7 @@ describe('a transaction', () => {
     expect(rows).toEqual([{ code: 'kept' }])
   })
 
-  it('in which the error of a statement was caught is not taken for one that was committed', async () => {
+  it('in which the error of a statement was caught is reported as rolled back', async () => {
     const { store } = catalog
     const swallowing = store.transaction(async (tx) => {
       await tx.execute(sql`select 1 / 0`).catch(() => undefined)
@@ -53,7 +53,7 @@ describe('a transaction', () => {
 })
 
 describe('errors', () => {
-  it('of a statement stay what they are; they are no outage', async () => {
+  it('of a statement are passed on; they are no outage', async () => {
     const { db } = catalog.store
     await expect(catalogErrors(db.execute(sql`select 1/0`))).rejects.not.toMatchObject({
       code: 'CATALOG_UNAVAILABLE',
@@ -61,7 +61,7 @@ describe('errors', () => {
     await expect(catalogErrors(Promise.reject(new TypeError('bug')))).rejects.toThrow('bug')
   })
 
-  it('of a server that is not there, or refuses us, are CATALOG_UNAVAILABLE', async () => {
+  it('of a server that is unreachable or refuses us are CATALOG_UNAVAILABLE', async () => {
     const good = addressOf(superuserUrl())
     const wrong = { ...good, password: async () => 'wrong' }
     for (const address of [{ ...good, port: 1 }, wrong, { ...good, database: 'nowhere' }]) {
@@ -79,7 +79,7 @@ describe('errors', () => {
 })
 
 describe('ping', () => {
-  it('answers its latency', async () => {
+  it('returns its latency', async () => {
     const { latencyMs, isReadOnly } = await catalog.store.ping()
     expect(latencyMs).toBeLessThan(1000)
     expect(isReadOnly).toBe(false)

@@ -37,7 +37,7 @@ const recordsOf = async (tenantId: string) => ({
 })
 
 describe('a new tenant', () => {
-  it('stands in the catalog with its audit and change rows', async () => {
+  it('is in the catalog with its audit and change rows', async () => {
     const tenant = await catalog.addTenant('acme')
     expect(tenant).toMatchObject({ status: 'ACTIVE', placement: 'shared', epoch: 1, parentId: null })
     expect(tenant.authConfig).toEqual(DEFAULT_AUTH_CONFIG)
@@ -50,14 +50,14 @@ describe('a new tenant', () => {
     expect(changes).toMatchObject([{ kind: 'tenant' }])
   })
 
-  it('may not take a code that is taken, and leaves no trace when it tries', async () => {
+  it('cannot have a code that is taken, and the attempt leaves no trace', async () => {
     await catalog.addTenant('taken')
     const before = await catalog.store.db.$count(auditLog)
     await expect(catalog.addTenant('taken')).rejects.toMatchObject({ code: 'TENANT_CODE_TAKEN' })
     expect(await catalog.store.db.$count(auditLog)).toBe(before)
   })
 
-  it('may not have a parent that does not exist', async () => {
+  it('cannot have a parent that does not exist', async () => {
     for (const parentId of [newId(), 'nonsense']) {
       await expect(catalog.addTenant('orphan', { parentId })).rejects.toMatchObject({
         code: 'REFERENCE_NOT_FOUND',
@@ -75,7 +75,7 @@ describe('a new tenant', () => {
 })
 
 describe('a change', () => {
-  it('is recorded with what was before, and numbered', async () => {
+  it('is recorded with the state before, and numbered', async () => {
     const { id } = await catalog.addTenant('changing')
     const { tenant, seq } = await patch(id, { status: 'INACTIVE', name: 'Changed' })
     expect(tenant).toMatchObject({ status: 'INACTIVE', name: 'Changed' })
@@ -88,7 +88,7 @@ describe('a change', () => {
     expect(changes.at(-1)?.seq).toBe(seq)
   })
 
-  it('that changes nothing is none', async () => {
+  it('that changes nothing is not recorded', async () => {
     const { id, authConfig } = await catalog.addTenant('same')
     const { seq } = await patch(id, { name: 'same', status: 'ACTIVE', parentId: null, authConfig })
     expect(seq).toBeNull()
@@ -111,7 +111,7 @@ describe('a change', () => {
 })
 
 describe('the hierarchy', () => {
-  it('has no circles: neither itself nor a descendant may be a parent', async () => {
+  it('has no cycles: neither the tenant itself nor a descendant may be its parent', async () => {
     const a = await catalog.addTenant('h-a')
     const b = await catalog.addTenant('h-b', { parentId: a.id })
     const c = await catalog.addTenant('h-c', { parentId: b.id })
@@ -126,7 +126,7 @@ describe('the hierarchy', () => {
     expect((await patch(c.id, { parentId: null })).tenant.parentId).toBeNull()
   })
 
-  it('has none either when two changes would close one together', async () => {
+  it('has no cycles even if two changes would create one together', async () => {
     for (let n = 0; n < 10; n++) {
       const [one, two] = [await catalog.addTenant(`pair-${n}-a`), await catalog.addTenant(`pair-${n}-b`)]
       const both = [patch(one.id, { parentId: two.id }), patch(two.id, { parentId: one.id })]
@@ -160,7 +160,7 @@ describe('lists', () => {
     expect(await count({ placement: 'dedicated' })).toBe(0)
   })
 
-  it('search codes and names in any case, and take wildcards as they are', async () => {
+  it('search codes and names in any letter case, and treat wildcards as plain text', async () => {
     await catalog.addTenant('needle-1', { name: '100% Wool_Works' })
     await catalog.addTenant('needle-2', { name: 'Other' })
     const found = async (q: string) =>
@@ -172,7 +172,7 @@ describe('lists', () => {
     expect(await found('\\')).toEqual([])
   })
 
-  it('refuse a cursor that is none', async () => {
+  it('refuse a malformed cursor', async () => {
     const { nextCursor } = await listTenants(catalog.store, { limit: 1 })
     for (const cursor of ['', 'x', '!!', `${nextCursor}=`, `${nextCursor}A`, newId()]) {
       await expect(listTenants(catalog.store, { limit: 1, cursor })).rejects.toMatchObject({
@@ -208,7 +208,7 @@ describe('the audit log', () => {
   })
 })
 
-it('the row of a tenant and those that tell of it come together or not at all', async () => {
+it('the row of a tenant is written with its audit and change rows or not at all', async () => {
   const abandoned = catalog.store.transaction(async (tx) => {
     await insertTenant(tx, { code: 'abandoned', name: 'x' }, operator)
     throw new Error('no')

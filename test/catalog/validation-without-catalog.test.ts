@@ -10,7 +10,7 @@ afterAll(dropAll)
 it.each([
   ['is read-only after a failover', '25006'],
   ['ends a deadlock', '40P01'],
-])('a catalog that %s is not taken for a fault of the database that is validated', async (_how, code) => {
+])('a catalog that %s is not reported as a fault of the validated database', async (_how, code) => {
   const said = Object.assign(new pg.DatabaseError('no', 2, 'error'), { code, severity: 'ERROR' })
   const refused = new DrizzleQueryError('select', [], said)
   const written: unknown[] = []

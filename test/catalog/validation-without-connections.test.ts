@@ -20,7 +20,7 @@ afterAll(async () => {
   await dropAll()
 })
 
-it('a gateway that has no connection to spare says nothing of the database, and leaves the work to others', async () => {
+it('a gateway without a free connection reports nothing about the database, and leaves the validation to others', async () => {
   const { store, registry } = catalog
   const tenant = await catalog.addTenant('waiting')
   await catalog.register(tenant.id)
@@ -34,7 +34,7 @@ it('a gateway that has no connection to spare says nothing of the database, and 
       validatedAddressOf: () => address,
     } as unknown as ValidationDeps['addresses'],
     budget: new ConnectionBudget({ max: 0, maxPerServer: 0, victims: () => [] }),
-    // Over before there is a connection: the time is for the checks.
+    // The time for the checks is over before there is a connection.
     timeoutMs: 1,
     log: { info: () => undefined, warn: () => undefined },
     onOutcome: (outcome) => outcomes.push(outcome),
@@ -53,7 +53,7 @@ it('a gateway that has no connection to spare says nothing of the database, and 
   })
 })
 
-it('a database in which another validation is at work is validated as soon as that one is done, not when a claim has lapsed', async () => {
+it('a database in which another validation runs is validated as soon as that one ends, before the claim lapses', async () => {
   const written: string[] = []
   const registry = {
     finishValidation: async () => written.push('finished'),

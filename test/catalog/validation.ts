@@ -5,7 +5,7 @@ import { property, tenantMigrations } from '../support/application.ts'
 import { sealOf } from '../support/seals.ts'
 import { addressOf, createTenantDatabase, moveIn } from '../support/tenant-database.ts'
 
-/** A validation of a tenant's own home, with connections to spare, of which `store` and `registry` are the test's. */
+/** A validation of a tenant database with enough connections. The test provides `store` and `registry`. */
 export async function validationOf(
   parts: { store: unknown; registry: unknown },
   onOutcome: (outcome: string) => void,

@@ -19,18 +19,18 @@ afterAll(async () => {
 const openVault = (keyring = catalog.keyring) => new Vault(catalog.store, keyring, { max: 10 })
 
 describe('the service key', () => {
-  it('is made once, however many processes start together, and found again', async () => {
+  it('is created once, however many processes start together, and found again', async () => {
     const vaults = Array.from({ length: 6 }, () => openVault())
     await Promise.all(vaults.map((vault) => vault.init()))
     expect(new Set(vaults.map((vault) => vault.service.id)).size).toBe(1)
     expect(await vaults[0]?.masterKeyIdOf(null)).toBe(catalog.keyring.primaryKeyId)
   })
 
-  it('is not at hand before init()', () => {
+  it('is not available before init()', () => {
     expect(() => openVault().service).toThrow('before init()')
   })
 
-  it('does not open under another master key, which is said with the id of the one needed', async () => {
+  it('does not open under another master key, and the error has the id of the right one', async () => {
     await openVault().init()
     const other = new Keyring(parseMasterKey(generateMasterKey()))
     await expect(openVault(other).init()).rejects.toMatchObject({
@@ -39,7 +39,7 @@ describe('the service key', () => {
     })
   })
 
-  it('does not open either while any other data key needs a master key that is not at hand', async () => {
+  it('does not open while any other data key needs a missing master key', async () => {
     await openVault().init()
     const next = parseMasterKey(generateMasterKey())
     const { id } = await catalog.addTenant('vault-ahead')
@@ -54,7 +54,7 @@ describe('the service key', () => {
 })
 
 describe("a tenant's key", () => {
-  it('is its own, and made once, by the first that asks', async () => {
+  it('is its own, and created once, by the first caller', async () => {
     const [one, two] = [await catalog.addTenant('vault-one'), await catalog.addTenant('vault-two')]
     expect(await openVault().masterKeyIdOf(one.id)).toBeNull()
     const vaults = [openVault(), openVault(), openVault()]
@@ -65,7 +65,7 @@ describe("a tenant's key", () => {
     expect(rows).toHaveLength(1)
   })
 
-  it('is read again once it was forgotten, also where it is being read right then', async () => {
+  it('is read again after it was invalidated, even during a read', async () => {
     const [one, two] = [await catalog.addTenant('vault-five'), await catalog.addTenant('vault-six')]
     const vault = openVault()
     const before = await vault.dataKey(one.id)
@@ -73,17 +73,18 @@ describe("a tenant's key", () => {
     const reading = vault.dataKey(two.id)
     vault.clear()
     expect(await vault.dataKey(one.id)).not.toBe(before)
-    expect(await vault.dataKey(two.id)).not.toBe(await reading)
+    const outdated = await reading
+    expect(await vault.dataKey(two.id)).not.toBe(outdated)
   })
 
-  it('does not open when its row was given to another tenant', async () => {
+  it('does not open if its row was assigned to another tenant', async () => {
     const [one, two] = [await catalog.addTenant('vault-three'), await catalog.addTenant('vault-four')]
     await openVault().dataKey(one.id)
     await catalog.store.db.update(dataKeys).set({ tenantId: two.id }).where(eq(dataKeys.tenantId, one.id))
     await expect(openVault().dataKey(two.id)).rejects.toMatchObject({ code: 'SEAL_BROKEN' })
   })
 
-  it('is not made for a tenant that does not exist', async () => {
+  it('is not created for a tenant that does not exist', async () => {
     await expect(openVault().dataKey('01900000-0000-7000-8000-000000000000')).rejects.toThrow()
   })
 })

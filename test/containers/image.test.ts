@@ -9,7 +9,7 @@ const run = promisify(execFile)
 
 /** An image made of this checkout: `npm run test:containers` builds one and names it. */
 const image = process.env.TEST_IMAGE ?? ''
-const PATIENCE = { timeout: 60_000 }
+const TIME_LIMIT = { timeout: 60_000 }
 
 let stage: Stage
 const started: string[] = []
@@ -45,8 +45,8 @@ async function endOf(id: string): Promise<number> {
   return Number((await run('docker', ['wait', id])).stdout)
 }
 
-describe.skipIf(image === '')('the image (needs TEST_IMAGE)', PATIENCE, () => {
-  test('lists the settings that are missing, and ends with 78', async () => {
+describe.skipIf(image === '')('the image (needs TEST_IMAGE)', TIME_LIMIT, () => {
+  test('lists the missing settings, and ends with 78', async () => {
     const id = await startContainer({})
     expect(await endOf(id)).toBe(78)
     const lines = (await logOf(id)).trim().split('\n')
@@ -55,7 +55,7 @@ describe.skipIf(image === '')('the image (needs TEST_IMAGE)', PATIENCE, () => {
     ])
   })
 
-  test('serves, is found healthy, and ends in order', async () => {
+  test('serves, reports healthy, and stops in order', async () => {
     const id = await startContainer({ ...environmentOf(stage), HOST: '127.0.0.1', PORT: '8099' })
     await expect.poll(() => inspect(id, '.State.Health.Status'), { timeout: 40_000 }).toBe('healthy')
     const readiness = await fetch('http://127.0.0.1:8099/readyz')
@@ -65,7 +65,7 @@ describe.skipIf(image === '')('the image (needs TEST_IMAGE)', PATIENCE, () => {
     expect(await logOf(id)).toContain('"msg":"stopped"')
   })
 
-  test.each([0, 20, 60, 120, 250])('heeds a SIGTERM %i ms after its start', async (afterMs) => {
+  test.each([0, 20, 60, 120, 250])('stops at a SIGTERM %i ms after its start', async (afterMs) => {
     const id = await startContainer({ ...environmentOf(stage), SHUTDOWN_DELAY_SECONDS: '0' })
     await delay(afterMs)
     await run('docker', ['kill', '-s', 'TERM', id])

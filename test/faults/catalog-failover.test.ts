@@ -14,13 +14,13 @@ import { type Standby, startStandby } from '../support/standby.ts'
 import { TcpProxy } from '../support/tcp-proxy.ts'
 import { createOwnerOn, makePlace, PLACES } from './support.ts'
 
-const PATIENCE = { timeout: 20_000, interval: 50 }
+const TIME_LIMIT = { timeout: 20_000, interval: 50 }
 const LOST = 4
 
 let primary: OwnServer
 let standby: Standby
 let stage: Stage
-/** Each gateway has a way of its own to the catalog. */
+/** Each gateway has its own proxy to the catalog. */
 let ways: TcpProxy[]
 let here: TestGateway
 let away: TestGateway
@@ -64,11 +64,11 @@ const lastChange = async (server: { superuserUrl: string }) =>
       'SELECT seq::int, id FROM catalog_changes ORDER BY seq DESC LIMIT 1',
     )
   )[0] as Log
-/** How many replicas say that they have come so far. */
+/** How many replicas report that they have applied this change. */
 const countAt = async (server: { superuserUrl: string }, seq: number) =>
   (await query(logOf(server.superuserUrl), 'SELECT FROM replicas WHERE applied_seq = $1', [seq])).length
 
-/** Everything that a caller may hold of a tenant. */
+/** Every kind of credential and row that a caller may have in a tenant. */
 async function knownToBoth() {
   const tenant = await here.createTenant()
   const path = `/tenants/${tenant.id}/client-keys`
@@ -86,7 +86,7 @@ async function knownToBoth() {
 
 const rename = ({ id }: TestTenant, name: string) => here.operator('PATCH', `/tenants/${id}`, { name })
 
-/** The primary is gone, and with it what the standby did not have. Only one gateway finds the new one at once. */
+/** The primary is lost, with everything that the standby did not have. Only one gateway finds the new primary at once. */
 async function failOver(): Promise<void> {
   for (const way of ways) {
     await way.setMode('refuse')
@@ -98,33 +98,33 @@ async function failOver(): Promise<void> {
   await ways[0]?.setMode('pass')
 }
 
-test('a replica that was away while others took the numbers of lost changes confirms nothing that it has missed', async () => {
+test('a replica confirms no change that it missed while others reused the numbers of lost changes', async () => {
   const [suspended, keyless, signedOut] = [await knownToBoth(), await knownToBoth(), await knownToBoth()]
   await standby.catchUp()
   await standby.cutOff()
   for (let n = 1; n <= LOST; n += 1) expect((await rename(suspended.tenant, `Lost ${n}`)).status).toBe(200)
   const lost = await lastChange(primary)
-  await expect.poll(() => countAt(primary, lost.seq), PATIENCE).toBe(2)
+  await expect.poll(() => countAt(primary, lost.seq), TIME_LIMIT).toBe(2)
 
   await failOver()
   expect((await lastChange(standby)).seq).toBe(lost.seq - LOST)
-  await expect.poll(async () => (await rename(keyless.tenant, 'Found')).status, PATIENCE).toBe(200)
+  await expect.poll(async () => (await rename(keyless.tenant, 'Found')).status, TIME_LIMIT).toBe(200)
   expect((await here.operator('DELETE', keyless.key.path.replace('/api/v1', ''))).status).toBe(204)
   const { refreshToken } = signedOut.pair
   const out = { body: { refreshToken, everywhere: true } }
   expect((await here.call('POST', '/api/v1/auth/logout', out)).status).toBe(204)
   const suspending = here.operator('PATCH', `/tenants/${suspended.tenant.id}`, { status: 'INACTIVE' })
-  await expect.poll(async () => (await lastChange(standby)).seq, PATIENCE).toBe(lost.seq)
+  await expect.poll(async () => (await lastChange(standby)).seq, TIME_LIMIT).toBe(lost.seq)
   expect((await lastChange(standby)).id).not.toBe(lost.id)
 
-  // It comes back, and what it knows last has the number that is asked for.
+  // The gateway reconnects, and its last known change has the number that is requested.
   await ways[1]?.setMode('pass')
   let answer: Answer = await suspending
   expect(answer.body.status).toBe('INACTIVE')
   const effective = () => answer.body.effective as { replicas: number; confirmed: number }
   while (effective().confirmed < 2) {
     expect(answer.status).toBe(200)
-    // Who repeats a change asks whether it is in force by now.
+    // A caller that repeats a change wants to know whether it is in force now.
     answer = await here.operator('PATCH', `/tenants/${suspended.tenant.id}`, { status: 'INACTIVE' })
   }
   expect(effective()).toEqual({ replicas: 2, confirmed: 2 })
@@ -139,7 +139,7 @@ test('a replica that was away while others took the numbers of lost changes conf
   for (const refused of [read, written]) expectProblem(refused, { status: 404, code: 'TENANT_NOT_FOUND' })
   expectProblem(byKey, { status: 401, code: 'INVALID_CREDENTIALS' })
   expectProblem(byToken, { status: 401, code: 'TOKEN_INVALID' })
-  // The others are served, by both.
+  // Both gateways serve the other tenants.
   for (const gateway of [here, away]) {
     await makePlace(gateway, keyless.tenant, 'After the failover')
     expect(gateway.log()).toContain('"msg":"catalog changes were missed"')

@@ -14,13 +14,13 @@ import { expectUnavailable, makePlace, PLACES, register } from './support.ts'
 const UNAVAILABLE = 'CATALOG_UNAVAILABLE'
 const STALENESS_SECONDS = 3
 const HEALTH_WITHIN_MS = 1_000
-/** On a connection that says nothing a question to the catalog takes its statement timeout. */
+/** On a silent connection, a query to the catalog lasts as long as its statement timeout. */
 const SLOW = 60_000
 
 let proxy: TcpProxy
 /** The catalog behind the proxy. */
 let stage: Stage
-/** Keeps its routes for long; for the other they are too old soon. */
+/** This gateway keeps its routes for long. For the other one they are soon too old. */
 let patient: TestGateway
 let strict: TestGateway
 let shared: TestTenant
@@ -38,7 +38,7 @@ beforeAll(async () => {
   dedicated = await patient.createTenant()
   const role = await createRole()
   database = await createDatabase({ owner: role.name })
-  // Its connections close soon, so that in an outage new ones have to be opened.
+  // Idle connections close soon, so that new ones must be opened in an outage.
   await register(
     { caller: patient, tenantId: dedicated.id, url: urlFor({ role, database }) },
     { idleTimeoutSeconds: 1 },
@@ -72,7 +72,7 @@ const signIn = (tenantCode: string) =>
   })
 const rename = (name: string) => patient.operator('PATCH', `/tenants/${shared.id}`, { name })
 
-/** Both gateways know both tenants and the key. */
+/** Both gateways have loaded both tenants and the key. */
 async function warm(): Promise<void> {
   for (const gateway of [patient, strict]) {
     for (const tenant of [shared, dedicated]) expect((await list(gateway, tenant)).status).toBe(200)
@@ -84,7 +84,7 @@ async function warm(): Promise<void> {
 const refresh = (refreshToken: string) =>
   patient.call('POST', '/api/v1/auth/refresh', { body: { refreshToken } })
 
-/** The refresh token of a tenant that the patient gateway knows, but for which it has not signed anything yet. */
+/** A refresh token of a tenant that the first gateway has loaded, but for which it has not signed a token yet. */
 async function signInElsewhere(): Promise<string> {
   const tenant = await strict.createTenant()
   const body = { tenantCode: tenant.code, ...tenant.admin }
@@ -93,7 +93,7 @@ async function signInElsewhere(): Promise<string> {
   return pair.body.refreshToken as string
 }
 
-/** Asks the strict gateway for a known tenant's rows until it finds what it knows too old. */
+/** Requests rows of a known tenant from the strict gateway until its route is too old. */
 async function askUntilRefused(tenant: TestTenant): Promise<Answer> {
   const deadline = performance.now() + SLOW / 2
   for (;;) {
@@ -108,7 +108,7 @@ async function sessionsOf(name: string): Promise<number> {
   return rows.length
 }
 
-/** The quickest of several looks: a busy machine may delay one, a catalog that is waited for delays all. */
+/** The fastest of several requests. A busy machine may delay one request; waiting for the catalog delays all. */
 async function lookAtHealth(): Promise<{ answer: Answer; quickestMs: number }> {
   let quickestMs = Number.POSITIVE_INFINITY
   for (let look = 1; ; look += 1) {
@@ -116,7 +116,7 @@ async function lookAtHealth(): Promise<{ answer: Answer; quickestMs: number }> {
     const answer = await patient.call('GET', '/health')
     quickestMs = Math.min(quickestMs, performance.now() - begun)
     if (look === 3) return { answer, quickestMs }
-    // A report is kept for a second; the next look is to be one of its own.
+    // A report is cached for a second. The next request must get a new one.
     await new Promise((resolve) => setTimeout(resolve, 1_100))
   }
 }
@@ -132,7 +132,7 @@ describe.each(['refuse', 'black-hole'] as const)('while the catalog answers with
     refreshToken = await signInElsewhere()
     await proxy.setMode(mode)
     if (mode === 'refuse') proxy.resetConnections()
-    // Begun together: in a black hole each of them waits for its own deadline.
+    // They begin together, because in a black hole each one waits until its own deadline.
     unknown = Promise.all([
       signIn('no-such-tenant'),
       listByKey(`fhk_${'a'.repeat(12)}_${'b'.repeat(43)}`, shared.code),
@@ -145,7 +145,7 @@ describe.each(['refuse', 'black-hole'] as const)('while the catalog answers with
     tooOld = Promise.all([shared, dedicated].map(askUntilRefused))
   })
 
-  test('known tenants and known credentials are served, reading and writing', async () => {
+  test('serves reads and writes of known tenants with known credentials', async () => {
     for (const tenant of [shared, dedicated]) {
       expect((await list(patient, tenant)).status).toBe(200)
       await makePlace(patient, tenant, `In spite of ${mode}`)
@@ -154,13 +154,13 @@ describe.each(['refuse', 'black-hole'] as const)('while the catalog answers with
     expect(await patient.login(shared.code, shared.admin)).toMatch(/^ey/)
   })
 
-  test('a known database is connected to anew', async () => {
+  test('opens new connections to a known database', async () => {
     await expect.poll(() => sessionsOf(database), { timeout: 15_000 }).toBe(0)
     expect((await list(patient, dedicated)).status).toBe(200)
     expect(await sessionsOf(database)).toBeGreaterThan(0)
   })
 
-  test('probes answer in time and say so', async () => {
+  test('probes answer in time and report the outage', async () => {
     expect((await patient.call('GET', '/livez')).status).toBe(200)
     const { answer, quickestMs } = await lookAtHealth()
     expect(quickestMs).toBeLessThan(HEALTH_WITHIN_MS)
@@ -174,7 +174,7 @@ describe.each(['refuse', 'black-hole'] as const)('while the catalog answers with
   })
 
   test(
-    'unknown tenants, unknown keys and operators who would write are told to come back',
+    'answers unknown tenants, unknown keys and writing operators with 503 and Retry-After',
     async () => {
       for (const answer of await unknown) expectUnavailable(answer, UNAVAILABLE)
     },
@@ -182,7 +182,7 @@ describe.each(['refuse', 'black-hole'] as const)('while the catalog answers with
   )
 
   test(
-    'what is known is refused once it is too old, and only there',
+    'refuses what a gateway has kept too long, and only on that gateway',
     async () => {
       for (const answer of await tooOld) expectUnavailable(answer, UNAVAILABLE)
       for (const tenant of [shared, dedicated]) expect((await list(patient, tenant)).status).toBe(200)
@@ -191,7 +191,7 @@ describe.each(['refuse', 'black-hole'] as const)('while the catalog answers with
   )
 
   test(
-    'everything works again by itself when it is back',
+    'everything works again by itself when the catalog is back',
     async () => {
       await proxy.setMode('pass')
       await expect.poll(async () => (await rename('Back')).status, { timeout: 30_000 }).toBe(200)
@@ -208,7 +208,7 @@ describe.each(['refuse', 'black-hole'] as const)('while the catalog answers with
     SLOW,
   )
 
-  test('a refresh token that could not be exchanged is as good as before', async () => {
+  test('a refresh token that could not be exchanged stays valid', async () => {
     expectUnavailable(await refused, UNAVAILABLE)
     const { status, text } = await refresh(refreshToken)
     expect(status, text).toBe(200)

@@ -16,14 +16,14 @@ import {
 
 const ROUNDS = 3
 const UNAVAILABLE = 'TENANT_DATABASE_UNAVAILABLE'
-/** For what happens by itself, in rounds and after pauses. */
+/** For changes that happen by themselves, in rounds and after pauses. */
 const SLOW = 60_000
 
 let server: OwnServer
 let owner: Awaited<ReturnType<typeof createOwnerOn>>
 let process: GatewayProcess
 let caller: Caller
-/** Lives in the shared database, on another server. */
+/** This tenant lives in the shared database, on another server. */
 let neighbour: TestTenant
 
 beforeAll(async () => {
@@ -57,7 +57,7 @@ async function tenantIn(url: string, more: object = {}): Promise<TestTenant> {
   return tenant
 }
 
-/** Everything one can ask of rows. */
+/** Every kind of request for rows. */
 async function expectRefused(tenant: TestTenant, id: string): Promise<void> {
   const { token } = tenant
   const one = `${PLACES}/${id}`
@@ -73,7 +73,7 @@ async function expectRefused(tenant: TestTenant, id: string): Promise<void> {
   for (const answer of answers) expectUnavailable(answer, UNAVAILABLE)
 }
 
-/** Watches a database until it is inactive, as its operator and as its tenant see it. */
+/** Watches a database until it is inactive, through requests of its operator and its tenant. */
 async function watchUntilInactive(tenant: TestTenant) {
   const rounds: { status: string; failures: number; lastError: { code: string } | null }[] = []
   const answers = new Set<string>()
@@ -110,25 +110,25 @@ describe('a database whose server is stopped', () => {
     watched = await watchUntilInactive(tenant)
   })
 
-  test('is inactive after three failed rounds, not before', () => {
+  test('becomes inactive after three failed rounds, not earlier', () => {
     expectInactiveAfterThreeRounds(watched)
     expect(watched.rounds.at(-1)?.lastError?.code).toBe('CONNECTION_REFUSED')
   })
 
-  test('is never answered for with anything but 503', () => {
+  test('is answered with 503 and with no other status', () => {
     expect(watched.answers).toEqual([`503 ${UNAVAILABLE}`])
   })
 
-  test('takes its rows and its people with it, and says when to come back', async () => {
+  test('makes rows and users unavailable, and the answer says when to retry', async () => {
     await expectRefused(tenant, place)
   })
 
-  test('leaves the tenant what the catalog knows of it', async () => {
+  test('leaves available what the catalog holds of the tenant', async () => {
     expect(await degraded(tenant)).toEqual({ status: 200, degraded: 'tenant-database', code: tenant.code })
     expect((await degraded(neighbour)).degraded).toBeNull()
   })
 
-  test('is counted by /health, which goes on answering 200', async () => {
+  test('is counted by /health, which still answers 200', async () => {
     const health = async () => {
       const { status, body } = await caller.call('GET', '/health')
       return { status, said: body.status, inactive: body.databases.inactive, shared: body.shared.status }
@@ -138,7 +138,7 @@ describe('a database whose server is stopped', () => {
   })
 
   test(
-    'is active by itself when the server is there again, with its rows',
+    'becomes active by itself with all its rows when the server is back',
     async () => {
       await server.start()
       await expect.poll(() => statusOf(tenant), { timeout: 30_000 }).toBe('active')
@@ -152,13 +152,13 @@ describe('a database whose server is stopped', () => {
     SLOW,
   )
 
-  test('never disturbed another tenant, nor ended the process', async () => {
+  test('never disturbed another tenant and did not end the process', async () => {
     await bystander.expectUndisturbed()
     expect(process.child.exitCode).toBeNull()
   })
 })
 
-describe('a database in a black hole', () => {
+describe('a database whose server swallows all packets', () => {
   let proxy: TcpProxy
   let tenant: TestTenant
   let place: string
@@ -173,18 +173,18 @@ describe('a database in a black hole', () => {
     place = await makePlace(caller, tenant, 'Out of sight')
     bystander = new Bystander(caller, neighbour)
     await proxy.setMode('black-hole')
-    // More of them than the tenant's pool has connections.
+    // More requests than the tenant's pool has connections.
     crowd = Promise.all(Array.from({ length: 40 }, () => read(tenant)))
     watched = await watchUntilInactive(tenant)
   })
   afterAll(() => proxy?.close())
 
-  test('is inactive after three failed rounds, not before', () => {
+  test('becomes inactive after three failed rounds, not earlier', () => {
     expectInactiveAfterThreeRounds(watched)
     expect(watched.rounds.at(-1)?.lastError?.code).toBe('CONNECTION_TIMEOUT')
   })
 
-  test('lets no request wait for ever', async () => {
+  test('keeps no request waiting for ever', async () => {
     const codes = new Set((await crowd).map(({ status, body }) => `${status} ${body.code}`))
     const known = [`503 ${UNAVAILABLE}`, '503 NO_CONNECTION_AVAILABLE']
     expect([...codes].filter((code) => !known.includes(code))).toEqual([])
@@ -197,7 +197,7 @@ describe('a database in a black hole', () => {
   })
 
   test(
-    'is active by itself when it is back',
+    'becomes active by itself when the server is back',
     async () => {
       await proxy.setMode('pass')
       await expect.poll(() => statusOf(tenant), { timeout: 30_000 }).toBe('active')
@@ -207,7 +207,7 @@ describe('a database in a black hole', () => {
     SLOW,
   )
 
-  test('does not keep the gateway from ending in order, within its grace', async () => {
+  test('does not keep the gateway from an orderly shutdown within the grace period', async () => {
     await proxy.setMode('black-hole')
     const waiting = read(tenant).catch(() => null)
     expect(await process.end('SIGTERM')).toBe(0)

@@ -16,11 +16,11 @@ import { withClient } from '../support/tenant-database.ts'
 import { Bystander, createOwnerOn, makePlace, PLACES, register } from './support.ts'
 
 const DATABASES = 12
-/** As short as a silence may be that counts against the server. */
-const PATIENCE_SECONDS = 3
-/** No health rounds: what is counted here are the attempts of requests. Few pools, so that most are closed all the time. */
+/** The shortest silence that counts against the server. */
+const CONNECT_TIMEOUT_SECONDS = 3
+/** No health rounds: only attempts of requests are counted here. Few pools, so that most of them are closed again and again. */
 const SETTINGS = { HEALTH_CHECK_CRON: '0 0 0 1 1 *', MAX_POOLS: '3' }
-/** Its log where it can be read from inside. */
+/** The server writes its log where SQL can read it. */
 const LOGGED = { logging_collector: 'on', log_directory: 'log', log_filename: 'own.log' }
 const UNAVAILABLE = ['503 NO_CONNECTION_AVAILABLE', '503 TENANT_DATABASE_UNAVAILABLE']
 
@@ -30,7 +30,7 @@ let proxy: TcpProxy
 let gateway: TestGateway
 let neighbour: TestTenant
 let tenants: TestTenant[]
-/** When, and to which port, this process has tried to connect. */
+/** When and to which port this process has tried to connect. */
 const attempts: { readonly port: number; readonly at: number }[] = []
 
 beforeAll(async () => {
@@ -44,7 +44,7 @@ beforeAll(async () => {
   const moveIn = async ({ id }: TestTenant, n: number) =>
     register(
       { caller: gateway, tenantId: id, url: urls[n] ?? '' },
-      { connectionTimeoutSeconds: PATIENCE_SECONDS },
+      { connectionTimeoutSeconds: CONNECT_TIMEOUT_SECONDS },
     )
   await Promise.all(tenants.map(moveIn))
 })
@@ -56,7 +56,7 @@ afterAll(async () => {
   await dropAll()
 })
 
-/** Databases behind the proxy, copied from one that has the schema: faster than to give it to each. */
+/** Databases behind the proxy. They are copied from one that has the schema, which is faster than migrating each. */
 async function createHomes(): Promise<string[]> {
   const owner = await createOwnerOn(server)
   const blueprint = await owner.createDatabase()
@@ -75,7 +75,7 @@ async function createHomes(): Promise<string[]> {
   return urls
 }
 
-/** Where no process listens, only the caller can tell that the address was called. */
+/** If no process listens on an address, only the caller can know that it tried to connect. */
 function watchAttempts(): void {
   const connect = Socket.prototype.connect
   vi.spyOn(Socket.prototype, 'connect').mockImplementation(function (this: Socket, ...args: unknown[]) {
@@ -88,7 +88,7 @@ function watchAttempts(): void {
 const attemptsSince = (since: number, port = proxy.port) =>
   attempts.filter((attempt) => attempt.port === port && attempt.at >= since).map(({ at }) => at)
 
-/** The most of them that any second saw. */
+/** The largest number of attempts within one second. */
 const busiestSecond = (times: readonly number[]) =>
   Math.max(0, ...times.map((from) => times.filter((at) => at >= from && at < from + 1_000).length))
 
@@ -97,7 +97,7 @@ const read = async ({ token }: TestTenant, from: TestGateway = gateway) => {
   return status === 200 ? '200' : `${status} ${body.code}`
 }
 
-/** Several callers of each, for so long, as fast as they are answered; gives the kinds of answers. */
+/** Several callers per tenant send requests for this long, as fast as they are answered. Returns the kinds of answers. */
 async function press(pressed: readonly TestTenant[], forMs: number, callers = 2): Promise<string[]> {
   const until = performance.now() + forMs
   const seen = new Set<string>()
@@ -111,7 +111,7 @@ async function press(pressed: readonly TestTenant[], forMs: number, callers = 2)
   return [...seen].toSorted()
 }
 
-/** How many wrong passwords were sent, as the server's own log has it. */
+/** How many wrong passwords were sent, according to the server's log. */
 async function countFailedLogins(user: string): Promise<number> {
   const [row] = await query<{ log: string }>(server.superuserUrl, "SELECT pg_read_file('log/own.log') AS log")
   return row?.log.split(`FATAL:  password authentication failed for user "${user}"`).slice(1).length ?? 0
@@ -122,7 +122,7 @@ const brokenServers = async (of: TestGateway) =>
 
 describe.each([
   { mode: 'refuse', outageMs: 2_500 },
-  { mode: 'black-hole', outageMs: PATIENCE_SECONDS * 1_000 + 1_500 },
+  { mode: 'black-hole', outageMs: CONNECT_TIMEOUT_SECONDS * 1_000 + 1_500 },
 ] as const)(`a server of ${DATABASES} databases that is dead ($mode)`, ({ mode, outageMs }) => {
   let bystander: Bystander
   let died: number
@@ -137,20 +137,20 @@ describe.each([
     seen = await press(tenants, outageMs)
   })
 
-  test('is knocked at twice a second at most, though its pools come and go', () => {
+  test('is tried twice a second at most, even while its pools come and go', () => {
     const times = attemptsSince(died + 1_000)
     expect(times.length, 'it is tried again at all').toBeGreaterThan(0)
     expect(busiestSecond(times)).toBeLessThanOrEqual(2)
   })
 
-  test('is one breaker, and its tenants are told to come back', async () => {
+  test('has one breaker, and its tenants are told when to retry', async () => {
     expect(seen.filter((answer) => answer !== '200' && !UNAVAILABLE.includes(answer))).toEqual([])
     expect(seen).toContain('503 TENANT_DATABASE_UNAVAILABLE')
     expect(await brokenServers(gateway)).toBe('1')
     expect(gateway.log()).toContain('database server unreachable')
   })
 
-  test('serves all of its tenants again when it is back', async () => {
+  test('serves all its tenants again when it is back', async () => {
     await proxy.setMode('pass')
     for (const tenant of tenants) await expect.poll(() => read(tenant), { timeout: 20_000 }).toBe('200')
     expect(await brokenServers(gateway)).toBe('0')
@@ -174,7 +174,7 @@ test('a gateway that starts while the server is silent tries it twice a second a
   await cold.close()
 })
 
-test('a password that was changed only in PostgreSQL is said three times; a PUT of the new one heals at once', async () => {
+test('a password that was changed only in PostgreSQL is tried three times; a PUT of the new one repairs it at once', async () => {
   const owner = await createOwnerOn(server)
   const { url, database } = await owner.createDatabase()
   const { username } = new URL(url)

@@ -4,12 +4,12 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { dropAll } from '../support/database.ts'
 import { Caller, createStage, environmentOf, type TestTenant } from '../support/gateway.ts'
+import { gatewayProgram } from '../support/gateway-bundle.ts'
 import { GatewayProcess } from '../support/gateway-process.ts'
 import { expectUnavailable, makePlace, PLACES } from './support.ts'
 
 const DESCRIPTORS = 1_024
 const SILENT = 1_100
-const main = new URL('../../src/main.ts', import.meta.url).pathname
 
 let process: GatewayProcess
 let caller: Caller
@@ -21,7 +21,7 @@ beforeAll(async () => {
   const limited = `ulimit -n ${DESCRIPTORS} && exec "$0" "$1"`
   process = new GatewayProcess({
     env: environmentOf(stage),
-    command: ['sh', '-c', limited, globalThis.process.execPath, main],
+    command: ['sh', '-c', limited, globalThis.process.execPath, gatewayProgram()],
   })
   caller = new Caller(await process.url(), stage.operatorToken)
   await process.until(/"msg":"ready"/)
@@ -33,9 +33,9 @@ afterAll(async () => {
   await dropAll()
 })
 
-/** Null where the connection was reset. */
+/** Null if the connection was reset. */
 async function ask(path = PLACES) {
-  // With a connection of its own: one that was made before the others came would be served.
+  // Opens a new connection. One that was opened before the others would be served.
   const call = { token: tenant.token, headers: { connection: 'close' } }
   return caller.call('GET', path, call).catch(() => null)
 }
@@ -48,18 +48,18 @@ async function connectInSilence(): Promise<void> {
   }
 }
 
-test('says at its start how many callers may be connected', () => {
+test('logs at the start how many callers may connect', () => {
   const limit = process.log().find(({ msg }) => msg === 'HTTP connections limited')
-  // 100 to databases, and a reserve.
+  // 100 for databases, and a reserve.
   expect(limit).toMatchObject({ level: 'info', most: 828, mark: 745 })
 })
 
-test('more silent connections than there are descriptors take nothing away for long, and end nothing', async () => {
+test('more silent connections than there are descriptors block callers only briefly and do not end the process', async () => {
   await connectInSilence()
-  // What comes beyond all is reset at once, so that the process has descriptors for its own work.
+  // Connections beyond the limit are reset at once, so that the process has descriptors for its own work.
   if (existsSync('/proc'))
     expect(readdirSync(`/proc/${process.pid}/fd`).length).toBeLessThan(DESCRIPTORS - 60)
-  // Those beyond the mark are let go first, and then there is room to be told why.
+  // Connections beyond the mark are closed first. Then there is room for an answer that says why.
   await expect
     .poll(async () => (await ask())?.body?.code, { timeout: 15_000 })
     .toBe('NO_CONNECTION_AVAILABLE')
@@ -69,7 +69,7 @@ test('more silent connections than there are descriptors take nothing away for l
     expect(refused.headers.get('connection')).toBe('close')
   }
   await expect.poll(async () => (await ask('/livez'))?.status, { timeout: 5_000 }).toBe(200)
-  // Nothing was asked on them for fifteen seconds, and Node looks every five.
+  // They have sent nothing for fifteen seconds, and Node checks every five.
   await expect.poll(async () => (await ask())?.status, { timeout: 40_000, interval: 200 }).toBe(200)
   const isOpen = (socket: Socket) => !socket.destroyed && !socket.readableEnded
   for (const socket of silent) socket.resume()

@@ -65,7 +65,7 @@ async function read(server: EmbeddedServer): Promise<unknown> {
 const written = [{ word: 'still here' }]
 
 describe('an embedded server', () => {
-  it('finds data and password again after a stop, and a taken port makes it use another', async () => {
+  it('finds its data and password after a stop, and uses another port when its own is taken', async () => {
     const first = await start()
     await write(first)
     await first.stop()
@@ -106,12 +106,12 @@ describe('an embedded server', () => {
     await query(parent.url, "CREATE TABLE kept (word text); INSERT INTO kept VALUES ('still here')")
     parent.child.kill('SIGKILL')
     await once(parent.child, 'exit')
-    // The server itself is untouched by its parent's death.
+    // The server keeps running when its parent process dies.
     expect(await query(parent.url, 'SELECT word FROM kept')).toEqual(written)
     const lines: string[] = []
     const server = await start({ log: (line) => lines.push(line) })
     expect(await read(server)).toEqual(written)
-    expect(lines.join()).toMatch(/stopped a PostgreSQL \(process \d+\) that an earlier run had left behind/)
+    expect(lines.join()).toMatch(/stopped a PostgreSQL \(process \d+\) that an earlier run had left running/)
     if (server.port !== parent.port) await expect(query(parent.url, 'SELECT 1')).rejects.toThrow()
   })
 
@@ -138,7 +138,7 @@ describe('an embedded server', () => {
     await expect(removeEmbeddedServer(dataDir)).rejects.toMatchObject({ code: 'IN_USE' })
   })
 
-  it('makes half-made data anew and clears an interrupted start away', async () => {
+  it('creates incomplete data again and removes what an interrupted start left', async () => {
     await mkdir(join(dataDir, 'pg_wal'), { recursive: true })
     await mkdir(join(dataDir, 'global'))
     await writeFile(join(dataDir, 'PG_VERSION'), '18\n')
@@ -154,7 +154,7 @@ describe('an embedded server', () => {
     expect(left).toEqual(['postgres', 'postgres.lock', 'postgres.log', 'postgres.password'])
   })
 
-  it('starts well after being killed in the midst of making its data', async () => {
+  it('starts well after it was killed while it created its data', async () => {
     const parent = spawn(process.execPath, [parentScript, dataDir], { stdio: 'ignore' })
     while (!(await readdir(directory)).some((name) => name.includes('.init-'))) await wait(5)
     parent.kill('SIGKILL')
@@ -171,7 +171,7 @@ describe('an embedded server', () => {
     expect(await readFile(join(dataDir, 'thesis.txt'), 'utf8')).toBe('years of work')
   })
 
-  it('does not kill a stranger whose number stands in postmaster.pid', async () => {
+  it('does not kill another program whose process id is in postmaster.pid', async () => {
     const first = await start()
     await first.stop()
     const stranger = spawn(process.execPath, ['-e', 'setInterval(() => {}, 1000)'], { stdio: 'ignore' })
@@ -191,7 +191,7 @@ describe('an embedded server', () => {
 })
 
 describe('the lock', () => {
-  it('goes to one of many when a stale one is there for the taking', async () => {
+  it('is taken by one of many starts when a stale lock exists', async () => {
     const path = join(directory, 'lock')
     await writeFile(path, JSON.stringify({ pid: 2 ** 22 + 1, birth: null, nonce: '1'.repeat(16) }))
     const takers = await Promise.allSettled(Array.from({ length: 20 }, () => acquireLock(path)))
@@ -199,15 +199,18 @@ describe('the lock', () => {
     expect(await readdir(directory)).toEqual(['lock'])
   })
 
-  it.runIf(isLinux)('knows a stale one by the birth of the process, not by its number alone', async () => {
-    const path = join(directory, 'lock')
-    const another = { pid: process.pid, birth: 'another boot/1', nonce: '2'.repeat(16) }
-    await writeFile(path, JSON.stringify(another))
-    await (await acquireLock(path)).release()
-    await expect(access(path)).rejects.toThrow()
-  })
+  it.runIf(isLinux)(
+    'recognises a stale lock by the start time of its process, not by the process id alone',
+    async () => {
+      const path = join(directory, 'lock')
+      const another = { pid: process.pid, birth: 'another boot/1', nonce: '2'.repeat(16) }
+      await writeFile(path, JSON.stringify(another))
+      await (await acquireLock(path)).release()
+      await expect(access(path)).rejects.toThrow()
+    },
+  )
 
-  it('is taken when the file is torn', async () => {
+  it('is taken when its file is incomplete', async () => {
     const path = join(directory, 'lock')
     await writeFile(path, '{"pid": 1')
     const lock = await acquireLock(path)
@@ -217,7 +220,7 @@ describe('the lock', () => {
 })
 
 describe.runIf(isRoot && isLinux)('as root', () => {
-  it('runs as the account "nobody", and below /var/tmp when that account cannot enter the directory', async () => {
+  it('runs as the account "nobody", and under /var/tmp when that account cannot enter the directory', async () => {
     const server = await start()
     const pid = Number.parseInt(await readFile(join(dataDir, 'postmaster.pid'), 'utf8'), 10)
     expect((await stat(`/proc/${pid}`)).uid).toBe(65534)
@@ -244,7 +247,7 @@ describe.runIf(isRoot && isLinux)('as root', () => {
     await expect(access(dirname(data))).rejects.toThrow()
   })
 
-  it('copies binaries that the account "nobody" cannot reach, mends missing links, and mends the copy', async () => {
+  it('copies binaries that the account "nobody" cannot reach, and repairs missing links and the copy', async () => {
     const closed = join(directory, 'closed')
     await mkdir(closed, { mode: 0o700 })
     const { native: original } = await prepareBinaries(null)
@@ -260,18 +263,18 @@ describe.runIf(isRoot && isLinux)('as root', () => {
     expect((await prepareBinaries(nobodyUser, native)).native).toBe(copy.native)
     await access(join(copy.native, 'share', 'postgresql', 'postgres.bki'))
 
-    // A directory of that name that another account owns is not used, whatever is in it.
+    // A directory of that name that belongs to another account is not used, even if its content is right.
     await chown(dirname(copy.native), nobodyUser.uid, nobodyUser.gid)
     const other = await prepareBinaries(nobodyUser, native)
     onTestFinished(() => rm(dirname(other.native), { recursive: true, force: true }))
     expect(other.native).not.toBe(copy.native)
   })
 
-  it('serves an ordinary user, and root then goes on with that user’s data', async ({ skip }) => {
+  it('serves an ordinary user, and root can then use the data of that user', async ({ skip }) => {
     const home = await mkdtemp(join(tmpdir(), 'freehold-user-'))
     onTestFinished(() => rm(home, { recursive: true, force: true }))
     await chown(home, nobodyUser.uid, nobodyUser.gid)
-    // Node or the checkout may lie where only root can go.
+    // Node or the checkout may be in a directory that only root can enter.
     const readable = await runCommand(process.execPath, ['--check', parentScript], nobodyUser).catch(
       () => null,
     )

@@ -20,19 +20,19 @@ afterAll(async () => {
 const nameOf = (url: string) => new URL(url).pathname.slice(1)
 const asSuperuser = (url: string, sql: string) => query(superuserUrl(nameOf(url)), sql)
 
-/** A database in which another owner has made objects. */
+/** A database in which another owner has created objects. */
 async function furnished(sql: string): Promise<string> {
   const url = await freshUrl()
   await query(url, sql)
   return url
 }
 
-/** What PostgreSQL knows of a database that an earlier owner could have left there, and all rows in it. */
+/** What PostgreSQL records of a database that an earlier owner could have left there, and all its rows. */
 async function contentsOf(url: string): Promise<unknown> {
   const parts = {
     relations: `SELECT oid, relname, relnamespace, relkind, relowner, relacl, relrowsecurity, relforcerowsecurity
                   FROM pg_class WHERE relkind <> 't'`,
-    // One for all databases of the server.
+    // PostgreSQL has one such table for all databases of the server.
     settings: `SELECT s.* FROM pg_db_role_setting s JOIN pg_database d ON d.oid = s.setdatabase
                 WHERE d.datname = current_database()`,
     columns: 'SELECT attrelid, attname, atttypid, attnum, attisdropped FROM pg_attribute',
@@ -161,7 +161,7 @@ const foreign: Record<string, Foreign> = {
 
 describe('a database that is refused', () => {
   test.each(Object.entries(foreign))(
-    'for %s is told why, and has nothing of ours afterwards',
+    'because of %s is told why, and holds nothing of Freehold afterwards',
     async (_what, { url, code, message, more }) => {
       const tenant = await gateway.createTenant()
       const at = await url()
@@ -173,17 +173,17 @@ describe('a database that is refused', () => {
     },
   )
 
-  test('for a table in the way is taken once that has another name', async () => {
+  test('because a table name is taken is accepted once that table is renamed', async () => {
     const tenant = await gateway.createTenant()
     const url = await furnished('CREATE TABLE users (id int)')
     expect(await gateway.registerDatabase(tenant.id, url)).toMatchObject({ status: 'failed' })
     await query(url, 'ALTER TABLE users RENAME TO our_users')
     await gateway.operator('POST', `/tenants/${tenant.id}/database/validate`)
-    expect(await gateway.settledDatabase(tenant.id)).toMatchObject({ status: 'active', lastError: null })
+    expect(await gateway.waitForDatabase(tenant.id)).toMatchObject({ status: 'active', lastError: null })
   })
 })
 
-test('a name that PostgreSQL would cut short is refused at the door', async () => {
+test('a name that PostgreSQL would cut short is refused with the request', async () => {
   const { id } = await gateway.createTenant()
   for (const path of [`u:p@db.invalid/${'d'.repeat(64)}`, `${'u'.repeat(64)}:p@db.invalid/d`]) {
     const answer = await gateway.operator('PUT', `/tenants/${id}/database`, {
@@ -213,7 +213,7 @@ describe("a rule of the database's owner", () => {
     }
   })
 
-  test.each(codes)('that raises %s is a conflict, whatever is written', async (code) => {
+  test.each(codes)('that raises %s is answered as a conflict for each kind of write', async (code) => {
     const name = `raise ${code}`
     const { token } = tenant
     const call = (method: string, path: string, body: object, headers = {}) =>
@@ -233,12 +233,12 @@ describe("a rule of the database's owner", () => {
   })
 })
 
-test('a write is done again where the table was changed under a prepared statement', async () => {
+test('repeats a write whose prepared statement is stale because the table changed', async () => {
   const tenant = await gateway.createTenant()
   const url = await moveToOwnDatabase(gateway, tenant.id)
   const { token } = tenant
   const write = (name: string) => gateway.call('POST', `${API}/places`, { token, body: { name } })
-  // More connections than a write is tried on, each of which has prepared it.
+  // More connections than a write tries, and each of them has prepared the statement.
   const warm = await Promise.all(Array.from({ length: 40 }, (_, n) => write(`Before ${n}`)))
   expect(new Set(warm.map(({ status }) => status))).toEqual(new Set([201]))
   await query(url, 'ALTER TABLE public.places ALTER COLUMN name TYPE varchar(500)')
@@ -251,12 +251,12 @@ test('a write is done again where the table was changed under a prepared stateme
   expect(row).toEqual({ n: 40 })
 })
 
-describe('machines made from one image', () => {
+describe('servers cloned from one image', () => {
   let original: OwnServer
   let copy: OwnServer
   let urls: Record<'catalog' | 'shared' | 'sharedCopy' | 'catalogCopy', string>
   let other: TestGateway
-  /** To the same server, under an address that nothing is known of. */
+  /** To the same server, under an address that the gateway has not used before. */
   let otherWay: TcpProxy
   beforeAll(async () => {
     original = await startOwnServer()
@@ -277,7 +277,7 @@ describe('machines made from one image', () => {
   })
 
   test.each(['catalogCopy', 'sharedCopy'] as const)(
-    "have one identity, and a tenant lives in what is not the gateway's own (%s)",
+    "have one identity, and a tenant can still use a clone that is not the gateway's own server (%s)",
     async (which) => {
       const { id } = await other.createTenant()
       expect(await other.registerDatabase(id, urls[which])).toMatchObject({
@@ -288,12 +288,12 @@ describe('machines made from one image', () => {
   )
 
   test.each(['catalog', 'shared'] as const)(
-    'the %s database itself is refused in words that say so',
+    'refuse the %s database itself with an error that says so',
     async (which) => {
       const { id } = await other.createTenant()
       const { lastError } = await other.registerDatabase(id, otherWay.urlFor(urls[which]))
       expect(lastError.code).toBe('HOST_NOT_ALLOWED')
-      expect(lastError.message).toMatch(/the catalog or the shared database/)
+      expect(lastError.message).toMatch(/Freehold's catalog or shared database/)
     },
   )
 })

@@ -16,7 +16,7 @@ beforeAll(async () => {
 afterAll(dropAll)
 
 describe('databases of the release before lineages', () => {
-  test('are not touched while one of its replicas runs, and are carried over when the last has stopped', async () => {
+  test('stay unchanged while a replica of that release runs, and are converted when the last has stopped', async () => {
     const beat = () =>
       query(
         stage.catalogUrl,

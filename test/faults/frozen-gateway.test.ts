@@ -15,9 +15,9 @@ import {
 import type { GatewayProcess } from '../support/gateway-process.ts'
 import { makePlace, PLACES, register, startProcess } from './support.ts'
 
-/** Of the log of changes, taken as the last thing in a transaction that holds all else by then; see catalog/changes.ts. */
+/** The lock of the change log. A transaction takes it last, when it holds all others; see catalog/changes.ts. */
 const CHANGES_LOCK = 0x66686368
-const PATIENCE = { timeout: 20_000, interval: 20 }
+const TIME_LIMIT = { timeout: 20_000, interval: 20 }
 
 let stage: Stage
 let gateway: TestGateway
@@ -32,7 +32,7 @@ afterAll(async () => {
   await dropAll()
 })
 
-test('a gateway that freezes in the middle of a change does not keep the others from making theirs', async () => {
+test('a gateway that freezes during a change does not block changes by other gateways', async () => {
   const other = await startProcess(stage)
   const { process } = other
   processes.push(process)
@@ -44,7 +44,7 @@ test('a gateway that freezes in the middle of a change does not keep the others 
   await obstacle.query('SELECT pg_advisory_xact_lock($1)', [CHANGES_LOCK])
   void other.caller.operator('PATCH', `/tenants/${frozen.id}`, { name: 'Frozen' }).catch(() => undefined)
   const waits = () => query(catalog, "SELECT FROM pg_locks WHERE locktype = 'advisory' AND NOT granted")
-  await expect.poll(async () => (await waits()).length, PATIENCE).toBe(1)
+  await expect.poll(async () => (await waits()).length, TIME_LIMIT).toBe(1)
   process.child.kill('SIGSTOP')
   await obstacle.end()
   const resting = () =>
@@ -52,14 +52,14 @@ test('a gateway that freezes in the middle of a change does not keep the others 
       catalog,
       "SELECT FROM pg_stat_activity WHERE state = 'idle in transaction' AND datname = current_database()",
     )
-  await expect.poll(async () => (await resting()).length, PATIENCE).toBe(1)
+  await expect.poll(async () => (await resting()).length, TIME_LIMIT).toBe(1)
   const rename = () => gateway.operator('PATCH', `/tenants/${free.id}`, { name: 'Free' })
-  // Those who wait at that moment are answered, too.
+  // Requests that wait at that moment are answered too.
   expect((await rename()).status).toBe(200)
   await process.end('SIGKILL')
 })
 
-/** A tenant with everything that a caller may hold of it, and which `caller` has served. */
+/** A tenant with every kind of credential and row, which `caller` has served. */
 async function servedTenant(caller: Caller) {
   const tenant = await gateway.createTenant()
   const keys = `/tenants/${tenant.id}/client-keys`
@@ -70,7 +70,7 @@ async function servedTenant(caller: Caller) {
   return { tenant, headers, keyPath: `${keys}/${key.id}` }
 }
 
-/** A request of which the gateway has the headers, and knows who sends it, but not yet the body. */
+/** A request whose headers and sender the gateway knows, but whose body it has not received yet. */
 class HalfSent {
   readonly #socket: Socket
   #answer = ''
@@ -94,7 +94,7 @@ class HalfSent {
       expect: '100-continue',
     }).map(([name, value]) => `${name}: ${value}\r\n`)
     socket.write(`POST ${PLACES} HTTP/1.1\r\n${lines.join('')}\r\n`)
-    await expect.poll(() => request.#answer, PATIENCE).toContain('100 Continue')
+    await expect.poll(() => request.#answer, TIME_LIMIT).toContain('100 Continue')
     return request
   }
 
@@ -102,10 +102,10 @@ class HalfSent {
     this.#socket.write(BODY)
   }
 
-  /** The status of its answer. */
+  /** The status of the answer. */
   async status(): Promise<number> {
     const last = /HTTP\/1\.1 ([2-5]\d\d) /
-    await expect.poll(() => this.#answer, PATIENCE).toMatch(last)
+    await expect.poll(() => this.#answer, TIME_LIMIT).toMatch(last)
     this.#socket.destroy()
     return Number(last.exec(this.#answer)?.[1])
   }
@@ -114,7 +114,7 @@ class HalfSent {
 const BODY = JSON.stringify({ name: 'Half sent' })
 const bearer = ({ token }: TestTenant) => ({ authorization: `Bearer ${token}` })
 
-/** The tenant's own database, with one connection that waits for a lock of ours. */
+/** The tenant's dedicated database, with one connection that waits for a lock of the test. */
 async function busyHome(caller: Caller, tenant: TestTenant) {
   const role = await createRole()
   const database = await createDatabase({ owner: role.name })
@@ -135,7 +135,7 @@ async function busyHome(caller: Caller, tenant: TestTenant) {
   }
 }
 
-test('a gateway that stood still answers nothing by what it knew', async () => {
+test('a gateway that was paused answers nothing from what it knew before', async () => {
   const { process, caller } = await startProcess(stage, {
     HEALTH_CHECK_CRON: '0 0 1 1 *',
     ACQUIRE_TIMEOUT_MS: '60000',
@@ -151,7 +151,7 @@ test('a gateway that stood still answers nothing by what it knew', async () => {
   const home = await busyHome(caller, busy.tenant)
   expect((await caller.call('GET', '/api/v1/auth/me', { token: suspended.tenant.token })).status).toBe(200)
 
-  // In the middle: known who sends them, and not begun.
+  // These requests are halfway: their sender is known, and their work has not begun.
   const halves = [
     await HalfSent.begin(caller, bearer(suspended.tenant)),
     await HalfSent.begin(caller, keyless.headers),
@@ -159,7 +159,7 @@ test('a gateway that stood still answers nothing by what it knew', async () => {
   ]
   const sent = caller.call('POST', PLACES, { token: busy.tenant.token, body: { name: 'Sent before' } })
   const queued = caller.call('POST', PLACES, { headers: busy.headers, body: { name: 'Too late' } })
-  await expect.poll(home.waiting, PATIENCE).toBe('1')
+  await expect.poll(home.waiting, TIME_LIMIT).toBe('1')
 
   process.child.kill('SIGSTOP')
   const inSockets = [
@@ -177,8 +177,8 @@ test('a gateway that stood still answers nothing by what it knew', async () => {
   const suspend = async () =>
     (await gateway.operator('PATCH', `/tenants/${suspended.tenant.id}`, { status: 'INACTIVE' })).body
       .effective
-  // From here on the others believe that all apply it.
-  await expect.poll(suspend, PATIENCE).toEqual({ replicas: 1, confirmed: 1 })
+  // From here on the other gateways assume that all gateways apply the change.
+  await expect.poll(suspend, TIME_LIMIT).toEqual({ replicas: 1, confirmed: 1 })
   await home.obstacle.end()
   process.child.kill('SIGCONT')
 

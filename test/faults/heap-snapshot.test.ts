@@ -23,7 +23,7 @@ afterAll(async () => {
   await dropAll()
 })
 
-/** Has the process write down what is in its memory, and gives the file. */
+/** Makes the process write its memory to a file, and returns the file. */
 async function snapshot(): Promise<string> {
   process.kill(gateway.pid, 'SIGUSR2')
   let size = -1
@@ -47,14 +47,14 @@ async function isIn(file: string, text: string): Promise<boolean> {
   return false
 }
 
-test("a heap snapshot holds no password of a tenant's database that is connected to", async () => {
+test('a heap snapshot holds no password of a connected tenant database', async () => {
   const role = await createRole()
   const password = `remembered-${randomBytes(12).toString('hex')}`
   await query(superuserUrl(), `ALTER ROLE "${role.name}" PASSWORD '${password}'`)
   const url = urlFor({ role: { ...role, password }, database: await createDatabase({ owner: role.name }) })
   const started = await startProcess(stage, {
     NODE_OPTIONS: `--heapsnapshot-signal=SIGUSR2 --diagnostic-dir=${directory}`,
-    // Its rounds would have a connection on its way at any time.
+    // Health rounds could open a connection at any time.
     HEALTH_CHECK_CRON: '0 0 0 1 1 *',
   })
   gateway = started.process
@@ -62,14 +62,14 @@ test("a heap snapshot holds no password of a tenant's database that is connected
   const { caller } = started
   const tenant: TestTenant = await caller.createTenant()
   await register({ caller, tenantId: tenant.id, url })
-  // The connections are there, and idle.
+  // The connections are open and idle.
   await Promise.all([1, 2, 3].map((n) => makePlace(caller, tenant, `Place ${n}`)))
   let holdsPassword = true
-  // The request that brought it may still hang on a connection that has had no other since.
+  // A connection may still refer to the request that sent the password, until it has served another request.
   for (let tries = 0; holdsPassword && tries < 4; tries += 1) {
     await Promise.all([1, 2, 3, 4].map(() => caller.call('GET', '/readyz')))
     const file = await snapshot()
-    // What is kept on purpose shows that one would find it.
+    // A value that is kept on purpose shows that the search works.
     expect(await isIn(file, tenant.code)).toBe(true)
     holdsPassword = await isIn(file, password)
     await rm(file)

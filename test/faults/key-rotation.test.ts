@@ -22,12 +22,12 @@ import { GatewayProcess } from '../support/gateway-process.ts'
 import { addressOf } from '../support/tenant-database.ts'
 import { Bystander, makePlace, PLACES } from './support.ts'
 
-/** Processes start and end, on a machine that has other things to do. */
-const PATIENCE = { timeout: 150_000 }
+/** Processes start and end, and the machine may be busy. */
+const TIME_LIMIT = { timeout: 150_000 }
 const SOON = { timeout: 30_000, interval: 50 }
 /** sysexits.h: EX_CONFIG. */
 const REFUSED = 78
-/** Tenants that have a data key, and nothing else. */
+/** Tenants that have a data key only. */
 const OTHERS = 300
 const HELD = 150
 
@@ -40,15 +40,15 @@ let shared: TestTenant
 let own: TestTenant
 let clientKey: string
 let cursor: string
-/** Up to here the audit log was sealed under the service's data key. */
+/** The audit log is sealed under the service's data key up to here. */
 let sealed: number
-/** How many data keys there are. */
+/** The number of data keys. */
 let total: number
 
-/** A gateway beside which another seals under another key, and what it says to a rotation: after eleven seconds. */
+/** A gateway while another one seals under another key, and its answer to a rotation, after eleven seconds. */
 let crowded: { gateway: TestGateway; stage: Stage; answer: Promise<Answer> }
 
-/** As gateways are that were given these keys. */
+/** The settings of gateways with these keys. */
 const keyed = (key: string, retired = ''): [Stage, Record<string, string>] => [
   { ...stage, encryptionKey: key },
   { ENCRYPTION_KEYS_RETIRED: retired },
@@ -99,7 +99,7 @@ beforeAll(async () => {
   sealed = verdict.rows
   await gateway.close()
   await makeOthers()
-  total = OTHERS + 2 // the service's, and that of the tenant with secrets of its own
+  total = OTHERS + 2 // The service's key, and that of the tenant with its own secrets.
   crowded = await crowd()
 })
 afterAll(async () => {
@@ -121,7 +121,7 @@ async function makeOthers(): Promise<void> {
   await pool.end()
 }
 
-/** Keeps some data keys from being wrapped anew until they are let go. */
+/** Blocks the rewrapping of some data keys until they are released. */
 async function hold(count: number): Promise<() => Promise<void>> {
   const client = new Client({ connectionString: catalogUrl(stage) })
   client.on('error', () => {})
@@ -137,12 +137,12 @@ async function hold(count: number): Promise<() => Promise<void>> {
 async function crowd() {
   const alone = await createStage()
   const gateway = await startGateway(alone)
-  // Ahead, so that it lives for as long as it is asked for, and not so far that it is refused.
+  // In the future, so that the replica counts as live for long enough, but not so far that it is refused.
   await beat(alone, '-50 seconds')
   return { gateway, stage: alone, answer: gateway.operator('POST', '/encryption/rotate') }
 }
 
-/** The heartbeat, so long ago, of a replica that seals under the old key. */
+/** A heartbeat of this age, of a replica that seals under the old key. */
 async function beat(at: Stage, ago: string): Promise<void> {
   const id = '01900000-0000-7000-8000-000000000001'
   await query(
@@ -153,13 +153,13 @@ async function beat(at: Stage, ago: string): Promise<void> {
   )
 }
 
-/** How many data keys a process has wrapped anew. */
+/** How many data keys a process has rewrapped. */
 async function rewrapped(caller: Caller): Promise<number> {
   const { text } = await caller.call('GET', '/metrics')
   return Number(/^freehold_data_keys_rewrapped_total (\d+)$/m.exec(text)?.[1])
 }
 
-/** Logs in and calls with a key of a program, over and over. */
+/** Logs in and sends requests with a client key, again and again. */
 class Visitors {
   readonly #done: Promise<void>
   readonly statuses: number[] = []
@@ -183,13 +183,13 @@ class Visitors {
         this.statuses.push((await caller.call('POST', `${API}/auth/login`, { body })).status)
       }
       this.statuses.push((await caller.call('GET', PLACES, { headers: byKey })).status)
-      // A password takes a core of the two that there are.
+      // Checking a password takes one of the two cores.
       await new Promise((resolve) => setTimeout(resolve, 50))
     }
   }
 }
 
-/** A process that will not start: what it says about keys that were not given. */
+/** A process that does not start, and its message about missing keys. */
 async function refusal(key: string): Promise<string> {
   const process = launch(key)
   expect(await process.ended).toBe(REFUSED)
@@ -198,8 +198,8 @@ async function refusal(key: string): Promise<string> {
 }
 
 test(
-  'a rotation under load fails no request, survives kill -9, and lets no key be taken away before its end',
-  PATIENCE,
+  'a rotation under load fails no request, survives kill -9, and lets no key be removed before its end',
+  TIME_LIMIT,
   async () => {
     const [one, other] = await Promise.all([begin(NEW, OLD), begin(NEW, OLD)])
     const letGo = await hold(HELD)
@@ -215,7 +215,7 @@ test(
     expect(body.rotation).toMatchObject({ keyId: idOf(NEW), status: 'running', total })
     await expect.poll(async () => (await encryption(other.caller)).rotation.remaining, SOON).toBe(HELD)
     expect((await encryption(one.caller)).counts).toEqual({ [idOf(OLD)]: HELD, [idOf(NEW)]: total - HELD })
-    // Each once, by either replica.
+    // Each key once, by either replica.
     const byBoth = async () => (await rewrapped(one.caller)) + (await rewrapped(other.caller))
     await expect.poll(byBoth, SOON).toBe(total - HELD)
     await served(25)
@@ -237,8 +237,8 @@ test(
 )
 
 test(
-  'after it the new key opens everything; a replica that comes to lack a key says so and serves whom it can',
-  PATIENCE,
+  'the new key opens everything after a rotation; a replica without a needed key reports it and serves the other tenants',
+  TIME_LIMIT,
   async () => {
     const { process, caller } = await begin(NEW)
     for (const tenant of [shared, own]) {
@@ -266,8 +266,8 @@ test(
 )
 
 test(
-  'a data key that was changed in the catalog is reported, and the others are wrapped anew all the same',
-  PATIENCE,
+  'a data key that was changed in the catalog is reported, and the others are rewrapped all the same',
+  TIME_LIMIT,
   async () => {
     const gateway = await beginHere(NEWER, NEW)
     const [row] = await query<{ id: string }>(
@@ -289,8 +289,8 @@ test(
 )
 
 test(
-  'a rotation is refused while a replica lives that seals under another key, and begins once that has lapsed',
-  PATIENCE,
+  'a rotation is refused while a live replica seals under another key, and begins once that replica has lapsed',
+  TIME_LIMIT,
   async () => {
     const { gateway, answer, stage: alone } = crowded
     const refused = await answer
@@ -302,7 +302,7 @@ test(
   },
 )
 
-test('and no log has said a key', () => {
+test('no log contains a key', () => {
   const everything = said.map((read) => read()).join('\n')
   expect(everything).toContain('encryption keys rotated')
   for (const key of [OLD, NEW, NEWER, clientKey]) {

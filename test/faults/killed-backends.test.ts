@@ -11,13 +11,13 @@ const WORKERS = 12
 const KILLINGS = 15
 const PAUSE_MS = 150
 const HARMLESS = ['TENANT_DATABASE_UNAVAILABLE', 'NO_CONNECTION_AVAILABLE']
-/** Killed before the answer, which may be after the commit. */
+/** The backend was killed before the answer, perhaps after the commit. */
 const OF_WRITES = [...HARMLESS, 'OUTCOME_UNKNOWN']
 
 let process: GatewayProcess
 let caller: Caller
 let admin: Client
-/** By home: the tenant, the name of its database, and what became of its requests. */
+/** By placement: the tenant, the name of its database, and the outcomes of its requests. */
 const homes = new Map<string, { tenant: TestTenant; database: string }>()
 const load = new Map<string, Load>()
 let killed = 0
@@ -27,7 +27,7 @@ beforeAll(async () => {
   const stage = await createStage()
   const settings = {
     MAX_CONNECTIONS: String(MAX_CONNECTIONS),
-    // No rounds: every session that is counted or killed here serves a request.
+    // No health rounds: every session that is counted or killed here serves a request.
     HEALTH_CHECK_CRON: '0 0 1 1 *',
   }
   ;({ process, caller } = await startProcess(stage, settings))
@@ -63,7 +63,7 @@ async function countSessions(): Promise<number> {
   return rows[0].n
 }
 
-/** Reads and writes of one tenant, many at a time, until it is stopped. */
+/** Sends many concurrent reads and writes of one tenant until it is stopped. */
 class Load {
   readonly acknowledged: string[] = []
   readonly failures: { status: number; code: string; isWrite: boolean }[] = []
@@ -124,13 +124,13 @@ async function killUnderLoad(): Promise<void> {
 }
 
 describe('while every serving backend is killed, again and again, under load', () => {
-  test('the process lives, and there was something to kill and something to answer', () => {
+  test('the process survives, and backends were killed and requests were answered', () => {
     expect(process.child.exitCode).toBeNull()
     expect(killed).toBeGreaterThan(KILLINGS)
     for (const { requests } of load.values()) expect(requests).toBeGreaterThan(KILLINGS * 3)
   })
 
-  test('every request that fails is told why, and of a write that it may have been made', () => {
+  test('each failed request says why, and each failed write says that it may have been made', () => {
     const failures = [...load.values()].flatMap((each) => each.failures)
     const others = failures.filter(
       ({ status, code, isWrite }) => status !== 503 || !(isWrite ? OF_WRITES : HARMLESS).includes(code),
@@ -139,7 +139,7 @@ describe('while every serving backend is killed, again and again, under load', (
     expect(failures.filter(({ code }) => code === 'OUTCOME_UNKNOWN')).not.toEqual([])
   })
 
-  test('some requests fail, and no more than backends were killed', () => {
+  test('some requests fail, but no more than the backends that were killed', () => {
     const failures = [...load.values()].flatMap((each) => each.failures)
     expect(failures.length).toBeGreaterThan(0)
     expect(failures.length).toBeLessThanOrEqual(killed)
@@ -151,7 +151,7 @@ describe('while every serving backend is killed, again and again, under load', (
   })
 
   test.each(['shared', 'dedicated'])(
-    '%s: what was acknowledged is there, and nothing is there twice',
+    '%s: every acknowledged row exists, and no row exists twice',
     async (home) => {
       const { tenant, database } = homes.get(home) ?? { tenant: { id: '' }, database: '' }
       const rows = await query<{ name: string; n: number }>(
@@ -169,7 +169,7 @@ describe('while every serving backend is killed, again and again, under load', (
 })
 
 describe('afterwards', () => {
-  test('everybody is served at once', async () => {
+  test('every tenant is served at once', async () => {
     for (const { tenant } of homes.values()) {
       const { token } = tenant
       const reads = Array.from({ length: 3 * MAX_CONNECTIONS }, () => caller.call('GET', PLACES, { token }))
@@ -177,7 +177,7 @@ describe('afterwards', () => {
     }
   })
 
-  test('the gateway counts the connections that there are, and no request waits', async () => {
+  test('the gateway counts the connections that exist, and no request waits', async () => {
     const counted = async () => {
       const { text } = await caller.call('GET', '/metrics')
       const gauge = (name: string) => Number(new RegExp(`^freehold_${name} (\\d+)$`, 'm').exec(text)?.[1])

@@ -44,7 +44,7 @@ const stampIn = async (database: string, tenantId: string) => {
   return (await query<{ epoch: number; state: string }>(superuserUrl(database), sql, [tenantId]))[0]
 }
 
-/** A tenant with a row in a database of its own, which can be put out of reach. */
+/** A tenant with a row in its dedicated database, which can be made unreachable. */
 class Household {
   readonly tenant: TestTenant
   readonly url: string
@@ -68,9 +68,9 @@ class Household {
     return databaseOf(this.url)
   }
 
-  /** A backup of the database, restored under a name of its own. */
+  /** A backup of the database, restored under another name. */
   async restore(): Promise<{ url: string; database: string }> {
-    // A template must be left alone while it is copied.
+    // A template may have no sessions while it is copied.
     await query(superuserUrl(), `ALTER DATABASE "${this.database}" ALLOW_CONNECTIONS false`)
     await terminateBackends(this.database)
     const database = await createDatabase({ owner: new URL(this.url).username, template: this.database })
@@ -102,7 +102,7 @@ class Household {
 const HOME = { status: 'active', placement: 'dedicated', moveRequired: false, candidate: null }
 
 describe('DELETE /tenants/{id}/database?force=true', SLOW, () => {
-  test('gives up a database that is gone: the tenant begins anew, and may be found well', async () => {
+  test('gives up a lost database: the tenant starts empty and is healthy', async () => {
     const house = await Household.found()
     const { tenant } = house
     await house.breakAway()
@@ -125,7 +125,7 @@ describe('DELETE /tenants/{id}/database?force=true', SLOW, () => {
     expect(await epochOf(tenant.id)).toBe(epoch + 1)
     expect(await stampIn(databaseOf(stage.sharedUrl), tenant.id)).toEqual({ epoch: epoch + 1, state: 'open' })
 
-    // Audited with what is lost.
+    // The audit entry names what is lost.
     const { body: audit } = await gateway.operator('GET', `/audit-log?tenantId=${tenant.id}`)
     const { database, schemaVersion } = before
     expect(audit.data).toContainEqual(
@@ -135,7 +135,7 @@ describe('DELETE /tenants/{id}/database?force=true', SLOW, () => {
       }),
     )
 
-    // As a new tenant: it has no people, and a first administrator can be made.
+    // The tenant is like a new one: it has no users, and a first administrator can be created.
     expect((await gateway.operator('GET', `/tenants/${tenant.id}/users`)).body.data).toEqual([])
     const admin = { ...tenant.admin, roles: ['admin'] }
     expect((await gateway.operator('POST', `/tenants/${tenant.id}/users`, admin)).status).toBe(201)
@@ -143,18 +143,18 @@ describe('DELETE /tenants/{id}/database?force=true', SLOW, () => {
     expect((await gateway.call('GET', PLACES, { token })).body.data).toEqual([])
     await makePlace(gateway, { ...tenant, token }, 'New')
 
-    // It comes back: it is refused, and what was made since stays where it is.
+    // The lost database comes back: it is refused, and the rows written since stay where they are.
     await house.proxy.setMode('pass')
     expect((await places({ ...tenant, token })).body.data).toHaveLength(1)
     await put(tenant.id, { connectionString: house.proxy.urlFor(house.url) })
-    await gateway.settledDatabase(tenant.id)
+    await gateway.waitForDatabase(tenant.id)
     expect(await tenantOf(tenant.id)).toMatchObject({ placement: 'shared' })
     expect((await places({ ...tenant, token })).body.data).toHaveLength(1)
     expect(await stampIn(house.database, tenant.id)).toEqual({ epoch, state: 'open' })
     await house.proxy.close()
   })
 
-  test('409 while the database answers and has rows, be it a copy under its name', async () => {
+  test('409 while the database answers and has rows, even a copy under its name', async () => {
     const house = await Household.found()
     const { tenant } = house
     const confirmed = `force=true&confirm=${tenant.code}`
@@ -173,7 +173,7 @@ describe('DELETE /tenants/{id}/database?force=true', SLOW, () => {
     expectUnavailable(await places(tenant), 'TENANT_DATABASE_UNAVAILABLE')
     expectProblem(await giveUp(tenant.id, confirmed), { status: 409, code: 'DATABASE_IN_USE' })
     await rename(database, copy.database)
-    // Another that is empty is none that could be asked for: the home is gone.
+    // Another, empty database cannot be compared, because the tenant database is unreachable.
     await query(superuserUrl(), `CREATE DATABASE "${database}" OWNER "${new URL(house.url).username}"`)
     expect((await giveUp(tenant.id, confirmed)).status).toBe(204)
     expect(await tenantOf(tenant.id)).toMatchObject({ placement: 'shared', database: null })
@@ -181,7 +181,7 @@ describe('DELETE /tenants/{id}/database?force=true', SLOW, () => {
     await house.proxy.close()
   })
 
-  test('with nothing in it but people, it is left with them as without force', async () => {
+  test('moves the users out of a database that holds nothing else, as without force', async () => {
     const tenant = await gateway.createTenant()
     await register({ caller: gateway, tenantId: tenant.id, url: await freshUrl() })
     expect((await giveUp(tenant.id, `force=true&confirm=${tenant.code}`)).status).toBe(204)
@@ -189,7 +189,7 @@ describe('DELETE /tenants/{id}/database?force=true', SLOW, () => {
     expect((await places(tenant)).status).toBe(200)
   })
 
-  test('what people of before had in the shared database does not come back with them', async () => {
+  test('does not bring back what former users had in the shared database', async () => {
     const house = await Household.found()
     const { tenant } = house
     const stale = 'INSERT INTO residence (tenant_id, epoch) VALUES ($1, 1)'
@@ -203,7 +203,7 @@ describe('DELETE /tenants/{id}/database?force=true', SLOW, () => {
     await house.proxy.close()
   })
 
-  test('400 for what is no flag, 404 where there is no tenant or no database', async () => {
+  test('400 for a value that is no flag, 404 for a missing tenant or database', async () => {
     const { id, code } = await gateway.createTenant()
     expectProblem(await giveUp(id, `force=perhaps&confirm=${code}`), {
       ...{ status: 400, code: 'VALIDATION_FAILED', pointers: ['/force'] },
@@ -214,7 +214,7 @@ describe('DELETE /tenants/{id}/database?force=true', SLOW, () => {
 
 describe('a database restored on another server', SLOW, () => {
   test.each(['inactive', 'not yet found to be'])(
-    'takes over in one go from one that is out of reach, %s',
+    'takes over in one request from one that is unreachable, %s',
     async (found) => {
       const house = await Household.found()
       const { tenant } = house
@@ -229,7 +229,7 @@ describe('a database restored on another server', SLOW, () => {
       await addPlace(tenant)
       expect(await gateway.login(tenant.code, tenant.admin)).toMatch(/^ey/)
 
-      // The old one comes back: the tenant does not live in it any more, and it is not taken back as it was.
+      // The old database comes back. The tenant no longer lives there, and the database is not accepted as it was.
       await house.proxy.setMode('pass')
       expect(await epochOf(tenant.id)).toBe(before + 1)
       expect(await stampIn(restored.database, tenant.id)).toEqual({ epoch: before + 1, state: 'open' })
@@ -242,7 +242,7 @@ describe('a database restored on another server', SLOW, () => {
     },
   )
 
-  test('changes nothing while the old one answers, says why, and takes over once it does not', async () => {
+  test('changes nothing and says why while the old one answers, and takes over once it does not', async () => {
     const house = await Household.found()
     const { tenant } = house
     const restored = await house.restore()
@@ -254,7 +254,7 @@ describe('a database restored on another server', SLOW, () => {
     expect(body.candidate).toMatchObject({ status: 'active', moveRequired: true, lastError })
     await house.expectServed(['Kept', 'Since'])
     expect(await epochOf(tenant.id)).toBe(before)
-    // That it is in good health takes nothing of that back.
+    // A successful health check does not undo that.
     const { lastCheckedAt } = body.candidate
     const checked = async () => (await get(tenant.id)).body.candidate.lastCheckedAt
     await expect.poll(checked, SOON).not.toBe(lastCheckedAt)
@@ -268,7 +268,7 @@ describe('a database restored on another server', SLOW, () => {
     await house.proxy.close()
   })
 
-  test('a server that answers and refuses the password may still be written to: nothing is taken over', async () => {
+  test('does not take over from a server that answers but refuses the password, because others may still write to it', async () => {
     const house = await Household.found()
     const restored = await house.restore()
     const { username, password } = new URL(house.url)
@@ -282,7 +282,7 @@ describe('a database restored on another server', SLOW, () => {
     await house.proxy.close()
   })
 
-  test('the same database under another name is no copy: it takes over while it serves', async () => {
+  test('is no copy if it is the same database under another name: it takes over while it serves', async () => {
     const house = await Household.found()
     const before = await epochOf(house.tenant.id)
     const body = await gateway.registerDatabase(house.tenant.id, house.url)
@@ -304,7 +304,7 @@ describe('a backup of a whole server, whose databases have the identity of the o
     await clone?.dispose()
   })
 
-  test('is told from the original while that serves, and takes over when it does not', async () => {
+  test('is told from the original while the original serves, and takes over when it does not', async () => {
     const tenant = await gateway.createTenant()
     const { url, database } = await (await createOwnerOn(original)).createDatabase()
     await register({ caller: gateway, tenantId: tenant.id, url })

@@ -4,8 +4,8 @@ import { createDatabase, createRole, dropAll, query, superuserUrl, urlFor } from
 import { Caller, createStage, environmentOf, type Stage } from '../support/gateway.ts'
 import { GatewayProcess } from '../support/gateway-process.ts'
 
-/** Processes start and end, on a machine that has other things to do. */
-const PATIENCE = { timeout: 90_000 }
+/** Processes start and end, and the machine may be busy. */
+const TIME_LIMIT = { timeout: 90_000 }
 const SOON = { timeout: 40_000, interval: 50 }
 
 let stage: Stage
@@ -20,7 +20,7 @@ async function launch() {
   return { process, caller: new Caller(await process.url(), stage.operatorToken) }
 }
 
-/** A transaction that has a table of this name under way: a migration that makes one has to wait for its end. */
+/** An open transaction that creates a table of this name. A migration that creates the same table waits for its end. */
 async function holdName(database: string, name: string): Promise<Client> {
   const client = new Client({ connectionString: superuserUrl(database) })
   client.on('error', () => {})
@@ -31,8 +31,8 @@ async function holdName(database: string, name: string): Promise<Client> {
 }
 
 test(
-  'a gateway killed in the middle of a migration: another goes on, and nothing is done twice',
-  PATIENCE,
+  'another gateway continues a migration whose gateway was killed, and applies nothing twice',
+  TIME_LIMIT,
   async () => {
     const [victim, other] = [await launch(), await launch()]
     const role = await createRole()

@@ -9,6 +9,7 @@ import {
   type TestGateway,
   type TestTenant,
 } from '../support/gateway.ts'
+import { below, seededRandom } from '../support/seeded-random.ts'
 import { type ChunkTest, TcpProxy } from '../support/tcp-proxy.ts'
 import { withClient } from '../support/tenant-database.ts'
 import { expectUnavailable, PLACES, register } from './support.ts'
@@ -21,7 +22,7 @@ const SEED = 20
 
 interface Home {
   readonly tenant: TestTenant
-  /** Stands between the gateway and the tenant's rows. */
+  /** A proxy between the gateway and the tenant's rows. */
   readonly proxy: TcpProxy
   readonly databaseUrl: string
 }
@@ -43,7 +44,7 @@ beforeAll(async () => {
     catalogUrl: catalogProxy.urlFor(stage.catalogUrl),
     sharedUrl: sharedProxy.urlFor(stage.sharedUrl),
   }
-  // No rounds: what is cut off here serves a request.
+  // No health rounds: every connection that is cut here serves a request.
   gateway = await startGateway(behind, { HEALTH_CHECK_CRON: '0 0 1 1 *' })
   homes.set('shared', {
     tenant: await gateway.createTenant(),
@@ -86,7 +87,7 @@ async function idsOf({ tenant, databaseUrl }: Home, name: string): Promise<strin
 const replayedOf = ({ headers }: Answer) => headers.get('idempotency-replayed')
 
 describe.each(['shared', 'own'])('a POST whose connection is lost, in the %s database', (name) => {
-  test('after it was done, before the answer: the row is there once, and no answer claims otherwise', async () => {
+  test('after it was done and before the answer: the row exists once, and no answer says otherwise', async () => {
     const [home, place] = [homeOf(name), randomUUID()]
     const cut = home.proxy.cutAfter(carries(place))
     expectUnavailable(await post(home, place), UNKNOWN)
@@ -94,7 +95,7 @@ describe.each(['shared', 'own'])('a POST whose connection is lost, in the %s dat
     expect(await idsOf(home, place)).toHaveLength(1)
   })
 
-  test('before it reached the server: it is not known, and not done a second time either', async () => {
+  test('before it reached the server: the outcome is unknown, and it is not done a second time', async () => {
     const [home, place] = [homeOf(name), randomUUID()]
     const cut = home.proxy.cutBefore(carries(place))
     expectUnavailable(await post(home, place), UNKNOWN)
@@ -102,7 +103,7 @@ describe.each(['shared', 'own'])('a POST whose connection is lost, in the %s dat
     expect(await idsOf(home, place)).toEqual([])
   })
 
-  test('after its COMMIT: its key gives the answer of the one time', async () => {
+  test('after its COMMIT: a repetition with its key gets the answer of the one execution', async () => {
     const [home, key] = [homeOf(name), randomUUID()]
     const cut = home.proxy.cutAfter(isCommit)
     expectUnavailable(await post(home, key, key), UNKNOWN)
@@ -113,7 +114,7 @@ describe.each(['shared', 'own'])('a POST whose connection is lost, in the %s dat
     expect(await idsOf(home, key)).toEqual([id])
   })
 
-  test('before its COMMIT reached the server: its key is free, and it is done', async () => {
+  test('before its COMMIT reached the server: its key is free, and a repetition is done', async () => {
     const [home, key] = [homeOf(name), randomUUID()]
     const cut = home.proxy.cutBefore(isCommit)
     expectUnavailable(await post(home, key, key), UNKNOWN)
@@ -124,7 +125,7 @@ describe.each(['shared', 'own'])('a POST whose connection is lost, in the %s dat
     expect(await idsOf(home, key)).toEqual([again.body.id])
   })
 
-  test('within its transaction: it was certainly not done', async () => {
+  test('within its transaction: the answer says that it was not done', async () => {
     const [home, key] = [homeOf(name), randomUUID()]
     const answer = await withClient(home.databaseUrl, async (client) => {
       await client.query('BEGIN; LOCK TABLE public.places IN SHARE MODE')
@@ -159,7 +160,7 @@ describe('a connection that arrives in small pieces', () => {
     }
   })
 
-  /** The digest of what comes back. */
+  /** The digest of the returned bytes. */
   async function upAndDown(token: string): Promise<string> {
     const headers = { authorization: `Bearer ${token}` }
     const form = new FormData()
@@ -173,17 +174,6 @@ describe('a connection that arrives in small pieces', () => {
       .digest('hex')
   }
 })
-
-/** Numbers from 0 to 1, the same each time (mulberry32). */
-function drawFrom(seed: number): () => number {
-  let state = seed
-  return () => {
-    state = (state + 0x6d2b79f5) | 0
-    let t = Math.imul(state ^ (state >>> 15), 1 | state)
-    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t
-    return ((t ^ (t >>> 14)) >>> 0) / 4294967296
-  }
-}
 
 describe('a history of writes with keys, each repeated until it is answered, while connections are cut', () => {
   const answers = new Map<string, { id: string; replayed: boolean }>()
@@ -213,14 +203,17 @@ describe('a history of writes with keys, each repeated until it is answered, whi
     }
   }
 
-  /** At COMMIT or at any statement, before or after. Not while connecting: that is the breaker's, and takes its time. */
+  /**
+   * Cuts at COMMIT or at any statement, before or after it. Never while connecting: that would open the breaker, which takes
+   * time.
+   */
   async function keepCutting(proxy: TcpProxy): Promise<void> {
-    const draw = drawFrom(SEED)
+    const random = seededRandom(SEED)
     while (!isOver) {
-      await sleep(draw() * 15)
-      const [isLast, isAfter] = [draw() < 0.4, draw() < 0.6]
-      let skipped = Math.floor(draw() * 8)
-      // The first byte tells messages with statements from those that open a connection.
+      await sleep(random() * 15)
+      const [isLast, isAfter] = [random() < 0.4, random() < 0.6]
+      let skipped = below(random, 8)
+      // The first byte distinguishes messages with statements from those that open a connection.
       const isStatement: ChunkTest = (chunk) => 'PBQ'.includes(String.fromCharCode(chunk[0] ?? 0))
       const matches: ChunkTest = isLast ? isCommit : (chunk) => isStatement(chunk) && skipped-- <= 0
       const cut = isAfter ? proxy.cutAfter(matches) : proxy.cutBefore(matches)
@@ -230,19 +223,19 @@ describe('a history of writes with keys, each repeated until it is answered, whi
     proxy.cancelCut()
   }
 
-  test('saw what it is about', () => {
+  test('contains the outcomes that it should test', () => {
     expect(cuts).toBeGreaterThan(15)
     expect(refusals.filter(({ body }) => body.code === UNKNOWN).length).toBeGreaterThan(3)
     expect([...answers.values()].some(({ replayed }) => replayed)).toBe(true)
   })
 
-  test('each refusal is one that passes', () => {
+  test('has only refusals that are temporary', () => {
     const codes = new Set(refusals.map(({ status, body }) => `${status} ${body.code}`))
     const passing = [`503 ${UNKNOWN}`, `503 ${UNAVAILABLE}`, '503 NO_CONNECTION_AVAILABLE']
     expect([...codes].filter((code) => !passing.includes(code))).toEqual([])
   })
 
-  test('each key has one row, and that is the one its caller was told of', async () => {
+  test('has one row for each key, the one that its caller was told of', async () => {
     const { tenant, databaseUrl } = homeOf('own')
     const text = "SELECT name, id FROM places WHERE tenant_id = $1 AND name LIKE 'history %'"
     const rows = await query<{ name: string; id: string }>(databaseUrl, text, [tenant.id])
@@ -261,7 +254,7 @@ describe('POST /tenants', () => {
   const countOf = async (code: string) =>
     (await gateway.operator('GET', `/tenants?q=${code}`)).body.data.length as number
 
-  test('whose COMMIT was not answered: it is not known, and the tenant is there with its home', async () => {
+  test('whose COMMIT was not answered: the outcome is unknown, and the tenant exists with its residence', async () => {
     const code = codeOf()
     const { make, admin } = newTenant(code)
     const cut = catalogProxy.cutAfter(isCommit)
@@ -272,7 +265,7 @@ describe('POST /tenants', () => {
     expect(await make()).toMatchObject({ status: 409, body: { code: 'TENANT_CODE_TAKEN' } })
   })
 
-  test('whose COMMIT did not arrive: it is not known, and can be asked for again', async () => {
+  test('whose COMMIT did not arrive: the outcome is unknown, and it can be sent again', async () => {
     const code = codeOf()
     const { make, admin } = newTenant(code)
     const cut = catalogProxy.cutBefore(isCommit)
@@ -283,7 +276,7 @@ describe('POST /tenants', () => {
     expect(await gateway.login(code, admin)).toEqual(expect.any(String))
   })
 
-  test('whose administrator may be there already: there is no tenant, for certain', async () => {
+  test('whose administrator may exist already: the answer says that the tenant was not created', async () => {
     const code = codeOf()
     const { make } = newTenant(code)
     const cut = homeOf('shared').proxy.cutAfter(isCommit)
@@ -294,7 +287,7 @@ describe('POST /tenants', () => {
   })
 })
 
-test('a user who was changed is changed for certain, whether or not others could be told', async () => {
+test('a changed user stays changed, even if other replicas could not be told', async () => {
   const { token } = homeOf('own').tenant
   const email = `${randomUUID()}@example.org`
   const cut = catalogProxy.cutAfter(isCommit)

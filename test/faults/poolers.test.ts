@@ -29,7 +29,7 @@ interface Setup extends Omit<PoolerOptions, 'urls'> {
   readonly binary: PoolerBinary | undefined
 }
 
-/** Without a binary of the kind the test is skipped under this name, and counted. */
+/** Without such a binary the test is skipped under this name, and counted. */
 const SETUPS: readonly Setup[] = [
   { name: 'PgBouncer before 1.21 in session mode', binary: forgetful, mode: 'session', poolSize: 20 },
   { name: 'PgBouncer from 1.21 on in session mode', binary: keeping, mode: 'session', poolSize: 20 },
@@ -39,7 +39,7 @@ const SETUPS: readonly Setup[] = [
     ...{ binary: keeping, mode: 'transaction', poolSize: 2, settings: { max_prepared_statements: 200 } },
   },
 ]
-/** What roles may bring along, and none of it is relied on. */
+/** Settings that a role may have. Freehold must not rely on any of them. */
 const STRANGE = [
   'extra_float_digits = -10',
   'quote_all_identifiers = on',
@@ -64,7 +64,7 @@ async function startPooler(binary: PoolerBinary, options: PoolerOptions): Promis
   return pooler
 }
 
-/** An empty database of a role whose own settings are strange. */
+/** An empty database of a role with unusual settings. */
 async function strangeUrl(settings: readonly string[] = STRANGE): Promise<string> {
   const role = await createRole()
   await makeStrange(role.name, settings)
@@ -78,7 +78,7 @@ async function makeStrange(role: string, settings: readonly string[] = STRANGE):
 interface World {
   readonly gateways: readonly [TestGateway, TestGateway]
   readonly tenants: Readonly<Record<'shared' | 'own' | 'neighbour', TestTenant>>
-  /** Past the pooler. */
+  /** Without the pooler. */
   readonly urls: Readonly<Record<'shared' | 'own', string>>
   readonly tap: Wiretap
 }
@@ -86,7 +86,7 @@ interface World {
 const open: { close(): unknown }[] = []
 afterAll(() => Promise.all(open.map((each) => each.close())))
 
-/** Two gateways; their shared database and that of one tenant are behind a pooler that lends two sessions of each. */
+/** Two gateways. Their shared database and one tenant's database are behind a pooler with two sessions for each. */
 async function openWorld({ binary, name: _, ...options }: Setup): Promise<World> {
   const stage = await createStage()
   const own = await strangeUrl()
@@ -116,7 +116,7 @@ describe.each(SETUPS)('behind $name', (setup) => {
     const call = (gateway: 0 | 1, method: string, path: string, more: Call = {}) =>
       world.gateways[gateway].call(method, `${API}${path}`, { token: world.tenants[home].token, ...more })
 
-    test.skipIf(!isThere)('takes rows and gives them back as they were', async () => {
+    test.skipIf(!isThere)('stores rows and returns them unchanged', async () => {
       const place = { name: randomUUID(), latitude: 52.123456789, longitude: 13.5 }
       const made = await call(0, 'POST', '/places', { body: place })
       expect(made.status, made.text).toBe(201)
@@ -132,7 +132,7 @@ describe.each(SETUPS)('behind $name', (setup) => {
       expect((await call(1, 'GET', path)).status).toBe(404)
     })
 
-    test.skipIf(!isThere)('runs SQL of an application within its tenant', async () => {
+    test.skipIf(!isThere)('runs SQL of an application for its tenant only', async () => {
       const { gateway } = world.gateways[0]
       const { id, code } = world.tenants[home]
       const route = await gateway.routeOf(code)
@@ -160,7 +160,7 @@ describe.each(SETUPS)('behind $name', (setup) => {
       expect((await call(0, 'GET', `/places?name=${place.name}`)).body.data).toHaveLength(1)
     })
 
-    test.skipIf(!isThere)('keeps a ledger that never goes below zero, whatever comes at once', async () => {
+    test.skipIf(!isThere)('keeps a ledger that never goes below zero under concurrent requests', async () => {
       const buy = (amount: number) =>
         call(amount % 2 === 0 ? 0 : 1, 'POST', '/credits', {
           body: { amount, paymentReference: randomUUID() },
@@ -205,7 +205,7 @@ describe.each(SETUPS)('behind $name', (setup) => {
     expect(answers.filter(({ status, isOwn }) => status !== 200 || !isOwn)).toEqual([])
   })
 
-  test.skipIf(!isThere)('leaves neither settings nor locks behind in the sessions', async () => {
+  test.skipIf(!isThere)('leaves no settings and no locks in the sessions', async () => {
     for (const url of Object.values(world.urls)) {
       const locks = `SELECT count(*)::int AS n FROM pg_locks WHERE locktype = 'advisory'
         AND database = (SELECT oid FROM pg_database WHERE datname = current_database())`
@@ -230,7 +230,7 @@ describe.each(SETUPS)('behind $name', (setup) => {
   })
 })
 
-/** Of a fresh tenant with a database behind a pooler that is set up in this way. */
+/** The answer for a new tenant whose database is behind a pooler with these settings. */
 async function verdictOn(options: Omit<PoolerOptions, 'urls'>, settings: readonly string[] = []) {
   const stage = await createStage()
   const gateway = await startGateway(stage, { HEALTH_CHECK_CRON: NO_ROUNDS })
@@ -242,14 +242,14 @@ async function verdictOn(options: Omit<PoolerOptions, 'urls'>, settings: readonl
   return { status, code: lastError?.code, message: lastError?.message as string }
 }
 
-describe.skipIf(any === undefined)('a pooler that cannot be used is refused, with what helps', () => {
+describe.skipIf(any === undefined)('a pooler that cannot be used is refused, with advice', () => {
   test('in statement mode', async () => {
     const { message, ...verdict } = await verdictOn({ mode: 'statement' })
     expect(verdict).toEqual({ status: 'failed', code: 'POOLER_UNSUPPORTED' })
     expect(message).toContain('pool_mode = transaction')
   })
 
-  test('that lends one session only', async () => {
+  test('with a single session', async () => {
     const { message, ...verdict } = await verdictOn({ mode: 'transaction', poolSize: 1 })
     expect(verdict).toEqual({ status: 'failed', code: 'POOLER_UNSUPPORTED' })
     expect(message).toContain('default_pool_size = 2')
@@ -274,13 +274,13 @@ describe.skipIf(any === undefined)('the catalog', () => {
     return { process, stage }
   }
 
-  test('behind a pooler in transaction mode ends the start, with what helps', async () => {
+  test('behind a pooler in transaction mode ends the start, with advice', async () => {
     const { process } = await startBehind('transaction')
     expect(await process.ended).toBe(REFUSED)
     expect(process.stderr).toMatch(/^CATALOG_DATABASE_URL: .*pool_mode = session.*\(POOLER_UNSUPPORTED\)$/m)
   })
 
-  test('behind a pooler in session mode serves, and changes are heard of', async () => {
+  test('behind a pooler in session mode serves, and notifications of changes arrive', async () => {
     const { process } = await startBehind('session')
     await process.until(/"msg":"ready"/)
     expect(process.stdout).not.toContain('not ready yet')
@@ -288,7 +288,7 @@ describe.skipIf(any === undefined)('the catalog', () => {
   })
 })
 
-test('without a pooler, what a role brings along changes nothing either', async () => {
+test('settings of a role change nothing without a pooler either', async () => {
   const stage = await createStage()
   const gateway = await startGateway(stage)
   open.push(gateway)
@@ -300,7 +300,7 @@ test('without a pooler, what a role brings along changes nothing either', async 
 })
 
 test.skipIf(any === undefined)(
-  'a database that takes the place of the validated one behind a pooler is not used',
+  'a database that replaces the validated one behind a pooler is not used',
   async () => {
     const gateway = await startGateway(await createStage(), { HEALTH_CHECK_CRON: NO_ROUNDS })
     open.push(gateway)
@@ -311,7 +311,7 @@ test.skipIf(any === undefined)(
     await register({ caller: gateway, tenantId: tenant.id, url: pooler.through(url) })
     const list = () => gateway.call('GET', `${API}/places`, { token: tenant.token })
     expect((await list()).status).toBe(200)
-    // The gateway keeps its connections to the pooler, which opens new ones to what is now called so.
+    // The gateway keeps its connections to the pooler. The pooler opens new ones to the database that has this name now.
     const copy = await createDatabase()
     await query(superuserUrl(), `ALTER DATABASE "${name}" ALLOW_CONNECTIONS false`)
     await query(

@@ -8,6 +8,7 @@ import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { Client } from 'pg'
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
+import { checkout } from '../support/checkout.ts'
 import { createDatabase, createRole, dropAll, query, superuserUrl, urlFor } from '../support/database.ts'
 import {
   Caller,
@@ -17,12 +18,12 @@ import {
   startGateway,
   type TestTenant,
 } from '../support/gateway.ts'
-import { checkout, GatewayProcess } from '../support/gateway-process.ts'
+import { GatewayProcess } from '../support/gateway-process.ts'
 
 /** sysexits.h: EX_CONFIG. */
 const REFUSED = 78
-/** Each test waits for processes to start, some at once, on a machine that has other things to do. */
-const PATIENCE = { timeout: 60_000 }
+/** Each test waits for processes to start, some at once, and the machine may be busy. */
+const TIME_LIMIT = { timeout: 60_000 }
 const GRACE_SECONDS = 4
 /** For a machine that is busy with other tests. */
 const LATE_MS = 3_000
@@ -56,7 +57,7 @@ async function start(more: Record<string, string> = {}): Promise<{ gateway: Gate
   return { gateway, url: await gateway.url() }
 }
 
-/** Ended by itself, as a refusal does: a code, some lines on stderr, nothing that looks like a crash. */
+/** Ended by itself like a refused start: an exit code, some lines on stderr, and nothing that looks like a crash. */
 async function refusalOf(env: Record<string, string>) {
   const gateway = launch(env)
   const code = await gateway.ended
@@ -64,8 +65,8 @@ async function refusalOf(env: Record<string, string>) {
   return { code, lines: gateway.stderr.trimEnd().split('\n'), said: gateway.stdout + gateway.stderr }
 }
 
-describe('settings that are wrong', PATIENCE, () => {
-  test('are told all at once by name, end the process with 78, and none is repeated', async () => {
+describe('settings that are wrong', TIME_LIMIT, () => {
+  test('are all reported at once by name without their values, and end the process with 78', async () => {
     const canary = 'canary-4c1d9'
     const wrong = {
       CATALOG_DATABASE_URL: `postgresql://${canary}@127.0.0.1/x`,
@@ -92,14 +93,14 @@ describe('settings that are wrong', PATIENCE, () => {
     ['short', randomBytes(16).toString('base64')],
     ['malformed', `${randomBytes(31).toString('hex')}zz`],
     ['all zero', Buffer.alloc(32).toString('base64')],
-  ])('a key that is %s is one of them', async (_what, key) => {
+  ])('include a key that is %s', async (_what, key) => {
     const { code, lines, said } = await refusalOf(environmentOf(stage, { ENCRYPTION_KEY: key }))
     expect([code, lines.length, lines[0]?.split(' ')[0]]).toEqual([REFUSED, 1, 'ENCRYPTION_KEY'])
     if (key !== '') expect(said).not.toContain(key)
   })
 })
 
-describe('an installation without its migrations', PATIENCE, () => {
+describe('an installation without its migrations', TIME_LIMIT, () => {
   test('ends the process with 78', async () => {
     const directory = await mkdtemp(join(tmpdir(), 'incomplete-'))
     onTestFinished(() => rm(directory, { recursive: true, force: true }))
@@ -116,7 +117,7 @@ describe('an installation without its migrations', PATIENCE, () => {
   })
 })
 
-test('npm start passes on the signal that ends it', PATIENCE, async () => {
+test('npm start passes on the signal that ends it', TIME_LIMIT, async () => {
   const npm = new GatewayProcess({ env: environmentOf(stage), command: ['npm', 'start'] })
   running.push(npm)
   await npm.url()
@@ -126,7 +127,7 @@ test('npm start passes on the signal that ends it', PATIENCE, async () => {
   expect(() => process.kill(-npm.pid, 0)).toThrow(expect.objectContaining({ code: 'ESRCH' }))
 })
 
-describe('databases that are not to be served from', PATIENCE, () => {
+describe('databases that must not be served from', TIME_LIMIT, () => {
   const role = (options: object) => async () => {
     const owner = await createRole(options)
     return {
@@ -178,8 +179,8 @@ describe('databases that are not to be served from', PATIENCE, () => {
   })
 })
 
-describe('an address that cannot be listened on', PATIENCE, () => {
-  test('is told in one line, whether the port is taken or the host is elsewhere', async () => {
+describe('an address that cannot be listened on', TIME_LIMIT, () => {
+  test('is reported in one line, for a port that is taken and for a host that is elsewhere', async () => {
     const squatter = createServer()
     squatter.listen(0, '127.0.0.1')
     await once(squatter, 'listening')
@@ -194,7 +195,7 @@ describe('an address that cannot be listened on', PATIENCE, () => {
   })
 })
 
-/** Has every writer of places wait until `lift`. */
+/** Makes every write to places wait until `lift` is called. */
 async function block(): Promise<{ waiting: () => Promise<number>; lift: () => Promise<void> }> {
   const shared = superuserUrl(new URL(stage.sharedUrl).pathname.slice(1))
   const client = new Client({ connectionString: shared })
@@ -220,7 +221,7 @@ const names = async () => {
 
 type Outcome = number | 'never sent' | 'cut off'
 
-/** One request on a kept connection. It was answered, or the gateway cannot have read it, or it was cut off. */
+/** One request on a kept connection: it was answered, the gateway cannot have read it, or it was cut off. */
 function post(url: string, agent: Agent, name: string): Promise<Outcome> {
   return new Promise((resolve) => {
     const headers = { authorization: `Bearer ${tenant.token}`, 'content-type': 'application/json' }
@@ -247,8 +248,8 @@ function keepAliveAgent(): Agent {
   return agent
 }
 
-describe('SIGTERM', PATIENCE, () => {
-  test('under load loses no request: what was written was answered, and it ends with 0 in time', async () => {
+describe('SIGTERM', TIME_LIMIT, () => {
+  test('under load loses no request: every write was answered, and the process ends with 0 in time', async () => {
     const { gateway, url } = await start()
     const made: string[] = []
     const outcomes = new Map<Outcome, number>()
@@ -273,7 +274,7 @@ describe('SIGTERM', PATIENCE, () => {
     expect((await names()).filter((name) => name.startsWith('load'))).toEqual(made.sort())
   })
 
-  test('lets what is under way finish, also when it comes twice at once, and waits for no idle client', async () => {
+  test('lets running requests finish, also when it comes twice at once, and waits for no idle client', async () => {
     // Longer than a test may take.
     const { gateway, url } = await start({ SHUTDOWN_GRACE_SECONDS: '600' })
     const { waiting, lift } = await block()
@@ -289,7 +290,7 @@ describe('SIGTERM', PATIENCE, () => {
     expect((await names()).filter((name) => /under|late/.test(name))).toHaveLength(CLIENTS)
   })
 
-  test('is over within the grace period though a statement hangs', async () => {
+  test('ends the process within the grace period although a statement hangs', async () => {
     const { gateway, url } = await start({ SHUTDOWN_GRACE_SECONDS: '2' })
     const { waiting } = await block()
     const hanging = post(url, keepAliveAgent(), 'hangs')
@@ -300,22 +301,22 @@ describe('SIGTERM', PATIENCE, () => {
     expect(await hanging).toBe('cut off')
   })
 
-  test('that comes again after a second ends it at once', async () => {
+  test('that comes again after a second ends the process at once', async () => {
     const { gateway, url } = await start({ SHUTDOWN_GRACE_SECONDS: '600' })
     const { waiting } = await block()
     const hanging = post(url, keepAliveAgent(), 'hangs')
     await expect.poll(waiting, { timeout: 10_000 }).toBe(1)
     gateway.child.kill('SIGTERM')
     await gateway.until(/"stopping"/)
-    // A terminal and npm send one Ctrl-C as two signals within a moment; it is a person only after a second.
+    // A terminal and npm send one Ctrl-C as two signals at nearly the same moment. A person presses it again only after a second.
     await delay(1_200)
     expect(await gateway.end('SIGTERM')).toBe(1)
     expect(await hanging).toBe('cut off')
   })
 })
 
-describe('stdout', PATIENCE, () => {
-  test('has nothing but lines of JSON with level, time and msg, from the first to the last', async () => {
+describe('stdout', TIME_LIMIT, () => {
+  test('contains only lines of JSON with level, time and msg', async () => {
     const { gateway, url } = await start({ LOG_LEVEL: 'trace' })
     const caller = new Caller(url, stage.operatorToken)
     await caller.login(tenant.code, tenant.admin)
@@ -333,7 +334,7 @@ describe('stdout', PATIENCE, () => {
     expect(gateway.stderr).toBe('')
   })
 
-  test('that is closed by its reader neither ends the process nor keeps it busy', async () => {
+  test('does not end the process or keep it busy when its reader closes it', async () => {
     const { gateway, url } = await start({ LOG_LEVEL: 'trace', HEALTH_CHECK_CRON: '0 0 1 1 *' })
     const caller = new Caller(url, stage.operatorToken)
     gateway.child.stdout?.destroy()

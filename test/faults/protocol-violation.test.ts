@@ -10,12 +10,12 @@ import { Bystander, expectUnavailable, makePlace, PLACES, register, startProcess
 const UNAVAILABLE = 'TENANT_DATABASE_UNAVAILABLE'
 const SLOW = 60_000
 
-/** Before the catalog, and before the database of a tenant. */
+/** One proxy for the catalog, and one for the database of a tenant. */
 let proxies: { readonly catalog: HostileProxy; readonly own: HostileProxy }
 let process: GatewayProcess
 let caller: Caller
 let own: TestTenant
-/** Lives in the shared database. */
+/** This tenant lives in the shared database. */
 let neighbour: TestTenant
 
 beforeAll(async () => {
@@ -39,7 +39,7 @@ const databaseOf = async ({ id }: TestTenant) =>
   (await caller.operator('GET', `/tenants/${id}/database`)).body
 const read = ({ token }: TestTenant) => caller.call('GET', PLACES, { token })
 
-/** In place of each message of a kind. */
+/** Replaces each message of a kind. */
 const instead =
   (of: string, ...said: Buffer[]): Attack =>
   (whole, type) =>
@@ -74,7 +74,7 @@ describe("a tenant's server that", () => {
     async (_, attack) => {
       const bystander = new Bystander(caller, neighbour)
       await whileAttacked(attack, async () => {
-        // Also what is said at the start of a connection is attacked.
+        // The start of a connection is attacked too.
         proxies.own.cut()
         expectUnavailable(await read(own), UNAVAILABLE)
         const written = await caller.call('POST', PLACES, { token: own.token, body: { name: 'Hall' } })
@@ -109,7 +109,7 @@ describe("a tenant's server that", () => {
     expect((await caller.call('DELETE', `${PLACES}/${place}`, { token: own.token })).status).toBe(204)
   })
 
-  test('loses the connection with the answer to a write on it leaves open what became of the write', async () => {
+  test('loses the connection that carries the answer to a write makes the outcome of the write unknown', async () => {
     const attack: Attack = (whole, type) =>
       type === 'C' && whole.includes('INSERT') ? [message('C', Buffer.from('INSERT'))] : [whole]
     await whileAttacked(attack, async () => {
@@ -119,7 +119,7 @@ describe("a tenant's server that", () => {
     })
   })
 
-  test('answers COMMIT with something else leaves open what became of the transaction', async () => {
+  test('answers COMMIT with something else makes the outcome of the transaction unknown', async () => {
     const attack: Attack = (whole, type) =>
       type === 'C' && whole.includes('COMMIT') ? [message('C', zeroEnded('COMMENT'))] : [whole]
     await whileAttacked(attack, async () => {
@@ -132,7 +132,7 @@ describe("a tenant's server that", () => {
     })
   })
 
-  test('breaks the protocol from the start is no database that could be registered', async () => {
+  test('breaks the protocol from the start cannot be registered', async () => {
     const { url } = await createTenantDatabase()
     const proxy = await HostileProxy.start(url)
     proxy.attack = instead('R', message('R', int32(7)))
@@ -144,7 +144,7 @@ describe("a tenant's server that", () => {
 })
 
 test.each(Object.entries(ATTACKS))(
-  'a catalog that %s does not end the process, and is back when it is itself again',
+  'a catalog that %s does not end the process, and is used again when it recovers',
   async (_, attack) => {
     proxies.catalog.attack = attack
     proxies.catalog.cut()
@@ -162,7 +162,7 @@ test.each(Object.entries(ATTACKS))(
   SLOW,
 )
 
-test('the process ends in order after all of that', async () => {
+test('the process shuts down in order after all these violations', async () => {
   expect(await process.end()).toBe(0)
   expect(process.stderr).toBe('')
 })

@@ -27,16 +27,16 @@ afterAll(async () => {
 })
 
 const { get, validate } = databaseCalls(() => gateway)
-const PATIENCE = { timeout: 20_000, interval: 100 }
+const TIME_LIMIT = { timeout: 20_000, interval: 100 }
 const nameOf = (url: string) => new URL(url).pathname.slice(1)
 
-/** As a provider does it whose disk is full; sessions that are open keep what they had. */
+/** As a provider does when the disk is full. Open sessions keep their settings. */
 async function setReadOnly(url: string): Promise<void> {
   await query(superuserUrl(), `ALTER DATABASE "${nameOf(url)}" SET default_transaction_read_only = on`)
   await terminateBackends(nameOf(url))
 }
 
-/** And takes it back: those that were opened meanwhile still are not to write. */
+/** Ends it. Sessions that were opened meanwhile stay read-only. */
 function setWritable(url: string) {
   return query(superuserUrl(), `ALTER DATABASE "${nameOf(url)}" RESET default_transaction_read_only`)
 }
@@ -66,7 +66,7 @@ async function expectReadOnly(tenant: TestTenant, refreshToken: string): Promise
   ]
   for (const answer of refused) {
     expectUnavailable(answer, 'TENANT_DATABASE_UNAVAILABLE')
-    expect(answer.body.detail).toMatch(/read-only at the moment/)
+    expect(answer.body.detail).toMatch(/is read-only now/)
   }
 }
 
@@ -85,60 +85,62 @@ async function livingOnOwnServer() {
   return { tenant, url, refreshToken: await refreshTokenOf(tenant) }
 }
 
-describe('a standby in the place of the server', () => {
-  test('serves reads, says so of writes, and takes them again once it is promoted', async () => {
+describe('a standby that replaces the server', () => {
+  test('serves reads, refuses writes as read-only, and accepts them once it is promoted', async () => {
     const { tenant, refreshToken } = await livingOnOwnServer()
     await server.stop()
     await server.startAsStandby()
-    await expect.poll(() => stateOf(tenant), PATIENCE).toEqual(READ_ONLY)
-    await expect.poll(async () => (await read(tenant)).status, PATIENCE).toBe(200)
+    await expect.poll(() => stateOf(tenant), TIME_LIMIT).toEqual(READ_ONLY)
+    await expect.poll(async () => (await read(tenant)).status, TIME_LIMIT).toBe(200)
     await expectReadOnly(tenant, refreshToken)
     expect((await validate(tenant.id)).status).toBe(202)
-    await expect.poll(async () => (await get(tenant.id)).body.lastError?.code, PATIENCE).toBe('READ_ONLY')
+    await expect.poll(async () => (await get(tenant.id)).body.lastError?.code, TIME_LIMIT).toBe('READ_ONLY')
     await query(server.superuserUrl, 'SELECT pg_promote()')
-    await expect.poll(() => stateOf(tenant), PATIENCE).toEqual(WELL)
+    await expect.poll(() => stateOf(tenant), TIME_LIMIT).toEqual(WELL)
     expect((await write(tenant)).status).toBe(201)
     expect((await refresh(refreshToken)).status).toBe(200)
   })
 
-  test('brings an inactive database back for reads', async () => {
+  test('makes an inactive database available for reads', async () => {
     const { tenant, refreshToken } = await livingOnOwnServer()
     await server.stop()
-    await expect.poll(async () => (await stateOf(tenant)).status, PATIENCE).toBe('inactive')
+    await expect.poll(async () => (await stateOf(tenant)).status, TIME_LIMIT).toBe('inactive')
     await server.startAsStandby()
-    await expect.poll(() => stateOf(tenant), PATIENCE).toEqual(READ_ONLY)
+    await expect.poll(() => stateOf(tenant), TIME_LIMIT).toEqual(READ_ONLY)
     await expectReadOnly(tenant, refreshToken)
     await query(server.superuserUrl, 'SELECT pg_promote()')
-    await expect.poll(() => stateOf(tenant), PATIENCE).toEqual(WELL)
+    await expect.poll(() => stateOf(tenant), TIME_LIMIT).toEqual(WELL)
   })
 })
 
-describe('a database that its provider has made read-only', () => {
-  test('serves reads, and takes writes again on connections that were opened meanwhile', async () => {
+describe('a database that its provider made read-only', () => {
+  test('serves reads, and later accepts writes on connections that were opened meanwhile', async () => {
     const tenant = await gateway.createTenant()
     const url = await moveToOwnDatabase(gateway, tenant.id)
     const refreshToken = await refreshTokenOf(tenant)
     await setReadOnly(url)
-    await expect.poll(() => stateOf(tenant), PATIENCE).toEqual(READ_ONLY)
+    await expect.poll(() => stateOf(tenant), TIME_LIMIT).toEqual(READ_ONLY)
     await expectReadOnly(tenant, refreshToken)
     await setWritable(url)
-    await expect.poll(() => stateOf(tenant), PATIENCE).toEqual(WELL)
-    await expect.poll(async () => (await write(tenant)).status, PATIENCE).toBe(201)
+    await expect.poll(() => stateOf(tenant), TIME_LIMIT).toEqual(WELL)
+    await expect.poll(async () => (await write(tenant)).status, TIME_LIMIT).toBe(201)
     expect(gateway.log().match(/"database is read-only"/g)?.length).toBeGreaterThan(0)
   })
 
-  test('stays active when an operator has it validated', async () => {
+  test('stays active when an operator validates it', async () => {
     const tenant = await gateway.createTenant()
     const url = await moveToOwnDatabase(gateway, tenant.id)
     await setReadOnly(url)
     const before = gateway.log().length
     expect((await validate(tenant.id)).status).toBe(202)
-    await expect.poll(() => gateway.log().slice(before), PATIENCE).toMatch(/READ_ONLY.*"database not valid"/)
-    await expect.poll(() => stateOf(tenant), PATIENCE).toEqual(READ_ONLY)
+    await expect
+      .poll(() => gateway.log().slice(before), TIME_LIMIT)
+      .toMatch(/READ_ONLY.*"database not valid"/)
+    await expect.poll(() => stateOf(tenant), TIME_LIMIT).toEqual(READ_ONLY)
     expect((await read(tenant)).status).toBe(200)
   })
 
-  test('cannot be registered, and can be once it takes writes', async () => {
+  test('can be registered only once it accepts writes', async () => {
     const tenant = await gateway.createTenant()
     const url = await freshUrl()
     await setReadOnly(url)
@@ -146,11 +148,11 @@ describe('a database that its provider has made read-only', () => {
     expect(refused).toMatchObject({ status: 'failed', lastError: { code: 'READ_ONLY' }, placement: 'shared' })
     await setWritable(url)
     await validate(tenant.id)
-    expect(await gateway.settledDatabase(tenant.id)).toMatchObject({ status: 'active', lastError: null })
+    expect(await gateway.waitForDatabase(tenant.id)).toMatchObject({ status: 'active', lastError: null })
   })
 })
 
-test('a shared database that is read-only serves reads, and is seen in /health', async () => {
+test('a read-only shared database serves reads, and /health reports it', async () => {
   const tenant = await gateway.createTenant()
   const refreshToken = await refreshTokenOf(tenant)
   const health = async () => {
@@ -158,33 +160,33 @@ test('a shared database that is read-only serves reads, and is seen in /health',
     return [status, shared.status, catalog.status]
   }
   await setReadOnly(stage.sharedUrl)
-  await expect.poll(health, PATIENCE).toEqual(['degraded', 'read-only', 'ok'])
+  await expect.poll(health, TIME_LIMIT).toEqual(['degraded', 'read-only', 'ok'])
   await expectReadOnly(tenant, refreshToken)
-  // A registration is not to blame for the home that cannot be left now.
+  // A registration is not the reason why the tenant database cannot be left now.
   const own = await freshUrl()
   expect(
     (await gateway.operator('PUT', `/tenants/${tenant.id}/database`, { connectionString: own })).status,
   ).toBe(202)
-  await expect.poll(() => gateway.log(), PATIENCE).toMatch(/"job interrupted"/)
+  await expect.poll(() => gateway.log(), TIME_LIMIT).toMatch(/"job interrupted"/)
   expect(await stateOf(tenant)).toMatchObject({ status: 'pending_validation', code: null })
   await setWritable(stage.sharedUrl)
-  await expect.poll(health, PATIENCE).toEqual(['ok', 'ok', 'ok'])
-  await expect.poll(async () => (await write(tenant)).status, PATIENCE).toBe(201)
+  await expect.poll(health, TIME_LIMIT).toEqual(['ok', 'ok', 'ok'])
+  await expect.poll(async () => (await write(tenant)).status, TIME_LIMIT).toBe(201)
 })
 
-test('a catalog that is read-only serves known tenants, and is seen in /health', async () => {
+test('a read-only catalog serves known tenants, and /health reports it', async () => {
   const tenant = await gateway.createTenant()
   const health = async () => (await gateway.call('GET', '/health')).body.catalog.status
   await setReadOnly(stage.catalogUrl)
-  await expect.poll(health, PATIENCE).toBe('read-only')
+  await expect.poll(health, TIME_LIMIT).toBe('read-only')
   expect((await read(tenant)).status).toBe(200)
   expectUnavailable(
     await gateway.operator('PATCH', `/tenants/${tenant.id}`, { name: 'New' }),
     'CATALOG_UNAVAILABLE',
   )
   await setWritable(stage.catalogUrl)
-  await expect.poll(health, PATIENCE).toBe('ok')
+  await expect.poll(health, TIME_LIMIT).toBe('ok')
   const renamed = async () =>
     (await gateway.operator('PATCH', `/tenants/${tenant.id}`, { name: 'New' })).status
-  await expect.poll(renamed, PATIENCE).toBe(200)
+  await expect.poll(renamed, TIME_LIMIT).toBe(200)
 })

@@ -19,7 +19,7 @@ import {
 } from '../support/gateway.ts'
 import { createTenantDatabase, withClient } from '../support/tenant-database.ts'
 
-/** From the answer of the PUT to a decided status. */
+/** From the answer of the PUT to a final status. */
 const DECIDED_WITHIN_MS = 10_000
 const MOST_MEMORY_OF_A_FLOOD = 300 * 1024 * 1024
 
@@ -62,7 +62,7 @@ async function freePort(): Promise<number> {
   return server.port
 }
 
-/** A role with a database of its own, empty. */
+/** A role with an empty database. */
 async function emptyDatabase(role?: TestRole): Promise<string> {
   const owner = role ?? (await createRole())
   return urlFor({ role: owner, database: await createDatabase({ owner: owner.name }) })
@@ -190,7 +190,7 @@ const BAD: Record<string, BadDatabase> = {
   },
 }
 
-describe('while an operator registers every kind of bad database', () => {
+describe('registering each kind of bad database', () => {
   const outcomes = new Map<string, { body: Record<string, unknown>; tookMs: number }>()
   const bystanders: { status: number; tookMs: number }[] = []
   let peakBytes = 0
@@ -216,7 +216,7 @@ describe('while an operator registers every kind of bad database', () => {
       const body = await gateway.registerDatabase(tenant?.id ?? '', url, bad.more)
       outcomes.set(name, { body, tookMs: performance.now() - begun })
     }
-    // As many at a time as a gateway validates at a time, those that hang in vain first.
+    // As many at a time as a gateway validates at a time. Those that hang are first.
     const begin = (at: number) =>
       entries.slice(at, at + 4).map((entry, i) => register(entry, tenants[at + i]))
     for (let at = 0; at < entries.length; at += 4) await Promise.all(begin(at))
@@ -224,23 +224,23 @@ describe('while an operator registers every kind of bad database', () => {
     await watch
   })
 
-  test.each(Object.entries(BAD))('%s is told by its code, in time', (name, { code }) => {
+  test.each(Object.entries(BAD))('reports %s by its code, in time', (name, { code }) => {
     const outcome = outcomes.get(name)
     expect(outcome?.body).toMatchObject({ status: 'failed', lastError: { code }, placement: 'shared' })
     expect(outcome?.tookMs).toBeLessThan(DECIDED_WITHIN_MS)
   })
 
-  test('another tenant is served all the time', () => {
+  test('does not disturb another tenant', () => {
     expect(bystanders.length).toBeGreaterThan(20)
     expect(bystanders.filter(({ status }) => status !== 200)).toEqual([])
     expect(Math.max(...bystanders.map(({ tookMs }) => tookMs))).toBeLessThan(3_000)
   })
 
-  test('rows without end do not fill the memory', () => {
+  test('does not fill the memory with endless rows', () => {
     expect(peakBytes).toBeLessThan(MOST_MEMORY_OF_A_FLOOD)
   })
 
-  test('and nothing is told of the server in the log or the answer, nor the password to it', () => {
+  test('reveals neither the server nor its password in the log or the answer', () => {
     expect(fakes.clearText.accepted()).toBeGreaterThan(0)
     expect(fakes.clearText.passwords).toEqual([])
     const said = gateway.log() + JSON.stringify([...outcomes.values()])
@@ -248,7 +248,7 @@ describe('while an operator registers every kind of bad database', () => {
     expect(said).not.toContain('\u001b')
   })
 
-  test('and every connection that is counted is one to the shared database', async () => {
+  test('leaves no connection counted except those to the shared database', async () => {
     const shared = new URL(stage.sharedUrl).pathname.slice(1)
     const difference = async () => {
       const counted = (await gateway.call('GET', '/metrics')).text.match(/^freehold_\S*connections\S* (\d+)/m)
@@ -263,7 +263,7 @@ describe('while an operator registers every kind of bad database', () => {
   })
 })
 
-describe('what is wrong on its face', () => {
+describe('a connection string that is wrong in itself', () => {
   const at = (rest: string) => `postgresql://u:p@127.0.0.1:${counted.port}${rest}`
   const strings: [string, () => string][] = [
     ['no password', () => `postgresql://u@127.0.0.1:${counted.port}/db`],
@@ -287,7 +287,7 @@ describe('what is wrong on its face', () => {
     ['nothing', () => ''],
   ]
 
-  test.each(strings)('%s is refused at once, without a socket', async (_name, connectionString) => {
+  test.each(strings)('with %s is refused at once, without a socket', async (_name, connectionString) => {
     const tenant = bystander.id
     const { status, body, text } = await gateway.operator('PUT', `/tenants/${tenant}/database`, {
       connectionString: connectionString(),
@@ -299,8 +299,8 @@ describe('what is wrong on its face', () => {
   })
 })
 
-describe("another tenant's home", () => {
-  test('is refused, and goes on serving its own', async () => {
+describe("another tenant's database", () => {
+  test('is refused, and still serves its own tenant', async () => {
     const [owner, thief] = [await gateway.createTenant(), await gateway.createTenant()]
     const url = await emptyDatabase()
     expect(await gateway.registerDatabase(owner.id, url)).toMatchObject({
@@ -316,7 +316,7 @@ describe("another tenant's home", () => {
   })
 })
 
-describe('a database that was mended', () => {
+describe('a database that was repaired', () => {
   const mended = async (url: string, mend: () => Promise<unknown>, before: string) => {
     const tenant = await gateway.createTenant()
     const failed = await gateway.registerDatabase(tenant.id, url)
@@ -324,7 +324,7 @@ describe('a database that was mended', () => {
     await mend()
     const asked = await gateway.operator('POST', `/tenants/${tenant.id}/database/validate`)
     expect(asked.status).toBe(202)
-    expect(await gateway.settledDatabase(tenant.id)).toMatchObject({
+    expect(await gateway.waitForDatabase(tenant.id)).toMatchObject({
       status: 'active',
       placement: 'dedicated',
       lastError: null,
@@ -332,7 +332,7 @@ describe('a database that was mended', () => {
     expect((await gateway.call('GET', '/api/v1/places', { token: tenant.token })).status).toBe(200)
   }
 
-  test('by giving it the password that was registered becomes active when asked for', async () => {
+  test('by setting the registered password becomes active when an operator validates it', async () => {
     const role = await createRole()
     const url = urlFor({
       role: { ...role, password: 'later' },
@@ -345,7 +345,7 @@ describe('a database that was mended', () => {
     )
   })
 
-  test('by making it becomes active when asked for', async () => {
+  test('by creating it becomes active when an operator validates it', async () => {
     const role = await createRole()
     const database = uniqueName()
     await mended(
@@ -356,7 +356,7 @@ describe('a database that was mended', () => {
     await withClient(superuserUrl(database), (client) => client.query('SELECT 1'))
   })
 
-  test('by taking away BYPASSRLS becomes active when asked for', async () => {
+  test('by removing BYPASSRLS becomes active when an operator validates it', async () => {
     const role = await createRole({ bypassrls: true })
     await mended(
       await emptyDatabase(role),

@@ -20,7 +20,7 @@ let other: TestGateway
 
 beforeAll(async () => {
   stage = await createStage()
-  // No health rounds: a connection to a tenant's database is there to validate it or to serve from it.
+  // No health rounds: every connection to a tenant database is for a validation or a request.
   const settings = { HEALTH_CHECK_CRON: '0 0 1 1 *' }
   ;[one, other] = await Promise.all([startGateway(stage, settings), startGateway(stage, settings)])
 })
@@ -60,7 +60,7 @@ async function killListeners(): Promise<number> {
 }
 
 describe('a change of status made through one replica', () => {
-  test('is in force on the other when the answer comes', async () => {
+  test('is in force on the other replica when the answer arrives', async () => {
     const tenant = await knownToBoth()
     for (const [from, status] of [
       [one, 'INACTIVE'],
@@ -76,7 +76,7 @@ describe('a change of status made through one replica', () => {
     }
   })
 
-  test('comes through also while no connection is left for notifications', async () => {
+  test('arrives also while no connection is left for notifications', async () => {
     const tenant = await knownToBoth()
     let killing = true
     let killed = 0
@@ -94,7 +94,7 @@ describe('a change of status made through one replica', () => {
     expect(killed).toBeGreaterThanOrEqual(2)
   })
 
-  test('is heard of by those whose listeners came back', async () => {
+  test('reaches replicas whose listeners have reconnected', async () => {
     const tenant = await knownToBoth()
     const { body } = await setStatus(other, tenant, 'INACTIVE')
     await expectGoneFromBoth(tenant)
@@ -103,7 +103,7 @@ describe('a change of status made through one replica', () => {
 })
 
 describe('a client key', () => {
-  test('revoked on one replica is refused by the other a moment later', async () => {
+  test('that is revoked on one replica is refused by the other a moment later', async () => {
     const tenant = await knownToBoth()
     const path = `/tenants/${tenant.id}/client-keys`
     const { body } = await one.operator('POST', path, { name: 'Program', permissions: ['properties:read'] })
@@ -138,8 +138,8 @@ describe('databases registered through one replica', () => {
   })
   afterAll(() => proxy?.close())
 
-  test('are validated once each, though both look for work', async () => {
-    // A new database is looked at, migrated by a job of its own, and looked at again.
+  test('are validated once each, although both replicas look for work', async () => {
+    // A new database is validated, migrated by another job, and validated again.
     expect(connections).toBe(3 * tenants.length)
     const validations = async (gateway: TestGateway) => {
       const { text } = await gateway.call('GET', '/metrics')
@@ -150,7 +150,7 @@ describe('databases registered through one replica', () => {
     await expect.poll(both, { timeout: 5_000 }).toBe(tenants.length)
   })
 
-  test('serve through both', async () => {
+  test('serve through both replicas', async () => {
     for (const [at, tenant] of tenants.entries()) {
       await makePlace(one, tenant, 'Through one')
       await makePlace(other, tenant, 'Through the other')

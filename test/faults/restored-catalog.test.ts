@@ -12,8 +12,8 @@ import {
 import { makePlace, PLACES, register } from './support.ts'
 
 /**
- * A backup of the catalog is made, tenants move to and fro, and the backup is restored: the runbook
- * docs/how-to/restore-the-catalog.md, and the table of docs/decisions/0034-corrected-by-the-stamps.md, with real databases.
+ * Makes a backup of the catalog, moves tenants, and restores the backup: the runbook docs/how-to/restore-the-catalog.md and the
+ * table of docs/decisions/0034-corrected-by-the-stamps.md, with real databases.
  */
 const SETUP = 300_000
 const SLOW = { timeout: 60_000 }
@@ -29,12 +29,12 @@ const shared = () => superuserUrl(databaseOf(stage.sharedUrl))
 const HOME = { status: 'active', placement: 'dedicated', moveRequired: false, candidate: null }
 const AMBIGUOUS = { code: 'IDENTITY_AMBIGUOUS' }
 
-/** A tenant with the databases that it has, or had, to itself. */
+/** A tenant with its present and former dedicated databases. */
 interface House {
   readonly tenant: TestTenant
-  /** Where it lived when the backup was made; null: in the shared database. */
+  /** The tenant database when the backup was made. Null means the shared database. */
   before: string | null
-  /** Where it has lived since; null as above. */
+  /** The tenant database since then. Null means the shared database. */
   since: string | null
 }
 
@@ -157,7 +157,7 @@ async function epochs(name: Name, url: string | null) {
   return { catalog: known?.epoch, stamp: stamp?.epoch, state: stamp?.state }
 }
 
-/** The catalog and the home agree, and the door is open. */
+/** The catalog and the tenant database agree, and the stamp is open. */
 async function expectAgreed(name: Name, url: string | null, above: number): Promise<void> {
   const found = await epochs(name, url)
   expect(found).toEqual({ catalog: found.stamp, stamp: expect.any(Number), state: 'open' })
@@ -168,7 +168,7 @@ async function registerSince(name: Name) {
   return gateway.registerDatabase(houses[name].tenant.id, houses[name].since ?? '')
 }
 
-/** Asks for a validation and gives the state once it is over. */
+/** Requests a validation and returns the state after it. */
 async function validated(name: Name, ask: typeof validate | typeof adopt) {
   const { id } = houses[name].tenant
   expect((await ask(id)).status).toBe(202)
@@ -179,12 +179,12 @@ async function validated(name: Name, ask: typeof validate | typeof adopt) {
 }
 
 describe('after the catalog was restored', SLOW, () => {
-  test('who has not moved is served as before', async () => {
+  test('a tenant that has not moved is served as before', async () => {
     await expectServed('unmoved', ['Kept'])
     expect(await epochs('unmoved', null)).toEqual({ catalog: 1, stamp: 1, state: 'open' })
   })
 
-  test('who went and came back is served again by itself, one epoch on', async () => {
+  test('a tenant that moved away and back is served again by itself, at the next epoch', async () => {
     await expectServed('thereAndBack', ['Since'])
     await expectAgreed('thereAndBack', null, 3)
     expect(await tenantOf(houses.thereAndBack.tenant.id)).toMatchObject({
@@ -193,16 +193,16 @@ describe('after the catalog was restored', SLOW, () => {
     })
   })
 
-  test('who moved into a database of its own is brought back by PUT', async () => {
+  test('PUT restores a tenant that moved to a dedicated database', async () => {
     expect(await placesOf('movedOut')).toBe(503)
     expect(await registerSince('movedOut')).toMatchObject(HOME)
     await expectServed('movedOut', ['Since'])
     await expectAgreed('movedOut', houses.movedOut.since, 2)
   })
 
-  test('who moved from one to another is brought back by PUT, and the one before is found empty', async () => {
+  test('PUT restores a tenant that moved between dedicated databases, and the former one is found empty', async () => {
     const { tenant, before, since } = houses.movedOn
-    // A health round says what is wrong; requests learn no more than that it does not serve.
+    // A health round reports the fault. Requests only learn that the database does not serve.
     const said = async () => (await get(tenant.id)).body.lastError
     await expect.poll(said, SOON).toMatchObject(AMBIGUOUS)
     expect(await placesOf('movedOn')).toBe(503)
@@ -212,7 +212,7 @@ describe('after the catalog was restored', SLOW, () => {
     expect((await epochs('movedOn', before)).stamp).toBeUndefined()
   })
 
-  test('where the one before is gone an operator has to decide', async () => {
+  test('an operator has to decide where the former database is gone', async () => {
     const { since } = houses.movedOnFromDropped
     const { candidate } = await registerSince('movedOnFromDropped')
     expect(candidate).toMatchObject({ status: 'failed', lastError: AMBIGUOUS })
@@ -224,7 +224,7 @@ describe('after the catalog was restored', SLOW, () => {
     await expectAgreed('movedOnFromDropped', since, 3)
   })
 
-  test('who came back to the shared database is found there by validate', async () => {
+  test('validate finds a tenant that came back to the shared database', async () => {
     const { id } = houses.cameBack.tenant
     expect(await placesOf('cameBack')).toBe(503)
     expect((await validate(id)).status).toBe(202)
@@ -234,7 +234,7 @@ describe('after the catalog was restored', SLOW, () => {
     await expectAgreed('cameBack', null, 3)
   })
 
-  test('also where its database is another tenant’s by now, who is brought back by PUT', async () => {
+  test('validate finds it there even if its former database now serves another tenant, which PUT restores', async () => {
     const { id } = houses.replaced.tenant
     expect((await validate(id)).status).toBe(202)
     const home = async () => tenantOf(id)
@@ -247,7 +247,7 @@ describe('after the catalog was restored', SLOW, () => {
     expect(stamps).toEqual([{ tenant_id: successor.id }])
   })
 
-  test('where its database is gone, validate says that it is ambiguous, and an operator decides', async () => {
+  test('validate reports an ambiguity where the database is gone, and an operator decides', async () => {
     const { id } = houses.cameBackFromDropped.tenant
     const failed = await validated('cameBackFromDropped', validate)
     expect(failed).toMatchObject({ status: 'inactive', lastError: AMBIGUOUS })
@@ -257,7 +257,7 @@ describe('after the catalog was restored', SLOW, () => {
     await expectAgreed('cameBackFromDropped', null, 3)
   })
 
-  test('a home that is ahead of the catalog is taken as it is by validate', async () => {
+  test('validate accepts a tenant database whose epoch is ahead of the catalog', async () => {
     const { before } = houses.newer
     expect(await placesOf('newer')).toBe(503)
     expect(await validated('newer', validate)).toMatchObject(HOME)
@@ -265,14 +265,14 @@ describe('after the catalog was restored', SLOW, () => {
     await expectAgreed('newer', before, 4)
   })
 
-  test('an empty database becomes no tenant’s database, whatever is decided, while the tenant is elsewhere', async () => {
+  test('no decision makes an empty database a tenant database while the tenant lives elsewhere', async () => {
     const tenant = houses.hostile.tenant
     const empty = await gateway.registerDatabase(tenant.id, await freshUrl())
     expect(empty).toMatchObject({ status: 'failed', placement: 'shared', lastError: AMBIGUOUS })
     expect(await validated('hostile', adopt)).toMatchObject({ status: 'failed', lastError: AMBIGUOUS })
   })
 
-  test('a stamp above which there is no epoch is refused, whatever is decided', async () => {
+  test('no decision accepts a stamp above which there is no epoch', async () => {
     const { tenant, since } = houses.hostile
     const own = superuserUrl(databaseOf(since ?? ''))
     await query(own, 'UPDATE residence SET epoch = 9223372036854775807')
@@ -296,7 +296,7 @@ async function triedAgain(name: Name) {
   return (await get(id)).body
 }
 
-/** As if the shared database had been restored with the catalog: the tenant's stamp and people of then. */
+/** As if the shared database had been restored with the catalog: the tenant's stamp and users from that time. */
 async function restoreInShared({ id }: TestTenant): Promise<void> {
   await query(shared(), `INSERT INTO residence (tenant_id, epoch) VALUES ('${id}', 1)`)
   const person = `INSERT INTO users (tenant_id, id, email, password_hash)
@@ -310,7 +310,7 @@ const rowsInShared = async (table: string, { id }: TestTenant) => {
 }
 
 describe('where more than the catalog was restored', SLOW, () => {
-  test('two homes of people are ambiguous; who is adopted keeps theirs', async () => {
+  test('users in two databases are ambiguous; the adopted database keeps its users', async () => {
     const { tenant, since } = houses.bothRestored
     await restoreInShared(tenant)
     expect(await registerSince('bothRestored')).toMatchObject({ status: 'failed', lastError: AMBIGUOUS })
@@ -322,26 +322,26 @@ describe('where more than the catalog was restored', SLOW, () => {
     expect(await rowsInShared('residence', tenant)).toBe(0)
   })
 
-  test('rows written since do no harm until two databases have them: then nothing is adopted', async () => {
+  test('rows written since do no harm until two databases have some: then no database is adopted', async () => {
     const { tenant, since } = houses.bothWritten
     await restoreInShared(tenant)
     const row = `INSERT INTO places (tenant_id, id, name) VALUES ('${tenant.id}', gen_random_uuid(), 'Rival')`
     await query(shared(), row)
     expect(await registerSince('bothWritten')).toMatchObject({ status: 'failed', lastError: AMBIGUOUS })
     expect(await validated('bothWritten', adopt)).toMatchObject({ status: 'failed', lastError: AMBIGUOUS })
-    // Both are as they were, and the shared one serves.
+    // Both are as before, and the shared database serves.
     expect(await rowsInShared('places', tenant)).toBe(1)
     expect(await epochs('bothWritten', since)).toEqual({ catalog: 1, stamp: 2, state: 'open' })
     expect(await epochs('bothWritten', null)).toEqual({ catalog: 1, stamp: 1, state: 'open' })
     expect(await placesOf('bothWritten')).toEqual(['Rival'])
-    // What was decided counts for one validation only.
+    // The decision counts for one validation only.
     await query(shared(), `DELETE FROM places WHERE tenant_id = '${tenant.id}'`)
     expect(await triedAgain('bothWritten')).toMatchObject({ status: 'failed', lastError: AMBIGUOUS })
     expect(await validated('bothWritten', adopt)).toMatchObject(HOME)
     await expectServed('bothWritten', ['Since'])
   })
 
-  test('a home restored from before its last move is ambiguous, and may be adopted', async () => {
+  test('a tenant database restored from before its last move is ambiguous, and may be adopted', async () => {
     const { tenant, before } = houses.homeRestored
     await query(superuserUrl(databaseOf(before ?? '')), 'UPDATE residence SET epoch = epoch - 1')
     const said = async () => (await get(tenant.id)).body.lastError
@@ -354,8 +354,8 @@ describe('where more than the catalog was restored', SLOW, () => {
   })
 })
 
-describe('what a restored catalog does not know', SLOW, () => {
-  test('a tenant that was made since is gone, and its rows can be found', async () => {
+describe('changes that a restored catalog does not know', SLOW, () => {
+  test('a tenant that was created since is gone, and its rows can be found', async () => {
     expectProblem(await gateway.operator('GET', `/tenants/${born.id}`), {
       status: 404,
       code: 'TENANT_NOT_FOUND',
@@ -365,7 +365,7 @@ describe('what a restored catalog does not know', SLOW, () => {
     expect(await query(shared(), lost, [known])).toEqual([{ tenant_id: born.id }])
   })
 
-  test('a client key made since is refused, and one revoked since is good again', async () => {
+  test('a client key created since is refused, and one revoked since is valid again', async () => {
     const { code } = houses.unmoved.tenant
     const as = (key: string) =>
       gateway.call('GET', PLACES, { headers: { 'x-client-key': key, 'x-tenant-code': code } })
@@ -394,7 +394,7 @@ test('every adoption is in the audit log, with the epochs before and after', asy
   )
 })
 
-test('400 for a decision that is none', async () => {
+test('400 for an unknown decision', async () => {
   const path = `/tenants/${houses.unmoved.tenant.id}/database/validate`
   for (const body of [{ adopt: 'yes' }, { adopt: null }, { force: true }]) {
     expectProblem(await gateway.operator('POST', path, body), { status: 400, code: 'VALIDATION_FAILED' })

@@ -50,7 +50,7 @@ afterAll(async () => {
   await dropAll()
 })
 
-/** A tenant in a database of its own. */
+/** A tenant in a dedicated database. */
 interface House {
   readonly tenant: TestTenant
   readonly database: string
@@ -65,7 +65,7 @@ async function settle(): Promise<House> {
   return { tenant, database, url }
 }
 
-/** Runs `fn` while the database has no session, as for a backup or a change of names. */
+/** Runs `fn` while the database has no session, as a backup or a rename needs it. */
 async function whileEmpty(database: string, fn: () => Promise<unknown>): Promise<void> {
   await query(superuserUrl(), `ALTER DATABASE "${database}" ALLOW_CONNECTIONS false`)
   await terminateBackends(database)
@@ -82,7 +82,7 @@ async function backUp({ database }: House): Promise<string> {
   return copy
 }
 
-/** Puts a copy in the place of the database, and has the gateway accept it. */
+/** Replaces the database by a copy, and has the gateway accept the copy. */
 async function restore({ tenant, database }: House, copy: string): Promise<void> {
   const aside = uniqueName()
   await whileEmpty(database, async () => {
@@ -120,7 +120,7 @@ async function addReader(house: House): Promise<Person & { role: { id: string; n
 
 describe('a database that is restored from a backup', () => {
   test(
-    'lets in who signs in, and neither whom it has forgotten to be shut out nor what was given out since',
+    'accepts new logins, and refuses earlier tokens of a user whose changes it has lost',
     async () => {
       const house = await settle()
       const [ann, bob] = [await addReader(house), await addReader(house)]
@@ -138,7 +138,7 @@ describe('a database that is restored from a backup', () => {
       const again = await signIn(one, house.tenant, ann)
       await expectServed(again.accessToken)
       expect((await refresh(again, other)).status).toBe(200)
-      // Of whom nothing was lost notices nothing.
+      // Users without lost changes notice nothing.
       await expectServed(bobs.accessToken)
       expect((await refresh(bobs)).status).toBe(200)
 
@@ -150,8 +150,8 @@ describe('a database that is restored from a backup', () => {
   )
 })
 
-describe('a database that has lost changes in its place, as by a failover', () => {
-  /** Shuts the user out twice, signs in, and has the database forget both. */
+describe('a database that lost its last changes, as in a failover', () => {
+  /** Changes the user’s password twice, signs in, and makes the database lose both changes. */
   async function forgotten() {
     const house = await settle()
     const ann = await addReader(house)
@@ -166,7 +166,7 @@ describe('a database that has lost changes in its place, as by a failover', () =
   }
 
   test(
-    'lets in who signs in, and ends the sessions that came back',
+    'accepts new logins, and ends the login sessions that came back',
     async () => {
       const { house, ann, early } = await forgotten()
       expectProblem(await refresh(early, other), WRONG)
@@ -180,7 +180,7 @@ describe('a database that has lost changes in its place, as by a failover', () =
   )
 
   test(
-    'lets in who signs in first of all, and ends the sessions that came back',
+    'accepts a login as the first request, and ends the login sessions that came back',
     async () => {
       const { house, ann, early, late } = await forgotten()
       const again = await signIn(one, house.tenant, ann)
@@ -211,7 +211,7 @@ describe('a database that has lost changes in its place, as by a failover', () =
     }
 
   test.each(Object.keys(TAKING))(
-    'calls back what it does not know of when %s',
+    'revokes tokens that it does not know when %s',
     async (name) => {
       const made = await forgotten()
       await expectServed(made.late.accessToken)

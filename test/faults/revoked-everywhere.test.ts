@@ -17,7 +17,7 @@ import {
 import type { GatewayProcess } from '../support/gateway-process.ts'
 import { PLACES, startProcess } from './support.ts'
 
-/** A credential that both gateways take, and the call that takes it away. */
+/** A credential that both gateways accept, and the call that revokes it. */
 interface Case {
   readonly use: (gateway: Caller) => Promise<Answer>
   readonly take: () => Promise<Answer>
@@ -25,7 +25,7 @@ interface Case {
 }
 
 const WAITED_MS = 5_000
-/** No rounds of health: nothing but the change itself is to be seen. */
+/** No health rounds: only the change itself may have an effect. */
 const UNLIMITED = { LOGIN_RATE_LIMIT_PER_MINUTE: '100000', HEALTH_CHECK_CRON: '0 0 1 1 *' }
 
 let stage: Stage
@@ -185,7 +185,7 @@ const CASES: Readonly<Record<string, () => Promise<Case>>> = {
 const effectOf = ({ headers }: Answer) => headers.get('freehold-effective')
 
 async function expectTaken({ use, take, refused }: Case): Promise<void> {
-  // What is given is not waited for.
+  // A grant is not waited for.
   for (const gateway of [one, other.caller])
     await expect.poll(async () => (await use(gateway)).status, { timeout: 5_000, interval: 20 }).toBe(200)
   const answer = await take()
@@ -196,7 +196,7 @@ async function expectTaken({ use, take, refused }: Case): Promise<void> {
   expect((await use(one)).status).toBe(refused)
 }
 
-/** Ends every connection that listens, again and again: who wants to know must ask. */
+/** Ends every listening connection again and again, so that replicas must poll. */
 async function withoutListeners(fn: () => Promise<void>): Promise<void> {
   let killing = true
   const kill = () =>
@@ -216,7 +216,7 @@ async function withoutListeners(fn: () => Promise<void>): Promise<void> {
   }
 }
 
-describe('when the answer comes the other gateway refuses', () => {
+describe('when the answer arrives, the other gateway refuses', () => {
   test.each(Object.keys(CASES))('%s', async (name) => {
     const made = await CASES[name]?.()
     if (made !== undefined) await expectTaken(made)
@@ -227,7 +227,7 @@ describe('when the answer comes the other gateway refuses', () => {
     if (made !== undefined) await withoutListeners(() => expectTaken(made))
   })
 
-  test('a rotation of the keys of the service is confirmed when they have been read, not when they are asked for', async () => {
+  test('a rotation of the service keys is confirmed when they have been read, not when they are requested', async () => {
     const slow = Promise.withResolvers<void>()
     const { reload } = ServiceKeys.prototype
     const reading = vi.spyOn(ServiceKeys.prototype, 'reload').mockImplementation(async function (
@@ -243,7 +243,7 @@ describe('when the answer comes the other gateway refuses', () => {
         return answer
       })
       await expect.poll(() => reading.mock.calls.length, { timeout: 5_000 }).toBeGreaterThan(0)
-      // By now it would have been confirmed: another change, made after it, waits for it as well.
+      // By now the change would have been confirmed. A later change waits for it too.
       const { id } = await operator()
       const later = operate('DELETE', `/operators/${id}`)
       await delay(500)
@@ -260,8 +260,8 @@ describe('when the answer comes the other gateway refuses', () => {
   })
 })
 
-describe('what is said and not waited for', () => {
-  test('nothing, where nothing is taken away', async () => {
+describe('an answer without a wait', () => {
+  test('is given where nothing is revoked', async () => {
     const { id } = await user()
     const { id: accountId } = await member()
     const answers = [
@@ -277,7 +277,7 @@ describe('what is said and not waited for', () => {
 })
 
 describe('a gateway that has frozen', () => {
-  test('is waited for, but not longer than five seconds, and not counted among those that apply it', async () => {
+  test('is waited for at most five seconds, and is not counted as applying the change', async () => {
     const [key, ann, person, account] = [await clientKey(), await operator(), await user(), await member()]
     const twice = await member()
     other.process.child.kill('SIGSTOP')
@@ -287,7 +287,7 @@ describe('a gateway that has frozen', () => {
       const first = deactivate()
       const stands = async () => (await operate('GET', `/accounts/${twice.id}`)).body.status
       await expect.poll(stands, { timeout: 3_000, interval: 20 }).toBe('INACTIVE')
-      // It finds nothing left to take, and tells how far the first has come.
+      // The repeated call finds nothing to revoke, and reports how many replicas apply the first one.
       const repeated = deactivate()
       const answers = await Promise.all([
         ...[first, repeated],

@@ -7,9 +7,10 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
+import { checkout } from '../support/checkout.ts'
 import { dropAll } from '../support/database.ts'
 import { Caller, createStage, type Stage, type TestTenant } from '../support/gateway.ts'
-import { checkout, type GatewayProcess } from '../support/gateway-process.ts'
+import type { GatewayProcess } from '../support/gateway-process.ts'
 import { PLACES, startProcess } from './support.ts'
 
 const DELAY_SECONDS = 3
@@ -38,7 +39,7 @@ async function start() {
   return started
 }
 
-/** A status, or why there was none. Each call has a connection of its own, as a proxy's new ones are. */
+/** A status, or why there was none. Each call opens a new connection, as a proxy does. */
 async function ask(url: string, headers: Record<string, string> = {}): Promise<number | string> {
   try {
     const answer = await fetch(url, { headers: { connection: 'close', ...headers } })
@@ -52,8 +53,8 @@ async function ask(url: string, headers: Record<string, string> = {}): Promise<n
 const places = (url: string, { token }: TestTenant) =>
   ask(`${url}${PLACES}`, { authorization: `Bearer ${token}` })
 
-describe('a gateway that is told to end', () => {
-  test('serves on for the delay while it already says that it is not ready', async () => {
+describe('a gateway that is told to stop', () => {
+  test('still serves during the delay while it reports that it is not ready', async () => {
     const { process: gateway, caller } = await start()
     const tenant = await caller.createTenant()
     const signalledAt = performance.now()
@@ -68,7 +69,7 @@ describe('a gateway that is told to end', () => {
   })
 })
 
-/** The proxy of `docker-compose.yml`, with two gateways of known addresses in the place of Docker's name server. */
+/** The proxy of `docker-compose.yml`, with the addresses of two gateways instead of Docker's name server. */
 async function startProxy(gateways: readonly string[]): Promise<string> {
   const port = await freePort()
   const servers = gateways.map(
@@ -100,7 +101,7 @@ async function freePort(): Promise<number> {
   return port
 }
 
-/** Requests without a pause until it is stopped; answers what came of them. */
+/** Sends requests without a pause until it is stopped. Returns their outcomes. */
 function keepAsking(url: string, tenant: TestTenant) {
   const seen = new Map<number | string, number>()
   let stopping = false
@@ -132,7 +133,7 @@ describe.skipIf(!existsSync(HAPROXY))('behind the proxy (needs haproxy)', () => 
     expect(seen.get(200)).toBeGreaterThan(20)
   })
 
-  test('callers keep the addresses that a proxy in front of it told', async () => {
+  test('callers keep the addresses that the proxy reports', async () => {
     const { process: gateway } = await startProcess(stage, { ...SETTINGS, TRUSTED_PROXIES: '127.0.0.0/8' })
     running.push(gateway)
     const url = await startProxy([await gateway.url()])

@@ -22,12 +22,12 @@ import {
   type TestTenant,
 } from '../support/gateway.ts'
 
-/** Everything that has to be written differently somewhere: in JSON, in a URL, in a text of PostgreSQL. */
+/** Characters that must be written differently somewhere: in JSON, in a URL, or in a text of PostgreSQL. */
 const AWKWARD = '"\\/+&%?=:@ é'
 
-/** The secrets by what they are. Each is random, so that finding one can mean nothing else. */
+/** The secrets by their kinds. Each is random, so a match can only be this secret. */
 const secrets = new Map<string, string>()
-/** Where each could have got to. */
+/** The places that a secret could have reached. */
 const places = new Map<string, string>()
 
 function plant(name: string, value: string): string {
@@ -38,13 +38,13 @@ function plant(name: string, value: string): string {
 const canary = (label: string, awkward = '') =>
   plant(label, `${randomBytes(9).toString('hex')}${awkward}${randomBytes(9).toString('hex')}`)
 
-/** The text as it may stand in something that was encoded, whatever stood before it there. */
+/** The forms of the text inside encoded data, whatever bytes come before it. */
 function formsOf(text: string): string[] {
   const bytes = Buffer.from(text)
   const url = new URL('http://h/')
   url.password = text
   url.searchParams.set('q', text)
-  // Base64 depends on where in the whole the text begins; the edges depend on its neighbours.
+  // Base64 depends on the position of the text in the whole, and its first and last characters depend on the neighbours.
   const shifted = [0, 1, 2].map((shift) =>
     Buffer.concat([Buffer.alloc(shift), bytes])
       .toString('base64')
@@ -64,7 +64,7 @@ function foundIn(haystack: string, secret: string): string[] {
   return formsOf(secret).filter((form) => haystack.includes(form))
 }
 
-/** Answers that give out what they have just made, and under which name. */
+/** Answers that show a secret which they have just created, and the name of that field. */
 const GIVEN_OUT = /"(?:accessToken|refreshToken|key|token)":"[^"]+"/g
 
 interface Watched {
@@ -72,7 +72,7 @@ interface Watched {
   readonly answers: string[]
 }
 
-/** Keeps whatever the gateway answers, but for the one place where a new secret is meant to stand. */
+/** Stores every answer of the gateway, except for the one field that should show a new secret. */
 function watch(gateway: TestGateway): Watched {
   const answers: string[] = []
   const call = gateway.call.bind(gateway)
@@ -97,7 +97,7 @@ async function dump(database: string): Promise<string> {
   )
   const all: string[] = []
   for (const { name } of tables) {
-    // Each column for itself: a record's text quotes what stands in it.
+    // Each column separately, because the text form of a whole row adds quotes.
     const rows = await query<{ columns: Record<string, string> }>(
       url,
       `SELECT (SELECT json_object_agg(key, value) FROM json_each_text(row_to_json(t))) AS columns FROM ${name} t`,
@@ -133,7 +133,7 @@ beforeAll(async () => {
   await work()
   await fail()
   await watched.gateway.close()
-  // Once more, with everything there: what a start opens and reads.
+  // Starts once more with all data present, so that a start opens and reads everything.
   const again = watch(await startGateway(stage, more))
   await again.gateway.call('GET', '/api/v1/places', { token: tenant.token })
   await again.gateway.operator('GET', '/audit-log?limit=200')
@@ -152,7 +152,7 @@ afterAll(async () => {
   await dropAll()
 })
 
-/** What goes well, with every kind of secret in use. */
+/** Successful requests with every kind of secret. */
 async function work(): Promise<void> {
   const { gateway } = watched
   const password = canary('password of a user', AWKWARD)
@@ -198,7 +198,7 @@ async function fail(): Promise<void> {
   await breakDatabases()
 }
 
-/** Mistyped secrets are secrets as well, mostly those of something else. */
+/** Mistyped secrets are secrets too: often they belong to something else. */
 async function failToSignIn(): Promise<void> {
   const { gateway } = watched
   const password = canary('mistyped password', AWKWARD)
@@ -222,7 +222,7 @@ async function failToSignIn(): Promise<void> {
   }
   await gateway.call('POST', '/api/v1/auth/login', { body: password })
   const refreshToken = secrets.get(`refresh token of ${tenant.code}`)
-  // Only once its successor has been used, too, is a token that comes again a theft for certain.
+  // A reused token is certainly stolen only after its successor was used too.
   const next = await gateway.call('POST', '/api/v1/auth/refresh', { body: { refreshToken } })
   plant('refresh token of the next round', next.body.refreshToken)
   const used = { body: { refreshToken: secrets.get(`refresh token of ${tenant.code}, used`) } }
@@ -280,7 +280,7 @@ async function failToRegister(): Promise<void> {
   }
 }
 
-/** Credentials where they do not belong: in the other header, in the query, in the path, in a number. */
+/** Credentials in wrong places: in the other header, in the query, in the path, in a number. */
 async function sendInTheWrongPlace(): Promise<void> {
   const { gateway } = watched
   for (const secret of secrets.values()) {
@@ -299,7 +299,7 @@ async function sendInTheWrongPlace(): Promise<void> {
       await gateway.call('GET', `/api/v1/places?${name}=${inUrl}`, { token: tenant.token })
       await gateway.call('GET', `/api/v1/tenants?${name}=${inUrl.repeat(20)}`, { token: stage.operatorToken })
     }
-    // Not among the answers: each tells its caller the path that was asked for, as `instance`.
+    // Not among the answers, because each one shows its caller the requested path as `instance`.
     for (const path of [`/api/v1/client-keys/${inUrl}`, `/api/v1/${inUrl}/x`, `/${inUrl}`, `/%zz${inUrl}`]) {
       await fetch(`${gateway.url}${path}`, { headers: { authorization: `Bearer ${tenant.token}` } })
     }
@@ -322,7 +322,7 @@ async function sendInTheWrongPlace(): Promise<void> {
   }
 }
 
-/** What is answered with 5xx, and logged with its cause. */
+/** Requests that are answered with 5xx and logged with the cause. */
 async function breakDatabases(): Promise<void> {
   const { gateway } = watched
   const catalog = superuserUrl(databaseOf(stage.catalogUrl))
@@ -358,7 +358,7 @@ async function breakDatabases(): Promise<void> {
   await query(superuserUrl(), `ALTER DATABASE "${own.database}" ALLOW_CONNECTIONS true`)
 }
 
-test('the search finds a secret in whatever form it stands', () => {
+test('the search finds a secret in each encoded form', () => {
   const secret = `x${AWKWARD}0123456789`
   const around = (text: string) => ['', 'a', 'ab'].map((before) => `${before}${text}tail`)
   const hidden = [
@@ -383,7 +383,7 @@ describe.each([
   ['the shared database', 'admin@secrets-shared.example'],
   ['a database of its own', 'admin@secrets-own.example'],
 ])('%s', (place, content) => {
-  test('has what it is to have, and no secret in any form', () => {
+  test('has its expected content, and no secret in any form', () => {
     const haystack = places.get(place) ?? ''
     expect(haystack).toContain(content)
     expect(secrets.size).toBeGreaterThan(12)

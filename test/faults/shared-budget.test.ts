@@ -7,19 +7,19 @@ import { PLACES, register, startProcess } from './support.ts'
 const LIMIT = 5
 const DATABASES = 8
 const SLOW_S = 0.05
-/** When a replica that died no longer counts, and then some. */
+/** The time after which a dead replica no longer counts, and a little more. */
 const AT_LAST = { timeout: 15_000, interval: 50 }
 
 let stage: Stage
 let role: string
-/** As the log has it; the bare digits may stand in any id. */
+/** The SQLSTATE as the log writes it. The digits alone could be part of an id. */
 const TOO_MANY_CONNECTIONS = /"code":"53300"/
 const tenants: TestTenant[] = []
 const loads: Load[] = []
 const processes: { process: GatewayProcess; caller: Caller }[] = []
 
-// More databases than connections, so that every request needs what another one has; and PostgreSQL is the judge: it
-// refuses the role one connection more than the limit (53300), whatever we believe to have counted.
+// More databases than connections, so that every request needs a connection that another one holds. PostgreSQL checks the limit:
+// it refuses one connection more for the role (53300), whatever the gateways have counted.
 beforeAll(async () => {
   stage = await createStage()
   const owner = await createRole()
@@ -53,7 +53,7 @@ async function join() {
   return started
 }
 
-/** Two callers a tenant, each with one request after the other, until they are stopped. */
+/** Two callers per tenant. Each sends one request after the other until it is stopped. */
 class Load {
   readonly answers: { readonly status: number; readonly text: string }[] = []
   readonly #done: Promise<unknown>
@@ -94,7 +94,7 @@ const sessions = async () =>
       ?.n,
   )
 
-test('however many databases, and while replicas come, go and die: never one connection more, and no request fails', async () => {
+test('connections never exceed the budget and no request fails, with many databases and while replicas start, stop and crash', async () => {
   const one = (processes[0] as { caller: Caller }).caller
   loads.push(new Load(one))
   await expect.poll(sessions, { timeout: 20_000 }).toBe(LIMIT)

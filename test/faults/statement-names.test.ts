@@ -8,7 +8,7 @@ import { register, startProcess } from './support.ts'
 const API = '/api/v1'
 const KINDS = ['places', 'owners', 'contacts', 'lessees'] as const
 const ROUNDS = 25
-/** What a gateway asks for when it connects, so that the pooler lets it in; it is dropped silently. */
+/** Settings that the gateway sends when it connects. The pooler must accept them, and drops them. */
 const IGNORED = 'options,statement_timeout,idle_in_transaction_session_timeout,extra_float_digits'
 const processes: GatewayProcess[] = []
 const poolers: Pooler[] = []
@@ -21,7 +21,7 @@ afterAll(async () => {
 
 const binaries = findPoolers()
 
-/** Two gateways that share each server connection, and a tenant with its own database behind them. */
+/** Two gateways that share each server connection, and a tenant with a dedicated database behind them. */
 async function twoGateways(binary: PoolerBinary) {
   const stage = await createStage()
   const role = await createRole()
@@ -35,7 +35,7 @@ async function twoGateways(binary: PoolerBinary) {
     },
   })
   poolers.push(pooler)
-  // Made by a third, so that what the two are asked for first is what the test says.
+  // A third gateway creates them, so that the test decides the first requests of the two.
   const maker = await startGateway(stage)
   const tenant = await maker.createTenant()
   await register({ caller: maker, tenantId: tenant.id, url: pooler.through(url) })
@@ -55,7 +55,7 @@ async function fill(caller: Caller, { token }: TestTenant): Promise<void> {
   }
 }
 
-/** Rows that are not of the collection they were asked from, of those that answered; and how many answered. */
+/** The rows that do not belong to the requested collection, and the number of requests that were answered. */
 async function readAll(caller: Caller, { token }: TestTenant, kinds: readonly string[]) {
   const foreign: string[] = []
   let answered = 0

@@ -3,15 +3,17 @@ import { once } from 'node:events'
 import { connect } from 'node:net'
 import { setTimeout as delay } from 'node:timers/promises'
 import { afterEach, beforeAll, expect, test } from 'vitest'
+import { checkout } from '../support/checkout.ts'
 import { createStage, environmentOf, type Stage } from '../support/gateway.ts'
-import { checkout, mainFile, quickStart } from '../support/gateway-process.ts'
+import { gatewayProgram } from '../support/gateway-bundle.ts'
+import { quickStart } from '../support/gateway-process.ts'
 
-/** More than a pipe and its reader hold before the writer has to wait. */
+/** More than a pipe and its reader can hold before the writer must wait. */
 const LINES = 2_500
 const AT_ONCE = 20
 /** The last flush takes a second; the rest is for a machine that is busy with other tests. */
 const SOON_MS = 5_000
-const PATIENCE = 90_000
+const TIME_LIMIT_MS = 90_000
 
 let stage: Stage
 let child: ChildProcess
@@ -23,7 +25,7 @@ afterEach(() => {
   child.kill('SIGKILL')
 })
 
-/** Starts a gateway whose stdout is read until it listens. After that it stays open and is read no more. */
+/** Starts a gateway and reads its stdout until it listens. After that the stream stays open and is not read. */
 async function startUnread(graceSeconds: number): Promise<string> {
   const { PATH = '', HOME = '/' } = process.env
   const env = {
@@ -32,7 +34,11 @@ async function startUnread(graceSeconds: number): Promise<string> {
     ...quickStart,
     ...environmentOf(stage, { SHUTDOWN_GRACE_SECONDS: String(graceSeconds) }),
   }
-  child = spawn(process.execPath, [mainFile], { cwd: checkout, env, stdio: ['ignore', 'pipe', 'ignore'] })
+  child = spawn(process.execPath, [gatewayProgram()], {
+    cwd: checkout,
+    env,
+    stdio: ['ignore', 'pipe', 'ignore'],
+  })
   let said = ''
   const listening = /"port":(\d+),"host":"[^"]*","msg":"listening"/
   for await (const chunk of child.stdout?.iterator({ destroyOnReturn: false }) ?? []) {
@@ -51,14 +57,14 @@ async function fillStdout(url: string): Promise<void> {
   await Promise.all(Array.from({ length: AT_ONCE }, ask))
 }
 
-/** How the process ended, or null if it has not within the time. */
+/** How the process ended, or null if it has not ended in time. */
 function endWithin(ms: number): Promise<number | string | null> {
   const ended = once(child, 'exit').then(([code, signal]) => code ?? signal)
   return Promise.race([ended, delay(ms, null)])
 }
 
 test(
-  'a process whose stdout is not read serves on, and ends when it is told to',
+  'a process whose stdout is not read still serves, and stops when it is told to',
   async () => {
     const url = await startUnread(1)
     await fillStdout(url)
@@ -67,11 +73,11 @@ test(
     child.kill('SIGTERM')
     expect(await ended).toBe(0)
   },
-  PATIENCE,
+  TIME_LIMIT_MS,
 )
 
 test(
-  'a second signal ends it at once, whatever is still under way',
+  'a second signal ends the process at once, even with requests running',
   async () => {
     const url = await startUnread(60)
     await fillStdout(url)
@@ -82,12 +88,12 @@ test(
     )
     await fetch(`${url}/readyz`)
     child.kill('SIGTERM')
-    // One that follows at once is taken for the same one, passed on by npm.
+    // A signal that follows at once counts as the same one, passed on by npm.
     expect(await endWithin(1_500)).toBe(null)
     const ended = endWithin(SOON_MS)
     child.kill('SIGTERM')
     expect(await ended).toBe(1)
     unfinished.destroy()
   },
-  PATIENCE,
+  TIME_LIMIT_MS,
 )

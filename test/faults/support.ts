@@ -7,10 +7,13 @@ import type { OwnServer } from '../support/second-server.ts'
 
 export const PLACES = '/api/v1/places'
 
-/** A time limit for tenants that the fault does not concern; the others wait longer. Generous: tests share two cores. */
+/**
+ * A time limit for tenants that the fault does not concern; other tenants wait longer. It is generous, because tests share two
+ * cores.
+ */
 export const UNDISTURBED_MS = 3_000
 
-/** A gateway in a process of its own: what would end it is seen as its end. */
+/** A gateway in a process of its own. A test sees if the process ends. */
 export async function startProcess(
   stage: Stage,
   more: Record<string, string> = {},
@@ -19,7 +22,7 @@ export async function startProcess(
   return { process, caller: new Caller(await process.url(), stage.operatorToken) }
 }
 
-/** An ordinary role on a server that the file has for itself, and a way to make empty databases that it owns. */
+/** An ordinary role on a server of this test file, and a function that creates empty databases of this role. */
 export async function createOwnerOn(server: OwnServer) {
   const [name, password] = [uniqueName('r'), 'only-for-tests']
   await query(server.superuserUrl, `CREATE ROLE "${name}" LOGIN PASSWORD '${password}'`)
@@ -39,7 +42,7 @@ export interface Registered {
   readonly url: string
 }
 
-/** Registers a database and expects it to become the tenant's home. */
+/** Registers a database and expects it to become the tenant database. */
 export async function register({ caller, tenantId, url }: Registered, more: object = {}): Promise<void> {
   const { status, placement, lastError } = await caller.registerDatabase(tenantId, url, more)
   expect({ status, placement, lastError }).toEqual({
@@ -48,20 +51,20 @@ export async function register({ caller, tenantId, url }: Registered, more: obje
   })
 }
 
-/** An error that passes: which one, and when to come back. */
+/** Expects a temporary error: this one, with Retry-After. */
 export function expectUnavailable(answer: Answer, code: string): void {
   expectProblem(answer, { status: 503, code })
   expect(Number(answer.headers.get('retry-after'))).toBeGreaterThan(0)
 }
 
-/** Makes a place and gives its id. */
+/** Creates a place and returns its id. */
 export async function makePlace(caller: Caller, { token }: TestTenant, name: string): Promise<string> {
   const { status, body, text } = await caller.call('POST', PLACES, { token, body: { name } })
   expect(status, text).toBe(201)
   return body.id
 }
 
-/** A caller that reads and writes all the time, one request after the other, and notes the answers. */
+/** A caller that reads and writes without a pause, one request after the other, and records the answers. */
 export class Bystander {
   readonly answers: { readonly status: number; readonly text: string; readonly tookMs: number }[] = []
   readonly #done: Promise<void>
@@ -71,7 +74,7 @@ export class Bystander {
     this.#done = this.#work(caller, tenant)
   }
 
-  /** Ends it. All of its requests must have been answered, and in time. */
+  /** Stops it. All its requests must have been answered in time. */
   async expectUndisturbed(): Promise<void> {
     this.#stopping = true
     await this.#done

@@ -33,11 +33,11 @@ interface Household {
 }
 
 let gateway: TestGateway
-/** Owns all of these databases: what keeps them apart must not be the password. */
+/** Owns all these databases, so that a wrong password cannot be what keeps them apart. */
 let role: TestRole
 let one: Household
 let other: Household
-/** Lives elsewhere, and is to notice nothing of all this. */
+/** A tenant elsewhere, which must notice nothing. */
 let bystanding: TestTenant
 
 beforeAll(async () => {
@@ -76,7 +76,7 @@ async function swap(a: string, b: string): Promise<void> {
   await rename(aside, b)
 }
 
-/** Asks for the tenant's rows, and for one by its id, over and over. */
+/** Requests the tenant's rows, and one row by its id, again and again. */
 class Reader {
   readonly said = new Set<string>()
   readonly #done: Promise<void>
@@ -103,7 +103,7 @@ class Reader {
   }
 }
 
-/** Writes one place after the other, and keeps the names of those that were acknowledged. */
+/** Writes one place after the other, and stores the names of those that were acknowledged. */
 class Writer {
   readonly #kept: string[] = []
   readonly #done: Promise<void>
@@ -127,7 +127,7 @@ class Writer {
   }
 }
 
-/** Every row that anybody could have written into a tenant's database, counted table by table. */
+/** The number of rows in each table of a tenant database, so that every foreign write is seen. */
 async function contentOf(database: string): Promise<unknown> {
   const [row] = await query(
     superuserUrl(database),
@@ -138,7 +138,7 @@ async function contentOf(database: string): Promise<unknown> {
   return row
 }
 
-/** A copy of `original` under another name, with a row of its own by which it is known. */
+/** A copy of `original` under another name, with a row by which it can be recognised. */
 async function copyTo(original: string, name: string, tenantId: string): Promise<void> {
   await query(superuserUrl(), `CREATE DATABASE "${name}" OWNER "${role.name}" TEMPLATE "${original}"`)
   const mark = "INSERT INTO places (tenant_id, id, name) VALUES ($1, gen_random_uuid(), 'COPY')"
@@ -150,7 +150,7 @@ const lookAt = async ({ tenant }: Household) => {
   return { status: body.status, failures: body.consecutiveFailures, code: body.lastError?.code }
 }
 
-/** How often the log has sounded the alarm for a tenant (null: for the shared database). */
+/** How often the log has reported a wrong database for a tenant (null: for the shared database). */
 const alarms = (of: TestGateway, tenantId: string | null) =>
   of
     .log()
@@ -184,9 +184,9 @@ async function expectServed({ tenant: { token }, place }: Household, name: strin
   await expect.poll(listed, { timeout: 20_000 }).toEqual({ status: 200, rows: [[place, name]] })
 }
 
-describe("two tenants' databases that changed their names", () => {
+describe('two tenant databases that swapped their names', () => {
   test(
-    'serve no tenant, whatever is asked for, and both again when they are put right',
+    'serve no request of either tenant, and serve both again when the names are right',
     async () => {
       const neighbour = new Bystander(gateway, bystanding)
       const readers = [one, other].map(({ tenant }) => new Reader(tenant, [one.place, other.place]))
@@ -208,9 +208,9 @@ describe("two tenants' databases that changed their names", () => {
   )
 })
 
-describe('a copy in the place of the original', () => {
+describe('a copy that replaces the original', () => {
   test(
-    'is neither read nor written, raises the alarm once, and is served again when the original is back',
+    'is neither read nor written and is logged once, and the tenant is served again when the original is back',
     async () => {
       const house = await settle('Kept')
       const neighbour = new Bystander(gateway, bystanding)
@@ -229,7 +229,7 @@ describe('a copy in the place of the original', () => {
         .toBeGreaterThan(failures)
       await expectRefused(house, house.place)
       expect(await contentOf(house.database)).toEqual(before)
-      // One of the pool, one of the health rounds; how often they tried is for the metric to say.
+      // One line of the pool and one of the health rounds. The metric counts how often they tried.
       expect(alarms(gateway, house.tenant.id)).toBeGreaterThan(0)
       expect(alarms(gateway, house.tenant.id)).toBeLessThanOrEqual(2)
       expect(await mismatches(gateway)).toBeGreaterThan(1)
@@ -250,7 +250,7 @@ describe('a copy in the place of the original', () => {
   )
 
   test(
-    'is the database from then on, once an operator has it validated',
+    'becomes the tenant database once an operator validates it',
     async () => {
       const house = await settle('Kept')
       const [backup, neighbour] = [uniqueName(), new Bystander(gateway, bystanding)]
@@ -268,7 +268,7 @@ describe('a copy in the place of the original', () => {
       await expect
         .poll(() => lookAt(house), { timeout: 20_000 })
         .toEqual({ status: 'active', failures: 0, code: undefined })
-      // What was accepted is what counts: now it is the original that is another.
+      // The accepted database counts now, so the original is the wrong one.
       await query(superuserUrl(), `ALTER DATABASE "${house.database}" ALLOW_CONNECTIONS false`)
       await terminateBackends(house.database)
       await query(superuserUrl(), `DROP DATABASE "${house.database}" WITH (FORCE)`)
@@ -280,7 +280,7 @@ describe('a copy in the place of the original', () => {
   )
 })
 
-describe('where no health round has noticed anything yet', () => {
+describe('before a health round has noticed a change', () => {
   let stage: Stage
   let third: TestGateway
   beforeAll(async () => {
@@ -324,7 +324,7 @@ describe('where no health round has noticed anything yet', () => {
   )
 
   test(
-    'no tenant is moved out of a copy: what it holds need not be what the tenant has',
+    'no tenant is moved out of a copy, because its rows may not be those of the tenant',
     async () => {
       const tenant = await third.createTenant()
       const home = await ownUrl()
@@ -348,21 +348,21 @@ const migrate = (url: string) =>
     applyMigrations(client, await tenantMigrations(), { lockTimeoutMs: 10_000 }),
   )
 
-/** Has an empty database of the same owner stand in the place of the tenant's for the time of `fn`. */
+/** Replaces the tenant database by an empty database of the same owner while `fn` runs. */
 async function withAnother({ database }: Household, fn: () => Promise<void>): Promise<void> {
   await query(superuserUrl(), `CREATE DATABASE "${database}" OWNER "${role.name}" TEMPLATE template0`)
   await fn()
   await query(superuserUrl(), `DROP DATABASE "${database}" WITH (FORCE)`)
 }
 
-describe('a database that was dropped, with another in its place', () => {
+describe('a database that was dropped and replaced by another', () => {
   const IN_ITS_PLACE: Record<string, (url: string) => Promise<unknown>> = {
     'that is empty': async () => undefined,
     'with the schema and no tenant in it': migrate,
   }
 
   test.each(Object.entries(IN_ITS_PLACE))(
-    '%s serves nothing, and heals when it is put right',
+    '%s serves nothing, and serves again when the database is right',
     async (_, prepare) => {
       const house = await settle('Kept')
       const aside = uniqueName()
@@ -380,14 +380,14 @@ describe('a database that was dropped, with another in its place', () => {
   )
 })
 
-describe('an inactive database, with another in its place', () => {
+describe('an inactive database that was replaced by another', () => {
   const IN_ITS_PLACE: Record<string, [prepare: (url: string) => Promise<unknown>, code: string]> = {
     'that is empty': [async () => undefined, 'IDENTITY_MISMATCH'],
     'with the schema and no tenant in it': [migrate, 'IDENTITY_MISMATCH'],
     'with another tenant in it': [(url) => migrate(url).then(() => moveIn(url)), 'BELONGS_TO_ANOTHER_TENANT'],
   }
   const moved = new Map<string, { house: Household; aside: string }>()
-  // All at once: it takes rounds until they are inactive.
+  // All at the same time, because it takes rounds until they are inactive.
   beforeAll(async () => {
     for (const name of Object.keys(IN_ITS_PLACE)) {
       const [house, aside] = [await settle('Kept'), uniqueName()]
@@ -397,7 +397,7 @@ describe('an inactive database, with another in its place', () => {
   })
 
   test.each(Object.entries(IN_ITS_PLACE))(
-    '%s stays inactive, and heals when it is put right',
+    '%s stays inactive, and serves again when the database is right',
     async (name, [prepare, code]) => {
       const { house, aside } = moved.get(name) ?? { house: one, aside: '' }
       const look = () => lookAt(house)

@@ -5,8 +5,8 @@ import { Caller, createStage, environmentOf, type Stage, type TestTenant } from 
 import { GatewayProcess } from '../support/gateway-process.ts'
 import { createTenantDatabase } from '../support/tenant-database.ts'
 
-/** Processes start and end in each test, on a machine that has other things to do. */
-const PATIENCE = { timeout: 60_000 }
+/** Processes start and end in each test, and the machine may be busy. */
+const TIME_LIMIT = { timeout: 60_000 }
 const FROZEN = { timeout: 10_000, interval: 20 }
 
 let stage: Stage
@@ -34,7 +34,7 @@ async function launch(): Promise<Running> {
 
 let last: Running | null = null
 
-/** The gateway that runs, or a new one. The one that took over from a killed one is the next to be killed. */
+/** The running gateway, or a new one. The gateway that took over from a killed one is the next to be killed. */
 async function theGateway(): Promise<Running> {
   const lives =
     last !== null && last.process.child.exitCode === null && last.process.child.signalCode === null
@@ -46,7 +46,7 @@ const databaseOf = (url: string) => new URL(url).pathname.slice(1)
 const catalog = () => superuserUrl(databaseOf(stage.catalogUrl))
 const shared = () => superuserUrl(databaseOf(stage.sharedUrl))
 
-/** A lock of ours in some database, in the way of exactly one statement of a gateway. */
+/** A lock of the test in some database that blocks exactly one statement of a gateway. */
 class Obstacle {
   readonly #client: Client
 
@@ -65,7 +65,7 @@ class Obstacle {
     return obstacle
   }
 
-  /** Waits until a statement is blocked by it, and gives the pid of its backend. */
+  /** Waits until the lock blocks a statement, and returns the pid of its backend. */
   async reached(): Promise<number> {
     const pid = Reflect.get(this.#client, 'processID')
     const held = 'SELECT pid FROM pg_stat_activity WHERE $1::int = ANY (pg_blocking_pids(pid))'
@@ -84,7 +84,7 @@ interface Person {
   readonly refreshToken: string
 }
 
-/** A tenant whose administrator is signed in; what they hold must be good after whatever happens. */
+/** A tenant whose administrator is signed in. The administrator's tokens must stay valid in every case. */
 async function createPerson(caller: Caller): Promise<Person> {
   const tenant = await caller.createTenant()
   const { email, password } = tenant.admin
@@ -102,7 +102,7 @@ async function register(caller: Caller, { id }: TestTenant, connectionString: st
 const claimOf = `SELECT placement, j.status
   FROM tenants t JOIN jobs j ON j.tenant_id = t.id AND j.kind = 'validation' WHERE t.id = $1`
 
-/** The clock's stand-in: a lease that would lapse within a minute has lapsed. */
+/** Replaces waiting: leases that would lapse within a minute lapse now. */
 async function lapseClaims(): Promise<void> {
   await query(
     catalog(),
@@ -120,7 +120,7 @@ async function homeOf(url: string, { id }: TestTenant) {
   return row
 }
 
-/** The validation is over, and what the move has left behind is gone. */
+/** The validation is over, and the remains of the move are gone. */
 async function expectSettled(caller: Caller, tenant: TestTenant): Promise<void> {
   const state = async () => (await caller.operator('GET', `/tenants/${tenant.id}/database`)).body
   const expected = { status: 'active', placement: 'dedicated', moveRequired: false, lastError: null }
@@ -128,7 +128,7 @@ async function expectSettled(caller: Caller, tenant: TestTenant): Promise<void> 
   await expect.poll(async () => (await homeOf(shared(), tenant))?.residence, { timeout: 15_000 }).toBeNull()
 }
 
-/** It is served, its people are all there, and it lives in one home only, at the epoch that the catalog knows. */
+/** The tenant is served, its users are all there, and it lives in one database only, at the epoch of the catalog. */
 async function expectAtHome(caller: Caller, { tenant, refreshToken }: Person, home: string, other: string) {
   const refreshed = await caller.call('POST', '/api/v1/auth/refresh', { body: { refreshToken } })
   expect(refreshed.status, refreshed.text).toBe(200)
@@ -148,14 +148,14 @@ async function expectAtHome(caller: Caller, { tenant, refreshToken }: Person, ho
 }
 
 interface Moment {
-  /** Stands in the way of what the gateway does next after the obstacle before it was lifted. */
+  /** Blocks the next step of the gateway after the previous lock was released. */
   readonly obstacles: readonly ((tenant: TestTenant, own: string) => Promise<Obstacle>)[]
-  /** How the catalog and the shared home look then. */
+  /** The expected state of the catalog and the shared database at that moment. */
   readonly placement: string
   readonly door: string
 }
 
-/** Reading its stamp is the first that a validation does with a table; writing the roles is the first after the fence. */
+/** A validation first reads the stamp. The first statement after the fence writes the roles. */
 const atTheStamp: Moment['obstacles'][number] = (_tenant, own) =>
   Obstacle.put(own, 'LOCK TABLE residence IN ACCESS EXCLUSIVE MODE')
 const atTheCopy: Moment['obstacles'][number] = (_tenant, own) =>
@@ -187,7 +187,7 @@ const MOMENTS: Record<string, Moment> = {
   },
 }
 
-/** Has `begin` come to the last obstacle and stand there. */
+/** Lets `begin` run until the last lock blocks it. */
 async function freeze(obstacles: readonly (() => Promise<Obstacle>)[], begin: () => Promise<unknown>) {
   let before: Obstacle | null = null
   for (const put of obstacles) {
@@ -200,32 +200,35 @@ async function freeze(obstacles: readonly (() => Promise<Obstacle>)[], begin: ()
   return before
 }
 
-describe('a gateway killed while it validates', PATIENCE, () => {
-  test.each(Object.entries(MOMENTS))('%s loses nothing: another takes it over', async (_when, moment) => {
-    const victim = await theGateway()
-    const person = await createPerson(victim.caller)
-    const { tenant } = person
-    const { url, database } = await createTenantDatabase()
-    const own = superuserUrl(database)
-    const obstacles = moment.obstacles.map((put) => () => put(tenant, own))
-    const obstacle = await freeze(obstacles, () => register(victim.caller, tenant, url))
-    expect(await victim.process.end('SIGKILL')).toBe('SIGKILL')
-    await obstacle.lift()
+describe('a gateway killed while it validates', TIME_LIMIT, () => {
+  test.each(Object.entries(MOMENTS))(
+    '%s loses nothing: another gateway takes over',
+    async (_when, moment) => {
+      const victim = await theGateway()
+      const person = await createPerson(victim.caller)
+      const { tenant } = person
+      const { url, database } = await createTenantDatabase()
+      const own = superuserUrl(database)
+      const obstacles = moment.obstacles.map((put) => () => put(tenant, own))
+      const obstacle = await freeze(obstacles, () => register(victim.caller, tenant, url))
+      expect(await victim.process.end('SIGKILL')).toBe('SIGKILL')
+      await obstacle.lift()
 
-    expect(await query(catalog(), claimOf, [tenant.id])).toEqual([
-      { placement: moment.placement, status: 'running' },
-    ])
-    expect(await homeOf(shared(), tenant)).toMatchObject({ residence: [[1, moment.door]], people: 1 })
+      expect(await query(catalog(), claimOf, [tenant.id])).toEqual([
+        { placement: moment.placement, status: 'running' },
+      ])
+      expect(await homeOf(shared(), tenant)).toMatchObject({ residence: [[1, moment.door]], people: 1 })
 
-    const { caller } = await theGateway()
-    await lapseClaims()
-    await expectSettled(caller, tenant)
-    await expectAtHome(caller, person, own, shared())
-  })
+      const { caller } = await theGateway()
+      await lapseClaims()
+      await expectSettled(caller, tenant)
+      await expectAtHome(caller, person, own, shared())
+    },
+  )
 })
 
-describe('a gateway killed while it brings a tenant back to the shared database', PATIENCE, () => {
-  /** A tenant in its own database, and a gateway killed while it tried to take that away. */
+describe('a gateway killed while it brings a tenant back to the shared database', TIME_LIMIT, () => {
+  /** A tenant in a dedicated database, and a gateway that was killed while it removed that database. */
   async function killWhileLeaving(...more: ((tenant: TestTenant, own: string) => Promise<Obstacle>)[]) {
     const victim = await theGateway()
     const person = await createPerson(victim.caller)
@@ -234,7 +237,7 @@ describe('a gateway killed while it brings a tenant back to the shared database'
     const own = superuserUrl(database)
     await register(victim.caller, tenant, url)
     await expectSettled(victim.caller, tenant)
-    // Past the look at the catalog with which a move begins, and before the one with which it ends.
+    // After a move has read the catalog at its beginning, and before it reads it again at its end.
     const obstacles = [atTheSharedCopy, atTheCatalog, ...more].map((put) => () => put(tenant, own))
     const obstacle = await freeze(obstacles, async () => {
       void victim.caller.operator('DELETE', `/tenants/${tenant.id}/database`).catch(() => {})
@@ -245,7 +248,7 @@ describe('a gateway killed while it brings a tenant back to the shared database'
     return { person, tenant, url, own, caller }
   }
 
-  test('before the catalog is told loses nothing: the first who waits has the door opened', async () => {
+  test('before the catalog is told loses nothing: the first waiting request has the fence lifted', async () => {
     const { person, tenant, own, caller } = await killWhileLeaving()
     expect(await homeOf(own, tenant)).toMatchObject({ residence: [[2, 'fenced']], people: 1 })
     const status = async () => (await caller.call('GET', '/api/v1/places', { token: tenant.token })).status
@@ -255,7 +258,7 @@ describe('a gateway killed while it brings a tenant back to the shared database'
     await expectAtHome(caller, person, shared(), own)
   })
 
-  test('before the old home is cleared loses nothing, and the same database can be given again', async () => {
+  test('before the old database is cleared loses nothing, and the same database can be registered again', async () => {
     const { person, tenant, url, own, caller } = await killWhileLeaving((_tenant, at) =>
       Obstacle.put(at, `SELECT FROM residence FOR UPDATE`),
     )
@@ -267,14 +270,14 @@ describe('a gateway killed while it brings a tenant back to the shared database'
   })
 })
 
-describe('a gateway that only was slow', PATIENCE, () => {
-  test('does not write where the one that took over has finished', async () => {
+describe('a gateway that was only slow', TIME_LIMIT, () => {
+  test('does not write after another gateway took over and finished', async () => {
     const slow = await theGateway()
     const person = await createPerson(slow.caller)
     const { tenant } = person
     const { url, database } = await createTenantDatabase()
     const own = superuserUrl(database)
-    // The last look at the old home. What comes next is to empty the new one, so that a repetition begins anew.
+    // The last check of the old tenant database. The next step clears the new one, so that a repetition begins again.
     const obstacle = await Obstacle.put(shared(), 'LOCK TABLE places IN ACCESS EXCLUSIVE MODE')
     await register(slow.caller, tenant, url)
     const backend = await obstacle.reached()
@@ -283,7 +286,7 @@ describe('a gateway that only was slow', PATIENCE, () => {
     const other = await launch()
     await lapseClaims()
     const placement = async () => (await other.caller.operator('GET', `/tenants/${tenant.id}`)).body.placement
-    // The other has to wait for the slow one, and would have finished by then if it did not.
+    // The other gateway must wait for the slow one. Without the wait it would have finished by then.
     await expect
       .poll(placement, { timeout: 2_000 })
       .toBe('dedicated')

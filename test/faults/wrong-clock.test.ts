@@ -1,12 +1,13 @@
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import { checkout } from '../support/checkout.ts'
 import { dropAll, query, superuserUrl } from '../support/database.ts'
 import { type Caller, createStage, type Stage, startGateway, type TestGateway } from '../support/gateway.ts'
-import { checkout, type GatewayProcess } from '../support/gateway-process.ts'
+import type { GatewayProcess } from '../support/gateway-process.ts'
 import { startProcess } from './support.ts'
 
 const AHEAD_MS = 7_000
-const PATIENCE = { timeout: 20_000, interval: 50 }
+const TIME_LIMIT = { timeout: 20_000, interval: 50 }
 const WARNING = `"msg":"this machine's clock differs from the catalog's"`
 const SKEW = /^freehold_catalog_clock_skew_seconds (-?[\d.e-]+)$/m
 
@@ -33,20 +34,20 @@ const catalog = () => superuserUrl(new URL(stage.catalogUrl).pathname.slice(1))
 const skewOf = async (caller: Caller) =>
   Number(SKEW.exec((await caller.call('GET', '/metrics')).text)?.[1] ?? Number.NaN)
 
-test('a gateway whose clock is wrong says so once, in its log and its metrics; one whose clock is right says nothing', async () => {
-  await expect.poll(() => skewOf(wrong.caller), PATIENCE).toBeCloseTo(-AHEAD_MS / 1000, 0)
-  await expect.poll(async () => Math.abs(await skewOf(right)), PATIENCE).toBeLessThan(1)
+test('a gateway with a wrong clock reports it once in log and metrics; a gateway with a right clock reports nothing', async () => {
+  await expect.poll(() => skewOf(wrong.caller), TIME_LIMIT).toBeCloseTo(-AHEAD_MS / 1000, 0)
+  await expect.poll(async () => Math.abs(await skewOf(right)), TIME_LIMIT).toBeLessThan(1)
   const beats = async () =>
     (await query(catalog(), 'SELECT min(heartbeat_at)::text AS at FROM replicas'))[0]?.at
   for (let beat = 0; beat < 3; beat += 1) {
     const last = await beats()
-    await expect.poll(beats, PATIENCE).not.toBe(last)
+    await expect.poll(beats, TIME_LIMIT).not.toBe(last)
   }
   expect(wrong.process.stdout.split(WARNING)).toHaveLength(2)
   expect(right.log()).not.toContain(WARNING)
 })
 
-test('and what it writes into the audit log is dated by the catalog all the same', async () => {
+test('audit entries of a gateway with a wrong clock have the time of the catalog', async () => {
   const [{ before } = {}] = await query(catalog(), 'SELECT now() AS before')
   const tenant = await wrong.caller.createTenant()
   const body = { tenantCode: tenant.code, email: tenant.admin.email, password: 'not the password at all' }
@@ -57,8 +58,8 @@ test('and what it writes into the audit log is dated by the catalog all the same
       'SELECT action, at BETWEEN $1 AND now() AS is_right FROM audit_log WHERE at >= $1 OR at > now()',
       [before],
     )
-  // Written with its change, and noted beside it.
-  await expect.poll(async () => (await rows()).length, PATIENCE).toBeGreaterThanOrEqual(3)
+  // One entry is written with its change, the other through the audit trail.
+  await expect.poll(async () => (await rows()).length, TIME_LIMIT).toBeGreaterThanOrEqual(3)
   const found = await rows()
   expect(found.filter(({ is_right }) => is_right !== true)).toEqual([])
   expect(new Set(found.map(({ action }) => action)).size).toBeGreaterThan(1)

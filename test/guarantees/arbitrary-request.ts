@@ -10,7 +10,7 @@ interface Parameter {
 }
 
 interface Operation {
-  /** That of the document where the operation has none. */
+  /** The security of the document, if the operation has none of its own. */
   readonly security?: readonly Readonly<Record<string, unknown>>[]
   readonly parameters?: readonly Parameter[]
   readonly requestBody?: { readonly content: Record<string, { readonly schema: Schema }> }
@@ -30,7 +30,7 @@ export interface FuzzDocument {
 
 export interface FuzzRequest {
   readonly method: string
-  /** The path as the document has it. */
+  /** The path as the document writes it. */
   readonly template: string
   readonly operation: Operation
   readonly url: string
@@ -38,7 +38,7 @@ export interface FuzzRequest {
   readonly body: string | undefined
 }
 
-/** What no schema names and a caller may send all the same. */
+/** Headers that no schema names, but that a caller may send. */
 const HOSTILE: readonly unknown[] = [
   ...[
     '',
@@ -89,10 +89,10 @@ const HOSTILE: readonly unknown[] = [
   { tenantId: '01900000-0000-7000-8000-000000000001', tenant_id: 1 },
 ]
 
-/** Stands for the id of a row that is there when the request is sent: rows come and go meanwhile. */
+/** Stands for the id of a row that exists when the request is sent, because rows are created and deleted meanwhile. */
 export const ROW = /row\.([a-z-]+)\.(\d+)/g
 
-/** Requests to every operation of the document: mostly such as it asks for, often wrong in one place, sometimes in all. */
+/** Requests to every operation of the document. Most are valid, many are wrong in one place, and some in all places. */
 export function arbitraryRequest(document: FuzzDocument): fc.Arbitrary<FuzzRequest> {
   const values = new Values(document)
   const operations = Object.entries(document.paths).flatMap(([path, methods]) =>
@@ -106,7 +106,7 @@ export function arbitraryRequest(document: FuzzDocument): fc.Arbitrary<FuzzReque
   )
 }
 
-/** Hashing one costs as much as ten other requests. */
+/** Hashing a password costs as much as ten other requests. */
 function takesPassword(document: FuzzDocument, { requestBody }: Operation): boolean {
   const named = requestBody?.content['application/json']?.schema
   if (named === undefined) return false
@@ -170,7 +170,7 @@ function queryText(query: Record<string, unknown>): string {
   return parts.length === 0 ? '' : `?${parts.join('&')}`
 }
 
-/** What can stand in a header at all; other bytes are HTTP's to refuse. */
+/** Characters that a header may contain. HTTP itself refuses other bytes. */
 function headerTexts(headers: Record<string, unknown>): Record<string, string> {
   const entries = Object.entries(headers).map(
     ([name, value]) => [name, text(value).replace(/[^\x20-\x7e]/g, '~')] as const,
@@ -187,7 +187,7 @@ class Values {
     this.#document = document
   }
 
-  /** The path with its ids: rows that are there, unless they would soon all be deleted. */
+  /** The path with its ids: ids of existing rows, unless the requests would soon delete them all. */
   path(template: string, deletes: boolean): fc.Arbitrary<string> {
     const id = (collection: string) =>
       fc.oneof(
@@ -201,7 +201,7 @@ class Values {
     return fc.tuple(...steps).map((made) => made.join('/'))
   }
 
-  /** A few of the parameters. All at once would hardly ever be right. */
+  /** A few of the parameters. All of them together would hardly ever be valid. */
   some(parameters: readonly Parameter[]): fc.Arbitrary<Record<string, unknown>> {
     const absent = { weight: 9, arbitrary: fc.constant(undefined) }
     const parts = parameters.map(({ name, schema }) => [
@@ -221,7 +221,7 @@ class Values {
     )
   }
 
-  /** A body's text: JSON, rarely broken. */
+  /** The text of a body: JSON, and rarely malformed. */
   body(schema: Schema | undefined): fc.Arbitrary<string | undefined> {
     const value = schema === undefined ? fc.constant(undefined) : this.of(schema)
     const broken = fc.oneof(

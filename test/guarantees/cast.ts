@@ -17,9 +17,9 @@ export interface Cast {
   readonly url: string
   readonly tenants: readonly ModelTenant[]
   readonly world: ModelWorld
-  /** Each caller's name for people, and the header that shows the credential. */
+  /** The name of each caller, and the header that has its credential. */
   readonly shown: readonly (readonly [name: string, header: Header])[]
-  /** Who may sign in with a password, and where. */
+  /** The users who can sign in with a password, and their tenants. */
   readonly users: readonly {
     readonly tenantCode: string
     readonly email: string
@@ -57,7 +57,7 @@ export async function openCast(): Promise<Cast> {
     ...strangers(stage.operatorToken),
   ]
   const places = Object.values(family).map(({ token }) => token)
-  // Last: a person whose tenant is INACTIVE can no longer sign in.
+  // Last, because a user whose tenant is INACTIVE cannot sign in any more.
   await gateway.operator('PATCH', `/tenants/${family.asleep.id}`, { status: 'INACTIVE' })
   const tenants = modelOf(family)
   return {
@@ -208,7 +208,7 @@ async function externals(issuer: Issuer, family: Family): Promise<Caller[]> {
   ]
 }
 
-/** Callers of no tenant, and credentials that are unknown. `?` marks those that the gateway does not know. */
+/** Callers of no tenant, and unknown credentials. `?` marks those that the gateway does not know. */
 function strangers(operatorToken: string): Caller[] {
   const unknown = { kind: 'user', tenants: ['?'], mayAct: false } as const
   return [

@@ -16,7 +16,7 @@ const POOL_SIZE = 5
 const TENANTS = 10_000
 const STARTS = 3
 
-/** Health rounds once a year: their connections and readings are not what is counted here. */
+/** No health rounds: their connections and reads must not be counted here. */
 const CALM = { HEALTH_CHECK_CRON: '0 0 0 1 1 *', ACQUIRE_TIMEOUT_MS: '30000' }
 
 interface Listed {
@@ -81,8 +81,8 @@ describe(`${HERD} first requests at once for a tenant that this process has neve
       expect(said.filter((text) => /\bfrom "tenants"/.test(text))).toHaveLength(1)
     })
 
-    // The string is read for each connection and kept nowhere; one that is still on its way may not have asked yet.
-    test('open the sealed connection string for connections, not for requests', () => {
+    // The string is read for each connection and never stored. A connection that is still being opened may not have read it yet.
+    test('open the sealed connection string once a connection, not once a request', () => {
       const most = placement === 'dedicated' ? connections : 0
       const opened = said.filter((text) => text.includes('"sealed_connection_string"'))
       expect(opened.length).toBeLessThanOrEqual(most)
@@ -91,7 +91,7 @@ describe(`${HERD} first requests at once for a tenant that this process has neve
       )
     })
 
-    test('share one pool of the size it is allowed', async () => {
+    test('share one pool that is no larger than allowed', async () => {
       const { text } = await gateway.call('GET', '/metrics')
       expect(text).toMatch(/^freehold_pools_open 1$/m)
       expect(connections).toBeGreaterThan(0)
@@ -118,16 +118,16 @@ describe(`with ${TENANTS} tenants in the catalog, half of them with a database o
   })
   afterAll(() => gateway?.close())
 
-  test('a start reads as few of them as with one tenant', () => {
+  test('a start reads as few tenants as with one tenant', () => {
     expect(many.rowsRead).toBeLessThan(50)
     expect(few.rowsRead).toBeLessThan(50)
   })
 
-  test('a start takes no longer', () => {
+  test('a start takes no longer than with one tenant', () => {
     expect(many.ms, `with one tenant ${few.ms} ms`).toBeLessThan(2 * few.ms + 1_000)
   })
 
-  test('a request reads the one it is for', async () => {
+  test('a request reads its own tenant only', async () => {
     const before = await rowsRead(stage)
     gateway = await startGateway(stage, CALM)
     const answer = await gateway.call('GET', '/api/v1/places', { token: known.token })
@@ -141,7 +141,7 @@ describe(`with ${TENANTS} tenants in the catalog, half of them with a database o
 })
 
 interface Start {
-  /** Rows of tenants and their databases that one start read, on average. */
+  /** How many rows of tenants and their databases one start reads, on average. */
   readonly rowsRead: number
   /** The median. */
   readonly ms: number
@@ -160,10 +160,10 @@ async function measureStarts(stage: Stage): Promise<Start> {
   return { rowsRead: ((await rowsRead(stage)) - before) / STARTS, ms }
 }
 
-/** Rows of tenants and their databases that were ever read. The gateways must be closed. */
+/** How many rows of tenants and their databases were read so far. The gateways must be closed. */
 async function rowsRead({ catalogUrl }: Stage): Promise<number> {
   const database = new URL(catalogUrl).pathname.slice(1)
-  // A backend hands in its counts before it leaves the list.
+  // A backend reports its counts before it leaves the list.
   const open = 'SELECT FROM pg_stat_activity WHERE datname = $1'
   const left = async () => expect(await query(superuserUrl(), open, [database])).toEqual([])
   await vi.waitFor(left, { timeout: 10_000 })
@@ -175,7 +175,7 @@ async function rowsRead({ catalogUrl }: Stage): Promise<number> {
   return row?.rows ?? Number.NaN
 }
 
-/** As the operators of years would have left it. */
+/** Tenants as operators would have created them over years. */
 async function fillCatalog({ catalogUrl }: Stage): Promise<void> {
   const ids = JSON.stringify(Array.from({ length: TENANTS }, () => newId()))
   const url = superuserUrl(new URL(catalogUrl).pathname.slice(1))

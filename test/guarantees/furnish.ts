@@ -4,7 +4,7 @@ import { API } from '../http/support.ts'
 import type { TestGateway, TestTenant } from '../support/gateway.ts'
 import type { ApiDocument, Rows } from './prover.ts'
 
-/** Gives a tenant a row of every collection, and gives the ids of all it has. */
+/** Gives a tenant a row in every collection, and returns the ids of all its rows. */
 export async function furnish(
   gateway: TestGateway,
   document: ApiDocument,
@@ -42,7 +42,7 @@ async function readRows(gateway: TestGateway, document: ApiDocument, tenant: Tes
   return rows
 }
 
-/** Paths that have a list and a row by its id. */
+/** Paths with a list, and with a row by its id. */
 export function collectionsOf({ paths }: ApiDocument): string[] {
   return Object.keys(paths).flatMap((path) => {
     const [, collection] = /^\/api\/v1\/([\w-]+)$/.exec(path) ?? []

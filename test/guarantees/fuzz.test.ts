@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto'
 import fc from 'fast-check'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { startProcess } from '../faults/support.ts'
-import { openHomes } from '../http/support.ts'
+import { openFixture } from '../http/support.ts'
 import { dropAll } from '../support/database.ts'
 import type { Caller } from '../support/gateway.ts'
 import type { GatewayProcess } from '../support/gateway-process.ts'
@@ -12,26 +12,26 @@ import type { ApiDocument, Rows } from './prover.ts'
 
 /** `npm run test:long` sends ten times as many. */
 const REQUESTS = Number(process.env.FUZZ_REQUESTS ?? 2_000)
-/** Given again, makes the same requests in the same order. */
+/** The same seed gives the same requests in the same order. */
 const SEED = Number(process.env.FUZZ_SEED ?? Date.now() % 2 ** 31)
-/** Making requests up takes time in which nothing is answered. */
+/** No request is answered while new requests are created. */
 const BATCH = 50
 const AT_ONCE = 6
 const MS_PER_REQUEST = 60
 
-/** In a process of its own, which a fault would end, and beside which requests are made up. */
+/** In a process of its own, which a fault would end, and which answers while requests are created. */
 let target: { readonly process: GatewayProcess; readonly caller: Caller }
 let document: FuzzDocument & ApiDocument
-let callers: Record<'shared' | 'own' | 'operator' | 'anonymous', Sender>
+let callers: Record<'shared' | 'dedicated' | 'operator' | 'anonymous', Sender>
 
-/** Who sends, and the rows that are theirs to name. */
+/** The senders, and the rows that each may name. */
 interface Sender {
   readonly headers: Record<string, string>
   readonly rows: Map<string, string[]>
 }
 
 beforeAll(async () => {
-  const { gateway, shared, own, stranger, stage } = await openHomes()
+  const { gateway, shared, dedicated, other, stage } = await openFixture()
   document = (await gateway.call('GET', '/openapi.json')).body
   const sender = (token: string, rows: Rows): Sender => ({
     headers: { authorization: `Bearer ${token}` },
@@ -39,9 +39,9 @@ beforeAll(async () => {
   })
   callers = {
     shared: sender(shared.token, await furnish(gateway, document, shared)),
-    own: sender(own.token, await furnish(gateway, document, own)),
-    // Operators suspend tenants and the like: those whose requests should be answered are not theirs to name.
-    operator: sender(stage.operatorToken, new Map([['tenants', [stranger.id]]])),
+    dedicated: sender(dedicated.token, await furnish(gateway, document, dedicated)),
+    // Operators suspend tenants, for instance. They must not name the tenants whose requests should be answered.
+    operator: sender(stage.operatorToken, new Map([['tenants', [other.id]]])),
     anonymous: { headers: {}, rows: new Map() },
   }
   await gateway.close()
@@ -52,11 +52,11 @@ afterAll(async () => {
   await dropAll()
 })
 
-/** Mostly a caller whom the operation is for. */
+/** Usually a caller that the operation accepts. */
 function senderOf({ operation }: FuzzRequest, index: number): Sender {
-  const { shared, own, operator, anonymous } = callers
-  const tenant = index % 2 === 0 ? shared : own
-  // An operation that names no credential of its own takes a tenant's.
+  const { shared, dedicated, operator, anonymous } = callers
+  const tenant = index % 2 === 0 ? shared : dedicated
+  // An operation that names no credential takes that of a tenant.
   const isTenants = operation.security?.some((scheme) => 'tenantToken' in scheme) ?? true
   if (index % 12 === 11) return anonymous
   if (index % 12 === 10) return isTenants ? operator : tenant
@@ -97,13 +97,13 @@ function remember({ rows }: Sender, template: string, text: string): void {
   if (id !== undefined) rows.set(collection, [...(rows.get(collection) ?? []), id])
 }
 
-/** What is wrong with the answer; null if nothing is. */
+/** What is wrong with the answer. Null if nothing is. */
 function faultOf(
   { operation, template }: FuzzRequest,
   { status, text, url }: { status: number; text: string; url: string },
 ): string | null {
   if (status >= 500) return `${status}`
-  // A path that a hostile id has made another one is not this operation any more.
+  // If a hostile id changes the path, the request belongs to another operation.
   if (!isOf(template, url)) return null
   const answer = operation.responses[String(status)]
   if (answer === undefined) return `${status} is not in the document`
@@ -112,7 +112,7 @@ function faultOf(
   return isTold ? null : `${code} is not in the document`
 }
 
-/** The codes that the document says of an answer. */
+/** The codes that the document allows for an answer. */
 function codesOf({ $ref = '' }: { readonly $ref?: string }): readonly string[] {
   const named = document.components.responses[$ref.split('/').at(-1) ?? '']
   const { allOf = [] } = (named?.content?.['application/problem+json']?.schema ?? {}) as ProblemOf
@@ -141,7 +141,7 @@ test(
       await Promise.all(Array.from({ length: AT_ONCE }, work))
     }
     expect(outcomes.flatMap(({ fault }) => fault ?? []).slice(0, 10)).toEqual([])
-    // Requests that are all refused before their handlers test no handler.
+    // If every request is refused before its handler, no handler is tested.
     const good = outcomes.filter(({ status }) => status < 300).length
     expect(good / REQUESTS).toBeGreaterThan(0.2)
     expect((await target.caller.call('GET', '/readyz')).status).toBe(200)

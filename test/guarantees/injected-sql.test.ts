@@ -13,7 +13,7 @@ import {
   OWNER_ATTACKS,
   RESIDENCE_ATTACKS,
 } from '../../src/testing/attack-list.ts'
-import { attack, type Battlefield, type Target } from '../../src/testing/attacks.ts'
+import { type AttackAccess, attack, type Target } from '../../src/testing/attacks.ts'
 import { ROW_ATTACKS } from '../../src/testing/row-attacks.ts'
 import { property } from '../support/application.ts'
 import { createRole, dropAll, superuserUrl, type TestRole, urlFor } from '../support/database.ts'
@@ -21,8 +21,8 @@ import { createMigrated } from '../support/migrated.ts'
 import { routeSource } from '../support/route-source.ts'
 import { addressOf, routeOf, withClient } from '../support/tenant-database.ts'
 
-// SQL of a tenant's own in the shared database, where the serving role owns nothing. Every statement is first shown to succeed where
-// the protection is missing, or it would prove nothing.
+// SQL of a tenant in the shared database, where the serving role owns nothing. The test first shows that each statement succeeds
+// without the protection. Otherwise its failure would prove nothing.
 
 const own = routeOf(newId())
 const other = routeOf(newId())
@@ -54,7 +54,7 @@ beforeAll(async () => {
   await superuser.query("UPDATE residence SET state = 'fenced' WHERE tenant_id = $1", [other.tenantId])
   await furnish('public.roles')
   pools = new PoolManager({
-    // One connection, so that the next request meets what the one before has left.
+    // One connection, so that the next request uses the connection of the one before.
     ...{ maxPools: 1, maxConnections: 1, maxConnectionsPerServer: 1, sharedPoolSize: 1 },
     ...{ acquireTimeoutMs: 20_000, statementTimeoutMs: 10_000 },
     shared: addressOf(urlFor({ role: serving, database })),
@@ -108,7 +108,7 @@ const targetOf = (changes: Partial<Target> = {}): Target => ({
   ...{ own: own.tenantId, other: other.tenantId, ...changes },
 })
 
-function fieldOf(session: RoutedSession, { table, residence }: Target): Battlefield {
+function fieldOf(session: RoutedSession, { table, residence }: Target): AttackAccess {
   return {
     single: async (text) => (await session.db.execute(sql.raw(text))).rows,
     transaction: (texts) =>
@@ -133,14 +133,14 @@ function fieldOf(session: RoutedSession, { table, residence }: Target): Battlefi
 const run = (each: Attack, target: Target, session = cleaned) =>
   attack(each, target, fieldOf(session, target))
 
-test('the stage is as it is promised: the serving role owns nothing, and has no rights too many', async () => {
+test('the serving role owns nothing, and has no rights that it does not need', async () => {
   await withClient(urlFor({ role: serving, database }), async (client) => {
     expect(await findLostPromises(client)).toEqual([])
     expect(await findIsolationViolations(client, { everything: true, tables: property })).toEqual([])
   })
 })
 
-test('there are more than a hundred attacks, each under a name of its own', () => {
+test('there are more than a hundred attacks, each with a unique name', () => {
   const names = [...ROW_ATTACKS, ...OWNER_ATTACKS, ...RESIDENCE_ATTACKS, ...LEAVING_ATTACKS].map(
     ({ name }) => name,
   )
@@ -149,7 +149,7 @@ test('there are more than a hundred attacks, each under a name of its own', () =
 })
 
 describe('SQL of a tenant', () => {
-  test.each(ROW_ATTACKS)('gets at no row of another: $name', async (each) => {
+  test.each(ROW_ATTACKS)('reaches no row of another tenant: $name', async (each) => {
     await makeBelieving(BELIEVING)
     expect(
       await run(each, targetOf({ table: BELIEVING })),
@@ -158,7 +158,7 @@ describe('SQL of a tenant', () => {
     expect(await run(each, targetOf())).toBeNull()
   })
 
-  test.each(OWNER_ATTACKS)('cannot take the protection away: $name', async (each) => {
+  test.each(OWNER_ATTACKS)('cannot remove the protection: $name', async (each) => {
     await makeBelieving(OWNED)
     await superuser.query(`ALTER TABLE ${OWNED} OWNER TO ${serving.name}`)
     expect(
@@ -168,13 +168,13 @@ describe('SQL of a tenant', () => {
     expect(await run(each, targetOf())).toBeNull()
   })
 
-  test.each(RESIDENCE_ATTACKS)('learns no seal, and opens no fence: $name', async (each) => {
+  test.each(RESIDENCE_ATTACKS)('learns no seal, and passes no fence: $name', async (each) => {
     await makeOpen()
     expect(await run(each, targetOf({ residence: OPEN })), 'where residences are open').not.toBeNull()
     expect(await run(each, targetOf())).toBeNull()
   })
 
-  test.each(LEAVING_ATTACKS)('is not felt by the next request: $name', async (each) => {
+  test.each(LEAVING_ATTACKS)('does not affect the next request: $name', async (each) => {
     expect(await run(each, targetOf(), uncleaned), 'where nothing is cleaned').toBe('left')
     await cleaned.db.execute(sql`SELECT`)
     expect(await run(each, targetOf())).toBeNull()
@@ -201,7 +201,7 @@ describe('SQL of a tenant', () => {
     await expect(cleaned.db.execute(sql.raw(text))).rejects.toThrow()
   })
 
-  test('still serves its own tenant after all that', async () => {
+  test('still serves its own tenant after all attacks', async () => {
     await furnish('public.roles')
     expect((await cleaned.db.execute(sql`SELECT name FROM roles ORDER BY name`)).rows).toMatchObject([
       { name: 'own' },

@@ -1,15 +1,15 @@
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { startProcess } from '../faults/support.ts'
-import { openHomes } from '../http/support.ts'
+import { openFixture } from '../http/support.ts'
 import { dropAll } from '../support/database.ts'
 import type { Caller, TestTenant } from '../support/gateway.ts'
 import type { GatewayProcess } from '../support/gateway-process.ts'
 
-/** No other request is served in such a time. Processor time, because tests share the processor with others. */
+/** No other request is served during this time. It is processor time, because tests share the processor with others. */
 const LONGEST_TURN_MS = 100
 const MOST_VALUES = 9_900
 
-/** Runs in the gateway: says of each turn of its event loop that takes long how much of it was work. */
+/** Runs in the gateway. Reports each long turn of its event loop, and how much of the turn was work. */
 const WATCH = `
   let [last, used] = [performance.now(), process.cpuUsage()]
   setInterval(() => {
@@ -23,7 +23,7 @@ let target: { readonly process: GatewayProcess; readonly caller: Caller }
 let tenant: TestTenant
 let operatorToken: string
 beforeAll(async () => {
-  const { gateway, shared, stage } = await openHomes()
+  const { gateway, shared, stage } = await openFixture()
   await gateway.close()
   tenant = shared
   operatorToken = stage.operatorToken
@@ -32,7 +32,7 @@ beforeAll(async () => {
     RATE_LIMIT_PER_MINUTE: '100000',
     LOGIN_RATE_LIMIT_PER_MINUTE: '100000',
   })
-  // What is compiled at its first use is not what a caller can do again and again.
+  // Code that is compiled at its first use does not count, because a caller cannot repeat that.
   for (const [, request] of hostile()) await ask(request)
 }, 120_000)
 afterAll(async () => {
@@ -145,12 +145,12 @@ async function ask({ method, path, body, headers }: Hostile): Promise<number> {
   return response?.status ?? 0
 }
 
-test('nothing that a caller sends keeps the process from all others for long', async () => {
+test('no request blocks the event loop for long', async () => {
   const turns: string[] = []
   for (const [what, request] of hostile()) {
     const before = target.process.stderr.length
     expect(await ask(request), what).toBeLessThan(500)
-    // The turn is told of by the one behind it.
+    // The next turn reports a turn.
     expect((await target.caller.call('GET', '/livez')).status).toBe(200)
     const told = [...target.process.stderr.slice(before).matchAll(/^turn (\d+)$/gm)].map(([, ms]) =>
       Number(ms),

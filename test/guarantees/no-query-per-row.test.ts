@@ -6,7 +6,7 @@ import { manyRows } from '../support/many-rows.ts'
 import { withClient } from '../support/tenant-database.ts'
 import { Wiretap } from '../support/wiretap.ts'
 
-// A list costs one round trip to the tenant's database, however many rows it shows and whatever these refer to.
+// A list costs one round trip to the tenant database, however many rows it shows and whatever they refer to.
 
 let gateway: TestGateway
 let tenant: TestTenant
@@ -15,7 +15,7 @@ let tap: Wiretap
 beforeAll(async () => {
   const stage = await createStage()
   tap = await Wiretap.start(stage.sharedUrl)
-  // No health round comes in between: its connections go through the same tap.
+  // No health rounds, because their connections go through the same proxy.
   const quiet = { HEALTH_CHECK_CRON: '0 0 0 1 1 *', ACQUIRE_TIMEOUT_MS: '15000' }
   gateway = await startGateway({ ...stage, sharedUrl: tap.url }, quiet)
   tenant = await gateway.createTenant()

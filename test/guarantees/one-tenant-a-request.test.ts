@@ -6,8 +6,8 @@ import { type Cast, openCast } from './cast.ts'
 import { judge, type Verdict } from './tenant-model.ts'
 
 /**
- * Every way to name a tenant beside every other, at a real gateway: it serves the one tenant that the model says, or
- * refuses with the code that the model says. The last name never wins over the first, nor the first over the last.
+ * Combines every way to name a tenant with every other, at a real gateway. The gateway serves the one tenant that the model
+ * gives, or refuses with the code that the model gives. Neither the first name nor the last one wins over the other.
  */
 let cast: Cast
 const agent = new Agent({ keepAlive: true, maxSockets: 16 })
@@ -29,7 +29,7 @@ interface Asking {
   readonly body?: object
 }
 
-/** Sends headers as they stand here: doubled, dressed up, in this order. */
+/** Sends headers exactly as given: repeated, with unusual spelling, in this order. */
 async function ask({ headers, path, query = '', body }: Asking): Promise<Verdict> {
   const text = body === undefined ? '' : JSON.stringify(body)
   const sent: Header[] = [['Host', 'gateway'], ...headers]
@@ -46,12 +46,13 @@ async function ask({ headers, path, query = '', body }: Asking): Promise<Verdict
     response.on('end', () => resolve(verdictOf(response.statusCode ?? 0, said)))
   })
   outgoing.on('error', reject)
-  // As bytes: Node writes headers and a text in one piece, and then headers beyond ASCII as UTF-8 instead of Latin-1.
+  // As bytes. If headers and a body of text are written together, Node would send headers beyond ASCII as UTF-8 instead of
+  // Latin-1.
   outgoing.end(Buffer.from(text))
   return promise
 }
 
-/** Each tenant has one place, and it bears the tenant's code: so the rows themselves say whose they are. */
+/** Each tenant has one place whose name is the tenant's code, so each row shows whose it is. */
 function verdictOf(status: number, said: string): Verdict {
   const body = JSON.parse(said)
   if (status >= 400) return { refuses: body.code }
@@ -73,8 +74,8 @@ const headersOf = (credentials: readonly Header[], { code, actFor }: Names): Hea
   ...actFor.map((value): Header => ['X-Account-Id', value]),
 ]
 
-describe('one tenant a request', () => {
-  test('for every caller beside every plain name, in header and act-for header', async () => {
+describe('a request works in one tenant', () => {
+  test('for every caller with every plain name, in header and act-for header', async () => {
     const codes = [...cast.tenants.map(({ code }) => code), 'no-such-tenant', '', null]
     const accounts = [...codes, ...cast.tenants.map(({ id }) => id)]
     const one = (name: string | null) => (name === null ? [] : [name])
@@ -93,14 +94,14 @@ describe('one tenant a request', () => {
       outcomes.set(outcome, (outcomes.get(outcome) ?? 0) + 1)
     })
     expect(wrong.slice(0, 5)).toEqual([])
-    // The product reaches everything that can be said: a model that refuses all would be no model.
+    // The combinations cover every result. A model that refuses everything would prove nothing.
     const errors = ['CROSS_TENANT_ACCESS', 'INVALID_CREDENTIALS', 'PERMISSION_DENIED', 'TENANT_AMBIGUOUS']
     const more = ['TENANT_NOT_FOUND', 'TOKEN_INVALID', 'UNAUTHENTICATED']
     const served = cast.tenants.filter(({ isActive }) => isActive).map(({ code }) => code)
     expect([...outcomes.keys()].sort()).toEqual([...errors, ...more, ...served].sort())
   })
 
-  test('for any mixture of credentials, odd spellings, doubled headers, bodies and queries', async () => {
+  test('for any mix of credentials, odd spellings, doubled headers, bodies and queries', async () => {
     await fc.assert(
       fc.asyncProperty(arbitraryAsking(cast), async ({ asking, namesTenantElsewhere }) => {
         const wanted = judge(cast.world, { headers: asking.headers, namesTenantElsewhere })
@@ -111,7 +112,7 @@ describe('one tenant a request', () => {
     )
   })
 
-  test('at login, where the body names it and the header may only agree', async () => {
+  test('at login, where the body names the tenant and the header may only agree', async () => {
     const { users } = cast
     const codes = [...cast.tenants.map(({ code }) => code), 'no-such-tenant']
     const names = fc.array(fc.constantFrom(...codes, ''), { maxLength: 2 })
@@ -137,12 +138,12 @@ describe('one tenant a request', () => {
     )
   })
 
-  test('and nothing of all this was written anywhere', async () => {
+  test('and none of these requests wrote into another tenant', async () => {
     expect(await cast.placesOfAll()).toEqual(cast.tenants.map(({ code }) => [code]))
   })
 })
 
-/** Everything at once. Most values are right ones, so that what is odd meets requests that would pass without it. */
+/** Everything at once. Most values are valid, so that unusual ones meet requests that would be accepted without them. */
 function arbitraryAsking({ shown, tenants }: Cast) {
   const tenant = fc.constantFrom(...tenants)
   const plain = fc.oneof(
@@ -201,7 +202,7 @@ function askingOf(
   return { asking, namesTenantElsewhere }
 }
 
-/** Spellings that a careless comparison takes for the same. */
+/** Spellings that a careless comparison would treat as the same. */
 function dressed(plain: fc.Arbitrary<string>): fc.Arbitrary<string> {
   const dresses: readonly ((name: string, other: string) => string)[] = [
     (name) => name,

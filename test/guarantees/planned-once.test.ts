@@ -3,7 +3,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest'
 import { createDatabase, createRole, dropAll, urlFor } from '../support/database.ts'
 import { createStage, startGateway, type TestGateway, type TestTenant } from '../support/gateway.ts'
 
-// PostgreSQL plans a list anew for each page when the page's size is a parameter: half of what a page costs it.
+// If the page size is a parameter, PostgreSQL plans a list again for each page. That is half of the cost of a page.
 
 const PAGES = 12
 let gateway: TestGateway
@@ -23,10 +23,10 @@ afterAll(async () => {
 })
 
 test.each(['shared', 'dedicated'] as const)(
-  'a statement is planned once a connection, in a %s database',
+  'a statement is planned once for each connection, in a %s database',
   async (placement) => {
     const { code, token } = tenants[placement]
-    // One after the other, so that all go by the same connection, and so does the question about its statements.
+    // One after the other, so that all requests and the query about the statements use the same connection.
     for (let limit = 1; limit <= PAGES; limit++) {
       expect((await gateway.call('GET', `/api/v1/places?limit=${limit}`, { token })).status).toBe(200)
     }

@@ -10,7 +10,7 @@ beforeAll(async () => {
 })
 afterAll(() => t?.close())
 
-/** Only a form cannot be made from a schema. */
+/** A multipart form is the only body that cannot be made from a schema. */
 const examples: Examples = {
   'POST /media': ({ mark }) => ({
     headers: { 'content-type': 'multipart/form-data; boundary=edge' },

@@ -13,7 +13,7 @@ import { startRecorder, withoutPassword } from './protocol-fuzz/recorder.ts'
 
 /** `npm run test:long` has ten times as many. */
 const ANSWERS = Number(process.env.FUZZ_ANSWERS ?? 2_000)
-/** Given again, makes the same answers. */
+/** The same seed gives the same answers. */
 const SEED = Number(process.env.FUZZ_SEED ?? Date.now() % 2 ** 31)
 const MS_PER_ANSWER = 8
 
@@ -26,7 +26,7 @@ afterAll(async () => {
   await dropAll()
 })
 
-/** Has a conversation with a real server and keeps what that has said. */
+/** Has a conversation with a real server and records the server's messages. */
 async function record(): Promise<string> {
   const { url } = await createTenantDatabase()
   const tenantId = await moveIn(url)
@@ -36,7 +36,7 @@ async function record(): Promise<string> {
   await client.connect()
   const failures = await converse(client, tenantId)
   client.destroy()
-  // Nothing is wrong with what a real server says, so that only what is asked for in vain is refused.
+  // The messages of a real server are valid, so only requests for missing objects are refused.
   expect(failures.map((error) => (error as { code?: string }).code)).toEqual(['42703', '57014', '22012'])
   const turns = recorder.turns()
   recorder.close()
@@ -61,7 +61,7 @@ test(
     expect([ended, child.stderr]).toEqual([0, ''])
     const outcomes = JSON.parse(child.stdout)
     expect(outcomes).toMatchObject({ answers: ANSWERS, unsettled: 0 })
-    // Neither all refused at the door nor all let through.
+    // Some conversations are refused at the start, and some pass.
     expect(outcomes.violations / ANSWERS).toBeGreaterThan(0.3)
     expect(outcomes.undisturbed / ANSWERS).toBeGreaterThan(0.02)
   },

@@ -6,7 +6,7 @@ import { property } from '../support/application.ts'
 import type { Answer, TestGateway, TestTenant } from '../support/gateway.ts'
 import { withClient } from '../support/tenant-database.ts'
 
-/** The part of the OpenAPI document that names ids. */
+/** The parts of the OpenAPI document that contain ids. */
 export interface ApiDocument {
   readonly paths: Record<string, Record<string, Operation>>
   readonly components: {
@@ -29,10 +29,10 @@ interface Operation {
   }
 }
 
-/** A tenant's rows: one id or more of each collection, by the collection's name. */
+/** The rows of a tenant: at least one id for each collection, by the collection's name. */
 export type Rows = ReadonlyMap<string, readonly string[]>
 
-/** One place of one operation into which an id is put. */
+/** A place in an operation that takes an id. */
 interface Attempt {
   readonly name: string
   readonly ids: readonly string[]
@@ -42,15 +42,15 @@ interface Attempt {
 interface Proven {
   readonly gateway: TestGateway
   readonly document: ApiDocument
-  /** Where the rows of attacker and victim are, by a name to be told. */
+  /** The databases of attacker and victim, by the names that the report uses. */
   readonly databases: Readonly<Record<string, string>>
-  /** Collections whose paths are tried; all unless given. */
+  /** The collections whose paths are tried. All if absent. */
   readonly only?: readonly string[]
 }
 
 /**
- * Tries every place of every operation of the document that takes an id with the ids of another tenant's rows, and asks
- * the databases whether their own lock would hold if a statement forgot the tenant: two locks, and both are to be shut.
+ * Puts the ids of another tenant's rows into every place of every operation that takes an id. Also checks that the policies of
+ * the databases would hold if a statement did not name the tenant. There are two protections, and both must work.
  */
 export class Prover {
   readonly #gateway: TestGateway
@@ -67,13 +67,13 @@ export class Prover {
     this.#attacker = attacker
   }
 
-  /** Tenants are apart where there is neither a leak nor a rule of isolation that a database does not keep. */
+  /** Tenants are isolated if there is no leak and every database keeps every rule of isolation. */
   async prove(victim: Rows): Promise<{ tried: string[]; leaks: string[]; violations: string[] }> {
     const violations = await this.#violations()
     return { ...(await this.findLeaks(victim)), violations }
   }
 
-  /** What gave away that a row exists: where the answer differs from the answer to an id that no row has. */
+  /** How the answer reveals that a row exists: the difference from the answer to an id that no row has. */
   async findLeaks(victim: Rows): Promise<{ tried: string[]; leaks: string[] }> {
     const tried: string[] = []
     const leaks: string[] = []
@@ -84,7 +84,7 @@ export class Prover {
         if (shown !== blank) leaks.push(`${name}: ${shown} instead of ${blank}`)
       }
     }
-    // Who is refused everything learns nothing, and would prove nothing.
+    // A caller who is refused everything learns nothing, and proves nothing.
     const { status } = await this.#send('GET', '/api/v1/tenant')
     if (status !== 200) throw new Error(`the attacker was shut out on the way: ${status}`)
     return { tried, leaks }
@@ -184,7 +184,7 @@ export class Prover {
     return parameters.map((given) => named[given.$ref?.split('/').at(-1) ?? ''] ?? given)
   }
 
-  /** A body that would be taken, whose references are the attacker's own rows, and the names of these. */
+  /** A valid body whose references are the attacker's own rows, and the names of these references. */
   #bodyOf({ requestBody }: Operation): { example: Record<string, unknown>; references: string[] } | null {
     const named = requestBody?.content['application/json']?.schema
     if (named === undefined) return null
@@ -217,7 +217,7 @@ export function collectionOf(field: string): string {
   return `${field.replace(/Ids?$/, '')}s`
 }
 
-/** The rows that fit, or all there are where none does. */
+/** The matching rows, or all rows if none match. */
 function idsOf(rows: Rows, collection: string): readonly string[] {
   return rows.get(collection) ?? [...rows.values()].flat()
 }

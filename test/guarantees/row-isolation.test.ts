@@ -7,7 +7,7 @@ import { migratedTemplate } from '../support/migrated.ts'
 import { operatingOn, sealBytes, sealOf } from '../support/seals.ts'
 import { withClient } from '../support/tenant-database.ts'
 
-// Written against the database alone, without the gateway: what holds here holds whatever the gateway gets wrong.
+// Tests the database alone, without the gateway. What the database enforces holds even if the gateway has a fault.
 
 const acme = randomUUID()
 const globex = randomUUID()
@@ -15,7 +15,7 @@ const acmePlace = randomUUID()
 const globexPlace = randomUUID()
 let database: string
 
-/** The two ways in which a tenant database is served: by a role with rights only, and by the tables' owner. */
+/** The two kinds of serving roles: one that has only rights, and one that owns the tables. */
 const urls = { plain: '', owner: '' }
 
 beforeAll(async () => {
@@ -56,7 +56,7 @@ const enter = (client: Client, { tenant = acme, epoch = 7, write = true, seal }:
     [tenant, seal === undefined ? seals.get(tenant ?? '') : seal, epoch, write],
   )
 
-/** Runs `fn` after entering, in a transaction that is rolled back. */
+/** Runs `fn` after the tenant check, in a transaction that is rolled back. */
 const inside = <T>(url: string, entry: Entry, fn: (client: Client) => Promise<T>): Promise<T> =>
   withClient(url, async (client) => {
     await client.query('BEGIN')
@@ -69,11 +69,11 @@ const ALL_PLACES = 'SELECT name FROM places ORDER BY name'
 describe.each(['plain', 'owner'] as const)('as the %s role, a tenant', (role) => {
   const as = (entry: Entry, fn: (client: Client) => Promise<unknown>) => inside(urls[role], entry, fn)
 
-  test('is served by a role that cannot step around the policies', async () => {
+  test('is served by a role that cannot bypass the policies', async () => {
     expect(await withClient(urls[role], (client) => findRoleViolations(client))).toEqual([])
   })
 
-  test('sees its own rows, and no others, by whatever condition', async () => {
+  test('sees its own rows and no others with any condition', async () => {
     await as({}, async (client) => {
       expect(names(await client.query(ALL_PLACES))).toEqual(['Mill'])
       expect(names(await client.query('SELECT name FROM places WHERE tenant_id = $1', [globex]))).toEqual([])
@@ -84,14 +84,14 @@ describe.each(['plain', 'owner'] as const)('as the %s role, a tenant', (role) =>
     })
   })
 
-  test("changes and deletes nothing of another's", async () => {
+  test('changes and deletes no row of another tenant', async () => {
     await as({}, async (client) => {
       expect((await client.query("UPDATE places SET name = 'mine'")).rowCount).toBe(1)
       expect((await client.query('DELETE FROM places WHERE id = $1', [globexPlace])).rowCount).toBe(0)
     })
   })
 
-  test("may not insert a row as another's, nor give one away", async () => {
+  test('may not insert a row for another tenant or give a row to it', async () => {
     const insert = 'INSERT INTO places (tenant_id, id, name) VALUES ($1, gen_random_uuid(), $2)'
     await as({}, (client) => client.query(insert, [acme, 'Barn']))
     await expect(as({}, (client) => client.query(insert, [globex, 'Barn']))).rejects.toMatchObject({
@@ -101,7 +101,7 @@ describe.each(['plain', 'owner'] as const)('as the %s role, a tenant', (role) =>
     await expect(give).rejects.toMatchObject({ code: '42501' })
   })
 
-  test("may not take another's row as a parent", async () => {
+  test("may not refer to another tenant's row as a parent", async () => {
     const insert =
       'INSERT INTO estates (tenant_id, id, place_id, name) VALUES ($1, gen_random_uuid(), $2, $3)'
     await as({}, (client) => client.query(insert, [acme, acmePlace, 'Flat']))
@@ -109,7 +109,7 @@ describe.each(['plain', 'owner'] as const)('as the %s role, a tenant', (role) =>
     await expect(adopt).rejects.toMatchObject({ code: '23503' })
   })
 
-  test('does not learn from a unique index what another has', async () => {
+  test('does not learn from a unique index what another tenant has', async () => {
     const insert =
       "INSERT INTO users (tenant_id, id, email, password_hash) VALUES ($1, gen_random_uuid(), 'A@b.c', 'x')"
     await as({}, (client) => client.query(insert, [acme]))
@@ -117,7 +117,7 @@ describe.each(['plain', 'owner'] as const)('as the %s role, a tenant', (role) =>
     await expect(twice).rejects.toMatchObject({ code: '23505' })
   })
 
-  test('is left behind with its transaction, however that ends', async () => {
+  test('ends with its transaction, on commit and on rollback', async () => {
     await withClient(urls[role], async (client) => {
       expect(names(await client.query(ALL_PLACES))).toEqual([])
       for (const end of ['COMMIT', 'ROLLBACK']) {
@@ -125,7 +125,7 @@ describe.each(['plain', 'owner'] as const)('as the %s role, a tenant', (role) =>
         await enter(client)
         expect(names(await client.query(ALL_PLACES))).toEqual(['Mill'])
         await client.query(end)
-        // The setting is '' from now on, which must not be read as a uuid (22P02).
+        // From now on the setting is '', which must not be read as a uuid (22P02).
         const setting = await client.query("SELECT current_setting('app.tenant_id') AS t")
         expect(setting.rows).toEqual([{ t: '' }])
         expect(names(await client.query(ALL_PLACES))).toEqual([])
@@ -135,14 +135,14 @@ describe.each(['plain', 'owner'] as const)('as the %s role, a tenant', (role) =>
     })
   })
 
-  test('entered outside a transaction is gone with the next statement', async () => {
+  test('that was entered outside a transaction is gone with the next statement', async () => {
     await withClient(urls[role], async (client) => {
       await enter(client)
       expect(names(await client.query(ALL_PLACES))).toEqual([])
     })
   })
 
-  test('only reads after it entered to read', async () => {
+  test('that entered to read can only read', async () => {
     for (const write of [false, null]) {
       const reading = as({ write }, async (client) => {
         expect(names(await client.query(ALL_PLACES))).toEqual(['Mill'])
@@ -158,7 +158,7 @@ describe.each(['plain', 'owner'] as const)('as the %s role, a tenant', (role) =>
   })
 })
 
-describe.each([true, false])('the door, entered with write %s,', (write) => {
+describe.each([true, false])('the entrance, entered with write %s,', (write) => {
   const code = (entry: Entry) =>
     withClient(urls.plain, (client) =>
       enter(client, { ...entry, write }).then(
@@ -169,26 +169,26 @@ describe.each([true, false])('the door, entered with write %s,', (write) => {
   const setGlobex = (state: string) =>
     query(superuserUrl(database), `UPDATE residence SET state = '${state}' WHERE tenant_id = '${globex}'`)
 
-  test('opens for a resident at its epoch', async () => {
+  test('admits a resident at its epoch', async () => {
     expect(await code({})).toBe('open')
   })
 
-  test.each([[randomUUID()], [null]])('says FH001 to who does not live here', async (tenant) => {
+  test.each([[randomUUID()], [null]])('raises FH001 for a tenant that does not live here', async (tenant) => {
     expect(await code({ tenant })).toBe('FH001')
   })
 
-  test.each([[6], [8], [null]])('says FH002 at another epoch: %s', async (epoch) => {
+  test.each([[6], [8], [null]])('raises FH002 at another epoch: %s', async (epoch) => {
     expect(await code({ epoch })).toBe('FH002')
   })
 
-  test('says FH003 while fenced', async () => {
+  test('raises FH003 while the tenant is fenced', async () => {
     await setGlobex('fenced')
     expect(await code({ tenant: globex, epoch: 3 })).toBe('FH003')
     await setGlobex('open')
     expect(await code({ tenant: globex, epoch: 3 })).toBe('open')
   })
 
-  test('says FH003 to who has left', async () => {
+  test('raises FH003 for a tenant that has left', async () => {
     await setGlobex('left')
     expect(await code({ tenant: globex, epoch: 3 })).toBe('FH003')
     await setGlobex('open')
@@ -201,11 +201,11 @@ describe.each([true, false])('the door, entered with write %s,', (write) => {
     ['that is empty', () => ''],
     ['that is none', () => null],
     ['of the owner', () => 'owner'],
-  ])('says FH001 to a seal %s', async (_, seal) => {
+  ])('raises FH001 for a seal %s', async (_, seal) => {
     expect(await code({ seal: seal() })).toBe('FH001')
   })
 
-  test('says FH001 while the residence has no seal, to whatever seal', async () => {
+  test('raises FH001 for any seal while the residence has none', async () => {
     const put = (seal: string) =>
       query(superuserUrl(database), `UPDATE residence SET seal = ${seal} WHERE tenant_id = '${globex}'`)
     await put('NULL')
@@ -216,7 +216,7 @@ describe.each([true, false])('the door, entered with write %s,', (write) => {
     expect(await code({ tenant: globex, epoch: 3 })).toBe('open')
   })
 
-  test('names no tenant in what it says', async () => {
+  test('names no tenant in its errors', async () => {
     await withClient(urls.plain, async (client) => {
       const tenant = randomUUID()
       const error = await enter(client, { tenant, write }).catch((caught) => caught)
@@ -224,7 +224,7 @@ describe.each([true, false])('the door, entered with write %s,', (write) => {
     })
   })
 
-  test('when it stays shut shows nothing to the statements behind it', async () => {
+  test('shows no rows to later statements when it refuses', async () => {
     await withClient(urls.plain, async (client) => {
       await client.query('BEGIN; SAVEPOINT before')
       await enter(client, { epoch: 8, write }).catch(() => undefined)
@@ -241,7 +241,7 @@ test('a writer does not enter above READ COMMITTED, where it would not see a fen
   })
 })
 
-describe('a session that knows the seal and makes the settings by itself', () => {
+describe('a session that knows the seal and sets the settings by itself', () => {
   const settle = (client: Client, seal: string) =>
     client.query("SELECT set_config('app.tenant_id', $1, false), set_config('app.seal', $2, false)", [
       globex,
@@ -261,7 +261,7 @@ describe('a session that knows the seal and makes the settings by itself', () =>
     })
   const INSERT = 'INSERT INTO places (tenant_id, id, name) VALUES ($1, gen_random_uuid(), $2)'
 
-  test('reads, but writes nothing past a fence', async () => {
+  test('can read, but cannot write past a fence', async () => {
     await as('fenced', sealAt(globex, 3), async (client) => {
       expect(names(await client.query(ALL_PLACES))).toEqual(['Tower'])
       await expect(client.query(INSERT, [globex, 'x'])).rejects.toMatchObject({ code: '42501' })
@@ -270,14 +270,14 @@ describe('a session that knows the seal and makes the settings by itself', () =>
     })
   })
 
-  test('finds nothing where the tenant has left', async () => {
+  test('finds no row where the tenant has left', async () => {
     await as('left', sealAt(globex, 3), async (client) => {
       expect(names(await client.query(ALL_PLACES))).toEqual([])
       await expect(client.query(INSERT, [globex, 'x'])).rejects.toMatchObject({ code: '42501' })
     })
   })
 
-  test.each(['owner', 'x', ''])('finds nothing with the seal "%s"', async (seal) => {
+  test.each(['owner', 'x', ''])('finds no row with the seal "%s"', async (seal) => {
     await as('open', seal, async (client) => {
       expect(names(await client.query(ALL_PLACES))).toEqual([])
       await expect(client.query(INSERT, [globex, 'x'])).rejects.toMatchObject({ code: '42501' })
@@ -286,7 +286,7 @@ describe('a session that knows the seal and makes the settings by itself', () =>
 })
 
 describe('the role that owns the tables', () => {
-  test('may work on a tenant, in whatever state, also on one that does not live there', async () => {
+  test('may work on a tenant in any state, also on a tenant that does not live there', async () => {
     await withClient(urls.owner, async (client) => {
       await query(superuserUrl(database), `UPDATE residence SET state = 'left' WHERE tenant_id = '${globex}'`)
       await client.query('BEGIN')
@@ -305,7 +305,7 @@ describe('the role that owns the tables', () => {
     })
   })
 
-  test('is known by who has logged in: a function that runs as it opens nothing', async () => {
+  test('is recognised by the login role: a function that runs as the owner gives no access', async () => {
     await withClient(superuserUrl(database), async (superuser) => {
       await superuser.query(
         `CREATE FUNCTION public.trusting() RETURNS bigint SECURITY DEFINER LANGUAGE sql AS 'SELECT count(*) FROM public.places'`,
@@ -345,7 +345,7 @@ describe('the residences', () => {
     })
   })
 
-  test('show no other row to a condition that tells what it sees', async () => {
+  test('show no other row to a condition that reveals its input', async () => {
     await inside(urls.plain, {}, async (client) => {
       await client.query(`CREATE FUNCTION pg_temp.tell(t uuid) RETURNS boolean COST 0.0001 LANGUAGE plpgsql AS
         $$ BEGIN PERFORM set_config('told.it', current_setting('told.it', true) || t::text, true); RETURN true; END $$`)
@@ -362,7 +362,7 @@ describe('a mover', () => {
     client.query(`BEGIN; SELECT pg_advisory_xact_lock(hashtextextended('${acme}', 0))`)
   const fence = (state: string) => `UPDATE residence SET state = '${state}' WHERE tenant_id = '${acme}'`
 
-  test('that holds the tenant makes writers wait, and then see its fence; readers pass', async () => {
+  test('that locks the tenant makes writers wait until they see its fence; readers are not blocked', async () => {
     await withClient(superuserUrl(database), async (mover) => {
       await takeAlone(mover)
       await inside(urls.plain, { write: false }, async (reader) => {
@@ -377,7 +377,7 @@ describe('a mover', () => {
     })
   })
 
-  test('waits until the writers inside are gone', async () => {
+  test('waits until the current writers have ended', async () => {
     await inside(urls.plain, {}, async (writer) => {
       await withClient(superuserUrl(database), async (mover) => {
         const alone = takeAlone(mover).then(() => 'alone')

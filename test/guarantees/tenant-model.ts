@@ -1,6 +1,6 @@
 /**
- * Which tenant a request is served for, written a second time: over a handful of tenants and callers, without a network,
- * a cache or a database, and short enough to be read as the rule itself.
+ * A second implementation of the rule which tenant a request is served for: for a few tenants and callers, without network, cache
+ * or database, and short enough to be read as the rule itself.
  */
 
 export interface ModelTenant {
@@ -10,24 +10,24 @@ export interface ModelTenant {
   readonly parent: string | null
 }
 
-/** Whom a credential stands for. `tenants` are those it opens; of an issuer's token, the one that it names. */
+/** The holder of a credential. `tenants` are those that it gives access to; a token of an issuer has the one that it names. */
 export interface ModelCaller {
   readonly kind: 'user' | 'client-key' | 'account' | 'external' | 'operator'
-  /** Codes; one that is no tenant's stands for a tenant that does not exist. */
+  /** Codes. An unknown code stands for a tenant that does not exist. */
   readonly tenants: readonly string[]
   readonly mayAct: boolean
 }
 
 export interface ModelWorld {
   readonly tenants: readonly ModelTenant[]
-  /** By the whole value of the header that shows the credential. */
+  /** By the whole value of the header with the credential. */
   readonly callers: ReadonlyMap<string, ModelCaller>
 }
 
 export interface ModelRequest {
-  /** As they go over the wire, in order. */
+  /** The headers in the order in which they are sent. */
   readonly headers: readonly (readonly [name: string, value: string])[]
-  /** Whether body or query say a tenant's name, where none is expected. */
+  /** True if the body or the query names a tenant where no name is allowed. */
   readonly namesTenantElsewhere: boolean
 }
 
@@ -63,7 +63,7 @@ interface Values {
   readonly actFor: string | undefined
 }
 
-/** Any header about access at most once. Space around a value is none of it (RFC 9110, section 5.5). */
+/** A header about access may occur once. Spaces around a value do not belong to it (RFC 9110, section 5.5). */
 function readHeaders({ headers }: ModelRequest): Values {
   const only = (wanted: string) => {
     const values = headers.filter(([name]) => name.toLowerCase() === wanted).map(([, value]) => value)
@@ -78,7 +78,7 @@ function readHeaders({ headers }: ModelRequest): Values {
   }
 }
 
-/** Codes are typed by people: space around them and capitals do not count. Only letters that codes are made of have capitals. */
+/** People type codes, so spaces around them and capital letters do not count. Only letters that codes may have are folded. */
 function folded(value: string | undefined): string | undefined {
   return value?.trim().replaceAll(/[A-Z]/g, (letter) => letter.toLowerCase())
 }

@@ -9,9 +9,10 @@ import {
   type TestGateway,
   type TestTenant,
 } from '../support/gateway.ts'
+import { below, type Random, seededRandom } from '../support/seeded-random.ts'
 
-// Tenants of both placements are served by a handful of connections, so that nearly every request comes after one of
-// another tenant. What is asked when is drawn by lot; FREEHOLD_TEST_SEED draws the same again.
+// A few connections serve tenants of both placements, so nearly every request follows one of another tenant on its connection.
+// The requests are random; FREEHOLD_TEST_SEED repeats a run.
 
 const seed = Number(process.env.FREEHOLD_TEST_SEED ?? randomInt(2 ** 31))
 const SHARED_TENANTS = 8
@@ -20,16 +21,16 @@ const WORKERS = 24
 const STEPS_EACH = 60
 const FEW_CONNECTIONS = { MAX_CONNECTIONS: '6', MAX_CONNECTIONS_PER_SERVER: '4', ACQUIRE_TIMEOUT_MS: '30000' }
 
-/** A tenant, and what it should have. */
+/** A tenant, and the rows that it should have. */
 interface Resident {
   readonly tenant: TestTenant
   readonly database: string
   readonly credentials: readonly Record<string, string>[]
-  /** Rows that no request is changing just now. */
+  /** Rows that no running request changes. */
   readonly rows: Map<string, string>
-  /** Ids of rows that it has deleted. */
+  /** Ids of the rows that it has deleted. */
   readonly gone: Set<string>
-  /** Every name it has ever written, also in requests that were given up. */
+  /** Every name that it has written, also in aborted requests. */
   readonly names: Set<string>
 }
 
@@ -59,8 +60,8 @@ beforeAll(async () => {
     const database = i < SHARED_TENANTS ? shared : await giveDatabase(tenant)
     residents.push(await settle(tenant, database))
   }
-  const draw = lots(seed)
-  await Promise.all(Array.from({ length: WORKERS }, () => work(draw)))
+  const random = seededRandom(seed)
+  await Promise.all(Array.from({ length: WORKERS }, () => work(random)))
 })
 afterAll(async () => {
   await gateway?.close()
@@ -88,28 +89,15 @@ async function settle(tenant: TestTenant, database: string): Promise<Resident> {
   return { tenant, database, credentials, rows: new Map(), gone: new Set(), names: new Set() }
 }
 
-type Draw = (below: number) => number
-
-/** Mulberry32: small, and the same on every machine. */
-function lots(start: number): Draw {
-  let state = start
-  return (below) => {
-    state = (state + 0x6d2b79f5) | 0
-    let mixed = Math.imul(state ^ (state >>> 15), 1 | state)
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed
-    return Math.floor((((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32) * below)
-  }
-}
-
-async function work(draw: Draw): Promise<void> {
+async function work(random: Random): Promise<void> {
   const names = Object.keys(DEEDS)
   for (let step = 0; step < STEPS_EACH; step++) {
-    const me = pick(residents, draw)
-    const name = names[draw(names.length)] ?? ''
-    const headers = pick(me.credentials, draw)
+    const me = pick(residents, random)
+    const name = names[below(random, names.length)] ?? ''
+    const headers = pick(me.credentials, random)
     const send: Send = (method, path, body) =>
       gateway.call(method, `/api/v1${path}`, { headers, ...(body !== undefined && { body }) })
-    await DEEDS[name]?.({ me, draw, send, headers })
+    await DEEDS[name]?.({ me, random, send, headers })
     done.set(name, (done.get(name) ?? 0) + 1)
   }
 }
@@ -119,12 +107,12 @@ type Send = (method: string, path: string, body?: unknown) => Promise<Answer<any
 
 interface Turn {
   readonly me: Resident
-  readonly draw: Draw
+  readonly random: Random
   readonly send: Send
   readonly headers: Record<string, string>
 }
 
-/** What a tenant does, each with what must come of it. Whatever throws here fails the whole run. */
+/** The requests of a tenant, each with its expected result. Any error here fails the whole run. */
 const DEEDS: Record<string, (turn: Turn) => Promise<void>> = {
   async create({ me, send }) {
     const { status, body, text } = await send('POST', '/places', { name: newName(me) })
@@ -132,27 +120,27 @@ const DEEDS: Record<string, (turn: Turn) => Promise<void>> = {
     me.rows.set(body.id, body.name)
   },
 
-  async list({ me, draw, send }) {
-    const order = pick(['createdAt', '-createdAt', 'name', '-name'], draw)
-    const { status, body, text } = await send('GET', `/places?limit=${1 + draw(200)}&sort=${order}`)
+  async list({ me, random, send }) {
+    const order = pick(['createdAt', '-createdAt', 'name', '-name'], random)
+    const { status, body, text } = await send('GET', `/places?limit=${1 + below(random, 200)}&sort=${order}`)
     expect(status, text).toBe(200)
     for (const row of body.data as Row[]) assertOwn(me, row)
     if (body.nextCursor === null) return
     const next = await send('GET', `/places?sort=${order}&cursor=${body.nextCursor}`)
     for (const row of next.body.data as Row[]) assertOwn(me, row)
-    await refuseForeignCursor(me, { draw, order, cursor: body.nextCursor })
+    await refuseForeignCursor(me, { random, order, cursor: body.nextCursor })
   },
 
-  async read({ me, draw, send }) {
-    const taken = takeRow(me, draw)
+  async read({ me, random, send }) {
+    const taken = takeRow(me, random)
     if (taken === null) return
     const { status, body, text } = await send('GET', `/places/${taken.id}`)
     expect([status, body.name], text).toEqual([200, taken.name])
     me.rows.set(taken.id, taken.name)
   },
 
-  async change({ me, draw, send }) {
-    const taken = takeRow(me, draw)
+  async change({ me, random, send }) {
+    const taken = takeRow(me, random)
     if (taken === null) return
     const name = newName(me)
     const { status, body, text } = await send('PATCH', `/places/${taken.id}`, { name })
@@ -160,17 +148,17 @@ const DEEDS: Record<string, (turn: Turn) => Promise<void>> = {
     me.rows.set(taken.id, name)
   },
 
-  async remove({ me, draw, send }) {
-    const taken = takeRow(me, draw)
+  async remove({ me, random, send }) {
+    const taken = takeRow(me, random)
     if (taken === null) return
     expect((await send('DELETE', `/places/${taken.id}`)).status).toBe(204)
     expect((await send('GET', `/places/${taken.id}`)).status).toBe(404)
     me.gone.add(taken.id)
   },
 
-  async trespass({ me, draw, send }) {
-    const other = stranger(me, draw)
-    const [id] = pick([...other.rows], draw) ?? []
+  async trespass({ me, random, send }) {
+    const other = stranger(me, random)
+    const [id] = pick([...other.rows], random) ?? []
     if (id === undefined) return
     const estate = { placeId: id, name: newName(me) }
     const answers = [
@@ -182,8 +170,8 @@ const DEEDS: Record<string, (turn: Turn) => Promise<void>> = {
     expect(answers.map(({ status }) => status)).toEqual([404, 404, 404, 404])
   },
 
-  async 'claim to be another'({ me, draw, headers }) {
-    const { tenant } = stranger(me, draw)
+  async 'claim to be another'({ me, random, headers }) {
+    const { tenant } = stranger(me, random)
     const path = '/api/v1/places'
     const named = { ...headers, 'x-tenant-code': tenant.code }
     expect((await gateway.call('GET', path, { headers: named })).status).toBe(403)
@@ -191,18 +179,18 @@ const DEEDS: Record<string, (turn: Turn) => Promise<void>> = {
     expect((await gateway.call('GET', path, { headers: acting })).status).toBe(403)
   },
 
-  // An error inside the unit, after which the connection goes on to serve others.
+  // An error inside the unit. Afterwards the connection serves others.
   async fail({ me, send }) {
     const estate = { placeId: randomUUID(), name: newName(me) }
     expect((await send('POST', '/estates', estate)).body.code).toBe('REFERENCE_NOT_FOUND')
   },
 
-  // The caller hangs up while the statement may be on its way: a row may or may not come of it.
-  async 'give up'({ me, draw, headers }) {
+  // The caller disconnects while the statement may have been sent, so a row may or may not exist afterwards.
+  async 'give up'({ me, random, headers }) {
     const url = `${gateway.url}/api/v1/places`
     const body = JSON.stringify({ name: newName(me) })
     const sent = { method: 'POST', headers: { ...headers, 'content-type': 'application/json' }, body }
-    const signal = AbortSignal.timeout(1 + draw(8))
+    const signal = AbortSignal.timeout(1 + below(random, 8))
     const text = await fetch(url, { ...sent, signal }).then(
       (response) => response.text(),
       () => '',
@@ -213,34 +201,34 @@ const DEEDS: Record<string, (turn: Turn) => Promise<void>> = {
 
 async function refuseForeignCursor(
   me: Resident,
-  { draw, order, cursor }: { draw: Draw; order: string; cursor: string },
+  { random, order, cursor }: { random: Random; order: string; cursor: string },
 ): Promise<void> {
-  const headers = pick(stranger(me, draw).credentials, draw)
+  const headers = pick(stranger(me, random).credentials, random)
   const path = `/api/v1/places?sort=${order}&cursor=${cursor}`
   expect((await gateway.call('GET', path, { headers })).body.code).toBe('INVALID_CURSOR')
 }
 
-function pick<T>(items: readonly T[], draw: Draw): T {
-  return items[draw(items.length)] as T
+function pick<T>(items: readonly T[], random: Random): T {
+  return items[below(random, items.length)] as T
 }
 
-function stranger(me: Resident, draw: Draw): Resident {
+function stranger(me: Resident, random: Random): Resident {
   return pick(
     residents.filter((other) => other !== me),
-    draw,
+    random,
   )
 }
 
-/** A name that tells whose it is, and that was not written before. */
+/** A new name that shows whose row it is. */
 function newName(me: Resident): string {
   const name = `${me.tenant.id} ${randomUUID()}`
   me.names.add(name)
   return name
 }
 
-/** Takes a row out of the model while a request works on it. */
-function takeRow(me: Resident, draw: Draw): Row | null {
-  const [id, name] = pick([...me.rows], draw) ?? []
+/** Removes a row from the model while a request works on it. */
+function takeRow(me: Resident, random: Random): Row | null {
+  const [id, name] = pick([...me.rows], random) ?? []
   if (id === undefined || name === undefined) return null
   me.rows.delete(id)
   return { id, name }
@@ -251,18 +239,18 @@ function assertOwn(me: Resident, { id, name }: Row): void {
 }
 
 describe(`after ${WORKERS * STEPS_EACH} requests by lot (FREEHOLD_TEST_SEED=${seed})`, () => {
-  test('everything was tried', () => {
+  test('every kind of request was tried', () => {
     expect([...done.keys()].sort()).toEqual(Object.keys(DEEDS).sort())
   })
 
-  test('the connections were as few as they were allowed to be', async () => {
+  test('no more connections were open than allowed', async () => {
     const { text } = await gateway.call('GET', '/metrics')
     const open = Number(/^freehold_connections_open (\d+)$/m.exec(text)?.[1])
     expect(open).toBeGreaterThan(0)
     expect(open).toBeLessThanOrEqual(4)
   })
 
-  test('each tenant still sees its own rows, all of them and no others', async () => {
+  test('each tenant still sees all its own rows and no others', async () => {
     for (const me of residents) {
       const [headers] = me.credentials
       const seen = new Map<string, string>()
@@ -277,8 +265,8 @@ describe(`after ${WORKERS * STEPS_EACH} requests by lot (FREEHOLD_TEST_SEED=${se
     }
   })
 
-  // As a superuser, whom no policy holds back.
-  test('each database holds the rows of its own tenants, under their ids', async () => {
+  // As a superuser, to whom no policy applies.
+  test('each database holds only the rows of its own tenants, under their ids', async () => {
     const databases = new Set(residents.map(({ database }) => database))
     expect(databases.size).toBe(1 + OWN_DATABASES)
     for (const database of databases) {
@@ -303,7 +291,7 @@ describe(`after ${WORKERS * STEPS_EACH} requests by lot (FREEHOLD_TEST_SEED=${se
   })
 })
 
-/** What is there must be what the tenant knows of, and besides at most what it gave up on. */
+/** The existing rows must be those of the model, plus at most those of aborted requests. */
 function assertRowsOf(me: Resident, found: ReadonlyMap<string, string>): void {
   for (const [id, name] of found) assertOwn(me, { id, name })
   expect(

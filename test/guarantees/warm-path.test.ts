@@ -3,17 +3,17 @@ import { once } from 'node:events'
 import { readFile } from 'node:fs/promises'
 import { fileURLToPath } from 'node:url'
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import { mainFile } from '../support/checkout.ts'
 import { dropAll } from '../support/database.ts'
 import { Caller, createStage, environmentOf, type TestTenant } from '../support/gateway.ts'
-import { mainFile } from '../support/gateway-process.ts'
 import type { Question, Ran } from './warm-path/recorder.ts'
 
-// How many files of src/ a reader has to follow to understand a warm request: those in which a function ran, counted by
-// V8's own coverage in a gateway process. Files that only timers touch do not run in every one of several requests.
+// The files of src/ that a reader must follow to understand a warm request: those in which a function ran, counted by V8's
+// coverage in a gateway process. Files that only timers use do not run in each of several requests.
 
 const WARM_UPS = 30
 const REQUESTS = 5
-/** They may fall, and never rise. */
+/** The limits may be lowered, and never raised. */
 const MOST_FILES = { GET: 24, POST: 28 } as const
 
 let gateway: ChildProcess
@@ -54,7 +54,7 @@ const REQUEST = {
     caller.call('POST', '/api/v1/places', { token: tenant.token, body: { name: 'Warm', kind: 'land' } }),
 }
 
-test.each(['GET', 'POST'] as const)('a warm %s runs in few files', async (method) => {
+test.each(['GET', 'POST'] as const)('a warm %s runs in no more files than allowed', async (method) => {
   const send = async () => {
     const { status, text } = await REQUEST[method]()
     expect(status, text).toBe(method === 'GET' ? 200 : 201)
@@ -93,7 +93,7 @@ function keyOf({ file, start, end }: Ran): string {
   return `${file}:${start}-${end}`
 }
 
-/** Files in the order in which they were first entered, each with its functions. */
+/** The files in the order in which they were first entered, each with its functions. */
 function filesInOrder(functions: readonly Ran[], order: readonly number[]): Map<string, string[]> {
   const files = new Map<string, string[]>()
   for (const i of new Set([...order, ...functions.keys()])) {

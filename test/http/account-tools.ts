@@ -17,7 +17,7 @@ interface More {
   readonly body?: object
 }
 
-/** What tests do with accounts, at one gateway. */
+/** Requests about accounts that tests send to one gateway. */
 export class AccountTools {
   readonly #gateway: TestGateway
   #made = 0
@@ -62,13 +62,13 @@ export class AccountTools {
     return body.accessToken
   }
 
-  /** A person with just these memberships, signed in. */
+  /** Creates an account with exactly these memberships, and signs in. */
   async member(memberships: Memberships, more: object = {}): Promise<TestAccount & { token: string }> {
     const account = await this.create(memberships, more)
     return { ...account, token: await this.login(account) }
   }
 
-  /** With the token; `code` is for X-Tenant-Code. */
+  /** With the token. `code` is the value of X-Tenant-Code. */
   call(token: string, code: string | null, { method = 'GET', path = '/places', body }: More = {}) {
     const headers = code === null ? {} : { 'x-tenant-code': code }
     return this.#gateway.call(method, `${API}${path}`, { token, headers, ...(body && { body }) })

@@ -50,7 +50,7 @@ afterAll(async () => {
   await dropAll()
 })
 
-/** So many tenants, each the parent of the next. */
+/** This many tenants, each the parent of the next. */
 async function makeLine(length: number): Promise<{ id: string; code: string }[]> {
   const line: { id: string; code: string }[] = []
   for (let n = 0; n < length; n += 1) {
@@ -63,7 +63,7 @@ async function makeLine(length: number): Promise<{ id: string; code: string }[]>
   return line
 }
 
-test('an ancestor acts for a descendant at any distance, on a gateway that knows the way and on one that does not', async () => {
+test('an ancestor acts for a descendant at any distance, on gateways that have loaded the hierarchy and on others', async () => {
   const line = await makeLine(70)
   const [first, last] = [line[0], line.at(-1)]
   const root = await gateway.createTenant()
@@ -72,7 +72,7 @@ test('an ancestor acts for a descendant at any distance, on a gateway that knows
     const headers = { 'x-account-id': last?.code ?? '' }
     const { status, body } = await each.call('GET', '/api/v1/auth/me', { token: root.token, headers })
     expect([status, body.actingFor?.id]).toEqual([200, last?.id])
-    // A stranger, at any distance, is refused as ever.
+    // An unrelated tenant, at any distance, is refused as always.
     const { token } = family.stranger
     expectProblem(await each.call('GET', '/api/v1/auth/me', { token, headers }), CROSS)
   }
@@ -95,7 +95,7 @@ function act(as: TestTenant, who: string, more: { method?: string; path?: string
   })
 }
 
-/** A key of the tenant's with just these permissions. */
+/** A client key of the tenant with exactly these permissions. */
 async function keyOf(tenant: TestTenant, permissions: string[]): Promise<Record<string, string>> {
   const { body } = await gateway.operator('POST', `/tenants/${tenant.id}/client-keys`, {
     name: 'k',
@@ -119,13 +119,13 @@ describe('an ancestor that may act for others', () => {
     expectProblem(home, { status: 404, code: 'NOT_FOUND' })
   })
 
-  test('names it by code as well, and in any case of its id', async () => {
+  test('may name the descendant by code, and by id in any letter case', async () => {
     for (const name of [family.region.code, family.region.id.toUpperCase()]) {
       expect((await act(family.holding, name)).status).toBe(200)
     }
   })
 
-  test('stays who they are', async () => {
+  test('stays the same principal', async () => {
     const { body } = await act(family.holding, family.branch.id, { path: '/auth/me' })
     expect(body).toMatchObject({
       user: { email: family.holding.admin.email },
@@ -134,7 +134,7 @@ describe('an ancestor that may act for others', () => {
     })
   })
 
-  test('sees in GET /tenant the one acted for', async () => {
+  test('sees in GET /tenant the tenant that they act for', async () => {
     const { body } = await act(family.holding, family.region.id, { path: '/tenant' })
     expect(body).toMatchObject({ id: family.region.id, children: [{ id: family.branch.id }] })
     expect(JSON.stringify(body)).not.toMatch(/placement|database|host/)
@@ -147,14 +147,14 @@ describe('an ancestor that may act for others', () => {
     }
   })
 
-  test('is told of a descendant that is inactive', async () => {
+  test('gets an error for an inactive descendant', async () => {
     const gone = await gateway.createTenant()
     await adopt(gone, family.holding)
     await gateway.operator('PATCH', `/tenants/${gone.id}`, { status: 'INACTIVE' })
     expectProblem(await act(family.holding, gone.id), { status: 404, code: 'TENANT_NOT_FOUND' })
   })
 
-  test('may be a program', async () => {
+  test('may be a client key', async () => {
     const headers = await keyOf(family.holding, ['accounts:act', 'properties:read'])
     const read = (who: string) =>
       gateway.call('GET', '/api/v1/places', { headers: { ...headers, 'x-account-id': who } })
@@ -169,12 +169,12 @@ describe('any other caller', () => {
     ['a grandparent', 'branch', 'holding'],
     ['a sibling', 'region', 'office'],
     ['an uncle', 'branch', 'office'],
-    ['a stranger', 'holding', 'stranger'],
-  ] as const)('acts for %s', async (_who, as, whom) => {
+    ['an unrelated tenant', 'holding', 'stranger'],
+  ] as const)('may not act for %s', async (_who, as, whom) => {
     expectProblem(await act(family[as], family[whom].id), CROSS)
   })
 
-  test('learns whether a tenant exists', async () => {
+  test('may not learn whether a tenant exists', async () => {
     const answers = [
       family.stranger.id,
       family.stranger.code,
@@ -190,7 +190,7 @@ describe('any other caller', () => {
     for (const answer of told) expect(answer).toEqual(told[0])
   })
 
-  test('acts without the permission to, nor beyond the route’s own', async () => {
+  test('may not act without accounts:act and the permission of the route', async () => {
     const call = async (permissions: string[]) =>
       gateway.call('GET', '/api/v1/places', {
         headers: { ...(await keyOf(family.holding, permissions)), 'x-account-id': family.branch.id },
@@ -203,7 +203,7 @@ describe('any other caller', () => {
     })
   })
 
-  test('acts as an operator', async () => {
+  test('may not act as an operator', async () => {
     const { status, body } = await gateway.call('GET', '/api/v1/places', {
       token: stage.operatorToken,
       headers: { 'x-account-id': family.branch.id },
@@ -212,8 +212,8 @@ describe('any other caller', () => {
   })
 })
 
-describe('the end of a family tie', () => {
-  test('counts at once, on every replica', async () => {
+describe('a change of parent', () => {
+  test('ends acting at once, on every replica', async () => {
     const child = await gateway.createTenant()
     await adopt(child, family.region)
     const ask = (on: TestGateway) =>
@@ -223,7 +223,7 @@ describe('the end of a family tie', () => {
     for (const on of [gateway, replica]) expectProblem(await ask(on), CROSS)
   })
 
-  test('higher up counts for all below', async () => {
+  test('of an ancestor ends acting for all its descendants', async () => {
     const [top, middle, leaf] = [
       await gateway.createTenant(),
       await gateway.createTenant(),
@@ -237,7 +237,7 @@ describe('the end of a family tie', () => {
     expect((await act(middle, leaf.id)).status).toBe(200)
   })
 
-  test('never closes a circle, however many try at once', async () => {
+  test('never creates a cycle, even with many concurrent requests', async () => {
     const ring = await Promise.all(Array.from({ length: 6 }, () => gateway.createTenant()))
     const tries = ring.map((tenant, i) =>
       [gateway, replica][i % 2]?.operator('PATCH', `/tenants/${tenant.id}`, {
@@ -257,8 +257,8 @@ describe('the end of a family tie', () => {
   })
 })
 
-describe('acting for others is on record', () => {
-  test('with who, whom and what, for both tenants to read', async () => {
+describe('the audit log of acting', () => {
+  test('names principal, tenant and action, and both tenants can read it', async () => {
     await act(family.holding, family.office.id, {
       method: 'POST',
       path: '/client-keys',

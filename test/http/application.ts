@@ -3,7 +3,9 @@ import { expect } from 'vitest'
 import type { TestGateway, TestTenant } from '../support/gateway.ts'
 import { API } from './support.ts'
 
-/** One tenant of the reference application: sends as its administrator, and makes rows with those they need. */
+/**
+ * One tenant of the reference application: sends requests as its administrator, and creates rows with the rows that they need.
+ */
 export class Application {
   readonly #gateway: TestGateway
   readonly #tenant: TestTenant
@@ -21,14 +23,14 @@ export class Application {
     })
   }
 
-  /** Sends what fetch can and JSON cannot: forms, and answers read as bytes. */
+  /** Sends requests that need more than JSON: forms, and answers that are read as bytes. */
   fetch(method: string, path: string, init: RequestInit = {}): Promise<Response> {
     const headers = new Headers(init.headers)
     headers.set('authorization', `Bearer ${this.#tenant.token}`)
     return fetch(`${this.#gateway.url}${API}/${path}`, { ...init, method, headers })
   }
 
-  /** Makes a row and gives it. */
+  /** Creates a row and returns it. */
   // biome-ignore lint/suspicious/noExplicitAny: as above
   async make(collection: string, body: object): Promise<any> {
     const answer = await this.send('POST', collection, body)
@@ -49,7 +51,7 @@ export class Application {
     return (await this.make('lessees', { kind: 'person', name: 'Ada Byron', ...more })).id
   }
 
-  /** The fields of a lease that would be taken. */
+  /** The fields of a valid lease. */
   async newLease(more: object = {}) {
     const [estateId, lesseeId] = [await this.estate(), await this.lessee()]
     const terms = { startsOn: '2026-01-01', endsOn: '2026-12-31', rentCents: 120_000, currency: 'EUR' }

@@ -17,7 +17,7 @@ afterAll(async () => {
   await dropAll()
 })
 
-/** A login is noted, and written a moment later: not in the middle of what a test does to the log. */
+/** The entry of a login is written a moment later. That must not happen while a test changes the log. */
 async function expectLogins(count: number): Promise<void> {
   for (let logins = 0; logins < count; ) {
     const { body } = await gateway.operator('GET', '/audit-log?action=auth.login')
@@ -31,7 +31,7 @@ async function verdict() {
   return body
 }
 
-/** As an attacker who has taken over the database server: no trigger stops them. */
+/** As an attacker who controls the database server, whom no trigger stops. */
 async function tamper(sql: string, values: unknown[] = []): Promise<void> {
   const catalog = new URL(stage.catalogUrl).pathname.slice(1)
   await withClient(superuserUrl(catalog), async (client) => {
@@ -48,7 +48,7 @@ async function tamper(sql: string, values: unknown[] = []): Promise<void> {
   })
 }
 
-/** Does it, looks, and puts everything back. */
+/** Makes the change, verifies the log, and restores everything. */
 async function whileTampered(sql: string, values: unknown[] = []) {
   await tamper('CREATE TABLE was AS TABLE audit_log')
   try {
@@ -60,7 +60,7 @@ async function whileTampered(sql: string, values: unknown[] = []) {
 }
 
 describe('the audit log', () => {
-  test('is whole as it was written, by many at once', async () => {
+  test('is complete after concurrent writers', async () => {
     await Promise.all(
       Array.from({ length: 10 }, () => gateway.operator('POST', '/operators', { name: 'n', role: 'viewer' })),
     )
@@ -74,12 +74,12 @@ describe('the audit log', () => {
     ['a moment that was moved', `UPDATE audit_log SET at = at - interval '1 day' WHERE seq = 3`, 'changed'],
     ['what was recorded, altered', `UPDATE audit_log SET after = '{}' WHERE seq = 3`, 'changed'],
     ['a row that is gone', 'DELETE FROM audit_log WHERE seq = 3', 'missing'],
-  ])('shows %s', async (_what, sql, reason) => {
+  ])('reveals %s', async (_what, sql, reason) => {
     expect(await whileTampered(sql)).toMatchObject({ ok: false, firstBreak: { seq: 3, reason } })
     expect((await verdict()).firstBreak).toBeNull()
   })
 
-  test('shows two rows that have changed places', async () => {
+  test('reveals two rows that swapped places', async () => {
     const swap = 'UPDATE audit_log SET seq = CASE seq WHEN 3 THEN -4 ELSE -3 END WHERE seq IN (3, 4)'
     expect(await whileTampered(`WITH swapped AS (${swap} RETURNING id) SELECT 1`)).toMatchObject({
       ok: false,
@@ -94,15 +94,15 @@ describe('the audit log', () => {
       expect((await verdict()).sealedThrough).toBeGreaterThan(6)
     })
 
-    test('shows that its end was cut off', async () => {
+    test('reveals that its end was cut off', async () => {
       const { sealedThrough } = await verdict()
       const cut = await whileTampered('DELETE FROM audit_log WHERE seq >= $1', [sealedThrough])
-      // What is written meanwhile takes the number, but not the seal.
+      // An entry that is written meanwhile has the number, but not the seal.
       const reason = expect.stringMatching(/^(missing|resealed)$/)
       expect(cut).toMatchObject({ ok: false, firstBreak: { seq: sealedThrough, reason } })
     })
 
-    test('shows a chain that was made anew from a changed row on', async () => {
+    test('reveals a chain that was recomputed from a changed row', async () => {
       const { sealedThrough } = await verdict()
       const rewrite = `DO $$ DECLARE r audit_log; p bytea := ''; BEGIN
         UPDATE audit_log SET actor_id = 'somebody else' WHERE seq = 2;
@@ -117,14 +117,14 @@ describe('the audit log', () => {
     })
   })
 
-  test('cannot be changed by the role that serves', async () => {
+  test('cannot be changed by the serving role', async () => {
     for (const sql of ['UPDATE audit_log SET actor_id = $1', 'DELETE FROM audit_log WHERE actor_id = $1']) {
       const attempt = withClient(stage.catalogUrl, (client) => client.query(sql, ['x']))
       await expect(attempt).rejects.toMatchObject({ code: '23001' })
     }
   })
 
-  test('is for operators to prove', async () => {
+  test('can be verified by operators only', async () => {
     const tenant = await gateway.createTenant()
     const { status, body } = await gateway.call('GET', '/api/v1/audit-log/verify', { token: tenant.token })
     expect([status, body.code]).toEqual([403, 'OPERATOR_REQUIRED'])

@@ -27,7 +27,7 @@ const PASSWORD = 'a long enough password'
 const INVALID = { status: 400, code: 'VALIDATION_FAILED' }
 const list = (asked = '') => gateway.operator('GET', `/audit-log?${asked}`)
 const rowsOf = async (asked: string) => (await list(`limit=200&${asked}`)).body.data as Entry[]
-/** Of the tenant itself; that its administrator signed in comes a moment later, whenever it is written. */
+/** The entries of the tenant itself. The login of its administrator is left out, because it is written a moment later. */
 const changesOf = async (id: string) =>
   (await rowsOf(`tenantId=${id}`)).filter(({ action }) => action.startsWith('tenant.'))
 
@@ -43,7 +43,7 @@ interface Entry {
   readonly after: Record<string, unknown> | null
 }
 
-/** One call of the bootstrap operator, and the one entry that it has left behind. */
+/** Sends one request as the bootstrap operator, and returns its one audit entry. */
 async function entryOf(method: string, path: string, body?: unknown): Promise<{ entry: Entry; body: Made }> {
   const requestId = crypto.randomUUID()
   const answer = await gateway.call(method, `${API}${path}`, {
@@ -78,7 +78,7 @@ describe('every change leaves an entry', () => {
     expect(Math.abs(Date.now() - Date.parse(entry.at))).toBeLessThan(60_000)
   })
 
-  test('of a tenant, with what it was and what it is', async () => {
+  test('for a tenant, with the state before and after', async () => {
     const { id } = await gateway.createTenant()
     const { entry } = await entryOf('PATCH', `/tenants/${id}`, { name: 'Renamed', status: 'INACTIVE' })
     expect(entry).toMatchObject({ ...BY_OPERATOR, action: 'tenant.update', tenantId: id })
@@ -86,7 +86,7 @@ describe('every change leaves an entry', () => {
     expect(entry.after).toEqual({ name: 'Renamed', status: 'INACTIVE' })
   })
 
-  test('of its database: registered, looked at again, taken away', async () => {
+  test('for its database: registered, validated again, removed', async () => {
     const { id } = await gateway.createTenant()
     const put = await entryOf('PUT', databasePath(id), nowhere)
     const shown = { slot: 'current', host: 'db.invalid', databaseName: 'data', userName: 'someone' }
@@ -96,7 +96,7 @@ describe('every change leaves an entry', () => {
       tenantId: id,
       after: shown,
     })
-    await gateway.settledDatabase(id)
+    await gateway.waitForDatabase(id)
     const validate = await entryOf('POST', `${databasePath(id)}/validate`)
     expect(validate.entry).toMatchObject({ ...BY_OPERATOR, action: 'tenant.database.validate', tenantId: id })
     const gone = await entryOf('DELETE', databasePath(id))
@@ -104,7 +104,7 @@ describe('every change leaves an entry', () => {
     expect(JSON.stringify(await rowsOf(`tenantId=${id}`))).not.toContain('secret-of-nowhere')
   })
 
-  test('of what the service finds by itself: status, and where the tenant lives', async () => {
+  test('for changes by the service itself: status and placement', async () => {
     const { id } = await gateway.createTenant()
     await gateway.registerDatabase(id, nowhere.connectionString)
     const [failed] = await rowsOf(`tenantId=${id}&action=tenant.database.status`)
@@ -130,7 +130,7 @@ describe('every change leaves an entry', () => {
     })
   })
 
-  test('of its people, by operators and by the tenant', async () => {
+  test('for its users, by operators and by the tenant', async () => {
     const path = `/tenants/${tenant.id}/users`
     const input = { email: 'ann@people.example', password: PASSWORD }
     const { entry, body } = await entryOf('POST', path, input)
@@ -149,7 +149,7 @@ describe('every change leaves an entry', () => {
     })
   })
 
-  test('of its keys, by operators and by the tenant', async () => {
+  test('for its client keys, by operators and by the tenant', async () => {
     const path = `/tenants/${tenant.id}/client-keys`
     const input = { name: 'Import', permissions: ['client-keys:write'] }
     const { entry, body } = await entryOf('POST', path, input)
@@ -168,7 +168,7 @@ describe('every change leaves an entry', () => {
     expect((await list('limit=200')).text).not.toContain(key.slice(-43))
   })
 
-  test('of operators, who belong to no tenant', async () => {
+  test('for operators, without a tenant', async () => {
     const { entry, body } = await entryOf('POST', '/operators', { name: 'Watch', role: 'viewer' })
     const shown = { id: body.id, name: 'Watch', role: 'viewer' }
     expect(entry).toMatchObject({ ...BY_OPERATOR, action: 'operator.create', tenantId: null, after: shown })
@@ -176,7 +176,7 @@ describe('every change leaves an entry', () => {
     expect(revoked.entry).toMatchObject({ action: 'operator.revoke', tenantId: null, before: shown })
   })
 
-  test('but not what changed nothing, nor what was refused', async () => {
+  test('but not for requests that changed nothing or were refused', async () => {
     const before = await rowsOf('')
     await gateway.operator('PATCH', `/tenants/${tenant.id}`, { status: 'ACTIVE' })
     await gateway.operator('PATCH', `/tenants/${tenant.id}`, { parentId: UNKNOWN_ID })
@@ -190,7 +190,7 @@ describe('every change leaves an entry', () => {
     expect(await rowsOf('')).toEqual(before)
   })
 
-  test('and none can be changed afterwards, not even by the gateway', async () => {
+  test('and no entry can be changed later, not even by the gateway', async () => {
     for (const sql of ["UPDATE audit_log SET actor_id = 'x'", 'DELETE FROM audit_log', 'TRUNCATE audit_log'])
       await expect(query(stage.catalogUrl, sql)).rejects.toThrow()
   })
@@ -215,7 +215,7 @@ describe('GET /audit-log', () => {
       expect(await readPages(gateway, '/audit-log', walk)).toEqual(all)
     })
 
-    test('by tenant, in any spelling of its id', async () => {
+    test('filtered by tenant, in any spelling of its id', async () => {
       for (const id of [spare, spare.toUpperCase()]) {
         const found = await changesOf(id)
         expect(found.map(({ action }) => action)).toEqual([
@@ -225,7 +225,7 @@ describe('GET /audit-log', () => {
       expect(await rowsOf(`tenantId=${UNKNOWN_ID}`)).toEqual([])
     })
 
-    test('by actor and by action, together and alone', async () => {
+    test('filtered by actor and by action, together and alone', async () => {
       expect(await rowsOf(`actor=${admin.id}`)).toHaveLength(3)
       expect(await rowsOf(`actor=${admin.id}&action=tenant.update`)).toHaveLength(3)
       expect(await rowsOf(`actor=${admin.id}&action=tenant.create`)).toEqual([])
@@ -234,12 +234,12 @@ describe('GET /audit-log', () => {
       expect(await rowsOf('action=tenant')).toEqual([])
     })
 
-    test('by time: from then on, until before then, in any time zone', async () => {
+    test('filtered by time: from a moment on, before a moment, in any time zone', async () => {
       const found = await changesOf(spare)
       const [, second] = found as [Entry, Entry]
       const names = async (asked: string) =>
         (await rowsOf(`actor=${admin.id}&${asked}`)).map(({ after }) => after?.name)
-      // Times are told in milliseconds and kept in microseconds; the next one is past the entry.
+      // Answers have milliseconds, and the catalog has microseconds. The next millisecond is after the entry.
       const past = new Date(Date.parse(second.at) + 1).toISOString()
       expect(await names(`from=${second.at}`)).toEqual(['three', 'two'])
       expect(await names(`to=${past}`)).toEqual(expect.arrayContaining(['two', 'one']))
@@ -252,7 +252,7 @@ describe('GET /audit-log', () => {
 
   describe('400', () => {
     test.each(['2016-12-31T23:59:60Z', '0000-01-01T00:00:00Z', '9999-12-31T23:59:59-23:59'])(
-      'a moment that no database can hold: %s',
+      'a time that no database can store: %s',
       async (moment) => {
         for (const bound of ['from', 'to'])
           expectProblem(await list(`${bound}=${moment}`), { ...INVALID, pointers: [`/${bound}`] })
@@ -270,13 +270,13 @@ describe('GET /audit-log', () => {
       expectProblem(await list(asked), { ...INVALID, pointers: [pointer] })
     })
 
-    test('a cursor that is none', async () => {
+    test('an invalid cursor', async () => {
       expectProblem(await list('cursor=x'), { status: 400, code: 'INVALID_CURSOR' })
     })
   })
 })
 
-describe.each(['shared', 'own'] as const)("a tenant's auditor, in a database that is %s", (home) => {
+describe.each(['shared', 'own'] as const)("a tenant's auditor, in a %s database", (home) => {
   let audited: TestTenant
   beforeAll(async () => {
     audited = await gateway.createTenant()
@@ -286,10 +286,10 @@ describe.each(['shared', 'own'] as const)("a tenant's auditor, in a database tha
   const look = (asked = '') =>
     gateway.call('GET', `${API}/audit-log?limit=200&${asked}`, { token: audited.token })
 
-  test('200: sees what concerns the tenant and nothing else', async () => {
+  test('200: sees the entries of the tenant and no others', async () => {
     const { body } = await look()
     const all = await changesOf(audited.id)
-    // Signing in is written a moment after it was answered.
+    // The entry of a login is written a moment after the answer.
     const seen = (body.data as Entry[]).filter(({ action }) => !action.startsWith('auth.'))
     expect(seen).toEqual(all.filter(({ action }) => !isAboutHome(action)))
     expect(seen.length).toBeGreaterThan(1)
@@ -297,7 +297,7 @@ describe.each(['shared', 'own'] as const)("a tenant's auditor, in a database tha
     expect(updates.data).toHaveLength(1)
   })
 
-  test('200: is not told where the tenant lives, which is for operators to know', async () => {
+  test('200: does not see where the tenant lives, because only operators may know it', async () => {
     const role = await createRole()
     const database = await createDatabase({ owner: role.name })
     await gateway.registerDatabase(audited.id, urlFor({ role, database }))
@@ -309,7 +309,7 @@ describe.each(['shared', 'own'] as const)("a tenant's auditor, in a database tha
       expect((await look(`action=${action}`)).body.data).toEqual([])
   })
 
-  test('400: names no tenant, not even its own', async () => {
+  test('400: may not filter by tenant, not even by its own', async () => {
     for (const id of [audited.id, tenant.id])
       expectProblem(await look(`tenantId=${id}`), { ...INVALID, pointers: ['/tenantId'] })
   })

@@ -29,7 +29,7 @@ afterAll(async () => {
 const catalog = () => superuserUrl(new URL(stage.catalogUrl).pathname.slice(1))
 const users = (path = '') => `${API}/users${path}`
 
-/** As a backup of the catalog has it: every row of every table as text. */
+/** The content of a backup of the catalog: every row of every table as text. */
 async function tracesInCatalog(words: readonly string[] = TRACES): Promise<string[]> {
   const tables = await query<{ name: string }>(
     catalog(),
@@ -39,7 +39,7 @@ async function tracesInCatalog(words: readonly string[] = TRACES): Promise<strin
   for (const { name } of tables) {
     const rows = await query<{ row: string }>(catalog(), `SELECT t::text AS row FROM public."${name}" AS t`)
     for (const { row } of rows) {
-      // Sealed bytes stand there as hex.
+      // Sealed bytes appear there in hexadecimal form.
       const isFound = words.some(
         (word) => row.includes(word) || row.includes(Buffer.from(word).toString('hex')),
       )
@@ -59,8 +59,8 @@ async function verdict() {
   return (await gateway.operator('GET', '/audit-log/verify')).body
 }
 
-describe('what the audit log tells of people', () => {
-  test('is kept apart of its rows, sealed, and gone with the person, while the chain still verifies', async () => {
+describe('personal data in the audit log', () => {
+  test('is stored apart and sealed, and is deleted with the person while the chain still verifies', async () => {
     const person = {
       email: 'quentin@example.org',
       username: 'quentin',
@@ -98,7 +98,7 @@ describe('what the audit log tells of people', () => {
     expect(await verdict()).toMatchObject({ ok: true, firstBreak: null })
   })
 
-  test('holds for accounts and their memberships', async () => {
+  test('is protected for accounts and memberships too', async () => {
     const made = await gateway.operator('POST', '/accounts', {
       ...{ email: 'quentin-account@example.org', name: 'Quasimodo', password: PASSWORD },
       memberships: [{ tenantId: tenant.id, roles: [] }],
@@ -121,13 +121,13 @@ describe('what the audit log tells of people', () => {
     expect(await verdict()).toMatchObject({ ok: true })
   })
 
-  test('leaves what is no person’s as it is', async () => {
+  test('is not extracted from entries without a person', async () => {
     await gateway.operator('POST', '/operators', { name: 'nightly export', role: 'viewer' })
     expect((await entries('operator.create'))[0]?.after).toMatchObject({ name: 'nightly export' })
     expect((await entries('tenant.create'))[0]?.after).toMatchObject({ code: tenant.code })
   })
 
-  test('cannot be put in another entry’s place', async () => {
+  test('cannot be moved to another entry', async () => {
     const make = (name: string) =>
       gateway.call('POST', users(), {
         token: tenant.token,
@@ -152,7 +152,7 @@ describe('what the audit log tells of people', () => {
     expect(await verdict()).toMatchObject({ ok: true })
   })
 
-  test('has a commitment that is part of the chain', async () => {
+  test('has a commitment in the chain', async () => {
     const url = catalog()
     const forge = async (sql: string) => {
       await query(url, 'ALTER TABLE audit_log DISABLE TRIGGER append_only')

@@ -2,34 +2,34 @@ import { decodeJwt, decodeProtectedHeader } from 'jose'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { dropAll } from '../support/database.ts'
 import type { TestTenant } from '../support/gateway.ts'
-import { API, expectProblem, type Homes, openHomes, telling } from './support.ts'
+import { API, expectProblem, type Fixture, openFixture, telling } from './support.ts'
 
-let homes: Homes
+let fixture: Fixture
 beforeAll(async () => {
-  homes = await openHomes()
+  fixture = await openFixture()
 })
 afterAll(async () => {
-  await homes?.gateway.close()
+  await fixture?.gateway.close()
   await dropAll()
 })
 
 const post = (path: string, body: unknown, headers: Record<string, string> = {}) =>
-  homes.gateway.call('POST', `${API}/auth/${path}`, { body, headers })
-const me = (token: string) => homes.gateway.call('GET', `${API}/auth/me`, { token })
+  fixture.gateway.call('POST', `${API}/auth/${path}`, { body, headers })
+const me = (token: string) => fixture.gateway.call('GET', `${API}/auth/me`, { token })
 const signIn = (tenant: TestTenant, more: object = {}) =>
   post('login', { tenantCode: tenant.code, ...tenant.admin, ...more })
 const setStatus = (tenant: TestTenant, status: string) =>
-  homes.gateway.operator('PATCH', `/tenants/${tenant.id}`, { status })
+  fixture.gateway.operator('PATCH', `/tenants/${tenant.id}`, { status })
 
 const TENANT_GONE = { status: 404, code: 'TENANT_NOT_FOUND' }
 const WRONG = { status: 401, code: 'INVALID_CREDENTIALS' }
 
-describe.each(['shared', 'own'] as const)('a tenant in a database that is %s', (home) => {
+describe.each(['shared', 'dedicated'] as const)('a tenant in a %s database', (placement) => {
   describe('POST /auth/login', () => {
-    test('200: gives tokens, in any spelling of the address', async () => {
-      const { email } = homes[home].admin
+    test('200: gives tokens for any spelling of the address', async () => {
+      const { email } = fixture[placement].admin
       for (const spelling of [email, email.toUpperCase()]) {
-        const { status, body } = await signIn(homes[home], { email: spelling })
+        const { status, body } = await signIn(fixture[placement], { email: spelling })
         expect(status).toBe(200)
         expect(body).toEqual({
           accessToken: expect.stringMatching(/^ey/),
@@ -40,12 +40,12 @@ describe.each(['shared', 'own'] as const)('a tenant in a database that is %s', (
       }
     })
 
-    test('200: also by user name, with the roles and permissions that the user has', async () => {
-      const user = { email: `ann@${home}.example`, username: 'Ann', password: 'another long password' }
-      const made = await homes.gateway.operator('POST', `/tenants/${homes[home].id}/users`, user)
+    test('200: accepts the user name too, and shows the roles and permissions of the user', async () => {
+      const user = { email: `ann@${placement}.example`, username: 'Ann', password: 'another long password' }
+      const made = await fixture.gateway.operator('POST', `/tenants/${fixture[placement].id}/users`, user)
       expect(made.status, made.text).toBe(201)
       const { body } = await post('login', {
-        tenantCode: homes[home].code,
+        tenantCode: fixture[placement].code,
         username: 'ann',
         password: user.password,
       })
@@ -62,17 +62,21 @@ describe.each(['shared', 'own'] as const)('a tenant in a database that is %s', (
           },
           ...{ createdAt: made.body.createdAt, updatedAt: made.body.updatedAt },
         },
-        tenant: { id: homes[home].id, code: homes[home].code, name: `Tenant ${homes[home].code}` },
+        tenant: {
+          id: fixture[placement].id,
+          code: fixture[placement].code,
+          name: `Tenant ${fixture[placement].code}`,
+        },
         roles: [],
         permissions: [],
         actingFor: null,
       })
-      const denied = await homes.gateway.call('GET', `${API}/places`, { token: body.accessToken })
+      const denied = await fixture.gateway.call('GET', `${API}/places`, { token: body.accessToken })
       expectProblem(denied, { status: 403, code: 'PERMISSION_DENIED', required: 'properties:read' })
     })
 
-    test('the token says what the contract says, and nothing of where the tenant lives', async () => {
-      const { body } = await signIn(homes[home])
+    test('the token has the documented claims, and does not say where the tenant lives', async () => {
+      const { body } = await signIn(fixture[placement])
       expect(decodeProtectedHeader(body.accessToken)).toEqual({
         alg: 'EdDSA',
         kid: expect.any(String),
@@ -81,19 +85,24 @@ describe.each(['shared', 'own'] as const)('a tenant in a database that is %s', (
       const claims = decodeJwt(body.accessToken)
       expect(claims).toEqual({
         ...{ iss: 'freehold', aud: 'freehold', sub: expect.any(String), jti: expect.any(String), gen: 0 },
-        ...{ tenantId: homes[home].id, tenantCode: homes[home].code, permissions: ['*'], roles: ['admin'] },
+        ...{
+          tenantId: fixture[placement].id,
+          tenantCode: fixture[placement].code,
+          permissions: ['*'],
+          roles: ['admin'],
+        },
         ...{ iat: expect.any(Number), exp: expect.any(Number) },
       })
       expect((claims.exp ?? 0) - (claims.iat ?? 0)).toBe(900)
     })
 
-    test('401: a wrong password and an unknown user get one answer', async () => {
+    test('401: a wrong password and an unknown user get the same answer', async () => {
       const answers = [
-        await signIn(homes[home], { password: 'not the password' }),
-        await signIn(homes[home], { email: 'nobody@nowhere.example' }),
-        await post('login', { tenantCode: homes[home].code, username: 'nobody', password: 'x' }),
-        // A user of a neighbour is unknown here.
-        await signIn(homes[home], homes.stranger.admin),
+        await signIn(fixture[placement], { password: 'not the password' }),
+        await signIn(fixture[placement], { email: 'nobody@nowhere.example' }),
+        await post('login', { tenantCode: fixture[placement].code, username: 'nobody', password: 'x' }),
+        // A user of another tenant is unknown here.
+        await signIn(fixture[placement], fixture.other.admin),
       ]
       for (const answer of answers) {
         expectProblem(answer, WRONG)
@@ -102,9 +111,9 @@ describe.each(['shared', 'own'] as const)('a tenant in a database that is %s', (
     })
 
     test('403: too many wrong passwords lock the account for a while, also against the right one', async () => {
-      const code = `${homes[home].code}-lock`
-      const tenant = await homes.gateway.createTenant(code)
-      await homes.gateway.operator('PATCH', `/tenants/${tenant.id}`, {
+      const code = `${fixture[placement].code}-lock`
+      const tenant = await fixture.gateway.createTenant(code)
+      await fixture.gateway.operator('PATCH', `/tenants/${tenant.id}`, {
         authConfig: { lockout: { attempts: 3 } },
       })
       for (const email of [tenant.admin.email, 'nobody@nowhere.example']) {
@@ -117,8 +126,8 @@ describe.each(['shared', 'own'] as const)('a tenant in a database that is %s', (
   })
 
   describe('POST /auth/refresh', () => {
-    test('200: gives the next pair, and the old token is good no more', async () => {
-      const { body: first } = await signIn(homes[home])
+    test('200: gives the next pair, and the old token is no longer valid', async () => {
+      const { body: first } = await signIn(fixture[placement])
       const { status, body: second } = await post('refresh', { refreshToken: first.refreshToken })
       expect(status).toBe(200)
       expect(Object.keys(second).toSorted()).toEqual(Object.keys(first).toSorted())
@@ -127,8 +136,11 @@ describe.each(['shared', 'own'] as const)('a tenant in a database that is %s', (
       expect((await post('refresh', { refreshToken: second.refreshToken })).status).toBe(200)
     })
 
-    test('401: using one again after its successor ends the whole family, and no other', async () => {
-      const [{ body: first }, { body: other }] = [await signIn(homes[home]), await signIn(homes[home])]
+    test('401: reuse of a token after its successor ends its whole family and no other', async () => {
+      const [{ body: first }, { body: other }] = [
+        await signIn(fixture[placement]),
+        await signIn(fixture[placement]),
+      ]
       const { body: second } = await post('refresh', { refreshToken: first.refreshToken })
       const { body: third } = await post('refresh', { refreshToken: second.refreshToken })
       const reused = await post('refresh', { refreshToken: first.refreshToken })
@@ -137,18 +149,18 @@ describe.each(['shared', 'own'] as const)('a tenant in a database that is %s', (
       expect((await post('refresh', { refreshToken: other.refreshToken })).status).toBe(200)
     })
 
-    test('of many uses at once all get the one successor', async () => {
-      const { body } = await signIn(homes[home])
+    test('concurrent uses all get the same successor', async () => {
+      const { body } = await signIn(fixture[placement])
       const uses = Array.from({ length: 6 }, () => post('refresh', { refreshToken: body.refreshToken }))
       const answers = await Promise.all(uses)
       expect(answers.map(({ status }) => status)).toEqual([200, 200, 200, 200, 200, 200])
       expect(new Set(answers.map((answer) => answer.body.refreshToken)).size).toBe(1)
     })
 
-    test('401: a token with another secret, of another tenant, or of no form', async () => {
-      const { body } = await signIn(homes[home])
+    test('401: a token with another secret, of another tenant, or malformed', async () => {
+      const { body } = await signIn(fixture[placement])
       const [, route, secret] = /^fhr_([^_]{43}|.{43})_(.{43})$/.exec(body.refreshToken) ?? []
-      const { body: theirs } = await signIn(homes.stranger)
+      const { body: theirs } = await signIn(fixture.other)
       const [, foreignRoute] = /^fhr_(.{43})_/.exec(theirs.refreshToken) ?? []
       const forged = [
         `fhr_${route}_${'A'.repeat(43)}`,
@@ -162,8 +174,8 @@ describe.each(['shared', 'own'] as const)('a tenant in a database that is %s', (
   })
 
   describe('POST /auth/logout', () => {
-    test('204: ends the family; once more, or with nonsense, is no error', async () => {
-      const { body } = await signIn(homes[home])
+    test('204: ends the family; a repetition or a malformed token is no error', async () => {
+      const { body } = await signIn(fixture[placement])
       for (const refreshToken of [body.refreshToken, body.refreshToken, 'nonsense']) {
         const answer = await post('logout', { refreshToken })
         expect([answer.status, answer.text]).toEqual([204, ''])
@@ -172,16 +184,16 @@ describe.each(['shared', 'own'] as const)('a tenant in a database that is %s', (
     })
   })
 
-  test('an INACTIVE tenant is no tenant: for passwords, refresh tokens and access tokens', async () => {
-    const { body } = await signIn(homes[home])
+  test('an INACTIVE tenant is answered like an unknown one for passwords, refresh tokens and access tokens', async () => {
+    const { body } = await signIn(fixture[placement])
     expect((await me(body.accessToken)).status).toBe(200)
-    const patched = await setStatus(homes[home], 'INACTIVE')
+    const patched = await setStatus(fixture[placement], 'INACTIVE')
     expect(patched.body).toMatchObject({ status: 'INACTIVE', effective: { replicas: 1, confirmed: 1 } })
-    expectProblem(await signIn(homes[home]), TENANT_GONE)
+    expectProblem(await signIn(fixture[placement]), TENANT_GONE)
     expectProblem(await post('refresh', { refreshToken: body.refreshToken }), TENANT_GONE)
     expectProblem(await me(body.accessToken), TENANT_GONE)
     expect((await post('logout', { refreshToken: body.refreshToken })).status).toBe(204)
-    await setStatus(homes[home], 'ACTIVE')
+    await setStatus(fixture[placement], 'ACTIVE')
     expect((await me(body.accessToken)).status).toBe(200)
     expect((await post('refresh', { refreshToken: body.refreshToken })).status).toBe(200)
   })
@@ -191,7 +203,7 @@ describe('POST /auth/login', () => {
   const password = 'correct horse battery staple'
 
   test.each(['nobody-here', 'ACME', 'a', '-', "' or 1=1", 'ä'])(
-    '404: there is no tenant %j',
+    '404: unknown tenant %j',
     async (tenantCode) => {
       expectProblem(await post('login', { tenantCode, email: 'a@b.example', password }), TENANT_GONE)
     },
@@ -210,16 +222,16 @@ describe('POST /auth/login', () => {
     expectProblem(await post('login', body), { status: 400, code: 'VALIDATION_FAILED', pointers })
   })
 
-  test('400: a header that names another tenant than the body', async () => {
-    const body = { tenantCode: homes.shared.code, ...homes.shared.admin }
-    const other = await post('login', body, { 'x-tenant-code': homes.stranger.code })
+  test('400: a header that names a different tenant than the body', async () => {
+    const body = { tenantCode: fixture.shared.code, ...fixture.shared.admin }
+    const other = await post('login', body, { 'x-tenant-code': fixture.other.code })
     expectProblem(other, { status: 400, code: 'TENANT_AMBIGUOUS' })
-    expect((await post('login', body, { 'x-tenant-code': homes.shared.code })).status).toBe(200)
+    expect((await post('login', body, { 'x-tenant-code': fixture.shared.code })).status).toBe(200)
   })
 
-  test('a password is in no log line', () => {
-    for (const { admin } of [homes.shared, homes.own])
-      expect(homes.gateway.log()).not.toContain(admin.password)
+  test('no log line contains a password', () => {
+    for (const { admin } of [fixture.shared, fixture.dedicated])
+      expect(fixture.gateway.log()).not.toContain(admin.password)
   })
 })
 
@@ -234,7 +246,7 @@ describe.each(['refresh', 'logout'])('POST /auth/%s', (path) => {
 
 describe('GET /auth/me', () => {
   test('401 without credentials', async () => {
-    const answer = await homes.gateway.call('GET', `${API}/auth/me`)
+    const answer = await fixture.gateway.call('GET', `${API}/auth/me`)
     expectProblem(answer, { status: 401, code: 'UNAUTHENTICATED' })
     expect(answer.headers.get('www-authenticate')).toBe('Bearer')
   })

@@ -30,7 +30,7 @@ afterAll(async () => {
 const NEW = { name: 'Import', permissions: ['properties:read'] }
 const HOUR_MS = 3_600_000
 
-/** The same collection as its two kinds of people reach it. */
+/** The same collection, as an operator and a tenant reach it. */
 const sides = {
   operator: {
     path: () => `${API}/tenants/${tenant.id}/client-keys`,
@@ -39,7 +39,7 @@ const sides = {
   tenant: { path: () => `${API}/client-keys`, token: () => tenant.token },
 } as const
 
-describe.each(['operator', 'tenant'] as const)('client keys made by the %s', (side) => {
+describe.each(['operator', 'tenant'] as const)('client keys created by the %s', (side) => {
   const { path, token } = sides[side]
   const call = (method: string, below = '', body?: unknown) =>
     gateway.call(method, `${path()}${below}`, { token: token(), ...(body !== undefined && { body }) })
@@ -49,7 +49,7 @@ describe.each(['operator', 'tenant'] as const)('client keys made by the %s', (si
     })
 
   describe('201', () => {
-    test('a key has exactly these fields, is shown once, and opens what it was made for', async () => {
+    test('a key has exactly these fields, is shown once, and gives access to its tenant', async () => {
       const { status, body, headers } = await call('POST', '', NEW)
       expect(status).toBe(201)
       expect(body).toEqual({
@@ -67,7 +67,7 @@ describe.each(['operator', 'tenant'] as const)('client keys made by the %s', (si
       expect((await use(body.key)).status).toBe(200)
     })
 
-    test('the key is not in the text of the catalog', async () => {
+    test('the key is nowhere in the catalog in clear', async () => {
       const { body } = await call('POST', '', NEW)
       const catalog = superuserUrl(new URL(stage.catalogUrl).pathname.slice(1))
       const rows = await query(
@@ -79,7 +79,7 @@ describe.each(['operator', 'tenant'] as const)('client keys made by the %s', (si
   })
 
   describe('200', () => {
-    test('a key is found again, without itself', async () => {
+    test('a key can be read later, without its secret', async () => {
       const { body: made } = await call('POST', '', NEW)
       const { key: _key, ...shown } = made
       expect((await call('GET', `/${made.id}`)).body).toEqual({ ...shown, lastUsedAt: null })
@@ -101,7 +101,7 @@ describe.each(['operator', 'tenant'] as const)('client keys made by the %s', (si
   })
 
   describe('204', () => {
-    test('a key that is revoked opens nothing from that answer on', async () => {
+    test('a revoked key gives no access from that answer on', async () => {
       const { body } = await call('POST', '', NEW)
       expect((await use(body.key)).status).toBe(200)
       expect((await call('DELETE', `/${body.id}`)).status).toBe(204)
@@ -128,13 +128,13 @@ describe.each(['operator', 'tenant'] as const)('client keys made by the %s', (si
       expectProblem(await call('POST', '', body), { status: 400, code: 'VALIDATION_FAILED', pointers })
     })
 
-    test('a cursor that is none', async () => {
+    test('an invalid cursor', async () => {
       expectProblem(await call('GET', '?cursor=x'), { status: 400, code: 'INVALID_CURSOR' })
     })
   })
 
   describe('401', () => {
-    test('a key ends when it said it would', async () => {
+    test('a key ends at its expiry', async () => {
       const expiresAt = new Date(Date.now() + HOUR_MS).toISOString()
       const { body } = await call('POST', '', { ...NEW, expiresAt })
       expect(body.expiresAt).toBe(expiresAt)
@@ -143,12 +143,12 @@ describe.each(['operator', 'tenant'] as const)('client keys made by the %s', (si
       expectProblem(await use(body.key), { status: 401, code: 'INVALID_CREDENTIALS' })
     })
 
-    test('a key with another secret, and one that does not exist, get one answer', async () => {
+    test('a key with a wrong secret and an unknown key get the same answer', async () => {
       const { body } = await call('POST', '', NEW)
       const last = body.key.at(-1) === 'A' ? 'B' : 'A'
-      const nobodys = `fhk_${'0'.repeat(12)}_${'0'.repeat(43)}`
+      const missing = `fhk_${'0'.repeat(12)}_${'0'.repeat(43)}`
       const answers = await Promise.all(
-        [`${body.key.slice(0, -1)}${last}`, nobodys, 'fhk_', 'x'].map((key) => use(key)),
+        [`${body.key.slice(0, -1)}${last}`, missing, 'fhk_', 'x'].map((key) => use(key)),
       )
       for (const answer of answers) {
         expectProblem(answer, { status: 401, code: 'INVALID_CREDENTIALS' })
@@ -158,7 +158,7 @@ describe.each(['operator', 'tenant'] as const)('client keys made by the %s', (si
   })
 
   describe('403', () => {
-    test('a permission that the key has not is named', async () => {
+    test('the answer names the permission that the key lacks', async () => {
       const { body } = await call('POST', '', NEW)
       const headers = { 'x-client-key': body.key, 'x-tenant-code': tenant.code }
       const write = await gateway.call('POST', `${API}/places`, { headers, body: { name: 'x' } })
@@ -168,7 +168,7 @@ describe.each(['operator', 'tenant'] as const)('client keys made by the %s', (si
     })
 
     test.each([['*'], ['properties:*'], ['properties:read', 'properties:write']])(
-      '%j let write',
+      '%j allow writes',
       async (...permissions) => {
         const { body } = await call('POST', '', { ...NEW, permissions })
         const headers = { 'x-client-key': body.key, 'x-tenant-code': tenant.code }
@@ -179,12 +179,15 @@ describe.each(['operator', 'tenant'] as const)('client keys made by the %s', (si
   })
 
   describe('404', () => {
-    test("another tenant's key is like none", async () => {
+    test("another tenant's key is answered like an unknown one", async () => {
       const { body } = await gateway.operator('POST', `/tenants/${stranger.id}/client-keys`, NEW)
       for (const method of ['GET', 'DELETE']) {
-        const [theirs, nobodys] = [await call(method, `/${body.id}`), await call(method, `/${UNKNOWN_ID}`)]
-        expectProblem(theirs, { status: 404, code: 'NOT_FOUND' })
-        expect(telling(theirs)).toEqual(telling(nobodys))
+        const [foreignAnswer, missingAnswer] = [
+          await call(method, `/${body.id}`),
+          await call(method, `/${UNKNOWN_ID}`),
+        ]
+        expectProblem(foreignAnswer, { status: 404, code: 'NOT_FOUND' })
+        expect(telling(foreignAnswer)).toEqual(telling(missingAnswer))
       }
       expect((await call('GET', '?limit=200')).text).not.toContain(body.id)
     })
@@ -192,7 +195,7 @@ describe.each(['operator', 'tenant'] as const)('client keys made by the %s', (si
 })
 
 describe('a client key', () => {
-  test('of an INACTIVE tenant opens nothing from the answer on', async () => {
+  test('of an INACTIVE tenant gives no access from the answer on', async () => {
     const { body } = await gateway.operator('POST', `/tenants/${stranger.id}/client-keys`, NEW)
     const use = () =>
       gateway.call('GET', `${API}/places`, {
@@ -205,7 +208,7 @@ describe('a client key', () => {
     expect((await use()).status).toBe(200)
   })
 
-  test('makes no key that can do more than itself', async () => {
+  test('cannot create a key with more permissions than its own', async () => {
     const permissions = ['client-keys:write', 'properties:read']
     const { body } = await gateway.operator('POST', `/tenants/${tenant.id}/client-keys`, {
       ...NEW,
@@ -219,7 +222,7 @@ describe('a client key', () => {
       expectProblem(await make([more]), { status: 403, code: 'PERMISSION_DENIED', required: more })
   })
 
-  test('ends no key that can do more than itself', async () => {
+  test('cannot revoke a key with more permissions than its own', async () => {
     const make = (permissions: string[]) =>
       gateway.operator('POST', `/tenants/${tenant.id}/client-keys`, { ...NEW, permissions })
     const { body } = await make(['client-keys:write', 'properties:read'])
@@ -235,7 +238,7 @@ describe('a client key', () => {
     expect((await end(body.id)).status).toBe(204)
   })
 
-  test('is told who it is', async () => {
+  test('can read its own identity', async () => {
     const { body } = await gateway.operator('POST', `/tenants/${tenant.id}/client-keys`, NEW)
     const headers = { 'x-client-key': body.key, 'x-tenant-code': tenant.code }
     const me = await gateway.call('GET', `${API}/auth/me`, { headers })
@@ -248,7 +251,7 @@ describe('a client key', () => {
     })
   })
 
-  test('of a tenant that does not exist cannot be made', async () => {
+  test('cannot be created for an unknown tenant', async () => {
     for (const id of [UNKNOWN_ID, 'x'])
       expectProblem(await gateway.operator('POST', `/tenants/${id}/client-keys`, NEW), {
         status: 404,

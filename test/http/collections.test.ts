@@ -1,11 +1,11 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { dropAll } from '../support/database.ts'
 import type { TestTenant } from '../support/gateway.ts'
-import { API, expectProblem, type Homes, openHomes, telling, UNKNOWN_ID } from './support.ts'
+import { API, expectProblem, type Fixture, openFixture, telling, UNKNOWN_ID } from './support.ts'
 
 interface Collection {
   readonly name: string
-  /** The field that names the row above it, in the collection before. */
+  /** The field that refers to the parent row, in the previous collection. */
   readonly parent: string | null
   readonly least: Record<string, unknown>
   readonly most: Record<string, unknown>
@@ -77,24 +77,24 @@ const COLLECTIONS: readonly Collection[] = [
   },
 ]
 
-let homes: Homes
+let fixture: Fixture
 beforeAll(async () => {
-  homes = await openHomes()
+  fixture = await openFixture()
 })
 afterAll(async () => {
-  await homes?.gateway.close()
+  await fixture?.gateway.close()
   await dropAll()
 })
 
 const send = (tenant: TestTenant, method: string, path: string, body?: unknown) =>
-  homes.gateway.call(method, `${API}/${path}`, { token: tenant.token, ...(body !== undefined && { body }) })
+  fixture.gateway.call(method, `${API}/${path}`, { token: tenant.token, ...(body !== undefined && { body }) })
 
-/** An estate's reference can be had once. */
+/** The reference of an estate is unique. */
 function withoutReference({ reference: _reference, ...rest }: Record<string, unknown>) {
   return rest
 }
 
-/** Makes a row, with those above it, and gives its id. */
+/** Creates a row with its parents, and returns its id. */
 async function make(tenant: TestTenant, depth: number, more: object = {}): Promise<string> {
   const { status, body, text } = await send(tenant, 'POST', COLLECTIONS[depth]?.name ?? '', {
     ...(await leastOf(tenant, depth)),
@@ -109,17 +109,18 @@ async function leastOf(tenant: TestTenant, depth: number): Promise<Record<string
   return parent === null ? least : { ...least, [parent]: await make(tenant, depth - 1) }
 }
 
-describe.each(['shared', 'own'] as const)('a tenant in a database that is %s', (home) => {
+describe.each(['shared', 'dedicated'] as const)('a tenant in a %s database', (placement) => {
   describe.each(COLLECTIONS.map((collection, depth) => ({ ...collection, depth })))(
     '/$name',
     (collection) => {
       const { name, depth, parent, least, most, wrong } = collection
-      const send_ = (method: string, path: string, body?: unknown) => send(homes[home], method, path, body)
-      const foreignId = () => make(homes.stranger, depth)
+      const send_ = (method: string, path: string, body?: unknown) =>
+        send(fixture[placement], method, path, body)
+      const foreignId = () => make(fixture.other, depth)
 
       describe('201', () => {
-        test('a row with every field comes back as it was sent, and says where it is', async () => {
-          const sent = { ...(await leastOf(homes[home], depth)), ...most }
+        test('a row with every field comes back unchanged, with its Location', async () => {
+          const sent = { ...(await leastOf(fixture[placement], depth)), ...most }
           const { status, body, headers } = await send_('POST', name, sent)
           expect(status).toBe(201)
           const { id, createdAt, updatedAt, ...fields } = body
@@ -128,14 +129,14 @@ describe.each(['shared', 'own'] as const)('a tenant in a database that is %s', (
           expect(createdAt).toMatch(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z$/)
           expect(updatedAt).toBe(createdAt)
           expect(headers.get('location')).toBe(`${API}/${name}/${id}`)
-          const found = await homes.gateway.call('GET', headers.get('location') ?? '', {
-            token: homes[home].token,
+          const found = await fixture.gateway.call('GET', headers.get('location') ?? '', {
+            token: fixture[placement].token,
           })
           expect([found.body, found.headers.get('etag')]).toEqual([body, headers.get('etag')])
         })
 
-        test('what is left out is null', async () => {
-          const sent = await leastOf(homes[home], depth)
+        test('a field that is left out is null', async () => {
+          const sent = await leastOf(fixture[placement], depth)
           const { body } = await send_('POST', name, sent)
           const { id: _id, createdAt: _createdAt, updatedAt: _updatedAt, ...fields } = body
           const nulls = Object.fromEntries(Object.keys(most).map((field) => [field, null]))
@@ -145,7 +146,7 @@ describe.each(['shared', 'own'] as const)('a tenant in a database that is %s', (
 
       describe('200', () => {
         test('a patch changes what it names, clears with null, and moves updatedAt', async () => {
-          const id = await make(homes[home], depth, withoutReference(most))
+          const id = await make(fixture[placement], depth, withoutReference(most))
           const optional = Object.keys(most).find((field) => !(field in least)) ?? ''
           const before = await send_('GET', `${name}/${id}`)
           const { status, body, headers } = await send_('PATCH', `${name}/${id}`, {
@@ -164,8 +165,8 @@ describe.each(['shared', 'own'] as const)('a tenant in a database that is %s', (
           expect((await send_('GET', `${name}/${id}`)).body).toEqual(body)
         })
 
-        test('HEAD answers like GET, without a body', async () => {
-          const id = await make(homes[home], depth)
+        test('HEAD answers like GET but without a body', async () => {
+          const id = await make(fixture[placement], depth)
           const [got, head] = [await send_('GET', `${name}/${id}`), await send_('HEAD', `${name}/${id}`)]
           expect([head.status, head.text]).toEqual([200, ''])
           for (const header of ['etag', 'content-type', 'content-length']) {
@@ -175,8 +176,8 @@ describe.each(['shared', 'own'] as const)('a tenant in a database that is %s', (
       })
 
       describe('204', () => {
-        test('a row that is deleted is gone, and gone twice is not found', async () => {
-          const id = await make(homes[home], depth)
+        test('a deleted row is gone, and a second deletion is not found', async () => {
+          const id = await make(fixture[placement], depth)
           const { status, text } = await send_('DELETE', `${name}/${id}`)
           expect([status, text]).toEqual([204, ''])
           for (const method of ['GET', 'DELETE']) {
@@ -187,10 +188,10 @@ describe.each(['shared', 'own'] as const)('a tenant in a database that is %s', (
 
       describe('400', () => {
         test.each(wrong.map(([field, value, at = `/${field}`]) => ({ field, value, at })))(
-          '$field: $value is refused, in a new row and in a patch',
+          '$field: $value is refused in a new row and in a patch',
           async ({ field, value, at }) => {
             const problem = { status: 400, code: 'VALIDATION_FAILED', pointers: [at] }
-            const sent = { ...(await leastOf(homes[home], depth)), [field]: value }
+            const sent = { ...(await leastOf(fixture[placement], depth)), [field]: value }
             expectProblem(await send_('POST', name, sent), problem)
             expectProblem(await send_('PATCH', `${name}/${UNKNOWN_ID}`, { [field]: value }), problem)
           },
@@ -200,28 +201,31 @@ describe.each(['shared', 'own'] as const)('a tenant in a database that is %s', (
           'a body may not hold %s',
           async (field) => {
             const problem = { status: 400, code: 'VALIDATION_FAILED', pointers: [`/${field}`] }
-            const sent = { ...(await leastOf(homes[home], depth)), [field]: homes[home].id }
+            const sent = { ...(await leastOf(fixture[placement], depth)), [field]: fixture[placement].id }
             expectProblem(await send_('POST', name, sent), problem)
-            expectProblem(await send_('PATCH', `${name}/${UNKNOWN_ID}`, { [field]: homes[home].id }), problem)
+            expectProblem(
+              await send_('PATCH', `${name}/${UNKNOWN_ID}`, { [field]: fixture[placement].id }),
+              problem,
+            )
           },
         )
 
-        test('every required field that is missing is named', async () => {
+        test('the answer names every missing required field', async () => {
           const pointers = [...(parent === null ? [] : [`/${parent}`]), '/name']
           const answer = await send_('POST', name, {})
           expectProblem(answer, { status: 400, code: 'VALIDATION_FAILED', pointers })
         })
 
         test('a query on a single row is refused', async () => {
-          const id = await make(homes[home], depth)
-          const answer = await send_('DELETE', `${name}/${id}?tenantId=${homes.stranger.id}`)
+          const id = await make(fixture[placement], depth)
+          const answer = await send_('DELETE', `${name}/${id}?tenantId=${fixture.other.id}`)
           expectProblem(answer, { status: 400, code: 'VALIDATION_FAILED', pointers: ['/tenantId'] })
           expect((await send_('GET', `${name}/${id}`)).status).toBe(200)
         })
       })
 
       describe('404', () => {
-        test('a row of another tenant is answered like one that does not exist, to the byte', async () => {
+        test('a row of another tenant gets the same bytes as one that does not exist', async () => {
           const foreign = await foreignId()
           for (const [method, body] of [
             ['GET'],
@@ -230,19 +234,19 @@ describe.each(['shared', 'own'] as const)('a tenant in a database that is %s', (
             ['PATCH', {}],
             ['DELETE'],
           ] as const) {
-            const [theirs, nobodys] = [
+            const [foreignAnswer, missingAnswer] = [
               await send_(method, `${name}/${foreign}`, body),
               await send_(method, `${name}/${UNKNOWN_ID}`, body),
             ]
-            expect(telling(theirs)).toEqual(telling(nobodys))
-            if (method !== 'HEAD') expectProblem(theirs, { status: 404, code: 'NOT_FOUND' })
+            expect(telling(foreignAnswer)).toEqual(telling(missingAnswer))
+            if (method !== 'HEAD') expectProblem(foreignAnswer, { status: 404, code: 'NOT_FOUND' })
           }
-          const still = await send(homes.stranger, 'GET', `${name}/${foreign}`)
+          const still = await send(fixture.other, 'GET', `${name}/${foreign}`)
           expect(still.body).toMatchObject({ id: foreign, name: least.name })
         })
 
         test.each(['1', 'x', `${UNKNOWN_ID}0`, `urn:uuid:${UNKNOWN_ID}`, "'--"])(
-          'there is no row %s',
+          'an id that no row has: %s',
           async (id) => {
             const answer = await send_('GET', `${name}/${encodeURIComponent(id)}`)
             expectProblem(answer, { status: 404, code: 'NOT_FOUND' })
@@ -250,29 +254,33 @@ describe.each(['shared', 'own'] as const)('a tenant in a database that is %s', (
         )
 
         test.runIf(parent !== null)(
-          'a parent of another tenant is like one that does not exist',
+          'a parent of another tenant is answered like one that does not exist',
           async () => {
             const field = parent ?? ''
-            const foreign = await make(homes.stranger, depth - 1)
-            const id = await make(homes[home], depth)
+            const foreign = await make(fixture.other, depth - 1)
+            const id = await make(fixture[placement], depth)
             for (const [method, path] of [
               ['POST', name],
               ['PATCH', `${name}/${id}`],
             ] as const) {
-              const [theirs, nobodys] = [
+              const [foreignAnswer, missingAnswer] = [
                 await send_(method, path, { ...least, [field]: foreign }),
                 await send_(method, path, { ...least, [field]: UNKNOWN_ID }),
               ]
-              expect(telling(theirs)).toEqual(telling(nobodys))
-              expectProblem(theirs, { status: 404, code: 'REFERENCE_NOT_FOUND', pointers: [`/${field}`] })
+              expect(telling(foreignAnswer)).toEqual(telling(missingAnswer))
+              expectProblem(foreignAnswer, {
+                status: 404,
+                code: 'REFERENCE_NOT_FOUND',
+                pointers: [`/${field}`],
+              })
             }
           },
         )
       })
 
       describe('409', () => {
-        test.runIf(depth < 3)('a row that others refer to stays', async () => {
-          const child = await make(homes[home], depth + 1)
+        test.runIf(depth < 3)('a row that other rows refer to is not deleted', async () => {
+          const child = await make(fixture[placement], depth + 1)
           const { name: children = '', parent: field } = COLLECTIONS[depth + 1] ?? {}
           const { body } = await send_('GET', `${children}/${child}`)
           const id = body[field ?? '']
@@ -285,38 +293,38 @@ describe.each(['shared', 'own'] as const)('a tenant in a database that is %s', (
   )
 
   describe('a reference of an estate', () => {
-    test('is unique in the tenant, and only there', async () => {
+    test('is unique within its tenant only', async () => {
       const reference = 'R-1'
-      await make(homes[home], 1, { reference })
-      const other = await make(homes[home], 1)
-      const again = { ...(await leastOf(homes[home], 1)), reference }
+      await make(fixture[placement], 1, { reference })
+      const other = await make(fixture[placement], 1)
+      const again = { ...(await leastOf(fixture[placement], 1)), reference }
       const taken = { status: 409, code: 'CONFLICT', pointers: ['/reference'] }
-      expectProblem(await send(homes[home], 'POST', 'estates', again), taken)
-      expectProblem(await send(homes[home], 'PATCH', `estates/${other}`, { reference }), taken)
-      // Another tenant is not told that a tenant has it.
-      expect(await make(homes.stranger, 1, { reference: `${reference}${home}` })).toBeTypeOf('string')
-      await make(homes[home], 1, { reference: `${reference}${home}` })
+      expectProblem(await send(fixture[placement], 'POST', 'estates', again), taken)
+      expectProblem(await send(fixture[placement], 'PATCH', `estates/${other}`, { reference }), taken)
+      // Another tenant does not learn that a tenant has this reference.
+      expect(await make(fixture.other, 1, { reference: `${reference}${placement}` })).toBeTypeOf('string')
+      await make(fixture[placement], 1, { reference: `${reference}${placement}` })
     })
 
     test('may be missing any number of times', async () => {
-      await make(homes[home], 1, { reference: null })
-      await make(homes[home], 1, { reference: null })
+      await make(fixture[placement], 1, { reference: null })
+      await make(fixture[placement], 1, { reference: null })
     })
   })
 
-  test('the parts of an address are patched one by one', async () => {
-    const id = await make(homes[home], 0, { address: { line1: 'Dijk 1', city: 'Delft' } })
-    const patched = await send(homes[home], 'PATCH', `places/${id}`, {
+  test('a patch changes single parts of an address', async () => {
+    const id = await make(fixture[placement], 0, { address: { line1: 'Dijk 1', city: 'Delft' } })
+    const patched = await send(fixture[placement], 'PATCH', `places/${id}`, {
       address: { line1: null, country: 'NL' },
     })
     expect(patched.body.address).toEqual({ city: 'Delft', country: 'NL' })
   })
 
-  test('a day and a number that no server keeps are refused, not stored otherwise', async () => {
-    const item = { ...(await leastOf(homes[home], 3)), acquiredOn: '0000-01-01' }
-    const day = await send(homes[home], 'POST', 'equipment', item)
+  test('a day and a number that PostgreSQL cannot store are refused and not changed', async () => {
+    const item = { ...(await leastOf(fixture[placement], 3)), acquiredOn: '0000-01-01' }
+    const day = await send(fixture[placement], 'POST', 'equipment', item)
     expect([day.status, day.body.code]).toEqual([400, 'VALIDATION_FAILED'])
-    const huge = await send(homes[home], 'POST', 'places', '{"name": "x", "latitude": 1e400}')
+    const huge = await send(fixture[placement], 'POST', 'places', '{"name": "x", "latitude": 1e400}')
     expect([huge.status, huge.body.code]).toEqual([400, 'VALIDATION_FAILED'])
   })
 })

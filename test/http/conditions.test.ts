@@ -1,37 +1,37 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { dropAll } from '../support/database.ts'
-import { API, expectProblem, type Homes, openHomes, UNKNOWN_ID } from './support.ts'
+import { API, expectProblem, type Fixture, openFixture, UNKNOWN_ID } from './support.ts'
 
-let homes: Homes
+let fixture: Fixture
 beforeAll(async () => {
-  homes = await openHomes()
+  fixture = await openFixture()
 })
 afterAll(async () => {
-  await homes?.gateway.close()
+  await fixture?.gateway.close()
   await dropAll()
 })
 
-describe.each(['shared', 'own'] as const)('a row of a tenant in a database that is %s', (home) => {
+describe.each(['shared', 'dedicated'] as const)('a row of a tenant in a %s database', (placement) => {
   let path: string
   let etag: string
   const send = (method: string, headers: Record<string, string> = {}, body?: unknown) =>
-    homes.gateway.call(method, path, {
-      token: homes[home].token,
+    fixture.gateway.call(method, path, {
+      token: fixture[placement].token,
       headers,
       ...(body !== undefined && { body }),
     })
   const change = () => send('PATCH', {}, { kind: 'land' })
 
   beforeEach(async () => {
-    const made = await homes.gateway.call('POST', `${API}/places`, {
-      token: homes[home].token,
+    const made = await fixture.gateway.call('POST', `${API}/places`, {
+      token: fixture[placement].token,
       body: { name: 'Mill' },
     })
     path = made.headers.get('location') ?? ''
     etag = made.headers.get('etag') ?? ''
   })
 
-  test('has a strong tag, which changes with the row and only then', async () => {
+  test('has a strong entity tag that changes only with the row', async () => {
     expect(etag).toMatch(/^"[0-9a-f]{32}"$/)
     expect((await send('GET')).headers.get('etag')).toBe(etag)
     expect((await send('PATCH', {}, {})).headers.get('etag')).toBe(etag)
@@ -46,19 +46,19 @@ describe.each(['shared', 'own'] as const)('a row of a tenant in a database that 
       ['the tag, weak', () => `W/${etag}`],
       ['one of several', () => `"x", ${etag}`],
       ['anything', () => '*'],
-    ])('If-None-Match with %s: nothing new', async (_case, header) => {
+    ])('If-None-Match with %s', async (_case, header) => {
       const answer = await send('GET', { 'if-none-match': header() })
       expect([answer.status, answer.text, answer.headers.get('etag')]).toEqual([304, '', etag])
     })
 
-    test('If-None-Match with another tag, or a malformed one, gives the row', async () => {
+    test('except that If-None-Match with another or a malformed tag gives the row', async () => {
       for (const header of ['"x"', etag.slice(1, -1), ','])
         expect((await send('GET', { 'if-none-match': header })).status).toBe(200)
     })
   })
 
   describe('200 and 204', () => {
-    test('If-Match with the tag, one of several, or * lets a write through', async () => {
+    test('If-Match with the tag, one of several, or * allows a write', async () => {
       expect((await send('PATCH', { 'if-match': `"x", ${etag}` }, { kind: 'land' })).status).toBe(200)
       expect((await send('PATCH', { 'if-match': '*' }, { kind: 'other' })).status).toBe(200)
       const now = (await send('GET')).headers.get('etag') ?? ''
@@ -67,7 +67,7 @@ describe.each(['shared', 'own'] as const)('a row of a tenant in a database that 
   })
 
   describe('412', () => {
-    test.each(['PATCH', 'DELETE'])('%s of a version that is gone changes nothing', async (method) => {
+    test.each(['PATCH', 'DELETE'])('%s of an old version changes nothing', async (method) => {
       const { body: row } = await change()
       for (const header of [etag, `W/${etag}`, '"x"', 'malformed']) {
         const answer = await send(
@@ -80,25 +80,28 @@ describe.each(['shared', 'own'] as const)('a row of a tenant in a database that 
       expect((await send('GET')).body).toEqual(row)
     })
 
-    test.each(['PATCH', 'DELETE'])('%s of a version that If-None-Match names, or of any', async (method) => {
-      for (const header of [etag, `W/${etag}`, `"x", ${etag}`, '*']) {
-        const patch = method === 'PATCH' ? { name: 'Lost' } : undefined
-        const answer = await send(method, { 'if-none-match': header }, patch)
-        expectProblem(answer, { status: 412, code: 'PRECONDITION_FAILED' })
-      }
-      expect((await send('GET')).headers.get('etag')).toBe(etag)
-      const other = await send(method, { 'if-none-match': '"x"' }, method === 'PATCH' ? {} : undefined)
-      expect(other.status).toBe(method === 'PATCH' ? 200 : 204)
-    })
+    test.each(['PATCH', 'DELETE'])(
+      '%s of a version that If-None-Match names, or of any version',
+      async (method) => {
+        for (const header of [etag, `W/${etag}`, `"x", ${etag}`, '*']) {
+          const patch = method === 'PATCH' ? { name: 'Lost' } : undefined
+          const answer = await send(method, { 'if-none-match': header }, patch)
+          expectProblem(answer, { status: 412, code: 'PRECONDITION_FAILED' })
+        }
+        expect((await send('GET')).headers.get('etag')).toBe(etag)
+        const other = await send(method, { 'if-none-match': '"x"' }, method === 'PATCH' ? {} : undefined)
+        expect(other.status).toBe(method === 'PATCH' ? 200 : 204)
+      },
+    )
 
-    test('also for a patch that is empty', async () => {
+    test('also for an empty patch', async () => {
       expectProblem(await send('PATCH', { 'if-match': '"x"' }, {}), {
         status: 412,
         code: 'PRECONDITION_FAILED',
       })
     })
 
-    test('of many writers with one tag one wins', async () => {
+    test('one of many writers with the same tag succeeds', async () => {
       const writers = Array.from({ length: 8 }, (_, n) =>
         send('PATCH', { 'if-match': etag }, { name: `W${n}` }),
       )
@@ -108,7 +111,7 @@ describe.each(['shared', 'own'] as const)('a row of a tenant in a database that 
   })
 
   describe('404', () => {
-    test('comes before any condition', async () => {
+    test('is answered before any condition is checked', async () => {
       path = `${API}/places/${UNKNOWN_ID}`
       for (const method of ['PATCH', 'DELETE']) {
         const answer = await send(

@@ -22,7 +22,7 @@ interface Form {
 const FORMS = readFileSync(PAGE, 'utf8')
   .split('\n')
   .flatMap((line) => (ROW.exec(line)?.groups as Form | undefined) ?? [])
-/** Nothing listens there, and it is allowed; each form is judged before that is found out. */
+/** An allowed address where no server listens. Each form is checked before a connection is tried. */
 const here = (text: string) => text.replace(/@[a-z0-9.-]+(?::\d+)?\/(?=[a-z])/i, '@127.0.0.1:1/')
 
 let stage: Stage
@@ -39,7 +39,7 @@ afterAll(async () => {
 })
 const { put } = databaseCalls(() => gateway)
 
-test('the page has the forms of every provider, taken ones and refused ones', () => {
+test('the page has the accepted and the refused forms of every provider', () => {
   expect(FORMS.length).toBeGreaterThanOrEqual(28)
   for (const name of ['Neon', 'Supabase', 'RDS', 'Azure', 'Heroku', 'Prisma', 'JDBC', 'libpq'])
     expect(FORMS.some(({ source }) => source.includes(name))).toBe(true)
@@ -56,7 +56,7 @@ describe.each(FORMS)('$source: $status $word', ({ text, status, word }) => {
 
   test('when it is registered', async () => {
     const answer = await put(tenantId, { connectionString: here(text) })
-    // No part of a password in any of them.
+    // No answer contains a part of a password.
     expect(answer.text).not.toMatch(/pa55|npg_|YOUR-PASSWORD|p0123|\*\*/)
     if (status === '202') return expect(answer, answer.text).toMatchObject({ status: 202 })
     expectProblem(answer, INVALID)
@@ -66,10 +66,10 @@ describe.each(FORMS)('$source: $status $word', ({ text, status, word }) => {
   })
 })
 
-describe('of a string that is taken', () => {
+describe('an accepted connection string', () => {
   const BARE = 'postgresql://app:pa55@127.0.0.1:1/app'
 
-  test('a line end that was copied with it does not count', async () => {
+  test('may end with a line break that was copied with it', async () => {
     const { status, body } = await put(tenantId, { connectionString: ` ${BARE}\n` })
     expect([status, body.host, body.database]).toEqual([202, '127.0.0.1', 'app'])
   })
@@ -79,12 +79,12 @@ describe('of a string that is taken', () => {
     [`${BARE}?connect_timeout=10`, { connectionTimeoutSeconds: 3 }, 3],
     [BARE, { connectionTimeoutSeconds: 3 }, 3],
     [BARE, {}, 5],
-  ])('%s with %j is waited for so many seconds: %i', async (connectionString, more, seconds) => {
+  ])('%s with %j has a connect timeout in seconds of %i', async (connectionString, more, seconds) => {
     const { body } = await put(tenantId, { connectionString, ...more })
     expect(body.connectionTimeoutSeconds).toBe(seconds)
   })
 
-  test('what needs TLS is refused where the default is to have none', async () => {
+  test('is refused if it needs TLS and the default has none', async () => {
     for (const parameter of ['channel_binding=require', 'sslnegotiation=direct']) {
       const answer = await put(tenantId, { connectionString: `${BARE}?${parameter}` })
       expectProblem(answer, INVALID)

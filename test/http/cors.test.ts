@@ -4,17 +4,17 @@ import { SettingsError } from '../../src/config/environment.ts'
 import { readSettings } from '../../src/config.ts'
 import { dropAll } from '../support/database.ts'
 import { startGateway, type TestGateway } from '../support/gateway.ts'
-import { API, expectProblem, type Homes, openHomes, rawRequest } from './support.ts'
+import { API, expectProblem, type Fixture, openFixture, rawRequest } from './support.ts'
 
 const APP = 'https://app.example.com'
-let homes: Homes
+let fixture: Fixture
 let open: TestGateway
 beforeAll(async () => {
-  homes = await openHomes()
-  open = await startGateway(homes.stage, { CORS_ORIGINS: `${APP}, http://localhost:5173` })
+  fixture = await openFixture()
+  open = await startGateway(fixture.stage, { CORS_ORIGINS: `${APP}, http://localhost:5173` })
 })
 afterAll(async () => {
-  await Promise.all([homes?.gateway.close(), open?.close()])
+  await Promise.all([fixture?.gateway.close(), open?.close()])
   await dropAll()
 })
 
@@ -29,10 +29,10 @@ const preflight = (gateway: TestGateway, origin: string, path = `${API}/places`)
 const corsHeaders = (headers: Headers) => [...headers].filter(([name]) => name.startsWith('access-control-'))
 
 describe('scripts of another origin', () => {
-  test('may ask nothing unless the origin is listed', async () => {
+  test('may send no request unless the origin is listed', async () => {
     for (const answer of [
-      await preflight(homes.gateway, APP),
-      await homes.gateway.call('GET', '/livez', { headers: { origin: APP } }),
+      await preflight(fixture.gateway, APP),
+      await fixture.gateway.call('GET', '/livez', { headers: { origin: APP } }),
     ])
       expect(corsHeaders(answer.headers)).toEqual([])
     for (const origin of [
@@ -48,7 +48,7 @@ describe('scripts of another origin', () => {
   })
 
   test.each([APP, 'http://localhost:5173'])(
-    '%s may ask for every method and header of the API',
+    '%s may use every method and header of the API',
     async (origin) => {
       const { status, headers } = await preflight(open, origin)
       expect([status, headers.get('access-control-allow-origin')]).toEqual([204, origin])
@@ -68,8 +68,8 @@ describe('scripts of another origin', () => {
     },
   )
 
-  test('may read the headers that tell of a result, of errors too, and never with credentials of the browser', async () => {
-    const { token } = homes.shared
+  test('may read the headers of results and errors, and never with credentials of the browser', async () => {
+    const { token } = fixture.shared
     for (const path of [`${API}/places`, `${API}/places/${'0'.repeat(8)}-0000-7000-8000-000000000000`]) {
       const { headers } = await open.call('GET', path, { token, headers: { origin: APP } })
       expect(headers.get('access-control-allow-origin')).toBe(APP)
@@ -81,7 +81,7 @@ describe('scripts of another origin', () => {
   })
 
   test.each(['*', 'app.example.com', `${APP}/`, `${APP}/x`, 'null', 'ftp://a', `${APP},*`])(
-    'cannot be let in by CORS_ORIGINS=%s',
+    'cannot be allowed by CORS_ORIGINS=%s',
     (origins) => {
       expect(() => readSettings({ CORS_ORIGINS: origins })).toThrow(SettingsError)
     },
@@ -95,15 +95,15 @@ describe('OPTIONS', () => {
     [`${API}/auth/login`, 'OPTIONS, POST'],
     [`${API}/tenants/x/database`, 'DELETE, GET, HEAD, OPTIONS, PUT'],
     ['/livez', 'GET, HEAD, OPTIONS'],
-  ])('%s says %s, to anybody', async (path, allow) => {
-    for (const gateway of [homes.gateway, open]) {
+  ])('%s allows %s to every caller', async (path, allow) => {
+    for (const gateway of [fixture.gateway, open]) {
       const { status, headers, text } = await gateway.call('OPTIONS', path)
       expect([status, headers.get('allow'), text]).toEqual([204, allow, ''])
     }
   })
 
-  test('of a path that is not there is 404, with and without origins', async () => {
-    for (const gateway of [homes.gateway, open]) {
+  test('of an unknown path is 404, with and without origins', async () => {
+    for (const gateway of [fixture.gateway, open]) {
       expectProblem(await gateway.call('OPTIONS', '/nowhere'), { status: 404, code: 'NOT_FOUND' })
       expectProblem(await preflight(gateway, APP, '/nowhere'), { status: 404, code: 'NOT_FOUND' })
     }
@@ -111,13 +111,13 @@ describe('OPTIONS', () => {
 })
 
 describe('HEAD', () => {
-  test('answers as GET does, without the body', async () => {
-    const { token } = homes.shared
-    const made = await homes.gateway.call('POST', `${API}/places`, { token, body: { name: 'Mill' } })
+  test('answers like GET but without a body', async () => {
+    const { token } = fixture.shared
+    const made = await fixture.gateway.call('POST', `${API}/places`, { token, body: { name: 'Mill' } })
     for (const path of ['/livez', '/openapi.json', `${API}/tenant`, `${API}/places/${made.body.id}`]) {
       const [get, head] = [
-        await homes.gateway.call('GET', path, { token, headers: { 'accept-encoding': 'identity' } }),
-        await homes.gateway.call('HEAD', path, { token, headers: { 'accept-encoding': 'identity' } }),
+        await fixture.gateway.call('GET', path, { token, headers: { 'accept-encoding': 'identity' } }),
+        await fixture.gateway.call('HEAD', path, { token, headers: { 'accept-encoding': 'identity' } }),
       ]
       expect([head.status, head.text]).toEqual([200, ''])
       for (const name of ['content-length', 'content-type', 'etag'])
@@ -128,21 +128,21 @@ describe('HEAD', () => {
 
 describe('compression', () => {
   const ask = (path: string, encoding: string) =>
-    fetch(`${homes.gateway.url}${path}`, {
-      headers: { authorization: `Bearer ${homes.shared.token}`, 'accept-encoding': encoding },
+    fetch(`${fixture.gateway.url}${path}`, {
+      headers: { authorization: `Bearer ${fixture.shared.token}`, 'accept-encoding': encoding },
     })
 
-  test.each(['br', 'gzip'])('by %s of a list that pays', async (encoding) => {
+  test.each(['br', 'gzip'])('uses %s for a list that is long enough', async (encoding) => {
     const names = Array.from({ length: 12 }, (_, n) => `Mill number ${n}`)
     for (const name of names)
-      await homes.gateway.call('POST', `${API}/places`, { token: homes.shared.token, body: { name } })
+      await fixture.gateway.call('POST', `${API}/places`, { token: fixture.shared.token, body: { name } })
     const { status, text } = await raw(`${API}/places?limit=200`, encoding)
     expect(status).toBe(200)
     const plain = await (await ask(`${API}/places?limit=200`, 'identity')).json()
     expect(JSON.parse(text)).toEqual(plain)
   })
 
-  test('is left alone where it does not pay, or is not wanted', async () => {
+  test('is not used for short answers, or where the caller does not accept it', async () => {
     for (const [path, encoding] of [
       ['/livez', 'br, gzip'],
       ['/metrics', 'br, gzip'],
@@ -155,21 +155,21 @@ describe('compression', () => {
     }
   })
 
-  test('is not taken in requests', async () => {
-    const answer = await homes.gateway.call('POST', `${API}/places`, {
-      token: homes.shared.token,
+  test('is not accepted in requests', async () => {
+    const answer = await fixture.gateway.call('POST', `${API}/places`, {
+      token: fixture.shared.token,
       headers: { 'content-encoding': 'gzip' },
       body: { name: 'x' },
     })
     expectProblem(answer, { status: 415, code: 'UNSUPPORTED_MEDIA_TYPE' })
   })
 
-  /** fetch unpacks by itself and hides how the answer came, so the packed bytes are looked at here. */
+  /** fetch decompresses answers itself and hides the encoding, so the test reads the compressed bytes. */
   async function raw(path: string, encoding: string) {
     const { get } = await import('node:http')
     const { promise, resolve, reject } = Promise.withResolvers<{ status: number; text: string }>()
-    const headers = { authorization: `Bearer ${homes.shared.token}`, 'accept-encoding': encoding }
-    get(`${homes.gateway.url}${path}`, { headers }, async (answer) => {
+    const headers = { authorization: `Bearer ${fixture.shared.token}`, 'accept-encoding': encoding }
+    get(`${fixture.gateway.url}${path}`, { headers }, async (answer) => {
       const chunks: Buffer[] = []
       for await (const chunk of answer) chunks.push(chunk as Buffer)
       const packed = Buffer.concat(chunks)

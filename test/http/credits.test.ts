@@ -1,27 +1,27 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { dropAll } from '../support/database.ts'
 import { Application } from './application.ts'
-import { expectProblem, type Homes, moveToOwnDatabase, openHomes } from './support.ts'
+import { expectProblem, type Fixture, moveToOwnDatabase, openFixture } from './support.ts'
 
-let homes: Homes
+let fixture: Fixture
 beforeAll(async () => {
-  homes = await openHomes()
+  fixture = await openFixture()
 })
 afterAll(async () => {
-  await homes?.gateway.close()
+  await fixture?.gateway.close()
   await dropAll()
 })
 
-describe.each(['shared', 'own'] as const)('a new tenant in a database that is %s', (home) => {
+describe.each(['shared', 'dedicated'] as const)('a new tenant in a %s database', (placement) => {
   let app: Application
   beforeEach(async () => {
-    const tenant = await homes.gateway.createTenant()
-    if (home === 'own') await moveToOwnDatabase(homes.gateway, tenant.id)
-    app = new Application(homes.gateway, tenant)
+    const tenant = await fixture.gateway.createTenant()
+    if (placement === 'dedicated') await moveToOwnDatabase(fixture.gateway, tenant.id)
+    app = new Application(fixture.gateway, tenant)
   })
   const balance = async () => (await app.send('GET', 'credits/balance')).body
 
-  test('begins with nothing, buys and spends', async () => {
+  test('begins with no credits, buys some and spends them', async () => {
     expect(await balance()).toEqual({ balance: 0 })
     const bought = await app.buy(100, 'order-1')
     expect([bought.status, bought.body]).toEqual([
@@ -36,7 +36,7 @@ describe.each(['shared', 'own'] as const)('a new tenant in a database that is %s
     expect((await app.send('GET', `credits/${bought.body.id}`)).body).toEqual(bought.body)
   })
 
-  test('has one payment for each purchase and none for what it spends', async () => {
+  test('has one payment for each purchase and none for spending', async () => {
     const { body: credit } = await app.buy(7, 'order-2')
     await app.buy(-7, 'use')
     const { data } = (await app.send('GET', 'payments')).body
@@ -47,7 +47,7 @@ describe.each(['shared', 'own'] as const)('a new tenant in a database that is %s
     expect((await app.send('GET', `payments?creditId=${credit.id}`)).body.data).toEqual(data)
   })
 
-  test('does not pay twice for one reference', async () => {
+  test('does not pay twice for the same reference', async () => {
     await app.buy(10, 'order-3')
     const taken = { status: 409, code: 'CONFLICT', pointers: ['/paymentReference'] }
     expectProblem(await app.buy(10, 'order-3'), taken)
@@ -56,7 +56,7 @@ describe.each(['shared', 'own'] as const)('a new tenant in a database that is %s
     expect((await app.send('GET', 'payments')).body.data).toHaveLength(1)
   })
 
-  test('does not spend what it does not have', async () => {
+  test('cannot spend more than it has', async () => {
     const short = { status: 409, code: 'CONFLICT', pointers: ['/amount'] }
     expectProblem(await app.buy(-1), short)
     await app.buy(5)
@@ -65,7 +65,7 @@ describe.each(['shared', 'own'] as const)('a new tenant in a database that is %s
     expect((await app.send('GET', 'credits')).body.data).toHaveLength(1)
   })
 
-  test('does not go below zero when everybody spends at once', async () => {
+  test('does not go below zero with concurrent spending', async () => {
     await app.buy(10)
     const answers = await Promise.all(Array.from({ length: 25 }, () => app.buy(-1)))
     const took = (wanted: number) => answers.filter(({ status }) => status === wanted).length
@@ -75,13 +75,13 @@ describe.each(['shared', 'own'] as const)('a new tenant in a database that is %s
     expect(data.reduce((sum: number, { amount }: { amount: number }) => sum + amount, 0)).toBe(0)
   })
 
-  test('adds up purchases that come at once, the very first among them', async () => {
+  test('adds up concurrent purchases, including the first', async () => {
     const answers = await Promise.all(Array.from({ length: 12 }, () => app.buy(3)))
     expect(answers.map(({ status }) => status)).toEqual(Array(12).fill(201))
     expect(await balance()).toEqual({ balance: 36 })
   })
 
-  test('adds up beyond 32 bits', async () => {
+  test('adds up amounts beyond 32 bits', async () => {
     await app.buy(2_147_483_647)
     await app.buy(2_147_483_647)
     expect(await balance()).toEqual({ balance: 4_294_967_294 })
@@ -112,9 +112,9 @@ describe.each(['shared', 'own'] as const)('a new tenant in a database that is %s
     expect(await balance()).toEqual({ balance: 5 })
   })
 
-  test("neither sees nor spends another's", async () => {
-    const stranger = new Application(homes.gateway, homes.stranger)
-    const { body: theirs } = await stranger.buy(1000)
+  test("neither sees nor spends another tenant's credits", async () => {
+    const otherApp = new Application(fixture.gateway, fixture.other)
+    const { body: theirs } = await otherApp.buy(1000)
     expect(await balance()).toEqual({ balance: 0 })
     for (const path of [`credits/${theirs.id}`, `payments/${theirs.id}`])
       expectProblem(await app.send('GET', path), { status: 404, code: 'NOT_FOUND' })

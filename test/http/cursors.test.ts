@@ -1,36 +1,36 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { dropAll } from '../support/database.ts'
-import { API, expectProblem, type Homes, openHomes } from './support.ts'
+import { API, expectProblem, type Fixture, openFixture } from './support.ts'
 
-let homes: Homes
+let fixture: Fixture
 const lists = () => {
-  const tenant = (home: 'shared' | 'own') => (path: string) =>
-    homes.gateway.call('GET', `${API}${path}`, { token: homes[home].token })
-  const operator = (path: string) => homes.gateway.operator('GET', path)
-  return { shared: tenant('shared'), own: tenant('own'), operator }
+  const tenant = (placement: 'shared' | 'dedicated') => (path: string) =>
+    fixture.gateway.call('GET', `${API}${path}`, { token: fixture[placement].token })
+  const operator = (path: string) => fixture.gateway.operator('GET', path)
+  return { shared: tenant('shared'), dedicated: tenant('dedicated'), operator }
 }
 
 beforeAll(async () => {
-  homes = await openHomes()
-  for (const home of ['shared', 'own'] as const)
+  fixture = await openFixture()
+  for (const placement of ['shared', 'dedicated'] as const)
     for (const name of ['a', 'b']) {
-      const people = `/tenants/${homes[home].id}`
+      const people = `/tenants/${fixture[placement].id}`
       const user = { email: `${name}@example.com`, password: 'another long password' }
-      expect((await homes.gateway.operator('POST', `${people}/users`, user)).status).toBe(201)
+      expect((await fixture.gateway.operator('POST', `${people}/users`, user)).status).toBe(201)
       const key = { name, permissions: ['leases:read'] }
-      expect((await homes.gateway.operator('POST', `${people}/client-keys`, key)).status).toBe(201)
+      expect((await fixture.gateway.operator('POST', `${people}/client-keys`, key)).status).toBe(201)
       const role = { name: `role ${name}`, permissions: [] }
-      const { token } = homes[home]
-      expect((await homes.gateway.call('POST', `${API}/roles`, { token, body: role })).status).toBe(201)
+      const { token } = fixture[placement]
+      expect((await fixture.gateway.call('POST', `${API}/roles`, { token, body: role })).status).toBe(201)
     }
 })
 afterAll(async () => {
-  await homes?.gateway.close()
+  await fixture?.gateway.close()
   await dropAll()
 })
 
 describe.each(['/users', '/roles', '/client-keys', '/audit-log'])('a page of %s', (path) => {
-  test('is followed by the one that its Link names, with HEAD too', async () => {
+  test('is followed by the page that its Link names, with HEAD too', async () => {
     const { shared } = lists()
     const first = await shared(`${path}?limit=1`)
     const [, next = ''] = /^<\/api\/v1(.+)>; rel="next"$/.exec(first.headers.get('link') ?? '') ?? []
@@ -38,40 +38,40 @@ describe.each(['/users', '/roles', '/client-keys', '/audit-log'])('a page of %s'
     const second = await shared(next)
     expect([second.status, second.body.data.length]).toEqual([200, 1])
     expect(second.body.data[0].id).not.toBe(first.body.data[0].id)
-    const head = await homes.gateway.call('HEAD', `${API}${next}`, { token: homes.shared.token })
+    const head = await fixture.gateway.call('HEAD', `${API}${next}`, { token: fixture.shared.token })
     expect([head.status, head.text]).toEqual([200, ''])
     const whole = await shared(`${path}?limit=200`)
     expect([whole.body.nextCursor, whole.headers.get('link')]).toEqual([null, null])
   })
 
-  test('has a cursor that is good for this list of this tenant alone', async () => {
-    const { shared, own, operator } = lists()
+  test('has a cursor that is valid only for this list of this tenant', async () => {
+    const { shared, dedicated, operator } = lists()
     const cursor: string = (await shared(`${path}?limit=1`)).body.nextCursor
     const other = path === '/users' ? '/roles' : '/users'
-    const strangers = [
-      own(`${path}?cursor=${cursor}`),
+    const answers = [
+      dedicated(`${path}?cursor=${cursor}`),
       shared(`${other}?cursor=${cursor}`),
       shared(`/places?cursor=${cursor}`),
-      operator(`/tenants/${homes.shared.id}/users?cursor=${cursor}`),
+      operator(`/tenants/${fixture.shared.id}/users?cursor=${cursor}`),
       operator(`/audit-log?cursor=${cursor}`),
       shared(`${path}?cursor=${cursor.startsWith('A') ? 'B' : 'A'}${cursor.slice(1)}`),
     ]
-    for (const answer of await Promise.all(strangers))
+    for (const answer of await Promise.all(answers))
       expectProblem(answer, { status: 400, code: 'INVALID_CURSOR' })
   })
 
-  test.each(['0', '201', '1e400', '-1e400', 'x'])('has no limit of %s', async (limit) => {
+  test.each(['0', '201', '1e400', '-1e400', 'x'])('refuses the limit %s', async (limit) => {
     const answer = await lists().shared(`${path}?limit=${limit}`)
     expectProblem(answer, { status: 400, code: 'VALIDATION_FAILED', pointers: ['/limit'] })
   })
 })
 
-test('an operator takes a cursor neither to another tenant’s list nor under another filter', async () => {
+test('an operator cannot use a cursor in another tenant’s list or with another filter', async () => {
   const { operator } = lists()
-  const users = (home: 'shared' | 'own') => `/tenants/${homes[home].id}/users`
+  const users = (placement: 'shared' | 'dedicated') => `/tenants/${fixture[placement].id}/users`
   const { nextCursor } = (await operator(`${users('shared')}?limit=1`)).body
   expect((await operator(`${users('shared')}?cursor=${nextCursor}`)).status).toBe(200)
-  expectProblem(await operator(`${users('own')}?cursor=${nextCursor}`), {
+  expectProblem(await operator(`${users('dedicated')}?cursor=${nextCursor}`), {
     status: 400,
     code: 'INVALID_CURSOR',
   })

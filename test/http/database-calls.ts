@@ -6,7 +6,7 @@ import { API } from './support.ts'
 /** A name that never resolves (RFC 2606). */
 export const NOWHERE = 'postgresql://someone:secret-of-nowhere@db.invalid:6543/data'
 
-/** What an operator does with a tenant's database, and what its tenant sees of it. `at` is asked at each call. */
+/** Requests of an operator about the database of a tenant, and what the tenant sees of it. `at` is called for each request. */
 export function databaseCalls(at: () => TestGateway) {
   const path = (tenantId: string) => `/tenants/${tenantId}/database`
   return {
@@ -31,7 +31,7 @@ export async function freshUrl(): Promise<string> {
   return urlFor({ role, database: await createDatabase({ owner: role.name }) })
 }
 
-/** What an entry for NOWHERE says of itself before anybody has looked at it. */
+/** What an entry for NOWHERE shows before any validation. */
 export const untried = (tenantId: string) => ({
   ...{ tenantId, databaseType: 'postgres', host: 'db.invalid', port: 6543, database: 'data' },
   ...{ user: 'someone', sslMode: 'verify-full' },

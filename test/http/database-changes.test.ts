@@ -6,7 +6,7 @@ import { expectProblem, moveToOwnDatabase } from './support.ts'
 
 let gateway: TestGateway
 beforeAll(async () => {
-  // What is looked at here is what operators do; health rounds are to change nothing in between.
+  // These tests are about actions of operators. No health round may change anything in between.
   gateway = await startGateway(await createStage(), { HEALTH_FAILURES_TO_INACTIVE: '1000' })
 })
 afterAll(async () => {
@@ -19,8 +19,8 @@ const INVALID = { status: 400, code: 'VALIDATION_FAILED' }
 const NONE = { status: 404, code: 'NOT_FOUND' }
 const IN_USE = { status: 409, code: 'DATABASE_IN_USE' }
 
-describe('over a database that serves', () => {
-  test('another is a candidate: the first serves until it is valid, also when it never is', async () => {
+describe('a registration while a database serves', () => {
+  test('of another database makes a candidate: the first serves until the candidate is valid, or for good', async () => {
     const tenant = await gateway.createTenant()
     const url = await moveToOwnDatabase(gateway, tenant.id)
     await addPlace(tenant)
@@ -29,7 +29,7 @@ describe('over a database that serves', () => {
     expect(status).toBe(202)
     expect(body).toMatchObject({ status: 'active', placement: 'dedicated', database: home, poolSize: 10 })
     expect(body.candidate).toEqual({ ...untried(tenant.id), placement: 'dedicated', poolSize: 3 })
-    const settled = await gateway.settledDatabase(tenant.id)
+    const settled = await gateway.waitForDatabase(tenant.id)
     expect(settled).toMatchObject({
       ...{ status: 'active', database: home, lastError: null },
       candidate: { status: 'failed', lastError: { code: 'DNS_FAILED' } },
@@ -38,7 +38,7 @@ describe('over a database that serves', () => {
     expect((await tenantOf(tenant.id)).database).toMatchObject({ status: 'active', database: home })
   })
 
-  test('the next candidate takes the place of the last', async () => {
+  test('replaces the last candidate', async () => {
     const tenant = await gateway.createTenant()
     await moveToOwnDatabase(gateway, tenant.id)
     await gateway.registerDatabase(tenant.id, NOWHERE)
@@ -46,7 +46,7 @@ describe('over a database that serves', () => {
     expect(body).toMatchObject({ status: 'active', candidate: { port: 6544, lastError: null } })
   })
 
-  test('the same with other settings takes over without a row being lost', async () => {
+  test('of the same database with other settings takes over without losing a row', async () => {
     const tenant = await gateway.createTenant()
     const url = await moveToOwnDatabase(gateway, tenant.id)
     await addPlace(tenant)
@@ -55,11 +55,11 @@ describe('over a database that serves', () => {
     expect((await places(tenant)).body.data).toHaveLength(1)
   })
 
-  test('a new password takes over without a request being refused', async () => {
+  test('of a new password takes over without refusing a request', async () => {
     const tenant = await gateway.createTenant()
     const url = new URL(await moveToOwnDatabase(gateway, tenant.id))
     expect((await places(tenant)).status).toBe(200)
-    // From here on the registered password opens no connection; those that are open stay.
+    // From here on the registered password opens no connection. Open connections stay.
     await query(superuserUrl(), `ALTER ROLE "${url.username}" PASSWORD 'rotated'`)
     url.password = 'rotated'
     const statuses = new Set<number>()
@@ -75,7 +75,7 @@ describe('over a database that serves', () => {
     expect([...statuses]).toEqual([200])
   })
 
-  test('an empty one takes over from one that is as empty, people included', async () => {
+  test('of an empty database takes over from one without rows, users included', async () => {
     const tenant = await gateway.createTenant()
     await moveToOwnDatabase(gateway, tenant.id)
     const second = await freshUrl()
@@ -88,7 +88,7 @@ describe('over a database that serves', () => {
 })
 
 describe('POST /tenants/{id}/database/validate', () => {
-  test('202: a failed one is pending again, and active once what was wrong is mended', async () => {
+  test('202: a failed database is pending again, and active once its fault is repaired', async () => {
     const tenant = await gateway.createTenant()
     const role = await createRole()
     const database = await createDatabase({ owner: role.name })
@@ -99,13 +99,13 @@ describe('POST /tenants/{id}/database/validate', () => {
     const { status, body } = await validate(tenant.id)
     expect([status, body.tenantId]).toEqual([202, tenant.id])
     expect(['pending_validation', 'active']).toContain(body.status)
-    expect(await gateway.settledDatabase(tenant.id)).toMatchObject({
+    expect(await gateway.waitForDatabase(tenant.id)).toMatchObject({
       status: 'active',
       placement: 'dedicated',
     })
   })
 
-  test('202: an active one goes on serving, and is looked at again', async () => {
+  test('202: an active database still serves, and is validated again', async () => {
     const tenant = await gateway.createTenant()
     await moveToOwnDatabase(gateway, tenant.id)
     const { body: before } = await get(tenant.id)
@@ -117,14 +117,14 @@ describe('POST /tenants/{id}/database/validate', () => {
     expect((await get(tenant.id)).body.status).toBe('active')
   })
 
-  test('400: takes no body', async () => {
+  test('400: with a body', async () => {
     const path = `/tenants/${(await gateway.createTenant()).id}/database/validate`
     expectProblem(await gateway.operator('POST', path, { force: true }), INVALID)
   })
 })
 
 describe('DELETE /tenants/{id}/database', () => {
-  test('204: one in which no tenant lives goes, with its candidate', async () => {
+  test('204: removes a database in which no tenant lives, with its candidate', async () => {
     const { id } = await gateway.createTenant()
     await gateway.registerDatabase(id, NOWHERE)
     expect((await remove(id)).status).toBe(204)
@@ -132,7 +132,7 @@ describe('DELETE /tenants/{id}/database', () => {
     expect((await tenantOf(id)).database).toBeNull()
   })
 
-  test('204: a home that holds nothing but people is left with them, and is free for another', async () => {
+  test('204: moves the tenant and its users out of a database without rows, and frees it for another tenant', async () => {
     const tenant = await gateway.createTenant()
     const url = await moveToOwnDatabase(gateway, tenant.id)
     const removed = await remove(tenant.id)
@@ -144,7 +144,7 @@ describe('DELETE /tenants/{id}/database', () => {
     expect(await gateway.registerDatabase(next.id, url)).toMatchObject({ status: 'active' })
   })
 
-  test('204: where a move is required the data is elsewhere, and stays there', async () => {
+  test('204: where a move is required, the data stays where it is', async () => {
     const tenant = await gateway.createTenant()
     await addPlace(tenant)
     expect(await gateway.registerDatabase(tenant.id, await freshUrl())).toMatchObject({ moveRequired: true })
@@ -152,7 +152,7 @@ describe('DELETE /tenants/{id}/database', () => {
     expect((await places(tenant)).body.data).toHaveLength(1)
   })
 
-  test("409: while the tenant's data is in it, and nothing is changed by asking", async () => {
+  test("409: while the database holds the tenant's data, and changes nothing", async () => {
     const tenant = await gateway.createTenant()
     await moveToOwnDatabase(gateway, tenant.id)
     await addPlace(tenant)
@@ -161,7 +161,7 @@ describe('DELETE /tenants/{id}/database', () => {
       placement: 'dedicated',
       database: { status: 'active' },
     })
-    // Not even the door was left shut.
+    // Not even the fence has stayed.
     await addPlace(tenant)
     expect((await places(tenant)).body.data).toHaveLength(2)
   })

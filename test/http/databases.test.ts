@@ -8,7 +8,7 @@ let stage: Stage
 let gateway: TestGateway
 beforeAll(async () => {
   stage = await createStage()
-  // What is looked at here is what operators do; health rounds are to change nothing in between.
+  // These tests are about actions of operators. No health round may change anything in between.
   gateway = await startGateway(stage, { HEALTH_FAILURES_TO_INACTIVE: '1000' })
 })
 afterAll(async () => {
@@ -23,17 +23,17 @@ const MOMENT = expect.stringMatching(/^\d{4}-\d\d-\d\dT.*Z$/)
 
 describe('PUT /tenants/{id}/database', () => {
   describe('202', () => {
-    test('is answered before anything is tried, with exactly these fields', async () => {
+    test('is answered before any connection is tried, with exactly these fields', async () => {
       const { id } = await gateway.createTenant()
       const { status, body, text } = await put(id, { connectionString: NOWHERE })
       expect(status).toBe(202)
-      // It is told as it stands, without waiting.
+      // The present state is answered, without waiting.
       const effective = { replicas: 1, confirmed: expect.any(Number) }
       expect(body).toEqual({ ...untried(id), candidate: null, effective })
       expect(text).not.toContain('secret-of-nowhere')
     })
 
-    test('every setting may be given, and says itself again', async () => {
+    test('every setting may be given, and is shown again', async () => {
       const { id } = await gateway.createTenant()
       const settings = { poolSize: 3, idleTimeoutSeconds: 7, connectionTimeoutSeconds: 2 }
       const connectionString = `${NOWHERE}?sslmode=require&application_name=reports`
@@ -41,7 +41,7 @@ describe('PUT /tenants/{id}/database', () => {
       expect(body).toMatchObject({ ...settings, sslMode: 'require' })
     })
 
-    test('TLS is off for this machine and as strict as can be for others, unless it is said', async () => {
+    test('TLS is off for this machine and verify-full for others, unless the request says otherwise', async () => {
       const { id } = await gateway.createTenant()
       const sslModeFor = async (connectionString: string) =>
         (await put(id, { connectionString })).body.sslMode
@@ -52,10 +52,10 @@ describe('PUT /tenants/{id}/database', () => {
       expect(await sslModeFor('postgresql://u:p@127.0.0.1:1/d?sslmode=verify-full')).toBe('verify-full')
     })
 
-    test('a valid one becomes the home, and says what was found there', async () => {
+    test('a valid one becomes the tenant database, and shows what the validation found', async () => {
       const tenant = await gateway.createTenant()
       await moveToOwnDatabase(gateway, tenant.id)
-      // The home is changed before the validation that changed it is written down as over.
+      // The tenant database changes before the validation that changed it is recorded as ended.
       const checkedAt = async () => (await get(tenant.id)).body.lastCheckedAt
       await expect.poll(checkedAt, { timeout: 10_000 }).not.toBeNull()
       const { body } = await get(tenant.id)
@@ -80,13 +80,13 @@ describe('PUT /tenants/{id}/database', () => {
       expect(effective.replicas).toBe(1)
       const record = await tenantOf(tenant.id)
       expect(record.placement).toBe('dedicated')
-      // Health rounds go on meanwhile.
+      // Health rounds run meanwhile.
       expect({ ...record.database, lastCheckedAt: null }).toEqual({ ...summary, lastCheckedAt: null })
       expect((await places(tenant)).status).toBe(200)
       expect(await gateway.login(tenant.code, tenant.admin)).toMatch(/^ey/)
     })
 
-    test('a failed one leaves the tenant where it was, and another takes its place', async () => {
+    test('a failed one leaves the tenant where it was, and a new registration replaces it', async () => {
       const tenant = await gateway.createTenant()
       const failed = await gateway.registerDatabase(tenant.id, NOWHERE)
       expect(failed).toMatchObject({
@@ -98,7 +98,7 @@ describe('PUT /tenants/{id}/database', () => {
       expect(mended).toMatchObject({ status: 'active', lastError: null, candidate: null })
     })
 
-    test('rows in the shared database are not stranded: a move is required', async () => {
+    test('rows in the shared database stay in service: a move is required', async () => {
       const tenant = await gateway.createTenant()
       await addPlace(tenant)
       const body = await gateway.registerDatabase(tenant.id, await freshUrl())
@@ -159,18 +159,18 @@ describe('PUT /tenants/{id}/database', () => {
 describe('404', () => {
   const verbs = { get, validate, remove }
 
-  test.each(Object.entries(verbs))('%s: where there is no database', async (_verb, ask) => {
+  test.each(Object.entries(verbs))('%s: without a database', async (_verb, ask) => {
     expectProblem(await ask((await gateway.createTenant()).id), NONE)
   })
 
   const all = { ...verbs, put: (id: string) => put(id, { connectionString: NOWHERE }) }
-  test.each(Object.entries(all))('%s: where there is no tenant', async (_verb, ask) => {
+  test.each(Object.entries(all))('%s: for an unknown tenant', async (_verb, ask) => {
     for (const id of [UNKNOWN_ID, 'x'])
       expectProblem(await ask(id), { status: 404, code: 'TENANT_NOT_FOUND' })
   })
 })
 
-test('no answer, no line of the log and no text in the catalog holds a connection string or a password', async () => {
+test('no answer, log line or text in the catalog contains a connection string or a password', async () => {
   const tenant = await gateway.createTenant()
   const url = await moveToOwnDatabase(gateway, tenant.id)
   await gateway.registerDatabase(tenant.id, NOWHERE)
@@ -187,7 +187,7 @@ test('no answer, no line of the log and no text in the catalog holds a connectio
          || query_to_xml('SELECT * FROM catalog_changes', true, false, '')::text AS text`,
   )
   const said = [gateway.log(), dump?.text, ...answers.map(({ text }) => text)].join('\n')
-  // It is the right text that is looked through.
+  // Shows that the right text is searched.
   expect(said).toContain('db.invalid')
   for (const secret of [new URL(url).password, 'secret-of-nowhere', 'postgresql://'])
     expect(said).not.toContain(secret)

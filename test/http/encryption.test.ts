@@ -37,7 +37,7 @@ const readiness = async () => {
   return [status, body.status]
 }
 
-test('GET /encryption, 200: the key in use by its fingerprint, and how much is sealed under it', async () => {
+test('GET /encryption, 200: shows the fingerprint of the primary key, and how much is sealed under it', async () => {
   const { status, body, text } = await gateway.operator('GET', '/encryption')
   expect(status).toBe(200)
   expect(body).toEqual({
@@ -49,7 +49,7 @@ test('GET /encryption, 200: the key in use by its fingerprint, and how much is s
 })
 
 describe('POST /encryption/rotate', () => {
-  test('202: tells of a rotation, which GET follows to its end and the audit log records', async () => {
+  test('202: starts a rotation that GET follows to its end and the audit log records', async () => {
     const { status, body } = await rotate()
     expect(status).toBe(202)
     const { currentKeyId, counts } = body
@@ -77,7 +77,7 @@ describe('POST /encryption/rotate', () => {
     ])
   })
 
-  test('409: secrets need a key that is not at hand, which takes the gateway out of readiness and harms no other tenant', async () => {
+  test('409: secrets need a missing key, which makes the gateway unready and harms no other tenant', async () => {
     const other = await gateway.createTenant()
     const name = 'update data_keys set master_key_id = $1 where tenant_id = $2 and master_key_id <> $1'
     expect(await readiness()).toEqual([200, 'ready'])
@@ -93,6 +93,6 @@ describe('POST /encryption/rotate', () => {
     await inCatalog(name, [currentKeyId, tenant.id])
     await expect.poll(readiness, SOON).toEqual([200, 'ready'])
     expect(gateway.log().split('"encryption keys are missing"')).toHaveLength(2)
-    expect(gateway.log().split('"no encryption key is missing any more"')).toHaveLength(2)
+    expect(gateway.log().split('"all encryption keys are available again"')).toHaveLength(2)
   })
 })

@@ -3,7 +3,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { dropAll } from '../support/database.ts'
 import { createStage, startGateway, type TestGateway } from '../support/gateway.ts'
 import { KeyServer } from '../support/key-server.ts'
-import { API, expectProblem, UNKNOWN_ID } from './support.ts'
+import { API, expectProblem, NOTIFIED, UNKNOWN_ID } from './support.ts'
 
 const ISSUER = 'https://login.example/'
 const OTHER = 'https://other.example/'
@@ -55,7 +55,7 @@ const TAKEN = { status: 409, code: 'EXTERNAL_ID_TAKEN' }
 const TENANT_NOT_FOUND = { status: 404, code: 'TENANT_NOT_FOUND' }
 
 describe('external ids of a tenant', () => {
-  test('are given when it is made, shown in one order, and replaced as a whole', async () => {
+  test('are set when it is created, shown in one order, and replaced as a whole', async () => {
     const tenant = await make([listed('org_b1'), listed('org_a1'), listed('org_a1', OTHER)])
     const inOrder = [listed('org_a1'), listed('org_b1'), listed('org_a1', OTHER)]
     expect(tenant.externalIds).toEqual(inOrder)
@@ -75,7 +75,7 @@ describe('external ids of a tenant', () => {
     })
   })
 
-  test('are none unless some are given, and can be none again', async () => {
+  test('are empty by default, and can be emptied again', async () => {
     const tenant = await make([listed('org_none')])
     expect((await patch(tenant.id, { externalIds: [] })).body.externalIds).toEqual([])
     expect((await gateway.createTenant()).id).toBeDefined()
@@ -83,14 +83,14 @@ describe('external ids of a tenant', () => {
     expect(plain.body.externalIds).toEqual([])
   })
 
-  test('belong to one tenant alone for each issuer', async () => {
+  test('belong to one tenant only for each issuer', async () => {
     const first = await make([listed('org_one')])
     const second = await make([listed('org_two'), listed('org_one', OTHER)])
     const code = codeOf()
     const body = { code, name: code, externalIds: [listed('org_free'), listed('org_one')] }
     const refused = await gateway.operator('POST', '/tenants', body)
     expectProblem(refused, { ...TAKEN, pointers: ['/externalIds/1'] })
-    // Nothing is left of it: neither the code nor the other id is taken.
+    // Nothing remains of the request: neither the code nor the other id is taken.
     expect(
       (await gateway.operator('POST', '/tenants', { ...body, externalIds: [listed('org_free')] })).status,
     ).toBe(201)
@@ -98,12 +98,12 @@ describe('external ids of a tenant', () => {
     expectProblem(change, { ...TAKEN, pointers: ['/externalIds/0'] })
     const { body: after } = await gateway.operator('GET', `/tenants/${second.id}`)
     expect(after).toMatchObject({ name: second.code, externalIds: second.externalIds })
-    // Also while its tenant is not served: it comes back with it.
+    // Also while its tenant is INACTIVE, because the id returns with the tenant.
     await patch(first.id, { status: 'INACTIVE' })
     expectProblem(await patch(second.id, { externalIds: [listed('org_one')] }), TAKEN)
   })
 
-  test('go to one of two tenants that want them at the same time', async () => {
+  test('go to one of two tenants that claim them at the same time', async () => {
     const [one, two] = [await make([]), await make([])]
     const wanted = [listed('org_race_a'), listed('org_race_b')]
     const answers = await Promise.all([
@@ -124,13 +124,13 @@ describe('external ids of a tenant', () => {
     ['an id too long', [listed('x'.repeat(256))], '/externalIds/0/id'],
     ['an issuer with a space', [listed('org_x', 'https://a.example/ b')], '/externalIds/0/issuer'],
     ['more than anybody has', Array.from({ length: 51 }, (_, i) => listed(`o${i}`)), '/externalIds'],
-  ])('are not %s', async (_case, externalIds, pointer) => {
+  ])('may not be %s', async (_case, externalIds, pointer) => {
     const code = codeOf()
     const answer = await gateway.operator('POST', '/tenants', { code, name: code, externalIds })
     expectProblem(answer, { status: 400, code: 'VALIDATION_FAILED', pointers: [pointer] })
   })
 
-  test('that were taken away lead nowhere, on no gateway, once that is answered', async () => {
+  test('that were removed select no tenant on any gateway once the removal is answered', async () => {
     const tenant = await make([listed('org_gone'), listed('org_stays')])
     const [gone, stays] = [await print('org_gone'), await print('org_stays')]
     for (const at of [gateway, replica]) {
@@ -147,7 +147,7 @@ describe('external ids of a tenant', () => {
     for (const at of [gateway, replica]) expect((await me(gone, at)).body.tenant.id).toBe(heir.id)
   })
 
-  test('lead nowhere by a tenant that is not served', async () => {
+  test('of an inactive tenant select no tenant', async () => {
     const tenant = await make([listed('org_asleep')])
     const token = await print('org_asleep')
     expect((await me(token, replica)).status).toBe(200)
@@ -159,7 +159,7 @@ describe('external ids of a tenant', () => {
 describe('roles of a tenant whose people come from an issuer', () => {
   const CLERK = { name: 'clerk', permissions: ['leases:read'] }
 
-  test('are given when it is made, without an administrator', async () => {
+  test('are created with it, without an administrator', async () => {
     const tenant = await make([listed('org_roles')], { roles: [CLERK, { name: 'none', permissions: [] }] })
     const token = await print('org_roles', { roles: ['clerk', 'admin', 'none'] })
     expect((await me(token)).body).toMatchObject({ permissions: ['leases:read'], roles: ['clerk', 'none'] })
@@ -168,7 +168,7 @@ describe('roles of a tenant whose people come from an issuer', () => {
     expect(users.body.data).toEqual([])
   })
 
-  test('stand beside an administrator', async () => {
+  test('may be created together with an administrator', async () => {
     const admin = { email: 'ada@acme.example', password: 'correct horse battery staple' }
     const tenant = await make([], { roles: [CLERK], admin })
     const { body } = await gateway.operator('GET', `/tenants/${tenant.id}/roles`)
@@ -187,14 +187,14 @@ describe('roles of a tenant whose people come from an issuer', () => {
     ['a name that cannot be seen', { roles: [{ name: ' ', permissions: [] }] }, '/roles/0/name'],
     ["the administrator's name", { admin, roles: [{ name: 'admin', permissions: [] }] }, '/roles/0/name'],
     ['more fields', { roles: [{ ...CLERK, users: [] }] }, '/roles/0/users'],
-  ])('are not %s', async (_case, more, pointer) => {
+  ])('may not be %s', async (_case, more, pointer) => {
     const code = codeOf()
     const refused = await gateway.operator('POST', '/tenants', { code, name: code, ...more })
     expectProblem(refused, { status: 400, code: 'VALIDATION_FAILED', pointers: [pointer] })
     expect((await gateway.operator('POST', '/tenants', { code, name: code })).status).toBe(201)
   })
 
-  test('are looked after by operators, and count at once on every gateway', async () => {
+  test('are managed by operators, and apply at once on every gateway', async () => {
     const tenant = await make([listed('org_managed')])
     const path = `/tenants/${tenant.id}/roles`
     const token = await print('org_managed', { roles: ['clerk'] })
@@ -203,7 +203,7 @@ describe('roles of a tenant whose people come from an issuer', () => {
     const role = await gateway.operator('POST', path, CLERK)
     expect(role.status).toBe(201)
     expect(role.headers.get('location')).toBe(`${API}${path}/${role.body.id}`)
-    await expect.poll(() => permissions(replica)).toEqual(['leases:read'])
+    await expect.poll(() => permissions(replica), NOTIFIED).toEqual(['leases:read'])
     const row = `${path}/${role.body.id}`
     expect((await gateway.operator('GET', row)).body).toMatchObject(CLERK)
     const less = await gateway.operator('PATCH', row, { permissions: ['media:read'] })
@@ -215,7 +215,7 @@ describe('roles of a tenant whose people come from an issuer', () => {
     expectProblem(await gateway.operator('GET', `/tenants/${UNKNOWN_ID}/roles`), TENANT_NOT_FOUND)
   })
 
-  test('are not looked after by the people of a tenant here, nor changed by viewers', async () => {
+  test('cannot be managed by users of the tenant or changed by viewers', async () => {
     const tenant = await make([listed('org_people')], { roles: [{ name: 'boss', permissions: ['*'] }] })
     const token = await print('org_people', { roles: ['boss'] })
     const path = `${API}/tenants/${tenant.id}/roles`

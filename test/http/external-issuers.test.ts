@@ -6,7 +6,7 @@ import { createStage, startGateway, type TestGateway, type TestTenant } from '..
 import { type Json, KeyServer } from '../support/key-server.ts'
 import { API, expectProblem, moveToOwnDatabase } from './support.ts'
 
-/** One identity provider for each way of writing tokens, and for each way of failing. */
+/** One identity provider for each form of tokens, and for each fault. */
 const NAMES = [
   'plain',
   'nested',
@@ -89,7 +89,7 @@ describe.each(PLACEMENTS)('a token of a trusted issuer (%s)', (placement) => {
     }
   })
 
-  test('says so where its issuer is used to saying it', async () => {
+  test('may name tenant and permissions in the claims of its issuer', async () => {
     const { id, code } = tenants[placement]
     const bare = { tenant_id: undefined, scope: undefined, sub: undefined }
     const permissions = ['properties:*']
@@ -105,7 +105,7 @@ describe.each(PLACEMENTS)('a token of a trusted issuer (%s)', (placement) => {
     }
   })
 
-  test("may do what its roles mean in the tenant, and nothing by roles that are not the tenant's", async () => {
+  test('has the permissions of its roles in the tenant, and none from roles that the tenant lacks', async () => {
     const tenant_id = tenants[placement].id
     const admin = await issue('roles', {
       tenant_id,
@@ -126,7 +126,7 @@ describe.each(PLACEMENTS)('a token of a trusted issuer (%s)', (placement) => {
     })
   })
 
-  test('ends when it says so, also where it is remembered', async () => {
+  test('ends at its expiry, also where it is cached', async () => {
     const exp = now() + 60
     const token = await issue('plain', { tenant_id: tenants[placement].id, exp })
     expect((await places(token)).status).toBe(200)
@@ -136,7 +136,7 @@ describe.each(PLACEMENTS)('a token of a trusted issuer (%s)', (placement) => {
   })
 })
 
-test('what is done with such a token stands in the audit log under the name that the issuer gave', async () => {
+test('the audit log records the actor of such a token under the name from the issuer', async () => {
   const { shared } = tenants
   const token = await issue('plain', { scope: 'client-keys:write', tenant_id: shared.code })
   const made = await gateway.call('POST', `${API}/client-keys`, {
@@ -172,7 +172,7 @@ describe('a token of a trusted issuer is refused', () => {
     ['with a path for a key', {}, { kid: '../../etc/keys' }],
   ]
   test.each(cases)('%s', async (_case, claims, header = {}) => {
-    // Where jose will not sign what is critical, the header is put in its place afterwards: refused all the same.
+    // jose does not sign unknown critical headers, so the header is added afterwards. The token is refused in any case.
     const token = await issue('plain', claims, { header: { ...header } }).catch(async () => {
       const [, body, signature] = (await issue('plain', claims)).split('.')
       return `${encode({ alg: 'ES256', kid: 'key-1', ...header })}.${body}.${signature}`
@@ -180,12 +180,12 @@ describe('a token of a trusted issuer is refused', () => {
     expectProblem(await places(token), TOKEN_INVALID)
   })
 
-  test('signed by another issuer that is trusted as well', async () => {
+  test('signed by another trusted issuer', async () => {
     const token = await servers.named.sign(claimsOf('plain'), { kid: 'key-1' })
     expectProblem(await places(token), TOKEN_INVALID)
   })
 
-  test('signed with the public key as a shared secret, or not at all', async () => {
+  test('signed with the public key as a shared secret, or unsigned', async () => {
     const [jwk] = servers.plain.keys
     const key = await importJWK({ ...jwk }, 'ES256', { extractable: true })
     if (key instanceof Uint8Array) throw new Error('not a public key')
@@ -199,7 +199,7 @@ describe('a token of a trusted issuer is refused', () => {
     }
   })
 
-  test('of an issuer that is not trusted, whose keys are not even asked for', async () => {
+  test('of an untrusted issuer, whose keys are not requested', async () => {
     const stranger = await KeyServer.start()
     try {
       await stranger.addKey('key-1')
@@ -213,7 +213,7 @@ describe('a token of a trusted issuer is refused', () => {
     }
   })
 
-  test('in a tenant that does not exist or is not served', async () => {
+  test('for a tenant that does not exist or is inactive', async () => {
     const gone = await gateway.createTenant()
     await gateway.operator('PATCH', `/tenants/${gone.id}`, { status: 'INACTIVE' })
     const unknown = '01900000-0000-7000-8000-0000000000ff'
@@ -223,13 +223,13 @@ describe('a token of a trusted issuer is refused', () => {
     }
   })
 
-  test('in a tenant other than its own', async () => {
+  test('for a tenant other than its own', async () => {
     const token = await issue('plain', { tenant_id: tenants.shared.id })
     const answer = await places(token, { 'x-tenant-code': tenants.own.code })
     expectProblem(answer, { status: 403, code: 'CROSS_TENANT_ACCESS' })
   })
 
-  test('where operators work', async () => {
+  test('on the paths of operators', async () => {
     const token = await issue('plain', { scope: '*' })
     const answer = await gateway.call('GET', `${API}/tenants`, { token })
     expectProblem(answer, { status: 403, code: 'OPERATOR_REQUIRED' })
@@ -237,7 +237,7 @@ describe('a token of a trusted issuer is refused', () => {
 })
 
 describe("an issuer's keys", () => {
-  test('may be replaced at any time, and are asked for no more often than that needs', async () => {
+  test('may be replaced at any time, and are requested no more often than needed', async () => {
     const server = servers.rotating
     expect((await places(await issue('rotating'))).status).toBe(200)
     await server.addKey('key-2', 'EdDSA')
@@ -254,7 +254,7 @@ describe("an issuer's keys", () => {
     expect(server.requests.length).toBe(asked)
   })
 
-  test('of an algorithm that was not agreed upon verify nothing', async () => {
+  test('of an algorithm that is not configured verify nothing', async () => {
     await servers.nested.addKey('key-512', 'ES512')
     const token = await servers.nested.sign(
       { ...claimsOf('nested'), org: { id: tenants.shared.id }, oid: 'a' },
@@ -263,7 +263,7 @@ describe("an issuer's keys", () => {
     expectProblem(await places(token), TOKEN_INVALID)
   })
 
-  test('that cannot be fetched are told to the log alone, and harm no other issuer', async () => {
+  test('that cannot be fetched are reported in the log only, and harm no other issuer', async () => {
     const { down, slow, huge, redirecting, plain } = servers
     down.answer = (response) => response.destroy()
     slow.answer = () => undefined
@@ -272,7 +272,7 @@ describe("an issuer's keys", () => {
     const waiting = (['down', 'slow', 'huge', 'redirecting'] as const).map(async (name) => {
       expectProblem(await places(await issue(name)), TOKEN_INVALID)
     })
-    // While one issuer keeps us waiting, everybody else is served.
+    // While one issuer keeps requests waiting, all other callers are served.
     expect((await places(await issue('plain', { jti: 'meanwhile' }))).status).toBe(200)
     expect((await places(tenants.own.token)).status).toBe(200)
     await Promise.all(waiting)
@@ -286,7 +286,7 @@ describe("an issuer's keys", () => {
     }
   })
 
-  test('serve on for those who were there before the endpoint went away', async () => {
+  test('still verify known tokens after the endpoint went away', async () => {
     const { named } = servers
     const there = { tenant_id: undefined, company_id: tenants.own.id, permissions: ['properties:read'] }
     expect((await places(await issue('named', there))).status).toBe(200)
@@ -295,7 +295,7 @@ describe("an issuer's keys", () => {
   })
 })
 
-test('no token of an issuer is in a log line', async () => {
+test('no log line contains a token of an issuer', async () => {
   const token = await issue('plain')
   await places(token)
   expect(gateway.log()).not.toContain(token.split('.')[2])

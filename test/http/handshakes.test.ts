@@ -14,7 +14,7 @@ import {
 import { freshUrl } from './database-calls.ts'
 
 const PASSWORD = 'secret-of-the-handshakes'
-/** How each role has to prove who it is. */
+/** How each role must authenticate. */
 const ROLES = { scram: 'scram-sha-256', md5: 'md5', clear: 'password', trusted: 'trust' } as const
 type Role = keyof typeof ROLES
 
@@ -46,7 +46,7 @@ afterAll(async () => {
   await dropAll()
 })
 
-/** An empty database of that role, on the server itself or by way of someone else's port. */
+/** An empty database of that role, on the server itself or through a given port. */
 async function urlOf(role: Role, parameters: string, port = server.port): Promise<string> {
   const name = `${role}_${made.length}`
   made.push(name)
@@ -71,17 +71,17 @@ const ACTIVE = { status: 'active', code: null }
 const REFUSED = { status: 'failed', code: 'TLS_FAILED' }
 
 describe('channel_binding', () => {
-  test('require: a server that proves where TLS ends is taken', async () => {
+  test('require: accepts a server that proves the TLS end point', async () => {
     const url = await urlOf('scram', 'sslmode=require&channel_binding=require')
     expect(await register(url)).toMatchObject(ACTIVE)
   })
 
   test.each(['md5', 'clear', 'trusted'] as const)(
-    'require: %s proves nothing and is refused',
+    'require: refuses %s, because it proves nothing',
     async (role) => {
       const url = await urlOf(role, 'sslmode=require&channel_binding=require')
       expect(await register(url, { caCertificate: ours.authority })).toMatchObject(REFUSED)
-      // It is nothing else that is wrong with it.
+      // Nothing else is wrong with the database.
       expect(
         await register(url.replace('=require&channel_binding=require', '=verify-ca'), {
           caCertificate: ours.authority,
@@ -90,12 +90,12 @@ describe('channel_binding', () => {
     },
   )
 
-  test('require: who stands in between is refused, whether the server offers to bind or not', async () => {
+  test('require: refuses a man in the middle, whether the server offers channel binding or not', async () => {
     for (const toServer of ['clear', 'tls'] as const) {
       const { port } = await middle(toServer)
       const url = await urlOf('scram', 'sslmode=require&channel_binding=require', port)
       const { status, code } = await register(url)
-      // To the server, the proof was made for another certificate.
+      // For the server, the proof was made for another certificate.
       expect({ toServer, status, code }).toEqual({
         ...{
           toServer,
@@ -106,7 +106,7 @@ describe('channel_binding', () => {
     }
   })
 
-  test('prefer: goes without where it is not offered; disable and nothing: go without', async () => {
+  test('prefer: connects without it where it is not offered; disable and no value: never use it', async () => {
     const { port } = await middle('clear')
     const behindTls = await middle('tls')
     for (const [parameter, to, wanted] of [
@@ -120,7 +120,7 @@ describe('channel_binding', () => {
     }
   }, 30_000)
 
-  test('require: a server without TLS is refused', async () => {
+  test('require: refuses a server without TLS', async () => {
     const url = await freshUrl()
     const connectionString = `${url.split('?')[0]}?sslmode=require&channel_binding=require`
     expect(await register(connectionString)).toMatchObject(REFUSED)
@@ -130,7 +130,7 @@ describe('channel_binding', () => {
 describe('sslnegotiation=direct', () => {
   const DIRECT = 'sslmode=require&sslnegotiation=direct'
 
-  test('TLS begins with the first byte', async () => {
+  test('starts TLS with the first byte', async () => {
     expect(await register(await urlOf('scram', DIRECT))).toMatchObject(ACTIVE)
     expect(
       await register(await urlOf('scram', `${DIRECT}&channel_binding=require`), {
@@ -139,18 +139,18 @@ describe('sslnegotiation=direct', () => {
     ).toMatchObject(ACTIVE)
   })
 
-  test('a server that does not say which protocol it speaks is refused', async () => {
+  test('refuses a server that does not name its protocol', async () => {
     const between = await middle('clear', true)
     expect(await register(await urlOf('scram', DIRECT, between.port))).toMatchObject(REFUSED)
     expect(gateway.log()).toContain('ALPN_REFUSED')
     expect(between.startups).toEqual([])
-    // It does speak TLS at once.
+    // The server starts TLS with the first byte.
     const other = connect({ port: between.port, host: '127.0.0.1', rejectUnauthorized: false })
     await once(other, 'secureConnect')
     other.destroy()
   })
 
-  test('a server without TLS is refused', async () => {
+  test('refuses a server without TLS', async () => {
     const url = `${(await freshUrl()).split('?')[0]}?${DIRECT}`
     expect(await register(url)).toMatchObject(REFUSED)
   })
@@ -161,7 +161,7 @@ describe('caCertificate', () => {
     `# Authorities of a provider\r\nSubject: Theirs\r\n${theirs.authority}\r\nSubject: Ours\r\n${ours.authority}\r\n`
 
   test.each(['require', 'verify-ca', 'verify-full'])(
-    'with sslmode=%s, the whole bundle counts',
+    'with sslmode=%s, every certificate of the bundle is trusted',
     async (mode) => {
       const url = await urlOf('scram', `sslmode=${mode}`)
       expect(await register(url, { caCertificate: bundle() })).toMatchObject(ACTIVE)
@@ -169,7 +169,7 @@ describe('caCertificate', () => {
     },
   )
 
-  test('without it, require verifies nothing and the others trust known authorities alone', async () => {
+  test('without it, require verifies nothing and the others trust only known authorities', async () => {
     const between = await middle('clear')
     expect(await register(await urlOf('scram', 'sslmode=require', between.port))).toMatchObject(ACTIVE)
     for (const mode of ['verify-ca', 'verify-full'])
@@ -198,7 +198,7 @@ describe('caCertificate', () => {
   })
 })
 
-test('target_session_attrs=read-write: a database that takes no writes is refused, and taken once it does', async () => {
+test('target_session_attrs=read-write: a read-only database is refused, and accepted once it takes writes', async () => {
   const url = await urlOf('scram', 'sslmode=require&target_session_attrs=read-write')
   const name = new URL(url).pathname.slice(1)
   const { id, ...found } = await register(url)
@@ -216,7 +216,7 @@ test('target_session_attrs=read-write: a database that takes no writes is refuse
   await expect.poll(lastError, { timeout: 10_000 }).toBeNull()
 })
 
-test("options=endpoint: Neon's name of the server stands before our own settings, on every connection", async () => {
+test("options=endpoint: every connection sends Neon's endpoint name before our own settings", async () => {
   const between = await middle('clear')
   const url = await urlOf('scram', 'options=endpoint%3Dep-cool-sun-123456&sslmode=require', between.port)
   const { id, ...found } = await register(url)
@@ -228,8 +228,8 @@ test("options=endpoint: Neon's name of the server stands before our own settings
     expect(startup.get('options')).toMatch(/^endpoint=ep-cool-sun-123456 -c search_path=/)
 })
 
-describe('a role as providers give it', () => {
-  test('is refused with the statements that make a proper one, and they do', async () => {
+describe('a role as providers create it', () => {
+  test('is refused with statements that create a valid role, and these statements work', async () => {
     await query(
       server.superuserUrl,
       `CREATE ROLE provider LOGIN CREATEDB CREATEROLE BYPASSRLS PASSWORD '${PASSWORD}'`,

@@ -1,17 +1,17 @@
 import type { Json } from '../support/key-server.ts'
 
-/** A token as one issuer prints it, the entry of TRUSTED_ISSUERS that reads it, and how the tenant is named. */
+/** A token in the form of one issuer, the entry of TRUSTED_ISSUERS that accepts it, and the claim that names the tenant. */
 export interface IssuerShape {
-  /** As in the table of docs/how-to/use-an-identity-provider.md; null for what no provider there does. */
+  /** The name in the table of docs/how-to/use-an-identity-provider.md. Null for a form that no listed provider uses. */
   readonly provider: string | null
   readonly about: string
   readonly header: Json & { readonly kid: string }
-  /** Without times. */
+  /** The claims without times. */
   readonly claims: Json & { readonly iss: string }
-  /** Beside `iat` and `exp`; `iat: null` for an issuer that leaves it out. */
+  /** Claims besides `iat` and `exp`. `iat: null` for an issuer that omits it. */
   readonly times?: Readonly<Record<string, number | null>>
   readonly entry: Json & { readonly issuer: string }
-  /** What the tenant lists under the entry; null where the token has the tenant's code, written `acme-corp` here. */
+  /** The external id of the tenant under this entry. Null if the token has the tenant's code, here `acme-corp`. */
   readonly externalId: string | null
   readonly permissions: readonly string[]
 }

@@ -5,7 +5,7 @@ import { type Json, KeyServer } from '../support/key-server.ts'
 import { ISSUER_SHAPES, type IssuerShape } from './issuer-shapes.ts'
 import { API, expectProblem } from './support.ts'
 
-/** One server has the keys of all issuers but one, whose directories have keys of their own. */
+/** One server has the keys of all issuers except one, whose directories have their own keys. */
 let keys: KeyServer
 let directories: KeyServer
 let gateway: TestGateway
@@ -49,7 +49,7 @@ afterAll(async () => {
   await dropAll()
 })
 
-/** Without an administrator: the people of such a tenant come from its issuer. */
+/** Without an administrator, because the users of such a tenant come from its issuer. */
 async function makeTenant(code: string, externalIds: object[]): Promise<void> {
   const roles = [{ name: 'clerk', permissions: ['leases:read'] }]
   const { status, body, text } = await gateway.operator('POST', '/tenants', {
@@ -87,7 +87,7 @@ const TENANT_NOT_FOUND = { status: 404, code: 'TENANT_NOT_FOUND' }
 const CROSS = { status: 403, code: 'CROSS_TENANT_ACCESS' }
 const AMBIGUOUS = { status: 400, code: 'TENANT_AMBIGUOUS' }
 
-describe('a token as its issuer prints it', () => {
+describe('a token as its issuer creates it', () => {
   test.each(ISSUER_SHAPES.map((shape, i) => [shape.provider ?? 'other', shape.about, shape, i] as const))(
     '%s: %s',
     async (_provider, _about, shape, i) => {
@@ -112,7 +112,7 @@ describe('a token as its issuer prints it', () => {
     },
   )
 
-  test('of two organizations X-Tenant-Code picks one', async () => {
+  test('of two organizations: X-Tenant-Code selects one', async () => {
     const several = [['acme-corp', 'globex'], { 'acme-corp': {}, globex: { id: '1' } }]
     for (const organization of several) {
       const token = await print(shapeOf('Keycloak'), { claims: { organization } })
@@ -125,7 +125,7 @@ describe('a token as its issuer prints it', () => {
     }
   })
 
-  test('of two external ids X-Tenant-Code picks one', async () => {
+  test('of two external ids: X-Tenant-Code selects one', async () => {
     const { externalId, entry } = shapeOf('Auth0')
     await makeTenant('second-org', [{ issuer: entry.issuer, id: 'org_second' }])
     const token = await print(shapeOf('Auth0'), { claims: { org_id: [externalId, 'org_second'] } })
@@ -134,7 +134,7 @@ describe('a token as its issuer prints it', () => {
     expectProblem(await me(token, { 'x-tenant-code': 'acme-corp' }), CROSS)
   })
 
-  test('without what names its tenant is refused', async () => {
+  test('without a claim that names its tenant is refused', async () => {
     const without = [undefined, null, [], {}, '', true, [['acme-corp']], [{ id: 'acme-corp' }]]
     for (const organization of without) {
       const token = await print(shapeOf('Keycloak'), { claims: { organization } })
@@ -150,7 +150,7 @@ describe('the header of a token', () => {
     ...{ externalId: null, permissions: [] },
   }
 
-  test('leads to no other key, and is ignored where it is not understood', async () => {
+  test('selects no other key, and unknown parameters are ignored', async () => {
     const trap = directories
     const address = `${trap.url}/trap`
     const [jwk] = trap.keys
@@ -173,7 +173,7 @@ describe('the header of a token', () => {
     expect(trap.requests).not.toContain('/trap')
   })
 
-  test('may have nothing critical', async () => {
+  test('may have no critical parameter', async () => {
     for (const header of [
       { crit: ['x-vendor'], 'x-vendor': '1' },
       { crit: ['b64'], b64: true },
@@ -192,7 +192,7 @@ describe('the header of a token', () => {
     expect((await me(await print(plain, { header: { typ } }))).status).toBe(200)
   })
 
-  test('may call Ed25519 by either name, whichever its key has', async () => {
+  test('may call Ed25519 by either name, regardless of the name of its key', async () => {
     for (const kid of ['k3', 'k4']) {
       for (const alg of ['EdDSA', 'Ed25519']) {
         const shape = { ...plain, header: { alg, kid } }
@@ -201,7 +201,7 @@ describe('the header of a token', () => {
     }
   })
 
-  test('and the claims may be 16 KiB together, and all headers 32', async () => {
+  test('and the claims may have 16 KiB together, and all headers 32', async () => {
     const sized = (length: number) => print(plain, { claims: { groups: 'g'.repeat(length) } })
     const bare = (await sized(0)).length
     const longest = await sized(Math.floor(((16_384 - bare) * 3) / 4) - 2)
@@ -215,13 +215,13 @@ describe('the header of a token', () => {
   })
 })
 
-describe('one entry for many directories', () => {
+describe('an issuer entry for many directories', () => {
   const entra = shapeOf('Entra ID')
   const tid = String(entra.claims.tid)
   const stranger = '99999999-2222-3333-4444-555555555555'
   const issuerOf = (id: string) => `https://login.example/${id}/v2.0`
 
-  test('knows no tenant of a directory that is not listed', async () => {
+  test('finds no tenant for a directory that is not listed', async () => {
     const token = await print(entra, { claims: { iss: issuerOf(stranger), tid: stranger } })
     expectProblem(await me(token), TENANT_NOT_FOUND)
   })
@@ -244,13 +244,13 @@ describe('one entry for many directories', () => {
     expectProblem(answer, about.includes('besides') ? TENANT_NOT_FOUND : TOKEN_INVALID)
   })
 
-  test('takes a key only for the directories that it is for', async () => {
+  test('accepts a key only for its own directories', async () => {
     const by = (kid: string) => print({ ...entra, header: { alg: 'RS256', kid } })
     expect((await me(await by('of-all'))).status).toBe(200)
     expectProblem(await me(await by('of-one')), TOKEN_INVALID)
   })
 
-  test('asks for the keys of a directory only once a tenant has listed it', async () => {
+  test('requests the keys of a directory only after a tenant has listed it', async () => {
     const claimsOf = (id: string) => {
       const iss = OWN_KEYS.replace('{tid}', id)
       return { iss, tid: id, aud: 'freehold', sub: 's', ...timesOf({}) }
@@ -271,13 +271,13 @@ describe('an external id', () => {
   const by = (iss: string, tenant: string) =>
     keys.sign({ iss, aud: 'freehold', sub: 's', tenant_id: tenant, ...timesOf({}) }, { kid: 'k2' })
 
-  test('leads to its tenant by the tokens of its own issuer alone', async () => {
+  test('selects its tenant only for tokens of its own issuer', async () => {
     const { externalId } = shapeOf('Auth0')
     expectProblem(await me(await by(OTHER, String(externalId))), TENANT_NOT_FOUND)
     expectProblem(await me(await by(PLAIN, String(externalId))), TENANT_NOT_FOUND)
   })
 
-  test('is neither a code nor an id, whatever it looks like', async () => {
+  test('is never taken for a code or an id', async () => {
     const { id } = tenants.get('globex') ?? {}
     await makeTenant('look-alike', [
       { issuer: OTHER, id: 'globex' },
@@ -291,7 +291,7 @@ describe('an external id', () => {
     expectProblem(await me(await by(OTHER, String(tenants.get('acme-corp')?.id))), TENANT_NOT_FOUND)
   })
 
-  test.each(['__proto__', 'constructor', 'toString', '{tid}'])('may be called %s', async (name) => {
+  test.each(['__proto__', 'constructor', 'toString', '{tid}'])('may be %s', async (name) => {
     expectProblem(await me(await by(OTHER, name)), TENANT_NOT_FOUND)
     expectProblem(await me(await by(PLAIN, name)), TENANT_NOT_FOUND)
   })

@@ -1,31 +1,31 @@
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
 import { dropAll } from '../support/database.ts'
 import { startFakeServer } from '../support/fake-server.ts'
-import { API, expectProblem, type Homes, openHomes, UNKNOWN_ID } from './support.ts'
+import { API, expectProblem, type Fixture, openFixture, UNKNOWN_ID } from './support.ts'
 
 const SOON = { timeout: 15_000, interval: 50 }
 
-let homes: Homes
+let fixture: Fixture
 beforeAll(async () => {
-  homes = await openHomes()
+  fixture = await openFixture()
 })
 afterAll(async () => {
-  await homes?.gateway.close()
+  await fixture?.gateway.close()
   await dropAll()
 })
 
 const operator = (method: 'GET' | 'POST', path: string, body?: object) =>
-  homes.gateway.operator(method, path, body)
+  fixture.gateway.operator(method, path, body)
 const list = async (query: string) => (await operator('GET', `/jobs?${query}`)).body.data
 const databaseOf = async (id: string) => (await operator('GET', `/tenants/${id}/database`)).body
 
-/** A tenant whose database is at a server that takes connections and says nothing, and the job that waits for it. */
+/** A tenant whose database server accepts connections and stays silent, and the job that waits for it. */
 async function stuckValidation() {
   const server = await startFakeServer('hang')
   onTestFinished(() => server.close())
-  const { id } = await homes.gateway.createTenant()
+  const { id } = await fixture.gateway.createTenant()
   const body = { connectionString: server.urlFor('u', 'p', 'd'), connectionTimeoutSeconds: 60 }
-  const { status } = await homes.gateway.operator('PUT', `/tenants/${id}/database`, body)
+  const { status } = await fixture.gateway.operator('PUT', `/tenants/${id}/database`, body)
   expect(status).toBe(202)
   const running = async () => (await list(`tenantId=${id}&status=running`)) as { id: string }[]
   await expect.poll(running, SOON).toHaveLength(1)
@@ -33,8 +33,8 @@ async function stuckValidation() {
 }
 
 describe('GET /jobs', () => {
-  test('200: what was done to a database, in the form that is promised, and never a payload', async () => {
-    const { id: tenantId } = homes.own
+  test('200: shows the jobs of a database in the documented form, and never a payload', async () => {
+    const { id: tenantId } = fixture.dedicated
     await expect.poll(() => list(`tenantId=${tenantId}&status=running`), SOON).toEqual([])
     const { status, body } = await operator('GET', `/jobs?tenantId=${tenantId}`)
     expect(status).toBe(200)
@@ -51,9 +51,9 @@ describe('GET /jobs', () => {
     expect((await operator('GET', `/jobs/${job?.id}`)).body).toEqual(job)
   })
 
-  test('200: what failed says why, and its next attempt waits', async () => {
-    const { id } = await homes.gateway.createTenant()
-    const { status } = await homes.gateway.registerDatabase(id, 'postgresql://u:p@127.0.0.1:1/none')
+  test('200: a failed job says why, and its next attempt waits', async () => {
+    const { id } = await fixture.gateway.createTenant()
+    const { status } = await fixture.gateway.registerDatabase(id, 'postgresql://u:p@127.0.0.1:1/none')
     expect(status).toBe('failed')
     expect(await list(`tenantId=${id}`)).toMatchObject([
       { status: 'queued', attempts: 0, error: null },
@@ -63,11 +63,11 @@ describe('GET /jobs', () => {
     expect(await list(`tenantId=${id}&kind=key-rotation`)).toEqual([])
   })
 
-  test('200 to viewers, page by page; 400, 401, 403, 404 to others', async () => {
+  test('200 for viewers, page by page; 400, 401, 403 or 404 for others', async () => {
     const made = await operator('POST', '/operators', { name: 'Viewer', role: 'viewer' })
     const headers = { authorization: `Bearer ${made.body.token}` }
     const viewer = (method: 'GET' | 'POST', path: string) =>
-      homes.gateway.call(method, `${API}${path}`, { headers })
+      fixture.gateway.call(method, `${API}${path}`, { headers })
     const first = await viewer('GET', '/jobs?limit=1')
     expect(first.status).toBe(200)
     const [{ id } = { id: '' }] = first.body.data as { id: string }[]
@@ -77,15 +77,15 @@ describe('GET /jobs', () => {
     expectProblem(await viewer('POST', `/jobs/${id}/cancel`), {
       ...{ status: 403, code: 'PERMISSION_DENIED', required: 'operator:admin' },
     })
-    const { token } = homes.own
+    const { token } = fixture.dedicated
     for (const [method, path] of [
       ['GET', '/jobs'],
       ['GET', `/jobs/${id}`],
       ['POST', `/jobs/${id}/cancel`],
     ] as const) {
-      const answer = await homes.gateway.call(method, `${API}${path}`, { token })
+      const answer = await fixture.gateway.call(method, `${API}${path}`, { token })
       expectProblem(answer, { status: 403, code: 'OPERATOR_REQUIRED' })
-      expect((await homes.gateway.call(method, `${API}${path}`)).status).toBe(401)
+      expect((await fixture.gateway.call(method, `${API}${path}`)).status).toBe(401)
     }
     expectProblem(await operator('GET', '/jobs?status=done'), { status: 400, code: 'VALIDATION_FAILED' })
     expectProblem(await operator('GET', `/jobs/${UNKNOWN_ID}`), { status: 404, code: 'NOT_FOUND' })
@@ -94,7 +94,7 @@ describe('GET /jobs', () => {
 })
 
 describe('POST /jobs/{id}/cancel', () => {
-  test('202: a running validation is broken off, and its database has failed', async () => {
+  test('202: aborts a running validation, and its database has failed', async () => {
     const { tenantId, jobId } = await stuckValidation()
     const { status, body } = await operator('POST', `/jobs/${jobId}/cancel`)
     expect([status, body.id]).toEqual([202, jobId])
@@ -109,9 +109,9 @@ describe('POST /jobs/{id}/cancel', () => {
     ])
   })
 
-  test('202: one that waits ends at once, and another can be asked for', async () => {
-    const { id } = await homes.gateway.createTenant()
-    await homes.gateway.registerDatabase(id, 'postgresql://u:p@127.0.0.1:1/none')
+  test('202: ends a waiting job at once, and a new one can be requested', async () => {
+    const { id } = await fixture.gateway.createTenant()
+    await fixture.gateway.registerDatabase(id, 'postgresql://u:p@127.0.0.1:1/none')
     const [{ id: jobId } = { id: '' }] = (await list(`tenantId=${id}&status=queued`)) as { id: string }[]
     const { status, body } = await operator('POST', `/jobs/${jobId}/cancel`)
     expect([status, body.status]).toEqual([202, 'cancelled'])
@@ -122,7 +122,7 @@ describe('POST /jobs/{id}/cancel', () => {
     await expect.poll(async () => await list(`tenantId=${id}&status=failed`), SOON).toHaveLength(2)
   })
 
-  test('409 for a rotation of the encryption key, which goes on to its end', async () => {
+  test('409 for a rotation of the encryption key, which continues to its end', async () => {
     const { status } = await operator('POST', '/encryption/rotate')
     expect(status).toBe(202)
     const [{ id } = { id: '' }] = (await list('kind=key-rotation')) as { id: string }[]

@@ -1,27 +1,27 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { dropAll } from '../support/database.ts'
 import { Application } from './application.ts'
-import { expectProblem, type Homes, openHomes, telling, UNKNOWN_ID } from './support.ts'
+import { expectProblem, type Fixture, openFixture, telling, UNKNOWN_ID } from './support.ts'
 
-let homes: Homes
-let stranger: Application
+let fixture: Fixture
+let otherApp: Application
 beforeAll(async () => {
-  homes = await openHomes()
-  stranger = new Application(homes.gateway, homes.stranger)
+  fixture = await openFixture()
+  otherApp = new Application(fixture.gateway, fixture.other)
 })
 afterAll(async () => {
-  await homes?.gateway.close()
+  await fixture?.gateway.close()
   await dropAll()
 })
 
-describe.each(['shared', 'own'] as const)('a tenant in a database that is %s', (home) => {
+describe.each(['shared', 'dedicated'] as const)('a tenant in a %s database', (placement) => {
   let app: Application
   beforeAll(() => {
-    app = new Application(homes.gateway, homes[home])
+    app = new Application(fixture.gateway, fixture[placement])
   })
 
   describe('/leases', () => {
-    test('are kept with every field, money to the cent', async () => {
+    test('store every field, money to the cent', async () => {
       const sent = await app.newLease({
         rentCents: Number.MAX_SAFE_INTEGER,
         depositCents: 0,
@@ -60,7 +60,7 @@ describe.each(['shared', 'own'] as const)('a tenant in a database that is %s', (
       expectProblem(await app.send('PATCH', `leases/${UNKNOWN_ID}`, { [field]: value }), problem)
     })
 
-    test('may not end before they start, also when only one of the days is patched', async () => {
+    test('may not end before they start, also when a patch changes only one of the days', async () => {
       const problem = { status: 400, code: 'VALIDATION_FAILED', pointers: ['/endsOn'] }
       for (const status of ['draft', 'active']) {
         const sent = await app.newLease({ startsOn: '2026-02-01', endsOn: '2026-01-31', status })
@@ -71,26 +71,26 @@ describe.each(['shared', 'own'] as const)('a tenant in a database that is %s', (
     })
 
     test.each(['estateId', 'lesseeIds'])(
-      "another tenant's %s is like one that does not exist",
+      "another tenant's %s is answered like one that does not exist",
       async (field) => {
-        const foreign = field === 'estateId' ? await stranger.estate() : await stranger.lessee()
+        const foreign = field === 'estateId' ? await otherApp.estate() : await otherApp.lessee()
         const named = (id: string) => (field === 'estateId' ? id : [id])
         const [own, id] = [await app.newLease(), await app.lease()]
         for (const [method, path, rest] of [
           ['POST', 'leases', own],
           ['PATCH', `leases/${id}`, {}],
         ] as const) {
-          const [theirs, nobodys] = [
+          const [foreignAnswer, missingAnswer] = [
             await app.send(method, path, { ...rest, [field]: named(foreign) }),
             await app.send(method, path, { ...rest, [field]: named(UNKNOWN_ID) }),
           ]
-          expect(telling(theirs)).toEqual(telling(nobodys))
-          expectProblem(theirs, { status: 404, code: 'REFERENCE_NOT_FOUND', pointers: [`/${field}`] })
+          expect(telling(foreignAnswer)).toEqual(telling(missingAnswer))
+          expectProblem(foreignAnswer, { status: 404, code: 'REFERENCE_NOT_FOUND', pointers: [`/${field}`] })
         }
       },
     )
 
-    test('one lessee among several who does not exist is enough, and nothing is written', async () => {
+    test('are refused as a whole if one of several lessees does not exist', async () => {
       const sent = await app.newLease()
       const lesseeIds = [...sent.lesseeIds, UNKNOWN_ID]
       const refused = await app.send('POST', 'leases', { ...sent, lesseeIds })
@@ -99,7 +99,7 @@ describe.each(['shared', 'own'] as const)('a tenant in a database that is %s', (
       expect(body.data).toEqual([])
     })
 
-    test('keep their lessees from being deleted, as long as they name them', async () => {
+    test('prevent the deletion of their lessees', async () => {
       const [first, second] = [await app.lessee(), await app.lessee()]
       const id = await app.lease({ lesseeIds: [first, second] })
       const stays = { status: 409, code: 'CONFLICT' }
@@ -162,10 +162,10 @@ describe.each(['shared', 'own'] as const)('a tenant in a database that is %s', (
     test('may share days on different estates, and with other tenants', async () => {
       await app.lease({ ...january, status: 'active' })
       await app.lease({ ...january, status: 'active' })
-      await stranger.lease({ ...january, status: 'active' })
+      await otherApp.lease({ ...january, status: 'active' })
     })
 
-    test('may not come to overlap by a patch', async () => {
+    test('may not overlap after a patch', async () => {
       const estateId = await app.estate()
       await app.lease({ estateId, ...january, status: 'active' })
       const draft = await app.lease({ estateId, ...january, status: 'draft' })
@@ -174,7 +174,7 @@ describe.each(['shared', 'own'] as const)('a tenant in a database that is %s', (
       expectProblem(await app.send('PATCH', `leases/${later}`, { startsOn: '2026-01-31' }), overlap)
     })
 
-    test('sent at once: one is taken, the others are told', async () => {
+    test('sent at once: one is accepted, the others are refused', async () => {
       const estateId = await app.estate()
       const sent = await app.newLease({ estateId, ...january, status: 'active' })
       const answers = await Promise.all(Array.from({ length: 8 }, () => app.send('POST', 'leases', sent)))
@@ -195,11 +195,11 @@ describe.each(['shared', 'own'] as const)('a tenant in a database that is %s', (
       expect(data).toEqual([body])
     })
 
-    test('keep their lease from being deleted, and name one of their own tenant', async () => {
+    test('prevent the deletion of their lease, which must be of their own tenant', async () => {
       const leaseId = await app.lease()
       await app.make('charges', { leaseId, ...charge })
       expectProblem(await app.send('DELETE', `leases/${leaseId}`), { status: 409, code: 'CONFLICT' })
-      for (const foreign of [await stranger.lease(), UNKNOWN_ID]) {
+      for (const foreign of [await otherApp.lease(), UNKNOWN_ID]) {
         const answer = await app.send('POST', 'charges', { leaseId: foreign, ...charge })
         expectProblem(answer, { status: 404, code: 'REFERENCE_NOT_FOUND', pointers: ['/leaseId'] })
       }

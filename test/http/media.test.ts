@@ -6,20 +6,20 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { dropAll, query, superuserUrl } from '../support/database.ts'
 import type { TestTenant } from '../support/gateway.ts'
 import { Application } from './application.ts'
-import { API, expectProblem, type Homes, openHomes, rawRequest, telling, UNKNOWN_ID } from './support.ts'
+import { API, expectProblem, type Fixture, openFixture, rawRequest, telling, UNKNOWN_ID } from './support.ts'
 
 const MIB = 1024 * 1024
 const CHUNK = 256 * 1024
 
-let homes: Homes
-let stranger: Application
+let fixture: Fixture
+let otherApp: Application
 beforeAll(async () => {
-  // Sixty downloads that begin at once wait for one another, and a busy machine takes its time.
-  homes = await openHomes({ ACQUIRE_TIMEOUT_MS: '30000' })
-  stranger = new Application(homes.gateway, homes.stranger)
+  // Sixty concurrent downloads wait for each other, and a busy machine is slow.
+  fixture = await openFixture({ ACQUIRE_TIMEOUT_MS: '30000' })
+  otherApp = new Application(fixture.gateway, fixture.other)
 })
 afterAll(async () => {
-  await homes?.gateway.close()
+  await fixture?.gateway.close()
   await dropAll()
 })
 
@@ -37,7 +37,7 @@ function formOf(content: Uint8Array, { name = 'plan.pdf', type = 'application/pd
   return form
 }
 
-/** Sends a file and gives the answer as `send` would. */
+/** Sends a file and returns the answer in the form of `send`. */
 async function upload(app: Application, content: Uint8Array | FormData, sent: Sent = {}) {
   const body = content instanceof FormData ? content : formOf(content, sent)
   const response = await app.fetch('POST', 'media', { body, headers: sent.headers ?? {} })
@@ -72,17 +72,17 @@ function headOf(tenant: TestTenant, length: number, more: readonly string[] = []
   ].join('\r\n')
 }
 
-/** Sends the head of an upload and the beginning of its form, and hands over the socket. */
+/** Sends the head of an upload and the beginning of its form, and returns the socket. */
 async function beginUpload(tenant: TestTenant, length: number, more: readonly string[] = []) {
-  const socket = await connectTo(homes.gateway)
+  const socket = await connectTo(fixture.gateway)
   const part = 'Content-Disposition: form-data; name="file"; filename="half.bin"\r\nContent-Type: image/png'
   socket.write(`${headOf(tenant, length, ['Connection: close', ...more])}--cut\r\n${part}\r\n\r\n`)
   return socket
 }
 
 async function databaseOf(tenantId: string): Promise<string> {
-  const { body } = await homes.gateway.operator('GET', `/tenants/${tenantId}/database`)
-  return body.database ?? new URL(homes.stage.sharedUrl).pathname.slice(1)
+  const { body } = await fixture.gateway.operator('GET', `/tenants/${tenantId}/database`)
+  return body.database ?? new URL(fixture.stage.sharedUrl).pathname.slice(1)
 }
 
 async function openTransactions(database: string): Promise<number> {
@@ -90,17 +90,17 @@ async function openTransactions(database: string): Promise<number> {
   return (await query(superuserUrl(database), text)).length
 }
 
-describe.each(['shared', 'own'] as const)('a tenant in a database that is %s', (home) => {
+describe.each(['shared', 'dedicated'] as const)('a tenant in a %s database', (placement) => {
   let app: Application
   beforeAll(() => {
-    app = new Application(homes.gateway, homes[home])
+    app = new Application(fixture.gateway, fixture[placement])
   })
   const listed = async (filename: string) =>
     (await app.send('GET', `media?filename=${encodeURIComponent(filename)}`)).body.data
 
   describe('POST /media', () => {
     test.each([0, 1, CHUNK - 1, CHUNK, CHUNK + 1, 3 * CHUNK + 17])(
-      'keeps a file of %i bytes and gives it back as it was',
+      'stores a file of %i bytes and returns it unchanged',
       async (size) => {
         const content = randomBytes(size)
         const { status, body, headers, text } = await upload(app, content)
@@ -119,7 +119,7 @@ describe.each(['shared', 'own'] as const)('a tenant in a database that is %s', (
       },
     )
 
-    test('keeps 25 MiB, and not a byte more', async () => {
+    test('accepts 25 MiB, and not a byte more', async () => {
       const most = randomBytes(25 * MIB)
       const kept = await upload(app, most, { name: 'most.bin' })
       expect([kept.status, kept.body.sha256]).toEqual([201, sha256(most)])
@@ -130,14 +130,14 @@ describe.each(['shared', 'own'] as const)('a tenant in a database that is %s', (
       expect(await listed('more.bin')).toEqual([])
     })
 
-    test('refuses what says to be too long before reading it', async () => {
-      const socket = await beginUpload(homes[home], 100 * MIB)
+    test('refuses an upload with too large a Content-Length before reading it', async () => {
+      const socket = await beginUpload(fixture[placement], 100 * MIB)
       const [answer] = await once(socket, 'data')
       expect(String(answer)).toMatch(/^HTTP\/1\.1 413 [\s\S]*PAYLOAD_TOO_LARGE/)
       socket.destroy()
     })
 
-    test('several at once stay apart', async () => {
+    test('keeps concurrent uploads apart', async () => {
       const files = Array.from({ length: 6 }, () => randomBytes(2 * CHUNK + 5))
       const answers = await Promise.all(files.map((file) => upload(app, file)))
       for (const [index, { body }] of answers.entries()) {
@@ -151,7 +151,7 @@ describe.each(['shared', 'own'] as const)('a tenant in a database that is %s', (
       ['../../etc/passwd', 'passwd'],
       ['C:\\temp\\a.txt', 'a.txt'],
       ['x'.repeat(300), 'x'.repeat(255)],
-    ])('keeps the name %s as %s', async (name, kept) => {
+    ])('stores the name %s as %s', async (name, kept) => {
       const { body } = await upload(app, Buffer.from('x'), { name })
       expect(body.filename).toBe(kept)
     })
@@ -190,14 +190,14 @@ describe.each(['shared', 'own'] as const)('a tenant in a database that is %s', (
           return form
         },
       ],
-    ])('refuses a form with %s, and keeps nothing of it', async (_what, form) => {
+    ])('refuses a form with %s, and stores nothing of it', async (_what, form) => {
       const answer = await upload(app, form())
       expectProblem(answer, { status: 400, code: 'VALIDATION_FAILED' })
       expect(await listed('twofold.bin')).toEqual([])
     })
 
     test.each(['multipart/form-data', 'multipart/form-data; boundary=other'])(
-      'refuses what is no form, sent as %s',
+      'refuses a body that is no form, sent as %s',
       async (type) => {
         const answer = await app.send('POST', 'media', '--cut\r\n\r\nx', { 'content-type': type })
         expectProblem(answer, { status: 400, code: 'VALIDATION_FAILED' })
@@ -205,14 +205,14 @@ describe.each(['shared', 'own'] as const)('a tenant in a database that is %s', (
     )
 
     test.each(['application/json', 'application/octet-stream', 'text/plain'])(
-      'does not take %s',
+      'does not accept %s',
       async (type) => {
         const answer = await app.send('POST', 'media', '{}', { 'content-type': type })
         expectProblem(answer, { status: 415, code: 'UNSUPPORTED_MEDIA_TYPE' })
       },
     )
 
-    test('does not take a query', async () => {
+    test('does not accept a query', async () => {
       const response = await app.fetch('POST', `media?tenantId=${UNKNOWN_ID}`, {
         body: formOf(Buffer.from('x')),
       })
@@ -220,10 +220,10 @@ describe.each(['shared', 'own'] as const)('a tenant in a database that is %s', (
       expect([response.status, code]).toEqual([400, 'VALIDATION_FAILED'])
     })
 
-    test('leaves nothing of an upload that breaks off, and holds nothing for it', async () => {
-      const database = await databaseOf(homes[home].id)
+    test('keeps no data and no connection of an upload that breaks off', async () => {
+      const database = await databaseOf(fixture[placement].id)
       const open = () => openTransactions(database)
-      const socket = await beginUpload(homes[home], 4 * MIB)
+      const socket = await beginUpload(fixture[placement], 4 * MIB)
       await new Promise<void>((resolve) => socket.write(randomBytes(2 * MIB), () => resolve()))
       await expect.poll(open, { timeout: 10_000 }).toBe(1)
       socket.destroy()
@@ -233,31 +233,33 @@ describe.each(['shared', 'own'] as const)('a tenant in a database that is %s', (
       expect(await query(superuserUrl(database), orphans)).toEqual([])
     })
 
-    test('slow senders leave connections and turns for everybody else, and let go of theirs', async () => {
-      const database = await databaseOf(homes[home].id)
-      const sockets = await Promise.all(Array.from({ length: 20 }, () => beginUpload(homes[home], 4 * MIB)))
+    test('slow senders leave connections and upload slots for others, and release their own', async () => {
+      const database = await databaseOf(fixture[placement].id)
+      const sockets = await Promise.all(
+        Array.from({ length: 20 }, () => beginUpload(fixture[placement], 4 * MIB)),
+      )
       for (const socket of sockets) socket.write(randomBytes(CHUNK + 1))
       await expect.poll(() => openTransactions(database), { timeout: 10_000 }).toBe(8)
-      expect((await stranger.send('GET', 'media')).status).toBe(200)
-      expect((await upload(stranger, randomBytes(10))).status).toBe(201)
+      expect((await otherApp.send('GET', 'media')).status).toBe(200)
+      expect((await upload(otherApp, randomBytes(10))).status).toBe(201)
       expect((await app.send('GET', 'media')).status).toBe(200)
       for (const socket of sockets) socket.destroy()
       await expect.poll(() => openTransactions(database), { timeout: 10_000 }).toBe(0)
       expect((await upload(app, randomBytes(10))).status).toBe(201)
     })
 
-    test('holds nothing for a sender who has gone before it was its turn', async () => {
-      const database = await databaseOf(homes[home].id)
+    test('holds nothing for a sender who left before the upload began', async () => {
+      const database = await databaseOf(fixture[placement].id)
       const count = async (condition: string) => {
         const text = `SELECT FROM pg_stat_activity WHERE datname = '${database}' AND ${condition}`
         return (await query(superuserUrl(database), text)).length
       }
-      const aborted = () => homes.gateway.log().split('"aborted":true').length
+      const aborted = () => fixture.gateway.log().split('"aborted":true').length
       const goneBefore = aborted()
       const obstacle = new pg.Client(superuserUrl(database))
       await obstacle.connect()
       await obstacle.query('BEGIN; LOCK TABLE idempotency_keys IN SHARE MODE')
-      const socket = await beginUpload(homes[home], 4 * MIB, [`Idempotency-Key: ${home}-gone`])
+      const socket = await beginUpload(fixture[placement], 4 * MIB, [`Idempotency-Key: ${placement}-gone`])
       await expect.poll(() => count("wait_event_type = 'Lock'"), { timeout: 10_000 }).toBe(1)
       socket.destroy()
       await expect.poll(aborted, { timeout: 10_000 }).toBe(goneBefore + 1)
@@ -267,16 +269,16 @@ describe.each(['shared', 'own'] as const)('a tenant in a database that is %s', (
         .toBe(0)
     })
 
-    test('is answered to who sends all of a form before listening, however early it is refused', async () => {
-      // More than the buffers on the way hold.
+    test('answers a client that sends the whole form before it reads, however early the form is refused', async () => {
+      // More than all buffers on the path can hold.
       const rest = Buffer.concat([Buffer.alloc(16 * MIB), Buffer.from('\r\n--cut--\r\n')])
       const part = '--cut\r\nContent-Disposition: form-data; name="other"; filename="x"\r\n\r\n'
-      const socket = await connectTo(homes.gateway)
+      const socket = await connectTo(fixture.gateway)
       let heard = ''
       socket.on('data', (data) => {
         heard += data
       })
-      const head = headOf(homes[home], part.length + rest.length)
+      const head = headOf(fixture[placement], part.length + rest.length)
       await new Promise<void>((resolve) =>
         socket.write(Buffer.concat([Buffer.from(head + part), rest]), () => resolve()),
       )
@@ -287,9 +289,9 @@ describe.each(['shared', 'own'] as const)('a tenant in a database that is %s', (
       socket.destroy()
     })
 
-    test('leaves nothing of a form that ends before its end', async () => {
+    test('stores nothing of a truncated form', async () => {
       const length = 300_000
-      const socket = await beginUpload(homes[home], length)
+      const socket = await beginUpload(fixture[placement], length)
       let answer = ''
       socket.on('data', (data) => {
         answer += data
@@ -300,15 +302,15 @@ describe.each(['shared', 'own'] as const)('a tenant in a database that is %s', (
       expect(await listed('half.bin')).toEqual([])
     })
 
-    test('sent again under one key is kept once', async () => {
+    test('stores an upload once that is repeated under one key', async () => {
       const content = randomBytes(CHUNK + 1)
-      const sent = { name: `${home}-once.bin`, headers: { 'idempotency-key': `${home}-once` } }
+      const sent = { name: `${placement}-once.bin`, headers: { 'idempotency-key': `${placement}-once` } }
       const [first, again] = [await upload(app, content, sent), await upload(app, content, sent)]
       expect([first.status, again.status, again.body]).toEqual([201, 201, first.body])
       expect(again.headers.get('idempotency-replayed')).toBe('true')
       const other = await upload(app, randomBytes(CHUNK + 1), sent)
       expectProblem(other, { status: 409, code: 'IDEMPOTENCY_MISMATCH' })
-      expect(await listed(`${home}-once.bin`)).toEqual([first.body])
+      expect(await listed(`${placement}-once.bin`)).toEqual([first.body])
     })
   })
 
@@ -319,7 +321,7 @@ describe.each(['shared', 'own'] as const)('a tenant in a database that is %s', (
       id = (await upload(app, content, { name: 'Ω "1".png', type: 'image/png' })).body.id
     })
 
-    test('says what it is, and forbids browsers to run it', async () => {
+    test('names the media type, and forbids browsers to run the content', async () => {
       const { headers } = (await download(app, id)).response
       expect(headers.get('content-type')).toBe('image/png')
       expect(headers.get('etag')).toBe(`"${sha256(content)}"`)
@@ -339,13 +341,13 @@ describe.each(['shared', 'own'] as const)('a tenant in a database that is %s', (
       'TEXT/HTML',
       'not a type',
       'text/javascript',
-    ])('sends %s as mere bytes', async (type) => {
+    ])('sends %s as plain bytes', async (type) => {
       const { body } = await upload(app, Buffer.from('<svg onload="alert(1)"/>'), { type })
       const { headers } = (await download(app, body.id)).response
       expect(headers.get('content-type')).toBe('application/octet-stream')
     })
 
-    test('HEAD says as much, without the bytes', async () => {
+    test('HEAD has the same headers without the bytes', async () => {
       const response = await app.fetch('HEAD', `media/${id}/content`)
       expect(response.status).toBe(200)
       expect(response.headers.get('content-length')).toBe(String(content.length))
@@ -353,7 +355,7 @@ describe.each(['shared', 'own'] as const)('a tenant in a database that is %s', (
       expect(await response.text()).toBe('')
     })
 
-    test('answers 304 to who has it', async () => {
+    test('answers 304 to a caller who has the content', async () => {
       const { response, bytes } = await download(app, id, { 'if-none-match': `"${sha256(content)}"` })
       expect([response.status, bytes.length]).toEqual([304, 0])
     })
@@ -375,14 +377,14 @@ describe.each(['shared', 'own'] as const)('a tenant in a database that is %s', (
       expect(bytes.equals(content.subarray(first, last + 1))).toBe(true)
     })
 
-    test('a range sends not a byte more than it says', async () => {
+    test('a range sends no byte beyond its end', async () => {
       const { body } = await upload(app, Buffer.from('x'.repeat(CHUNK + 1)))
       const head = [
         `GET ${API}/media/${body.id}/content HTTP/1.1`,
-        `Authorization: Bearer ${homes[home].token}`,
+        `Authorization: Bearer ${fixture[placement].token}`,
         'Range: bytes=7-11',
       ]
-      const { status, text } = await rawRequest(homes.gateway.url, head)
+      const { status, text } = await rawRequest(fixture.gateway.url, head)
       expect([status, text.split('\r\n\r\n')[1]]).toEqual([206, 'xxxxx'])
     })
 
@@ -392,12 +394,12 @@ describe.each(['shared', 'own'] as const)('a tenant in a database that is %s', (
       expect(response.headers.get('content-range')).toBe(`bytes */${content.length}`)
     })
 
-    test.each(['bytes=1-0', 'bytes=0-1,5-6', 'lines=1-2', 'bytes=x'])('%s is passed over', async (range) => {
+    test.each(['bytes=1-0', 'bytes=0-1,5-6', 'lines=1-2', 'bytes=x'])('%s is ignored', async (range) => {
       const { response, bytes } = await download(app, id, { range })
       expect([response.status, bytes.length]).toEqual([200, content.length])
     })
 
-    test('If-Range with the same content goes on, with another begins anew', async () => {
+    test('If-Range continues the same content, and starts again with other content', async () => {
       const range = 'bytes=5-6'
       const same = await download(app, id, { range, 'if-range': `"${sha256(content)}"` })
       expect([same.response.status, same.bytes.length]).toEqual([206, 2])
@@ -405,9 +407,9 @@ describe.each(['shared', 'own'] as const)('a tenant in a database that is %s', (
       expect([other.response.status, other.bytes.length]).toEqual([200, content.length])
     })
 
-    test('readers who stop reading hold no connection', async () => {
+    test('clients that stop reading hold no connection', async () => {
       const { body } = await upload(app, randomBytes(8 * MIB))
-      // More of them than the tenant has connections.
+      // More uploads than the tenant has connections.
       const slow = await Promise.all(
         Array.from({ length: 60 }, () => app.fetch('GET', `media/${body.id}/content`)),
       )
@@ -418,7 +420,7 @@ describe.each(['shared', 'own'] as const)('a tenant in a database that is %s', (
     })
   })
 
-  describe('a kept file', () => {
+  describe('a stored file', () => {
     test('may be renamed, and nothing else', async () => {
       const { body } = await upload(app, Buffer.from('x'))
       const renamed = await app.send('PATCH', `media/${body.id}`, { filename: 'new.pdf' })
@@ -429,28 +431,28 @@ describe.each(['shared', 'own'] as const)('a tenant in a database that is %s', (
       }
     })
 
-    test('is gone with its content when it is deleted', async () => {
+    test('is deleted with its content', async () => {
       const { body } = await upload(app, randomBytes(CHUNK * 2))
       expect((await app.send('DELETE', `media/${body.id}`)).status).toBe(204)
       for (const path of [`media/${body.id}`, `media/${body.id}/content`])
         expectProblem(await app.send('GET', path), { status: 404, code: 'NOT_FOUND' })
     })
 
-    test("of a stranger is like one that doesn't exist", async () => {
-      const { body } = await upload(stranger, Buffer.from('theirs'))
+    test("of another tenant is answered like one that doesn't exist", async () => {
+      const { body } = await upload(otherApp, Buffer.from('theirs'))
       for (const [method, path] of [
         ['GET', ''],
         ['DELETE', ''],
         ['GET', '/content'],
       ]) {
-        const [theirs, nobodys] = [
+        const [foreignAnswer, missingAnswer] = [
           await app.send(method ?? '', `media/${body.id}${path}`),
           await app.send(method ?? '', `media/${UNKNOWN_ID}${path}`),
         ]
-        expect(telling(theirs)).toEqual(telling(nobodys))
-        expectProblem(theirs, { status: 404, code: 'NOT_FOUND' })
+        expect(telling(foreignAnswer)).toEqual(telling(missingAnswer))
+        expectProblem(foreignAnswer, { status: 404, code: 'NOT_FOUND' })
       }
-      expect((await download(stranger, body.id)).bytes.toString()).toBe('theirs')
+      expect((await download(otherApp, body.id)).bytes.toString()).toBe('theirs')
     })
   })
 })

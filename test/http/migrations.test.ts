@@ -12,7 +12,7 @@ import { HIDDEN, releaseWith, SHOWN } from '../support/releases.ts'
 import { API, expectProblem, UNKNOWN_ID } from './support.ts'
 
 const SOON = { timeout: 20_000, interval: 50 }
-/** Fails where the database says so, and not before a validation would have run out of time. */
+/** Fails if the database says so, and not before a validation would have timed out. */
 const SPOILT = {
   '0092_slow': `DO $$ BEGIN IF to_regclass('public.slow_here') IS NOT NULL THEN PERFORM pg_sleep(8.5); END IF; END $$`,
   '0093_broken': `DO $$ BEGIN IF to_regclass('public.broken_here') IS NOT NULL THEN RAISE 'a secret'; END IF; END $$`,
@@ -81,8 +81,8 @@ async function ended(id: string) {
   return run()
 }
 
-describe('databases that a release has outgrown', () => {
-  test('stay active and serve what they can; the rest is 503 TENANT_SCHEMA_OUT_OF_DATE', async () => {
+describe('databases that are behind the release', () => {
+  test('stay active and serve what their schema allows; the rest is 503 TENANT_SCHEMA_OUT_OF_DATE', async () => {
     for (const tenant of [own, broken, shared]) {
       const answers = [await contacts(tenant), await contacts(tenant, { name: 'Ada', phone: '1' })]
       for (const answer of answers) {
@@ -94,7 +94,7 @@ describe('databases that a release has outgrown', () => {
       expect((await gateway.call('GET', `${API}/auth/me`, { token: tenant.token })).status).toBe(200)
     }
     for (const tenant of [own, broken]) {
-      // A health round notes it.
+      // A health round records it.
       await expect
         .poll(() => databaseOf(tenant), SOON)
         .toMatchObject({
@@ -144,7 +144,7 @@ describe('databases that a release has outgrown', () => {
 })
 
 describe('POST /migrations/runs', () => {
-  test('is refused with what it does not know, and to those who are no administrators', async () => {
+  test('is refused with unknown fields, and for callers who are not administrators', async () => {
     for (const body of [{ dryRun: true }, { tenants: [own.code] }, { concurrency: 1 }]) {
       const answer = await operator('POST', '/migrations/runs', body)
       expectProblem(answer, {
@@ -164,8 +164,8 @@ describe('POST /migrations/runs', () => {
     expectProblem(await operator('GET', `/migrations/runs/${UNKNOWN_ID}`), { status: 404, code: 'NOT_FOUND' })
   })
 
-  test('202: one job a database, the shared one included; what fails stays in service and says why', async () => {
-    // A session reads: the migration has to wait for its lock, and lets others work meanwhile.
+  test('202: one job for each database, the shared one included; a database that fails stays in service and says why', async () => {
+    // A session reads the table. The migration waits for its lock, and does not block others meanwhile.
     const reader = new Client({ connectionString: urls.get(own) ?? '' })
     await reader.connect()
     onTestFinished(() => reader.end())
@@ -203,7 +203,7 @@ describe('POST /migrations/runs', () => {
     for (const tenant of [own, shared])
       await expect.poll(async () => (await contacts(tenant)).status, SOON).toBe(200)
     expect(await databaseOf(own)).toMatchObject({ status: 'active', schemaVersion: TARGET, lastError: null })
-    // Its first migration is there, the second failed.
+    // Its first migration is applied, and the second one failed.
     expect((await contacts(broken)).status).toBe(200)
     const failed = await databaseOf(broken)
     expect(failed).toMatchObject({ status: 'active', lastError: { code: 'MIGRATION_FAILED' } })
@@ -216,7 +216,7 @@ describe('POST /migrations/runs', () => {
     expect((await gateway.call('GET', '/health')).body.schema).toEqual({ current: 2, behind: 0, failed: 1 })
   })
 
-  test('202 again: what was mended is done, and what is done is left as it is', async () => {
+  test('202 again: repaired databases are migrated, and migrated ones are left as they are', async () => {
     await query(urls.get(broken) ?? '', 'DROP TABLE broken_here')
     const { body } = await operator('POST', '/migrations/runs')
     expect(await ended(body.id)).toMatchObject({
@@ -234,7 +234,7 @@ describe('POST /migrations/runs', () => {
 })
 
 describe('the first migrations of a database', () => {
-  test('are a job between two validations, with progress of its own', async () => {
+  test('are a job between two validations, with its own progress', async () => {
     const { id } = await gateway.createTenant()
     const settled = await gateway.registerDatabase(id, await freshUrl())
     expect(settled).toMatchObject({ status: 'active', schemaVersion: TARGET })
@@ -249,7 +249,7 @@ describe('the first migrations of a database', () => {
     expect(progress.total).toBeGreaterThan(4)
   })
 
-  test('may take longer than a validation, and fail by their own code', async () => {
+  test('may take longer than a validation, and fail with their own code', async () => {
     const { id } = await gateway.createTenant()
     const url = await freshUrl('CREATE TABLE slow_here (n int); CREATE TABLE broken_here (n int)')
     const connectionString = url
@@ -258,7 +258,7 @@ describe('the first migrations of a database', () => {
     await expect.poll(running, SOON).toMatchObject([{ step: 'applying' }])
     const pending = await operator('GET', `/tenants/${id}/database`)
     expect(pending.body).toMatchObject({ status: 'pending_validation', lastError: null })
-    const { status, lastError } = await gateway.settledDatabase(id, 20_000)
+    const { status, lastError } = await gateway.waitForDatabase(id)
     expect([status, lastError.code]).toEqual(['failed', 'MIGRATION_FAILED'])
     expect(await jobsOf(`tenantId=${id}`)).toMatchObject([
       { status: 'failed', error: { code: 'MIGRATION_FAILED' } },
@@ -267,7 +267,7 @@ describe('the first migrations of a database', () => {
     expect(tables).toEqual([{ tablename: 'broken_here' }, { tablename: 'slow_here' }])
   })
 
-  test('are broken off when they are cancelled, and leave nothing', async () => {
+  test('are aborted when they are cancelled, and leave nothing behind', async () => {
     const { id } = await gateway.createTenant()
     const url = await freshUrl('CREATE TABLE slow_here (n int)')
     expect((await operator('PUT', `/tenants/${id}/database`, { connectionString: url })).status).toBe(202)
@@ -285,7 +285,7 @@ describe('the first migrations of a database', () => {
 })
 
 describe('replicas of different releases', () => {
-  test('leave to the newer ones what they do not know, and report no success of it', async () => {
+  test('leave unknown migrations to the newer ones, and report no success for them', async () => {
     const older = await startGateway(
       stage,
       { MIGRATE_ON_START: 'catalog' },
@@ -312,7 +312,7 @@ describe('replicas of different releases', () => {
     for (const tenant of [own, broken])
       expect(await databaseOf(tenant)).toMatchObject({ schemaVersion: { application: '0094_more' } })
     expect((await newer.call('GET', '/health')).body.schema).toMatchObject({ behind: 0 })
-    // The older ones go on serving what is ahead of them.
+    // The older replicas still serve databases that are ahead of them.
     expect((await contacts(own)).status).toBe(200)
     expect((await gateway.call('GET', '/health')).body.schema).toMatchObject({ behind: 0 })
   })

@@ -13,7 +13,7 @@ interface Operation {
   readonly summary: string
   readonly description: string
   readonly tags: readonly string[]
-  /** That of the document where it has none. */
+  /** The security of the document, if the operation has none of its own. */
   readonly security?: readonly object[]
   readonly parameters?: readonly { in?: string; name?: string; $ref?: string }[]
   readonly requestBody?: { readonly content: Record<string, Media> }
@@ -88,7 +88,7 @@ describe('the document', () => {
     expect(await new Validator().validate(structuredClone(document) as never)).toEqual({ valid: true })
   })
 
-  test('has every route there is, and no other', () => {
+  test('has every route, and no other', () => {
     const there = routes
       .filter(({ method, path }) => !['HEAD', 'OPTIONS'].includes(method) && !/^\/docs(?:\/|$)/.test(path))
       .map(({ method, path }) => `${method} ${path.replace(/:(\w+)/g, '{$1}')}`)
@@ -100,7 +100,7 @@ describe('the document', () => {
     ).toEqual([...new Set(there)].toSorted())
   })
 
-  test('says of each what it is for, under a name of its own', () => {
+  test('describes each operation under a unique name', () => {
     const names = operations().map(({ operation }) => operation.operationId)
     expect(new Set(names).size).toBe(names.length)
     const silent = operations().filter(
@@ -112,7 +112,7 @@ describe('the document', () => {
     expect(document.tags.filter(({ description }) => !/^[A-Z].*\.$/.test(description))).toEqual([])
   })
 
-  test('says of each what it answers when all is well', () => {
+  test('describes the successful answer of each operation', () => {
     const vague = operations().filter(({ operation }) => {
       const all = Object.entries(operation.responses).map(
         ([status, answer]) => [status, resolved(answer)] as const,
@@ -124,7 +124,7 @@ describe('the document', () => {
     expect(vague.map(({ name }) => name)).toEqual([])
   })
 
-  test('names every code of the table, and those that the source throws among the answers of a route', () => {
+  test('names every error code, and lists the codes that the source throws in the answers of a route', () => {
     const problem = document.components.schemas.Problem as { properties: { code: { enum: string[] } } }
     const codes = Object.keys(ERROR_TABLE).toSorted()
     expect(problem.properties.code.enum.toSorted()).toEqual(codes)
@@ -133,7 +133,7 @@ describe('the document', () => {
     expect(thrownCodes().filter((code) => !answered.includes(code))).toEqual([])
   })
 
-  test('refers to nothing that is not there', () => {
+  test('has no reference without a target', () => {
     const refs = [...JSON.stringify(document).matchAll(/"\$ref":"#\/components\/(\w+)\/([^"]+)"/g)]
     expect(refs.length).toBeGreaterThan(500)
     const lost = refs.filter(([, kind = '', name = '']) => {
@@ -142,7 +142,7 @@ describe('the document', () => {
     expect(lost.map(([ref]) => ref)).toEqual([])
   })
 
-  test('holds no part that nothing refers to', () => {
+  test('has no unused part', () => {
     const text = JSON.stringify(document)
     const { securitySchemes: _schemes, ...components } = document.components
     const unused = Object.entries(components).flatMap(([kind, parts]) =>
@@ -151,7 +151,7 @@ describe('the document', () => {
     expect(unused).toEqual([])
   })
 
-  test('names once each refusal, and each parameter that several operations have', () => {
+  test('defines each refusal and each shared parameter once', () => {
     const refusals = operations().flatMap(({ operation }) =>
       Object.values(operation.responses).filter(({ content = {} }) => 'application/problem+json' in content),
     )
@@ -162,7 +162,7 @@ describe('the document', () => {
     expect(new Set(written.map((part) => JSON.stringify(part))).size).toBe(written.length)
   })
 
-  test('asks for a credential wherever the route does', () => {
+  test('requires a credential wherever the route does', () => {
     const kinds = new Map(
       routes.map(({ method, path, kind }) => [`${method} ${path.replace(/:(\w+)/g, '{$1}')}`, kind]),
     )
@@ -172,7 +172,7 @@ describe('the document', () => {
     }
   })
 
-  test('tells each way in to a tenant from the others, and operators from all of them', () => {
+  test('separates the kinds of tenant credentials from each other and from operators', () => {
     const { paths } = document
     const ways = [
       ['tenantToken'],
@@ -208,7 +208,7 @@ describe('the document', () => {
     expect(codes.filter((code) => !answered.includes(code))).toEqual([])
   })
 
-  test('says where requests are counted, and where to wait', () => {
+  test('describes rate limits and Retry-After', () => {
     const counted = operations().filter(({ name }) =>
       answersOf(name).some(({ headers = {} }) => 'RateLimit-Remaining' in headers),
     )
@@ -226,7 +226,7 @@ describe('the document', () => {
     expect(silent.map(([name]) => name)).toEqual([])
   })
 
-  test('shows examples that its own schemas take', () => {
+  test('has examples that match its own schemas', () => {
     const ajv = new Ajv2020({ strict: false, allErrors: true })
     addFormats.default(ajv)
     ajv.addSchema({ $id: 'api', components: document.components })
@@ -268,7 +268,7 @@ function parameterSchemas(): [string, Shape][] {
 
 describe('the page', () => {
   test.each(['/docs', '/docs/static/swagger-initializer.js'])(
-    '%s is there, with a policy under which it works',
+    '%s is served, with a content security policy under which it works',
     async (url) => {
       const { statusCode, headers } = await server.inject(url)
       expect(statusCode).toBe(200)
@@ -276,7 +276,7 @@ describe('the page', () => {
     },
   )
 
-  test('runs no script that stands in its text', async () => {
+  test('runs no script from its own text', async () => {
     const { body } = await server.inject('/docs')
     const scripts = [...body.matchAll(/<script([^>]*)>([^<]*)<\/script>/g)]
     expect(scripts.length).toBeGreaterThan(0)
@@ -285,7 +285,7 @@ describe('the page', () => {
     ).toEqual([])
   })
 
-  test('leaves the strict policy to everything else', async () => {
+  test('leaves the strict policy on everything else', async () => {
     for (const url of ['/openapi.json', '/livez', '/api/v1/places', '/docsx']) {
       const { headers } = await server.inject(url)
       expect(headers['content-security-policy']).toBe("default-src 'none'; frame-ancestors 'none'")
@@ -293,7 +293,7 @@ describe('the page', () => {
   })
 })
 
-/** Schemas refer to the document they stand in; on its own, one needs to say which. */
+/** References in a schema point into the document. A schema outside of it needs the document's id. */
 function absolute(schema: object): object {
   return JSON.parse(JSON.stringify(schema).replaceAll('"#/components', '"api#/components')) as object
 }

@@ -38,7 +38,7 @@ async function make(body: object = NEW) {
 }
 const use = (token: string, at: TestGateway = gateway) => at.call('GET', `${API}/tenants`, { token })
 
-/** Every path of operators, with a body that would do. */
+/** Every path of operators, with a valid body. */
 const READS = (): string[] => [
   '/tenants',
   `/tenants/${tenant.id}`,
@@ -63,7 +63,7 @@ const WRITES = (): [string, string, unknown][] => [
 
 describe('POST /operators', () => {
   describe('201', () => {
-    test('an operator has exactly these fields, and a token that opens what it says', async () => {
+    test('an operator has exactly these fields, and a token with the rights of its role', async () => {
       const made = await make()
       expect(made).toEqual({
         ...NEW,
@@ -74,11 +74,11 @@ describe('POST /operators', () => {
       })
       expect(made.prefix.length).toBeLessThan(made.token.length - SECRET_LENGTH)
       expect((await use(made.token)).status).toBe(200)
-      // A replica that did not make it knows it as well.
+      // A replica that did not create the operator knows it too.
       expect((await use(made.token, replica)).status).toBe(200)
     })
 
-    test('the token is shown once, and is neither in the log nor in the text of the catalog', async () => {
+    test('the token is shown once, and is not in the log or in clear in the catalog', async () => {
       const { token } = await make()
       const secret = token.slice(-SECRET_LENGTH)
       expect((await use(token)).status).toBe(200)
@@ -94,7 +94,7 @@ describe('POST /operators', () => {
       expect(JSON.stringify(rows)).not.toContain(secret)
     })
 
-    test('an admin made by an admin makes the next', async () => {
+    test('an admin created by an admin can create the next', async () => {
       const { token } = await make()
       const next = await gateway.call('POST', `${API}/operators`, { token, body: NEW })
       expect(next.status).toBe(201)
@@ -122,7 +122,7 @@ describe('POST /operators', () => {
 })
 
 describe('GET /operators', () => {
-  test('200: those who are not revoked, in pages, oldest first, and never the bootstrap token', async () => {
+  test('200: lists operators that are not revoked, in pages, oldest first, and never the bootstrap token', async () => {
     const made = [await make(), await make({ name: 'Auditor', role: 'viewer' }), await make()]
     const gone = await make()
     await gateway.operator('DELETE', `/operators/${gone.id}`)
@@ -145,14 +145,14 @@ describe('GET /operators', () => {
     })
   })
 
-  test.each(['x', UNKNOWN_ID])('400: %s is no cursor', async (cursor) => {
+  test.each(['x', UNKNOWN_ID])('400: the invalid cursor %s', async (cursor) => {
     const answer = await gateway.operator('GET', `/operators?cursor=${cursor}`)
     expectProblem(answer, { status: 400, code: 'INVALID_CURSOR' })
   })
 })
 
 describe('DELETE /operators/{id}', () => {
-  test('204: the token opens nothing from that answer on, and soon nowhere', async () => {
+  test('204: the token gives no access from that answer on, and soon on no replica', async () => {
     const { id, token } = await make()
     for (const at of [gateway, replica]) expect((await use(token, at)).status).toBe(200)
     const deleted = await gateway.operator('DELETE', `/operators/${id}`)
@@ -161,13 +161,13 @@ describe('DELETE /operators/{id}', () => {
     await expect.poll(async () => (await use(token, replica)).status, { timeout: 10_000 }).toBe(401)
   })
 
-  test('204: also for oneself', async () => {
+  test('204: also for the caller itself', async () => {
     const { id, token } = await make()
     expect((await gateway.call('DELETE', `${API}/operators/${id}`, { token })).status).toBe(204)
     expectProblem(await use(token), DEAD)
   })
 
-  test('404: one who is gone, one who never was, what is no id, and the bootstrap token', async () => {
+  test('404: a revoked operator, an unknown one, a malformed id, and the bootstrap token', async () => {
     const { id } = await make()
     await gateway.operator('DELETE', `/operators/${id}`)
     const remove = (which: string) => gateway.operator('DELETE', `/operators/${which}`)
@@ -183,14 +183,14 @@ describe('a viewer', () => {
     token = (await make({ name: 'Auditor', role: 'viewer' })).token
   })
 
-  test('200: reads whatever operators read', async () => {
+  test('200: reads everything that operators may read', async () => {
     for (const path of [...READS(), '/audit-log']) {
       const answer = await gateway.call('GET', `${API}${path}`, { token })
       expect(answer.status, `${path} ${answer.text}`).toBe(200)
     }
   })
 
-  test('403: changes nothing, and is told so before its body is looked at', async () => {
+  test('403: changes nothing, and is refused before its body is read', async () => {
     for (const [method, path, body] of WRITES()) {
       for (const sent of [body, '{"broken']) {
         const answer = await gateway.call(method, `${API}${path}`, { token, body: sent })
@@ -203,7 +203,7 @@ describe('a viewer', () => {
 })
 
 describe("a tenant's credentials", () => {
-  test('403: open no path of operators, whatever they may do in their tenant', async () => {
+  test('403: give no access to paths of operators, with any permission in their tenant', async () => {
     const made = await gateway.operator('POST', `/tenants/${tenant.id}/client-keys`, {
       name: 'all',
       permissions: ['*'],
@@ -223,7 +223,7 @@ describe("a tenant's credentials", () => {
 })
 
 describe("an operator's token", () => {
-  test('403: opens no path of tenants', async () => {
+  test('403: gives no access to paths of tenants', async () => {
     const { token } = await make()
     for (const path of ['/places', '/users', '/client-keys', '/tenant', '/auth/me']) {
       for (const shown of [token, stage.operatorToken])
@@ -234,7 +234,7 @@ describe("an operator's token", () => {
     }
   })
 
-  test('401: with another secret, unknown, or malformed is one and the same', async () => {
+  test('401: a wrong secret, an unknown token and a malformed one get the same answer', async () => {
     const { token } = await make()
     const other = token.endsWith('A') ? 'B' : 'A'
     const forged = [
@@ -250,7 +250,7 @@ describe("an operator's token", () => {
     }
   })
 
-  test('401: none is asked for', async () => {
+  test('401: a missing token', async () => {
     for (const path of [...READS(), '/audit-log'])
       expectProblem(await gateway.call('GET', `${API}${path}`), { status: 401, code: 'UNAUTHENTICATED' })
   })

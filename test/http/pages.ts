@@ -10,7 +10,7 @@ interface Walk {
   readonly query: string
 }
 
-/** Follows the cursors of a list to its end. No page but the last is short of `limit`. */
+/** Follows the cursors of a list to its end. Only the last page may have fewer rows than `limit`. */
 // biome-ignore lint/suspicious/noExplicitAny: tests look into whatever comes back
 export async function readPages(gateway: TestGateway, path: string, { token, query }: Walk): Promise<any[]> {
   const limit = Number(/limit=(\d+)/.exec(query)?.[1])

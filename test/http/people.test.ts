@@ -1,35 +1,35 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { dropAll } from '../support/database.ts'
 import { Application } from './application.ts'
-import { expectProblem, type Homes, openHomes, telling, UNKNOWN_ID } from './support.ts'
+import { expectProblem, type Fixture, openFixture, telling, UNKNOWN_ID } from './support.ts'
 
-let homes: Homes
-let stranger: Application
+let fixture: Fixture
+let otherApp: Application
 beforeAll(async () => {
-  homes = await openHomes()
-  stranger = new Application(homes.gateway, homes.stranger)
+  fixture = await openFixture()
+  otherApp = new Application(fixture.gateway, fixture.other)
 })
 afterAll(async () => {
-  await homes?.gateway.close()
+  await fixture?.gateway.close()
   await dropAll()
 })
 
-describe.each(['shared', 'own'] as const)('a tenant in a database that is %s', (home) => {
+describe.each(['shared', 'dedicated'] as const)('a tenant in a %s database', (placement) => {
   let app: Application
   beforeAll(() => {
-    app = new Application(homes.gateway, homes[home])
+    app = new Application(fixture.gateway, fixture[placement])
   })
 
   describe.each(['lessees', 'owners'])('/%s', (name) => {
     const least = { kind: 'person', name: 'Ada Byron' }
 
-    test('are kept with every field, and without those that may be missing', async () => {
+    test('are stored with every field, and without optional fields', async () => {
       const most = { kind: 'company', name: 'Byron & Co', email: `co@${name}.example`, phone: '+44 20 1815' }
       expect(await app.make(name, most)).toMatchObject(most)
       expect(await app.make(name, least)).toMatchObject({ ...least, email: null, phone: null })
     })
 
-    test('an address is unique in the tenant and the collection, whatever the case of its letters', async () => {
+    test('have an address that is unique in tenant and collection, in any letter case', async () => {
       const email = `Ada.${name}@Example.com`
       const first = await app.make(name, { ...least, email })
       expect(first.email).toBe(email)
@@ -37,10 +37,10 @@ describe.each(['shared', 'own'] as const)('a tenant in a database that is %s', (
       expectProblem(await app.send('POST', name, { ...least, email: email.toLowerCase() }), taken)
       const other = await app.make(name, least)
       expectProblem(await app.send('PATCH', `${name}/${other.id}`, { email: email.toUpperCase() }), taken)
-      // Neither another collection nor another tenant knows of it.
+      // Neither another collection nor another tenant shows the row.
       await app.make(name === 'lessees' ? 'owners' : 'lessees', { ...least, email })
-      await stranger.make(name, { ...least, email: `${home}.${email}` })
-      await app.make(name, { ...least, email: `${home}.${email}` })
+      await otherApp.make(name, { ...least, email: `${placement}.${email}` })
+      await app.make(name, { ...least, email: `${placement}.${email}` })
     })
 
     test('are found by address, kind and name', async () => {
@@ -67,7 +67,7 @@ describe.each(['shared', 'own'] as const)('a tenant in a database that is %s', (
   })
 
   describe('/contacts', () => {
-    test('belong to a lessee, to an owner, to both or to neither', async () => {
+    test('may belong to a lessee, to an owner, to both or to neither', async () => {
       const lesseeId = await app.lessee()
       const { id: ownerId } = await app.make('owners', { kind: 'person', name: 'Mary' })
       const made = await app.make('contacts', { name: 'Agent', role: 'keys', lesseeId, ownerId })
@@ -85,17 +85,17 @@ describe.each(['shared', 'own'] as const)('a tenant in a database that is %s', (
     test.each([
       ['lesseeId', 'lessees'],
       ['ownerId', 'owners'],
-    ])("another tenant's %s is like one that does not exist", async (field, collection) => {
-      const foreign = await stranger.make(collection, { kind: 'person', name: 'Theirs' })
-      const [theirs, nobodys] = [
+    ])("another tenant's %s is answered like one that does not exist", async (field, collection) => {
+      const foreign = await otherApp.make(collection, { kind: 'person', name: 'Theirs' })
+      const [foreignAnswer, missingAnswer] = [
         await app.send('POST', 'contacts', { name: 'Agent', [field]: foreign.id }),
         await app.send('POST', 'contacts', { name: 'Agent', [field]: UNKNOWN_ID }),
       ]
-      expect(telling(theirs)).toEqual(telling(nobodys))
-      expectProblem(theirs, { status: 404, code: 'REFERENCE_NOT_FOUND', pointers: [`/${field}`] })
+      expect(telling(foreignAnswer)).toEqual(telling(missingAnswer))
+      expectProblem(foreignAnswer, { status: 404, code: 'REFERENCE_NOT_FOUND', pointers: [`/${field}`] })
     })
 
-    test('keep whom they name from being deleted', async () => {
+    test('prevent the deletion of the lessee or owner that they name', async () => {
       const lesseeId = await app.lessee()
       const { id } = await app.make('contacts', { name: 'Agent', lesseeId })
       expectProblem(await app.send('DELETE', `lessees/${lesseeId}`), { status: 409, code: 'CONFLICT' })

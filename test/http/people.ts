@@ -6,7 +6,7 @@ import { API } from './support.ts'
 
 export const PASSWORD = 'correct horse battery staple'
 
-/** A person of a tenant, with what they need to sign in. */
+/** A user of a tenant, with the data for a login. */
 export interface Person {
   readonly id: string
   readonly email: string
@@ -20,10 +20,10 @@ export interface Pair {
 }
 
 let made = 0
-/** A name that is used once in this file. */
+/** A name that is unique in this test file. */
 export const fresh = (label: string) => `${label}-${randomBytes(4).toString('hex')}${made++}`
 
-/** Calls as a person, for the paths below the prefix. */
+/** Sends requests as a user, to the paths below the prefix. */
 export function as(gateway: Caller, token: string) {
   return (method: string, path: string, body?: unknown) =>
     gateway.call(method, `${API}${path}`, { token, ...(body !== undefined && { body }) })
@@ -38,7 +38,7 @@ export async function addRole(gateway: Caller, { token }: TestTenant, permission
   return body as { id: string; name: string }
 }
 
-/** Makes a user with a role of just these permissions. */
+/** Creates a user with a role that has exactly these permissions. */
 export async function addPerson(
   gateway: Caller,
   { id: tenantId }: TestTenant,
@@ -60,7 +60,7 @@ export async function signIn(gateway: Caller, { code }: TestTenant, { email, pas
   return answer.body as Pair
 }
 
-/** As a superuser in the database of a tenant, past everything that keeps tenants apart. */
+/** As a superuser in the tenant database, without any protection of tenants. */
 export function inDatabase(url: string, text: string, values: unknown[] = []) {
   return query(superuserUrl(new URL(url).pathname.slice(1)), text, values)
 }

@@ -2,18 +2,18 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { dropAll, query, superuserUrl } from '../support/database.ts'
 import { textsOf } from '../support/pdf-text.ts'
 import { Application } from './application.ts'
-import { expectProblem, type Homes, openHomes } from './support.ts'
+import { expectProblem, type Fixture, openFixture } from './support.ts'
 
-// People sign what is printed. It says what they have written, or it is refused.
+// People sign what is printed. So a document shows their text exactly, or is refused.
 
-let homes: Homes
+let fixture: Fixture
 let app: Application
 beforeAll(async () => {
-  homes = await openHomes()
-  app = new Application(homes.gateway, homes.shared)
+  fixture = await openFixture()
+  app = new Application(fixture.gateway, fixture.shared)
 })
 afterAll(async () => {
-  await homes?.gateway.close()
+  await fixture?.gateway.close()
   await dropAll()
 })
 
@@ -39,7 +39,7 @@ describe('a document in print', () => {
     ['Greek', 'Ελένη Παπαδοπούλου', 'Μισθωτήριο κατοικίας'],
     ['Cyrillic', 'Їжакевич Ґалаґан', 'Договор аренды'],
     ['Latin', 'Zażółć Gęślą', 'Bérleti szerződés'],
-  ])('says what was written: %s', async (_script, name, title) => {
+  ])('shows the text as written: %s', async (_script, name, title) => {
     const lesseeIds = [await app.lessee({ name })]
     const texts = await printed(await app.document({ leaseId: await app.lease({ lesseeIds }), title }))
     expect(texts).toContain(title)
@@ -50,7 +50,7 @@ describe('a document in print', () => {
     ['JPY', 'JPY 120,000', 'JPY 240,000'],
     ['KWD', 'KWD 120.000', 'KWD 240.000'],
     ['EUR', 'EUR 1,200.00', 'EUR 2,400.00'],
-  ])("has amounts by the currency's own decimals: %s", async (currency, rent, deposit) => {
+  ])('shows amounts with the decimals of the currency: %s', async (currency, rent, deposit) => {
     const leaseId = await app.lease({ currency, depositCents: 240_000 })
     const texts = await printed(await app.document({ leaseId }))
     expect(texts).toEqual(expect.arrayContaining([rent, deposit]))
@@ -64,14 +64,14 @@ describe('a document in print', () => {
     ['Hindi', 'राम', '“र” (U+0930)'],
     ['a picture', 'Ada 🏠', '“🏠” (U+1F3E0)'],
     ['for private use', 'Ada \ue000', 'U+E000'],
-  ])('is refused with the character that cannot be drawn: %s', async (_script, name, character) => {
+  ])('is refused with a character that cannot be drawn: %s', async (_script, name, character) => {
     const id = await documentFor(name)
     const answer = await app.send('GET', `documents/${id}/pdf`)
     expectProblem(answer, refusal(character))
     expect(answer.body.detail).toBe(refusal(character).detail)
   })
 
-  test('that cannot be drawn is not signed: the signature stays pending, and nothing is proven or kept', async () => {
+  test('that cannot be drawn is not signed: the signature stays pending, and no proof or document is stored', async () => {
     const documentId = await documentFor('王小明')
     const id = await app.signature({ documentId })
     const answer = await app.send('POST', `signatures/${id}/sign`)
@@ -79,24 +79,24 @@ describe('a document in print', () => {
     expect(answer.body.detail).toBe(refusal('“王” (U+738B)').detail)
     expect((await app.send('GET', `signatures/${id}`)).body.status).toBe('pending')
     expect((await app.send('GET', `proofs?signatureId=${id}`)).body.data).toEqual([])
-    const url = superuserUrl(new URL(homes.urls.shared).pathname.slice(1))
+    const url = superuserUrl(new URL(fixture.urls.shared).pathname.slice(1))
     expect(await query(url, 'SELECT FROM document_files WHERE document_id = $1', [documentId])).toEqual([])
     expect((await app.send('POST', `signatures/${id}/decline`)).status).toBe(200)
   })
 
-  test('can be had after the text is corrected', async () => {
+  test('can be printed after the text is corrected', async () => {
     const id = await app.document({ title: 'Lease 王' })
     expectProblem(await app.send('GET', `documents/${id}/pdf`), refusal('“王” (U+738B)'))
     await app.send('PATCH', `documents/${id}`, { title: 'Lease Wang' })
     expect(await printed(id)).toContain('Lease Wang')
   })
 
-  test('that was signed before stays as it was, also where it could not be drawn today', async () => {
+  test('that was signed before stays unchanged, even if it could not be drawn today', async () => {
     const documentId = await app.document()
     const id = await app.signature({ documentId })
     const before = await app.fetch('GET', `documents/${documentId}/pdf`)
     expect((await app.send('POST', `signatures/${id}/sign`)).status).toBe(200)
-    const url = superuserUrl(new URL(homes.urls.shared).pathname.slice(1))
+    const url = superuserUrl(new URL(fixture.urls.shared).pathname.slice(1))
     const otherwise = `UPDATE documents SET terms = jsonb_set(terms, '{place,name}', '"王"') WHERE id = $1`
     await query(url, otherwise, [documentId])
     const after = await app.fetch('GET', `documents/${documentId}/pdf`)

@@ -1,31 +1,31 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { dropAll } from '../support/database.ts'
-import { type Homes, openHomes } from './support.ts'
+import { type Fixture, openFixture } from './support.ts'
 
-let homes: Homes
+let fixture: Fixture
 beforeAll(async () => {
-  homes = await openHomes()
+  fixture = await openFixture()
 })
 afterAll(async () => {
-  await homes?.gateway.close()
+  await fixture?.gateway.close()
   await dropAll()
 })
 
 const get = (path: string, headers: Record<string, string> = {}) =>
-  homes.gateway.call('GET', path, { headers })
+  fixture.gateway.call('GET', path, { headers })
 
-test.each(['/livez', '/readyz'])('%s is 200 for anybody, whatever they show', async (path) => {
+test.each(['/livez', '/readyz'])('%s is 200 for every caller, with any credential or none', async (path) => {
   expect((await get(path)).status).toBe(200)
   expect((await get(path, { authorization: 'Bearer nonsense', 'x-client-key': 'nonsense' })).status).toBe(200)
-  const head = await homes.gateway.call('HEAD', path)
+  const head = await fixture.gateway.call('HEAD', path)
   expect([head.status, head.text]).toEqual([200, ''])
 })
 
 describe('/health', () => {
-  test('has exactly these names, and says that all is well', async () => {
-    // One request each, so that there are pools and routes to count.
-    for (const { token } of [homes.shared, homes.own])
-      await homes.gateway.call('GET', '/api/v1/places', { token })
+  test('has exactly these fields, and reports a healthy service', async () => {
+    // One request to each, so that there are pools and routes to count.
+    for (const { token } of [fixture.shared, fixture.dedicated])
+      await fixture.gateway.call('GET', '/api/v1/places', { token })
     await expect.poll(async () => (await get('/health')).body.databases.active).toBe(1)
     const { status, body } = await get('/health')
     expect(status).toBe(200)
@@ -46,11 +46,11 @@ describe('/health', () => {
     expect(body.connections.open).toBeGreaterThanOrEqual(2)
   })
 
-  test('names no tenant, host or database; nor do the metrics', async () => {
+  test('names no tenant, host or database, and neither do the metrics', async () => {
     const { text: health } = await get('/health')
     const { text: metrics, headers } = await get('/metrics')
     expect(headers.get('content-type')).toMatch(/^text\/plain/)
-    for (const { id, code } of [homes.shared, homes.own, homes.stranger]) {
+    for (const { id, code } of [fixture.shared, fixture.dedicated, fixture.other]) {
       for (const said of [health, metrics]) {
         expect(said).not.toContain(id)
         expect(said).not.toContain(code)
@@ -66,7 +66,7 @@ test('/metrics counts requests by route and not by path', async () => {
   expect(text).not.toMatch(/places\/[0-9a-f]{8}-/)
 })
 
-test('/.well-known/jwks.json shows the public half of the service key, to anybody', async () => {
+test('/.well-known/jwks.json shows the public half of the service key to every caller', async () => {
   const { status, body } = await get('/.well-known/jwks.json')
   expect(status).toBe(200)
   expect(body.keys.length).toBeGreaterThanOrEqual(1)

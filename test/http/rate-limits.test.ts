@@ -35,7 +35,7 @@ function allowanceOf({ headers }: Answer) {
 }
 
 describe('requests of one principal', () => {
-  test('are counted down, and refused beyond the limit until the window ends', async () => {
+  test('count down the limit, and are refused beyond it until the window ends', async () => {
     const ask = () => gateway.call('GET', '/api/v1/tenant', { token: tenant.token })
     const first = allowanceOf(await ask())
     expect(first.limit).toBe(20)
@@ -51,7 +51,7 @@ describe('requests of one principal', () => {
   })
 })
 
-describe('attempts at signing in from one address', () => {
+describe('login attempts from one address', () => {
   const attempt = (address: string, path: string, body: object) =>
     gateway.call('POST', `/api/v1/auth/${path}`, { headers: { 'x-forwarded-for': address }, body })
 
@@ -76,7 +76,7 @@ describe('attempts at signing in from one address', () => {
     },
   )
 
-  test('are counted by network where one caller has a whole network of addresses', async () => {
+  test('are counted by network where one caller owns a whole network of addresses', async () => {
     const body = { refreshToken: 'no-token' }
     for (let i = 0; i < 6; i += 1) await attempt(`2001:db8:1:2::${i}`, 'refresh', body)
     expect((await attempt('2001:db8:1:2:ffff::1', 'refresh', body)).status).toBe(429)
@@ -92,7 +92,7 @@ describe('attempts at signing in from one address', () => {
     expect((await attempt('[2001:db8:1:7:1::1]:50009', 'refresh', body)).status).toBe(429)
   })
 
-  test('are counted by the last address that a trusted proxy has seen', async () => {
+  test('are counted by the last address that a trusted proxy saw', async () => {
     const body = { refreshToken: 'no-token' }
     for (let i = 0; i < 7; i += 1) await attempt(`203.0.113.${i}, 198.51.100.7`, 'refresh', body)
     expect((await attempt('203.0.113.99, 198.51.100.7', 'refresh', body)).status).toBe(429)

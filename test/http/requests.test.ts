@@ -33,7 +33,7 @@ describe('400', () => {
     ['a name twice, spelled differently', '{"name": "Mill", "n\\u0061me": "Tower"}'],
     ['a prototype', '{"name": "Mill", "__proto__": {"kind": "land"}}'],
     ['very deep nesting', '['.repeat(100_000)],
-  ])('%s is no JSON that we read, and nothing is made', async (_case, body) => {
+  ])('%s is refused as JSON, and nothing is created', async (_case, body) => {
     const before = await places()
     const answer = await post(body)
     expect([answer.status, answer.body.code]).toEqual([
@@ -47,7 +47,7 @@ describe('400', () => {
     expectProblem(await post(body), { status: 400, code: 'VALIDATION_FAILED' })
   })
 
-  test('what PostgreSQL cannot keep is refused where it stands', async () => {
+  test('text that PostgreSQL cannot store is refused with its place in the body', async () => {
     const zero = await post(JSON.stringify({ name: 'a\u0000b' }))
     expectProblem(zero, { status: 400, code: 'VALIDATION_FAILED', pointers: ['/name'] })
     const half = await post('{"name": "Mill", "address": {"city": "\\ud800"}}')
@@ -68,13 +68,13 @@ describe('400', () => {
     expectProblem(answer, { status: 400, code: 'VALIDATION_FAILED' })
   })
 
-  test('but any text that is percent-encoded UTF-8 may be asked for', async () => {
+  test('but any percent-encoded UTF-8 text is accepted', async () => {
     const path = `${API}/places?name=${encodeURIComponent('Mühle 100 % €')}`
     const { status, body } = await gateway.call('GET', path, { token: tenant.token })
     expect([status, body.data]).toEqual([200, []])
   })
 
-  test('a day where a moment is meant is told what a moment looks like', async () => {
+  test('a date instead of a time stamp gets an answer with the expected format', async () => {
     const answer = await gateway.operator('GET', '/audit-log?from=2026-11-28')
     expectProblem(answer, { status: 400, code: 'VALIDATION_FAILED', pointers: ['/from'] })
     expect(answer.body.errors[0].message).toBe(
@@ -83,7 +83,7 @@ describe('400', () => {
     expect((await gateway.operator('GET', '/audit-log?from=2026-11-28T00:00:00Z')).status).toBe(200)
   })
 
-  test('two Hosts, alike or not, at any path', async () => {
+  test('two Host headers, equal or not, at any path', async () => {
     for (const path of ['/livez', `${API}/places`, '/nothing']) {
       for (const host of ['127.0.0.1', 'elsewhere.example']) {
         const { status, code } = await rawRequest(gateway.url, [`GET ${path} HTTP/1.1`, `Host: ${host}`])
@@ -93,7 +93,7 @@ describe('400', () => {
     expect((await rawRequest(gateway.url, ['GET /livez HTTP/1.1'])).status).toBe(200)
   })
 
-  test('a body where none belongs', async () => {
+  test('a body where none is allowed', async () => {
     const answer = await gateway.call('DELETE', `${API}/places/${UNKNOWN_ID}`, {
       token: tenant.token,
       body: { tenantId: tenant.id },
@@ -126,18 +126,18 @@ describe('404', () => {
     ['PUT', '/api/v1/places'],
     ['POST', `/api/v1/places/${UNKNOWN_ID}`],
     ['GET', '/API/v1/places'],
-  ])('%s %s is nothing', async (method, path) => {
+  ])('%s %s is unknown', async (method, path) => {
     expectProblem(await gateway.call(method, path, { token: tenant.token }), {
       status: 404,
       code: 'NOT_FOUND',
     })
-    // Nor without credentials: what exists is no secret, so neither is what does not.
+    // Also without credentials: it is no secret which paths exist.
     expectProblem(await gateway.call(method, path), { status: 404, code: 'NOT_FOUND' })
   })
 })
 
 describe('413', () => {
-  test('a body of more than a megabyte is refused, announced or not', async () => {
+  test('a body of more than a megabyte, with and without Content-Length', async () => {
     const large = JSON.stringify({ name: 'x'.repeat(1024 * 1024) })
     expectProblem(await post(large), { status: 413, code: 'PAYLOAD_TOO_LARGE' })
     const head = [
@@ -151,23 +151,23 @@ describe('413', () => {
     expect([status, code]).toEqual([413, 'PAYLOAD_TOO_LARGE'])
   })
 
-  test('after the credentials: without them nothing is read', async () => {
+  test('only after the credentials are checked: without them no body is read', async () => {
     const answer = await gateway.call('POST', `${API}/places`, { body: { name: 'x'.repeat(1024 * 1024) } })
     expectProblem(answer, { status: 401, code: 'UNAUTHENTICATED' })
   })
 })
 
-describe('a body that is empty, of whatever type', () => {
+describe('an empty body of any type', () => {
   const types = ['application/x-www-form-urlencoded', 'application/json']
 
-  test.each(types)('is taken where none is needed: %s', async (type) => {
+  test.each(types)('is accepted where none is needed: %s', async (type) => {
     const call = { token: tenant.token, body: '', headers: { 'content-type': type } }
     expect((await gateway.call('POST', `${API}/auth/password`, call)).status).not.toBe(415)
     const missing = await gateway.call('DELETE', `${API}/places/${UNKNOWN_ID}`, call)
     expectProblem(missing, { status: 404, code: 'NOT_FOUND' })
   })
 
-  test.each(types)('is refused as a lack where one is: %s', async (type) => {
+  test.each(types)('is refused as missing where one is needed: %s', async (type) => {
     expectProblem(await post('', { 'content-type': type }), { status: 400, code: 'VALIDATION_FAILED' })
   })
 })
@@ -186,12 +186,12 @@ describe('415', () => {
     expectProblem(answer, { status: 415, code: 'UNSUPPORTED_MEDIA_TYPE' })
   })
 
-  test('a body that is packed', async () => {
+  test('a compressed body', async () => {
     const answer = await post('{"name": "Mill"}', { 'content-encoding': 'gzip' })
     expectProblem(answer, { status: 415, code: 'UNSUPPORTED_MEDIA_TYPE' })
   })
 
-  test('but a charset that says UTF-8, and a merge patch, are taken', async () => {
+  test('but the charset UTF-8 and a merge patch are accepted', async () => {
     const made = await post('{"name": "Mill"}', { 'content-type': 'application/json; charset="UTF-8"' })
     expect(made.status).toBe(201)
     const patched = await gateway.call('PATCH', `${API}/places/${made.body.id}`, {
@@ -206,7 +206,7 @@ describe('415', () => {
 describe('X-Request-Id', () => {
   const paths = ['/livez', '/health', '/metrics', '/nowhere', `${API}/places`, `${API}/tenants`, '/%zz']
 
-  test.each(paths)('is on the answer of %s, new for each', async (path) => {
+  test.each(paths)('is in the answer of %s, with a new value for each', async (path) => {
     const ids = await Promise.all(
       [1, 2].map(async () => (await gateway.call('GET', path)).headers.get('x-request-id')),
     )
@@ -214,14 +214,14 @@ describe('X-Request-Id', () => {
     expect(ids[0]).not.toBe(ids[1])
   })
 
-  test("is the caller's if it is sane", async () => {
+  test("is the caller's own value if that is valid", async () => {
     const id = 'trace-1.2:3_A'
     const { headers, body } = await gateway.call('GET', `${API}/places`, { headers: { 'x-request-id': id } })
     expect([headers.get('x-request-id'), body.requestId]).toEqual([id, id])
   })
 
   test.each(['', ' ', 'a b', '"}', '<script>', 'é', 'x'.repeat(129), '{jndi:x}'])(
-    'and not if it is %j',
+    "is not the caller's value %j",
     async (id) => {
       const { headers } = await gateway.call('GET', '/livez', { headers: { 'x-request-id': id } })
       expect(headers.get('x-request-id')).toMatch(/^[0-9a-f-]{36}$/)
@@ -230,7 +230,7 @@ describe('X-Request-Id', () => {
 })
 
 describe('every answer', () => {
-  test('is not to be stored, sniffed or framed', async () => {
+  test('forbids storing, sniffing and framing', async () => {
     for (const path of ['/livez', '/nowhere', `${API}/places`]) {
       const { headers } = await gateway.call('GET', path, { token: tenant.token })
       expect(headers.get('cache-control')).toBe('no-store')
@@ -241,7 +241,7 @@ describe('every answer', () => {
     }
   })
 
-  test('of an error tells no query, stack, SQL, host or user', async () => {
+  test('of an error reveals no query, stack, SQL, host or user', async () => {
     const answer = await gateway.call('GET', `${API}/places?name=secret-search&colour=red`, {
       token: tenant.token,
     })
@@ -253,7 +253,7 @@ describe('every answer', () => {
     ['without a Host', ['GET /livez HTTP/1.1'], 400],
     ['to a CONNECT', ['CONNECT example.com:443 HTTP/1.1', 'Host: x'], 400],
     ['with an unknown expectation', ['GET /livez HTTP/1.1', 'Host: x', 'Expect: banana'], 200],
-  ])('%s is in our words', async (_case, head, status) => {
+  ])('%s has a body of our own', async (_case, head, status) => {
     const { hostname, port } = new URL(gateway.url)
     const socket = connect(Number(port), hostname)
     await once(socket, 'connect')

@@ -2,28 +2,28 @@ import { Client } from 'pg'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { dropAll } from '../support/database.ts'
 import { startGateway, type TestGateway } from '../support/gateway.ts'
-import { API, expectProblem, type Homes, openHomes } from './support.ts'
+import { API, expectProblem, type Fixture, openFixture } from './support.ts'
 
-let homes: Homes
+let fixture: Fixture
 let replica: TestGateway
 let catalog: Client
 beforeAll(async () => {
-  homes = await openHomes()
-  replica = await startGateway(homes.stage)
-  catalog = new Client({ connectionString: homes.stage.catalogUrl })
+  fixture = await openFixture()
+  replica = await startGateway(fixture.stage)
+  catalog = new Client({ connectionString: fixture.stage.catalogUrl })
   await catalog.connect()
 })
 afterAll(async () => {
   await catalog?.end()
   await replica?.close()
-  await homes?.gateway.close()
+  await fixture?.gateway.close()
   await dropAll()
 })
 
 const TOKEN_INVALID = { status: 401, code: 'TOKEN_INVALID' }
 const me = (token: string, gateway: TestGateway) => gateway.call('GET', `${API}/auth/me`, { token })
 
-/** Writes it as another replica does: this gateway learns of it by the change log only. */
+/** Writes the revocation as another replica would. This gateway learns of it only through the change log. */
 async function callBack(tenantId: string | null, subjectId: string, ago = '0 s'): Promise<void> {
   await catalog.query(
     `insert into catalog_changes (seq, kind, tenant_id, subject_id, at)
@@ -32,10 +32,10 @@ async function callBack(tenantId: string | null, subjectId: string, ago = '0 s')
   )
 }
 
-describe.each(['shared', 'own'] as const)('tokens called back (%s)', (placement) => {
-  test('are refused on every replica, also where they were remembered, and after a restart', async () => {
-    const { gateway, stranger } = homes
-    const tenant = homes[placement]
+describe.each(['shared', 'dedicated'] as const)('revoked tokens (%s)', (placement) => {
+  test('are refused on every replica, also where they were cached, and after a restart', async () => {
+    const { gateway, other } = fixture
+    const tenant = fixture[placement]
     const token = await gateway.login(tenant.code, tenant.admin)
     const { body } = await me(token, gateway)
     expect((await me(token, replica)).status).toBe(200)
@@ -43,31 +43,31 @@ describe.each(['shared', 'own'] as const)('tokens called back (%s)', (placement)
     for (const one of [gateway, replica]) {
       await expect.poll(async () => (await me(token, one)).status, { timeout: 10_000 }).toBe(401)
       expectProblem(await me(token, one), TOKEN_INVALID)
-      expect((await me(stranger.token, one)).status).toBe(200)
+      expect((await me(other.token, one)).status).toBe(200)
     }
-    const fresh = await startGateway(homes.stage)
+    const fresh = await startGateway(fixture.stage)
     try {
       expectProblem(await me(token, fresh), TOKEN_INVALID)
-      expect((await me(stranger.token, fresh)).status).toBe(200)
+      expect((await me(other.token, fresh)).status).toBe(200)
     } finally {
       await fresh.close()
     }
   })
 })
 
-test('what is revoked of one subject is revoked of no other', async () => {
-  const { gateway, stranger } = homes
-  const token = await gateway.login(stranger.code, stranger.admin)
+test('a revocation for one subject affects no other subject', async () => {
+  const { gateway, other } = fixture
+  const token = await gateway.login(other.code, other.admin)
   const { body } = await me(token, gateway)
   const id = body.user.id as string
-  await callBack(homes.own.id, `${id}:9`)
+  await callBack(fixture.dedicated.id, `${id}:9`)
   await callBack(null, `${id}:9`)
-  await callBack(stranger.id, `${id}:0`)
-  await callBack(stranger.id, `${id}:no`)
-  await callBack(stranger.id, id)
-  // Older than any token that could still be good.
-  await callBack(stranger.id, `${id}:9`, '2 days')
-  const fresh = await startGateway(homes.stage)
+  await callBack(other.id, `${id}:0`)
+  await callBack(other.id, `${id}:no`)
+  await callBack(other.id, id)
+  // Older than any token that could still be valid.
+  await callBack(other.id, `${id}:9`, '2 days')
+  const fresh = await startGateway(fixture.stage)
   try {
     expect((await me(token, fresh)).status).toBe(200)
   } finally {

@@ -8,9 +8,9 @@ import { addPerson, addRole, as, fresh, signIn } from './people.ts'
 import {
   API,
   expectProblem,
-  type Homes,
+  type Fixture,
   moveToOwnDatabase,
-  openHomes,
+  openFixture,
   telling,
   UNKNOWN_ID,
 } from './support.ts'
@@ -20,11 +20,11 @@ const DENIED = { status: 403, code: 'PERMISSION_DENIED' }
 const CONFLICT = { status: 409, code: 'CONFLICT' }
 const VOID = { status: 401, code: 'TOKEN_INVALID' }
 
-let homes: Homes
+let fixture: Fixture
 let gateway: TestGateway
 beforeAll(async () => {
-  homes = await openHomes({ LOGIN_RATE_LIMIT_PER_MINUTE: '100000' })
-  gateway = homes.gateway
+  fixture = await openFixture({ LOGIN_RATE_LIMIT_PER_MINUTE: '100000' })
+  gateway = fixture.gateway
 })
 afterAll(async () => {
   await gateway?.close()
@@ -33,11 +33,11 @@ afterAll(async () => {
 
 const me = (token: string) => gateway.call('GET', `${API}/auth/me`, { token })
 
-describe.each(['shared', 'own'] as const)('roles of a tenant in a database that is %s', (home) => {
+describe.each(['shared', 'dedicated'] as const)('roles of a tenant in a %s database', (placement) => {
   const call = (method: string, path: string, body?: unknown) =>
-    as(gateway, homes[home].token)(method, path, body)
+    as(gateway, fixture[placement].token)(method, path, body)
 
-  test('are made, found, listed, changed and deleted', async () => {
+  test('are created, found, listed, changed and deleted', async () => {
     const role = { name: fresh('clerk'), description: 'Writes', permissions: ['leases:*', 'properties:read'] }
     const { status, body: made, headers } = await call('POST', '/roles', role)
     expect(status).toBe(201)
@@ -60,8 +60,8 @@ describe.each(['shared', 'own'] as const)('roles of a tenant in a database that 
     expectProblem(await call('PATCH', `/roles/${made.id}`, { name: 'x' }), GONE)
   })
 
-  test('are listed in pages, oldest first, with the one that every tenant has', async () => {
-    for (let n = 0; n < 3; n++) await addRole(gateway, homes[home], [])
+  test('are listed in pages, oldest first, with the role that every tenant has', async () => {
+    for (let n = 0; n < 3; n++) await addRole(gateway, fixture[placement], [])
     const names: string[] = []
     for (let cursor = ''; ; ) {
       const { body } = await call('GET', `/roles?limit=2${cursor && `&cursor=${cursor}`}`)
@@ -75,13 +75,13 @@ describe.each(['shared', 'own'] as const)('roles of a tenant in a database that 
     expectProblem(await call('GET', '/roles?cursor=x'), { status: 400, code: 'INVALID_CURSOR' })
   })
 
-  test('are made of permissions, of which the known ones are told', async () => {
+  test('consist of permissions, and a list shows the known ones', async () => {
     expect((await call('GET', '/permissions')).body).toEqual({
       data: [...property.permissions, ...CORE_PERMISSIONS],
     })
   })
 
-  test('say each permission once, and none that another covers', async () => {
+  test('contain each permission once, and none that another covers', async () => {
     const permissions = ['leases:write', 'leases:*', 'credits:read']
     const { body } = await call('POST', '/roles', { name: fresh('r'), permissions })
     expect(body.permissions).toEqual(['credits:read', 'leases:*'])
@@ -96,47 +96,47 @@ describe.each(['shared', 'own'] as const)('roles of a tenant in a database that 
     [{ name: 'x', permissions: ['leases:read', '*:read'] }, ['/permissions/1']],
     [{ name: 'x', permissions: [], description: 7 }, ['/description']],
     [{ name: 'x', permissions: [], tenantId: UNKNOWN_ID }, ['/tenantId']],
-  ])('are not made from %j', async (body, pointers) => {
+  ])('cannot be created from %j', async (body, pointers) => {
     expectProblem(await call('POST', '/roles', body), { status: 400, code: 'VALIDATION_FAILED', pointers })
   })
 
-  test('have a name that no other of the tenant has', async () => {
+  test('have a unique name in the tenant', async () => {
     const [{ name }, other] = [
-      await addRole(gateway, homes[home], []),
-      await addRole(gateway, homes[home], []),
+      await addRole(gateway, fixture[placement], []),
+      await addRole(gateway, fixture[placement], []),
     ]
     const taken = { ...CONFLICT, pointers: ['/name'] }
     expectProblem(await call('POST', '/roles', { name, permissions: [] }), taken)
     expectProblem(await call('PATCH', `/roles/${other.id}`, { name }), taken)
-    const theirs = await as(gateway, homes.stranger.token)('POST', '/roles', { name, permissions: [] })
+    const theirs = await as(gateway, fixture.other.token)('POST', '/roles', { name, permissions: [] })
     expect(theirs.status).toBe(201)
   })
 
-  test('of another tenant are like those that do not exist', async () => {
-    const { id } = await addRole(gateway, homes.stranger, [])
+  test('of another tenant are answered like those that do not exist', async () => {
+    const { id } = await addRole(gateway, fixture.other, [])
     for (const [method, body] of [['GET'], ['PATCH', { name: 'mine' }], ['DELETE']] as const) {
-      const [theirs, nobodys] = [
+      const [foreignAnswer, missingAnswer] = [
         await call(method, `/roles/${id}`, body),
         await call(method, `/roles/${UNKNOWN_ID}`, body),
       ]
-      expectProblem(theirs, GONE)
-      expect(telling(theirs)).toEqual(telling(nobodys))
+      expectProblem(foreignAnswer, GONE)
+      expect(telling(foreignAnswer)).toEqual(telling(missingAnswer))
     }
   })
 
-  test('that a user has are not deleted', async () => {
-    const role = await addRole(gateway, homes[home], [])
-    const person = await addPerson(gateway, homes[home], { roles: [role.name] })
+  test('that a user has cannot be deleted', async () => {
+    const role = await addRole(gateway, fixture[placement], [])
+    const person = await addPerson(gateway, fixture[placement], { roles: [role.name] })
     expectProblem(await call('DELETE', `/roles/${role.id}`), CONFLICT)
     expect((await call('GET', `/users/${person.id}`)).body.roles).toEqual([role.name])
     await call('PATCH', `/users/${person.id}`, { roles: [] })
     expect((await call('DELETE', `/roles/${role.id}`)).status).toBe(204)
   })
 
-  test('whose permissions change void the tokens of those who have them at once', async () => {
-    const role = await addRole(gateway, homes[home], ['leases:read', 'properties:read'])
-    const person = await addPerson(gateway, homes[home], { roles: [role.name] })
-    const pair = await signIn(gateway, homes[home], person)
+  test('void the tokens of their users at once when their permissions change', async () => {
+    const role = await addRole(gateway, fixture[placement], ['leases:read', 'properties:read'])
+    const person = await addPerson(gateway, fixture[placement], { roles: [role.name] })
+    const pair = await signIn(gateway, fixture[placement], person)
     const change = (permissions: string[]) => call('PATCH', `/roles/${role.id}`, { permissions })
     expect((await call('PATCH', `/roles/${role.id}`, { description: 'Reads' })).status).toBe(200)
     expect((await me(pair.accessToken)).body.permissions).toEqual(['leases:read', 'properties:read'])
@@ -148,36 +148,36 @@ describe.each(['shared', 'own'] as const)('roles of a tenant in a database that 
     expect((await me(next.accessToken)).body.permissions).toEqual(['leases:*'])
   })
 
-  test('keep the name under which people have them when it changes', async () => {
-    const role = await addRole(gateway, homes[home], ['leases:read'])
-    const person = await addPerson(gateway, homes[home], { roles: [role.name] })
+  test('stay with their users when their name changes', async () => {
+    const role = await addRole(gateway, fixture[placement], ['leases:read'])
+    const person = await addPerson(gateway, fixture[placement], { roles: [role.name] })
     const name = fresh('renamed')
     expect((await call('PATCH', `/roles/${role.id}`, { name })).status).toBe(200)
     expect((await call('GET', `/users/${person.id}`)).body.roles).toEqual([name])
   })
 
-  test('are changed by those who may, within what they hold', async () => {
-    const clerk = await addRole(gateway, homes[home], ['roles:*', 'leases:read'])
-    const person = await addPerson(gateway, homes[home], { roles: [clerk.name] })
-    const { accessToken } = await signIn(gateway, homes[home], person)
+  test('can be changed only by callers with the permission, within their own permissions', async () => {
+    const clerk = await addRole(gateway, fixture[placement], ['roles:*', 'leases:read'])
+    const person = await addPerson(gateway, fixture[placement], { roles: [clerk.name] })
+    const { accessToken } = await signIn(gateway, fixture[placement], person)
     const ask = as(gateway, accessToken)
-    const more = await addRole(gateway, homes[home], ['leases:read', 'leases:write'])
+    const more = await addRole(gateway, fixture[placement], ['leases:read', 'leases:write'])
     const denied = { ...DENIED, required: 'leases:write' }
     expectProblem(await ask('POST', '/roles', { name: fresh('r'), permissions: ['leases:write'] }), denied)
     expectProblem(
       await ask('PATCH', `/roles/${clerk.id}`, { permissions: ['roles:*', 'leases:write'] }),
       denied,
     )
-    // Neither what a stronger role is called nor what it holds.
+    // Neither the name of a stronger role nor its permissions.
     expectProblem(await ask('PATCH', `/roles/${more.id}`, { permissions: [] }), denied)
     expectProblem(await ask('PATCH', `/roles/${more.id}`, { name: fresh('r') }), denied)
     expectProblem(await ask('DELETE', `/roles/${more.id}`), denied)
     const made = await ask('POST', '/roles', { name: fresh('r'), permissions: ['leases:read'] })
     expect(made.status, made.text).toBe(201)
 
-    const reader = await addRole(gateway, homes[home], ['roles:read'])
-    const looker = await addPerson(gateway, homes[home], { roles: [reader.name] })
-    const look = as(gateway, (await signIn(gateway, homes[home], looker)).accessToken)
+    const reader = await addRole(gateway, fixture[placement], ['roles:read'])
+    const looker = await addPerson(gateway, fixture[placement], { roles: [reader.name] })
+    const look = as(gateway, (await signIn(gateway, fixture[placement], looker)).accessToken)
     expect((await look('GET', `/roles/${more.id}`)).status).toBe(200)
     for (const [method, path] of [
       ['POST', '/roles'],
@@ -187,17 +187,17 @@ describe.each(['shared', 'own'] as const)('roles of a tenant in a database that 
       expectProblem(await look(method as string, path as string), { ...DENIED, required: 'roles:write' })
     const powerless = as(
       gateway,
-      (await signIn(gateway, homes[home], await addPerson(gateway, homes[home]))).accessToken,
+      (await signIn(gateway, fixture[placement], await addPerson(gateway, fixture[placement]))).accessToken,
     )
     for (const path of ['/roles', `/roles/${more.id}`, '/permissions'])
       expectProblem(await powerless('GET', path), { ...DENIED, required: 'roles:read' })
   })
 
-  test('stand in the audit log', async () => {
-    const { id, name } = await addRole(gateway, homes[home], ['leases:read'])
+  test('are recorded in the audit log', async () => {
+    const { id, name } = await addRole(gateway, fixture[placement], ['leases:read'])
     await call('PATCH', `/roles/${id}`, { permissions: [] })
     await call('DELETE', `/roles/${id}`)
-    const { body } = await gateway.operator('GET', `/audit-log?tenantId=${homes[home].id}&limit=50`)
+    const { body } = await gateway.operator('GET', `/audit-log?tenantId=${fixture[placement].id}&limit=50`)
     const about = body.data.filter(
       ({ before, after }: Record<string, { roleId?: string } | null>) => (after ?? before)?.roleId === id,
     )
@@ -212,9 +212,9 @@ describe.each(['shared', 'own'] as const)('roles of a tenant in a database that 
     })
   })
 
-  test('leave the tenant an administrator, also when its two last roles are emptied at once', async () => {
+  test('leave the tenant an administrator, even when its last two roles are emptied at once', async () => {
     const tenant = await gateway.createTenant()
-    if (home === 'own') await moveToOwnDatabase(gateway, tenant.id)
+    if (placement === 'dedicated') await moveToOwnDatabase(gateway, tenant.id)
     const { body } = await as(gateway, tenant.token)('GET', '/roles')
     const first = `/roles/${body.data[0].id}`
     const admin = await as(gateway, tenant.token)('PATCH', first, { permissions: ['users:*'] })
@@ -234,7 +234,7 @@ describe.each(['shared', 'own'] as const)('roles of a tenant in a database that 
       ])
       const statuses = answers.map(({ status }) => status)
       expect(statuses.toSorted(), answers.map(({ text }) => text).join()).toEqual([200, 409])
-      // The next round begins as this one did.
+      // The next case begins in the same state.
       if (statuses[0] === 200) expect((await theirs('PATCH', first, { permissions: ['*'] })).status).toBe(200)
       const left = await gateway.operator('DELETE', `/tenants/${tenant.id}/users/${person.id}`)
       expect(left.status, left.text).toBe(204)
@@ -242,10 +242,10 @@ describe.each(['shared', 'own'] as const)('roles of a tenant in a database that 
   })
 })
 
-describe('a change of which the catalog could not be told', () => {
-  /** Runs `fn` while nothing can be written to the audit log. */
+describe('a change that could not be announced to the catalog', () => {
+  /** Runs `fn` while the audit log cannot be written. */
   async function withoutCatalog<T>(fn: () => Promise<T>): Promise<T> {
-    const database = new URL(homes.stage.catalogUrl).pathname.slice(1)
+    const database = new URL(fixture.stage.catalogUrl).pathname.slice(1)
     const holder = new Client({ connectionString: superuserUrl(database) })
     await holder.connect()
     try {
@@ -256,8 +256,8 @@ describe('a change of which the catalog could not be told', () => {
     }
   }
 
-  test('voids the tokens when it is repeated, and stands in the audit log whatever happens', async () => {
-    const tenant = homes.shared
+  test('voids the tokens when it is repeated, and is in the audit log in any case', async () => {
+    const tenant = fixture.shared
     const call = as(gateway, tenant.token)
     const role = await addRole(gateway, tenant, ['leases:read', 'properties:read'])
     const person = await addPerson(gateway, tenant, { roles: [role.name] })

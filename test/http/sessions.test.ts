@@ -6,7 +6,7 @@ import { dropAll, superuserUrl } from '../support/database.ts'
 import { startGateway, type TestGateway, type TestTenant } from '../support/gateway.ts'
 import { withClient } from '../support/tenant-database.ts'
 import { addPerson, as, inDatabase, PASSWORD, type Person, signIn } from './people.ts'
-import { API, expectProblem, type Homes, openHomes } from './support.ts'
+import { API, expectProblem, type Fixture, NOTIFIED, openFixture } from './support.ts'
 
 const WRONG = { status: 401, code: 'INVALID_CREDENTIALS' }
 const LOCKED = { status: 403, code: 'ACCOUNT_LOCKED' }
@@ -14,14 +14,14 @@ const REUSED = { status: 401, code: 'REFRESH_TOKEN_REUSED' }
 const VOID = { status: 401, code: 'TOKEN_INVALID' }
 const UNLIMITED = { LOGIN_RATE_LIMIT_PER_MINUTE: '1000000' }
 
-let homes: Homes
+let fixture: Fixture
 let gateway: TestGateway
 let replica: TestGateway
 beforeAll(async () => {
-  // Some of the tests are about what a hash costs.
-  homes = await openHomes(UNLIMITED, { realPasswords: true })
-  gateway = homes.gateway
-  replica = await startGateway(homes.stage, UNLIMITED)
+  // Some tests measure the cost of a hash.
+  fixture = await openFixture(UNLIMITED, { realPasswords: true })
+  gateway = fixture.gateway
+  replica = await startGateway(fixture.stage, UNLIMITED)
 })
 afterAll(async () => {
   await replica?.close()
@@ -39,21 +39,21 @@ const nameOf = ({ email, password }: Person) => ({ email, password })
 const count = (statuses: readonly number[], wanted: number) =>
   statuses.filter((status) => status === wanted).length
 
-describe.each(['shared', 'own'] as const)('a tenant in a database that is %s', (home) => {
-  const sql = (text: string, values: unknown[] = []) => inDatabase(homes.urls[home], text, values)
-  const join = () => addPerson(gateway, homes[home])
-  const enter = (person: Person) => signIn(gateway, homes[home], person)
+describe.each(['shared', 'dedicated'] as const)('a tenant in a %s database', (placement) => {
+  const sql = (text: string, values: unknown[] = []) => inDatabase(fixture.urls[placement], text, values)
+  const join = () => addPerson(gateway, fixture[placement])
+  const enter = (person: Person) => signIn(gateway, fixture[placement], person)
 
   describe('a refresh token', () => {
-    /** By two tabs, of which each talks to another gateway. */
+    /** Two browser tabs use it, each at another gateway. */
     const useTwentyTimes = (refreshToken: string) =>
       Promise.all(
         Array.from({ length: 20 }, (_, n) => refresh(refreshToken, n % 2 === 0 ? gateway : replica)),
       )
     const allowReuse = (refreshReuseSeconds: number) =>
-      gateway.operator('PATCH', `/tenants/${homes[home].id}`, { authConfig: { refreshReuseSeconds } })
+      gateway.operator('PATCH', `/tenants/${fixture[placement].id}`, { authConfig: { refreshReuseSeconds } })
 
-    test('that 20 requests use at once, on two replicas, gives all of them the same one, which goes on', async () => {
+    test('that 20 requests use at once on two replicas gives all of them the same valid successor', async () => {
       for (let round = 0; round < 3; round++) {
         const { refreshToken } = await enter(await join())
         const answers = await useTwentyTimes(refreshToken)
@@ -64,12 +64,12 @@ describe.each(['shared', 'own'] as const)('a tenant in a database that is %s', (
         for (const { body } of answers.slice(0, 2)) expect((await me(body.accessToken)).status).toBe(200)
         const [successor = ''] = next
         expect((await refresh(successor, replica)).status).toBe(200)
-        // From here on the first one is in two hands.
+        // From here on two parties have the first token.
         expectProblem(await refresh(refreshToken), REUSED)
       }
     })
 
-    test('that comes back after its time, or after a logout, ends the family', async () => {
+    test('that is reused after its time or after a logout ends the family', async () => {
       const [late, over] = [await enter(await join()), await enter(await join())]
       const idOf = (token: string) =>
         Buffer.from(token.slice(4, 47), 'base64url').subarray(16).toString('hex')
@@ -88,7 +88,7 @@ describe.each(['shared', 'own'] as const)('a tenant in a database that is %s', (
       expectProblem(await refresh(over.refreshToken), REUSED)
     })
 
-    test('that comes back belongs to a user who is INACTIVE by then: it gives nothing', async () => {
+    test('that is reused by a user who is INACTIVE by then gives no token', async () => {
       const person = await join()
       const { refreshToken } = await enter(person)
       expect((await refresh(refreshToken)).status).toBe(200)
@@ -96,7 +96,7 @@ describe.each(['shared', 'own'] as const)('a tenant in a database that is %s', (
       expect((await refresh(refreshToken)).status).toBe(401)
     })
 
-    test('that 20 requests use at once, where none may come back, is good for one of them, and its family is over', async () => {
+    test('that 20 requests use at once without permitted reuse is valid for one of them, and its family ends', async () => {
       expect((await allowReuse(0)).body.authConfig.refreshReuseSeconds).toBe(0)
       for (let round = 0; round < 3; round++) {
         const { refreshToken } = await enter(await join())
@@ -109,7 +109,7 @@ describe.each(['shared', 'own'] as const)('a tenant in a database that is %s', (
       expect((await allowReuse(10)).body.authConfig.refreshReuseSeconds).toBe(10)
     })
 
-    test('that comes back ends what was made of it, and no other session', async () => {
+    test('that is reused ends its successors, and no other login session', async () => {
       const person = await join()
       const [first, other] = [await enter(person), await enter(person)]
       const { body: second } = await refresh(first.refreshToken)
@@ -121,7 +121,7 @@ describe.each(['shared', 'own'] as const)('a tenant in a database that is %s', (
       await expect.poll(async () => (await gateway.operator('GET', noted)).body.data).toHaveLength(1)
     })
 
-    test('ends when it was not used for long, also just before its family would', async () => {
+    test('ends after the idle time, also just before its family would', async () => {
       const person = await join()
       const [idle, used] = [await enter(person), await enter(person)]
       const idOf = (token: string) =>
@@ -138,7 +138,7 @@ describe.each(['shared', 'own'] as const)('a tenant in a database that is %s', (
       expect([days(row?.idle), days(row?.whole)]).toEqual([30, 90])
     })
 
-    test('ends with its family, however often it is used', async () => {
+    test('ends with its family, even if it is used often', async () => {
       const person = await join()
       const { refreshToken } = await enter(person)
       await sql(`update sessions set absolute_expires_at = now() + interval '1 day' where user_id = $1`, [
@@ -155,7 +155,7 @@ describe.each(['shared', 'own'] as const)('a tenant in a database that is %s', (
       expectProblem(await refresh(next.refreshToken), WRONG)
     })
 
-    test('that is over leaves no row behind the next login', async () => {
+    test('that has ended leaves no row after the next login', async () => {
       const person = await join()
       const [gone, idle, live] = [await enter(person), await enter(person), await enter(person)]
       await post('logout', { refreshToken: gone.refreshToken })
@@ -169,12 +169,12 @@ describe.each(['shared', 'own'] as const)('a tenant in a database that is %s', (
     })
   })
 
-  test('a login that is under way when the password is replaced leaves nothing behind', async () => {
+  test('a login that runs while the password is replaced leaves no session', async () => {
     for (let round = 0; round < 6; round++) {
       const person = await join()
-      const path = `/tenants/${homes[home].id}/users/${person.id}`
+      const path = `/tenants/${fixture[placement].id}/users/${person.id}`
       const earlier = await enter(person)
-      const logins = Array.from({ length: 6 }, () => logIn(homes[home], nameOf(person)))
+      const logins = Array.from({ length: 6 }, () => logIn(fixture[placement], nameOf(person)))
       const refreshed = refresh(earlier.refreshToken)
       const reset = await gateway.operator('PATCH', path, { password: 'from now on another password' })
       expect(reset.status).toBe(200)
@@ -187,10 +187,10 @@ describe.each(['shared', 'own'] as const)('a tenant in a database that is %s', (
     }
   })
 
-  test('a refresh waits for the request that ends the sessions of its user, and is then too late', async () => {
+  test('a refresh waits for a request that ends the sessions of its user, and is then refused', async () => {
     const person = await join()
     const { refreshToken } = await enter(person)
-    const database = superuserUrl(new URL(homes.urls[home]).pathname.slice(1))
+    const database = superuserUrl(new URL(fixture.urls[placement]).pathname.slice(1))
     await withClient(database, async (ender) => {
       await ender.query('begin')
       await ender.query('update users set generation = generation + 1 where id = $1', [person.id])
@@ -206,34 +206,34 @@ describe.each(['shared', 'own'] as const)('a tenant in a database that is %s', (
     ).toEqual([])
   })
 
-  test('a refresh token beside the code of another tenant is refused, by refresh and logout, and is as good as before', async () => {
+  test('refresh and logout refuse a refresh token with the code of another tenant, and the token stays valid', async () => {
     const { refreshToken } = await enter(await join())
     const send = (path: string, code: string, token = refreshToken) =>
       gateway.call('POST', `${API}/auth/${path}`, {
         headers: { 'x-tenant-code': code },
         body: { refreshToken: token },
       })
-    const { code } = homes.stranger
+    const { code } = fixture.other
     for (const path of ['refresh', 'logout']) {
       expectProblem(await send(path, code), { status: 400, code: 'TENANT_AMBIGUOUS' })
       expectProblem(await send(path, 'no-such-tenant'), { status: 400, code: 'TENANT_AMBIGUOUS' })
     }
-    // Who has not the token does not learn whether code and id go together.
+    // Without the token, a caller does not learn whether code and id belong together.
     const forged = `${refreshToken.slice(0, 48)}${'A'.repeat(43)}`
-    for (const each of [code, homes[home].code]) {
+    for (const each of [code, fixture[placement].code]) {
       expectProblem(await send('refresh', each, forged), WRONG)
       expect((await send('logout', each, forged)).status).toBe(204)
     }
-    const next = await send('refresh', homes[home].code)
+    const next = await send('refresh', fixture[placement].code)
     expect(next.status, next.text).toBe(200)
-    expect((await send('logout', ` ${homes[home].code.toUpperCase()} `, next.body.refreshToken)).status).toBe(
-      204,
-    )
+    expect(
+      (await send('logout', ` ${fixture[placement].code.toUpperCase()} `, next.body.refreshToken)).status,
+    ).toBe(204)
     expectProblem(await refresh(next.body.refreshToken), WRONG)
   })
 
   describe('POST /auth/logout', () => {
-    test('ends one session, and with everywhere all of them and the access tokens that are out', async () => {
+    test('ends one session; with everywhere it ends all sessions and the issued access tokens', async () => {
       const person = await join()
       const [here, there, third] = [await enter(person), await enter(person), await enter(person)]
       expect((await post('logout', { refreshToken: here.refreshToken, everywhere: false })).status).toBe(204)
@@ -244,14 +244,14 @@ describe.each(['shared', 'own'] as const)('a tenant in a database that is %s', (
       expect([gone.status, gone.text]).toEqual([204, ''])
       for (const { refreshToken } of [next, third]) expectProblem(await refresh(refreshToken), WRONG)
       for (const { accessToken } of [here, there, next, third]) expectProblem(await me(accessToken), VOID)
-      await expect.poll(async () => (await me(third.accessToken, replica)).status).toBe(401)
+      await expect.poll(async () => (await me(third.accessToken, replica)).status, NOTIFIED).toBe(401)
       expect((await me((await enter(person)).accessToken)).status).toBe(200)
-      // Repeated, or with nonsense, it is no error.
+      // A repetition or a malformed token is no error.
       for (const refreshToken of [third.refreshToken, 'nonsense'])
         expect((await post('logout', { refreshToken, everywhere: true })).status).toBe(204)
     })
 
-    test('stands in the audit log, once for a session and once for all', async () => {
+    test('is recorded in the audit log, once for one session and once for all', async () => {
       const person = await join()
       const [here, there] = [await enter(person), await enter(person)]
       const out = (pair: { refreshToken: string }, everywhere: boolean) =>
@@ -267,7 +267,7 @@ describe.each(['shared', 'own'] as const)('a tenant in a database that is %s', (
       expect((await actions()).filter((action: string) => action === 'auth.logout')).toHaveLength(1)
     })
 
-    test('refuses a token that was made up', async () => {
+    test('refuses an invented token', async () => {
       const person = await join()
       const pair = await enter(person)
       const forged = `${pair.refreshToken.slice(0, 48)}${'A'.repeat(43)}`
@@ -281,7 +281,7 @@ describe.each(['shared', 'own'] as const)('a tenant in a database that is %s', (
     const newPassword = 'a quite different password'
     const change = (token: string, body: object) => as(gateway, token)('POST', '/auth/password', body)
 
-    test('takes the new password from then on, and ends every session', async () => {
+    test('makes the new password valid, and ends every session', async () => {
       const person = await join()
       const [here, there] = [await enter(person), await enter(person)]
       const { status, text } = await change(here.accessToken, {
@@ -293,11 +293,11 @@ describe.each(['shared', 'own'] as const)('a tenant in a database that is %s', (
         expectProblem(await me(accessToken), VOID)
         expectProblem(await refresh(refreshToken), WRONG)
       }
-      expectProblem(await logIn(homes[home], nameOf(person)), WRONG)
-      expect((await logIn(homes[home], { ...nameOf(person), password: newPassword })).status).toBe(200)
+      expectProblem(await logIn(fixture[placement], nameOf(person)), WRONG)
+      expect((await logIn(fixture[placement], { ...nameOf(person), password: newPassword })).status).toBe(200)
     })
 
-    test('takes one of two that come at once', async () => {
+    test('accepts one of two concurrent changes', async () => {
       const person = await join()
       const { accessToken } = await enter(person)
       const wanted = ['the first new password', 'the second new password']
@@ -310,16 +310,16 @@ describe.each(['shared', 'own'] as const)('a tenant in a database that is %s', (
         ),
       ).toBe(1)
       const won = wanted[answers.findIndex(({ status }) => status === 204)]
-      expect((await logIn(homes[home], { ...nameOf(person), password: won })).status).toBe(200)
+      expect((await logIn(fixture[placement], { ...nameOf(person), password: won })).status).toBe(200)
     })
 
-    test('wants the present one, and counts wrong ones as a login does', async () => {
+    test('needs the current password, and counts wrong ones as a login does', async () => {
       const person = await join()
       const { accessToken } = await enter(person)
       for (let n = 0; n < 10; n++)
         expectProblem(await change(accessToken, { currentPassword: 'wrong', newPassword }), WRONG)
       expectProblem(await change(accessToken, { currentPassword: person.password, newPassword }), LOCKED)
-      expectProblem(await logIn(homes[home], nameOf(person)), LOCKED)
+      expectProblem(await logIn(fixture[placement], nameOf(person)), LOCKED)
       expect((await me(accessToken)).status).toBe(200)
     })
 
@@ -329,14 +329,14 @@ describe.each(['shared', 'own'] as const)('a tenant in a database that is %s', (
       [{ currentPassword: 'x', newPassword: 'x'.repeat(1025) }, ['/newPassword']],
       [{ currentPassword: 'x', newPassword, userId: 'x' }, ['/userId']],
     ])('400: %j', async (body, pointers) => {
-      const answer = await change(homes[home].token, body)
+      const answer = await change(fixture[placement].token, body)
       expectProblem(answer, { status: 400, code: 'VALIDATION_FAILED', pointers })
     })
 
-    test('is for people, and not for programs', async () => {
+    test('is for users, and not for client keys', async () => {
       const key = { name: 'program', permissions: ['*'] }
-      const { body } = await gateway.operator('POST', `/tenants/${homes[home].id}/client-keys`, key)
-      const headers = { 'x-client-key': body.key, 'x-tenant-code': homes[home].code }
+      const { body } = await gateway.operator('POST', `/tenants/${fixture[placement].id}/client-keys`, key)
+      const headers = { 'x-client-key': body.key, 'x-tenant-code': fixture[placement].code }
       const passwords = { currentPassword: 'x', newPassword }
       const answer = await gateway.call('POST', `${API}/auth/password`, { headers, body: passwords })
       expectProblem(answer, { status: 403, code: 'PERMISSION_DENIED' })
@@ -345,12 +345,12 @@ describe.each(['shared', 'own'] as const)('a tenant in a database that is %s', (
 
   describe('wrong passwords', () => {
     const configure = (lockout: object) =>
-      gateway.operator('PATCH', `/tenants/${homes[home].id}`, { authConfig: { lockout } })
+      gateway.operator('PATCH', `/tenants/${fixture[placement].id}`, { authConfig: { lockout } })
     const policy = async (lockout: { attempts: number; windowSeconds: number }) => {
       await configure(lockout)
       const known = async () =>
-        (await replica.call('GET', `${API}/tenant`, { token: homes[home].token })).body
-      await expect.poll(async () => (await known()).authConfig.lockout).toEqual(lockout)
+        (await replica.call('GET', `${API}/tenant`, { token: fixture[placement].token })).body
+      await expect.poll(async () => (await known()).authConfig.lockout, NOTIFIED).toEqual(lockout)
     }
     afterAll(() => configure({ attempts: 10, windowSeconds: 900 }))
 
@@ -359,13 +359,13 @@ describe.each(['shared', 'own'] as const)('a tenant in a database that is %s', (
       const [{ email }, unknown] = [await join(), 'nobody@nowhere.example']
       for (const name of [email, unknown]) {
         const tries = Array.from({ length: 16 }, (_, n) =>
-          logIn(homes[home], { email: name, password: `wrong ${n}` }, n % 2 === 0 ? gateway : replica),
+          logIn(fixture[placement], { email: name, password: `wrong ${n}` }, n % 2 === 0 ? gateway : replica),
         )
         const statuses = (await Promise.all(tries)).map(({ status }) => status)
         expect([count(statuses, 401), count(statuses, 403)]).toEqual([3, 13])
         for (const from of [gateway, replica]) {
           const right = { email: name.toUpperCase(), password: PASSWORD }
-          const answer = await logIn(homes[home], right, from)
+          const answer = await logIn(fixture[placement], right, from)
           expectProblem(answer, LOCKED)
           const seconds = Number(answer.headers.get('retry-after'))
           expect(seconds).toBeGreaterThan(800)
@@ -374,28 +374,30 @@ describe.each(['shared', 'own'] as const)('a tenant in a database that is %s', (
       }
     })
 
-    test('are forgotten after the right one, and after the window', async () => {
+    test('are forgotten after the right password, and after the window', async () => {
       await policy({ attempts: 2, windowSeconds: 2 })
       const person = nameOf(await join())
-      const wrong = () => logIn(homes[home], { ...person, password: 'wrong' })
+      const wrong = () => logIn(fixture[placement], { ...person, password: 'wrong' })
       for (let n = 0; n < 3; n++) {
         expectProblem(await wrong(), WRONG)
-        expect((await logIn(homes[home], person)).status).toBe(200)
+        expect((await logIn(fixture[placement], person)).status).toBe(200)
       }
       for (let n = 0; n < 2; n++) await wrong()
-      await expect.poll(async () => (await logIn(homes[home], person)).status, { timeout: 15_000 }).toBe(200)
+      await expect
+        .poll(async () => (await logIn(fixture[placement], person)).status, { timeout: 15_000 })
+        .toBe(200)
     })
 
-    test('for unknown names leave no name, and no row for long after the window', async () => {
+    test('for unknown names store no name, and their rows are removed soon after the window', async () => {
       await policy({ attempts: 5, windowSeconds: 1 })
       const emailOf = (name: string) => `${name}@nowhere.example`
-      const guess = (name: string) => logIn(homes[home], { email: emailOf(name), password: 'x' })
+      const guess = (name: string) => logIn(fixture[placement], { email: emailOf(name), password: 'x' })
       const names = Array.from({ length: 10 }, (_, n) => `guess${n}`)
       for (const name of names) await guess(name)
       const subjects = names.map((name) => createHash('sha256').update(emailOf(name)).digest('hex'))
       const rows = () =>
         sql('select * from login_attempts where tenant_id = $1 and subject = any ($2)', [
-          homes[home].id,
+          fixture[placement].id,
           subjects,
         ])
       expect((await rows()).length).toBeGreaterThan(0)
@@ -409,7 +411,7 @@ describe.each(['shared', 'own'] as const)('a tenant in a database that is %s', (
     })
   })
 
-  test('a hash that is weaker than ours now is replaced when its password comes by', async () => {
+  test('a weaker hash is replaced when its user signs in', async () => {
     const person = await join()
     const weak = await argonHash(person.password, { memoryCost: 8_192, timeCost: 1, parallelism: 1 })
     await sql('update users set password_hash = $2 where id = $1', [person.id, weak])
@@ -419,7 +421,7 @@ describe.each(['shared', 'own'] as const)('a tenant in a database that is %s', (
       ])
       return row
     }
-    expectProblem(await logIn(homes[home], { ...nameOf(person), password: 'wrong' }), WRONG)
+    expectProblem(await logIn(fixture[placement], { ...nameOf(person), password: 'wrong' }), WRONG)
     expect(await stored()).toEqual({ hash: weak, generation: 0 })
     const { accessToken } = await enter(person)
     const now = await stored()
@@ -432,20 +434,22 @@ describe.each(['shared', 'own'] as const)('a tenant in a database that is %s', (
     expect(await stored()).toEqual(now)
   })
 
-  // Repeated, because a machine that does much else is not even; a hash left out shows each time.
+  // Repeated, because a busy machine is not even. A missing hash shows in every round.
   test('an unknown user, an inactive one and a wrong password take the same time', { retry: 2 }, async () => {
-    await gateway.operator('PATCH', `/tenants/${homes[home].id}`, {
+    await gateway.operator('PATCH', `/tenants/${fixture[placement].id}`, {
       authConfig: { lockout: { attempts: 1000 } },
     })
     const [known, inactive] = [await join(), await join()]
-    await gateway.operator('PATCH', `/tenants/${homes[home].id}/users/${inactive.id}`, { status: 'INACTIVE' })
+    await gateway.operator('PATCH', `/tenants/${fixture[placement].id}/users/${inactive.id}`, {
+      status: 'INACTIVE',
+    })
     const names = [known.email, 'nobody@nowhere.example', inactive.email]
     const times: number[][] = names.map(() => [])
     for (let round = 0; round < 41; round++) {
       for (const i of [0, 1, 2].map((n) => (n + round) % 3)) {
         const email = names[i]
         const begun = performance.now()
-        const { status } = await logIn(homes[home], { email, password: 'wrong horse battery' })
+        const { status } = await logIn(fixture[placement], { email, password: 'wrong horse battery' })
         // The first round opens connections and prepares statements.
         if (round > 0) times[i]?.push(performance.now() - begun)
         expect(status).toBe(401)
@@ -453,29 +457,29 @@ describe.each(['shared', 'own'] as const)('a tenant in a database that is %s', (
     }
     const [wrong = 0, ...others] = times.map(median)
     for (const other of others) {
-      // Without a hash an answer takes a few milliseconds, with one some twenty.
+      // Without a hash an answer takes a few milliseconds, with one about twenty.
       expect(Math.abs(other - wrong), `medians ${others} against ${wrong} ms`).toBeLessThan(
         Math.max(5, wrong / 3),
       )
     }
   })
 
-  test('a flood of logins is turned away at once, and others are served meanwhile', async () => {
-    const token = homes.stranger.token
+  test('a flood of logins is refused at once, and other requests are served meanwhile', async () => {
+    const token = fixture.other.token
     const flood = Array.from({ length: 300 }, (_, n) =>
-      logIn(homes[home], { email: `flood${n}@nowhere.example`, password: 'wrong horse battery' }),
+      logIn(fixture[placement], { email: `flood${n}@nowhere.example`, password: 'wrong horse battery' }),
     )
     const times: number[] = []
     for (let n = 0; n < 20; n++) {
       const begun = performance.now()
       const answer = await gateway.call('GET', `${API}/places`, {
-        token: n % 2 === 0 ? token : homes[home].token,
+        token: n % 2 === 0 ? token : fixture[placement].token,
       })
       times.push(performance.now() - begun)
       expect(answer.status, answer.text).toBe(200)
     }
-    // Another tenant's people come in: one tenant's flood does not take all the turns.
-    expect((await logIn(homes.stranger, homes.stranger.admin)).status).toBe(200)
+    // Users of another tenant can sign in: a flood at one tenant does not take all slots.
+    expect((await logIn(fixture.other, fixture.other.admin)).status).toBe(200)
     const answers = await Promise.all(flood)
     const statuses = answers.map(({ status }) => status)
     expect(count(statuses, 401) + count(statuses, 429)).toBe(300)

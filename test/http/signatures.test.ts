@@ -2,22 +2,22 @@ import { createHash } from 'node:crypto'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { dropAll } from '../support/database.ts'
 import { Application } from './application.ts'
-import { API, expectProblem, type Homes, openHomes, telling, UNKNOWN_ID } from './support.ts'
+import { API, expectProblem, type Fixture, openFixture, telling, UNKNOWN_ID } from './support.ts'
 
-let homes: Homes
-let stranger: Application
+let fixture: Fixture
+let otherApp: Application
 beforeAll(async () => {
-  homes = await openHomes()
-  stranger = new Application(homes.gateway, homes.stranger)
+  fixture = await openFixture()
+  otherApp = new Application(fixture.gateway, fixture.other)
 })
 afterAll(async () => {
-  await homes?.gateway.close()
+  await fixture?.gateway.close()
   await dropAll()
 })
 
 const sha256 = (content: string | Buffer) => createHash('sha256').update(content).digest('hex')
 
-/** As an auditor would, from what the API answers alone. */
+/** As an auditor would, from the answers of the API only. */
 function hashOf(proof: Record<string, unknown>): string {
   const { number, signatureId, documentId, documentSha256, signerName, signerEmail, signedAt, address } =
     proof
@@ -34,10 +34,10 @@ function hashOf(proof: Record<string, unknown>): string {
   return sha256(`${proof.previousHash ?? ''}\n${JSON.stringify(content)}`)
 }
 
-describe.each(['shared', 'own'] as const)('a tenant in a database that is %s', (home) => {
+describe.each(['shared', 'dedicated'] as const)('a tenant in a %s database', (placement) => {
   let app: Application
   beforeAll(() => {
-    app = new Application(homes.gateway, homes[home])
+    app = new Application(fixture.gateway, fixture[placement])
   })
   const proofOf = async (signatureId: string) =>
     (await app.send('GET', `proofs?signatureId=${signatureId}`)).body.data[0]
@@ -47,7 +47,7 @@ describe.each(['shared', 'own'] as const)('a tenant in a database that is %s', (
   }
 
   describe('/documents', () => {
-    test('show what they are of, and not the terms they keep', async () => {
+    test('show their lease, and not the stored terms', async () => {
       const leaseId = await app.lease()
       const { id, createdAt, updatedAt, ...rest } = await app.make('documents', { leaseId, title: 'Lease' })
       expect(rest).toEqual({ leaseId, title: 'Lease' })
@@ -57,22 +57,22 @@ describe.each(['shared', 'own'] as const)('a tenant in a database that is %s', (
       })
     })
 
-    test('are of a lease of their own tenant', async () => {
-      const [foreign, id] = [await stranger.lease(), await app.document()]
+    test('need a lease of their own tenant', async () => {
+      const [foreign, id] = [await otherApp.lease(), await app.document()]
       for (const [method, path] of [
         ['POST', 'documents'],
         ['PATCH', `documents/${id}`],
       ] as const) {
-        const [theirs, nobodys] = [
+        const [foreignAnswer, missingAnswer] = [
           await app.send(method, path, { leaseId: foreign, title: 'x' }),
           await app.send(method, path, { leaseId: UNKNOWN_ID, title: 'x' }),
         ]
-        expect(telling(theirs)).toEqual(telling(nobodys))
-        expectProblem(theirs, { status: 404, code: 'REFERENCE_NOT_FOUND', pointers: ['/leaseId'] })
+        expect(telling(foreignAnswer)).toEqual(telling(missingAnswer))
+        expectProblem(foreignAnswer, { status: 404, code: 'REFERENCE_NOT_FOUND', pointers: ['/leaseId'] })
       }
     })
 
-    test('are printed as PDF, whose tag is the SHA-256 of its bytes', async () => {
+    test('are printed as PDF with the SHA-256 of its bytes as entity tag', async () => {
       const id = await app.document({ title: 'Huur “Ω”\r\n.pdf' })
       const { response, bytes } = await pdf(id)
       expect(response.status).toBe(200)
@@ -91,7 +91,7 @@ describe.each(['shared', 'own'] as const)('a tenant in a database that is %s', (
       expect([head.status, head.headers.get('etag')]).toEqual([200, headers.get('etag')])
     })
 
-    test('say the same for ever, whatever becomes of lease, estate and lessee', async () => {
+    test('never change, even if lease, estate and lessee change', async () => {
       const [estateId, lesseeId] = [await app.estate(), await app.lessee()]
       const leaseId = await app.lease({ estateId, lesseeIds: [lesseeId] })
       const id = await app.document({ leaseId })
@@ -105,7 +105,7 @@ describe.each(['shared', 'own'] as const)('a tenant in a database that is %s', (
       expect(later.bytes.equals(before.bytes)).toBe(false)
     })
 
-    test('may be changed until signatures are asked for, and then neither changed nor deleted', async () => {
+    test('may be changed until signatures are requested, and then neither changed nor deleted', async () => {
       const id = await app.document()
       const before = await pdf(id)
       const patched = await app.send('PATCH', `documents/${id}`, {
@@ -128,15 +128,15 @@ describe.each(['shared', 'own'] as const)('a tenant in a database that is %s', (
 
     test.each([
       ['does not exist', () => UNKNOWN_ID],
-      ['a stranger has', () => stranger.document()],
-    ])('that %s are not printed', async (_whose, id) => {
+      ['another tenant has', () => otherApp.document()],
+    ])('that %s cannot be printed', async (_whose, id) => {
       const answer = await app.send('GET', `documents/${await id()}/pdf`)
       expectProblem(answer, { status: 404, code: 'NOT_FOUND' })
     })
   })
 
   describe('/signatures', () => {
-    test('are pending at first, and no caller can choose another state', async () => {
+    test('are pending at first, and a caller cannot choose another state', async () => {
       const documentId = await app.document()
       const signer = { signerName: 'Ada', signerEmail: 'Ada@example.com' }
       const made = await app.make('signatures', { documentId, ...signer })
@@ -149,15 +149,15 @@ describe.each(['shared', 'own'] as const)('a tenant in a database that is %s', (
       expect((await app.send('GET', `signatures?${query}`)).body.data).toEqual([made])
     })
 
-    test('are asked for on a document of their own tenant', async () => {
+    test('need a document of their own tenant', async () => {
       const signer = { signerName: 'Ada', signerEmail: 'ada@example.com' }
-      for (const documentId of [await stranger.document(), UNKNOWN_ID]) {
+      for (const documentId of [await otherApp.document(), UNKNOWN_ID]) {
         const answer = await app.send('POST', 'signatures', { documentId, ...signer })
         expectProblem(answer, { status: 404, code: 'REFERENCE_NOT_FOUND', pointers: ['/documentId'] })
       }
     })
 
-    test('are signed once, with a proof of the document as it is printed', async () => {
+    test('are signed once, with a proof of the printed document', async () => {
       const documentId = await app.document()
       const id = await app.signature({ documentId, signerName: 'Ada “Ω”' })
       const signed = await app.send('POST', `signatures/${id}/sign`)
@@ -202,7 +202,7 @@ describe.each(['shared', 'own'] as const)('a tenant in a database that is %s', (
       expect((await proofOf(id)).signerName).toBe('Ada King')
     })
 
-    test('are settled only as the caller knows them', async () => {
+    test('are decided only in the version that the caller knows', async () => {
       const id = await app.signature()
       const stale = { 'if-match': '"0123"' }
       for (const verb of ['sign', 'decline']) {
@@ -214,34 +214,34 @@ describe.each(['shared', 'own'] as const)('a tenant in a database that is %s', (
       expect(signed.status).toBe(200)
     })
 
-    test('are settled by those who may write them', async () => {
+    test('are decided only by callers who may write them', async () => {
       const id = await app.signature()
       const { body: key } = await app.send('POST', 'client-keys', {
         ...{ name: 'reader', permissions: ['signatures:read', 'leases:write'] },
       })
-      const headers = { 'x-client-key': key.key, 'x-tenant-code': homes[home].code }
+      const headers = { 'x-client-key': key.key, 'x-tenant-code': fixture[placement].code }
       for (const verb of ['sign', 'decline']) {
-        const answer = await homes.gateway.call('POST', `${API}/signatures/${id}/${verb}`, { headers })
+        const answer = await fixture.gateway.call('POST', `${API}/signatures/${id}/${verb}`, { headers })
         expectProblem(answer, { status: 403, code: 'PERMISSION_DENIED', required: 'signatures:write' })
       }
-      const { body } = await homes.gateway.call('GET', `${API}/signatures/${id}`, { headers })
+      const { body } = await fixture.gateway.call('GET', `${API}/signatures/${id}`, { headers })
       expect(body.status).toBe('pending')
     })
 
-    test("of a stranger are neither signed nor declined, as those that don't exist", async () => {
-      const foreign = await stranger.signature()
+    test("of another tenant cannot be signed or declined, as those that don't exist", async () => {
+      const foreign = await otherApp.signature()
       for (const verb of ['sign', 'decline']) {
-        const [theirs, nobodys] = [
+        const [foreignAnswer, missingAnswer] = [
           await app.send('POST', `signatures/${foreign}/${verb}`),
           await app.send('POST', `signatures/${UNKNOWN_ID}/${verb}`),
         ]
-        expect(telling(theirs)).toEqual(telling(nobodys))
-        expectProblem(theirs, { status: 404, code: 'NOT_FOUND' })
+        expect(telling(foreignAnswer)).toEqual(telling(missingAnswer))
+        expectProblem(foreignAnswer, { status: 404, code: 'NOT_FOUND' })
       }
-      expect((await stranger.send('GET', `signatures/${foreign}`)).body.status).toBe('pending')
+      expect((await otherApp.send('GET', `signatures/${foreign}`)).body.status).toBe('pending')
     })
 
-    test('signed and declined at once end as one of the two', async () => {
+    test('that are signed and declined at once get one of the two states', async () => {
       for (let round = 0; round < 5; round++) {
         const id = await app.signature()
         const verbs = ['sign', 'decline', 'sign', 'decline']
@@ -255,7 +255,7 @@ describe.each(['shared', 'own'] as const)('a tenant in a database that is %s', (
   })
 
   describe('/proofs', () => {
-    test('are numbered without gaps and chained, also when many sign at once', async () => {
+    test('are numbered without gaps and chained, also with concurrent signatures', async () => {
       const documentId = await app.document()
       const ids = await Promise.all(Array.from({ length: 12 }, () => app.signature({ documentId })))
       const answers = await Promise.all(ids.map((id) => app.send('POST', `signatures/${id}/sign`)))
@@ -273,7 +273,7 @@ describe.each(['shared', 'own'] as const)('a tenant in a database that is %s', (
       }
     })
 
-    test('are read and nothing else', async () => {
+    test('can only be read', async () => {
       const id = await app.signature()
       await app.send('POST', `signatures/${id}/sign`)
       const proof = await proofOf(id)
@@ -282,7 +282,7 @@ describe.each(['shared', 'own'] as const)('a tenant in a database that is %s', (
         const answer = await app.send(method, `proofs/${proof.id}`, {})
         expectProblem(answer, { status: 404, code: 'NOT_FOUND' })
       }
-      expectProblem(await stranger.send('GET', `proofs/${proof.id}`), { status: 404, code: 'NOT_FOUND' })
+      expectProblem(await otherApp.send('GET', `proofs/${proof.id}`), { status: 404, code: 'NOT_FOUND' })
     })
   })
 })

@@ -3,16 +3,16 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { dropAll, query, superuserUrl } from '../support/database.ts'
 import { withClient } from '../support/tenant-database.ts'
 import { Application } from './application.ts'
-import { type Homes, openHomes } from './support.ts'
+import { type Fixture, openFixture } from './support.ts'
 
-// A signature is under bytes. What renders a document changes with the years; what was signed does not.
+// A signature covers bytes. The code that renders a document changes over the years; a signed document does not.
 
-let homes: Homes
+let fixture: Fixture
 beforeAll(async () => {
-  homes = await openHomes()
+  fixture = await openFixture()
 })
 afterAll(async () => {
-  await homes?.gateway.close()
+  await fixture?.gateway.close()
   await dropAll()
 })
 
@@ -21,12 +21,12 @@ const OTHER = Buffer.from('%PDF-1.7 as another version prints it %%EOF')
 const KEEP = `INSERT INTO document_files (tenant_id, document_id, bytes, sha256)
   SELECT tenant_id, id, $2::bytea, encode(sha256($2::bytea), 'hex') FROM documents WHERE id = $1`
 
-describe.each(['shared', 'own'] as const)('in a database that is %s', (home) => {
+describe.each(['shared', 'dedicated'] as const)('in a %s database', (placement) => {
   let app: Application
   let url: string
   beforeAll(() => {
-    app = new Application(homes.gateway, homes[home])
-    url = superuserUrl(new URL(homes.urls[home]).pathname.slice(1))
+    app = new Application(fixture.gateway, fixture[placement])
+    url = superuserUrl(new URL(fixture.urls[placement]).pathname.slice(1))
   })
 
   async function pdf(documentId: string) {
@@ -46,13 +46,13 @@ describe.each(['shared', 'own'] as const)('in a database that is %s', (home) => 
       [documentId],
     )
 
-  /** What is rendered from the row is something else from now on, as with another version of what renders it. */
+  /** From now on the row renders to other bytes, as with another version of the code. */
   const renderOtherwise = (documentId: string) =>
     query(url, `UPDATE documents SET terms = jsonb_set(terms, '{lease,currency}', '"XXX"') WHERE id = $1`, [
       documentId,
     ])
 
-  test('a document is kept byte for byte when it is first signed, and served from then on', async () => {
+  test('a document is stored when it is first signed, and served byte for byte from then on', async () => {
     const documentId = await app.document()
     const [first, second] = [await app.signature({ documentId }), await app.signature({ documentId })]
     const before = await pdf(documentId)
@@ -67,7 +67,7 @@ describe.each(['shared', 'own'] as const)('in a database that is %s', (home) => 
     expect(await pdf(documentId)).toEqual(before)
   })
 
-  test('a document without a signature is printed anew', async () => {
+  test('a document without a signature is printed for each request', async () => {
     const documentId = await app.document()
     const id = await app.signature({ documentId })
     const before = await pdf(documentId)
@@ -78,7 +78,7 @@ describe.each(['shared', 'own'] as const)('in a database that is %s', (home) => 
     expect(await kept(documentId)).toEqual([])
   })
 
-  test('of two versions that sign at once, both prove what the first has kept', async () => {
+  test('two gateway versions that sign at once both prove the document stored by the first', async () => {
     const documentId = await app.document()
     const id = await app.signature({ documentId })
     await withClient(url, async (other) => {
@@ -92,7 +92,7 @@ describe.each(['shared', 'own'] as const)('in a database that is %s', (home) => 
     expect(await pdf(documentId)).toEqual({ etag: `"${sha256(OTHER)}"`, bytes: OTHER })
   })
 
-  test('what is kept is never changed, and says its hash truly', async () => {
+  test('a stored document never changes, and has the right hash', async () => {
     const documentId = await app.document()
     await sign(await app.signature({ documentId }))
     const change = "UPDATE document_files SET bytes = ''"

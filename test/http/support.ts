@@ -13,36 +13,40 @@ import { createTenantDatabase } from '../support/tenant-database.ts'
 
 export const API = '/api/v1'
 
-/** An id that nothing has. */
+/** An id that no row has. */
 export const UNKNOWN_ID = '01900000-0000-7000-8000-0000000000ff'
 
-/** A gateway with a tenant of each kind, and a stranger who is neighbour to the first. */
-export interface Homes {
+/** A replica learns of a change by a notification. Without one it would take up to two seconds. */
+export const NOTIFIED = { timeout: 1_000 }
+
+/** A gateway with a tenant of each placement, and another tenant in the shared database. */
+export interface Fixture {
   readonly stage: Stage
   readonly gateway: TestGateway
   readonly shared: TestTenant
-  readonly own: TestTenant
-  readonly stranger: TestTenant
-  /** Where the rows of `shared` and `stranger`, and those of `own`, are. */
-  readonly urls: { readonly shared: string; readonly own: string }
+  readonly dedicated: TestTenant
+  readonly other: TestTenant
+  /** The shared database holds the rows of `shared` and `other`; the dedicated one those of `dedicated`. */
+  readonly urls: { readonly shared: string; readonly dedicated: string }
 }
 
-export async function openHomes(
+export async function openFixture(
   more: Record<string, string> = {},
   options: { realPasswords?: boolean } = {},
-): Promise<Homes> {
+): Promise<Fixture> {
   const stage = await createStage(options)
   const gateway = await startGateway(stage, more)
-  const [shared, own, stranger] = await Promise.all([
+  const [shared, dedicated, other] = await Promise.all([
     gateway.createTenant(),
     gateway.createTenant(),
     gateway.createTenant(),
   ])
-  const ownUrl = await moveToOwnDatabase(gateway, own.id)
-  return { stage, gateway, shared, own, stranger, urls: { shared: stage.sharedUrl, own: ownUrl } }
+  const dedicatedUrl = await moveToOwnDatabase(gateway, dedicated.id)
+  const urls = { shared: stage.sharedUrl, dedicated: dedicatedUrl }
+  return { stage, gateway, shared, dedicated, other, urls }
 }
 
-/** Gives a tenant a new database of its own and waits until it lives there. */
+/** Gives a tenant a new dedicated database and waits until it lives there. */
 export async function moveToOwnDatabase(gateway: TestGateway, tenantId: string): Promise<string> {
   const { url } = await createTenantDatabase(gateway.application)
   const { status, placement, lastError } = await gateway.registerDatabase(tenantId, url)
@@ -61,7 +65,7 @@ interface Problem {
   readonly required?: string
 }
 
-/** What every error looks like, and which one this is. */
+/** The fields of every error, and the expected one. */
 export function expectProblem(answer: Answer, { status, code, pointers, required }: Problem): void {
   const { body, headers } = answer
   expect([answer.status, body.code], answer.text).toEqual([status, code])
@@ -81,7 +85,7 @@ export function expectProblem(answer: Answer, { status, code, pointers, required
   }
 }
 
-/** An answer without what differs from request to request: what is left tells callers something. */
+/** An answer without the parts that differ in every request. The rest must reveal nothing. */
 export function telling({ status, headers, text, body }: Answer): unknown {
   const ids = [body?.requestId, body?.instance].filter((id): id is string => typeof id === 'string')
   const scrub = (said: string) => ids.reduce((left, id) => left.replaceAll(id, '…'), said)
@@ -91,7 +95,7 @@ export function telling({ status, headers, text, body }: Answer): unknown {
   return { status, headers: shown, text: scrub(text) }
 }
 
-/** Sends bytes as they are, for what no client library would send. */
+/** Sends bytes unchanged, because no client library would send them. */
 export async function rawRequest(
   url: string,
   head: readonly string[],

@@ -4,7 +4,7 @@ import { createStage, type Stage, startGateway, type TestGateway } from '../supp
 import { readPages } from './pages.ts'
 import { expectProblem, moveToOwnDatabase, UNKNOWN_ID } from './support.ts'
 
-/** In the order of their making. */
+/** In the order of their creation. */
 const NAMES = {
   north: 'Nordlicht 100%',
   south: 'Sud_licht',
@@ -41,7 +41,7 @@ const codes = (rows: { code: string }[]) => rows.map(({ code }) => code)
 
 describe('GET /tenants', () => {
   describe('200', () => {
-    test('gives every tenant as it stands alone, in the order of their making', async () => {
+    test('shows every tenant as a single read does, in the order of creation', async () => {
       const { body } = await list('')
       expect(body.nextCursor).toBeNull()
       expect(codes(body.data)).toEqual(CODES)
@@ -61,7 +61,7 @@ describe('GET /tenants', () => {
       ['q=wes', ['west']],
       ['q=o', ['north', 'south', 'east', 'none']],
       ['q=nowhere', []],
-      // What means something to LIKE means itself here.
+      // Wildcards of LIKE count as plain characters here.
       ['q=%25', ['north']],
       ['q=_', ['south']],
       ['q=%5C', []],
@@ -73,26 +73,26 @@ describe('GET /tenants', () => {
       expect(codes(answer.body.data), answer.text).toEqual(expected)
     })
 
-    test('?parentId gives the children, and of those not their own', async () => {
+    test('?parentId gives the children, but not their descendants', async () => {
       expect(codes((await list(`parentId=${idOf('north')}`)).body.data)).toEqual(['east', 'west'])
       expect((await list(`parentId=${idOf('east')}`)).body.data).toEqual([])
       expect((await list(`parentId=${UNKNOWN_ID}`)).body.data).toEqual([])
     })
 
     test.each(['limit=1', 'limit=2', 'limit=4', 'limit=5', 'limit=200'])(
-      'in pages of ?%s, each tenant stands once',
+      'in pages of ?%s, each tenant appears once',
       async (asked) => {
         const rows = await readPages(gateway, '/tenants', { token: stage.operatorToken, query: asked })
         expect(codes(rows)).toEqual(CODES)
       },
     )
 
-    test('a cursor goes on within the filter it is used with', async () => {
+    test('a cursor continues within its filter', async () => {
       const walk = { token: stage.operatorToken, query: 'limit=1&status=ACTIVE' }
       expect(codes(await readPages(gateway, '/tenants', walk))).toEqual(['north', 'south', 'west'])
     })
 
-    test('a tenant made between two pages takes no other from them', async () => {
+    test('a tenant created between two pages hides no other', async () => {
       const { body: first } = await list('limit=2')
       const { body: late } = await gateway.operator('POST', '/tenants', { code: 'late', name: 'Late' })
       const { body: rest } = await list(`limit=200&cursor=${first.nextCursor}`)
@@ -117,7 +117,7 @@ describe('GET /tenants', () => {
       expectProblem(await list(asked), { status: 400, code: 'VALIDATION_FAILED', pointers: [pointer] })
     })
 
-    test.each(['x', UNKNOWN_ID, 'AAAA', 'a'.repeat(512)])('%s is no cursor', async (cursor) => {
+    test.each(['x', UNKNOWN_ID, 'AAAA', 'a'.repeat(512)])('the invalid cursor %s', async (cursor) => {
       expectProblem(await list(`cursor=${cursor}`), { status: 400, code: 'INVALID_CURSOR' })
     })
   })

@@ -3,7 +3,7 @@ import { dropAll, query } from '../support/database.ts'
 import { createStage, type Stage, startGateway, type TestGateway } from '../support/gateway.ts'
 import { API, expectProblem, UNKNOWN_ID } from './support.ts'
 
-/** Changes of a tenant that decide where requests go, seen by two replicas of one catalog. */
+/** Changes of a tenant that decide where its requests go, seen by two replicas of one catalog. */
 let stage: Stage
 let gateway: TestGateway
 let replica: TestGateway
@@ -32,7 +32,7 @@ async function make(parentId: string | null): Promise<{ id: string; parentId: st
 const parentOf = async (id: string) => (await gateway.operator('GET', `/tenants/${id}`)).body.parentId
 
 describe('a change of status', () => {
-  test('is in force on every replica when it is answered, both ways', async () => {
+  test('is in force on every replica when it is answered, in both directions', async () => {
     const tenant = await gateway.createTenant()
     const visit = (at: TestGateway) => at.call('GET', `${API}/places`, { token: tenant.token })
     for (const at of [gateway, replica]) expect((await visit(at)).status).toBe(200)
@@ -45,21 +45,21 @@ describe('a change of status', () => {
     for (const at of [replica, gateway]) expect((await visit(at)).status).toBe(200)
   })
 
-  test('that changes nothing says so of every replica as well', async () => {
+  test('that changes nothing is confirmed by every replica too', async () => {
     const id = await child(null)
     const answer = await patch(id, { status: 'ACTIVE' })
     expect(answer.body.effective).toEqual(EVERYWHERE)
   })
 
-  test('does not say `effective` where routing is not concerned', async () => {
+  test('does not answer `effective` if it does not affect routing', async () => {
     const id = await child(null)
     for (const body of [{ name: 'Renamed' }, { authConfig: { accessTokenSeconds: 60 } }])
       expect((await patch(id, body)).body).not.toHaveProperty('effective')
   })
 
-  test('is answered after 5 s also when a replica does not follow, and tells how many do, also to who asks again', async () => {
+  test('is answered after 5 s even if a replica does not follow, with the number that do, also when repeated', async () => {
     const id = await child(null)
-    // A process that has just been seen alive, and hangs.
+    // A process that was alive a moment ago, and hangs.
     const hung = '01900000-0000-7000-8000-00000000dead'
     await query(
       stage.catalogUrl,
@@ -69,7 +69,7 @@ describe('a change of status', () => {
       const begun = performance.now()
       const first = patch(id, { status: 'INACTIVE' })
       const status = async () => (await gateway.operator('GET', `/tenants/${id}`)).body.status
-      await expect.poll(status).toBe('INACTIVE')
+      await expect.poll(status, { timeout: 4_000 }).toBe('INACTIVE')
       for (const { body } of await Promise.all([first, patch(id, { status: 'INACTIVE' })]))
         expect(body).toMatchObject({ status: 'INACTIVE', effective: { replicas: 3, confirmed: 2 } })
       expect(performance.now() - begun).toBeGreaterThan(4_500)
@@ -80,14 +80,14 @@ describe('a change of status', () => {
 })
 
 describe('a change of parent', () => {
-  test('200: moves a tenant with its descendants, or sets it free', async () => {
+  test('200: moves a tenant with its descendants, or removes its parent', async () => {
     const [top, other] = [await child(null), await child(null)]
     const middle = await child(top)
     const bottom = await child(middle)
     const moved = await patch(middle, { parentId: other })
     expect(moved.body).toMatchObject({ parentId: other, effective: EVERYWHERE })
     expect(await parentOf(bottom)).toBe(middle)
-    // What was above may now be below.
+    // The former parent may now be a child.
     expect((await patch(top, { parentId: bottom })).status).toBe(200)
     expect((await patch(middle, { parentId: null })).body.parentId).toBeNull()
   })
@@ -104,7 +104,7 @@ describe('a change of parent', () => {
     expect([body.parentId, body.name]).toEqual([null, 'x'])
   })
 
-  test('of changes that would close a circle together, one at least is refused', async () => {
+  test('at least one of several changes is refused that together would create a cycle', async () => {
     for (let round = 0; round < 5; round++) {
       const ids = [await child(null), await child(null), await child(null)] as const
       const next = (at: number) => ids[(at + 1) % ids.length] ?? UNKNOWN_ID

@@ -39,14 +39,14 @@ async function made(more: object = {}): Promise<{ id: string; code: string }> {
   return answer.body
 }
 
-/** Looks into the catalog itself: what was refused must have left nothing there. */
+/** Reads the catalog itself, because a refused request must leave nothing there. */
 async function known(code: string): Promise<boolean> {
   const rows = await query(stage.catalogUrl, 'SELECT 1 FROM tenants WHERE code = $1', [code])
   return rows.length > 0
 }
 
 describe('a name', () => {
-  test.each([' ', '\u0007', 'line\nbreak'])('is not %j, neither at first nor later', async (name) => {
+  test.each([' ', '\u0007', 'line\nbreak'])('cannot be %j, in a new tenant or in a change', async (name) => {
     const problem = { ...INVALID, pointers: ['/name'] }
     expectProblem(await post({ code: newCode(), name }), problem)
     const { id } = await made()
@@ -56,7 +56,7 @@ describe('a name', () => {
 
 describe('POST /tenants', () => {
   describe('201', () => {
-    test('a tenant has exactly these fields, and is found again where it says', async () => {
+    test('a tenant has exactly these fields, and is found at its Location', async () => {
       const code = newCode()
       const { status, body, headers } = await post({ code, name: 'Añejo & Söhne' })
       expect(status).toBe(201)
@@ -69,7 +69,7 @@ describe('POST /tenants', () => {
       expect((await gateway.operator('GET', `/tenants/${body.id}`)).body).toEqual(body)
     })
 
-    test('its administrator signs in at once, and may do everything', async () => {
+    test('its administrator can sign in at once, and has every permission', async () => {
       const code = newCode()
       const answer = await post({ code, name: 'x', admin: { ...ADMIN, name: 'Ada' } })
       expect(answer.status).toBe(201)
@@ -79,7 +79,7 @@ describe('POST /tenants', () => {
       expect(me.body).toMatchObject({ user: { name: 'Ada', roles: ['admin'] }, permissions: ['*'] })
     })
 
-    test('any part of authConfig may be given, and the rest keeps its default', async () => {
+    test('any part of authConfig may be given, and the other parts keep their defaults', async () => {
       const { id } = await made({ authConfig: { accessTokenSeconds: 60, lockout: { attempts: 3 } } })
       expect((await get(id)).body.authConfig).toEqual({
         ...DEFAULTS,
@@ -88,7 +88,7 @@ describe('POST /tenants', () => {
       })
     })
 
-    test('it may have a parent, which then names it among its children', async () => {
+    test('it may have a parent, which then lists it as a child', async () => {
       const parent = await gateway.createTenant()
       const child = await made({ parentId: parent.id.toUpperCase() })
       expect((await get(child.id)).body.parentId).toBe(parent.id)
@@ -136,13 +136,13 @@ describe('POST /tenants', () => {
   })
 
   describe('404', () => {
-    test('a parent that is not there', async () => {
+    test('an unknown parent', async () => {
       const code = newCode()
       expectProblem(await post({ code, name: 'x', parentId: UNKNOWN_ID, admin: ADMIN }), {
         ...{ status: 404, code: 'REFERENCE_NOT_FOUND', pointers: ['/parentId'] },
       })
       expect(await known(code)).toBe(false)
-      // Nor is there a place for it in the shared database.
+      // The tenant has no residence in the shared database either.
       const count = 'SELECT count(*)::int AS n FROM'
       const stamps = await query(stage.sharedUrl, `${count} residence`)
       expect(stamps).toEqual(await query(stage.catalogUrl, `${count} tenants`))
@@ -152,14 +152,14 @@ describe('POST /tenants', () => {
   describe('409', () => {
     const TAKEN = { status: 409, code: 'TENANT_CODE_TAKEN' }
 
-    test('a code that is taken, also by a tenant that is INACTIVE: it is unique for ever', async () => {
+    test('a code that is taken, also by an INACTIVE tenant: it is unique for ever', async () => {
       const { id, code } = await made()
       expectProblem(await post({ code, name: 'x' }), TAKEN)
       await patch(id, { status: 'INACTIVE' })
       expectProblem(await post({ code, name: 'x', admin: ADMIN }), TAKEN)
     })
 
-    test('of many with one code one is made', async () => {
+    test('of many requests with one code, one creates a tenant', async () => {
       const code = newCode()
       const answers = await Promise.all(
         Array.from({ length: 6 }, () => post({ code, name: 'x', admin: ADMIN })),
@@ -172,13 +172,13 @@ describe('POST /tenants', () => {
 })
 
 describe('GET /tenants/{id}', () => {
-  test('200: also in capitals, and while INACTIVE', async () => {
+  test('200: also for an id in capitals, and for an INACTIVE tenant', async () => {
     const { id } = await made()
     await patch(id, { status: 'INACTIVE' })
     expect((await get(id.toUpperCase())).body).toMatchObject({ id, status: 'INACTIVE' })
   })
 
-  test('404: what is not there, and what is no id', async () => {
+  test('404: an unknown id, and a malformed one', async () => {
     const { code } = await made()
     for (const id of [UNKNOWN_ID, 'x', code, '%20', `${UNKNOWN_ID}0`])
       expectProblem(await get(id), { status: 404, code: 'TENANT_NOT_FOUND' })
@@ -187,7 +187,7 @@ describe('GET /tenants/{id}', () => {
 
 describe('PATCH /tenants/{id}', () => {
   describe('200', () => {
-    test('changes what is named and nothing else', async () => {
+    test('changes the given fields and no others', async () => {
       const { id } = await made()
       const { body: before } = await get(id)
       const { status, body } = await patch(id, { name: 'Renamed' })
@@ -197,14 +197,14 @@ describe('PATCH /tenants/{id}', () => {
       expect((await get(id)).body).toEqual(body)
     })
 
-    test('nothing to change is no change', async () => {
+    test('an empty change changes nothing', async () => {
       const { id } = await made()
       const { body: before } = await get(id)
       for (const nothing of [{}, { name: before.name }, { authConfig: {} }, { authConfig: DEFAULTS }])
         expect((await patch(id, nothing)).body).toEqual(before)
     })
 
-    test('merges parts of authConfig, and the next sign-in goes by them', async () => {
+    test('merges parts of authConfig, and the next login uses them', async () => {
       const { id, code } = await made({ admin: ADMIN })
       await patch(id, { authConfig: { lockout: { windowSeconds: 60 } } })
       const { body } = await patch(id, { authConfig: { accessTokenSeconds: 120 } })
@@ -217,11 +217,11 @@ describe('PATCH /tenants/{id}', () => {
       await patch(id, { authConfig: { passwordPolicy: { minLength: 40 } } })
       const weak = await gateway.operator('POST', `/tenants/${id}/users`, { ...ADMIN, email: 'b@c.example' })
       expectProblem(weak, { ...INVALID, pointers: ['/password'] })
-      // A password that was good when it was chosen still is.
+      // A password that followed the policy when it was chosen stays valid.
       expect((await signIn(code)).status).toBe(200)
     })
 
-    test('may be called a merge patch', async () => {
+    test('may have the content type of a merge patch', async () => {
       const { id } = await made()
       const answer = await gateway.call('PATCH', `${API}/tenants/${id}`, {
         token: stage.operatorToken,
@@ -255,7 +255,7 @@ describe('PATCH /tenants/{id}', () => {
   })
 
   describe('404', () => {
-    test('what is not there, and a parent that is not', async () => {
+    test('an unknown tenant, and an unknown parent', async () => {
       expectProblem(await patch(UNKNOWN_ID, { name: 'x' }), { status: 404, code: 'TENANT_NOT_FOUND' })
       expectProblem(await patch('x', { name: 'x' }), { status: 404, code: 'TENANT_NOT_FOUND' })
       const { id } = await made()

@@ -5,11 +5,11 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { dropAll } from '../support/database.ts'
 import type { TestTenant } from '../support/gateway.ts'
 import { KeyServer } from '../support/key-server.ts'
-import { API, expectProblem, type Homes, openHomes } from './support.ts'
+import { API, expectProblem, type Fixture, openFixture } from './support.ts'
 
 /**
- * Everything that RFC 8725 warns of, through HTTP, on both placements. The tenants sign with secrets that the test knows,
- * so each forgery below is wrong in the one way that its name says and right in all others.
+ * Every attack of RFC 8725 through HTTP, on both placements. The test knows the secrets of the tenants, so each forgery below has
+ * only the fault that its name says.
  */
 interface Signer {
   readonly tenant: TestTenant
@@ -17,29 +17,29 @@ interface Signer {
   readonly kid: string
 }
 
-const PLACEMENTS = ['shared', 'own'] as const
+const PLACEMENTS = ['shared', 'dedicated'] as const
 const TOKEN_INVALID = { status: 401, code: 'TOKEN_INVALID' }
 
-let homes: Homes
-/** The address in a header that the gateway must not call. */
+let fixture: Fixture
+/** A URL in a header, which the gateway must not request. */
 let trap: KeyServer
 let signers: Record<(typeof PLACEMENTS)[number], Signer>
 beforeAll(async () => {
-  homes = await openHomes()
+  fixture = await openFixture()
   trap = await KeyServer.start()
   await trap.addKey('trap')
-  signers = { shared: await giveSecret(homes.shared), own: await giveSecret(homes.own) }
+  signers = { shared: await giveSecret(fixture.shared), dedicated: await giveSecret(fixture.dedicated) }
 })
 afterAll(async () => {
   await trap?.close()
-  await homes?.gateway.close()
+  await fixture?.gateway.close()
   await dropAll()
 })
 
 async function giveSecret(tenant: TestTenant): Promise<Signer> {
   const secret = randomBytes(32)
   const body = { algorithm: 'HS256', secret: secret.toString('base64') }
-  const { body: made } = await homes.gateway.operator('PUT', `/tenants/${tenant.id}/signing-key`, body)
+  const { body: made } = await fixture.gateway.operator('PUT', `/tenants/${tenant.id}/signing-key`, body)
   return { tenant, secret, kid: made.kid }
 }
 
@@ -47,7 +47,7 @@ type Json = Record<string, unknown>
 
 const encode = (part: unknown) =>
   Buffer.from(typeof part === 'string' ? part : JSON.stringify(part)).toString('base64url')
-const places = (token: string) => homes.gateway.call('GET', `${API}/places`, { token })
+const places = (token: string) => fixture.gateway.call('GET', `${API}/places`, { token })
 const now = () => Math.floor(Date.now() / 1000)
 
 function headerOf({ kid }: Signer): Json {
@@ -64,7 +64,7 @@ function hmac(text: string, secret: Buffer | string, hash = 'sha256'): string {
   return `${text}.${createHmac(hash, secret).update(text).digest('base64url')}`
 }
 
-/** Parts may be given as text, to write what no JSON library writes. */
+/** Parts can be given as text, for tokens that no JSON library writes. */
 function forge(
   signer: Signer,
   { header = {}, claims = {} }: { header?: Json | string; claims?: Json | string },
@@ -186,17 +186,17 @@ const FORGERIES: [string, (signer: Signer) => string][] = [
   ['issuers in a list', (s) => forge(s, { claims: { iss: ['freehold'] } })],
   ['another audience', (s) => forge(s, { claims: { aud: 'elsewhere' } })],
   ['no audience in the list', (s) => forge(s, { claims: { aud: [] } })],
-  ["a stranger's id", (s) => forge(s, { claims: { tenantId: homes.stranger.id } })],
-  ["a stranger's code", (s) => forge(s, { claims: { tenantCode: homes.stranger.code } })],
+  ["another tenant's id", (s) => forge(s, { claims: { tenantId: fixture.other.id } })],
+  ["another tenant's code", (s) => forge(s, { claims: { tenantCode: fixture.other.code } })],
   [
-    "a stranger's id alone",
-    (s) => forge(s, { claims: { ...without(claimsOf(s), 'tenantCode'), tenantId: homes.stranger.id } }),
+    "another tenant's id alone",
+    (s) => forge(s, { claims: { ...without(claimsOf(s), 'tenantCode'), tenantId: fixture.other.id } }),
   ],
   ['the tenant in a list', (s) => forge(s, { claims: { tenantId: [s.tenant.id] } })],
   ['a tenant that is SQL', (s) => forge(s, { claims: { tenantId: `${s.tenant.id}' or true --` } })],
   [
     'the tenant twice',
-    (s) => forge(s, { claims: textOf(claimsOf(s), '{', `{"tenantId":"${homes.stranger.id}",`) }),
+    (s) => forge(s, { claims: textOf(claimsOf(s), '{', `{"tenantId":"${fixture.other.id}",`) }),
   ],
   [
     'the tenant twice, once escaped',
@@ -206,7 +206,7 @@ const FORGERIES: [string, (signer: Signer) => string][] = [
   ['permissions as text', (s) => forge(s, { claims: { permissions: '*' } })],
   [
     'an authorization map',
-    (s) => forge(s, { claims: { authorization: { [homes.stranger.id]: { roles: ['admin'] } } } }),
+    (s) => forge(s, { claims: { authorization: { [fixture.other.id]: { roles: ['admin'] } } } }),
   ],
   ['claims that are a list', (s) => forge(s, { claims: '[]' })],
   ['claims that are no JSON', (s) => forge(s, { claims: 'claims' })],
@@ -231,7 +231,7 @@ const FORGERIES: [string, (signer: Signer) => string][] = [
 ]
 
 describe.each(PLACEMENTS)('a token of a tenant (%s)', (placement) => {
-  test('is taken as it should be', async () => {
+  test('is accepted when it is valid', async () => {
     const signer = signers[placement]
     expect((await places(forge(signer, {}))).status).toBe(200)
     expect((await places(forge(signer, { header: { typ: undefined } }))).status).toBe(200)
@@ -244,7 +244,7 @@ describe.each(PLACEMENTS)('a token of a tenant (%s)', (placement) => {
     expect(answer.body.detail).toBe('The access token is not valid.')
   })
 
-  test('is told to have ended only if it was good', async () => {
+  test('is reported as expired only if it was valid before', async () => {
     const signer = signers[placement]
     const ended = { iat: now() - 60, exp: now() - 1 }
     expectProblem(await places(forge(signer, { claims: ended })), { status: 401, code: 'TOKEN_EXPIRED' })
@@ -253,7 +253,7 @@ describe.each(PLACEMENTS)('a token of a tenant (%s)', (placement) => {
   })
 })
 
-test('no header of a token leads anywhere', () => {
+test('no header of a token causes an outgoing request', () => {
   expect(trap.requests).toEqual([])
 })
 
@@ -261,16 +261,16 @@ describe("another tenant's key", () => {
   const ALGORITHMS = ['HS256', 'HS384', 'HS512', 'EdDSA', 'ES256', 'RS256', 'none']
   const hashOf: Record<string, string> = { HS384: 'sha384', HS512: 'sha512' }
 
-  /** The full product: whose secret signs, whose key and which algorithm the header names, whose tenant the claims name. */
+  /** All combinations: whose secret signs, which key and algorithm the header names, which tenant the claims name. */
   test('verifies nothing, in any combination of secret, kid, alg and claims', {
     timeout: 60_000,
   }, async () => {
-    const { body } = await homes.gateway.call('GET', '/.well-known/jwks.json')
+    const { body } = await fixture.gateway.call('GET', '/.well-known/jwks.json')
     const { kid: service, x } = body.keys[0] as { kid: string; x: string }
     const both = Object.values(signers)
     const secrets = [...both.map(({ secret }) => secret), Buffer.from(x), Buffer.from(x, 'base64url')]
     const kids = [...both.map(({ kid }) => kid), service, 'nobody']
-    const tenants = [...both.map(({ tenant }) => tenant), homes.stranger]
+    const tenants = [...both.map(({ tenant }) => tenant), fixture.other]
     const wrong: unknown[] = []
     let accepted = 0
     for (const [s, secret] of secrets.entries()) {
@@ -299,16 +299,16 @@ describe("another tenant's key", () => {
     expect(accepted).toBe(6)
   })
 
-  test('opens no tenant beside its own by X-Tenant-Code', async () => {
-    const headers = { 'x-tenant-code': homes.own.code }
+  test('gives access to no other tenant by X-Tenant-Code', async () => {
+    const headers = { 'x-tenant-code': fixture.dedicated.code }
     const token = forge(signers.shared, {})
-    const answer = await homes.gateway.call('GET', `${API}/places`, { token, headers })
+    const answer = await fixture.gateway.call('GET', `${API}/places`, { token, headers })
     expectProblem(answer, { status: 403, code: 'CROSS_TENANT_ACCESS' })
   })
 
-  test('does not open what is for operators', async () => {
+  test('gives no access to paths of operators', async () => {
     const token = forge(signers.shared, { claims: { permissions: ['*'] } })
-    const answer = await homes.gateway.call('GET', `${API}/tenants`, { token })
+    const answer = await fixture.gateway.call('GET', `${API}/tenants`, { token })
     expectProblem(answer, { status: 403, code: 'OPERATOR_REQUIRED' })
   })
 })
@@ -317,16 +317,16 @@ describe('a token of any length', () => {
   const BUDGET_MS = 5
   const ROUNDS = 21
 
-  /** Written to the socket as it is, in one piece or in many. */
+  /** Writes the bytes to the socket, in one piece or in many. */
   async function send(token: string, pieceBytes = Number.POSITIVE_INFINITY): Promise<string> {
-    const { hostname, port } = new URL(homes.gateway.url)
+    const { hostname, port } = new URL(fixture.gateway.url)
     const request = Buffer.from(
       `GET ${API}/places HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer ${token}\r\nConnection: close\r\n\r\n`,
     )
     const socket = connect(Number(port), hostname)
     socket.setNoDelay(true)
     await once(socket, 'connect')
-    // The answer comes before all has been sent; what is still sent then may find the door closed.
+    // The answer comes before the whole request was sent. Bytes sent after it may meet a closed connection.
     socket.on('error', () => undefined)
     for (let at = 0; at < request.length && !socket.destroyed; at += pieceBytes) {
       socket.write(request.subarray(at, Math.min(request.length, at + pieceBytes)))
@@ -339,7 +339,7 @@ describe('a token of any length', () => {
 
   const lengths = [8_192, 8_193, 12_000, 16_000, 17_000, 64_000, 1_000_000]
 
-  test.each(lengths)('is refused as one: %i bytes', async (length) => {
+  test.each(lengths)('is refused like any other: %i bytes', async (length) => {
     const token = forge(signers.shared, { claims: { note: 'x'.repeat(length) } })
     const texts = [await send(token.slice(0, length)), await send(token.slice(0, length), 1_400)]
     for (const text of texts) {
@@ -349,13 +349,13 @@ describe('a token of any length', () => {
     }
   })
 
-  test('is refused as one, also by what clients usually send with', async () => {
+  test('is refused like any other, also through a usual HTTP client', async () => {
     expectProblem(await places(`eyJ${'a'.repeat(12_000)}`), TOKEN_INVALID)
   })
 
-  /** The caller's own work is in this as well, so what is measured is more than what the service spends. */
+  /** Includes the work of the caller, so the real cost of the service is lower than the measured one. */
   test('costs less than 5 ms of CPU to refuse', async () => {
-    const signer = signers.own
+    const signer = signers.dedicated
     const hostile: [string, string][] = [
       ['1 MB', 'x'.repeat(1_000_000)],
       ['1 MB of dots', '.'.repeat(1_000_000)],
@@ -378,7 +378,7 @@ describe('a token of any length', () => {
         const { user, system } = process.cpuUsage(begun)
         spent.push((user + system) / 1000)
       }
-      // Whatever else the process has to do only adds to it.
+      // Other work of the process only raises the number.
       expect(Math.min(...spent), name).toBeLessThan(BUDGET_MS)
     }
   })

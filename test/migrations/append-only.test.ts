@@ -26,7 +26,7 @@ describe.each([
   ],
   ['catalog_changes', "kind = 'other'", "(seq, kind) VALUES (2, 'tenant')"],
 ])('%s', (table, change, row) => {
-  test('takes new rows', async () => {
+  test('accepts new rows', async () => {
     await query(url, `INSERT INTO ${table} ${row}`)
   })
 

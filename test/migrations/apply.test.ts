@@ -81,7 +81,7 @@ describe('applying migrations', () => {
     expect(await state([a, b, c])).toMatchObject({ versions: { catalog: '0002_c' }, pending: [], ahead: [] })
   })
 
-  test('works for the whole schema of the catalog, and of tenant databases', async () => {
+  test('creates the whole schema of the catalog and of tenant databases', async () => {
     const catalog = await readMigrations(migrationsFolder('catalog'), 'catalog')
     expect((await apply(catalog)).applied).toEqual(catalog.map(({ id }) => id))
     await query(superuserUrl(database), 'DROP SCHEMA public CASCADE; CREATE SCHEMA public')
@@ -92,7 +92,7 @@ describe('applying migrations', () => {
     expect(versions).toEqual({ core: lastOf(tenant, 'core'), application: lastOf(tenant, 'application') })
   })
 
-  test('by three runners at once applies each once', async () => {
+  test('by three concurrent runners applies each migration once', async () => {
     const migrations = await tenantMigrations()
     const results = await Promise.all([apply(migrations), apply(migrations), apply(migrations)])
     expect(results.flatMap((result) => result.applied)).toEqual(migrations.map(nameOf))
@@ -100,7 +100,7 @@ describe('applying migrations', () => {
     expect(results.map((result) => result.versions)).toEqual([versions, versions, versions])
   })
 
-  test('says what it did', async () => {
+  test('reports what it did', async () => {
     const lines: unknown[] = []
     const log = { info: (fields: object, message: string) => lines.push({ ...fields, message }) }
     await withClient(url, (client) => applyMigrations(client, [a], { lockTimeoutMs: 1_000, log }))
@@ -109,7 +109,7 @@ describe('applying migrations', () => {
     ])
   })
 
-  test('leaves a newer release alone, and reports it', async () => {
+  test('does not change the schema of a newer release, and reports it', async () => {
     await apply([a, b, c])
     expect(await apply([a, b])).toEqual({ applied: [], versions: { catalog: '0002_c' }, ahead: ['0002_c'] })
   })
@@ -122,7 +122,7 @@ describe('a migration that fails', () => {
     'CREATE TABLE b ();--> statement-breakpoint\nSELECT 1 / 0',
   )
 
-  test('is rolled back whole, the ones before it stay, the ones behind it wait', async () => {
+  test('is rolled back as a whole, earlier ones stay applied, later ones wait', async () => {
     const error = await failureOf(apply([a, broken, c]))
     expect(error).toMatchObject({ code: 'MIGRATION_FAILED', migrationId: '0001_b', cause: { code: '22012' } })
     expect(error.message).toBe('Migration 0001_b failed')
@@ -130,7 +130,7 @@ describe('a migration that fails', () => {
     expect(await state([a, b, c])).toMatchObject({ versions: { catalog: '0000_a' }, pending: [b, c] })
   })
 
-  test('can be put right and applied by the next run, for the lock is free', async () => {
+  test('can be corrected and applied by the next run, because the lock is free', async () => {
     await withClient(url, async (client) => {
       await failureOf(applyMigrations(client, [a, broken], { lockTimeoutMs: 1_000 }))
       expect((await apply([a, b, c], { lockTimeoutMs: 1_000 })).versions).toEqual({ catalog: '0002_c' })
@@ -147,8 +147,8 @@ describe('a migration that fails', () => {
   })
 })
 
-describe('a schema that is not what the files say', () => {
-  test('because an applied file was edited is refused', async () => {
+describe('a schema that differs from the files', () => {
+  test('is refused if an applied file was edited', async () => {
     await apply([a])
     const edited = parseMigration('catalog', '0000_a.sql', 'CREATE TABLE "a" (n bigint)')
     expect(await failureOf(apply([edited, b]))).toMatchObject({
@@ -159,13 +159,13 @@ describe('a schema that is not what the files say', () => {
     expect(await tables()).not.toContain('public.b')
   })
 
-  test('because a migration appeared before an applied one is refused', async () => {
+  test('is refused if a migration appeared before an applied one', async () => {
     await apply([a, c])
     expect(await failureOf(apply([a, b, c]))).toMatchObject({ code: 'SCHEMA_DRIFTED', migrationId: '0001_b' })
     expect(await tables()).not.toContain('public.b')
   })
 
-  test('because it is the schema of the other folder is refused', async () => {
+  test('is refused if it is the schema of the other folder', async () => {
     await apply(await readMigrations(migrationsFolder('catalog'), 'catalog'))
     const tenant = await tenantMigrations()
     expect(await failureOf(apply(tenant))).toMatchObject({ code: 'SCHEMA_DRIFTED' })
@@ -182,7 +182,7 @@ describe('a schema that is not what the files say', () => {
     ],
     ['no text', 'ALTER TABLE freehold_migrations ALTER COLUMN id TYPE jsonb USING jsonb_build_array(id)'],
     ['a hash that is none', 'ALTER TABLE freehold_migrations ALTER COLUMN hash TYPE int USING 1'],
-  ])('a journal in which its owner has written %s is refused', async (_what, text) => {
+  ])('is refused if the owner wrote %s into the journal', async (_what, text) => {
     const tenant = await tenantMigrations()
     await apply(tenant)
     await query(superuserUrl(database), text)
@@ -192,16 +192,16 @@ describe('a schema that is not what the files say', () => {
   })
 })
 
-describe('rights', () => {
+describe('missing rights', () => {
   beforeEach(() => query(superuserUrl(database), 'REVOKE CREATE ON SCHEMA public FROM PUBLIC'))
 
-  test('to create tables, when missing, are named as such', async () => {
+  test('to create tables are named in the error', async () => {
     const role = await createRole()
     const error = await failureOf(apply([a], { as: urlFor({ role, database }) }))
     expect(error).toMatchObject({ code: 'PERMISSION_MISSING', cause: { code: '42501' } })
   })
 
-  test("to change another role's tables, when missing, are named as such", async () => {
+  test("to change another role's tables are named in the error", async () => {
     await apply([a])
     const role = await createRole()
     await query(url, `GRANT SELECT, INSERT ON public.freehold_migrations TO ${role.name}`)
@@ -209,7 +209,7 @@ describe('rights', () => {
     expect(error).toMatchObject({ code: 'PERMISSION_MISSING', migrationId: '0002_c' })
   })
 
-  test('to read the journal are all that is needed when nothing is to be done', async () => {
+  test('are no error if the journal can be read and nothing is to be applied', async () => {
     await apply([a])
     const role = await createRole()
     const as = urlFor({ role, database })
@@ -224,7 +224,7 @@ describe("a database's own settings", () => {
     ['a search_path that begins elsewhere', 'search_path = elsewhere, pg_catalog, public'],
     ['an empty search_path', "search_path = ''"],
     ['another isolation level', "default_transaction_isolation = 'serializable'"],
-  ])('such as %s do not decide where tables land', async (_what, setting) => {
+  ])('such as %s do not decide where tables are created', async (_what, setting) => {
     await query(url, 'CREATE SCHEMA elsewhere')
     await query(superuserUrl(database), `ALTER DATABASE ${database} SET ${setting}`)
     const migrations = await tenantMigrations()
@@ -234,7 +234,7 @@ describe("a database's own settings", () => {
     expect(await tables()).toContain('public.users')
   })
 
-  test('the search_path of our own connections does not either', async () => {
+  test('like the search_path of our own connections do not decide it', async () => {
     const path = new URL(url)
     path.searchParams.set('options', '-c search_path=pg_catalog,public,pg_temp')
     await apply(await tenantMigrations(), { as: path.href })
@@ -242,7 +242,7 @@ describe("a database's own settings", () => {
   })
 })
 
-test('a database whose owner made it read only is left as it is, and serves when nothing is to be done', async () => {
+test('a database that its owner made read-only is not changed, and serves if nothing is to be applied', async () => {
   await apply([a])
   await query(superuserUrl(database), `ALTER DATABASE ${database} SET default_transaction_read_only = on`)
   expect((await apply([a])).versions).toEqual({ catalog: '0000_a' })
@@ -251,7 +251,7 @@ test('a database whose owner made it read only is left as it is, and serves when
   expect(await failureOf(apply([a]))).toMatchObject({ code: 'MIGRATION_FAILED', cause: { code: '25006' } })
 })
 
-describe('the lock', () => {
+describe('the lock of migrations', () => {
   test('held by another runner for too long ends the wait', async () => {
     await withClient(url, async (holder) => {
       await holder.query("SELECT pg_advisory_lock(hashtextextended('freehold:migrations', 0))")
@@ -262,7 +262,7 @@ describe('the lock', () => {
     expect((await apply([a])).applied).toEqual(['0000_a'])
   })
 
-  test('is not needed, nor waited for, when nothing is to be done', async () => {
+  test('is neither taken nor waited for if nothing is to be applied', async () => {
     await apply([a])
     await withClient(url, async (holder) => {
       await holder.query("SELECT pg_advisory_lock(hashtextextended('freehold:migrations', 0))")
@@ -302,7 +302,7 @@ describe('two lineages', () => {
   const own = parseMigration('application', '0000_own.sql', 'CREATE TABLE o (n int)')
   const nextOwn = parseMigration('application', '0001_more.sql', 'ALTER TABLE o ADD COLUMN m int')
 
-  test('have an order each, whichever of them grew first', async () => {
+  test('have their own order each, whichever grew first', async () => {
     expect((await apply([core, own, nextOwn])).versions).toEqual({
       core: '0000_core',
       application: '0001_more',
@@ -313,7 +313,7 @@ describe('two lineages', () => {
     })
   })
 
-  test('do not hold each other up: not by a file that was changed', async () => {
+  test('do not block each other by a changed file', async () => {
     await apply([core, own])
     const edited = parseMigration('application', '0000_own.sql', 'CREATE TABLE o (n bigint)')
     const failure = await failureOf(apply([core, nextCore, edited, nextOwn]))
@@ -324,7 +324,7 @@ describe('two lineages', () => {
     })
   })
 
-  test('do not hold each other up: not by a migration that fails', async () => {
+  test('do not block each other by a failing migration', async () => {
     await apply([core, own])
     const broken = parseMigration('core', '0001_next.sql', 'SELECT 1 / 0')
     const failure = await failureOf(apply([core, broken, own, nextOwn]))
@@ -336,8 +336,8 @@ describe('two lineages', () => {
   })
 })
 
-describe('a journal of before lineages', () => {
-  /** As the release before wrote it: without lineages, with the migrations that the present ones stand for. */
+describe('a journal from before lineages', () => {
+  /** A journal as the previous release wrote it: without lineages, with the migrations that the present ones replace. */
   const writeFormer = async (migrations: Migration[], choose = (id: string) => id !== '') => {
     const former = new Map(migrations.flatMap((each) => each.former).map(({ id, hash }) => [id, hash]))
     await query(url, 'DROP TABLE public.freehold_migrations')
@@ -351,7 +351,7 @@ describe('a journal of before lineages', () => {
   }
   const standIns = async () => (await tenantMigrations()).filter(({ former }) => former.length > 0)
 
-  test('is read as it stands, and converted by the next run without applying anything', async () => {
+  test('is read unchanged, and converted by the next run without applying anything', async () => {
     const migrations = await standIns()
     await apply(migrations)
     await writeFormer(migrations)
@@ -366,7 +366,7 @@ describe('a journal of before lineages', () => {
     expect((await apply([...migrations, next])).applied).toEqual(['core/0099_next'])
   })
 
-  test('is refused where it is not whole, or holds a migration of another release', async () => {
+  test('is refused if it is incomplete, or contains a migration of another release', async () => {
     const migrations = await standIns()
     await apply(migrations)
     await writeFormer(migrations, (id) => !id.startsWith('0003'))

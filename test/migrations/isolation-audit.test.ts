@@ -26,7 +26,7 @@ beforeAll(async () => {
 })
 afterAll(dropAll)
 
-/** Breaks the schema, audits it, and puts it back. */
+/** Breaks the schema, audits it, and restores it. */
 const auditAfter = (statements: string, everything = true) =>
   withClient(superuserUrl(database), async (client) => {
     await client.query('BEGIN')
@@ -45,12 +45,12 @@ const bothPolicyRules = [
 ]
 
 describe('the audit of row isolation', () => {
-  test('finds nothing in the schema as migrated, whichever its scope', async () => {
+  test('finds nothing in the migrated schema, in either scope', async () => {
     expect(await auditAfter('SELECT 1')).toEqual([])
     expect(await auditAfter('SELECT 1', false)).toEqual([])
   })
 
-  test('looks at every tenant table', () => {
+  test('checks every tenant table', () => {
     expect(CORE_TABLES).toEqual(
       expect.arrayContaining(['users', 'sessions', 'user_roles', 'role_permissions']),
     )
@@ -227,13 +227,13 @@ describe('the audit of row isolation', () => {
     ['an index that is not unique', 'CREATE INDEX ON users (name)'],
     ['a further unique index of the tenant', 'CREATE UNIQUE INDEX ON users (tenant_id, name)'],
     ['an extension', 'CREATE EXTENSION pg_stat_statements SCHEMA public'],
-  ])('lets %s be', async (what, statements) => {
+  ])('allows %s', async (what, statements) => {
     if (what === 'an extension' && !(await isAvailable('pg_stat_statements'))) return
     if (what.startsWith('a view') && (await serverVersion()) < 15) return
     expect(await auditAfter(statements)).toEqual([])
   })
 
-  test("leaves a tenant's own tables, views and functions alone, unless everything is to be ours", async () => {
+  test("ignores a tenant's own tables, views and functions, unless the database should be ours alone", async () => {
     const own = `CREATE TABLE invoices (id int PRIMARY KEY); CREATE VIEW paid AS SELECT * FROM invoices;
       CREATE FUNCTION total() RETURNS int SECURITY DEFINER LANGUAGE sql AS 'SELECT 1'`
     expect(await auditAfter(own, false)).toEqual([])
@@ -269,7 +269,7 @@ describe('the audit of what a serving role may do', () => {
     expect(await auditAs(role, `GRANT ${privilege} TO ${role.name}`)).toEqual(violations)
   })
 
-  test('says what promise is lost where it owns the tables, or might', async () => {
+  test('names the lost protection if the role owns the tables, or could', async () => {
     const [plain, owner, member, maker] = [
       await createRole(),
       await createRole(),
@@ -293,7 +293,7 @@ describe('the audit of what a serving role may do', () => {
 })
 
 describe('the audit of an older schema', () => {
-  test('takes the policy of before there were seals, and only there', async () => {
+  test('accepts the policy from before seals existed, and only there', async () => {
     const former = `DROP VIEW freehold_here; DROP POLICY tenant_isolation ON users; DROP POLICY tenant_deletion ON users;
       CREATE POLICY tenant_isolation ON users USING (tenant_id = ${TENANT}) WITH CHECK (tenant_id = ${TENANT})`
     const rulesOf = (isOlder: boolean) =>
@@ -316,13 +316,13 @@ describe('a hostile search_path', () => {
     CREATE OPERATOR evil.= (LEFTARG = oid, RIGHTARG = oid, FUNCTION = evil.never);
     SET LOCAL search_path = evil, pg_catalog, public;`
 
-  test('does not hide what is wrong', async () => {
+  test('does not hide a fault', async () => {
     expect(await auditAfter(`${lookAlikes} ALTER TABLE rooms DISABLE ROW LEVEL SECURITY`)).toEqual([
       ['rooms', 'rls-disabled'],
     ])
   })
 
-  test('does not make what is right look wrong, and is left as it was', async () => {
+  test('causes no false report, and is not changed', async () => {
     await withClient(superuserUrl(database), async (client) => {
       await client.query(`BEGIN; ${lookAlikes}`)
       expect(await findIsolationViolations(client, { everything: true, tables: property })).toEqual([])
@@ -332,7 +332,7 @@ describe('a hostile search_path', () => {
     })
   })
 
-  test('does not pass off a policy that calls a look-alike function', async () => {
+  test('does not hide a policy that calls a function of the same name', async () => {
     expect(
       await auditAfter(
         `${lookAlikes} ${replacePolicy(`USING (tenant_id = ${TENANT}) WITH CHECK (tenant_id = ${TENANT})`)}`,
@@ -383,7 +383,7 @@ describe('the audit of the role', () => {
     expect(await auditAs(role)).toEqual([[powerful.name, 'bypassrls']])
   })
 
-  test('refuses a plain role that a superuser has put on for now', async () => {
+  test('refuses a superuser that has switched to a plain role', async () => {
     const [root, plain] = [await createRole({ superuser: true }), await createRole()]
     expect(await auditAs(root, (client) => client.query(`SET ROLE ${plain.name}`))).toEqual([
       [root.name, 'superuser'],

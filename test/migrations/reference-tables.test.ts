@@ -42,7 +42,7 @@ let owner: TestRole
 let serving: TestRole
 let url: (role: TestRole) => string
 
-/** As in production: default privileges let the serving role write whatever the owner creates. */
+/** As in production: default privileges allow the serving role to write everything that the owner creates. */
 beforeAll(async () => {
   owner = await createRole()
   serving = await createRole()
@@ -79,7 +79,7 @@ const audit = async (role: TestRole, statements = 'SELECT 1') =>
   })
 
 describe('a reference table', () => {
-  test('is read by the serving role, and its rows can be referred to', async () => {
+  test('can be read by the serving role, and other rows can refer to it', async () => {
     expect(await query(url(serving), 'SELECT name FROM countries')).toEqual([{ name: 'Portugal' }])
     const insert = (country: string) =>
       query(
@@ -90,25 +90,25 @@ describe('a reference table', () => {
     expect(await codeOf(insert('XX'))).toBe('23503')
   })
 
-  test.each(WRITES)('is not written by the serving role: %s', async (statement) => {
+  test.each(WRITES)('cannot be written by the serving role: %s', async (statement) => {
     expect(await codeOf(query(url(serving), statement))).toBe('42501')
     expect(await codeOf(query(url(serving), `${asTenant} ${statement}`))).toBe('42501')
   })
 
   test.each(WRITES)(
-    'is written by migrations, and not for a tenant where one role owns all: %s',
+    'can be written by migrations, but not for a tenant, if one role owns everything: %s',
     async (statement) => {
       expect(await codeOf(query(url(owner), `${asTenant} ${statement}`))).toBe('42501')
       expect(await codeOf(query(url(owner), `BEGIN; ${statement}; ROLLBACK`))).toBe('done')
     },
   )
 
-  test('cannot be handed on, nor shared again, by the serving role', async () => {
+  test('cannot be shared or changed into another kind by the serving role', async () => {
     expect(await codeOf(query(url(serving), "SELECT public.freehold_share('public.offices')"))).toBe('42501')
     expect(await codeOf(query(url(serving), 'DROP TRIGGER freehold_read_only ON countries'))).toBe('42501')
   })
 
-  test('is how the journal of migrations is kept', async () => {
+  test('is the form of the journal of migrations', async () => {
     expect(await query(url(serving), 'SELECT FROM freehold_migrations')).not.toEqual([])
     for (const statement of [
       'DELETE FROM freehold_migrations',
@@ -119,12 +119,12 @@ describe('a reference table', () => {
 })
 
 describe('the audit', () => {
-  test('finds nothing, also as the role that owns everything', async () => {
+  test('finds nothing, also for the role that owns everything', async () => {
     expect(await audit(serving)).toEqual([])
     expect(await audit(owner)).toEqual([])
   })
 
-  test('finds each right too many, to a column as well', async () => {
+  test('finds each excess right, also on a column', async () => {
     const grant = `GRANT INSERT ON countries TO ${serving.name}; GRANT UPDATE (name) ON countries TO ${serving.name}`
     expect(await audit(owner, grant)).toEqual([
       'reference-writable serving: INSERT',
@@ -137,7 +137,7 @@ describe('the audit', () => {
   test.each([
     'DROP TRIGGER freehold_read_only ON countries',
     'ALTER TABLE countries DISABLE TRIGGER freehold_read_only',
-  ])('finds that it was not shared: %s', async (statement) => {
+  ])('finds that the table is not protected: %s', async (statement) => {
     expect(await audit(owner, statement)).toEqual(['reference-writable '])
   })
 })

@@ -16,7 +16,7 @@ import {
 import { entering, sealOf } from '../support/seals.ts'
 import { withClient } from '../support/tenant-database.ts'
 
-// A shared database of the release before, with tenants and rows, whose serving role has been given everything by default.
+// A shared database of the previous release with tenants and rows, whose serving role has all rights by default.
 
 const acme = newId()
 let owner: TestRole
@@ -60,7 +60,7 @@ const placesOf = (role: TestRole) =>
   })
 
 describe('after the migration', () => {
-  test('every table is protected by the seal, also an application’s, and the serving role has no right too many', async () => {
+  test('every table is protected by the seal, also an application’s, and the serving role has no excess right', async () => {
     await withClient(url(serving), async (client) => {
       expect(await findIsolationViolations(client, { everything: true, tables: property })).toEqual([])
     })
@@ -76,14 +76,14 @@ describe('after the migration', () => {
   test('no tenant can connect before seals exist; afterwards every tenant can, and has its rows', async () => {
     await expect(placesOf(serving)).rejects.toMatchObject({ code: 'FH001' })
     await withClient(url(owner), async (client) => {
-      // The one that is none has an epoch that none can be above.
+      // The residence without a tenant has the highest possible epoch.
       expect(await sealResidents(client, sealOf)).toBe(2501)
       expect(await sealResidents(client, sealOf)).toBe(0)
     })
     expect(await placesOf(serving)).toEqual([{ name: 'Mill' }])
   })
 
-  test('with one role for everything all goes on as well', async () => {
+  test('with one role for everything all tenants are served too', async () => {
     expect(await placesOf(owner)).toEqual([{ name: 'Mill' }])
   })
 })

@@ -4,11 +4,12 @@ import { afterAll, beforeAll, describe, expect, inject, onTestFinished, test } f
 import { parse } from 'yaml'
 import { readSettings } from '../../src/config.ts'
 import { makeThrowawayDirectory } from '../../src/testing/throwaway.ts'
-import { checkout, GatewayProcess, removeDemo } from '../support/gateway-process.ts'
+import { checkout } from '../support/checkout.ts'
+import { GatewayProcess, removeDemo } from '../support/gateway-process.ts'
 import { installPackage, packedOnce } from '../support/package.ts'
 import { runIn } from '../support/project.ts'
 
-const PATIENCE_MS = 300_000
+const TIME_LIMIT_MS = 300_000
 const command = join(checkout, 'bin/freehold.js')
 
 let directory: string
@@ -20,20 +21,20 @@ beforeAll(async () => {
   project = join(directory, 'My Product')
   said = await runIn(directory, [process.execPath, command, 'init', 'My Product'])
   await installPackage(project, await packedOnce(inject('runId')))
-}, PATIENCE_MS)
+}, TIME_LIMIT_MS)
 afterAll(async () => {
   await removeDemo(project)
   await removeDemo(directory)
 })
 
-/** A script of the new package, run as npm runs it. */
+/** Runs a script of the new package as npm would. */
 async function script(name: string, env: Record<string, string> = {}) {
   const { scripts } = JSON.parse(await readFile(join(project, 'package.json'), 'utf8'))
   return runIn(project, ['sh', '-c', scripts[name]], env)
 }
 
-describe('freehold init', { timeout: PATIENCE_MS }, () => {
-  test('says what comes next, and writes a package under a name that is one', async () => {
+describe('freehold init', { timeout: TIME_LIMIT_MS }, () => {
+  test('prints the next steps, and writes a package with a valid name', async () => {
     expect(said).toMatchObject({ code: 0, stderr: '' })
     for (const next of ['npm install', 'npm test', 'npm run dev']) expect(said.stdout).toContain(next)
     const manifest = JSON.parse(await readFile(join(project, 'package.json'), 'utf8'))
@@ -51,7 +52,7 @@ describe('freehold init', { timeout: PATIENCE_MS }, () => {
     expect(await readFile(join(project, 'freehold.config.ts'), 'utf8')).toContain("name: 'my-product'")
   })
 
-  test('refuses a folder that is not empty, and leaves it alone', async () => {
+  test('refuses a folder that is not empty, and does not change it', async () => {
     const before = await readdir(project)
     const again = await runIn(directory, [process.execPath, command, 'init', 'My Product'])
     expect(again).toMatchObject({
@@ -64,7 +65,7 @@ describe('freehold init', { timeout: PATIENCE_MS }, () => {
     expect(file).toMatchObject({ code: 1, stderr: expect.stringMatching(/^README\.md is not a folder\./) })
   })
 
-  test('its own checks and tests pass as they are', async () => {
+  test('creates checks and tests that pass as they are', async () => {
     const env = { TEST_DATABASE_URL: inject('superuserUrl') }
     expect(await script('check', env)).toMatchObject({ code: 0 })
     const tested = await script('test', env)
@@ -72,7 +73,7 @@ describe('freehold init', { timeout: PATIENCE_MS }, () => {
     expect(tested.stdout).toMatch(/pass [1-9]/)
   })
 
-  test('is served with demonstration rows at once', async () => {
+  test('creates an application that serves demonstration rows at once', async () => {
     const gateway = new GatewayProcess({
       command: [join(project, 'node_modules/.bin/freehold'), 'dev'],
       cwd: project,
@@ -89,7 +90,7 @@ describe('freehold init', { timeout: PATIENCE_MS }, () => {
     expect(JSON.parse(listed.stdout).data).toHaveLength(2)
   })
 
-  test('its compose file gives settings that are accepted, with secrets from its script alone', async () => {
+  test('creates a compose file with valid settings whose secrets come from its script only', async () => {
     await runIn(project, ['sh', 'deploy/make-env.sh', 'env-of-the-test'])
     const lines = (await readFile(join(project, 'env-of-the-test'), 'utf8')).trim().split('\n')
     const values = new Map(lines.map((line) => line.split('=') as [string, string]))

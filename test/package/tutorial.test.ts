@@ -3,7 +3,8 @@ import { mkdir, rm, writeFile } from 'node:fs/promises'
 import { delimiter, dirname, join } from 'node:path'
 import { afterAll, beforeAll, expect, inject, onTestFinished, test } from 'vitest'
 import { makeThrowawayDirectory } from '../../src/testing/throwaway.ts'
-import { checkout, GatewayProcess, quickStart, removeDemo } from '../support/gateway-process.ts'
+import { checkout } from '../support/checkout.ts'
+import { GatewayProcess, quickStart, removeDemo } from '../support/gateway-process.ts'
 import { packedOnce } from '../support/package.ts'
 import { Shell } from '../support/shell.ts'
 
@@ -11,11 +12,11 @@ type Step =
   | { readonly kind: 'file'; readonly name: string; readonly text: string }
   | { readonly kind: 'run'; readonly script: string; prints: string }
 
-const PATIENCE_MS = 300_000
+const TIME_LIMIT_MS = 300_000
 const ADDRESS = 'http://127.0.0.1:8080'
 const SERVE = 'npx freehold dev'
 
-/** The blocks of the page in order: files, each named last in the words before it, and commands with what they print. */
+/** The blocks of the page in order: files, each named last in the text before it, and commands with their output. */
 function readTutorial(): Step[] {
   const page = readFileSync(join(checkout, 'docs/tutorial.md'), 'utf8')
   const steps: Step[] = []
@@ -44,13 +45,13 @@ let tarball: string
 beforeAll(async () => {
   directory = await makeThrowawayDirectory()
   tarball = await packedOnce(inject('runId'))
-}, PATIENCE_MS)
+}, TIME_LIMIT_MS)
 afterAll(async () => {
   await removeDemo(join(directory, 'clinic'))
   await rm(directory, { recursive: true, force: true })
 })
 
-/** npm as it is but for what it would download. */
+/** npm, but without downloads. */
 function openShell(): Shell {
   const path = [dirname(process.execPath), process.env.PATH ?? ''].join(delimiter)
   const install = join(checkout, 'test/support/npm-install.ts')
@@ -70,7 +71,7 @@ function openShell(): Shell {
   return shell
 }
 
-test('the page is what this test takes it for', () => {
+test('the page has the structure that this test expects', () => {
   expect(files.map(({ name }) => name)).toEqual(
     expect.arrayContaining(['tables.ts', 'clinic.test.ts', 'server.ts']),
   )
@@ -79,14 +80,16 @@ test('the page is what this test takes it for', () => {
   expect(runs.filter(({ prints }) => prints !== '').length).toBeGreaterThanOrEqual(3)
 })
 
-test('examples/clinic is what the page makes', () => {
+test('examples/clinic equals what the page creates', () => {
   const clinic = join(checkout, 'examples/clinic')
   for (const { name, text } of files) expect(readFileSync(join(clinic, name), 'utf8'), name).toBe(text)
   const there = readdirSync(clinic).filter((name) => name.endsWith('.ts'))
   expect(there.toSorted()).toEqual(files.map(({ name }) => name).toSorted())
 })
 
-test('from an empty folder every block does what the page says', { timeout: PATIENCE_MS }, async () => {
+test('every block of the page works as described, starting in an empty folder', {
+  timeout: TIME_LIMIT_MS,
+}, async () => {
   const shell = openShell()
   const clinic = join(directory, 'clinic')
   let gateway: GatewayProcess | null = null

@@ -27,25 +27,25 @@ async function connect(): Promise<GuardedClient> {
   return client
 }
 
-describe('a server that says more than it was asked', () => {
-  test('is cut off when an answer has no end', async () => {
+describe('a server that sends more than was requested', () => {
+  test('is disconnected if an answer has no end', async () => {
     server = await startFakeServer('flood')
     const client = await connect()
     await expect(client.query('SELECT 1')).rejects.toMatchObject({ code: 'ANSWER_TOO_LARGE' })
     await expect(client.query('SELECT 1')).rejects.toThrow()
   })
 
-  test('is cut off when nothing was asked, however often it says that it is ready', async () => {
+  test('is disconnected if nothing was requested, however often it reports that it is ready', async () => {
     server = await startFakeServer('chatter')
     const answered = connect().then(async (client) => {
       await new Promise<void>((resolve) => client.once('end', () => resolve()))
       return client.query('SELECT 1')
     })
-    // In which of its words the first that is too many arrives is a matter of time.
+    // The server's first surplus message may arrive in any step, depending on time.
     await expect(answered).rejects.toThrow()
   })
 
-  test('is heard for as long as each single answer is within bounds', async () => {
+  test('stays connected as long as each answer is within the limit', async () => {
     server = await startFakeServer({ kind: 'liar', serverVersion: '18.0', answer: () => 'x'.repeat(100_000) })
     const client = await connect()
     for (let n = 0; n < 10; n += 1) {
@@ -55,7 +55,7 @@ describe('a server that says more than it was asked', () => {
     await client.end()
   })
 
-  test('is heard for as long as each single refusal is', async () => {
+  test('stays connected as long as each error is within the limit', async () => {
     server = await startFakeServer('grumbler')
     const client = await connect()
     for (let n = 0; n < 10; n += 1)
@@ -64,7 +64,7 @@ describe('a server that says more than it was asked', () => {
   })
 })
 
-/** Answers the question for TLS, and what comes after it, with bytes of the test's own. */
+/** Answers the request for TLS, and what follows, with bytes that the test gives. */
 async function connectToTls(answer: (socket: Socket) => void): Promise<unknown> {
   const listener = createServer((socket) => {
     socket.on('error', () => undefined)
@@ -88,13 +88,13 @@ async function connectToTls(answer: (socket: Socket) => void): Promise<unknown> 
 const LET_IN = Buffer.concat([message('R', int32(0)), message('K', int32(1), int32(2)), ready()])
 const VIOLATION = { code: 'PROTOCOL_VIOLATION' }
 
-describe('a server that is asked for TLS', () => {
+describe('a server from which TLS is requested', () => {
   test.each([
     ['that it has it, with words that would be taken for said inside', [Buffer.from('S'), LET_IN]],
     ['that it has it not, and more', [Buffer.from('N'), LET_IN]],
     ['with what is no answer', [Buffer.from('X')]],
     ['as if it had not been asked', [LET_IN]],
-  ])('is not heard where it says %s', async (_, said) => {
+  ])('is disconnected if it sends %s', async (_, said) => {
     expect(await connectToTls((socket) => socket.write(Buffer.concat(said)))).toMatchObject(VIOLATION)
   })
 
@@ -102,7 +102,7 @@ describe('a server that is asked for TLS', () => {
     ['an authentication that there is not', [message('R', int32(7))]],
     ['an error without its end', [message('E', Buffer.from('SERROR'))]],
     ['a row, once in', [LET_IN, message('D', Buffer.from([0, 9]))]],
-  ])('is checked inside it as well: %s', async (_, said) => {
+  ])('is checked inside TLS as well: %s', async (_, said) => {
     const { key, cert } = await certificate()
     const outcome = await connectToTls((socket) => {
       socket.write('S')
@@ -114,7 +114,7 @@ describe('a server that is asked for TLS', () => {
   })
 })
 
-/** Signed by itself, made by the tool of that name. */
+/** A self-signed certificate made by `openssl`. */
 async function certificate(): Promise<{ key: Buffer; cert: Buffer }> {
   const directory = await mkdtemp(join(tmpdir(), 'certificate-'))
   const [key, cert] = [join(directory, 'key.pem'), join(directory, 'cert.pem')]

@@ -98,15 +98,15 @@ async function killed(client: pg.PoolClient): Promise<pg.PoolClient> {
   return client
 }
 
-describe('a connection that is found dead before anything was sent', () => {
-  test('costs a write nothing: it is sent along another one, and done once', async () => {
+describe('a connection that is dead before anything was sent', () => {
+  test('does not fail a write: it is sent on another connection, and done once', async () => {
     const lender = deadOnes(2)
     const { insert, names } = await newTenant(lender)
     await insert('Hall')
     expect([lender.lent, await names()]).toEqual([3, ['Hall']])
   })
 
-  test('costs a transaction nothing either: it begins anew', async () => {
+  test('does not fail a transaction: it begins again', async () => {
     const lender = deadOnes(2)
     const { session, insert, names } = await newTenant(lender)
     let calls = 0
@@ -118,7 +118,7 @@ describe('a connection that is found dead before anything was sent', () => {
     expect([calls, await names()]).toEqual([3, ['One', 'Two']])
   })
 
-  test('and another, and another: what is asked was not done, and that is said', async () => {
+  test('like all other connections fails the request, which was not done, and the error says so', async () => {
     const { session, insert, names } = await newTenant(deadOnes(9))
     await expect(insert('Hall')).rejects.toMatchObject({ cause: { code: 'TENANT_DATABASE_UNAVAILABLE' } })
     const transaction = session.transaction((db) => insert('Hall', db))
@@ -133,23 +133,20 @@ describe('a transaction that loses its connection', () => {
   test.each([
     ['and finds out by the next', () => proxy.resetConnections()],
     ['and finds out before the next', () => lender.kill()],
-  ])(
-    'between two statements, %s, is not begun anew by itself, and certainly not done',
-    async (_when, lose) => {
-      const { session, insert, names } = await newTenant(lender)
-      let calls = 0
-      const lost = session.transaction(async (db) => {
-        calls += 1
-        await insert('One', db)
-        await lose()
-        await insert('Two', db)
-      })
-      await expect(lost).rejects.toMatchObject({ code: 'TENANT_DATABASE_UNAVAILABLE' })
-      expect([calls, await names()]).toEqual([1, []])
-    },
-  )
+  ])('between two statements, %s, does not begin again, and was certainly not done', async (_when, lose) => {
+    const { session, insert, names } = await newTenant(lender)
+    let calls = 0
+    const lost = session.transaction(async (db) => {
+      calls += 1
+      await insert('One', db)
+      await lose()
+      await insert('Two', db)
+    })
+    await expect(lost).rejects.toMatchObject({ code: 'TENANT_DATABASE_UNAVAILABLE' })
+    expect([calls, await names()]).toEqual([1, []])
+  })
 
-  test('before COMMIT was sent: certainly not done', async () => {
+  test('before COMMIT was sent was certainly not done', async () => {
     const { session, insert, names } = await newTenant(lender)
     const lost = session.transaction(async (db) => {
       await insert('One', db)
@@ -159,7 +156,7 @@ describe('a transaction that loses its connection', () => {
     expect(await names()).toEqual([])
   })
 
-  test('is not reported as done where the error was caught', async () => {
+  test('is not reported as done even if the error was caught', async () => {
     const { session, insert, names } = await newTenant()
     const swallowing = session.transaction(async (db) => {
       await insert('One', db)
@@ -170,7 +167,7 @@ describe('a transaction that loses its connection', () => {
     expect(await names()).toEqual([])
   })
 
-  test('while COMMIT is on its way is told so', async () => {
+  test('while COMMIT is sent is reported as unknown', async () => {
     const { session, insert, names } = await newTenant()
     const cut = proxy.cutAfter((chunk) => chunk.includes('COMMIT\0'))
     const lost = session.transaction((db) => insert('One', db))
@@ -180,15 +177,15 @@ describe('a transaction that loses its connection', () => {
   })
 })
 
-describe('what the database refuses at the commit', () => {
-  test('was not done, and keeps its name: of a single write', async () => {
+describe('a write that the database refuses at the commit', () => {
+  test('was not done, and keeps its error: as a single write', async () => {
     const { insert, names } = await newTenant()
     await insert('Hall')
     await expect(insert('Hall')).rejects.toMatchObject({ cause: { code: '23505', constraint: 'late' } })
     expect(await names()).toEqual(['Hall'])
   })
 
-  test('was not done, and keeps its name: of a transaction', async () => {
+  test('was not done, and keeps its error: in a transaction', async () => {
     const { session, insert, names } = await newTenant()
     const twins = session.transaction(async (db) => {
       await insert('Twin', db)
@@ -198,7 +195,7 @@ describe('what the database refuses at the commit', () => {
     expect(await names()).toEqual([])
   })
 
-  test('costs no connection', async () => {
+  test('does not close the connection', async () => {
     const { session, insert } = await newTenant()
     const pidIn = async (db: TenantDb) => (await db.execute(sql`select pg_backend_pid() as pid`)).rows[0]?.pid
     const pids = new Set([await pidIn(session.db)])
@@ -214,8 +211,8 @@ describe('what the database refuses at the commit', () => {
   })
 })
 
-describe('a transaction that is over', () => {
-  test('runs nothing of what it has left behind', async () => {
+describe('a transaction that has ended', () => {
+  test('runs none of its remaining statements', async () => {
     const { session } = await newTenant()
     let ran = 0
     let behind: Promise<unknown> | undefined
@@ -229,11 +226,11 @@ describe('a transaction that is over', () => {
     })
     await expect(failed).rejects.toThrow('changed my mind')
     await behind
-    // The one that was on its way before.
+    // The write that was sent before.
     expect(ran).toBe(1)
   })
 
-  test('cannot be begun, where it has done nothing', async () => {
+  test('cannot begin late, even if it has done nothing', async () => {
     const { session } = await newTenant()
     const { inner } = await session.transaction(async (db) => ({ inner: db }))
     const late = inner.execute(sql`select 1`)
@@ -241,7 +238,7 @@ describe('a transaction that is over', () => {
   })
 })
 
-test('a server that has stopped talking leaves it unknown what became of a write', async () => {
+test('a server that stops answering leaves the outcome of a write unknown', async () => {
   const { session, insert } = await newTenant()
   await session.db.execute(sql`select 1`)
   await proxy.setMode('black-hole')

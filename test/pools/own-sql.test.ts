@@ -13,7 +13,7 @@ import { dropAll, query, superuserUrl } from '../support/database.ts'
 import { routeSource } from '../support/route-source.ts'
 import { addressOf, createTenantDatabase, moveIn, routeOf } from '../support/tenant-database.ts'
 
-// One connection, so that each request has the one before on it.
+// One connection, so that each request gets the connection of the one before.
 
 let home: Awaited<ReturnType<typeof createTenantDatabase>>
 let pools: PoolManager
@@ -51,7 +51,7 @@ function sessionFor({ ownSql }: { ownSql: boolean }): TenantSession {
 const STATEMENT = 'SELECT 1 AS one'
 const NAME_OF_IT = `fh_${createHash('sha256').update(STATEMENT).digest('base64url')}`
 
-/** What one request leaves in its session, and how the next one would feel it. */
+/** What one request leaves in its session, and how the next one would notice it. */
 const leftovers: Record<string, { leave: SQL | SQL[]; felt: SQL; clean: unknown }> = {
   'a search path': {
     leave: sql`SELECT set_config('search_path', 'pg_temp', false)`,
@@ -115,8 +115,8 @@ const leftovers: Record<string, { leave: SQL | SQL[]; felt: SQL; clean: unknown 
   },
 }
 
-describe('what SQL of an application leaves on a connection', () => {
-  test.each(Object.entries(leftovers))('does not stay there: %s', async (_, { leave, felt, clean }) => {
+describe('state that SQL of an application leaves on a connection', () => {
+  test.each(Object.entries(leftovers))('is removed: %s', async (_, { leave, felt, clean }) => {
     const steps = [leave].flat()
     const run = (session: TenantSession) =>
       session.transaction(async (db) => {
@@ -130,14 +130,14 @@ describe('what SQL of an application leaves on a connection', () => {
     expect(await feel()).toEqual(clean)
   })
 
-  test('does not stay when the statement was a single one', async () => {
+  test('is removed after a single statement', async () => {
     await own.db.execute(sql`SELECT set_config('statement_timeout', '1', false)`)
     expect((await core.db.execute(sql`SELECT current_setting('statement_timeout') AS t`)).rows).toEqual([
       { t: '5s' },
     ])
   })
 
-  test('does not stay when the transaction has failed', async () => {
+  test('is removed after a failed transaction', async () => {
     const failing = own.transaction(async (db) => {
       await db.execute(sql`SELECT set_config('statement_timeout', '1', false)`)
       await db.execute(sql`SELECT pg_advisory_lock(4712)`)
@@ -149,7 +149,7 @@ describe('what SQL of an application leaves on a connection', () => {
     ).toEqual([{ n: 0 }])
   })
 
-  test('is not run by the next request in the place of its own statement', async () => {
+  test('never replaces a prepared statement of the next request', async () => {
     expect((await core.db.execute(sql.raw(STATEMENT))).rows).toEqual([{ one: 1 }])
     await own.transaction(async (db) => {
       await db.execute(sql.raw(`DEALLOCATE "${NAME_OF_IT}"`)).catch(() => undefined)
@@ -158,7 +158,7 @@ describe('what SQL of an application leaves on a connection', () => {
     expect((await core.db.execute(sql.raw(STATEMENT))).rows).toEqual([{ one: 1 }])
   })
 
-  test('does not decide what random() says next', async () => {
+  test('does not decide the next value of random()', async () => {
     const roll = async () => {
       await own.db.execute(sql`SELECT setseed(0.5)`)
       return (await core.db.execute<{ n: number }>(sql`SELECT random() AS n`)).rows[0]?.n
@@ -195,22 +195,22 @@ describe('SQL of an application', () => {
     ';;COMMIT AND CHAIN',
     ' ;/**/;abort',
     '--\rEND',
-  ])('does not end its transaction: %j', async (text) => {
+  ])('cannot end its transaction: %j', async (text) => {
     const ran = own.transaction((db) => db.execute(sql.raw(text)))
     await expect(ran).rejects.toMatchObject({
-      cause: { message: expect.stringMatching(/^transactions are/) },
+      cause: { message: expect.stringMatching(/^a session runs no BEGIN/) },
     })
     await expect(own.db.execute(sql.raw(text))).rejects.toThrow()
   })
 
-  test('does not copy', async () => {
+  test('cannot run COPY', async () => {
     await expect(own.db.execute(sql`/**/COPY places FROM STDIN`)).rejects.toMatchObject({
-      cause: { message: expect.stringMatching(/^COPY is not served/) },
+      cause: { message: expect.stringMatching(/^a session runs no COPY/) },
     })
   })
 
   test.each(['COMMIT', 'ROLLBACK', 'COMMIT AND CHAIN', 'ROLLBACK AND CHAIN'])(
-    'that ended it all the same (%s) is told that the outcome is not known, and nothing more is run',
+    'that ends it all the same (%s) gets an unknown outcome, and no further statement runs',
     async (text) => {
       let isClean = true
       const ran = pools.run(
@@ -236,7 +236,7 @@ describe('SQL of an application', () => {
     },
   )
 
-  test('whose COMMIT failed has ended it too', async () => {
+  test('whose COMMIT failed has ended its transaction too', async () => {
     await query(
       superuserUrl(home.database),
       'CREATE TABLE IF NOT EXISTS later (n int UNIQUE DEFERRABLE INITIALLY DEFERRED); GRANT ALL ON later TO PUBLIC',
@@ -263,7 +263,7 @@ describe('SQL of an application', () => {
   })
 
   test.each(['FH001', 'FH002', 'FH003'])(
-    'that raises %s itself is not taken for the entrance',
+    'that raises %s itself is not mistaken for the tenant check',
     async (code) => {
       const raised = sql.raw(`DO $$ BEGIN RAISE EXCEPTION 'x' USING ERRCODE = '${code}'; END $$`)
       stuck.length = 0
@@ -276,7 +276,7 @@ describe('SQL of an application', () => {
   )
 
   test.each(['26000', '42P05', '0A000', '25001', '40001', '40P01'])(
-    'is not run again when it raises %s after it has committed',
+    'is not repeated if it raises %s after a commit',
     async (code) => {
       const id = newId()
       const text = `DO $$ BEGIN
@@ -290,7 +290,7 @@ describe('SQL of an application', () => {
     },
   )
 
-  test('is heard out also where the error of a statement is caught', async () => {
+  test('fails its transaction even if the error of a statement is caught', async () => {
     const tenantId = own.tenantId
     await own.transaction(async (db) => {
       await db.execute(sql`INSERT INTO places (tenant_id, id, name) VALUES (${tenantId}, ${newId()}, 'kept')`)
@@ -305,7 +305,7 @@ describe('SQL of an application', () => {
   })
 })
 
-/** Has the next statement on the connection be another one than the session believes. */
+/** Makes the next statement on the connection another one than the session expects. */
 async function behindItsBack<T>(client: pg.ClientBase, text: string, fn: () => Promise<T>): Promise<T> {
   const { connection: wire } = client as unknown as { connection: { parse(message: object): void } }
   const parse = wire.parse.bind(wire)

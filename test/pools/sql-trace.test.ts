@@ -35,7 +35,7 @@ afterAll(async () => {
   await dropAll()
 })
 
-test('a traced unit is told with tenant, name, first word and time, and without any value', async () => {
+test('a traced unit is printed with tenant, name, first word and time, and without any value', async () => {
   units.length = 0
   const core = session(false)
   await core.db.execute(sql`/* secret */ SELECT ${'secret'}::text`)

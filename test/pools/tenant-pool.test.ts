@@ -131,7 +131,7 @@ test('a connection that may not be tried yet takes no permit', async () => {
   letPass(10_000)
   const bursting = burst(pool, 4, 4)
   await nextTurn()
-  // Two idle ones, and the first attempt, which finds out whether the server still answers.
+  // Two idle connections, and the first attempt, which shows whether the server still answers.
   expect(budget.open).toBe(3)
   await bursting
   await close()

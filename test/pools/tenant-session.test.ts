@@ -4,21 +4,22 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { places } from '../../src/applications/property/tables/properties.ts'
 import type { Route } from '../../src/catalog/directory.ts'
 import { newId } from '../../src/lib/ids.ts'
-import { PoolManager } from '../../src/pools/pool-manager.ts'
+import { PoolManager, type PoolManagerOptions } from '../../src/pools/pool-manager.ts'
 import { RoutedSession } from '../../src/sql/tenant-session.ts'
 import { dropAll, query, superuserUrl, terminateBackends } from '../support/database.ts'
 import { routeSource } from '../support/route-source.ts'
+import { TcpProxy } from '../support/tcp-proxy.ts'
 import { addressOf, createTenantDatabase, moveIn, routeOf } from '../support/tenant-database.ts'
 
 let home: Awaited<ReturnType<typeof createTenantDatabase>>
 let pools: PoolManager
 
-function openPools(changes: { sharedPoolSize?: number; statementTimeoutMs?: number } = {}): PoolManager {
+function openPools(changes: Partial<PoolManagerOptions> = {}): PoolManager {
   return new PoolManager({
     maxPools: 10,
     maxConnections: 8,
     maxConnectionsPerServer: 8,
-    // Thousands of statements at once, on a machine that may be busy with other tests.
+    // Thousands of statements at once, and the machine may be busy with other tests.
     acquireTimeoutMs: 20_000,
     statementTimeoutMs: 5_000,
     shared: addressOf(home.url),
@@ -69,7 +70,7 @@ describe('a single statement', () => {
     expect((await b.session.db.select().from(places)).map((row) => row.name)).toEqual(['Barn'])
   })
 
-  test('gives time stamps in ISO 8601', async () => {
+  test('returns time stamps in ISO 8601', async () => {
     const { tenantId, session } = await newTenant()
     const [row] = await session.db.insert(places).values(placeOf(tenantId, 'Hall')).returning()
     expect(row?.createdAt).toMatch(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z$/)
@@ -77,7 +78,7 @@ describe('a single statement', () => {
   })
 
   test.each(['42501', 'XX000', '53200', '25006', '55P03', '01000', 'ZZZZZ'])(
-    'of which the database says %s is the database’s trouble, not ours',
+    'that the database refuses with %s is a fault of the database, not of ours',
     async (code) => {
       const { session } = await newTenant()
       const attempt = session.transaction((db) =>
@@ -87,7 +88,7 @@ describe('a single statement', () => {
     },
   )
 
-  test('cannot write another tenant a row', async () => {
+  test('cannot write a row of another tenant', async () => {
     const [a, b] = [await newTenant(), await newTenant()]
     const attempt = a.session.db.insert(places).values(placeOf(b.tenantId, 'Trojan'))
     await expect(attempt).rejects.toMatchObject({ cause: { cause: { code: '42501' } } })
@@ -104,7 +105,7 @@ describe('a single statement', () => {
     await expect(trick).rejects.toMatchObject({ cause: { cause: { code: '25006' } } })
   })
 
-  test('that writes behind a WITH is taken for the write it is', async () => {
+  test('that writes after WITH is recognised as a write', async () => {
     const { tenantId, session } = await newTenant()
     const row = sql`insert into places (tenant_id, id, name) values (${tenantId}, ${newId()}, 'x') returning name`
     const { rows } = await session.db.execute(sql`with x as (${row}) select * from x`)
@@ -135,7 +136,7 @@ describe('a single statement', () => {
     expect(refreshed).toEqual([1])
   })
 
-  test('waits at a fence and goes on when it is lifted', async () => {
+  test('waits at a fence and continues when it is lifted', async () => {
     const { tenantId, session } = await newTenant()
     await query(superuserUrl(home.database), "UPDATE residence SET state = 'fenced' WHERE tenant_id = $1", [
       tenantId,
@@ -147,7 +148,7 @@ describe('a single statement', () => {
     expect(await pending).toEqual([])
   })
 
-  test('gives up before a fence that stays', async () => {
+  test('gives up at a fence that stays', async () => {
     const { tenantId, session } = await newTenant()
     await query(superuserUrl(home.database), "UPDATE residence SET state = 'fenced' WHERE tenant_id = $1", [
       tenantId,
@@ -174,7 +175,7 @@ describe('a single statement', () => {
 })
 
 describe('a transaction', () => {
-  test('commits all or nothing', async () => {
+  test('commits everything or nothing', async () => {
     const { tenantId, session } = await newTenant()
     await session.transaction(async (db) => {
       await db.insert(places).values(placeOf(tenantId, 'One'))
@@ -188,7 +189,7 @@ describe('a transaction', () => {
     expect((await session.db.select().from(places)).map((row) => row.name).sort()).toEqual(['One', 'Two'])
   })
 
-  test('keeps its tenant to the end and leaves none behind', async () => {
+  test('keeps its tenant to the end and leaves none on the connection', async () => {
     const [a, b] = [await newTenant(), await newTenant()]
     await b.session.db.insert(places).values(placeOf(b.tenantId, 'Theirs'))
     const seen = await a.session.transaction(async (db) => {
@@ -199,7 +200,7 @@ describe('a transaction', () => {
     expect(await sessionFor(routeOf(b.tenantId)).db.select().from(places)).toHaveLength(1)
   })
 
-  test('is not reported as done when an error in it was swallowed', async () => {
+  test('is not reported as done if an error in it was caught', async () => {
     const { tenantId, session } = await newTenant()
     const swallowing = session.transaction(async (db) => {
       await db.insert(places).values(placeOf(tenantId, 'Lost'))
@@ -209,7 +210,7 @@ describe('a transaction', () => {
     expect(await session.db.select().from(places)).toEqual([])
   })
 
-  test('begins anew when the tenant has moved before its first statement', async () => {
+  test('begins again if the tenant moved before its first statement', async () => {
     const tenantId = await moveIn(home.url, 5)
     const session = sessionFor(routeOf(tenantId, 4), async () => routeOf(tenantId, 5))
     let calls = 0
@@ -222,12 +223,12 @@ describe('a transaction', () => {
   })
 })
 
-/** A catalog whose only route the test changes, as a change that is heard of would. */
+/** A catalog whose only route the test changes, as an announced change would. */
 function changeable(first: Route) {
   let present: Route | null = first
   const directory = {
     generation: 0,
-    // What was just forgotten has to be read; then it is at hand.
+    // A dropped route must be read. After that it is cached.
     peekById: () => undefined,
     byId: async () => {
       source.found += 1
@@ -248,8 +249,8 @@ function changeable(first: Route) {
   })
 }
 
-describe('a process that stood still', () => {
-  /** Freshness in the test's hands: what is known is over until `renewed` says what an attempt has brought. */
+describe('after a pause of the process', () => {
+  /** The test controls the freshness: the cache is too old until `renewed` gives the result of an attempt. */
   function paused() {
     const renewed = Promise.withResolvers<number>()
     const freshness = {
@@ -278,7 +279,7 @@ describe('a process that stood still', () => {
   }
   const MISSED = { code: 'CATALOG_UNAVAILABLE' }
 
-  test('asks before a statement is sent, and sends it where nothing was missed', async () => {
+  test('a statement is sent only after the catalog was read, and if no change was missed', async () => {
     const { freshness, renewed, hall, names } = await pausedTenant()
     freshness.isOver = true
     const writing = hall()
@@ -290,7 +291,7 @@ describe('a process that stood still', () => {
     expect(freshness.renewals).toBe(1)
   })
 
-  test('sends nothing for those who were let in before it, where changes were missed', async () => {
+  test('no statement is sent for an earlier request if changes were missed', async () => {
     const { session, freshness, renewed, hall, names } = await pausedTenant()
     freshness.isOver = true
     renewed.resolve(1)
@@ -300,20 +301,23 @@ describe('a process that stood still', () => {
     expect(pools.budget.open).toBeGreaterThan(0)
   })
 
-  test.each([0, 1])('commits nothing without asking; changes missed: %i', async (missed) => {
-    const { session, tenantId, freshness, renewed, names } = await pausedTenant()
-    let calls = 0
-    const writing = session.transaction(async (db) => {
-      calls += 1
-      await db.insert(places).values(placeOf(tenantId, 'Hall'))
-      freshness.isOver = true
-    })
-    renewed.resolve(missed)
-    if (missed === 0) await writing
-    else await expect(writing).rejects.toMatchObject(MISSED)
-    expect(await names()).toEqual(missed === 0 ? ['Hall'] : [])
-    expect(calls).toBe(1)
-  })
+  test.each([0, 1])(
+    'nothing is committed before the catalog was read; changes missed: %i',
+    async (missed) => {
+      const { session, tenantId, freshness, renewed, names } = await pausedTenant()
+      let calls = 0
+      const writing = session.transaction(async (db) => {
+        calls += 1
+        await db.insert(places).values(placeOf(tenantId, 'Hall'))
+        freshness.isOver = true
+      })
+      renewed.resolve(missed)
+      if (missed === 0) await writing
+      else await expect(writing).rejects.toMatchObject(MISSED)
+      expect(await names()).toEqual(missed === 0 ? ['Hall'] : [])
+      expect(calls).toBe(1)
+    },
+  )
 })
 
 test('no request gets the connection of an abandoned transaction', async () => {
@@ -321,7 +325,7 @@ test('no request gets the connection of an abandoned transaction', async () => {
   const tenantId = await moveIn(home.url)
   const session = sessionFor(routeOf(tenantId), undefined, undefined, hurried)
   const endless = session.transaction(async (db) => {
-    // Ours is the only clock now, and the server goes on.
+    // Only the test's own clock counts now, and the server continues.
     await db.execute(sql`set local statement_timeout = 0`)
     await db.execute(sql`select pg_sleep(30)`)
   })
@@ -336,7 +340,7 @@ describe('a route that changes', () => {
     const tenantId = await moveIn(home.url, 2)
     const source = changeable(routeOf(tenantId, 1))
     const session = sessionFor(routeOf(tenantId, 1), undefined, source)
-    // A query of drizzle begins when it is waited for; this one begins at once.
+    // A query of drizzle begins when it is awaited. This one begins at once.
     const hall = async () => {
       await session.db.insert(places).values(placeOf(tenantId, 'Hall'))
     }
@@ -344,7 +348,7 @@ describe('a route that changes', () => {
     return { tenantId, source, session, hall, names }
   }
 
-  test('before a statement begins is what the statement goes by', async () => {
+  test('before a statement begins applies to the statement', async () => {
     const { tenantId, source, hall, names } = await movedTenant()
     source.change(routeOf(tenantId, 2))
     await hall()
@@ -352,7 +356,7 @@ describe('a route that changes', () => {
     expect(source.refreshed).toBe(0)
   })
 
-  test('while a statement waits for its connection is what the statement goes by', async () => {
+  test('while a statement waits for its connection applies to the statement', async () => {
     const { tenantId, source, hall, names } = await movedTenant()
     const held = Promise.withResolvers<void>()
     const holders = Array.from({ length: 4 }, () =>
@@ -371,7 +375,7 @@ describe('a route that changes', () => {
     expect(source.refreshed).toBe(0)
   })
 
-  test('before the first statement of a transaction begins it anew, even one that takes no no for an answer', async () => {
+  test('before the first statement of a transaction begins it again, even if it catches errors', async () => {
     const { tenantId, source, session, names } = await movedTenant()
     let calls = 0
     const made = await session.transaction(async (db) => {
@@ -402,7 +406,7 @@ describe('a route that changes', () => {
     }
   })
 
-  test('of an INACTIVE tenant does not keep out who was let in to it', async () => {
+  test('of an INACTIVE tenant does not refuse sessions that were admitted to it', async () => {
     const tenantId = await moveIn(home.url)
     const inactive = (name: string) => ({ ...routeOf(tenantId), status: 'INACTIVE', name }) as Route
     const source = changeable(inactive('Before'))
@@ -412,7 +416,7 @@ describe('a route that changes', () => {
   })
 })
 
-describe('a connection that holds other prepared statements than we believe', () => {
+describe('a connection that has other prepared statements than expected', () => {
   const text = 'select name, pg_backend_pid() as pid from places'
   const name = `fh_${createHash('sha256').update(text).digest('base64url')}`
   const read = async ({ db }: Pick<RoutedSession, 'db'>) => (await db.execute(sql.raw(text))).rows[0]
@@ -432,7 +436,7 @@ describe('a connection that holds other prepared statements than we believe', ()
     ['none of ours any more', 'deallocate all'],
   ] as const
 
-  test.each(troubles)('%s: each statement is prepared anew there, and runs', async (_, trouble) => {
+  test.each(troubles)('%s: each statement is prepared again there, and runs', async (_, trouble) => {
     const { session, say, pid, close } = await alone()
     if (trouble === 'deallocate all') await read(session)
     await say(trouble)
@@ -442,7 +446,7 @@ describe('a connection that holds other prepared statements than we believe', ()
     await close()
   })
 
-  test.each(troubles)('%s: a transaction in the middle of its work begins anew', async (_, trouble) => {
+  test.each(troubles)('%s: a transaction in the middle of its work begins again', async (_, trouble) => {
     const { session, say, close } = await alone()
     if (trouble === 'deallocate all') await read(session)
     let calls = 0
@@ -459,7 +463,7 @@ describe('a connection that holds other prepared statements than we believe', ()
 })
 
 describe('connections', () => {
-  test('units of many tenants interleaved on few connections never show a foreign row', async () => {
+  test('never show a foreign row to interleaved units of many tenants', async () => {
     const tenants = await Promise.all(Array.from({ length: 12 }, newTenant))
     await Promise.all(
       tenants.map(({ tenantId, session }) => session.db.insert(places).values(placeOf(tenantId, tenantId))),
@@ -477,11 +481,28 @@ describe('connections', () => {
     expect(pools.budget.open).toBeLessThanOrEqual(8)
   })
 
-  test('killed while idle: the next read does not notice', async () => {
+  test('killed while idle: the next read works', async () => {
     const { session } = await newTenant()
     await session.db.select().from(places)
     await terminateBackends(home.database)
     expect(await session.db.select().from(places)).toEqual([])
+  })
+
+  test('reset by the network while idle: the next read does not notice', async () => {
+    const tenantId = await moveIn(home.url)
+    const proxy = await TcpProxy.start({ port: Number(new URL(home.url).port) })
+    const proxied = openPools({ shared: addressOf(proxy.urlFor(home.url)) })
+    try {
+      const route = routeOf(tenantId)
+      const session = sessionFor(route, undefined, routeSource(route), proxied)
+      await session.db.select().from(places)
+      proxy.resetConnections()
+      await expect.poll(() => proxied.budget.open).toBe(0)
+      expect(await session.db.select().from(places)).toEqual([])
+    } finally {
+      await proxied.close()
+      await proxy.close()
+    }
   })
 
   test('killed under a write: the outcome is reported as unknown, and the next statement works', async () => {

@@ -9,14 +9,14 @@ afterAll(async () => {
   for (const folder of folders) await rm(folder, { recursive: true, force: true })
 })
 
-/** A folder of its own for migrations, which does not exist yet. */
+/** A separate folder for migrations, which does not exist yet. */
 export async function newFolder(): Promise<string> {
   const parent = await mkdtemp(join(tmpdir(), 'freehold-schema-'))
   folders.push(parent)
   return join(parent, 'migrations')
 }
 
-/** An application of these tables, whose migrations are in the folder. */
+/** An application with these tables, whose migrations are in the folder. */
 export function applicationOf(migrations: string, tables: Record<string, unknown>): Application {
   return defineApplication({ name: 'clinic', tables, migrations })
 }

@@ -3,13 +3,13 @@ import { join } from 'node:path'
 import { afterAll, expect, test } from 'vitest'
 import { applyMigrations } from '../../src/migrations/apply.ts'
 import { migrationsFolder, parseMigration, readMigrations } from '../../src/migrations/files.ts'
+import { checkout } from '../support/checkout.ts'
 import { createDatabase, createRole, dropAll, query, superuserUrl, urlFor } from '../support/database.ts'
-import { checkout } from '../support/gateway-process.ts'
 import { withClient } from '../support/tenant-database.ts'
 
 afterAll(dropAll)
 
-test('a migration changes rows of every tenant as the guide prints it, and none without', async () => {
+test('a migration changes rows of every tenant as the guide shows it, and no row without that step', async () => {
   const guide = await readFile(join(checkout, 'docs/how-to/change-your-tables.md'), 'utf8')
   const [, printed = ''] = /```sql\n(ALTER TABLE[^`]*)```/.exec(guide) ?? []
   const update = printed.split('\n').find((line) => line.startsWith('UPDATE')) ?? ''

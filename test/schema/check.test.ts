@@ -42,7 +42,7 @@ const slots = tenantTable('slots', { bookingId: uuid('booking_id').notNull() }, 
   references(t.bookingId, () => bookings, { onDelete: 'cascade' }),
 ])
 const tables = { countries, clinicians, bookings, readings, slots }
-/** The serving role has a name of its own in each check. */
+/** The serving role has a different name in each check. */
 const grantToServing = (what: string) => `DO $$ BEGIN
   EXECUTE format('GRANT ${what} TO %I', replace(current_user, '_owner', '_serving')); END $$`
 
@@ -58,7 +58,7 @@ const check = (declared: Record<string, unknown>) => checkSchema(applicationOf(f
 const generate = (declared: Record<string, unknown>, name: string) =>
   generateMigration({ application: applicationOf(folder, declared), name, interactive: false })
 const file = () => join(folder, '0000_first.sql')
-/** The migration of all tables, and `sql` behind it, or in place of `find`. */
+/** The migration of all tables, with `sql` after it, or in place of `find`. */
 const migrate = async (sql = '', find?: string | RegExp) => {
   await generate(tables, 'first')
   if (find === undefined) return appendFile(file(), `--> statement-breakpoint\n${sql}`)
@@ -68,7 +68,7 @@ const migrate = async (sql = '', find?: string | RegExp) => {
 }
 
 describe('a check of the schema', () => {
-  test('finds nothing in what was generated, and leaves nothing behind', async () => {
+  test('finds no fault in generated migrations, and leaves nothing behind', async () => {
     await migrate('SELECT 1')
     expect(await check(tables)).toEqual({ faults: [], notes: [] })
     expect(
@@ -80,54 +80,54 @@ describe('a check of the schema', () => {
     ).toEqual([])
   })
 
-  test('finds nothing in the reference application', async () => {
+  test('finds no fault in the reference application', async () => {
     expect(await checkSchema(property, superuser())).toEqual({ faults: [], notes: [] })
   })
 
-  // One database for many faults: what is said of each must not depend on the others.
+  // One database for many faults. The report of each must not depend on the others.
   test.each<[string, (readonly [sql: string, ...faults: RegExp[]])[]]>([
     [
       'tables and columns that are not as declared',
       [
         [
           'CREATE TABLE rooms (id uuid PRIMARY KEY)',
-          /^Table "rooms" is created by a migration and not declared\./,
+          /^Table "rooms" is created by a migration but not declared\./,
         ],
         [
           `CREATE TABLE kept (tenant_id uuid, id uuid, PRIMARY KEY (tenant_id, id)); SELECT freehold_protect('kept')`,
-          /^Table "kept" is created by a migration and not declared\./,
+          /^Table "kept" is created by a migration but not declared\./,
         ],
         [
           'CREATE TABLE freehold_own (id uuid)',
-          /^Table "freehold_own" is created by a migration and not declared\./,
+          /^Table "freehold_own" is created by a migration but not declared\./,
         ],
         [
           'CREATE SCHEMA reports; CREATE TABLE reports.rooms (id uuid)',
-          /^Table "reports\.rooms" is outside of the schema public/,
+          /^Table "reports\.rooms" is not in the schema public/,
         ],
         [
           'ALTER TABLE clinicians DROP COLUMN rank',
-          /^Column "rank" of table "clinicians" is declared and no migration creates it\./,
+          /^Column "rank" of table "clinicians" is declared but no migration creates it\./,
         ],
         [
           'ALTER TABLE clinicians ADD COLUMN born date',
-          /^Column "born" of table "clinicians" is created by a migration and not declared\./,
+          /^Column "born" of table "clinicians" is created by a migration but not declared\./,
         ],
         [
           'ALTER TABLE clinicians ALTER COLUMN name DROP NOT NULL',
-          /^Column "name" of table "clinicians" is text, and declared as text NOT NULL\./,
+          /^Column "name" of table "clinicians" is text but declared as text NOT NULL\./,
         ],
         [
           'ALTER TABLE bookings ALTER COLUMN minutes TYPE bigint',
-          /^Column "minutes" of table "bookings" is bigint, and declared as integer\./,
+          /^Column "minutes" of table "bookings" is bigint but declared as integer\./,
         ],
         [
           'ALTER TABLE bookings ALTER COLUMN state DROP DEFAULT',
-          /^Column "state" of table "bookings" is declared with a default, and has none\./,
+          /^Column "state" of table "bookings" is declared with a default but has none\./,
         ],
         [
           'ALTER TABLE bookings ALTER COLUMN number ADD GENERATED ALWAYS AS IDENTITY',
-          /^Column "number" of table "bookings" is an identity column, and not declared as one\./,
+          /^Column "number" of table "bookings" is an identity column but not declared as one\./,
         ],
       ],
     ],
@@ -136,17 +136,17 @@ describe('a check of the schema', () => {
       [
         [
           'ALTER TABLE bookings DROP CONSTRAINT bookings_clinician_id_patient_id_key',
-          /^The unique key "bookings_clinician_id_patient_id_key" of table "bookings" is declared and not there\./,
+          /^The unique key "bookings_clinician_id_patient_id_key" of table "bookings" is declared but does not exist\./,
         ],
         [
           'DROP INDEX bookings_patient_id_idx',
-          /^The index "bookings_patient_id_idx" of table "bookings" is declared and not there\./,
+          /^The index "bookings_patient_id_idx" of table "bookings" is declared but does not exist\./,
         ],
         [
           `ALTER TABLE bookings DROP CONSTRAINT bookings_clinician_id_fkey, ADD CONSTRAINT bookings_clinician_id_fkey
              FOREIGN KEY (tenant_id, clinician_id) REFERENCES clinicians (tenant_id, id) ON DELETE RESTRICT`,
-          /^The foreign key "bookings_clinician_id_fkey" of table "bookings" does something else on delete/,
-          /^The foreign key "bookings_clinician_id_fkey" of table "bookings" is a RESTRICT/,
+          /^The foreign key "bookings_clinician_id_fkey" of table "bookings" has another action on delete or update than declared/,
+          /^The foreign key "bookings_clinician_id_fkey" of table "bookings" is RESTRICT/,
         ],
         [
           'CREATE UNIQUE INDEX by_name ON clinicians (name)',
@@ -156,7 +156,10 @@ describe('a check of the schema', () => {
           'ALTER TABLE clinicians ADD CONSTRAINT one_rank EXCLUDE (rank WITH =)',
           /^The unique index or exclusion constraint .*one_rank of table "clinicians"/,
         ],
-        ['ALTER TABLE bookings NO FORCE ROW LEVEL SECURITY', /^Table "bookings" has no row-level security/],
+        [
+          'ALTER TABLE bookings NO FORCE ROW LEVEL SECURITY',
+          /^Table "bookings" lacks Freehold's row-level security/,
+        ],
         [
           'CREATE POLICY all_of_them ON clinicians USING (true)',
           /^The policy all_of_them of table "clinicians"/,
@@ -169,7 +172,7 @@ describe('a check of the schema', () => {
         [grantToServing('SELECT ON residence'), /^The serving role has the right to SELECT on "residence"/],
         [
           grantToServing('INSERT ON countries'),
-          /^The reference table "countries" can be written .* SELECT public\.freehold_share\('public\.countries'\);$/,
+          /^The reference table "countries" is writable, .* SELECT public\.freehold_share\('public\.countries'\);$/,
         ],
         [
           `CREATE FUNCTION names() RETURNS bigint SECURITY DEFINER LANGUAGE sql AS 'SELECT count(*) FROM clinicians'`,
@@ -181,7 +184,7 @@ describe('a check of the schema', () => {
         ],
         [
           'ALTER TABLE readings DROP CONSTRAINT readings_pkey, ADD CONSTRAINT readings_pkey PRIMARY KEY (tenant_id, at)',
-          /^The primary key of table "readings" holds "at"/,
+          /^The primary key of table "readings" contains "at"/,
         ],
         [
           `CREATE FUNCTION look() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN PERFORM count(*) FROM public.rooms; RETURN OLD; END';
@@ -198,7 +201,7 @@ describe('a check of the schema', () => {
       [
         [
           'ALTER TABLE users ADD COLUMN born date',
-          /^A migration adds the column born of table users, which is Freehold's own\./,
+          /^A migration adds the column born of table users, which belongs to Freehold\./,
         ],
         [
           'ALTER TABLE roles DROP COLUMN description',
@@ -211,7 +214,7 @@ describe('a check of the schema', () => {
         [
           'DROP POLICY tenant_isolation ON users',
           /^A migration changes or drops the policy tenant_isolation of table users/,
-          /^Table "users" has no row-level security/,
+          /^Table "users" lacks Freehold's row-level security/,
         ],
       ],
     ],
@@ -230,18 +233,20 @@ describe('a check of the schema', () => {
     )
     expect([...(await check(tables)).faults].sort()).toEqual([
       expect.stringMatching(
-        /^Table "clinicians" has no row-level security .* SELECT public\.freehold_protect\('public\.clinicians'\);$/,
+        /^Table "clinicians" lacks Freehold's row-level security\. .* SELECT public\.freehold_protect\('public\.clinicians'\);$/,
       ),
-      expect.stringMatching(/^The reference table "countries" can be written/),
+      expect.stringMatching(/^The reference table "countries" is writable/),
     ])
     await writeFile(file(), 'SELECT 1')
     expect((await check({ clinicians })).faults).toEqual([
-      expect.stringMatching(/^Table "clinicians" is declared and no migration creates it\./),
-      expect.stringMatching(/^The migrations lack 4 statements .*, the first: DROP TABLE "countries"/),
+      expect.stringMatching(/^Table "clinicians" is declared but no migration creates it\./),
+      expect.stringMatching(
+        /^The migrations lack 4 statements for the declared tables\. The first is: DROP TABLE "countries"/,
+      ),
     ])
   })
 
-  test('names a migration that fails, with what PostgreSQL says', async () => {
+  test('names a migration that fails, with the error of PostgreSQL', async () => {
     await migrate('ALTER TABLE rooms ADD COLUMN n int')
     expect((await check(tables)).faults).toEqual([
       expect.stringMatching(
@@ -250,15 +255,15 @@ describe('a check of the schema', () => {
     ])
   })
 
-  test('names what no migration makes of the declared tables', async () => {
+  test('names declared parts that no migration creates', async () => {
     await migrate('SELECT 1')
     const { faults } = await check({ ...tables, rooms: tenantTable('rooms', { name: text('name') }) })
     expect(faults).toEqual([
       expect.stringMatching(
-        /^Table "rooms" is declared and no migration creates it\. Run: freehold schema generate/,
+        /^Table "rooms" is declared but no migration creates it\. Run: freehold schema generate/,
       ),
       expect.stringMatching(
-        /^The migrations lack 1 statements of what the tables declare, the first: CREATE TABLE "rooms"/,
+        /^The migrations lack 1 statements for the declared tables\. The first is: CREATE TABLE "rooms"/,
       ),
     ])
     const renamed = tenantTable('clinicians', {
@@ -276,7 +281,7 @@ describe('a check of the schema', () => {
     ])
   })
 
-  test('says what is wrong with a server on which it can make nothing', async () => {
+  test('reports why it cannot create a database on a server', async () => {
     await migrate('SELECT 1')
     const role = await createRole()
     const checkOn = (address: ServerAddress) => checkSchema(applicationOf(folder, tables), address)
@@ -292,7 +297,7 @@ describe('a check of the schema', () => {
     })
   })
 
-  test('applies the layout of a newer drizzle-kit, and says that its snapshots were not compared', async () => {
+  test('applies the layout of a newer drizzle-kit, and reports that its snapshots were not compared', async () => {
     await migrate('SELECT 1')
     const inner = join(folder, '20250102030405_first')
     await mkdir(inner)

@@ -3,8 +3,9 @@ import { mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import { checkout } from '../support/checkout.ts'
 import { superuserUrl } from '../support/database.ts'
-import { checkout, quickStart } from '../support/gateway-process.ts'
+import { quickStart } from '../support/gateway-process.ts'
 
 let directory: string
 beforeAll(async () => {
@@ -22,7 +23,7 @@ const declare = (tables: string) =>
      const tables = { ${tables} }
      export default defineApplication({ name: 'clinic', tables, migrations: new URL('./migrations', import.meta.url) })`,
   )
-/** Its standard input is a pipe that stays open: what waits for an answer there hangs. */
+/** Standard input is a pipe that stays open, so a command that waits for an answer hangs. */
 const freehold = (...args: string[]) =>
   new Promise<{ code: number; out: string; err: string }>((resolve) => {
     const options = {
@@ -35,7 +36,7 @@ const freehold = (...args: string[]) =>
     )
   })
 
-test('a developer declares, generates, checks and changes, by the command', async () => {
+test('a developer declares, generates, checks and changes tables by the command', async () => {
   await declare(`rooms: tenantTable('rooms', { name: text('name') })`)
   expect(await freehold('schema', 'generate', '--name', 'first')).toEqual({
     code: 0,
@@ -65,11 +66,11 @@ test('a developer declares, generates, checks and changes, by the command', asyn
   expect(open).toEqual({
     code: 1,
     out: '',
-    err: `The schema has a fault:\nTable "rooms" has no row-level security of Freehold's. Add to a migration: SELECT public.freehold_protect('public.rooms');\n`,
+    err: `The schema has a fault:\nTable "rooms" lacks Freehold's row-level security. Add to a migration: SELECT public.freehold_protect('public.rooms');\n`,
   })
 })
 
-test('a name that is missing or no name is wrong usage', async () => {
+test('a missing or invalid name is wrong usage', async () => {
   await declare(`rooms: tenantTable('rooms', { name: text('name') })`)
   expect(await freehold('schema', 'generate')).toMatchObject({ code: 2 })
   expect(await freehold('schema', 'generate', '--name', '../x')).toMatchObject({

@@ -34,7 +34,7 @@ const refusal = (message: RegExp) => ({
   message: expect.stringMatching(message),
 })
 
-test('a start is refused where a declared table is not there, and goes on where all are', async () => {
+test('a start is refused if a declared table is missing, and continues if all exist', async () => {
   await start(property)
   const more = { tenantTables: [...property.tenantTables, 'bookings'], referenceTables: ["country's"] }
   const words =
@@ -44,7 +44,7 @@ test('a start is refused where a declared table is not there, and goes on where 
   await expect(start(more)).rejects.toMatchObject(refusal(words))
 })
 
-test('a start is refused where a table is there that is not declared, unless a newer release has made it', async () => {
+test('a start is refused if a table is not declared, unless a newer release created it', async () => {
   const fewer = { ...property, tenantTables: property.tenantTables.filter((name) => name !== 'places') }
   await expect(start(fewer)).rejects.toMatchObject(
     refusal(/^SHARED_DATABASE_URL: it has "places", which the application does not declare\./),
@@ -52,13 +52,13 @@ test('a start is refused where a table is there that is not declared, unless a n
   const [last] = (await tenantMigrations()).filter(({ lineage }) => lineage === 'application').slice(-1)
   await start(fewer, ({ id }) => id === last?.id)
   await query(url, 'CREATE TABLE freehold_later (n int)')
-  // Of a later release of the core, so not for this one to judge by its name; the audit of isolation does.
+  // A table of a later release of the core. This release does not know its name; the audit of isolation still checks it.
   await expect(start(property)).rejects.toMatchObject(
-    refusal(/its isolation does not hold: .* at freehold_later$/),
+    refusal(/a rule of isolation is broken: .* at freehold_later$/),
   )
 })
 
-test('an application without tables starts without a folder of migrations, one with tables does not', async () => {
+test('only an application without tables starts without a folder of migrations', async () => {
   const nowhere = { migrations: '/nowhere/at/all', tenantTables: [], referenceTables: [] }
   const migrations = await readTenantMigrations(nowhere)
   expect(new Set(migrations.map(({ lineage }) => lineage))).toEqual(new Set(['core']))
@@ -74,7 +74,7 @@ test('an application without tables starts without a folder of migrations, one w
   })
 })
 
-test('a start that a grant to all tables keeps from serving says what mends it', async () => {
+test('a start that fails because of a grant on all tables prints the statement that repairs it', async () => {
   const [owner, serving] = [await createRole(), await createRole()]
   const database = await createMigrated(owner.name, property)
   const ownUrl = urlFor({ role: owner, database })

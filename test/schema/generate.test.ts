@@ -41,7 +41,7 @@ const failureOf = (promise: Promise<unknown>) =>
   )
 
 describe('a generated migration', () => {
-  test('creates the tables, and protects or shares each, behind breakpoints', async () => {
+  test('creates the tables, and protects or shares each after a breakpoint', async () => {
     const made = await generate({ countries, clinicians, bookings }, 'first')
     expect(made).toEqual({
       path: join(folder, '0000_first.sql'),
@@ -57,18 +57,18 @@ describe('a generated migration', () => {
     expect(await readMigrations(folder, 'application')).toMatchObject([{ id: '0000_first', statements }])
   })
 
-  test('is not written where nothing has changed', async () => {
+  test('is not written if nothing has changed', async () => {
     await generate({ clinicians })
     expect(await generate({ clinicians })).toBeNull()
     expect(await readdir(folder)).toEqual(['0000_change.sql', 'meta'])
   })
 
-  test('protects new tables only, and goes on in the order of the folder', async () => {
+  test('protects new tables only, and continues the numbers of the folder', async () => {
     await generate({ clinicians })
     await generate({ clinicians: statedClinicians, bookings }, 'more')
     const sql = await read('0001_more.sql')
     expect(sql.match(/freehold_protect\('[^']+'\)/g)).toEqual(["freehold_protect('public.bookings')"])
-    // Used by a column, though nothing exports it.
+    // A column uses it, although it is not exported.
     expect(sql).toContain(`CREATE TYPE "public"."clinician_state" AS ENUM('open', 'closed')`)
     const journal = JSON.parse(await read('meta/_journal.json'))
     expect(journal.entries.map(({ idx, tag }: { idx: number; tag: string }) => [idx, tag])).toEqual([
@@ -81,19 +81,19 @@ describe('a generated migration', () => {
     expect(snapshots[1].prevId).toBe(snapshots[0].id)
   })
 
-  test('quotes names that are not plain', async () => {
+  test('quotes names that need it', async () => {
     const odd = tenantTable("O'Brien", { name: text('name') })
     await generate({ odd })
     expect(await read('0000_change.sql')).toContain(`freehold_protect('public."O''Brien"')`)
   })
 
-  test('leaves out what is no table, view or enum of one', async () => {
+  test('ignores exports that are no table, view or enum', async () => {
     const made = await generate({ clinicians, numbers: pgSequence('numbers'), Helper: class {}, limit: 3 })
     expect(made?.tables).toEqual(['clinicians'])
     expect(await read('0000_change.sql')).not.toContain('SEQUENCE')
   })
 
-  test('numbers by the time of day where the folder does', async () => {
+  test('is numbered by time if the folder is', async () => {
     await generate({ clinicians })
     const journal = await read('meta/_journal.json')
     await writeFile(
@@ -106,7 +106,7 @@ describe('a generated migration', () => {
     expect(made?.path).toMatch(/\/20\d{12}_more\.sql$/)
   })
 
-  test('is one that drizzle-kit itself has nothing to add to', async () => {
+  test('leaves nothing for drizzle-kit itself to add', async () => {
     const tables = `import { text } from 'drizzle-orm/pg-core'
       import { tenantTable } from '${join(process.cwd(), 'src/index.ts')}'
       export const clinicians = tenantTable('clinicians', { name: text('name').notNull() })`
@@ -137,7 +137,7 @@ describe('no migration is written', () => {
       { clinicians: tenantTable('clinicians', { title: text('title').notNull() }) },
       /the column "title" of table "clinicians" is new, or was "name" before/,
     ],
-  ])('where %s may have been renamed and there is no terminal', async (_what, tables, question) => {
+  ])('if %s may have been renamed and there is no terminal', async (_what, tables, question) => {
     await generate({ clinicians })
     const { code, message, details } = await failureOf(generate(tables))
     expect(code).toBe('RENAME_UNCLEAR')
@@ -146,7 +146,7 @@ describe('no migration is written', () => {
     expect(await readdir(folder)).toEqual(['0000_change.sql', 'meta'])
   })
 
-  test('but two of them do, as the sentence says', async () => {
+  test('except one that adds and one that removes, as the error advises', async () => {
     await generate({ clinicians })
     const doctors = tenantTable('doctors', { name: text('name').notNull() })
     expect((await generate({ clinicians, doctors }, 'add'))?.tables).toEqual(['doctors'])
@@ -158,7 +158,7 @@ describe('no migration is written', () => {
     expect(await failureOf(generate({ clinicians }, name))).toMatchObject({ code: 'NAME_INVALID' })
   })
 
-  test('into the layout of a newer drizzle-kit, which is applied as it is', async () => {
+  test('into the layout of a newer drizzle-kit, which is only applied', async () => {
     await mkdir(join(folder, '20250102030405_first'), { recursive: true })
     await writeFile(join(folder, '20250102030405_first', 'migration.sql'), 'SELECT 1')
     const { code, message } = await failureOf(generate({ clinicians }))
@@ -181,12 +181,12 @@ describe('no migration is written', () => {
     [
       'a snapshot of another release',
       async () => writeFile(join(folder, 'meta/0000_snapshot.json'), '{"version":"8"}'),
-      /has version 8, and 7 is expected/,
+      /has version 8, but 7 is expected/,
     ],
     [
-      'two migrations that follow the same one',
+      'two migrations with the same predecessor',
       async () => writeFile(join(folder, 'meta/0001_snapshot.json'), await read('meta/0000_snapshot.json')),
-      /two migrations follow the same one/,
+      /two migrations have the same predecessor/,
     ],
     [
       'a file that sorts behind the next one',
@@ -202,7 +202,7 @@ describe('no migration is written', () => {
   })
 })
 
-test('a table that pgTable has made is protected as well', async () => {
+test('a table of pgTable is protected as well', async () => {
   const notes = pgTable('notes', { tenantId: uuid('tenant_id').primaryKey(), n: integer('n') })
   await generate({ notes })
   expect(await read('0000_change.sql')).toContain("SELECT public.freehold_protect('public.notes');")

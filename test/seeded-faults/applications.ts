@@ -5,7 +5,7 @@ const RUN = 'test/application/run.test.ts'
 const PLUGINS = 'test/application/plugins.test.ts'
 const BOOK = 'test/unit/http/own/route-book.test.ts'
 
-/** What stands between the code of an application and everything else. */
+/** Protections between the code of an application and everything else. */
 export const APPLICATIONS: readonly SeededFault[] = [
   {
     name: 'applications: a route without access boots',
@@ -65,7 +65,7 @@ export const APPLICATIONS: readonly SeededFault[] = [
   },
   {
     name: 'applications: a fault in a statement is taken for an outage',
-    file: 'src/http/own/told-errors.ts',
+    file: 'src/http/own/handler-errors.ts',
     find: 'if (WRONG_SQL.test(state)) return',
     replace: 'if (WRONG_SQL.test(method)) return',
     tests: [ROUTES],

@@ -14,8 +14,8 @@ export const AUDIT_PERSONS: readonly SeededFault[] = [
   {
     name: 'what is kept of people outlives them',
     file: PERSONS,
-    find: 'for (const { personId, tenantId } of gone) {',
-    replace: 'for (const { personId, tenantId } of gone.slice(0, 0)) {',
+    find: 'for (const { personId, tenantId } of deletions) {',
+    replace: 'for (const { personId, tenantId } of deletions.slice(0, 0)) {',
     tests: TESTS,
   },
   {

@@ -1,11 +1,11 @@
 import type { SeededFault } from './seeded-fault.ts'
 
 const READ_ONLY = ['test/faults/read-only.test.ts']
-const FAR = ['test/faults/far-servers.test.ts']
+const FAR = ['test/faults/high-latency.test.ts']
 const FOREIGN = ['test/faults/foreign-databases.test.ts']
 const ENCODING = ['test/faults/encoding.test.ts']
 
-/** What validation, health rounds and sessions make of databases that are not as they should be. */
+/** Protections in validation, health rounds and sessions against databases that are not as they should be. */
 export const CHECKS: readonly SeededFault[] = [
   {
     name: 'a read-only database is registered',
@@ -52,7 +52,7 @@ export const CHECKS: readonly SeededFault[] = [
   {
     name: 'a character that cannot be kept is a fault of ours',
     file: 'src/http/error-handler.ts',
-    find: 'if (CANNOT_BE_KEPT.has(state))',
+    find: 'if (UNSTORABLE_TEXT.has(state))',
     replace: 'if (state === null)',
     tests: ENCODING,
   },

@@ -5,7 +5,7 @@ const LIMITS = 'test/faults/different-limits.test.ts'
 const CLOCK = 'test/faults/wrong-clock.test.ts'
 const FROZEN = 'test/faults/frozen-gateway.test.ts'
 
-/** Replicas that agree with each other and with the catalog. */
+/** Protections that keep replicas in agreement with each other and with the catalog. */
 export const COHERENCE: readonly SeededFault[] = [
   {
     name: 'catalog history: a follower knows its last change by the number alone',

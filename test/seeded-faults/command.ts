@@ -4,7 +4,7 @@ const CONFIGURATION = ['test/unit/cli/configuration.test.ts']
 const COMMANDS = ['test/stories/command-line.test.ts']
 const INIT = ['test/package/init.test.ts']
 
-/** What the command `freehold` sees to, taken away. */
+/** Protections in the command `freehold`. */
 export const COMMAND: readonly SeededFault[] = [
   {
     name: 'a default export of something else is served',

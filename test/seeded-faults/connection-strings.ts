@@ -3,7 +3,7 @@ import type { SeededFault } from './seeded-fault.ts'
 const HANDSHAKES = ['test/http/handshakes.test.ts']
 const PARSER = ['test/unit/lib/connection-string.test.ts']
 
-/** What a connection string may ask for, and what becomes of it. */
+/** Protections in the parsing and use of connection strings. */
 export const CONNECTION_STRINGS: readonly SeededFault[] = [
   {
     name: 'a connection string may carry parameters of its own',
@@ -52,6 +52,6 @@ export const CONNECTION_STRINGS: readonly SeededFault[] = [
     file: 'src/lib/postgres/guarded-client.ts',
     find: 'if (error || this.#handshake.targetSessionAttrs === undefined) doneOnce(error)',
     replace: 'if (true) doneOnce(error)',
-    tests: ['test/faults/seams.test.ts'],
+    tests: ['test/faults/combined-faults.test.ts'],
   },
 ]

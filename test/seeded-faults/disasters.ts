@@ -5,7 +5,7 @@ const LOST = ['test/faults/lost-database.test.ts']
 const RESTORED = ['test/faults/restored-catalog.test.ts']
 const DECISION = ['test/unit/databases/placement-decision.test.ts']
 
-/** Databases that are lost, restored, or given up. */
+/** Protections for databases that are lost, restored or given up. */
 export const DISASTERS: readonly SeededFault[] = [
   {
     name: 'a restored database takes over at the epoch of the lost one',
@@ -94,8 +94,8 @@ export const DISASTERS: readonly SeededFault[] = [
   {
     name: 'a home whose epoch is not that of the catalog is called healthy',
     file: 'src/health/monitor.ts',
-    find: 'if (livesHere && residence?.epoch !== entry.tenantEpoch)',
-    replace: 'if (livesHere && residence === null)',
+    find: 'if (isResident && residence?.epoch !== entry.tenantEpoch)',
+    replace: 'if (isResident && residence === null)',
     tests: RESTORED,
   },
   {

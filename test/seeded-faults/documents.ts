@@ -4,7 +4,7 @@ const PDF = ['test/unit/property/lease-pdf.test.ts']
 const PRINTER = ['test/unit/property/printer.test.ts']
 const PUBLIC = ['test/http/printed-documents.test.ts']
 
-/** What a document says, and that it says it in the same bytes. */
+/** Protections for the text and the bytes of a document. */
 export const DOCUMENTS: readonly SeededFault[] = [
   {
     name: 'a character that cannot be drawn is drawn as an empty box',
@@ -38,7 +38,7 @@ export const DOCUMENTS: readonly SeededFault[] = [
   {
     name: 'what waits for a thread that has ended waits for ever',
     file: 'src/applications/property/leases/printer.ts',
-    find: "thread.on('exit', () => this.#forget(thread, cause))",
+    find: "thread.on('exit', () => this.#failPending(thread, cause))",
     replace: "thread.on('exit', () => void cause)",
     tests: PRINTER,
   },
@@ -66,7 +66,7 @@ export const DOCUMENTS: readonly SeededFault[] = [
   {
     name: 'a long word is broken in the square of its length',
     file: 'src/applications/property/leases/lease-pdf.ts',
-    find: 'return breakLongWords(drawable(text.slice(0, MAX_LINE_LENGTH), font), font, place)',
+    find: 'return breakLongWords(drawable(text.slice(0, MAX_LINE_LENGTH), font), font, column)',
     replace: 'return drawable(text.slice(0, MAX_LINE_LENGTH), font)',
     tests: PDF,
   },

@@ -2,12 +2,15 @@ import { APPLICATIONS } from './applications.ts'
 import { AUDIT_PERSONS } from './audit-persons.ts'
 import { CHECKS } from './checks.ts'
 import { COHERENCE } from './coherence.ts'
+import { BETWEEN_PARTS } from './combined-faults.ts'
 import { COMMAND } from './command.ts'
 import { CONNECTION_STRINGS } from './connection-strings.ts'
 import { DISASTERS } from './disasters.ts'
 import { DOCUMENTS } from './documents.ts'
 import { ISSUERS } from './issuers.ts'
 import { JOBS } from './jobs.ts'
+import { LANE_WIRE } from './lane-wire.ts'
+import { LANE_FAULTS } from './lanes.ts'
 import { OWN_JOBS_FAULTS } from './own-jobs.ts'
 import { POOLERS } from './poolers.ts'
 import { PROCESS } from './process.ts'
@@ -16,7 +19,6 @@ import { REVOKING } from './revoking.ts'
 import { ROLLING_STOP } from './rolling-stop.ts'
 import { SCHEMA } from './schema.ts'
 import { SEAL } from './seal.ts'
-import { BETWEEN_PARTS } from './seams.ts'
 import type { SeededFault } from './seeded-fault.ts'
 import { TESTING } from './testing.ts'
 
@@ -152,7 +154,7 @@ const CONNECTIONS: readonly SeededFault[] = [
   },
   {
     name: 'a pool is closed under those who use it (no lease)',
-    file: 'src/lib/lease-cache.ts',
+    file: 'src/lib/cache/lease-cache.ts',
     find: 'if (entry.leases === 0) this.#finish(entry)',
     replace: 'if (entry.leases >= 0) this.#finish(entry)',
     tests: ['test/unit/lib/lease-cache.test.ts'],
@@ -280,7 +282,7 @@ const CONNECTIONS: readonly SeededFault[] = [
   {
     name: 'an answer without end is listened to',
     file: 'src/lib/wire/backend-frames.ts',
-    find: 'if (this.#answerBytes + announced > this.#maxAnswerBytes)',
+    find: 'if (this.#answerBytes + announced > this.#options.maxAnswerBytes)',
     replace: 'if (announced === Infinity)',
     tests: ['test/pools/guarded-client.test.ts'],
   },
@@ -344,7 +346,7 @@ const PLACES: readonly SeededFault[] = [
     file: 'src/sql/current-route.ts',
     find: 'throw new RouteChangedError()',
     replace: 'return',
-    tests: ['test/pools/tenant-session.test.ts', 'test/faults/hot-change.test.ts'],
+    tests: ['test/pools/tenant-session.test.ts', 'test/faults/changes-under-load.test.ts'],
   },
 ]
 
@@ -375,7 +377,7 @@ const ROTATION: readonly SeededFault[] = [
 const CHANGES: readonly SeededFault[] = [
   {
     name: 'a route that was overtaken while it was read is kept (no generation)',
-    file: 'src/lib/fresh-cache.ts',
+    file: 'src/lib/cache/fresh-cache.ts',
     find: 'return cleared || invalidated.has(id)',
     replace: 'return false',
     tests: [
@@ -387,7 +389,7 @@ const CHANGES: readonly SeededFault[] = [
   },
   {
     name: 'known routes serve for ever without the catalog',
-    file: 'src/lib/fresh-cache.ts',
+    file: 'src/lib/cache/fresh-cache.ts',
     find: 'return now - Math.max(loadedAt, this.#confirmedAt) < this.#options.maxStalenessMs',
     replace: 'return true',
     tests: ['test/unit/lib/fresh-cache.test.ts', 'test/unit/catalog/directory.test.ts'],
@@ -437,8 +439,8 @@ const CHANGES: readonly SeededFault[] = [
   {
     name: 'nothing happens by the clock after it was set back',
     file: 'src/jobs/schedule.ts',
-    find: 'setInterval(() => this.#look(), LOOK_MS)',
-    replace: 'setInterval(() => undefined, LOOK_MS)',
+    find: 'setInterval(() => this.#checkTime(), CHECK_MS)',
+    replace: 'setInterval(() => undefined, CHECK_MS)',
     tests: ['test/unit/jobs/schedule.test.ts'],
   },
   {
@@ -498,9 +500,9 @@ const CHANGES: readonly SeededFault[] = [
     tests: ['test/catalog/health-monitor.test.ts'],
   },
   {
-    name: 'a validation that another is in the way of comes again only when its claim has lapsed',
-    file: 'src/databases/validate-database.ts',
-    find: ' || isInProgress(error)',
+    name: 'a validation that meets another one is not repeated at once',
+    file: 'src/databases/validation-job.ts',
+    find: "if (isInProgress(error)) return { retryInMs: 0, error: publicError('MOVE_IN_PROGRESS') }",
     replace: '',
     tests: ['test/catalog/validation-without-connections.test.ts'],
   },
@@ -581,9 +583,9 @@ const IDENTITY: readonly SeededFault[] = [
   {
     name: 'a refresh token is used up by an exchange that fails',
     file: 'src/identity/login/refresh.ts',
-    find: 'return user && issuePair(parts.tokens, tenant, user, rotation.token)\n  })\n',
+    find: 'return user && issuePair(parts.tokens, { tenant, user, refreshToken: rotation.token })\n  })\n',
     replace:
-      'return user && { user, token: rotation.token }\n  }).then((made) => (made?.user ? issuePair(parts.tokens, tenant, made.user, made.token) : made))\n',
+      'return user && { user, token: rotation.token }\n  }).then((made) => (made?.user ? issuePair(parts.tokens, { tenant, user: made.user, refreshToken: made.token }) : made))\n',
     tests: ['test/catalog/identity-login.test.ts'],
   },
   {
@@ -626,13 +628,14 @@ const DATA: readonly SeededFault[] = [
   },
 ]
 
-/** Every protection that is worth a line of its own. A test holds that each `find` still stands where it says. */
+/** Every protection that deserves a line of its own. A test checks that each `find` is still in its file. */
 export const SEEDED_FAULTS: readonly SeededFault[] = [
   ...APPLICATIONS,
   ...SECRETS,
   ...ISOLATION_FAULTS,
   ...CONNECTIONS,
   ...PROTOCOL,
+  ...LANE_WIRE,
   ...PROCESS,
   ...OUTCOMES,
   ...PLACES,
@@ -644,6 +647,7 @@ export const SEEDED_FAULTS: readonly SeededFault[] = [
   ...BETWEEN_PARTS,
   ...JOBS,
   ...OWN_JOBS_FAULTS,
+  ...LANE_FAULTS,
   ...POOLERS,
   ...AUDIT_PERSONS,
   ...CHECKS,

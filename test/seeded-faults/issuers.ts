@@ -93,7 +93,7 @@ export const ISSUERS: readonly SeededFault[] = [
   },
   {
     name: 'an external id that was taken away leads on',
-    file: 'src/lib/fresh-cache.ts',
+    file: 'src/lib/cache/fresh-cache.ts',
     find: 'if (this.#idByKey.get(key) === id) this.#idByKey.delete(key)',
     replace: '',
     tests: ['test/unit/catalog/directory.test.ts'],

@@ -3,7 +3,7 @@ import type { SeededFault } from './seeded-fault.ts'
 const MIGRATIONS = ['test/http/migrations.test.ts']
 const JOBS_TEST = ['test/catalog/jobs.test.ts']
 
-/** What keeps work in the background from being done twice, lost, or done by those who do not know how. */
+/** Protections against background work that is done twice, lost, or done by a replica that does not know how. */
 export const JOBS: readonly SeededFault[] = [
   {
     name: 'a replica that was frozen finishes a job that another has taken over',
@@ -65,8 +65,8 @@ export const JOBS: readonly SeededFault[] = [
   {
     name: 'what a database lacks is told as a database that does not answer',
     file: 'src/sql/statement-verdict.ts',
-    find: 'if (NOT_THERE.has(code) && isBehind())',
-    replace: "if (NOT_THERE.has(code) && isBehind() && code === '')",
+    find: 'if (MISSING_OBJECT.has(code) && isBehind())',
+    replace: "if (MISSING_OBJECT.has(code) && isBehind() && code === '')",
     tests: MIGRATIONS,
   },
   {

@@ -2,7 +2,7 @@ import type { SeededFault } from './seeded-fault.ts'
 
 const OWN_JOBS = ['test/application/jobs.test.ts']
 
-/** What the jobs of an application are promised. */
+/** Protections for the jobs of an application. */
 export const OWN_JOBS_FAULTS: readonly SeededFault[] = [
   {
     name: 'each replica runs rounds of its own',
@@ -12,9 +12,9 @@ export const OWN_JOBS_FAULTS: readonly SeededFault[] = [
     tests: OWN_JOBS,
   },
   {
-    name: 'a tenant whose database is away is not made up for',
+    name: 'a tenant whose database is not available gets no job of its own',
     file: 'src/tenancy/application-jobs.ts',
-    find: '      await this.#leave(job, tenantId)\n    }',
+    find: '      await this.#queueForTenant(job, tenantId)\n    }',
     replace: '    }',
     tests: OWN_JOBS,
   },

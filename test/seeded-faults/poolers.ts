@@ -1,10 +1,10 @@
 import type { SeededFault } from './seeded-fault.ts'
 
 const SESSION = ['test/pools/tenant-session.test.ts']
-/** Without a PgBouncer on the machine its tests are skipped, and notice nothing. */
+/** Without a PgBouncer on the machine, these tests are skipped and find nothing. */
 const POOLED = ['test/faults/poolers.test.ts']
 
-/** Other processes, and a pooler, between us and a server's connection. */
+/** Protections for connections that a pooler or other processes share. */
 export const POOLERS: readonly SeededFault[] = [
   {
     name: 'statements are named in the order in which a process meets them',

@@ -2,7 +2,7 @@ import type { SeededFault } from './seeded-fault.ts'
 
 const DESCRIPTORS = ['test/faults/descriptors.test.ts']
 
-/** What keeps the process itself from ending, and lets it end when it is told to. */
+/** Protections that keep the process running, and let it end when it is told to. */
 export const PROCESS: readonly SeededFault[] = [
   {
     name: 'callers may take all descriptors of the process',
@@ -42,7 +42,7 @@ export const PROCESS: readonly SeededFault[] = [
   {
     name: 'of two Hosts the first decides',
     file: 'src/http/transport/request-head.ts',
-    find: "if (hosts > 1) return 'The request has several Hosts.'",
+    find: "if (hosts > 1) return 'The request has several Host headers.'",
     replace: '',
     tests: ['test/http/requests.test.ts'],
   },

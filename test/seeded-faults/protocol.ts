@@ -5,7 +5,7 @@ const BODIES = 'src/lib/wire/backend-bodies.ts'
 const UNIT = ['test/unit/lib/backend-frames.test.ts']
 const CLIENT = ['test/pools/guarded-client.test.ts']
 
-/** What keeps a server that breaks PostgreSQL's protocol from doing harm beyond its own connection. */
+/** Protections against a server that breaks PostgreSQL's protocol. */
 export const PROTOCOL: readonly SeededFault[] = [
   {
     name: "a server's messages reach pg's parser unchecked",
@@ -32,7 +32,7 @@ export const PROTOCOL: readonly SeededFault[] = [
     name: 'a row may have fewer values than it declares',
     file: BODIES,
     find: "if (at + 4 > end) throw new ProtocolViolation('a row that is shorter than its columns')",
-    replace: 'if (at + 4 > end) return',
+    replace: 'if (at + 4 > end) return count',
     tests: UNIT,
   },
   {

@@ -2,7 +2,7 @@ import type { SeededFault } from './seeded-fault.ts'
 
 const RESTORED = ['test/faults/restored-people.test.ts']
 const REFRESH = ['test/catalog/identity-login.test.ts']
-const PUT_RIGHT = ['test/faults/put-right.test.ts']
+const PUT_RIGHT = ['test/faults/corrected-secrets.test.ts']
 const EVERYWHERE = ['test/faults/revoked-everywhere.test.ts']
 
 export const REVOKING: readonly SeededFault[] = [

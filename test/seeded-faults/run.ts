@@ -1,4 +1,4 @@
-/** `npm run test:seeded`: takes one protection away at a time and shows which test notices. See docs/reliability.md. */
+/** `npm run test:seeded`: takes one protection away at a time and shows which test fails. See docs/reliability.md. */
 import { execFileSync, spawn } from 'node:child_process'
 import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -9,12 +9,12 @@ import { SEEDED_FAULTS } from './faults.ts'
 import type { SeededFault } from './seeded-fault.ts'
 
 const CHECKOUT = fileURLToPath(new URL('../..', import.meta.url))
-/** A fault may make a test wait for ever; that, too, is being noticed. */
-const PATIENCE_MS = 240_000
+/** A fault may make a test wait for ever. That counts as a failure too. */
+const TIME_LIMIT_MS = 240_000
 const AT_ONCE = 2
 
 interface Outcome {
-  /** The first test that failed; null if none did. */
+  /** The first test that failed. Null if none did. */
   readonly noticedBy: string | null
   readonly seconds: number
 }
@@ -53,7 +53,7 @@ async function main(): Promise<number> {
   }
 }
 
-/** The checkout as it stands, changes not committed included, to be spoilt. */
+/** A copy of the checkout, with uncommitted changes, in which the fault is made. */
 function makeCopy(): string {
   const copy = mkdtempSync(join(tmpdir(), 'freehold-seeded-'))
   const listed = execFileSync('git', ['ls-files', '-co', '--exclude-standard', '-z'], { cwd: CHECKOUT })
@@ -65,7 +65,7 @@ function makeCopy(): string {
   return copy
 }
 
-/** A test that fails anyway notices nothing. */
+/** A test that fails without the fault proves nothing. */
 async function expectAllPass(copy: string, faults: readonly SeededFault[]): Promise<void> {
   const tests = [...new Set(faults.flatMap((fault) => fault.tests))]
   const { noticedBy, seconds } = await runTests(copy, tests)
@@ -97,7 +97,7 @@ async function runTests(copy: string, tests: readonly string[]): Promise<Outcome
   const child = spawn(process.execPath, [vitest, ...args], { cwd: copy, stdio: 'ignore' })
   const { promise: ended, resolve } = Promise.withResolvers<void>()
   child.once('close', () => resolve())
-  const patience = setTimeout(() => child.kill('SIGTERM'), PATIENCE_MS)
+  const patience = setTimeout(() => child.kill('SIGTERM'), TIME_LIMIT_MS)
   await ended
   clearTimeout(patience)
   const seconds = Math.round((performance.now() - begun) / 1_000)
@@ -114,7 +114,7 @@ function firstFailure(output: string): string {
   const { testResults } = report
   const failed = testResults.flatMap((file) => file.assertionResults).find((test) => test.status === 'failed')
   if (failed !== undefined) return failed.fullName
-  // Files that were not begun any more have failed, too; so this says less.
+  // Files that did not begin after this count as failed too, so the result says less.
   const broken = testResults.find((file) => file.status === 'failed')
   return broken ? `${broken.name.split('/test/').at(-1)} could not be set up` : 'an error outside of any test'
 }

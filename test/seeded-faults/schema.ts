@@ -1,6 +1,6 @@
 import type { SeededFault } from './seeded-fault.ts'
 
-/** What a developer's migrations are held to, and what the database keeps her application from. */
+/** Protections in the migrations of an application, and against an application's own faults in the database. */
 export const SCHEMA: readonly SeededFault[] = [
   {
     name: 'a new tenant table is generated without its protection',

@@ -5,7 +5,7 @@ const ROWS = ['test/guarantees/row-isolation.test.ts']
 const INJECTED = ['test/guarantees/injected-sql.test.ts']
 const OWN_SQL = ['test/pools/own-sql.test.ts']
 
-/** What holds SQL of an application to its tenant. */
+/** Protections that confine SQL of an application to its tenant. */
 export const SEAL: readonly SeededFault[] = [
   {
     name: 'policies ask for the tenant, and not for its seal',
@@ -15,7 +15,7 @@ export const SEAL: readonly SeededFault[] = [
     tests: INJECTED,
   },
   {
-    name: 'the entrance asks for the tenant, and not for its seal',
+    name: 'the tenant check asks for the tenant, and not for its seal',
     file: MIGRATION,
     find: "     AND pg_catalog.encode(r.seal, 'hex') OPERATOR(pg_catalog.=) pg_catalog.current_setting('app.seal', true)\n  OFFSET 0;",
     replace: '  OFFSET 0;',
@@ -127,7 +127,7 @@ export const SEAL: readonly SeededFault[] = [
     tests: OWN_SQL,
   },
   {
-    name: 'a code that SQL of an application raises is taken for the entrance’s',
+    name: 'a code that SQL of an application raises is taken for the tenant check’s',
     file: 'src/sql/statement-verdict.ts',
     find: "if (isRefused && code === 'FH003') return 'fenced'",
     replace: "if (code === 'FH003') return 'fenced'",

@@ -1,4 +1,4 @@
-/** One protection taken away: `find` stands exactly once in `file`, and one of `tests` must fail without it. */
+/** One protection that is taken away: `find` is exactly once in `file`, and one of `tests` must fail without it. */
 export interface SeededFault {
   readonly name: string
   readonly file: string

@@ -2,7 +2,7 @@ import type { SeededFault } from './seeded-fault.ts'
 
 const PROOF = ['test/application/isolation-proof.test.ts']
 
-/** What an application's own tests would no longer find, or would leave behind. */
+/** Protections without which an application's own tests would miss a fault, or leave something behind. */
 export const TESTING: readonly SeededFault[] = [
   {
     name: 'a proof of isolation does not look into answers',

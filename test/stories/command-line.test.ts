@@ -3,8 +3,9 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import { checkout } from '../support/checkout.ts'
 import { createDatabase, createRole, dropAll, query, urlFor } from '../support/database.ts'
-import { checkout, GatewayProcess } from '../support/gateway-process.ts'
+import { GatewayProcess } from '../support/gateway-process.ts'
 
 const NOTHING = { migrations: [] }
 let directory: string
@@ -35,7 +36,7 @@ async function freehold(args: readonly string[], more: Record<string, string> = 
 }
 const json = (text: string) => JSON.parse(text)
 
-test('lists what is missing, applies it once, and finds nothing more to do', async () => {
+test('lists missing migrations, applies them once, and then finds nothing to do', async () => {
   const before = await freehold(['migrate', '--check', '--app', 'app.ts', '--json'])
   expect(before.code).toBe(1)
   expect(json(before.stdout).catalog.migrations).toContain('0000_catalog')
@@ -61,7 +62,7 @@ test('lists what is missing, applies it once, and finds nothing more to do', asy
   )
 })
 
-test('tells in one line which setting is at fault, and no part of it', async () => {
+test('names the wrong setting in one line, and repeats no part of its value', async () => {
   const url = new URL(env.SHARED_DATABASE_URL ?? '')
   url.password = 'canary-of-a-password'
   const wrong = await freehold(['migrate', '--app', 'app.ts'], { SHARED_DATABASE_URL: url.href })
@@ -70,7 +71,7 @@ test('tells in one line which setting is at fault, and no part of it', async () 
   expect(wrong.stderr).not.toContain(url.password)
 })
 
-test('settings and application are told together, and end it with 78', async () => {
+test('reports faults of settings and application together, and ends with 78', async () => {
   const wrong = await freehold(['start', '--app', 'nothing.ts'], { CATALOG_DATABASE_URL: '', PORT: 'x' })
   expect(wrong.code).toBe(78)
   expect(wrong.stderr.trimEnd().split('\n')).toEqual([
@@ -80,7 +81,7 @@ test('settings and application are told together, and end it with 78', async () 
   ])
 })
 
-test('a command that does not exist ends with 2 and names one that does', async () => {
+test('an unknown command ends with 2 and names a known one', async () => {
   expect(await freehold(['strat'])).toMatchObject({
     code: 2,
     stderr: expect.stringContaining('Did you mean start'),
@@ -89,7 +90,7 @@ test('a command that does not exist ends with 2 and names one that does', async 
   expect(await freehold(['--help'])).toMatchObject({ code: 0, stderr: '' })
 })
 
-test('a Node that is too old is told in words', async () => {
+test('reports a Node that is too old', async () => {
   const older = 'data:text/javascript,Object.defineProperty(process,"versions",{value:{node:"22.17.9"}})'
   const command = [
     process.execPath,

@@ -2,8 +2,9 @@ import { access } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { makeThrowawayDirectory } from '../../src/testing/throwaway.ts'
+import { checkout } from '../support/checkout.ts'
 import { Caller } from '../support/gateway.ts'
-import { checkout, GatewayProcess, removeDemo } from '../support/gateway-process.ts'
+import { GatewayProcess, removeDemo } from '../support/gateway-process.ts'
 
 const PASSWORD = 'demo-password-please-change'
 
@@ -25,7 +26,7 @@ afterAll(async () => {
   await removeDemo(directory)
 })
 
-/** What `npm run demo:reset` runs, where the demo is. */
+/** Does what `npm run demo:reset` does, for the directory of the demo. */
 async function reset() {
   const command = [process.execPath, join(checkout, 'src/embedded/reset.ts')] as const
   const run = new GatewayProcess({ cwd: directory, command: [...command] })
@@ -72,14 +73,14 @@ describe.each(['acme-corp', 'globex', 'initech', 'umbrella-north'])('the demo te
 })
 
 describe('demo:reset', () => {
-  test('leaves a demo alone whose gateway runs', async () => {
+  test('does not delete a demo whose gateway runs', async () => {
     const { code, said } = await reset()
     expect([code, said]).toEqual([75, expect.stringContaining('in use')])
     expect((await caller.call('GET', '/readyz')).status).toBe(200)
     expect(await isThere()).toBe(true)
   })
 
-  test('deletes one that is stopped, and has nothing to do the second time', async () => {
+  test('deletes a stopped demo, and has nothing to do the second time', async () => {
     expect(await gateway.end('SIGINT')).toBe(0)
     expect((await reset()).code).toBe(0)
     expect(await isThere()).toBe(false)

@@ -7,11 +7,12 @@ import { promisify } from 'node:util'
 import { afterAll, afterEach, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
 import { identifyProcess, runCommand } from '../../src/embedded/processes.ts'
 import { makeThrowawayDirectory } from '../../src/testing/throwaway.ts'
+import { checkout } from '../support/checkout.ts'
 import { query } from '../support/database.ts'
 import { Caller } from '../support/gateway.ts'
-import { checkout, GatewayProcess, type ProcessOptions, removeDemo } from '../support/gateway-process.ts'
+import { GatewayProcess, type ProcessOptions, removeDemo } from '../support/gateway-process.ts'
 
-/** What the issue allows a start to take, and a bound for "quick"; a start takes about three seconds and one. */
+/** The longest time that a start may take, and the bound for a fast one. They take about three seconds and one. */
 const SECOND_START_MS = 10_000
 const nobodyUser = { uid: 65534, gid: 65534 }
 const sh = promisify(execFile)
@@ -28,7 +29,7 @@ afterAll(async () => {
   await removeDemo(directory)
 })
 
-/** `npm start`'s command in `cwd`, without settings but the port; resolves when it has said that it runs. */
+/** Runs the command of `npm start` in `cwd`, with no setting but the port. Resolves when it reports that it runs. */
 async function start(cwd = directory, options: Omit<ProcessOptions, 'cwd'> = {}) {
   const gateway = launch(cwd, options)
   const [, url = '', token = ''] = await gateway.until(
@@ -64,7 +65,7 @@ async function tenantsOf({ caller }: Demo) {
   )
 }
 
-/** Signs in to each demo tenant and gives the names of its places. */
+/** Signs in to each demo tenant and returns the names of its places. */
 async function placesOf({ caller }: Demo): Promise<Record<string, string[]>> {
   const found: Record<string, string[]> = {}
   for (const code of ['acme-corp', 'globex', 'initech', 'umbrella', 'umbrella-north']) {
@@ -103,7 +104,7 @@ describe('a start without settings', () => {
   let demo: Demo
   let tenants: Map<string, Record<string, unknown>>
 
-  test('makes .freehold/ in the working directory, its secrets readable by no other account', async () => {
+  test('creates .freehold/ in the working directory, with secrets that no other account can read', async () => {
     demo = await start()
     const names = await readdir(join(directory, '.freehold'))
     expect(names).toEqual(
@@ -119,7 +120,7 @@ describe('a start without settings', () => {
     expect(demo.gateway.log().filter(({ level }) => level !== 'info')).toEqual([])
   })
 
-  test('prints lines that work as they are', async () => {
+  test('prints commands that work as they are', async () => {
     const lines = demo.gateway.stderr.split('\n').filter((line) => /^ {2}( {2}[-|]|TOKEN=|curl )/.test(line))
     expect(lines).toHaveLength(5)
     const script = lines.map((line) => (line.startsWith('  curl') ? `${line}; echo` : line)).join('\n')
@@ -132,7 +133,7 @@ describe('a start without settings', () => {
     expect(all.data).toHaveLength(5)
   })
 
-  test('seeds two shared tenants, a dedicated one, and a parent with a child', async () => {
+  test('creates two shared tenants, a dedicated one, and a parent with a child', async () => {
     tenants = await tenantsOf(demo)
     const homes = [...tenants.values()].map(({ code, placement }) => [code, placement])
     expect(Object.fromEntries(homes)).toEqual({
@@ -170,10 +171,10 @@ describe('a start without settings', () => {
       "SELECT DISTINCT tableowner FROM pg_tables WHERE schemaname = 'public'",
     )
     expect(owners).toEqual([{ tableowner: 'freehold_shared_owner' }])
-    expect(demo.gateway.stdout).not.toContain('the serving role can get around the seal')
+    expect(demo.gateway.stdout).not.toContain('the serving role can bypass the seals')
   })
 
-  test('is refused a second time in the same place, and the first goes on', async () => {
+  test('is refused a second time in the same directory, and the first gateway still serves', async () => {
     const second = launch(directory)
     expect(await second.ended).toBe(1)
     expect(second.stderr).toContain(`in use by process ${demo.gateway.pid}`)
@@ -181,12 +182,12 @@ describe('a start without settings', () => {
     expect((await demo.caller.call('GET', '/readyz')).status).toBe(200)
   })
 
-  test('ends with 0 at Ctrl-C, and its PostgreSQL with it', async () => {
+  test('ends with 0 at Ctrl-C, and stops its PostgreSQL', async () => {
     expect(await demo.gateway.end('SIGINT')).toBe(0)
     await expectStopped(demo)
   })
 
-  test('finds everything again when it is repeated, and is quick about it', async () => {
+  test('finds all data when it is repeated, and starts fast', async () => {
     const begun = performance.now()
     const again = await start()
     expect(performance.now() - begun).toBeLessThan(SECOND_START_MS)
@@ -199,7 +200,7 @@ describe('a start without settings', () => {
     demo = again
   })
 
-  test('takes over from a gateway that was killed', async () => {
+  test('takes over the data of a gateway that was killed', async () => {
     await demo.gateway.end('SIGKILL')
     expect(identifyProcess(demo.postgres.pid)).not.toBeNull()
     const again = await start()
@@ -210,8 +211,8 @@ describe('a start without settings', () => {
     demo = again
   })
 
-  test('uses another port when the one of its PostgreSQL is taken, and the demo’s databases follow', async () => {
-    // 54329 where no other process has it; in any case the port that the catalog remembers.
+  test('uses another port when the port of its PostgreSQL is taken, and updates the databases of the demo', async () => {
+    // 54329 if no other process has it, and always the port that the catalog has stored.
     await listen(demo.postgres.port)
     if (demo.postgres.port !== 54_329) await listen(54_329).catch(() => undefined)
     const moved = await start()
@@ -222,7 +223,7 @@ describe('a start without settings', () => {
     demo = moved
   })
 
-  test('keeps a database that an operator has registered in place of the demo’s', async () => {
+  test("keeps a database that an operator registered instead of the demo's", async () => {
     const { id } = (await tenantsOf(demo)).get('initech') ?? {}
     const url = await ownDatabase(demo, 'elsewhere')
     const made = await demo.caller.registerDatabase(String(id), url)
@@ -245,7 +246,7 @@ async function ownDatabase({ postgres }: Demo, name: string): Promise<string> {
 
 type Moment = [when: string, reached: (gateway: GatewayProcess) => Promise<unknown>]
 
-describe('a start that does not come to its end', () => {
+describe('a start that is not completed', () => {
   let place: string
   beforeAll(async () => {
     place = await makeThrowawayDirectory()
@@ -257,20 +258,20 @@ describe('a start that does not come to its end', () => {
   })
   afterAll(() => removeDemo(place))
 
-  // First starts all, each going on from the last.
+  // All are first starts, and each continues the one before.
   test.each<Moment>([
     ['PostgreSQL is being made', async () => until(join(place, '.freehold/postgres.lock'))],
     ['migrations are applied', (gateway) => gateway.until(/migration applied/)],
     ['the demo is seeded', (gateway) => gateway.until(/"listening"/)],
     ['a database is validated', (gateway) => gateway.until(/database validated/)],
-  ])('is stopped by Ctrl-C while %s, and leaves nothing behind that runs', async (_when, moment) => {
+  ])('is stopped by Ctrl-C while %s, and leaves no process running', async (_when, moment) => {
     const gateway = launch(place)
     await moment(gateway)
     expect(await gateway.end('SIGINT')).toBe(0)
     expect(gateway.stderr).not.toMatch(/Error/)
   })
 
-  test('says which port is taken, without a stack, and takes its PostgreSQL down', async () => {
+  test('names the port that is taken without a stack trace, and stops its PostgreSQL', async () => {
     const squatter = await listen(0)
     const port = String((squatter.address() as { port: number }).port)
     const gateway = launch(place, { env: { PORT: port } })
@@ -279,7 +280,7 @@ describe('a start that does not come to its end', () => {
     expect(gateway.stderr).not.toMatch(/^ +at /m)
   })
 
-  test('is completed by the next one', async () => {
+  test('is completed by the next start', async () => {
     const whole = await start(place)
     expect(await placesOf(whole)).toEqual(SEEDED)
     expect(await whole.gateway.end('SIGTERM')).toBe(0)
@@ -299,14 +300,14 @@ async function until(path: string): Promise<void> {
     .toBe(true)
 }
 
-describe('starts', () => {
+describe('several starts', () => {
   let clone: string
   beforeAll(async () => {
     clone = await cloneLike()
   })
   afterAll(() => removeDemo(clone))
 
-  test('that were killed at any moment of seeding are completed by the next one', async () => {
+  test('that were killed at any moment of seeding are completed by the next start', async () => {
     const place = await makeThrowawayDirectory()
     onTestFinished(() => removeDemo(place))
     for (const words of [/"listening"/, /database validated/]) {
@@ -319,7 +320,7 @@ describe('starts', () => {
     expect(await whole.gateway.end()).toBe(0)
   })
 
-  test('of two at once in an empty place, one serves', async () => {
+  test('at the same time in an empty directory leave one gateway that serves', async () => {
     const both = [launch(clone), launch(clone)]
     const first = await Promise.race(both.map((gateway) => gateway.ended))
     expect(first).toBe(1)
@@ -328,7 +329,7 @@ describe('starts', () => {
     expect(await winner?.end('SIGINT')).toBe(0)
   })
 
-  test('by npm find good secrets there, and end cleanly when the terminal interrupts all of its processes, also twice', async () => {
+  test('by npm find usable secrets, and end cleanly when the terminal interrupts all their processes, also twice', async () => {
     const npm = launch(clone, { command: ['npm', 'start'] })
     await npm.until(/Ctrl-C stops/)
     const postgres = await postmaster(clone)
@@ -337,7 +338,7 @@ describe('starts', () => {
       return [null, Number(lock.pid)] as const
     })
     process.kill(-npm.pid, 'SIGINT')
-    // npm passes the signal on to its child, which may be the gateway itself where the shell has made room for it.
+    // npm passes the signal on to its child. The child may be the gateway itself, if the shell has replaced itself by it.
     process.kill(pid, 'SIGINT')
     await npm.ended
     expect(npm.stdout).toContain('"stopped"')
@@ -346,7 +347,7 @@ describe('starts', () => {
   })
 })
 
-/** A directory with what `npm start` needs of a clone, so that `.freehold/` is made here. */
+/** A directory with the parts of a clone that `npm start` needs, so that `.freehold/` is created here. */
 async function cloneLike(): Promise<string> {
   const place = await makeThrowawayDirectory()
   await copyFile(join(checkout, 'package.json'), join(place, 'package.json'))
@@ -354,8 +355,8 @@ async function cloneLike(): Promise<string> {
   return place
 }
 
-describe.runIf(process.getuid?.() === 0)('an ordinary user, where root has tested', () => {
-  test('starts, stops and starts again in a directory that only they may enter', async ({ skip }) => {
+describe.runIf(process.getuid?.() === 0)('an ordinary user, after root has run the tests', () => {
+  test('starts, stops and starts again in a directory that only this user may enter', async ({ skip }) => {
     const main = join(checkout, 'src/main.ts')
     const readable = await runCommand(process.execPath, ['--check', main], nobodyUser).catch(() => null)
     if (readable?.exitCode !== 0) return skip('an ordinary user cannot read this checkout')

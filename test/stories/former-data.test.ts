@@ -19,7 +19,7 @@ let directory: string
 
 type Login = Pick<ServerAddress, 'user' | 'password'>
 
-/** The server of `.freehold`, as a start finds it, for as long as `work` takes. */
+/** Runs the server of `.freehold`, as a start finds it, while `work` runs. */
 async function withServer<T>(
   work: (databases: EmbeddedDatabases, superuser: Login) => Promise<T>,
 ): Promise<T> {
@@ -63,7 +63,7 @@ afterAll(async () => {
 })
 
 describe('data in .freehold/ of the release before lineages', () => {
-  test('is brought up to date by a start, the databases of tenants too', async () => {
+  test('is migrated by a start, tenant databases included', async () => {
     const gateway = start()
     const [, url = '', token = ''] = await gateway.until(
       /Freehold is running at (\S+)\n\n {2}Operator token +(\S+)/,
@@ -84,7 +84,7 @@ describe('data in .freehold/ of the release before lineages', () => {
     })
   })
 
-  test('in which a tenant lives by itself is validated again, before the start says that it runs', async () => {
+  test('with a dedicated database is validated again before the start reports success', async () => {
     await withServer(async ({ dedicated }, superuser) => {
       const address = dedicated.get('demo_initech')
       if (address === undefined) throw new Error('no such database')
@@ -125,17 +125,17 @@ describe('data in .freehold/ of the release before lineages', () => {
 
   const EDITED = "UPDATE freehold_migrations SET hash = 'edited' WHERE id = '0000_core'"
   const DIFFERS = /core\/0000_core differs from the one that was applied/
-  const AFRESH = /To begin afresh, which deletes the data: npm run demo:reset/
+  const START_OVER = /To start over, which deletes the data: npm run demo:reset/
 
-  test('that is not what the migrations make is refused, with the way to begin afresh', async () => {
+  test('that differs from what the migrations create is refused, with advice how to start over', async () => {
     await withServer(async ({ sharedOwner }) => query(await urlOf(sharedOwner), EDITED))
     const gateway = start()
     expect(await gateway.ended).toBe(78)
     expect(gateway.stderr).toMatch(DIFFERS)
-    expect(gateway.stderr).toMatch(AFRESH)
+    expect(gateway.stderr).toMatch(START_OVER)
   })
 
-  test("so is that of a tenant's own database", async () => {
+  test('in a dedicated database that differs is refused too', async () => {
     const role = await createRole()
     const database = await createMigrated(role.name, property)
     await query(superuserUrl(database), EDITED)
@@ -143,6 +143,6 @@ describe('data in .freehold/ of the release before lineages', () => {
     const refusal = bringUpToDate([address], property, () => undefined)
     await expect(refusal).rejects.toMatchObject({ name: 'EmbeddedServerError', code: 'DATA_UNUSABLE' })
     await expect(refusal).rejects.toThrow(DIFFERS)
-    await expect(refusal).rejects.toThrow(AFRESH)
+    await expect(refusal).rejects.toThrow(START_OVER)
   })
 })

@@ -4,7 +4,8 @@ import { delimiter, dirname, join } from 'node:path'
 import { promisify } from 'node:util'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { makeThrowawayDirectory } from '../../src/testing/throwaway.ts'
-import { checkout, GatewayProcess, quickStart, removeDemo } from '../support/gateway-process.ts'
+import { checkout } from '../support/checkout.ts'
+import { GatewayProcess, quickStart, removeDemo } from '../support/gateway-process.ts'
 
 const ADDRESS = 'http://127.0.0.1:8080'
 const END_OF_BLOCK = '--- end of a block ---'
@@ -12,13 +13,13 @@ const run = promisify(execFile)
 
 interface Step {
   readonly script: string
-  /** What the block after it says that it prints. */
+  /** The output that the next block documents. */
   readonly prints: string
 }
 
 const read = (path: string) => readFileSync(join(checkout, path), 'utf8')
 
-/** A text's blocks of shell, each with the block of output that follows it, if one does before the next. */
+/** The shell blocks of a text, each with the output block that follows it, if there is one before the next shell block. */
 function readSteps(document: string): Step[] {
   const steps: { script: string; prints: string }[] = []
   let isAnswered = true
@@ -33,7 +34,7 @@ function readSteps(document: string): Step[] {
 
 const [, section = ''] = /^## A tour with curl$([\s\S]*?)^## /m.exec(read('README.md')) ?? []
 const tour = readSteps(section)
-/** Those that go on from the tour's first block, where names and credentials are set. */
+/** The blocks that continue the first block of the tour, which sets names and credentials. */
 const documents = [
   { name: 'the tour of the README', steps: tour, answered: 5 },
   {
@@ -62,11 +63,11 @@ afterAll(async () => {
   await removeDemo(directory)
 })
 
-/** Takes all steps in one shell, as a reader does who pastes block after block; gives what each block printed. */
+/** Runs all steps in one shell, like a reader who pastes block after block. Returns the output of each block. */
 async function take(steps: readonly Step[]): Promise<string[]> {
   const blocks = steps.map(({ script }) => `${script}echo '${END_OF_BLOCK}'\n`)
   const script = blocks.join('').replaceAll(ADDRESS, url)
-  // Only the Node that runs this test is certain to be there; nothing else of the checkout is on a user's path.
+  // Only the Node that runs this test certainly exists. Nothing else of the checkout is on a user's path.
   const path = [dirname(process.execPath), '/usr/local/bin', '/usr/bin', '/bin'].join(delimiter)
   const options = { cwd: directory, env: { PATH: path, HOME: directory, ...quickStart }, timeout: 60_000 }
   const { stdout, stderr } = await run('sh', ['-euc', script], options)
@@ -75,7 +76,7 @@ async function take(steps: readonly Step[]): Promise<string[]> {
 }
 
 describe.each(documents)('$name', ({ steps, answered }) => {
-  test('is what this test takes it for', () => {
+  test('has the structure that this test expects', () => {
     expect(steps.filter(({ prints }) => prints !== '')).toHaveLength(answered)
     const script = steps.map((step) => step.script).join('')
     expect(script.match(/\b(?:curl|api) /g)?.length).toBeGreaterThan(10)
@@ -83,16 +84,16 @@ describe.each(documents)('$name', ({ steps, answered }) => {
     expect(script).not.toMatch(/\b(?:jq|python|npx)\b/)
   })
 
-  test('prints what it says in every block, the first time and when it is taken again', async () => {
+  test('prints the documented output for each block, the first time and when repeated', async () => {
     const prints = steps.map((step) => step.prints)
     expect(await take(steps)).toEqual(prints)
-    // What is made along the way is named by the second.
+    // Objects that earlier steps created are named by the second step.
     await new Promise((resolve) => setTimeout(resolve, 1_000))
     expect(await take(steps)).toEqual(prints)
   })
 })
 
-test('the commands to start and to test are scripts of the package', () => {
+test('the start and test commands are scripts of the package', () => {
   const { scripts } = JSON.parse(read('package.json'))
   const named = [
     ...read('README.md').matchAll(

@@ -1,7 +1,7 @@
 import { property } from '../../src/applications/property/application.ts'
 import { readTenantMigrations } from '../../src/migrations/files.ts'
 
-/** The application that the suite runs the core with. */
+/** The application with which this suite runs the core. */
 export { property }
 
 /** Both lineages of its tenant databases. */

@@ -1,4 +1,7 @@
-// The bytes of PostgreSQL's protocol, for servers that are none.
+// The bytes of PostgreSQL's protocol, for fake servers.
+
+/** The object id of the type. */
+export const TEXT = 25
 
 export interface Column {
   readonly name: string
@@ -32,15 +35,20 @@ export function ready(): Buffer {
 
 /** A result of text columns and one row: description, row, completion. */
 export function row(columns: readonly Column[]): Buffer[] {
-  const described = columns.map(({ name }) =>
-    Buffer.concat([zeroEnded(name), int32(0), int16(0), int32(25), int16(-1), int32(-1), int16(0)]),
-  )
-  const values = columns.map(({ value }) => value)
   return [
-    message('T', int16(columns.length), ...described),
-    dataRow(...values),
+    described(columns.map(({ name }) => [name, TEXT])),
+    dataRow(...columns.map(({ value }) => value)),
     message('C', zeroEnded('SELECT 1')),
   ]
+}
+
+export function described(
+  columns: readonly (readonly [name: string, oid: number, format?: number])[],
+): Buffer {
+  const fields = columns.map(([name, oid, format = 0]) =>
+    Buffer.concat([zeroEnded(name), int32(0), int16(0), int32(oid), int16(-1), int32(-1), int16(format)]),
+  )
+  return message('T', int16(columns.length), ...fields)
 }
 
 export function dataRow(...values: (string | null)[]): Buffer {
@@ -54,4 +62,11 @@ export function dataRow(...values: (string | null)[]): Buffer {
 
 export function refusal(fields: readonly string[]): Buffer {
   return message('E', ...fields.map(zeroEnded), Buffer.alloc(1))
+}
+
+/** The message with another length than it has. */
+export function withLength(whole: Buffer, length: number): Buffer {
+  const changed = Buffer.from(whole)
+  changed.writeInt32BE(length, 1)
+  return changed
 }

@@ -24,7 +24,7 @@ export interface RoleOptions {
   connectionLimit?: number
 }
 
-// Two workers with these stay far below the server's 300 connections, whatever the tests themselves open.
+// Four workers with these limits stay far below the server's 400 connections, however many the tests open themselves.
 const maxAdminConnections = 3
 const maxQueryConnections = 8
 
@@ -35,19 +35,19 @@ let strategy: string | null = null
 let openQueries = 0
 const waiting: (() => void)[] = []
 
-/** A superuser's URL on the shared server, for its administration database or the given one. */
+/** A superuser's URL on the shared server, for its administration database or a given one. */
 export function superuserUrl(database?: string): string {
   const url = new URL(inject('superuserUrl'))
   if (database !== undefined) url.pathname = `/${database}`
   return url.href
 }
 
-/** A name that is used once in this run and on this server. */
+/** A name that is unique in this run and on this server. */
 export function uniqueName(label = ''): string {
   return `${runPrefix(inject('runId'))}${label}${randomBytes(5).toString('hex')}`
 }
 
-/** Makes an empty database, or a copy of `template`, and gives its name. */
+/** Creates an empty database, or a copy of `template`, and returns its name. */
 export async function createDatabase(
   options: { owner?: string; template?: string; encoding?: string } = {},
 ): Promise<string> {
@@ -61,7 +61,7 @@ export async function createDatabase(
   return name
 }
 
-/** Makes a role, by default one that may log in and nothing else. */
+/** Creates a role, which by default can only log in. */
 export async function createRole(options: RoleOptions = {}): Promise<TestRole> {
   const name = uniqueName('r')
   const password = options.password ?? randomBytes(12).toString('hex')
@@ -96,7 +96,7 @@ export async function createCopy(
   key: string,
   prepare: (url: string) => Promise<void>,
 ): Promise<string> {
-  // Apart from the templates of `createTemplate`, which have no writer.
+  // Without the templates of `createTemplate`, to which no session writes.
   const [template, writer] = [templateName(`${key}_written`), templateName(`${key}_writer`)]
   await ensureTemplate(superuser, {
     ...{ name: template, writer: { name: writer, password: writer } },
@@ -108,9 +108,9 @@ export async function createCopy(
   return name
 }
 
-/** Drops every database and role this file has made, cutting off the sessions on them. For `afterAll`. */
+/** Drops every database and role that this file has created, and ends their sessions. For `afterAll`. */
 export async function dropAll(): Promise<void> {
-  // Each asks for a checkpoint; those that ask at once share it.
+  // Each drop requests a checkpoint, and concurrent requests share one.
   await Promise.all(
     [...databases].map((name) => admin(`DROP DATABASE IF EXISTS ${quote(name)} WITH (FORCE)`)),
   )
@@ -141,7 +141,7 @@ export function urlFor(target: { role: TestRole; database: string; port?: number
   return url.href
 }
 
-/** One statement on a connection of its own; gives the rows. */
+/** Runs one statement on a new connection and returns the rows. */
 export async function query<Row extends QueryResultRow = Record<string, unknown>>(
   url: string,
   sql: string,
@@ -152,7 +152,7 @@ export async function query<Row extends QueryResultRow = Record<string, unknown>
   client.on('error', () => {})
   try {
     await client.connect()
-    // Without parameters the simple protocol, so that a script of several statements works.
+    // Without parameters it uses the simple protocol, so that a script of several statements works.
     const result = params.length === 0 ? await client.query<Row>(sql) : await client.query<Row>(sql, params)
     return result.rows
   } finally {
@@ -173,7 +173,7 @@ async function admin(sql: string, params: unknown[] = []): Promise<QueryResultRo
   return (await adminPool.query(sql, params)).rows
 }
 
-/** What a role still owns outside the dropped databases goes with it; grants elsewhere are left to the run's end. */
+/** Also drops what a role still owns outside of the dropped databases. Rights elsewhere remain until the end of the run. */
 async function dropRole(name: string): Promise<void> {
   const [found] = await admin('SELECT 1 FROM pg_roles WHERE rolname = $1', [name])
   if (found === undefined) return

@@ -165,7 +165,7 @@ export class Line extends Duplex {
 
 function identity(oid: number): Buffer {
   const columns = [
-    { name: 'oid', value: String(oid) },
+    { name: 'files', value: `base/${oid}/1259` },
     { name: 'cluster', value: CLUSTER },
   ]
   return Buffer.concat([...row(columns), ready()])

@@ -6,12 +6,15 @@ import { wantedSettings } from '../../src/lib/postgres/session-settings.ts'
 import { type Column, dataRow, int32, message, ready, refusal, row, zeroEnded } from './backend-messages.ts'
 
 /**
- * hang: accepts and never says a word. mute: lets everybody in and answers no query. garbage: answers with random-looking bytes. clear-text: asks for the password
- * in clear text and records what it is told. liar: lets everybody in and answers queries with lies, among them its
- * version. flood: lets everybody in and answers the first query with rows without end. chatter: lets everybody in and,
- * asked or not, says without end that it is ready. grumbler: lets everybody in and refuses each query with a message of
- * 100 kB. rude-error: refuses with a message full of line breaks and terminal
- * escapes.
+ * - hang: accepts connections and sends nothing.
+ * - mute: accepts every login and answers no query.
+ * - garbage: answers with bytes that look random.
+ * - clear-text: asks for the password in clear text and records it.
+ * - liar: accepts every login and gives false answers to queries, its version included.
+ * - flood: accepts every login and answers the first query with endless rows.
+ * - chatter: accepts every login and reports endlessly that it is ready, asked or not.
+ * - grumbler: accepts every login and refuses each query with a message of 100 kB.
+ * - rude-error: refuses with a message full of line breaks and terminal escapes.
  */
 export type FakeBehaviour =
   | 'hang'
@@ -27,7 +30,7 @@ export type FakeBehaviour =
 export interface FakeServer {
   readonly host: '127.0.0.1'
   readonly port: number
-  /** Passwords that clients have sent in clear text. */
+  /** Passwords that clients sent in clear text. */
   readonly passwords: string[]
   /** Statements that clients have sent. */
   readonly statements: string[]
@@ -39,13 +42,13 @@ export interface FakeServer {
 
 const PID = 4711
 
-/** What validation asks for a session to be like. */
+/** The settings of a session that a validation expects. */
 const LIMITS = { statementTimeoutMs: 5_000, idleInTransactionMs: 60_000, plansOnce: false }
 function asAsked(setting: string): string | undefined {
   return wantedSettings(LIMITS).find(({ name }) => name === setting)?.value
 }
 
-/** Starts something on the loopback address that looks like PostgreSQL and is not. */
+/** Starts a fake PostgreSQL server on the loopback address. */
 export async function startFakeServer(behaviour: FakeBehaviour): Promise<FakeServer> {
   const sockets = new Set<Socket>()
   const passwords: string[] = []
@@ -117,7 +120,7 @@ function answerMessage(
     passwords.push(text(body))
     socket.write(Buffer.concat([message('R', int32(0)), parameter('server_version', '18.0'), welcome()]))
   } else if (type === 'Q' || type === 'P') {
-    // Parse carries the statement's name before its text.
+    // Parse has the statement's name before its text.
     const sql = type === 'Q' ? text(body) : text(body.subarray(body.indexOf(0) + 1))
     statements.push(sql)
     if (behaviour === 'mute' || behaviour === 'chatter') return
@@ -138,7 +141,7 @@ function answerExtended(socket: Socket, type: string, columns: readonly Column[]
   else if (type === 'X') socket.end()
 }
 
-/** A column for each `expression AS name`; without such, one that is called `value`. */
+/** A column for each `expression AS name`. If there is none, one column named `value`. */
 function answersTo(sql: string, behaviour: FakeBehaviour): Column[] {
   const named = [...sql.matchAll(/([^,]*?)\sAS\s+(\w+)/gi)]
   if (named.length === 0) return [{ name: 'value', value: answerTo(sql, behaviour) }]
@@ -153,7 +156,7 @@ function answerTo(sql: string, behaviour: FakeBehaviour): string | null {
   if (/server_version_num/i.test(sql)) {
     return Number(major) >= 10 ? `${major}${minor.padStart(4, '0')}` : `${major}${minor.padStart(2, '0')}00`
   }
-  // Anything else would be a pooler's answer.
+  // Any other answer would look like a pooler's.
   if (/pg_backend_pid/.test(sql)) return String(PID)
   const [, setting = ''] = /current_setting\('(\w+)'\)/.exec(sql) ?? []
   const asked = asAsked(setting)
@@ -176,7 +179,7 @@ async function repeat(socket: Socket, bytes: Buffer): Promise<void> {
   }
 }
 
-/** Cuts what a client says into messages; the first has no type byte, and an SSL or GSS request may come before it. */
+/** Divides a client's bytes into messages. The first message has no type byte, and an SSL or GSS request may come before it. */
 export function readMessages(socket: Duplex, onMessage: (type: string, body: Buffer) => void): void {
   let buffer: Buffer = Buffer.alloc(0)
   let started = false

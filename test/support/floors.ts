@@ -1,6 +1,6 @@
 /**
- * What each folder of src (or file directly in src) may import besides itself. The list only points downwards, so the order
- * of the folders is also the order in which a reader can learn them. A new folder gets its line here.
+ * What each folder of src, or file directly in src, may import besides itself. Every entry points to earlier entries only, so the
+ * order of the folders is also the order in which to read them. A new folder gets its line here.
  */
 const base = ['errors', 'logger', 'metrics', 'version']
 const toCatalog = [...base, 'lib', 'crypto', 'catalog']
@@ -30,29 +30,29 @@ export const mayImport: Record<string, readonly string[]> = {
   // What an application declares. It works on a session: it cannot learn where a tenant lives.
   collections: ['errors', 'lib', 'residence', 'sql'],
   application: ['errors', 'lib', 'residence', 'sql', 'collections'],
-  // What an application is handed of a tenant, with and without a request.
+  // What an application gets of a tenant, inside and outside of a request.
   tenancy: [...toSql, 'identity', 'jobs', ...application],
   health: toDatabases,
   operations: [...toDatabases, 'health'],
   // Reads the environment with the parsers of what it configures.
   config: ['logger', 'lib', 'crypto', 'identity'],
-  // Starts a server before there is a catalog, and fills it as an operator and the tenants' people would.
+  // Starts a server before a catalog exists, and fills it through requests of an operator and of the tenants' users.
   embedded: [...toOperations, ...application],
-  // Never pools, jobs, migrations, embedded: a route reads rows by a session and changes things by an operation.
+  // Never pools, jobs, migrations or embedded: a route reads rows through a session and makes changes through an operation.
   http: [...toResidence, 'sql', 'identity', ...application, 'tenancy', 'databases', 'health', 'operations'],
-  // The composition root with its parts, and the ways in: a server of its own, or a plugin of another.
+  // The composition root with its parts, and the two forms: a server of its own, or a plugin of another server.
   gateway: everything,
-  // The commands: for a process that serves, and for an operator's terminal.
+  // The commands: for a serving process, and for an operator's terminal.
   cli: [...everything, 'gateway', 'testing'],
-  // What an application's own tests are made of. The suite uses it too.
+  // Tools for an application's own tests. This suite uses them too.
   testing: [...everything, 'gateway'],
-  // A product: only main, tests and bench import one.
+  // A product. Only main, tests and bench import one.
   applications: ['index'],
   main: ['applications', 'config', 'cli'],
   index: [...everything, 'gateway'],
 }
 
-/** The picture's arrows, `from --> to`: each may import the other, and no third one stands between them. */
+/** The arrows of the picture, `from --> to`: `from` may import `to`, and no third folder is between them. */
 export function arrowsOf(table: Readonly<Record<string, readonly string[]>>): string[] {
   const below = (layer: string) => (table[layer] ?? []).filter((other) => other !== layer)
   const reaches = (from: string, to: string): boolean =>

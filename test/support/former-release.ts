@@ -4,11 +4,11 @@ import { tenantMigrations } from './application.ts'
 import { query } from './database.ts'
 import { withClient } from './tenant-database.ts'
 
-/** The last migration of the catalog that the release before lineages knew. */
+/** The last catalog migration of the release before lineages. */
 const LAST_OF_FORMER = '0009'
 const LIMITS = { lockTimeoutMs: 10_000 }
 
-/** Leaves an empty database as the catalog of the release before lineages. */
+/** Turns an empty database into the catalog of the release before lineages. */
 export async function makeFormerCatalog(url: string): Promise<void> {
   const migrations = await readMigrations(migrationsFolder('catalog'), 'catalog')
   const known = migrations.filter(({ id }) => id.slice(0, 4) <= LAST_OF_FORMER)
@@ -16,7 +16,7 @@ export async function makeFormerCatalog(url: string): Promise<void> {
   await forgetLineages(url)
 }
 
-/** Leaves an empty database as a tenant database of the release before lineages. */
+/** Turns an empty database into a tenant database of the release before lineages. */
 export async function makeFormerTenantDatabase(url: string): Promise<void> {
   const migrations = (await tenantMigrations()).filter(({ former }) => former.length > 0)
   await withClient(url, (client) => applyMigrations(client, migrations, LIMITS))
@@ -27,7 +27,7 @@ export async function makeFormerTenantDatabase(url: string): Promise<void> {
     await query(url, `INSERT INTO public.freehold_migrations (id, hash) VALUES ('${id}', '${hash}')`)
 }
 
-/** How many of a journal's rows have a lineage; null where the journal knows none. */
+/** How many rows of a journal have a lineage. Null if the journal has no such column. */
 export async function rowsWithLineage(url: string): Promise<number | null> {
   const [row] = await query<{ known: boolean; count: number }>(
     url,

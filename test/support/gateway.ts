@@ -17,18 +17,18 @@ import { addressOf } from './tenant-database.ts'
 export interface Stage {
   readonly catalogUrl: string
   readonly sharedUrl: string
-  /** As the role that owns its tables, where that is not the one that serves. */
+  /** With the role that owns its tables, if that is not the serving role. */
   readonly sharedOwnerUrl?: string
   readonly encryptionKey: string
   readonly operatorToken: string
-  /** What a hash of a password costs its gateways in this process; absent: what it should. */
+  /** The cost of a password hash for its gateways in this process. The usual cost if absent. */
   readonly passwordCost?: HashCost
 }
 
-/** An eighth of what it should cost. Gateways with either cost take hashes of the other. */
+/** An eighth of the usual cost. Gateways with either cost accept hashes of the other. */
 const CHEAP: HashCost = { memoryCost: 4_864, timeCost: 1, parallelism: 1 }
 
-/** Makes a catalog and a shared database, each owned by an ordinary role and up to date; or empty. */
+/** Creates a catalog and a shared database, each owned by an ordinary role, and migrated or empty. */
 export async function createStage({
   empty = false,
   application = property,
@@ -53,7 +53,7 @@ export async function createStage({
   }
 }
 
-/** Has another role serve the shared database, which owns nothing in it. */
+/** Makes another role serve the shared database, which owns nothing there. */
 export async function withTwoRoles(stage: Stage): Promise<Stage> {
   const serving = await createRole()
   const database = new URL(stage.sharedUrl).pathname.slice(1)
@@ -66,7 +66,13 @@ export async function withTwoRoles(stage: Stage): Promise<Stage> {
   return { ...stage, sharedUrl: urlFor({ role: serving, database }), sharedOwnerUrl: stage.sharedUrl }
 }
 
-/** The stage as a process would be told of it. Health rounds are quick, so that tests need not wait. */
+/** `npm run test:lanes` runs the tests a second time, with lanes. */
+function lanesOfTheRun(): Record<string, string> {
+  const { TEST_LANES } = process.env
+  return TEST_LANES === undefined ? {} : { LANES: TEST_LANES }
+}
+
+/** The settings of the stage for a process. Health rounds are frequent, so that tests need not wait. */
 export function environmentOf(stage: Stage, more: Record<string, string> = {}): Record<string, string> {
   return {
     CATALOG_DATABASE_URL: stage.catalogUrl,
@@ -78,6 +84,7 @@ export function environmentOf(stage: Stage, more: Record<string, string> = {}): 
     HEALTH_CHECK_CRON: '* * * * * *',
     PORT: '0',
     SHUTDOWN_GRACE_SECONDS: '1',
+    ...lanesOfTheRun(),
     ...more,
   }
 }
@@ -129,7 +136,7 @@ export class Caller {
     })
   }
 
-  /** Makes a tenant with an administrator and signs in. */
+  /** Creates a tenant with an administrator, and signs in. */
   async createTenant(code = `t-${randomBytes(6).toString('hex')}`): Promise<TestTenant> {
     const admin = { email: `admin@${code}.example`, password: 'correct horse battery staple' }
     const { status, body, text } = await this.operator('POST', '/tenants', {
@@ -150,19 +157,19 @@ export class Caller {
     return body.accessToken as string
   }
 
-  /** Registers a database and gives its state once it is decided. */
+  /** Registers a database and returns its state after the validation. */
   async registerDatabase(tenantId: string, connectionString: string, more: object = {}) {
     const { status, text } = await this.operator('PUT', `/tenants/${tenantId}/database`, {
       connectionString,
       ...more,
     })
     if (status !== 202) throw new Error(`the database was not taken: ${text}`)
-    return this.settledDatabase(tenantId)
+    return this.waitForDatabase(tenantId)
   }
 
   /** The state of the tenant's database (or of its candidate) once it is no longer pending. */
-  async settledDatabase(tenantId: string, timeoutMs = 12_000) {
-    const deadline = performance.now() + timeoutMs
+  async waitForDatabase(tenantId: string) {
+    const deadline = performance.now() + 60_000
     for (;;) {
       const { body } = await this.operator('GET', `/tenants/${tenantId}/database`)
       if (body.status !== 'pending_validation' && body.candidate?.status !== 'pending_validation') return body
@@ -182,12 +189,12 @@ export interface TestTenant {
 export interface TestGateway extends Caller {
   readonly gateway: Gateway
   readonly application: Application
-  /** Every line it has logged. */
+  /** All its log lines. */
   readonly log: () => string
   close(): Promise<void>
 }
 
-/** Starts a gateway of this release in this process, on a port of its own. */
+/** Starts a gateway of this release in this process, on a free port. */
 export async function startGateway(
   stage: Stage,
   more: Record<string, string> = {},

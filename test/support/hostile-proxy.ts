@@ -1,10 +1,10 @@
 import { once } from 'node:events'
 import { connect, createServer, type Server, type Socket } from 'node:net'
 
-/** What a message of the server becomes on its way: itself, others, or none. `type` is its first letter. */
+/** What replaces a message of the server: itself, other messages, or none. `type` is its first letter. */
 export type Attack = (whole: Buffer, type: string) => readonly Buffer[]
 
-/** Stands between a gateway and a PostgreSQL and, where it is told to, puts other words into the server's mouth. */
+/** A proxy between a gateway and a PostgreSQL that can replace messages of the server. */
 export class HostileProxy {
   attack: Attack | null = null
   readonly #server: Server
@@ -35,7 +35,7 @@ export class HostileProxy {
     return changed.href
   }
 
-  /** Ends the connections there are, so that new ones have to be made. */
+  /** Ends the open connections, so that new ones must be opened. */
   cut(): void {
     for (const socket of this.#sockets) socket.destroy()
   }

@@ -7,12 +7,12 @@ export type Json = Readonly<Record<string, unknown>>
 type Header = { readonly crit?: string[]; readonly [name: string]: unknown }
 type Answer = (response: ServerResponse) => void
 
-/** An identity provider as small as can be: it publishes keys on a loopback port, or misbehaves as it is told. */
+/** A minimal identity provider: it publishes keys on a loopback port, or misbehaves on request. */
 export class KeyServer {
   readonly #server: Server
   readonly #signers = new Map<string, { alg: string; key: CryptoKey }>()
   keys: JWK[] = []
-  /** Paths asked for. */
+  /** The requested paths. */
   readonly requests: string[] = []
   answer: Answer = (response) => response.end(JSON.stringify({ keys: this.keys }))
 
@@ -46,7 +46,7 @@ export class KeyServer {
     this.keys.push({ ...(await exportJWK(publicKey)), kid, alg, use: 'sig', ...more })
   }
 
-  /** A token with these claims as they are. */
+  /** A token with exactly these claims. */
   sign(claims: object, { kid, header = {} }: { kid: string; header?: Header }): Promise<string> {
     const signer = this.#signers.get(kid)
     if (signer === undefined) throw new Error(`there is no key ${kid}`)

@@ -1,11 +1,11 @@
 import { Client } from 'pg'
 
-/** Everything a run makes on a server carries this prefix. */
+/** Every name that a run creates on a server has this prefix. */
 export function runPrefix(runId: string): string {
   return `fh_${runId}_`
 }
 
-/** Drops all databases and roles of a run from a server that goes on living. */
+/** Drops all databases and roles of a run from a server that keeps running. */
 export async function dropRun(superuserUrl: string, runId: string): Promise<void> {
   const client = new Client({ connectionString: superuserUrl })
   await client.connect()

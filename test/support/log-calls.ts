@@ -1,10 +1,10 @@
 import { globSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 
-/** A message that the code logs, the level it has, and where. */
+/** A message that the code logs, with its level and its position. */
 export interface LoggedMessage {
   readonly message: string
-  /** Null where the level is chosen while the program runs. */
+  /** Null if the level is chosen at run time. */
   readonly level: string | null
   readonly at: string
 }
@@ -15,7 +15,7 @@ export interface LogCalls {
   readonly unread: readonly string[]
 }
 
-/** Names of parameters that carry a message from another call, which is read there. */
+/** Names of parameters that hold the message of another call, which is read there. */
 const PASSED_ON = ['message', 'line']
 
 /** All messages that `src` logs, read from its text. */
@@ -51,7 +51,7 @@ export function callsIn(text: string): Call[] {
   }))
 }
 
-/** The arguments of a call, from behind its opening parenthesis. Commas within brackets and strings separate nothing. */
+/** The arguments of a call, after its opening parenthesis. Commas within brackets and strings do not separate them. */
 function argumentsFrom(text: string, start: number): string[] {
   const token = /'(?:\\.|[^'\\])*'|"(?:\\.|[^"\\])*"|`(?:\\.|[^`\\])*`|[([{]|[)\]}]|,/g
   token.lastIndex = start

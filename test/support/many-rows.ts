@@ -2,7 +2,7 @@ import { getTableColumns } from 'drizzle-orm'
 import { getTableConfig, type PgColumn } from 'drizzle-orm/pg-core'
 import type { Resource } from '../../src/collections/define-resource.ts'
 
-/** Rows that share a reference: what a filter by it finds. */
+/** Rows with the same reference, which a filter by it finds. */
 const ROWS_PER_REFERENCE = 20
 
 interface Shape {
@@ -11,8 +11,8 @@ interface Shape {
 }
 
 /**
- * The statement that gives each tenant of `$1` the rows 1 to `$2` of a collection: one shape for all, no two names, dates
- * or unique values alike within a tenant, and references that lead nowhere. So it is for a superuser's session with
+ * The statement that gives each tenant of `$1` the rows 1 to `$2` of a collection. All have one form, no two names, dates or
+ * unique values of a tenant are equal, and references point to no row. So it needs a superuser's session with
  * `session_replication_role = replica`, without triggers and foreign keys.
  */
 export function manyRows({ table, schemas }: Resource): string {
@@ -29,7 +29,7 @@ export function manyRows({ table, schemas }: Resource): string {
     SELECT ${values.join()} FROM unnest($1::uuid[]) AS tenant, generate_series(1, $2::int) AS n ORDER BY tenant, n`
 }
 
-/** What a row holds in a column, as SQL over `tenant` and `n`. */
+/** The value of a column, as SQL over `tenant` and `n`. */
 function sqlOf(column: PgColumn, shape: Shape, unique: boolean): string {
   if (column.name === 'tenant_id') return 'tenant'
   const type = column.getSQLType()

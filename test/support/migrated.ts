@@ -5,21 +5,21 @@ import { migrationsFolder, readMigrations, readTenantMigrations } from '../../sr
 import { property } from './application.ts'
 import { createCopy, createTemplate } from './database.ts'
 
-/** The catalog's, or that of an application's tenants. */
+/** The catalog's schema, or that of an application's tenants. */
 type Schema = 'catalog' | Application
 
-/** A database with all migrations of a schema, of which `owner` owns everything. Gives its name. */
+/** A database with all migrations of a schema, in which `owner` owns everything. Returns its name. */
 export function createMigrated(owner: string, schema: Schema): Promise<string> {
   return createCopy(owner, keyOf(schema), (url) => migrate(url, schema))
 }
 
-/** A template database with all migrations of a schema, of which a superuser owns everything. */
+/** A template database with all migrations of a schema, in which a superuser owns everything. */
 export function migratedTemplate(which: 'catalog' | 'tenant'): Promise<string> {
   const schema = which === 'tenant' ? property : which
   return createTemplate(`${keyOf(schema)}_migrated`, (url) => migrate(url, schema))
 }
 
-/** Lends one plain connection, with nothing set on it. That it ends is told to the query under way, if any. */
+/** Lends one plain connection without settings. If it ends, the running query gets the error. */
 export async function withClient<T>(url: string, fn: (client: Client) => Promise<T>): Promise<T> {
   const client = new Client({ connectionString: url })
   client.on('error', () => {})

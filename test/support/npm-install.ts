@@ -4,7 +4,7 @@
  */
 import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { checkout } from './gateway-process.ts'
+import { checkout } from './checkout.ts'
 import { installPackage } from './package.ts'
 
 const [tarball = '', , ...args] = process.argv.slice(2)

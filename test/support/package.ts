@@ -4,7 +4,7 @@ import { cp, mkdir, readFile, rm, symlink, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { dirname, join, relative } from 'node:path'
 import { promisify } from 'node:util'
-import { checkout } from './gateway-process.ts'
+import { checkout } from './checkout.ts'
 
 const run = promisify(execFile)
 
@@ -19,21 +19,22 @@ interface Manifest {
   peerDependenciesMeta?: Record<string, { optional?: boolean }>
 }
 
-export interface PackOptions {
-  /** Another version than the checkout's. */
-  readonly version?: string
+export interface NextRelease {
+  /** Where the tarball goes. */
+  readonly directory: string
+  readonly version: string
   /** Changes what is packed, such as a migration more. */
-  readonly change?: (stage: string) => Promise<void>
+  readonly change: (stage: string) => Promise<void>
 }
 
 const POLL_MS = 100
 
-/** Where a run keeps what it has packed. Removed when the run ends. */
+/** The directory for packed files of a run. It is removed when the run ends. */
 export function packedFolder(runId: string): string {
   return join(tmpdir(), `freehold-package-${runId}`)
 }
 
-/** The tarball of this checkout, packed once in a run by the file that comes first. */
+/** The tarball of this checkout, packed once per run by the first test file that needs it. */
 export async function packedOnce(runId: string): Promise<string> {
   const folder = packedFolder(runId)
   const note = join(folder, 'tarball')
@@ -47,41 +48,61 @@ export async function packedOnce(runId: string): Promise<string> {
   return readFile(note, 'utf8')
 }
 
+/** Packs a release again as a later one, and returns the path of the tarball. Only the first one has to be compiled. */
+export async function packNext(
+  tarball: string,
+  { directory, version, change }: NextRelease,
+): Promise<string> {
+  const stage = join(directory, `stage-${version}`)
+  await unpack(tarball, stage)
+  await writeManifest(stage, { ...(await readManifest(stage)), version })
+  await change(stage)
+  return pack(stage, directory)
+}
+
 /**
- * Packs this checkout as npm publishes it, and gives the tarball's path. It is built in a directory of its own, so that test
- * files that run at the same time do not meet in `dist/`.
+ * Packs this checkout as npm publishes it, and returns the path of the tarball. It is built in a separate directory, so that
+ * concurrent test files do not collide in `dist/`.
  */
-export async function packPackage(directory: string, { version, change }: PackOptions = {}): Promise<string> {
-  const stage = join(directory, `stage-${version ?? 'own'}`)
+async function packPackage(directory: string): Promise<string> {
+  const stage = join(directory, 'stage')
   await mkdir(stage)
   const manifest = await readManifest(checkout)
   const always = ['README.md', 'LICENSE']
   const patterns = [...manifest.files, ...always].filter((file) => file !== 'dist')
   for (const name of patterns.map((pattern) => pattern.replace(/\/\*.*$/, '')))
     await cp(join(checkout, name), join(stage, name), { recursive: true })
-  await writeManifest(stage, { ...manifest, ...(version !== undefined && { version }) })
+  await writeManifest(stage, manifest)
   const tsc = join(checkout, 'node_modules', '.bin', 'tsc')
-  await run(process.execPath, [tsc, '-p', 'tsconfig.build.json', '--outDir', join(stage, 'dist')], {
-    cwd: checkout,
-  })
-  await change?.(stage)
-  const pack = ['pack', '--ignore-scripts', '--silent', '--pack-destination', directory]
-  const { stdout } = await run('npm', pack, { cwd: stage })
+  // Several threads would check many types several times, and other tests need the processor as well.
+  const args = ['-p', 'tsconfig.build.json', '--singleThreaded', '--outDir', join(stage, 'dist')]
+  await run(process.execPath, [tsc, ...args], { cwd: checkout })
+  return pack(stage, directory)
+}
+
+/** Packs what is in `stage`, and deletes it. */
+async function pack(stage: string, directory: string): Promise<string> {
+  const args = ['pack', '--ignore-scripts', '--silent', '--pack-destination', directory]
+  const { stdout } = await run('npm', args, { cwd: stage })
   await rm(stage, { recursive: true })
   return join(directory, stdout.trim())
 }
 
+async function unpack(tarball: string, folder: string): Promise<void> {
+  await mkdir(folder, { recursive: true })
+  await run('tar', ['-xzf', tarball, '--strip-components=1', '-C', folder])
+}
+
 /**
- * What `npm install` would make of a project and a tarball, without a registry: the tarball's files are unpacked below
- * `node_modules`, and every other package that the project or the tarball declares is a link to the checkout's. What is not
- * declared is not there, so that a dependency that is missing from a manifest is found.
+ * Installs a tarball in a project as `npm install` would, without a registry: it unpacks the files below `node_modules`, and
+ * links every other package that the project or the tarball declares to the checkout's. Undeclared packages are absent, so a
+ * dependency that is missing in a manifest is found.
  */
 export async function installPackage(project: string, tarball: string): Promise<void> {
   const modules = join(project, 'node_modules')
   const target = join(modules, 'freehold')
   await rm(target, { recursive: true, force: true })
-  await mkdir(target, { recursive: true })
-  await run('tar', ['-xzf', tarball, '--strip-components=1', '-C', target])
+  await unpack(tarball, target)
   const own = await readManifest(target)
   const given = await readManifest(project)
   const peers = Object.keys(own.peerDependencies ?? {}).filter(

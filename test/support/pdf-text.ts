@@ -1,6 +1,6 @@
 import { inflateSync } from 'node:zlib'
 
-/** The texts that a PDF of pdfkit's draws, one an operator, as a reader that copies text would see them. */
+/** The texts that pdfkit draws in a PDF, one for each operator, as a reader would copy them. */
 export function textsOf(pdf: Buffer): string[] {
   const objects = objectsOf(pdf)
   const fonts = new Map<string, ReadonlyMap<string, string>>()

@@ -16,7 +16,7 @@ export interface PoolerBinary {
 
 export interface PoolerOptions {
   readonly mode: 'session' | 'transaction' | 'statement'
-  /** URLs past the pooler: their roles may log in to it. */
+  /** URLs without the pooler. Their roles may log in to the pooler. */
   readonly urls: readonly string[]
   readonly poolSize?: number
   /** More lines of pgbouncer.ini. */
@@ -27,7 +27,7 @@ const NOBODY_UID = 65534
 const ATTEMPTS = 5
 const UP_WITHIN_MS = 5_000
 
-/** The PgBouncers of this machine: `TEST_PGBOUNCER` (paths, comma-separated), then what Debian installs. One a version. */
+/** The PgBouncers of this machine: `TEST_PGBOUNCER` (paths, comma-separated), then the one of Debian. One for each version. */
 export function findPoolers(): PoolerBinary[] {
   const given = (process.env.TEST_PGBOUNCER ?? '').split(',').filter((path) => path !== '')
   const folders = [...(process.env.PATH ?? '').split(delimiter), '/usr/sbin']
@@ -63,13 +63,13 @@ export class Pooler {
 
   static async start(binary: PoolerBinary, options: PoolerOptions): Promise<Pooler> {
     const directory = await mkdtemp(join(tmpdir(), 'freehold-pgbouncer-'))
-    // It refuses to run as root.
+    // PgBouncer refuses to run as root.
     const user = process.getuid?.() === 0 ? { uid: NOBODY_UID, gid: NOBODY_UID } : {}
     await chmod(directory, 0o755)
     const users = join(directory, 'users.txt')
     await writeFile(users, options.urls.map(userLine).join('\n'))
     for (let attempt = 1; ; attempt += 1) {
-      // Below the range the system gives to outgoing connections.
+      // Below the range that the system uses for outgoing connections.
       const port = randomInt(20_000, 32_000)
       const ini = join(directory, `${port}.ini`)
       await writeFile(ini, iniOf({ port, users, options }))
@@ -85,7 +85,7 @@ export class Pooler {
     }
   }
 
-  /** The URL by way of the pooler. */
+  /** The URL through the pooler. */
   through(url: string): string {
     const through = new URL(url)
     through.hostname = '127.0.0.1'
@@ -94,7 +94,7 @@ export class Pooler {
     return through.href
   }
 
-  /** What it has logged. */
+  /** Its log. */
   log(): string {
     return this.#said()
   }

@@ -26,13 +26,13 @@ export interface Caller {
   readonly port: number
   readonly askedAt: number
   state: 'waiting' | 'holding' | 'done'
-  /** `ok`, or why not. */
+  /** `ok`, or the reason of the failure. */
   outcome: string
   isCutOff: () => boolean
   readonly end: (how: Ending) => void
 }
 
-/** Of three tenants two share a server. */
+/** Two of three tenants share a server. */
 const PORTS = [1001, 1001, 1002] as const
 export const TENANTS = [...PORTS.keys()]
 /** Long enough that no caller times out while a test is looking. */

@@ -12,7 +12,7 @@ import {
 
 export interface TestServer {
   readonly origin: 'TEST_DATABASE_URL' | 'testcontainers' | 'embedded'
-  /** Its database is for administration only; tests make their own. */
+  /** Its database is for administration only. Tests create their own. */
   readonly superuserUrl: string
   stop(): Promise<void>
 }
@@ -21,11 +21,18 @@ const image = 'postgres:18'
 const postgresPort = 5432
 const containerPassword = 'only-for-tests'
 const statementStatistics = 'pg_stat_statements'
-const settings: Record<string, string> = { ...throwawaySettings, max_connections: '300' }
+const settings: Record<string, string> = {
+  ...throwawaySettings,
+  max_connections: '400',
+  // A database lives for seconds and needs no cleaning. A worker on a template would delay its copies.
+  autovacuum: 'off',
+  // Each of thousands of connections computes these, and the passwords protect nothing.
+  scram_iterations: '1',
+}
 
 /**
- * The server that all tests share: the one named by `TEST_DATABASE_URL`, else a container where a Docker engine
- * answers, else the embedded one.
+ * The server that all tests share: the one named by `TEST_DATABASE_URL`, else a container if a Docker engine answers, else the
+ * embedded one.
  */
 export async function startTestServer(): Promise<TestServer> {
   const given = process.env.TEST_DATABASE_URL
@@ -47,7 +54,10 @@ export function superuserUrlOf({ host, port, superuser }: EmbeddedServer): strin
 async function startEmbedded(): Promise<TestServer> {
   await sweepThrowaways()
   const directory = await makeThrowawayDirectory()
-  const preload = (await hasStatementStatistics()) ? { shared_preload_libraries: statementStatistics } : {}
+  // With the default of 5,000 statements the server forgets those of a test while other files add theirs.
+  const preload = (await hasStatementStatistics())
+    ? { shared_preload_libraries: statementStatistics, 'pg_stat_statements.max': '50000' }
+    : {}
   const server = await startEmbeddedServer({
     dataDir: join(directory, 'postgres'),
     settings: { ...settings, ...preload },
@@ -74,7 +84,7 @@ async function hasStatementStatistics(): Promise<boolean> {
   return false
 }
 
-/** An engine that answers may still have no way to the image; then the embedded server does. */
+/** An engine that answers may be unable to get the image. Then the embedded server is used. */
 async function startContainer(): Promise<TestServer | null> {
   try {
     // Loaded here only: it takes 300 ms, and most machines that run the tests do not need it.
@@ -123,7 +133,7 @@ function dockerTarget(): { socketPath: string } | { host: string; port: string }
   const given = process.env.DOCKER_HOST
   if (given === undefined || given === '') return { socketPath: '/var/run/docker.sock' }
   if (given.startsWith('unix://')) return { socketPath: given.slice('unix://'.length) }
-  // ssh://, npipe:// and TLS-only engines are not asked: TEST_DATABASE_URL serves those.
+  // Engines at ssh:// or npipe://, or with TLS only, are not tried. Use TEST_DATABASE_URL for those.
   const url = URL.canParse(given) ? new URL(given) : null
   return url?.protocol === 'tcp:' ? { host: url.hostname, port: url.port || '2375' } : null
 }

@@ -8,7 +8,7 @@ export interface Said {
   readonly stderr: string
 }
 
-/** Runs a command of a project's own, as npm would; gives what it said and how it ended. */
+/** Runs a command of a project as npm would. Returns its output and how it ended. */
 export function runIn(
   project: string,
   [command, ...args]: readonly [string, ...string[]],

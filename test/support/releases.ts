@@ -5,7 +5,7 @@ import { onTestFinished } from 'vitest'
 import type { Application } from '../../src/application.ts'
 import { property } from './application.ts'
 
-/** The reference application as a release that has these migrations besides, by file name. */
+/** The reference application as a release with these additional migrations, by file name. */
 export async function releaseWith(
   more: Readonly<Record<string, string>>,
   until: (clean: () => Promise<void>) => void = onTestFinished,
@@ -17,6 +17,6 @@ export async function releaseWith(
   return { ...property, migrations: folder }
 }
 
-/** What an older release lacks: the column by which people are called. The collection of contacts needs it. */
+/** What an older release lacks: the column with a person's name, which the collection of contacts needs. */
 export const HIDDEN = { '0090_hide': 'ALTER TABLE contacts RENAME COLUMN phone TO telephone' }
 export const SHOWN = { ...HIDDEN, '0091_show': 'ALTER TABLE contacts RENAME COLUMN telephone TO phone' }

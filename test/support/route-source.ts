@@ -2,10 +2,10 @@ import type { Freshness } from '../../src/catalog/changes/freshness.ts'
 import type { Route } from '../../src/catalog/directory.ts'
 import type { RouteSource } from '../../src/sql/current-route.ts'
 
-/** As of a process that never stood still. */
+/** The freshness of a process that never paused. */
 export const ALWAYS_FRESH: Freshness = { isOver: false, lapses: 0, renew: async () => undefined }
 
-/** A catalog of one tenant. `refresh` says what stands there once a session has found its route wrong. */
+/** A catalog with one tenant. `refresh` returns its route after a session has found its own route wrong. */
 export function routeSource(
   route: Route,
   refresh: (stale: Route) => Promise<Route | null> = async (stale) => stale,

@@ -7,27 +7,27 @@ import { type EmbeddedServer, startEmbeddedServer } from '../../src/embedded/ser
 import { makeThrowawayDirectory, removeThrowaway, throwawaySettings } from '../../src/testing/throwaway.ts'
 import { superuserUrlOf } from './postgres.ts'
 
-/** Owners and modes stay as they are. */
+/** Owner and mode of the files are kept. */
 const copyDirectory = promisify(execFile)
 
-/** A PostgreSQL for one test file alone, which may stop it and start it again in the same place. */
+/** A PostgreSQL for one test file, which can stop it and start it again on the same port. */
 export interface OwnServer {
   readonly host: string
   readonly port: number
   readonly superuserUrl: string
-  /** Fast shutdown: sessions are cut off, connecting is refused. */
+  /** Fast shutdown: sessions are cut off, and new connections are refused. */
   stop(): Promise<void>
-  /** A server made from a copy of this one's data, as from the image of a machine. This one is stopped meanwhile. */
+  /** A server with a copy of this one's data, as from the image of a machine. This one is stopped meanwhile. */
   clone(): Promise<OwnServer>
   /** Starts it again on the same port with the same data. */
   start(): Promise<void>
-  /** The same, in recovery: a hot standby that gets no further changes, until it is promoted. */
+  /** The same in recovery: a hot standby that gets no further changes until it is promoted. */
   startAsStandby(): Promise<void>
   /** Stops it for good and deletes its data. */
   dispose(): Promise<void>
 }
 
-/** Starts one in memory, without fsync. It always is an embedded one, also where the shared server is not. */
+/** Starts one in memory, without fsync. It is always an embedded one, even if the shared server is not. */
 export async function startOwnServer(
   options: { settings?: Record<string, string> } = {},
 ): Promise<OwnServer> {
@@ -44,7 +44,7 @@ async function startIn(
       port,
       settings: { ...throwawaySettings, ...options.settings },
     })
-  // Below the range the system gives to outgoing connections, so that no other process takes it while the server is down.
+  // Below the range that the system uses for outgoing connections, so that no other process takes it while the server is down.
   let server: EmbeddedServer = await start(randomInt(20_000, 32_000))
   const { host, port } = server
   const restart = async () => {

@@ -1,7 +1,9 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 
-/** A shell that stays, as a person's does: what one block sets, the next one knows. The first command that fails ends it. */
+/**
+ * A shell that keeps its state, like a person's: later blocks see what earlier ones set. The first command that fails ends it.
+ */
 export class Shell {
   readonly #child: ChildProcess
   readonly #ended: Promise<unknown>
@@ -20,11 +22,11 @@ export class Shell {
     this.#ended = once(this.#child, 'close')
   }
 
-  /** Runs a block and gives what it printed. Rejects, with all that it said, where a command of it fails. */
+  /** Runs a block and returns its output. Rejects with all output if a command of the block fails. */
   async run(block: string): Promise<string> {
     const mark = `--- end of block ${++this.#blocks} ---\n`
     const before = this.#stdout.length
-    // The commands read nothing of what follows them.
+    // The commands must not read the text after them.
     this.#child.stdin?.write(`{ ${block}\n} </dev/null\nprintf '%s\\n' '${mark.trim()}'\n`)
     while (!this.#stdout.endsWith(mark)) {
       if (this.#child.exitCode !== null)

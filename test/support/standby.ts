@@ -15,38 +15,38 @@ export interface Standby {
   readonly host: string
   readonly port: number
   readonly superuserUrl: string
-  /** Resolves when everything that the primary has committed up to now can be read here. */
+  /** Resolves when everything that the primary has committed so far can be read here. */
   catchUp(): Promise<void>
-  /** From here on nothing of the primary arrives: what it commits now, a promotion loses. */
+  /** From here on nothing of the primary arrives, so a promotion loses what the primary commits now. */
   cutOff(): Promise<void>
-  /** Makes it a primary of its own. Resolves when it takes writes. */
+  /** Makes it a primary. Resolves when it accepts writes. */
   promote(): Promise<void>
   /** Stops it for good and deletes its data. */
   dispose(): Promise<void>
 }
 
-const PATIENCE_MS = 30_000
-/** What these hold is the running server's own; a copy begins with them empty. */
+const TIME_LIMIT_MS = 30_000
+/** The content of these belongs to the running server. A copy begins with them empty. */
 const LEFT_OUT =
   /^(postmaster\.(pid|opts)|(pg_wal|pg_replslot|pg_dynshmem|pg_notify|pg_stat_tmp|pg_subtrans)\/.+)$/
 
 /**
- * Copies a running server (a base backup by SQL, as the binaries have no pg_basebackup) and starts the copy as its
- * streaming standby. The primary's commits must reach its disk before they are acknowledged (`synchronous_commit: 'on'`),
- * or `catchUp` cannot tell what has to arrive.
+ * Copies a running server (a base backup by SQL, because the binaries have no pg_basebackup) and starts the copy as its streaming
+ * standby. The primary must write commits to disk before it acknowledges them (`synchronous_commit: 'on'`). Otherwise `catchUp`
+ * cannot know what must arrive.
  */
 export async function startStandby(primary: Pick<OwnServer, 'superuserUrl'>): Promise<Standby> {
   const directory = await makeThrowawayDirectory()
   const dataDir = join(directory, 'postgres')
   const { username, password, hostname, port } = new URL(primary.superuserUrl)
-  // A slot keeps the primary from deleting what was written while the copy was made.
+  // A slot keeps the primary from deleting the log that it wrote during the copy.
   const slot = `standby_${randomInt(1_000_000)}`
   await query(primary.superuserUrl, `SELECT pg_create_physical_replication_slot('${slot}', true)`)
   await backUp(primary.superuserUrl, dataDir)
   const source = `host=${hostname} port=${port} user=${username} password=${decodeURIComponent(password)} sslmode=disable`
   const own = await stat(join(dataDir, 'PG_VERSION'))
   await writeOwned(join(dataDir, 'standby.signal'), '', own)
-  // Not on the command line, so that it can be changed while the server runs.
+  // Not on the command line, because it must be changed while the server runs.
   await writeOwned(
     join(dataDir, 'postgresql.auto.conf'),
     `primary_conninfo = '${source}'\nprimary_slot_name = '${slot}'\n`,
@@ -64,7 +64,7 @@ export async function startStandby(primary: Pick<OwnServer, 'superuserUrl'>): Pr
     catchUp: () => catchUp(primary.superuserUrl, url),
     cutOff: () => cutOff(url),
     promote: async () => {
-      const [row] = await query(url, `SELECT pg_promote(true, ${PATIENCE_MS / 1000}) AS done`)
+      const [row] = await query(url, `SELECT pg_promote(true, ${TIME_LIMIT_MS / 1000}) AS done`)
       if (row?.done !== true) throw new Error('the standby was not promoted')
     },
     dispose: async () => {
@@ -90,7 +90,7 @@ interface Owner {
   readonly gid: number
 }
 
-/** Gives whose the files are. */
+/** Gives the files to the owner of the data. */
 async function copyCluster(source: string, target: string): Promise<Owner> {
   const owner = await stat(source)
   await makeOwned(target, owner)
@@ -115,7 +115,7 @@ async function copyOwned(from: string, to: string, { uid, gid }: Owner): Promise
   try {
     await copyFile(from, to)
   } catch (error) {
-    // The primary works on, and deletes what it needs no more; its log tells the copy.
+    // The primary continues and deletes files that it no longer needs. The log repeats these deletions in the copy.
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return
     throw error
   }
@@ -143,7 +143,7 @@ async function until(url: string, condition: string): Promise<void> {
   const client = new Client({ connectionString: url })
   await client.connect()
   try {
-    for (const deadline = performance.now() + PATIENCE_MS; ; await sleep(20)) {
+    for (const deadline = performance.now() + TIME_LIMIT_MS; ; await sleep(20)) {
       const { rows } = await client.query(`SELECT ${condition} AS met`)
       if (rows[0]?.met === true) return
       if (performance.now() > deadline) throw new Error(`never became true: ${condition}`)

@@ -9,7 +9,7 @@ import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promi
  */
 export type ProxyMode = 'pass' | 'refuse' | 'black-hole' | { delayMs: number } | { sliceBytes: number }
 
-/** Looks at what a client sends to PostgreSQL, as it comes from the socket: a message, or some that were written at once. */
+/** Inspects what a client sends to PostgreSQL, as it arrives from the socket: one message, or some that were written together. */
 export type ChunkTest = (chunk: Buffer) => boolean
 
 interface Cut {
@@ -18,11 +18,11 @@ interface Cut {
   readonly done: () => void
 }
 
-/** ReadyForQuery: with it PostgreSQL ends what it has to say to a query, or to all that stands before a Sync. */
+/** ReadyForQuery: PostgreSQL's last message in the answer to a query, or to everything before a Sync. */
 const READY = Buffer.from([0x5a, 0, 0, 0, 5])
 const READY_LENGTH = READY.length + 1
 
-/** Stands between a client and a server on the loopback address and spoils what passes. */
+/** A proxy between a client and a server on the loopback address that makes connections fail in a chosen way. */
 export class TcpProxy {
   readonly host = '127.0.0.1'
   #target: { host: string; port: number }
@@ -37,7 +37,7 @@ export class TcpProxy {
     this.#target = target
   }
 
-  /** Starts a proxy in front of `target` on a port of its own. */
+  /** Starts a proxy for `target` on a free port. */
   static async start(target: { host?: string; port: number }): Promise<TcpProxy> {
     const proxy = new TcpProxy({ host: target.host ?? '127.0.0.1', port: target.port })
     await proxy.#listen()
@@ -65,14 +65,14 @@ export class TcpProxy {
     for (const link of this.#links) link.apply(mode)
   }
 
-  /** Connections that come from now on are led there; those that exist stay where they are. */
+  /** New connections go to that server. Open ones keep theirs. */
   leadTo({ host = '127.0.0.1', port }: { host?: string; port: number }): void {
     this.#target = { host, port }
   }
 
   /**
-   * Lets the next chunk that matches reach the server, waits until that has answered, keeps the answer, and resets both
-   * sides. One connection, once; resolves when it has been done.
+   * Lets the next matching chunk reach the server, waits for the whole answer, holds it back, and resets both sides. It does so
+   * on one connection, once. Resolves when it is done.
    */
   cutAfter(matches: ChunkTest): Promise<void> {
     return this.#arm(matches, true)
@@ -83,7 +83,7 @@ export class TcpProxy {
     return this.#arm(matches, false)
   }
 
-  /** Forgets a cut for which nothing has matched yet. */
+  /** Cancels a cut that no chunk has matched yet. */
   cancelCut(): void {
     this.#cut = null
   }
@@ -112,7 +112,7 @@ export class TcpProxy {
     })
   }
 
-  /** The cut that this chunk is meant for, if any. It is used once. */
+  /** The cut that matches this chunk, if any. It is used once. */
   #takeCut(chunk: Buffer): Cut | null {
     const cut = this.#cut
     if (cut === null || !cut.matches(chunk)) return null
@@ -122,7 +122,7 @@ export class TcpProxy {
 
   async #listen(): Promise<void> {
     if (this.#listener !== null) return
-    // Half-open is allowed so that one side's FIN is passed on like everything else.
+    // Half-open connections are allowed, so that the FIN of one side is passed on like everything else.
     this.#listener = createServer({ allowHalfOpen: true, pauseOnConnect: true }, (socket) =>
       this.#accept(socket),
     )
@@ -135,7 +135,7 @@ export class TcpProxy {
   async #unlisten(): Promise<void> {
     const listener = this.#listener
     this.#listener = null
-    // Not awaited to its end: that comes only when the last connection has gone.
+    // Its end is not awaited, because it comes only when the last connection has closed.
     listener?.close()
   }
 
@@ -155,7 +155,7 @@ interface LinkEvents {
   readonly onClosed: () => void
 }
 
-/** One client's connection with, once bytes may flow, its counterpart to the server. */
+/** A client's connection and, once bytes may pass, its connection to the server. */
 class Link {
   readonly #client: Socket
   readonly #target: { host: string; port: number }
@@ -163,7 +163,7 @@ class Link {
   #server: Socket | null = null
   #delayMs = 0
   #sliceBytes = Number.POSITIVE_INFINITY
-  /** While it is set, the server's answer goes no further. */
+  /** While it is set, the server's answer is held back. */
   #cut: Cut | null = null
   #answer = Buffer.alloc(0)
 
@@ -192,7 +192,7 @@ class Link {
     this.#client.resetAndDestroy()
     this.#server?.resetAndDestroy()
     this.#events.onClosed()
-    // A connection that goes before its cut has come has been cut all the same.
+    // A connection that ends before its cut counts as cut.
     this.#cut?.done()
   }
 
@@ -207,7 +207,7 @@ class Link {
 
   #forward(from: Socket, to: Socket, passes: ChunkTest): void {
     let queue: Promise<unknown> = Promise.resolve()
-    // Chained, so that a shorter delay set later does not let bytes overtake each other.
+    // Chained, so that bytes stay in order after a shorter delay was set.
     const later = (act: () => unknown) => {
       queue = Promise.all([queue, this.#delayMs > 0 ? sleep(this.#delayMs) : null]).then(act)
     }
@@ -224,7 +224,7 @@ class Link {
     }
   }
 
-  /** False for what the server is not to see. */
+  /** False for bytes that the server must not get. */
   #ask(chunk: Buffer): boolean {
     this.#cut ??= this.#events.takeCut(chunk)
     if (this.#cut === null || this.#cut.isPassedOn) return true
@@ -232,7 +232,7 @@ class Link {
     return false
   }
 
-  /** False for what the client is not to see. */
+  /** False for bytes that the client must not get. */
   #answerTo(chunk: Buffer): boolean {
     if (this.#cut === null) return true
     this.#answer = Buffer.concat([this.#answer, chunk]).subarray(-READY_LENGTH)

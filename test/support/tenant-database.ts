@@ -11,7 +11,7 @@ import { sealOf } from './seals.ts'
 
 export { withClient }
 
-/** An ordinary role's own database with the tenant schema, as an operator would hand it over after one validation. */
+/** A database of an ordinary role with the tenant schema, as after one validation. */
 export async function createTenantDatabase(
   application: Application = property,
 ): Promise<{ url: string; database: string; role: string }> {
@@ -21,14 +21,14 @@ export async function createTenantDatabase(
   return { url, database, role: role.name }
 }
 
-/** Stamps a new tenant into the database and gives its id. */
+/** Creates a stamp for a new tenant in the database, and returns its id. */
 export async function moveIn(url: string, epoch = 1): Promise<string> {
   const tenantId = newId()
   await withClient(url, (client) => stamp(client, routeOf(tenantId, epoch)))
   return tenantId
 }
 
-/** The way to a tenant that was moved in. */
+/** The route to a tenant that lives there. */
 export function routeOf(tenantId: string, epoch = 1): Route {
   const home = { tenantId, epoch, placement: 'shared' } as const
   return { ...home, seal: sealOf(home), status: 'ACTIVE', database: null } as unknown as Route

@@ -17,7 +17,7 @@ export interface Certificate {
   readonly key: string
 }
 
-/** An authority and a certificate of its own for 127.0.0.1, made by the command `openssl`. */
+/** A certificate authority and its certificate for 127.0.0.1, made by the command `openssl`. */
 export async function makeCertificate(name: string): Promise<{ authority: string; server: Certificate }> {
   const directory = await mkdtemp(join(tmpdir(), 'freehold-test-certificate-'))
   const path = (file: string) => join(directory, file)
@@ -46,7 +46,7 @@ export async function makeCertificate(name: string): Promise<{ authority: string
   }
 }
 
-/** An own server that speaks TLS. `access` are lines of its pg_hba.conf, which stand before its own. */
+/** A separate server with TLS. `access` are lines that come first in its pg_hba.conf. */
 export async function startTlsServer(certificate: Certificate, access: string): Promise<OwnServer> {
   const server = await startOwnServer()
   await withClient(server.superuserUrl, async (client) => {
@@ -82,9 +82,8 @@ export interface ManInTheMiddle {
 }
 
 /**
- * Ends TLS with a certificate of its own and passes everything on to a server: in clear, or in TLS of its own. `isDirect`: it
- * waits for TLS from the first byte, and knows no ALPN. Before it passes the startup message on it takes Neon's `endpoint=…`
- * out, as Neon's proxy does.
+ * Ends TLS with its own certificate and passes everything on to a server, in clear or in its own TLS. `isDirect`: it expects TLS
+ * from the first byte, without ALPN. It removes Neon's `endpoint=…` from the startup message, as Neon's proxy does.
  */
 export async function startManInTheMiddle(options: {
   certificate: Certificate

@@ -4,19 +4,19 @@ import { connect, createServer, type Server, type Socket } from 'node:net'
 const STARTUP = 196_608
 
 /**
- * Stands between a client and a PostgreSQL, passes everything on and counts what the client says. A client waits for
- * the server only after a Sync, a Flush or a simple Query, so those are its round trips. It reads clear text only.
+ * A proxy between a client and a PostgreSQL that passes everything on and counts the client's messages. A client waits for the
+ * server only after a Sync, a Flush or a simple Query, so those are its round trips. It reads clear text only.
  */
 export class Wiretap {
   /** Sync, Flush and Query messages so far: the round trips of connections that are open. */
   roundTrips = 0
   /** Execute and Query messages so far. */
   executions = 0
-  /** Statements that had been prepared under a name: what requests send, while checks and housekeeping do not. */
+  /** Statements that were prepared under a name. Requests send these; checks and housekeeping do not. */
   named = 0
   /** Connections accepted so far. */
   accepted = 0
-  /** The texts of all statements that were parsed, in order. A named one shows up once a connection. */
+  /** The texts of all parsed statements, in order. A named one appears once per connection. */
   readonly statements: string[] = []
   readonly #server: Server
   readonly #sockets = new Set<Socket>()
@@ -27,7 +27,7 @@ export class Wiretap {
     this.#server = createServer((client) => this.#join(client))
   }
 
-  /** Starts one in front of the server that `url` names. */
+  /** Starts one for the server of `url`. */
   static async start(url: string): Promise<Wiretap> {
     const tap = new Wiretap(new URL(url))
     tap.#server.listen(0, '127.0.0.1')
@@ -35,7 +35,7 @@ export class Wiretap {
     return tap
   }
 
-  /** The URL it was started for, by way of the tap. */
+  /** The same URL, through the proxy. */
   get url(): string {
     const address = this.#server.address()
     const url = new URL(this.#url)
@@ -88,7 +88,7 @@ function textAt(body: Buffer, start: number): string {
   return body.toString('utf8', start, body.indexOf(0, start))
 }
 
-/** Cuts a client's bytes into messages. Those before and of the start-up have no type and are not told. */
+/** Divides a client's bytes into messages. The startup message and those before it have no type and are not reported. */
 class MessageReader {
   readonly #tell: (type: string, body: Buffer) => void
   #rest = Buffer.alloc(0)

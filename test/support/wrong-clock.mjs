@@ -1,4 +1,4 @@
-/** For `node --import`: a machine whose wall clock is ahead by `WRONG_CLOCK_MS`. Durations are as they are. */
+/** For `node --import`: simulates a machine whose wall clock is ahead by `WRONG_CLOCK_MS`. Durations are not changed. */
 const aheadMs = Number(process.env.WRONG_CLOCK_MS)
 const Right = Date
 

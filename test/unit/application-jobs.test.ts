@@ -4,7 +4,7 @@ import { momentId } from '../../src/lib/ids.ts'
 
 const perTenant = async () => undefined
 
-/** What a definition with these jobs is refused with. */
+/** The faults for which a definition with these jobs is refused. */
 function faultsOf(jobs: unknown): readonly string[] {
   const definition = { name: 'clinic', tables: {}, migrations: '/nowhere', jobs } as ApplicationDefinition
   try {
@@ -15,7 +15,7 @@ function faultsOf(jobs: unknown): readonly string[] {
   }
 }
 
-test('jobs that are whole are taken', () => {
+test('complete job definitions are accepted', () => {
   const jobs = [
     { name: 'remind', cron: '0 7 * * *', perTenant },
     { name: 'report', cron: '0 0 3 1 * *', run: perTenant },
@@ -44,11 +44,11 @@ test.each([
     ],
     /Two jobs are called "remind"/,
   ],
-])('%s is refused by name, with the mend', (_what, jobs, message) => {
+])('%s is refused, and the error names the job and what to change', (_what, jobs, message) => {
   expect(faultsOf(jobs)).toEqual(expect.arrayContaining([expect.stringMatching(message)]))
 })
 
-test('a round has one id wherever it is queued, and another for each moment and each job', () => {
+test('a round has the same id on every replica, and another id for each time and each job', () => {
   const at = new Date('2026-01-31T07:00:00Z')
   const id = momentId(at, 'clinic/remind')
   expect(id).toMatch(/^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/)

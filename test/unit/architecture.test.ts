@@ -13,7 +13,7 @@ interface Import {
   readonly specifier: string
   /** Path below src, for a file of ours. */
   readonly to: string | null
-  /** True for `import type` and `export type`, of which nothing is left at run time. */
+  /** True for `import type` and `export type`, which do nothing at run time. */
   readonly typeOnly: boolean
 }
 
@@ -26,7 +26,7 @@ const textOf = new Map(files.map((path) => [path, readFileSync(join(src, path), 
 const codeOf = new Map([...textOf].map(([path, text]) => [path, withoutComments(text)]))
 const imports = files.flatMap(importsOf)
 
-/** Leaves strings alone, so that `//` in a URL does not hide the rest of a line. */
+/** Keeps strings, so that `//` in a URL does not hide the rest of a line. */
 function withoutComments(text: string): string {
   return text.replace(
     /('(?:\\.|[^'\\\n])*'|"(?:\\.|[^"\\\n])*"|`(?:\\.|[^`\\])*`)|\/\*[\s\S]*?\*\/|\/\/[^\n]*/g,
@@ -59,7 +59,7 @@ describe('who may import whom', () => {
     expect(unknown, 'add a line to mayImport that says what it may import').toEqual([])
   })
 
-  test('the table itself points one way only', () => {
+  test('the table has no cycles', () => {
     const layers = new Map(Object.entries(mayImport).map(([layer, allowed]) => [layer, allowed]))
     expect(cyclesIn(new Map([...layers].map(([l, to]) => [l, to.filter((other) => other !== l)])))).toEqual(
       [],
@@ -90,13 +90,13 @@ describe('who may import whom', () => {
     expect(wrong.map(({ from, specifier }) => `${from} imports ${specifier}`)).toEqual([])
   })
 
-  test('every relative import names a file that exists', () => {
+  test('every relative import names an existing file', () => {
     const wrong = imports.filter(({ to }) => to?.endsWith('.ts') && !files.includes(to))
     expect(wrong.map(({ from, to }) => `${from} imports ${to}`)).toEqual([])
   })
 
-  // Types count too: a file that cannot be understood without the one that cannot be understood without it is one file.
-  test('no file imports itself by way of others', () => {
+  // Types count too: files that can be understood only together are one file.
+  test('no file imports itself through other files', () => {
     const graph = new Map<string, string[]>(files.map((path) => [path, []]))
     for (const { from, to } of imports) if (to !== null) graph.get(from)?.push(to)
     expect(cyclesIn(graph)).toEqual([])
@@ -140,9 +140,9 @@ function isFromOtherFolder(path: string, name: string): boolean {
   return specifier !== undefined && dirname(join(dirname(path), specifier)) !== dirname(path)
 }
 
-describe('what only one place may do', () => {
+describe('what only one file may do', () => {
   test('only lib/postgres makes clients and pools', () => {
-    // postmaster.ts logs in once to see whether a server it has just started is ready, before there is any policy to obey.
+    // postmaster.ts logs in once to check whether a server that it started is ready, before any policy exists.
     const mayUsePg = [
       'lib/postgres/guarded-client.ts',
       'lib/postgres/pg.ts',
@@ -157,19 +157,19 @@ describe('what only one place may do', () => {
     expect(wrong, 'use connectClient or createPool of lib/postgres/pg.ts, or `import type`').toEqual([])
   })
 
-  test('the tenant unit takes from pg what writes a query, and no client', () => {
+  test('the tenant unit uses no client and no pool of pg', () => {
     const used = [
       ...(codeOf.get('pools/wire/tenant-unit.ts') ?? '').matchAll(/\b(new\s+)?pg\.(Client|Pool)\b/g),
     ]
     expect(used.map(([text]) => text)).toEqual([])
   })
 
-  // A session must not be able to make a database connection of its own from a text.
-  test('drizzle is given a client, never a connection string', () => {
+  // A session must not be able to open a database connection from a text.
+  test('drizzle gets a client, never a connection string', () => {
     expect(filesWith(/\bdrizzle\(\s*(?:\{[^}]*\bconnection\b\s*:|['"`])/)).toEqual([])
   })
 
-  test('a statement goes by a session, and not by the client inside of a drizzle', () => {
+  test('statements run through a session, never through the client inside drizzle', () => {
     expect(filesWith(/\.\$client\b|\{\s*\$client\b/)).toEqual([])
   })
 
@@ -188,7 +188,7 @@ describe('what only one place may do', () => {
 })
 
 describe('the line between the core and an application', () => {
-  // The words are tables of the reference application; a job's lease is another thing than one of a flat.
+  // The words are tables of the reference application. The lease of a job is not the lease of a flat.
   const names =
     /\b(?:places|estates|lessees|charges|equipment|media_chunks|credit_balances)\b|["'/]leases["'/]/
 
@@ -197,7 +197,7 @@ describe('the line between the core and an application', () => {
     expect(core.filter((path) => names.test(textOf.get(path) ?? ''))).toEqual([])
   })
 
-  test("neither do the core's migrations", () => {
+  test("the core's migrations name nothing of the reference application", () => {
     const folder = join(src, '../tenant-migrations/core')
     const found = readdirSync(folder, { recursive: true, encoding: 'utf8' }).filter((path) =>
       /\.(?:sql|json)$/.test(path),
@@ -206,7 +206,7 @@ describe('the line between the core and an application', () => {
     expect(found.filter((path) => names.test(readFileSync(join(folder, path), 'utf8')))).toEqual([])
   })
 
-  test('an application imports the core by its one door', () => {
+  test('an application imports only the public entry file of the core', () => {
     const wrong = imports.filter(
       ({ from, to }) =>
         layerOf(from) === 'applications' && to !== null && !/^applications\/|^index\.ts$/.test(to),
@@ -215,7 +215,7 @@ describe('the line between the core and an application', () => {
   })
 })
 
-describe('the form of files', () => {
+describe('the shape of files', () => {
   test('named exports only', () => {
     expect(filesWith(/^\s*export\s+default\b|\bas\s+default\b/m)).toEqual([])
   })
@@ -245,7 +245,7 @@ describe('the form of files', () => {
   })
 })
 
-// The tests above prove something only if the reader of imports misses none.
+// The tests above prove something only if this test finds all imports.
 test.each([
   ["import { a } from './x.ts'", './x.ts', false],
   ["import type { a } from './x.ts'", './x.ts', true],
@@ -256,7 +256,7 @@ test.each([
   ["export * from './x.ts'", './x.ts', false],
   ["export type { A } from './x.ts'", './x.ts', true],
   ["const a = await import('./x.ts')", './x.ts', false],
-])('an import is seen: %j', (text, specifier, typeOnly) => {
+])('the test finds the import in %j', (text, specifier, typeOnly) => {
   const path = 'probe.ts'
   codeOf.set(path, withoutComments(`// import { no } from './no.ts'\n${text}\n/* import './no.ts' */`))
   expect(importsOf(path)).toEqual([{ from: path, specifier, to: 'x.ts', typeOnly }])

@@ -56,13 +56,13 @@ function interpolate(text: string, values: Record<string, string>): string {
 }
 
 describe('docker-compose.yml', () => {
-  test('has the parts that it promises', () => {
+  test('has the documented services', () => {
     expect(Object.keys(compose.services).sort()).toEqual(['catalog-db', 'gateway', 'proxy', 'tenant-db'])
     expect(gateway.deploy?.replicas).toBe(2)
     expect(databases).toHaveLength(2)
   })
 
-  test.each(services)('%s: every name it uses is declared', (_, service) => {
+  test.each(services)('%s: every name that it uses is declared', (_, service) => {
     for (const other of Object.keys(service.depends_on ?? {}))
       expect(Object.keys(compose.services)).toContain(other)
     for (const network of service.networks ?? []) expect(Object.keys(compose.networks)).toContain(network)
@@ -79,16 +79,13 @@ describe('docker-compose.yml', () => {
     if (build === undefined) expect(image).toMatch(/^[a-z]+:\d+(?:\.\d+)*(?:-[a-z]+)?$/)
   })
 
-  test.each(services)(
-    '%s: who waits for another being healthy waits for one that can say so',
-    (_, service) => {
-      for (const [other, { condition }] of Object.entries(service.depends_on ?? {})) {
-        expect(condition).toBe('service_healthy')
-        const { healthcheck, build } = compose.services[other] ?? {}
-        expect(healthcheck !== undefined || /^HEALTHCHECK /m.test(read(build?.dockerfile ?? ''))).toBe(true)
-      }
-    },
-  )
+  test.each(services)('%s: waits only for services that have a health check', (_, service) => {
+    for (const [other, { condition }] of Object.entries(service.depends_on ?? {})) {
+      expect(condition).toBe('service_healthy')
+      const { healthcheck, build } = compose.services[other] ?? {}
+      expect(healthcheck !== undefined || /^HEALTHCHECK /m.test(read(build?.dockerfile ?? ''))).toBe(true)
+    }
+  })
 
   test.each(databases)('%s is reachable from the gateways only', (_, { ports, networks }) => {
     expect(ports).toBeUndefined()
@@ -96,12 +93,12 @@ describe('docker-compose.yml', () => {
     expect(compose.networks.data?.internal).toBe(true)
   })
 
-  test('publishes the proxy alone, to this machine alone', () => {
+  test('publishes only the proxy, and only to this machine', () => {
     expect(services.flatMap(([name, { ports }]) => (ports ? [name] : []))).toEqual(['proxy'])
     expect(compose.services.proxy?.ports).toEqual([expect.stringMatching(/^127\.0\.0\.1:/)])
   })
 
-  test('has no secret in it, and refuses to start without one', () => {
+  test('contains no secret, and refuses to start without one', () => {
     const names = /(?:PASSWORD|TOKEN|_KEY)$/
     for (const [, service] of services) {
       for (const [name, value] of Object.entries(service.environment ?? {})) {
@@ -113,8 +110,8 @@ describe('docker-compose.yml', () => {
   })
 })
 
-describe('what the gateway is given', () => {
-  test('every name is a setting that it knows', () => {
+describe('the environment of the gateway', () => {
+  test('contains known settings only', () => {
     const known = [...read('src/config.ts').matchAll(/\benv\s*\.\w+\(\s*'([A-Z_]+)'/g)].map(
       ([, name]) => name,
     )
@@ -124,10 +121,11 @@ describe('what the gateway is given', () => {
     const inImage = [...read('deploy/Dockerfile').matchAll(/^ENV (.*)$/gm)].flatMap(([, line = '']) =>
       line.split(' '),
     )
-    expect(inImage.map((entry) => entry.split('=')[0]).filter((name) => !known.includes(name))).toEqual([])
+    const unknown = inImage.filter((entry) => !known.includes(entry.split('=')[0]))
+    expect(unknown).toEqual(['NODE_OPTIONS=--max-semi-space-size=8'])
   })
 
-  test('is accepted as it is, with the secrets that make-env.sh draws', () => {
+  test('is accepted unchanged, with the secrets from make-env.sh', () => {
     const secrets = makeSecrets()
     const settings = readSettings(parse(interpolate(JSON.stringify(environment), secrets)))
     expect(settings.embedded).toBe(false)
@@ -143,7 +141,7 @@ describe('what the gateway is given', () => {
     expect([...new Set(wanted)].sort()).toEqual(Object.keys(secrets).sort())
   })
 
-  test('make-env.sh never replaces a file', () => {
+  test('is never replaced by make-env.sh', () => {
     const again = () =>
       execFileSync('sh', [join(root, 'deploy/make-env.sh'), join(scratch, 'env')], { stdio: 'pipe' })
     const before = readFileSync(join(scratch, 'env'), 'utf8')
@@ -151,11 +149,11 @@ describe('what the gateway is given', () => {
     expect(readFileSync(join(scratch, 'env'), 'utf8')).toBe(before)
   })
 
-  test("leaves room among a server's 100 connections", () => {
+  test("leaves some of a server's 100 connections free", () => {
     expect(Number(environment.MAX_CONNECTIONS_PER_SERVER)).toBeLessThanOrEqual(90)
   })
 
-  test('is stopped later than it drains', () => {
+  test('allows more time to stop than to drain', () => {
     const grace = /stop_grace_period: (\d+)s/.exec(read('docker-compose.yml'))?.[1]
     expect(Number(grace)).toBeGreaterThan(Number(environment.SHUTDOWN_GRACE_SECONDS))
     expect(Number(environment.SHUTDOWN_DELAY_SECONDS)).toBeGreaterThan(2)
@@ -171,7 +169,7 @@ describe('the servers at their first start', () => {
     [...sql.matchAll(/CREATE DATABASE \w+ OWNER (\w+)/g)].map(([, owner]) => owner)
   const userOf = (setting: string) => /\/\/(\w+):/.exec(environment[setting] ?? '')?.[1]
 
-  test('no role that is made is a superuser, bypasses row-level security or makes others', () => {
+  test('no created role is a superuser, bypasses row-level security or creates roles', () => {
     const all = [...roles(catalogServer), ...roles(tenantServer)]
     expect(all).toHaveLength(5)
     for (const { name, rest } of all) {
@@ -180,7 +178,7 @@ describe('the servers at their first start', () => {
     }
   })
 
-  test('the roles that serve own nothing, and the one that migrates owns both databases', () => {
+  test('the serving roles own nothing, and the migration role owns both databases', () => {
     expect(owners(catalogServer)).toEqual(['freehold_owner', 'freehold_owner'])
     expect(userOf('CATALOG_DATABASE_URL')).toBe('freehold_catalog')
     expect(userOf('SHARED_DATABASE_URL')).toBe('freehold_shared')
@@ -200,7 +198,7 @@ describe('the servers at their first start', () => {
   test.each([
     ['catalog-db', catalogServer],
     ['tenant-db', tenantServer],
-  ])('%s: every password that its script reads is given, and none is written there', (name, sql) => {
+  ])('%s: every password that its script reads is provided, and the script contains none', (name, sql) => {
     const wanted = [...sql.matchAll(/^\\getenv \w+ (\w+)$/gm)].map(([, variable]) => variable)
     const given = Object.keys(compose.services[name]?.environment ?? {}).filter(
       (key) => key !== 'POSTGRES_PASSWORD',
@@ -222,23 +220,23 @@ describe('the image', () => {
     expect(read('deploy/healthcheck.sh')).toContain('/livez')
   })
 
-  test('asks for nothing that engines of some years ago refuse', () => {
+  test('can be built by container engines that are some years old', () => {
     expect(dockerfile).not.toMatch(/^HEALTHCHECK.*--start-interval/m)
   })
 
-  test('copies what exists and what .dockerignore lets through', () => {
+  test('copies only files that exist and that .dockerignore allows', () => {
     const allowed = [...read('.dockerignore').matchAll(/^!(.+)$/gm)].map(([, path]) => path)
     const copied = [...dockerfile.matchAll(/^COPY (?!--from)(.+) \S+$/gm)].flatMap(([, paths = '']) =>
       paths.split(' '),
     )
-    // What lies in a folder that is let through is let through with it.
+    // The content of an allowed folder is allowed too.
     const whole = copied.filter((path) => !allowed.some((folder) => path.startsWith(`${folder}/`)))
     expect([...new Set(whole)].sort()).toEqual([...allowed].sort())
     for (const path of copied) expect(existsSync(join(root, path)), path).toBe(true)
   })
 })
 
-test('the proxy asks for readiness, of as many gateways as there are', () => {
+test('the proxy checks the readiness of every gateway', () => {
   const proxy = read('deploy/haproxy.cfg')
   expect(proxy).toContain('option httpchk GET /readyz')
   expect(proxy).toMatch(new RegExp(`server-template gateway- ${gateway.deploy?.replicas} gateway:8080 check`))

@@ -22,7 +22,7 @@ function problemsOf(env: NodeJS.ProcessEnv): Record<string, string> {
 }
 
 describe('readSettings', () => {
-  it('needs nothing: then the server is embedded and every default holds', () => {
+  it('needs no setting: then the server is embedded and every default applies', () => {
     expect(readSettings({})).toMatchObject({
       embedded: true,
       databases: null,
@@ -50,7 +50,7 @@ describe('readSettings', () => {
     })
   })
 
-  it('takes an empty value for none', () => {
+  it('treats an empty value as missing', () => {
     expect(readSettings({ CATALOG_DATABASE_URL: '', PORT: '', TRUSTED_ISSUERS: '' })).toMatchObject({
       embedded: true,
       port: 8080,
@@ -137,13 +137,13 @@ describe('readSettings', () => {
     expect(Object.keys(problemsOf({ ...SEPARATE, ...change }))).toEqual([name])
   })
 
-  it('does not take a shared database alone', () => {
+  it('refuses a shared database without the other settings', () => {
     expect(Object.keys(problemsOf({ SHARED_DATABASE_URL: SEPARATE.SHARED_DATABASE_URL }))).toEqual([
       'SHARED_DATABASE_URL',
     ])
   })
 
-  it('never repeats a value, in no form of the error', () => {
+  it('repeats no value in any form of the error', () => {
     const canary = 'canary-71f3'
     const url = `postgresql://u:${canary}@h/d?unknown=${canary}`
     const env: NodeJS.ProcessEnv = {
@@ -164,7 +164,7 @@ describe('readSettings', () => {
     expect(JSON.stringify(error)).not.toContain(canary)
   })
 
-  it('keeps secrets unprintable once they are read', () => {
+  it('returns secrets that cannot be printed', () => {
     const token = 'operator-canary-0123456789-0123456789'
     const settings = readSettings({ ...SEPARATE, OPERATOR_TOKEN: token })
     const printed = inspect(settings, { depth: null, showHidden: true }) + JSON.stringify(settings)
@@ -184,7 +184,7 @@ function captured(fn: () => unknown): unknown {
 }
 
 describe('FREEHOLD_TRACE_SQL', () => {
-  it('is off unless asked for, and on where it is', () => {
+  it('is off by default, and can be switched on', () => {
     expect(readSettings({}).traceSql).toBe(false)
     expect(readSettings({ FREEHOLD_TRACE_SQL: '1' }).traceSql).toBe(true)
   })

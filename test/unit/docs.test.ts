@@ -11,7 +11,7 @@ import { arrowsOf, mayImport } from '../support/floors.ts'
 import { callsIn, logCallsIn } from '../support/log-calls.ts'
 import { makeServer } from './http/fakes.ts'
 
-/** What the reference says is read beside what the code says, so that neither changes alone. */
+/** Compares the reference with the code, so that neither changes alone. */
 const ROOT = resolve(import.meta.dirname, '../..')
 const read = (path: string) => readFileSync(resolve(ROOT, path), 'utf8')
 const source = (pattern: string) =>
@@ -21,7 +21,7 @@ const source = (pattern: string) =>
 const found = (text: string, pattern: RegExp) =>
   [...new Set([...text.matchAll(pattern)].map(([, name = '']) => name))].toSorted()
 
-/** The rows of a page's tables, cell by cell, without the marks of code. */
+/** The rows of a page's tables, cell by cell, without code marks. */
 function rowsOf(page: string, folder = 'reference'): string[][] {
   const lines = read(`docs/${folder}/${page}.md`)
     .split('\n')
@@ -38,7 +38,7 @@ const firstCells = (page: string, form: RegExp) =>
     .map(([cell = '']) => cell)
     .filter((cell) => form.test(cell))
 
-/** Those whose seconds depend on the case. */
+/** Codes whose Retry-After depends on the case. */
 const BY_CASE: Record<string, string> = {
   ACCOUNT_LOCKED: 'what is left',
   RATE_LIMITED: '1, or what is left',
@@ -99,7 +99,7 @@ describe('docs/how-to/use-an-identity-provider.md', () => {
     expect(rows.map(([provider]) => provider).toSorted()).toEqual([...new Set(tested)].toSorted())
   })
 
-  test.each(rows)('says of %s what its tested entry says', (provider, ...cells) => {
+  test.each(rows)('has the tested settings for %s', (provider, ...cells) => {
     const entry = ISSUER_SHAPES.find((shape) => shape.provider === provider)?.entry
     const fields = head.slice(1, -1)
     const tested = fields.map((field) => entry?.[field] ?? DEFAULTS[field] ?? '–')
@@ -109,7 +109,7 @@ describe('docs/how-to/use-an-identity-provider.md', () => {
 
 describe('the examples of TRUSTED_ISSUERS', () => {
   const pages = ['reference/settings', 'how-to/name-a-tenant', 'how-to/use-an-identity-provider']
-  test.each(pages.map((page) => `docs/${page}.md`))('of %s are taken', (page) => {
+  test.each(pages.map((page) => `docs/${page}.md`))('of %s are accepted', (page) => {
     const [, example = ''] = /```json\n(\[\{\s*"issuer"[\s\S]*?)```/.exec(read(page)) ?? []
     expect(parseTrustedIssuers(example)).toHaveLength(1)
   })
@@ -176,7 +176,7 @@ test('docs/explanation/architecture.md draws the floors as they are', () => {
 
 const VERBS: Readonly<Record<string, Method>> = { POST: 'create', PATCH: 'update', DELETE: 'remove' }
 
-/** Those that a path of `{collection}` stands for: each has what its declaration does not take away. */
+/** The routes that a path with `{collection}` stands for. A declaration may exclude some. */
 function collectionsWith(method: string, path: string): string[] {
   if (!path.startsWith('/{collection}')) return ['']
   const verb = VERBS[method]
@@ -211,10 +211,10 @@ describe('the collections of docs/reference/tenant-api.md', () => {
 describe('the pages about the API', () => {
   const routes = new Set<string>()
   beforeAll(async () => {
-    // The hook is there before the routes, which are registered when the server gets ready.
+    // The hook is set before the routes, which are registered when the server becomes ready.
     const server = makeServer({}, (app) =>
       app.addHook('onRoute', ({ method, url }) => {
-        // HEAD and OPTIONS are wherever a path is; what is below the page is the page's own.
+        // Every path has HEAD and OPTIONS, and paths below the page belong to the page.
         const isOwn = !url.startsWith('/docs/')
         for (const one of [method].flat()) {
           if (isOwn && one !== 'HEAD' && one !== 'OPTIONS') routes.add(`${one} ${url}`)

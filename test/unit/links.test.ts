@@ -37,7 +37,7 @@ function anchorsOf(text: string): Set<string> {
   return anchors
 }
 
-/** Null if the link leads somewhere, else what is wrong with it. */
+/** Null if the link is valid, else its fault. */
 function faultOf(from: string, link: string): string | null {
   const [path = '', anchor] = decodeURIComponent(link).split('#')
   const target = path === '' ? join(root, from) : resolve(root, dirname(from), path)
@@ -49,18 +49,18 @@ function faultOf(from: string, link: string): string | null {
 }
 
 describe.each(documents)('%s', (name) => {
-  test('has no link that leads nowhere', () => {
+  test('has no broken link', () => {
     expect(linksOf(read(name)).flatMap((link) => faultOf(name, link) ?? [])).toEqual([])
   })
 
-  test('names no file of the repository that is not there', () => {
+  test('names no missing file of the repository', () => {
     const path = /`((?:src|test|docs|bench|deploy|catalog-migrations|tenant-migrations)\/[\w./-]*)`/g
     const named = [...read(name).matchAll(path)].map(([, found = '']) => found)
     expect(named.filter((each) => !existsSync(join(root, each)))).toEqual([])
   })
 })
 
-test('links and headings are told from code, and what leads nowhere is found', () => {
+test('the test reads links and headings but not code, and finds broken links', () => {
   const code = '`[y](z)`\n```\n[no](no)\n# No\n```'
   const text = `# One \`two\`!\n## A-b (c)\n## A-b (c)\n[x](#a) ${code}\n[r]: docs/ "t"\n[e](https://x)`
   expect(linksOf(text)).toEqual(['#a', 'docs/'])
@@ -94,6 +94,6 @@ function firstCells(text: string): string[] {
   return cells.flatMap((cell) => [...cell.matchAll(/`([A-Z][A-Z0-9_]+)`/g)].map(([, name = '']) => name))
 }
 
-test('the README has every setting that is read, and no other', () => {
+test('the README has exactly the settings that are read', () => {
   expect([...new Set(firstCells(read('README.md')))].sort()).toEqual(settingNames().sort())
 })

@@ -17,7 +17,7 @@ describe('a start', () => {
     ['ROLE_BYPASSES_RLS', new StartRefusedError('ROLE_BYPASSES_RLS', 'its role is superuser')],
     ['WRONG_ENCRYPTION_KEY', new CatalogSealedWithOtherKeyError([{ keyId: 'k1', count: 1 }])],
     ['MIGRATION_MALFORMED', thrownBy(() => parseMigration('catalog', '0001_a.sql', '-- only words'))],
-  ])('is given up at %s, by that code', (code, error) => {
+  ])('is aborted at once with the code of %s', (code, error) => {
     expect(refusalIn(error)).toBeInstanceOf(StartRefusedError)
     expect(refusalIn(error)).toMatchObject({ code, message: expect.stringMatching(/\w/) })
   })
@@ -25,7 +25,7 @@ describe('a start', () => {
   test.each([
     ['a database that cannot be reached', Object.assign(new Error('connect'), { code: 'ECONNREFUSED' })],
     ['a schema that another process brings up to date', new SchemaOutdatedError('1 migration')],
-  ])('is tried again after %s', (_what, error) => {
+  ])('is repeated after %s', (_what, error) => {
     expect(refusalIn(error)).toBeNull()
   })
 })

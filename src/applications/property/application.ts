@@ -8,7 +8,7 @@ import { seedDemoRows } from './seed.ts'
 import * as properties from './tables/properties.ts'
 import * as records from './tables/records.ts'
 
-/** The reference application: what a property manager keeps of houses, leases, people and papers. */
+/** The reference application: a property manager's buildings, leases, people and documents. */
 export const property: Application = defineApplication({
   name: 'property',
   tables: { ...properties, ...records },

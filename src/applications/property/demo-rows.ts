@@ -13,7 +13,7 @@ import { rooms } from './properties/rooms.ts'
 import { decline, sign } from './signatures/sign.ts'
 import { signatures } from './signatures/signatures.ts'
 
-/** A place of the demo with what stands on it. */
+/** A place of the demo and its estates. */
 export interface DemoPlace {
   readonly name: string
   readonly kind: 'building' | 'parking'
@@ -39,12 +39,12 @@ const PEOPLE = [
 const COMPANIES = ['Noordzee Trading', 'Atelier Lindenhof', 'Brightwater Consulting']
 const ROOMS = ['Living room', 'Kitchen', 'Bedroom']
 const CONDITIONS = ['new', 'good', 'fair', 'poor']
-/** What asking for a signature costs. */
+/** The price in credits of a request for a signature. */
 const SIGNATURE_PRICE = 2
-/** Every so many estates stand empty, with an offer out. */
+/** One estate in five is vacant and has a draft lease. */
 const VACANT_EVERY = 5
 
-/** Adds the rows of one tenant, in the session of a transaction; the days are around today, so that it looks lived in. */
+/** Adds the demo rows of one tenant. Call it in a transaction. All dates are near today. */
 export async function addDemoRows(tenant: Tenant, all: readonly DemoPlace[]): Promise<void> {
   const filler = new DemoRows(tenant)
   await filler.addOwners()
@@ -146,7 +146,7 @@ class DemoRows {
     }
   }
 
-  /** One of three is signed, one declined, one still open. */
+  /** Signs one signature of three, declines one and leaves one pending. */
   async #askToSign(leaseId: string, number: number): Promise<void> {
     const documentId = await this.#add(documents, { leaseId, title: `Lease agreement ${number}` })
     const signerName = PEOPLE[number % PEOPLE.length] ?? ''

@@ -2,7 +2,7 @@ import type { Tenant } from '../../index.ts'
 import { addDemoRows, type DemoPlace } from './demo-rows.ts'
 import { places } from './tables/properties.ts'
 
-/** Where each demo tenant's rows begin, by its code; those that are not here have none. */
+/** The places of each demo tenant, by its code. A tenant that is not listed gets no rows. */
 const DEMO_PLACES: Readonly<Record<string, readonly DemoPlace[]>> = {
   'acme-corp': [
     {
@@ -67,7 +67,7 @@ const DEMO_PLACES: Readonly<Record<string, readonly DemoPlace[]>> = {
   ],
 }
 
-/** Some hundred rows for a demo tenant, unless it has some. */
+/** Adds about a hundred rows to a demo tenant, unless it already has places. */
 export async function seedDemoRows(tenant: Tenant): Promise<void> {
   const own = DEMO_PLACES[tenant.code]
   if (own === undefined) return

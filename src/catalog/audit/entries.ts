@@ -3,7 +3,7 @@ import type { DataKey } from '../../crypto/keyring.ts'
 import { newId } from '../../lib/ids.ts'
 import { idFromCursor, type Page, pageOf } from '../pages.ts'
 import { type CatalogStore, type CatalogTx, catalogErrors } from '../store.ts'
-import { keepPersons, type PartedRecord, partPersons } from './persons.ts'
+import { type SeparatedRecord, separatePersons, storePersons } from './persons.ts'
 import { auditLog } from './schema.ts'
 
 /** The actor of an audit record, with the request and its address. */
@@ -41,7 +41,7 @@ export interface AuditFilter {
 const MAX_ACTOR_LENGTH = 512
 const CHAINED_BY_TRIGGER = { seq: 0, hash: Buffer.alloc(0) }
 
-/** The actor of what the service does by itself; `part` names the part of the service. */
+/** The actor of changes that the service makes by itself. `part` names the part of the service. */
 export function systemActor(part: string): Actor {
   return { type: 'system', id: part, requestId: null, address: null }
 }
@@ -54,10 +54,10 @@ export async function recordAudit(tx: CatalogTx, record: AuditRecord, key?: Data
   await insertAudit(tx, [prepareRecord(record, key)])
 }
 
-/** A row of the audit log, and its personal fields, which are stored apart. */
+/** A row of the audit log and its personal fields, which another table stores. */
 export interface PreparedRecord {
   readonly row: Omit<typeof auditLog.$inferInsert, 'at'> & { readonly at?: SQL<Date> }
-  readonly parted: PartedRecord
+  readonly content: SeparatedRecord
 }
 
 export async function insertAudit(
@@ -65,9 +65,9 @@ export async function insertAudit(
   entries: readonly PreparedRecord[],
 ): Promise<void> {
   await tx.insert(auditLog).values(entries.map(({ row }) => row))
-  await keepPersons(
+  await storePersons(
     tx,
-    entries.map(({ parted }) => parted),
+    entries.map(({ content }) => content),
   )
 }
 
@@ -77,17 +77,17 @@ export function prepareRecord(record: AuditRecord, key?: DataKey | null): Prepar
   const { type, id: actorId, requestId, address, ownTenantId } = actor
   const acts = ownTenantId !== undefined && ownTenantId !== tenantId
   const id = newId()
-  const parted = partPersons(record, id, key)
+  const content = separatePersons(record, id, key)
   const row = {
     ...{ id, ...CHAINED_BY_TRIGGER },
-    // It may come from a tenant's own database, and an entry of an index is limited in length.
+    // The actor's id may come from a tenant's own database, and an index limits the length of its values.
     ...{ actorType: type, actorId: actorId.slice(0, MAX_ACTOR_LENGTH), requestId, address, action },
     tenantId: acts ? ownTenantId : tenantId,
     actedForTenantId: acts ? tenantId : null,
-    ...{ before: parted.before ?? null, after: parted.after ?? null },
-    commitment: parted.person?.commitment ?? null,
+    ...{ before: content.before ?? null, after: content.after ?? null },
+    commitment: content.person?.commitment ?? null,
   }
-  return { row, parted }
+  return { row, content }
 }
 
 /**

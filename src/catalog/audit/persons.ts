@@ -6,9 +6,9 @@ import { type CatalogStore, type CatalogTx, catalogErrors } from '../store.ts'
 import type { Vault } from '../vault.ts'
 import { auditLog, auditPersons, auditPersonsUnsealed } from './schema.ts'
 
-/** What stands in a row of the audit log where a person's field is kept apart. */
-export const KEPT_APART = '[personal]'
-/** What readers get in its place when the person, or the tenant, is gone. */
+/** The value in a row of the audit log for a personal field that `audit_persons` stores. */
+export const PERSONAL_MARK = '[personal]'
+/** What readers get instead if the person or the tenant was deleted. */
 export const ERASED = '[erased]'
 
 type Fields = Record<string, unknown>
@@ -17,22 +17,22 @@ interface Sides {
   readonly after?: Fields
 }
 
-/** What of a record decides what is kept apart of it. */
-interface Told extends Sides {
+/** The part of an audit record that decides which fields are personal. */
+interface RecordContent extends Sides {
   readonly action: string
   readonly tenantId: string | null
 }
 
-/** A row's personal part, sealed, with the commitment that the row itself carries. */
+/** The sealed personal fields of a row. The row itself stores their commitment. */
 interface SealedPerson {
   readonly commitment: Buffer
   readonly stored: typeof auditPersons.$inferInsert
 }
 
-export interface PartedRecord extends Sides {
+export interface SeparatedRecord extends Sides {
   readonly person: SealedPerson | null
-  /** A person who is deleted by what the record tells of: whatever is kept of them goes. */
-  readonly gone: { readonly personId: string; readonly tenantId: string | null } | null
+  /** The person that the recorded change deletes. All personal fields of this person are deleted too. */
+  readonly deleted: { readonly personId: string; readonly tenantId: string | null } | null
 }
 
 const ABOUT_PEOPLE = /^(?:user|account|membership)\./
@@ -45,25 +45,33 @@ export function isAboutPeople(action: string): boolean {
   return ABOUT_PEOPLE.test(action)
 }
 
-/** Whose data key seals the personal fields of a record: accounts belong to no tenant. */
-export function personKeyOwner({ action, tenantId }: Pick<Told, 'action' | 'tenantId'>): string | null {
+/** The tenant whose data key seals the personal fields of a record. Null is the service: accounts belong to no tenant. */
+export function personKeyOwner({
+  action,
+  tenantId,
+}: Pick<RecordContent, 'action' | 'tenantId'>): string | null {
   return action.startsWith('user.') ? tenantId : null
 }
 
 /**
- * Parts a record into what its row may show and what is kept apart, sealed. `rowId` is that of the row in the audit log.
- * @throws Error where there are personal fields and no key: they must not be written in clear.
+ * Separates the personal fields of a record, sealed, from the fields that its row may show. `rowId` is the id of the row in the
+ * audit log.
+ * @throws Error for personal fields without a key: they must not be written unsealed
  */
-export function partPersons(record: Told, rowId: string, key: DataKey | null | undefined): PartedRecord {
+export function separatePersons(
+  record: RecordContent,
+  rowId: string,
+  key: DataKey | null | undefined,
+): SeparatedRecord {
   const { action, before, after } = record
   const { userId, accountId } = { ...before, ...after }
   const personId = userId ?? accountId
   if (!isAboutPeople(action) || typeof personId !== 'string') return { ...sides({ before, after }), ...NONE }
   const isDeletion = DELETIONS.includes(action)
-  // Null is a key that does not open: the change is told of all the same, without the person.
-  const marker = isDeletion || key === null ? ERASED : KEPT_APART
+  // Null is a key that does not open. The change is recorded nevertheless, without the person's fields.
+  const marker = isDeletion || key === null ? ERASED : PERSONAL_MARK
   const shown = sides({ before: masked(before, marker), after: masked(after, marker) })
-  if (isDeletion) return { ...shown, person: null, gone: { personId, tenantId: personKeyOwner(record) } }
+  if (isDeletion) return { ...shown, person: null, deleted: { personId, tenantId: personKeyOwner(record) } }
   if (key === null) return { ...shown, ...NONE }
   const values = sides({ before: personalOf(before), after: personalOf(after) })
   if (Object.keys(values).length === 0) return { ...shown, ...NONE }
@@ -71,10 +79,10 @@ export function partPersons(record: Told, rowId: string, key: DataKey | null | u
   const tenantId = personKeyOwner(record)
   const salt = randomBytes(SALT_BYTES)
   const person = sealPerson({ auditId: rowId, personId, tenantId, salt, fields: JSON.stringify(values) }, key)
-  return { ...shown, person, gone: null }
+  return { ...shown, person, deleted: null }
 }
 
-const NONE = { person: null, gone: null } as const
+const NONE = { person: null, deleted: null } as const
 
 function sides({ before, after }: { before: Fields | undefined; after: Fields | undefined }): Sides {
   return { ...(before !== undefined && { before }), ...(after !== undefined && { after }) }
@@ -98,7 +106,7 @@ function personalOf(fields: Fields | undefined): Fields | undefined {
 
 type Unsealed = typeof auditPersonsUnsealed.$inferSelect
 
-/** The salt is sealed with the fields: without it no one can try out names against the commitment. */
+/** The salt is sealed with the fields. Without the salt, guessed names cannot be checked against the commitment. */
 function sealPerson({ auditId, personId, tenantId, salt, fields }: Unsealed, key: DataKey): SealedPerson {
   const text = JSON.stringify({ salt: salt.toString('base64'), fields })
   const sealed = key.seal('audit-person', text, bindingOf(auditId, tenantId))
@@ -120,7 +128,7 @@ interface StoredPerson {
   readonly commitment: Buffer | null
 }
 
-/** The personal fields of a row; null where they are not those that the row was written with, or do not open. */
+/** The personal fields of a row; null if they do not open or do not match the row's commitment. */
 function openPerson({ auditId, tenantId, sealed, commitment }: StoredPerson, key: DataKey): Sides | null {
   try {
     const text = key.open('audit-person', sealed, bindingOf(auditId, tenantId)).toString('utf8')
@@ -148,7 +156,7 @@ interface ShownRow {
   readonly commitment: Buffer | null
 }
 
-/** Puts the personal fields back into rows of the audit log, where they are still there; elsewhere readers see `[erased]`. */
+/** Puts the stored personal fields back into rows of the audit log. Readers see `[erased]` for deleted ones. */
 export async function showPersons<T extends ShownRow>(
   store: CatalogStore,
   vault: Pick<Vault, 'dataKey'>,
@@ -166,7 +174,7 @@ function filled(fields: Fields | null, values: Fields | undefined): Fields | nul
   if (fields === null) return null
   return Object.fromEntries(
     Object.entries(fields).map(([name, value]) => {
-      return [name, value === KEPT_APART && PERSONAL.includes(name) ? (values?.[name] ?? ERASED) : value]
+      return [name, value === PERSONAL_MARK && PERSONAL.includes(name) ? (values?.[name] ?? ERASED) : value]
     }),
   )
 }
@@ -197,7 +205,7 @@ async function openRows(
   return opened
 }
 
-/** Null where the data key itself does not open; what is sealed with it is then as good as gone. */
+/** The data key; null if it does not open. Values that are sealed with it are then lost. */
 export async function keyOf(vault: Pick<Vault, 'dataKey'>, tenantId: string | null): Promise<DataKey | null> {
   try {
     return await vault.dataKey(tenantId)
@@ -207,16 +215,16 @@ export async function keyOf(vault: Pick<Vault, 'dataKey'>, tenantId: string | nu
   }
 }
 
-/** Writes what was kept apart of rows, and removes what is kept of people who are deleted. In the rows' transaction. */
-export async function keepPersons(
+/** Stores the personal fields of new rows and deletes those of deleted people. Call it in the transaction of the rows. */
+export async function storePersons(
   tx: Pick<CatalogTx, 'insert' | 'delete'>,
-  parted: readonly PartedRecord[],
+  records: readonly SeparatedRecord[],
 ): Promise<void> {
-  const stored = parted.flatMap(({ person }) => (person === null ? [] : [person.stored]))
-  const gone = parted.flatMap((record) => (record.gone === null ? [] : [record.gone]))
+  const stored = records.flatMap(({ person }) => (person === null ? [] : [person.stored]))
+  const deletions = records.flatMap(({ deleted }) => (deleted === null ? [] : [deleted]))
   if (stored.length > 0) await tx.insert(auditPersons).values(stored)
-  // The id is what a tenant's own database says: it may be that of another tenant's person.
-  for (const { personId, tenantId } of gone) {
+  // The id comes from a tenant's own database, so it may be the id of another tenant's person.
+  for (const { personId, tenantId } of deletions) {
     const owner = tenantId === null ? isNull(auditPersons.tenantId) : eq(auditPersons.tenantId, tenantId)
     await tx.delete(auditPersons).where(and(eq(auditPersons.personId, personId), owner))
   }
@@ -225,7 +233,7 @@ export async function keepPersons(
 const CHUNK = 500
 const FIRST = '00000000-0000-0000-0000-000000000000'
 
-/** The first row up to `lastSeq` whose personal fields are there and are not those that it was written with; null: none. */
+/** The first row up to `lastSeq` whose stored personal fields do not match its commitment; null if there is none. */
 export async function firstForgedPerson(
   store: CatalogStore,
   vault: Pick<Vault, 'dataKey'>,
@@ -251,8 +259,9 @@ export async function firstForgedPerson(
 }
 
 /**
- * Seals what a migration took out of older rows. Several replicas may do so at once. Answers how many rows it sealed.
- * @throws PublicError CATALOG_UNAVAILABLE; SealBrokenError, UnknownKeyError for a tenant's key that does not open
+ * Seals the personal fields that a migration took out of older rows. Several replicas may run it at once. Returns how many rows it
+ * sealed. Rows of a tenant whose key does not open stay for the next start.
+ * @throws PublicError CATALOG_UNAVAILABLE
  */
 export async function sealFormerPersons(store: CatalogStore, vault: Pick<Vault, 'dataKey'>): Promise<number> {
   for (let sealed = 0, after = FIRST; ; ) {
@@ -265,9 +274,9 @@ export async function sealFormerPersons(store: CatalogStore, vault: Pick<Vault, 
     const rows = await catalogErrors(query)
     if (rows.length === 0) return sealed
     const persons: SealedPerson[] = []
-    // Before the transaction: the first use of a key takes a connection of its own.
+    // Before the transaction, because the first use of a key needs another connection.
     for (const row of rows) {
-      // One tenant's key that does not open must not keep the service from starting: its rows wait for the next start.
+      // One tenant's broken key must not prevent the start of the service.
       const key = await keyOf(vault, row.tenantId)
       if (key !== null) persons.push(sealPerson(row, key))
     }

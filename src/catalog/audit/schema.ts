@@ -21,7 +21,7 @@ export const auditLog = pgTable(
     address: text('address'),
     before: jsonb('before').$type<Record<string, unknown>>(),
     after: jsonb('after').$type<Record<string, unknown>>(),
-    /** Over what `audit_persons` holds of this row: proves it, and tells nothing once that is gone. */
+    /** A hash that proves the personal fields in `audit_persons`. Once they are deleted it reveals nothing. */
     commitment: bytea('commitment'),
   },
   (t) => [
@@ -33,7 +33,10 @@ export const auditLog = pgTable(
   ],
 )
 
-/** Append-only. The chain's hash at some rows, proved by a key that the database does not have: who rewrites the whole chain cannot make these. */
+/**
+ * Append-only. MACs over the chain's hash at some rows. The key is not in the database, so its owner can rewrite the
+ * chain but not these.
+ */
 export const auditSeals = pgTable('audit_seals', {
   seq: bigint('seq', { mode: 'number' }).primaryKey(),
   hash: bytea('hash').notNull(),
@@ -48,14 +51,14 @@ export const auditPersons = pgTable(
     auditId: uuid('audit_id').primaryKey(),
     /** A user's or an account's id. */
     personId: text('person_id').notNull(),
-    /** Whose data key seals it; null: the service's, for accounts belong to no tenant. */
+    /** The tenant whose data key seals the row. Null is the service: accounts belong to no tenant. */
     tenantId: uuid('tenant_id'),
     sealed: bytea('sealed').notNull(),
   },
   (t) => [index('audit_persons_person_idx').on(t.personId)],
 )
 
-/** What a migration took out of older rows and could not seal, having no key. The first start seals it and leaves none. */
+/** Personal fields that a migration took out of older rows. A migration has no key, so the next start seals them. */
 export const auditPersonsUnsealed = pgTable('audit_persons_unsealed', {
   auditId: uuid('audit_id').primaryKey(),
   personId: text('person_id').notNull(),
@@ -65,8 +68,8 @@ export const auditPersonsUnsealed = pgTable('audit_persons_unsealed', {
 })
 
 /**
- * Where the log was chained anew: its rows up to `throughSeq` were rewritten by a migration, which proved the former chain
- * first. `firstBreak` is what it found wrong. The first start checks the former seals as well, and seals the anchor.
+ * A migration has rewritten the rows up to `throughSeq` and chained them again. It verified the former chain first; `firstBreak`
+ * is the first fault it found. The next start also checks the former seals and then seals the anchor.
  */
 export const auditAnchors = pgTable('audit_anchors', {
   throughSeq: bigint('through_seq', { mode: 'number' }).primaryKey(),

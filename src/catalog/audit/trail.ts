@@ -21,7 +21,7 @@ export interface AuditTrailOptions {
 
 interface Gathered {
   readonly record: AuditRecord
-  /** By the monotonic clock: how long ago it was is told to the catalog, whose clock dates the audit log. */
+  /** By the monotonic clock. The catalog's clock dates the audit log, so only the age of the note is sent. */
   readonly notedAt: number
   count: number
 }
@@ -31,9 +31,9 @@ const RETRY_MS = 1_000
 const BATCH = 200
 
 /**
- * Records events that do not change the catalog: logins, refusals, acting for others. A request only takes a note;
- * notes that say the same within a moment become one row with a count, so that refused requests cannot flood the log.
- * While the catalog is away the notes wait. A process that is killed loses those of its last quarter of a second.
+ * Records events that do not change the catalog: logins, refusals, acting for others. A request only adds a note to memory. Equal
+ * notes within `gatherMs` become one row with a count, so that refused requests cannot flood the log. While the catalog is
+ * unavailable the notes wait. A killed process loses the notes of its last quarter of a second.
  */
 export class AuditTrail {
   readonly #options: Required<AuditTrailOptions>
@@ -46,7 +46,7 @@ export class AuditTrail {
     this.#options = { gatherMs: GATHER_MS, max: 10_000, clock: systemClock, ...options }
   }
 
-  /** Takes a note. Never waits and never throws. */
+  /** Adds a note. Never waits and never throws. */
   note(record: AuditRecord): void {
     const key = groupOf(record)
     const known = this.#gathered.get(key)
@@ -56,7 +56,7 @@ export class AuditTrail {
     this.#schedule(this.#options.gatherMs)
   }
 
-  /** Writes the notes taken so far. If the catalog is unavailable it resolves too, and keeps the notes. */
+  /** Writes all notes. If the catalog is unavailable it keeps them and resolves too. */
   async flush(): Promise<void> {
     if (this.#timer !== null) clearTimeout(this.#timer)
     this.#timer = null
@@ -107,8 +107,8 @@ export class AuditTrail {
   /** One statement, unless personal fields must be stored or deleted together with the rows. */
   #put(entries: readonly PreparedRecord[]): Promise<void> {
     const { store } = this.#options
-    const isAlone = entries.every(({ parted }) => parted.person === null && parted.gone === null)
-    return isAlone
+    const isOneStatement = entries.every(({ content }) => content.person === null && content.deleted === null)
+    return isOneStatement
       ? catalogErrors(insertAudit(store.db, entries))
       : store.transaction((tx) => insertAudit(tx, entries))
   }
@@ -165,12 +165,12 @@ function entryOf(
   now: number,
   key: DataKey | null | undefined,
 ): PreparedRecord {
-  const { row, parted } = prepareRecord(record, key)
+  const { row, content } = prepareRecord(record, key)
   const after = count === 1 ? row.after : { ...row.after, count }
-  return { row: { ...row, after, at: fromNow(notedAt - now) }, parted }
+  return { row: { ...row, after, at: fromNow(notedAt - now) }, content }
 }
 
-/** The same for notes that become one row. Request ids differ and are not part of it: the first one is kept. */
+/** Notes with the same key become one row. The request id is not part of the key; the row keeps the first one. */
 function groupOf({ actor, action, tenantId, after }: AuditRecord): string {
   const { type, id, ownTenantId, address } = actor
   return JSON.stringify([type, id, ownTenantId, address, action, tenantId, after])

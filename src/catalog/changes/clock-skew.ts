@@ -5,32 +5,33 @@ export interface ClockSkewOptions {
   readonly clock?: Clock
 }
 
-/** A question to the catalog under way: when it was asked, by both clocks. */
+/** When a query was sent to the catalog, by both clocks. */
 export interface Asked {
   readonly wall: number
   readonly monotonic: number
 }
 
 const TOO_MUCH_MS = 5_000
-/** Below that the clocks agree again. Apart, so that a skew at the limit is not told again and again. */
+/** Below this the clocks agree again. It is lower than the other limit, so that a skew at the limit is not logged again and again. */
 const AGREED_MS = 4_000
 
 /**
- * How far this process's clock is from the catalog's, by which replicas are counted, claims end and the audit log is dated.
- * An answer was dated at some moment between question and answer: in the middle, give or take half of the time between.
+ * Measures how far this process's clock is from the catalog's clock, which counts live replicas, ends claims and dates the audit
+ * log. The catalog reads its clock at some moment between query and answer. We take the middle of that time, so the error is at
+ * most half of it.
  */
 export class ClockSkew {
   readonly #log: ClockSkewOptions['log']
   readonly #clock: Clock
   #aheadMs: number | null = null
-  #isTold = false
+  #isReported = false
 
   constructor({ log, clock = systemClock }: ClockSkewOptions) {
     this.#log = log
     this.#clock = clock
   }
 
-  /** Seconds by which the catalog's clock is ahead of this process's, negative if it is behind; null before it was measured. */
+  /** Seconds by which the catalog's clock is ahead of this process's; negative if it is behind, null before the first measurement. */
   get seconds(): number | null {
     return this.#aheadMs === null ? null : this.#aheadMs / 1000
   }
@@ -39,7 +40,7 @@ export class ClockSkew {
     return { wall: this.#clock.now(), monotonic: this.#clock.monotonic() }
   }
 
-  /** The catalog's clock said `catalogMs` (milliseconds since 1970) to a question that is answered now. */
+  /** Takes the answer to a query, received now. `catalogMs` is the catalog's clock in milliseconds since 1970. */
   answered(asked: Asked, catalogMs: number): void {
     const errorMs = (this.#clock.monotonic() - asked.monotonic) / 2
     this.#aheadMs = catalogMs - (asked.wall + errorMs)
@@ -48,12 +49,12 @@ export class ClockSkew {
       errorSeconds: Math.round(errorMs) / 1000,
     }
     const skewMs = Math.abs(this.#aheadMs)
-    // Only what is certain: a slow answer says little of the clocks.
-    if (!this.#isTold && skewMs - errorMs > TOO_MUCH_MS) {
-      this.#isTold = true
+    // Warn only if the skew exceeds the error, because a slow answer says little about the clocks.
+    if (!this.#isReported && skewMs - errorMs > TOO_MUCH_MS) {
+      this.#isReported = true
       this.#log.warn(fields, "this machine's clock differs from the catalog's")
-    } else if (this.#isTold && skewMs + errorMs < AGREED_MS) {
-      this.#isTold = false
+    } else if (this.#isReported && skewMs + errorMs < AGREED_MS) {
+      this.#isReported = false
       this.#log.info(fields, "this machine's clock agrees with the catalog's again")
     }
   }

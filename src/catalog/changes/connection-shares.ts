@@ -1,4 +1,4 @@
-/** How many connections, in all and to each database server. */
+/** How many connections, in total and to each database server. */
 export interface Connections {
   readonly max: number
   readonly maxPerServer: number
@@ -11,7 +11,7 @@ export type ShareWait = 'held-by-others' | 'more-replicas-than-connections'
 export interface ConnectionShare {
   /** What all replicas together may hold, as this process was configured. The smallest value of all replicas counts. */
   readonly total: Connections
-  /** False while more connections are open than the last grant allows, in all or to a server. */
+  /** False while more connections are open than the last grant allows, in total or to one server. */
   readonly isWithin: () => boolean
   /** Sets how many connections this process may hold from now on. */
   readonly grant: (connections: Connections) => void
@@ -63,7 +63,7 @@ export function greater(one: Connections, other: Connections): Connections {
   }
 }
 
-/** A share without a connection to any server is no share. */
+/** False for a share that allows no connection to any server. */
 export function hasAny({ max, maxPerServer }: Connections): boolean {
   return max > 0 && maxPerServer > 0
 }

@@ -40,11 +40,11 @@ const BATCH = 500
 const CONFIRMATION_POLL_MS = 25
 /** The longest pause between two counts of confirmations, so that a replica that hangs does not cause many queries. */
 const CONFIRMATION_POLL_MAX_MS = 200
-/** Shorter than the others count this replica as alive, because a statement may be on its way for a while. */
+/** Shorter than the time for which other replicas count this one as alive, because a statement may still be under way. */
 const TRUSTED_MS = LIVE_MS - 2_000
 
 /**
- * Adds a row to the change log, and answers its number. The commit of the transaction wakes the followers. Until then the
+ * Adds a row to the change log, and returns its number. The commit of the transaction wakes the followers. Until then the
  * transaction holds the lock that keeps the numbers gap-free, so call this last.
  */
 export async function recordChange(
@@ -57,7 +57,7 @@ export async function recordChange(
   return seq
 }
 
-/** As `recordChange`, for several subjects of one kind: one row each, in their order. Answers their numbers. */
+/** As `recordChange`, for several subjects of one kind: one row each, in the given order. Returns the numbers of the rows. */
 export async function recordChanges(
   tx: CatalogTx,
   { kind, tenantId }: { kind: ChangeKind; tenantId: string | null },
@@ -89,11 +89,11 @@ interface PendingChange {
  *
  *   stopped ──start──▶ following: (wait for a wake or the poll) → read to the end → heartbeat → …  ──stop──▶ stopped
  *
- * A notification only wakes the follower; the table is what counts. Each read begins with the last change that was applied. If
- * that change is gone or has another id, the log was replaced, and all changes since then were missed.
+ * A notification only wakes the follower. It reads the changes from the table. Each read begins with the last change that was
+ * applied. If that change is gone or has another id, the log was replaced, and all changes since then were missed.
  */
 export class ChangeFollower {
-  /** Whether the caches may be used without asking the catalog first. */
+  /** True if the caches may be used without asking the catalog first. */
   readonly freshness: CatalogFreshness
   readonly #options: FollowerOptions
   readonly #listener: ChangeListener
@@ -148,7 +148,7 @@ export class ChangeFollower {
     return this.#lastReachedAt
   }
 
-  /** Whether notifications arrive. Without them changes are seen at the next poll. */
+  /** True if notifications arrive. Without them changes are seen at the next poll. */
   get listening(): boolean {
     return this.#listener.listening
   }
@@ -186,7 +186,7 @@ export class ChangeFollower {
   }
 
   /**
-   * Waits until every live replica has applied `seq` (null: the current end of the log), at most `timeoutMs`. Answers how many
+   * Waits until every live replica has applied `seq` (null: the current end of the log), at most `timeoutMs`. Returns how many
    * of them have. Zero if the log was replaced meanwhile: then the change with that number may be lost.
    */
   async confirmations(seq: number | null, timeoutMs: number): Promise<Confirmations> {

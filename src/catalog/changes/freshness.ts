@@ -2,20 +2,20 @@ import { fail } from '../../errors.ts'
 import { type Clock, systemClock } from '../../lib/clock.ts'
 import type { Position } from '../history.ts'
 
-/** Whether this process may use what it knows of the catalog, or must ask first. */
+/** Says if this process may use its caches of the catalog, or must ask the catalog first. */
 export interface Freshness {
   /**
-   * True when the catalog was not asked for so long that the other replicas may have confirmed changes without this process.
-   * The process was stopped, or its machine was paused.
+   * True if this process has not asked the catalog for so long that the other replicas may have confirmed changes without it. That
+   * happens when the process was stopped or its machine was paused.
    */
   readonly isOver: boolean
   /**
-   * Asks the catalog. All who wait share the attempt. Resolves when every change was applied, or when the catalog does not
-   * answer: then known tenants are served as in any outage.
-   * @throws PublicError CATALOG_UNAVAILABLE when neither is known in time
+   * Asks the catalog. All callers share one attempt. Resolves when all changes are applied, or when the catalog does not answer;
+   * then known tenants are served as in any outage.
+   * @throws PublicError CATALOG_UNAVAILABLE if neither happens in time
    */
   renew(): Promise<void>
-  /** Counts how often changes were found after freshness was over. Work that began before must not go on. */
+  /** How often changes were found after `isOver`. Work that began before such a moment must not go on. */
   readonly lapses: number
 }
 
@@ -39,18 +39,18 @@ const RENEWAL_MS = 10_000
 const ATTEMPTS_AFTER_LAPSE = 3
 
 /**
- * Notes when the changes of the catalog were last read, or could not be read.
+ * Remembers when the changes of the catalog were last read, or when an attempt to read them last failed.
  *
  *   fresh ──trustedMs without an attempt──▶ over ──an attempt succeeds, or three fail──▶ fresh
  *
- * While the catalog is away attempts fail all the time, so an outage does not make it over.
+ * During an outage attempts fail all the time, so an outage does not lead to `over`.
  */
 export class CatalogFreshness implements Freshness {
   readonly #options: FreshnessOptions
   readonly #clock: Clock
-  /** When the last attempt began that succeeded, or when the last one failed. */
+  /** When the last successful attempt began, or when the last failed attempt ended; the later one counts. */
   #askedAt = NEVER
-  /** The last change that was applied then. */
+  /** The last change applied at `#askedAt`. */
   #known: Position | null = null
   #lapses = 0
   #failures = 0
@@ -83,7 +83,7 @@ export class CatalogFreshness implements Freshness {
     return this.#renewal
   }
 
-  /** An attempt that began at `begun` has read all changes up to `position`, and told the other replicas. */
+  /** An attempt that began at `begun` has applied all changes up to `position` and has sent a heartbeat. */
   reached(begun: Moment, position: Position): void {
     this.#note(begun, { until: begun, position })
   }

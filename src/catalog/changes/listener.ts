@@ -4,7 +4,7 @@ export const CHANNEL = 'freehold_changes'
 const FIRST_DELAY_MS = 250
 const MAX_DELAY_MS = 30_000
 
-/** What the catalog's followers write about themselves. */
+/** The log of the followers of the catalog. */
 export interface ChangeLog {
   warn(fields: object, message: string): void
 }
@@ -12,7 +12,7 @@ export interface ChangeLog {
 export interface ListenerOptions {
   /** Opens one connection to the catalog, within a deadline of its own. */
   connect: () => Promise<pg.Client>
-  /** Called for each notification, and after each (re)connection: what was sent meanwhile is lost for ever. */
+  /** Called for each notification, and after each connection: notifications that were sent meanwhile are lost. */
   wake: () => void
   log: ChangeLog
 }
@@ -23,8 +23,8 @@ export interface ListenerOptions {
  *   connecting ──listening──▶ listening ──connection lost──▶ waiting ──delay over──▶ connecting
  *       └────────failed────────────────────────────────────────▲
  *
- * From each of them `stop` leads to stopped. Delays double up to 30 s and are jittered down to half, so that the
- * replicas of a restarted catalog do not all knock at once.
+ * `stop` leads from every state to stopped. Delays double up to 30 s; each is shortened at random by up to a half, so that not all
+ * replicas connect to a restarted catalog at once.
  */
 export class ChangeListener {
   readonly #options: ListenerOptions
@@ -38,7 +38,7 @@ export class ChangeListener {
     this.#options = options
   }
 
-  /** Tries once; when that fails it goes on trying in the background. Never rejects. */
+  /** Waits for the first attempt. If it fails, attempts go on in the background. Never rejects. */
   async start(): Promise<void> {
     this.#stopped = false
     this.#connecting = this.#connect()
@@ -79,7 +79,7 @@ export class ChangeListener {
 
   #watch(client: pg.Client): void {
     client.on('notification', () => this.#options.wake())
-    // pg says both when a connection breaks; 'error' without a listener would end the process.
+    // A broken connection emits both events. Without a listener for 'error' Node would end the process.
     client.on('error', () => undefined)
     client.once('end', () => this.#lost(client))
   }

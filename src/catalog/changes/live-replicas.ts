@@ -5,15 +5,15 @@ import { catalogChanges, replicas } from './schema.ts'
 
 /**
  * True for a replica whose last change is in the log with the same id. Otherwise the replica follows a log that a failover or a
- * restore has replaced, or its release records only the number: then its number proves nothing.
+ * restore has replaced, or an older release has stored the number only. In both cases the number proves nothing.
  */
 export const FOLLOWS_PRESENT_LOG = sql`(${replicas.appliedSeq} = 0 or exists (
   select from ${catalogChanges}
   where ${catalogChanges.seq} = ${replicas.appliedSeq} and ${catalogChanges.id} = ${replicas.appliedId}))`
 
 /**
- * A number that no other advisory lock of the catalog has: 'fhlv' in ASCII. A replica holds a lock under it. The server drops the
- * lock as soon as the process ends, which is sooner than a heartbeat can show.
+ * A number that no other advisory lock of the catalog has: 'fhlv' in ASCII. Each replica holds such a lock. The server releases
+ * it as soon as the process ends, which is sooner than a missing heartbeat shows it.
  */
 export const LIFE_LOCKS = 0x66686c76
 const lockOf = (id: SQLWrapper) => sql`hashtext(${id}::text)`
@@ -31,18 +31,18 @@ export const LIVE_MS = 10_000
 /** A replica with an older heartbeat need not confirm a change. */
 export const IS_LIVE = beatWithin(LIVE_MS)
 /**
- * True for a replica that may still hold connections of its share. One that has missed three heartbeats does not count, nor one
- * that has missed two and has no lock. A process that starts again after a crash waits for its former share until then.
+ * True for a replica that may still hold connections of its share. False after three missed heartbeats, or after two if its lock is
+ * gone too. After a crash, a new process waits until then for the share of the old one.
  */
 export const isHolding = or(
   and(beatWithin(3_000), or(beatWithin(2_000), hasLock)),
   and(beatWithin(3_600_000), wasJustStarted),
 )
 
-/** Another replica, and how many connections its row says that it may still hold. */
+/** Another replica. `max` and `maxPerServer` are the connections that it may still hold, as its row says. */
 export interface OtherReplica extends Connections, ReplicaLimits {
   readonly id: string
-  /** Its heartbeat is in the future: the catalog's clock was set back since. */
+  /** Its heartbeat is in the future, because the catalog's clock was set back. */
   readonly isAhead: boolean
 }
 

@@ -55,7 +55,7 @@ export interface Confirmations {
 const SHARES_LOCK = 0x66687368
 /** The catalog's clock in milliseconds since 1970. */
 const NOW_MS = sql<number>`(extract(epoch from now()) * 1000)::float8`.as('at')
-/** If a heartbeat of this process is so late, those of the others probably were too. */
+/** If a heartbeat of this process is this late, those of the other replicas probably are too. */
 const GAP_MS = 2_500
 /** By then every live replica has sent a heartbeat again. */
 const CAUTION_MS = 3_000
@@ -83,7 +83,7 @@ export class ReplicaList {
   /** Since when this process has had no connections, and the reason that was reported. */
   #without: { readonly since: number; reason: ShareWait | null } | null = null
   /** How many connections our row says that we hold. */
-  #said = NO_CONNECTIONS
+  #declared = NO_CONNECTIONS
   #beatAt: number | null = null
   #cautiousUntil = Number.NEGATIVE_INFINITY
   /** Replicas with a heartbeat within this time may be alive. */
@@ -161,12 +161,12 @@ export class ReplicaList {
   async #beat(applied: Position): Promise<OtherReplica[]> {
     const { store, replicaId, primaryKeyId = null, share, skew } = this.#options
     // Connections beyond the share are still open, so no other replica may have them yet.
-    const held = share.isWithin() ? this.#granted : greater(this.#said, this.#granted)
+    const held = share.isWithin() ? this.#granted : greater(this.#declared, this.#granted)
     const { max: connectionLimit, maxPerServer: serverLimit } = share.total
-    const came = { appliedSeq: applied.seq, appliedId: applied.id }
+    const position = { appliedSeq: applied.seq, appliedId: applied.id }
     const row = {
       heartbeatAt: sql`now()`,
-      ...came,
+      ...position,
       primaryKeyId,
       ...columnsOf(held),
       connectionLimit,
@@ -186,7 +186,7 @@ export class ReplicaList {
     const rows = await catalogErrors(query.leftJoin(replicas, this.#others()))
     const [first] = rows
     if (asked !== undefined && first !== undefined) skew?.answered(asked, first.at)
-    this.#said = held
+    this.#declared = held
     this.#beatAt = this.#clock.monotonic()
     return rows.flatMap(({ other }) => (other === null ? [] : [other]))
   }
@@ -242,9 +242,10 @@ export class ReplicaList {
       maxPerServer: total.maxPerServer - others.reduce((sum, { maxPerServer }) => sum + maxPerServer, 0),
     }
     const granted = greater(this.#granted, lesser(this.#partAmong(others), free))
-    // Set before the write is known to succeed: the next heartbeat corrects a number that is too high; one too low would be wrong.
-    this.#said = greater(this.#said, granted)
-    await tx.update(replicas).set(columnsOf(this.#said)).where(eq(replicas.id, replicaId))
+    // Set before the write is known to succeed: the next heartbeat corrects a number that is too high; one
+    // too low would be wrong.
+    this.#declared = greater(this.#declared, granted)
+    await tx.update(replicas).set(columnsOf(this.#declared)).where(eq(replicas.id, replicaId))
     return granted
   }
 

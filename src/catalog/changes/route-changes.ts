@@ -3,12 +3,12 @@ import { type CatalogStore, catalogErrors } from '../store.ts'
 import { catalogChanges } from './schema.ts'
 
 /**
- * The number of the last change that concerns where the tenant lives or whether it is let in; 0 if the log has none. Read
- * after what it is to stand beside: a change in between then counts as not in force yet, and never as if it were.
+ * The number of the last change of the tenant's placement, database or status; 0 if the log has none. Call it after reading the
+ * state that the number belongs to. A change in between then counts as not yet in force, never the other way round.
  * @throws PublicError CATALOG_UNAVAILABLE
  */
 export async function lastRouteChange(store: CatalogStore, tenantId: string): Promise<number> {
-  // Written out, not as parameters, so that the planner can tell that the partial index will do.
+  // Written out, not as parameters, so that the planner can use the partial index.
   const concernsRoutes = sql`${catalogChanges.kind} in ('tenant', 'database')`
   const query = store.db
     .select({ last: max(catalogChanges.seq) })

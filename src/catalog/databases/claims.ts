@@ -21,14 +21,14 @@ import {
 import { errorColumns, noClaim, noError } from './entry-columns.ts'
 
 /**
- * One claim of a health check on one version of an entry. `claimedBy` is new with each claim, even if a process claims again
- * what it is still checking. A result counts only while all three are still in the row.
+ * One claim of a health check on one version of an entry. Each claim has a new `claimedBy`, also if the same process claims the
+ * entry again. A result counts only while the row still has all three values.
  */
 export type Claim = Pick<DatabaseEntry, 'id' | 'rowVersion' | 'claimedBy'>
 
 export interface ClaimRequest {
   limit: number
-  /** How long it cannot be claimed again; at most a minute. The catalog's clock counts. */
+  /** How long the entry cannot be claimed again, by the catalog's clock; at most a minute. */
   leaseMs: number
 }
 
@@ -73,7 +73,7 @@ export interface CheckAge {
   readonly before: Date | null
 }
 
-/** Claims validated entries that are due for a check, the longest unchecked first. */
+/** Claims validated entries that are due for a check. The oldest check comes first. */
 export function claimHealthChecks(
   db: CatalogDb,
   { minAgeMs, before }: CheckAge,
@@ -93,7 +93,7 @@ export function claimHealthChecks(
 }
 
 /**
- * Records the outcome of a health check and drops the claim. Answers the new status, or null if the claim is lost and nothing
+ * Records the outcome of a health check and drops the claim. Returns the new status, or null if the claim is lost and nothing
  * was written.
  */
 export async function endHealthCheck(
@@ -106,8 +106,8 @@ export async function endHealthCheck(
 }
 
 /**
- * Changes an entry, which the transaction has locked, as the lifecycle decides. If the status, moveRequired or the identity
- * changes, audit and change rows are written too. Running health checks do not count any more.
+ * Changes an entry as the lifecycle decides. The transaction must have locked the entry. If the status, moveRequired or the
+ * identity changes, it also writes audit and change rows. The results of running health checks no longer count.
  */
 export async function applyOutcome(
   tx: CatalogTx,

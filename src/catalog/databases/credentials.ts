@@ -1,6 +1,7 @@
 import { and, eq } from 'drizzle-orm'
 import { LRUCache } from 'lru-cache'
 import type { Binding } from '../../crypto/envelope.ts'
+import { atMost } from '../../lib/cache/at-most.ts'
 import {
   type ConnectionTarget,
   parseConnectionString,
@@ -27,7 +28,7 @@ export class CredentialStore {
   readonly #store: CatalogStore
   readonly #vault: Vault
   // Sealed values are cached so that a known tenant's pool can be opened while the catalog is down.
-  readonly #sealed = new LRUCache<string, SealedEntry>({ max: SEALED_MAX })
+  readonly #sealed = new LRUCache<string, SealedEntry>(atMost(SEALED_MAX))
 
   constructor(store: CatalogStore, vault: Vault) {
     this.#store = store

@@ -1,7 +1,7 @@
 import { sql } from 'drizzle-orm'
 import { DATABASE_ERRORS, type DatabaseErrorCode } from './entry.ts'
 
-/** The error columns of an entry with which nothing is wrong. */
+/** The error columns of an entry without an error. */
 export const noError = { lastErrorCode: null, lastErrorMessage: null, lastErrorAt: null }
 
 /** The error columns for a code. `words` replaces the text of the code. */
@@ -13,5 +13,5 @@ export function errorColumns(code: DatabaseErrorCode, words?: string | null) {
   }
 }
 
-/** Drops the claim of a health check: the result of a running one does not count any more. */
+/** Drops the claim of a health check, so the result of a running one no longer counts. */
 export const noClaim = { claimedBy: null, claimedUntil: null }

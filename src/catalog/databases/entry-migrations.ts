@@ -30,7 +30,7 @@ export async function queueFirstMigration(
   const entry = await holdValidation(tx, claimed)
   if (entry === null) return false
   const { id: subject, tenantId } = entry
-  // Null if a migration is running already, because an operator asked again. That one queues the next validation.
+  // Null if a migration is running already, because an operator asked again. That migration queues the next validation.
   const job = await queueJob(tx, { kind: MIGRATION, subject, tenantId, needs })
   const result = { migrationNeeded: true, ...(job !== null && { migrationJobId: job.id }) }
   return endJob(tx, claimed.job, { status: 'succeeded', result })
@@ -38,7 +38,7 @@ export async function queueFirstMigration(
 
 /**
  * Ends a claimed migration. An entry that was never valid is validated next or, if the migration failed, fails like a validation.
- * An entry that serves goes on serving in every case. False, with nothing written, if the claim is lost.
+ * A serving entry keeps serving in every case. False, with nothing written, if the claim is lost.
  */
 export async function endMigration(
   tx: CatalogTx,

@@ -9,25 +9,25 @@ export const DATABASE_ERRORS = {
   CONNECTION_REFUSED: 'The server does not accept connections',
   CONNECTION_TIMEOUT: 'The server did not answer in time',
   TLS_FAILED:
-    'No TLS connection of the asked kind could be made: see sslmode, caCertificate, channel_binding and sslnegotiation',
+    'The requested TLS connection could not be made: check sslmode, caCertificate, channel_binding and sslnegotiation',
   AUTHENTICATION_FAILED: 'The server refused the user or password',
   DATABASE_DOES_NOT_EXIST: 'The server has no such database',
   SERVER_VERSION_UNSUPPORTED: 'The server is older than PostgreSQL 14',
-  // The statements are tried by a test, and explained in how-to/register-a-database.md.
+  // A test runs these statements. They are explained in how-to/register-a-database.md.
   ROLE_BYPASSES_RLS:
-    "The user bypasses row-level security, as those of hosting providers often do. Make an ordinary one with a database of its own: CREATE ROLE acme LOGIN NOBYPASSRLS PASSWORD '…'; GRANT acme TO CURRENT_USER; CREATE DATABASE acme OWNER acme;",
+    "The user bypasses row-level security, as the first user at a hosting provider often does. Create an ordinary user with its own database: CREATE ROLE acme LOGIN NOBYPASSRLS PASSWORD '…'; GRANT acme TO CURRENT_USER; CREATE DATABASE acme OWNER acme;",
   PERMISSION_MISSING: 'The user lacks a right that is needed in this database',
   BELONGS_TO_ANOTHER_TENANT: "The database holds another tenant's data",
   IDENTITY_MISMATCH: 'The database is not the one that was validated',
-  IDENTITY_AMBIGUOUS: 'The catalog and the databases contradict each other about where the tenant lives',
+  IDENTITY_AMBIGUOUS: 'The catalog and the databases disagree about which one is the tenant database',
   SCHEMA_OUT_OF_DATE: 'The schema lacks migrations; a run of migrations applies them',
-  SCHEMA_DRIFTED: 'The schema is not what the applied migrations make',
+  SCHEMA_DRIFTED: 'The schema differs from what the applied migrations create',
   MIGRATION_FAILED: 'A migration failed',
-  ENCODING_UNSUPPORTED: 'The encoding of the database is not UTF8; make one with ENCODING UTF8',
+  ENCODING_UNSUPPORTED: 'The encoding of the database is not UTF8; create a database with ENCODING UTF8',
   READ_ONLY: 'The database is read-only: it is a standby, or its server refuses writes',
   TOO_MANY_CONNECTIONS: 'The server has no connection left for this user or database',
-  PROTOCOL_VIOLATION: "The server does not speak PostgreSQL's protocol as it should",
-  POOLER_UNSUPPORTED: 'The pooler in front of the database cannot be used as it is set up',
+  PROTOCOL_VIOLATION: "The server does not follow PostgreSQL's protocol",
+  POOLER_UNSUPPORTED: 'The pooler in front of the database cannot be used with its settings',
   UNKNOWN: 'The check failed for a reason that has no code',
 } as const
 
@@ -59,7 +59,7 @@ export function identityOf(
 export interface LifecycleState {
   readonly status: DatabaseStatus
   readonly consecutiveFailures: number
-  /** Failed validations since the last that was asked for or succeeded. */
+  /** Failed validations since the last one that succeeded or that an operator requested. */
   readonly validationAttempts: number
 }
 

@@ -2,7 +2,7 @@ import type { SchemaVersion } from '../schema.ts'
 import type { Outcome } from './claims.ts'
 import type { DatabaseErrorCode } from './entry.ts'
 
-/** What a valid database is to its tenant: its tenant database, one to which it must be moved first, or a copy of its tenant database. */
+/** `move-required`: the tenant must be moved before the database can serve. `copy`: a copy of the tenant database. */
 export type ValidatedAs = 'tenant-database' | 'move-required' | 'copy'
 
 export type ValidationOutcome =
@@ -13,7 +13,7 @@ export type ValidationOutcome =
       systemIdentifier: string | null
       databaseOid: number
       validatedAs: ValidatedAs
-      /** It lacks migrations of this release. */
+      /** The schema lacks migrations of this release. */
       isBehind?: boolean
     }
   | { ok: false; code: DatabaseErrorCode; words?: string | null }

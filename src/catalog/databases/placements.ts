@@ -13,7 +13,7 @@ export interface DedicatedPlacement {
   tenantId: string
   /** The validation of the database. */
   validation: ValidationClaim
-  /** The epoch at which the decision was made, and that of the stamp in the dedicated database. */
+  /** `epoch` is the tenant's epoch at the decision, `newEpoch` that of the stamp in the dedicated database. */
   epoch: number
   newEpoch: number
   /** What the validation found. Written here too, so that an active database is never without these facts. */
@@ -26,11 +26,11 @@ export interface DedicatedPlacement {
 export interface SharedPlacement {
   tenantId: string
   entryId: string
-  /** The epoch at which the decision was made, and that of the stamp in the shared database. */
+  /** `epoch` is the tenant's epoch at the decision, `newEpoch` that of the stamp in the shared database. */
   epoch: number
   newEpoch: number
   actor: Actor
-  /** The dedicated database is discarded with all that it holds. */
+  /** The dedicated database is discarded with all its data. */
   isLost?: boolean
   /** A candidate becomes the current entry. Without this it is removed too. */
   keepsCandidate?: boolean
@@ -38,9 +38,9 @@ export interface SharedPlacement {
 
 /**
  * Makes a validated database the tenant database: current, active, `placement: dedicated`. A candidate replaces the current
- * entry, which is deleted. The job goes on until `finishValidation`.
+ * entry, which is deleted. `finishValidation` ends the job later.
  *
- * Answers false, with nothing written, if the tenant was moved or the entry was changed meanwhile.
+ * Returns false and writes nothing if the tenant was moved or the entry was changed meanwhile.
  */
 export async function placeInDedicated(tx: CatalogTx, change: DedicatedPlacement): Promise<boolean> {
   const { tenantId, validation, epoch, newEpoch } = change
@@ -65,7 +65,7 @@ export async function placeInDedicated(tx: CatalogTx, change: DedicatedPlacement
 /**
  * Places the tenant in the shared database and removes its dedicated ones from the catalog.
  *
- * Answers false, with nothing written, if the tenant is at another epoch now or another entry is the current one.
+ * Returns false and writes nothing if the tenant's epoch or its current entry has changed.
  */
 export async function placeInShared(tx: CatalogTx, change: SharedPlacement): Promise<boolean> {
   const { tenantId, entryId, epoch, newEpoch, actor, isLost = false, keepsCandidate = false } = change
@@ -83,9 +83,9 @@ export async function placeInShared(tx: CatalogTx, change: SharedPlacement): Pro
 }
 
 /**
- * Raises the epoch of a tenant that stays in the shared database, to that of its stamp there.
+ * Raises the epoch of a tenant in the shared database to the epoch of its stamp there.
  *
- * Answers false, with nothing written, if the tenant is not placed there, or is at another epoch now.
+ * Returns false and writes nothing if the tenant is not in the shared database or its epoch has changed.
  */
 export async function raiseEpoch(
   tx: CatalogTx,

@@ -86,8 +86,8 @@ export class DatabaseRegistry {
   }
 
   /**
-   * Registers a database and queues its validation. If a current database was valid before, the new one is a candidate. Else it
-   * takes over the row, with a new version: results for the old version do not count any more.
+   * Registers a database and queues its validation. If the current database was ever valid, the new one becomes a candidate.
+   * Otherwise it replaces the row, with a new version, so results for the old version no longer count.
    *
    * @throws PublicError TENANT_NOT_FOUND; ConnectionStringError for a text that was not checked before.
    */
@@ -121,12 +121,12 @@ export class DatabaseRegistry {
     return this.#credentials.open(ref)
   }
 
-  /** Reads the connection string again when it is needed next: the known one does not work. */
+  /** Removes a connection string that does not work from the cache. The next use reads it again. */
   forgetTarget(ref: Pick<EntryRef, 'id' | 'rowVersion'>): void {
     this.#credentials.forget(ref)
   }
 
-  /** Call it when changes may have been missed: after a restore a version may name another connection string. */
+  /** Call it when changes may have been missed. After a restore a version may have another connection string. */
   clear(): void {
     this.#credentials.clear()
   }
@@ -165,10 +165,10 @@ export class DatabaseRegistry {
     return entry
   }
 
-  /** Removes entries in which no tenant lives. Answers how many there were. */
+  /** Removes entries that are not a tenant database. Returns how many were removed. */
   async remove(tx: CatalogTx, ids: readonly string[], actor: Actor): Promise<number> {
-    // All rows before the first record. `recordChange` takes a lock; a transaction that holds it must not wait for a row, because
-    // the holder of the row may be waiting for that lock.
+    // Delete all rows before the first record. `recordChange` takes a lock, and a transaction with that lock must not wait for a
+    // row: the transaction that holds the row may wait for that lock.
     const gone = await tx
       .delete(tenantDatabases)
       .where(inArray(tenantDatabases.id, [...ids]))
@@ -178,7 +178,7 @@ export class DatabaseRegistry {
     return gone.length
   }
 
-  /** Ends a claimed validation. Answers the new status, or null if the claim is lost. */
+  /** Ends a claimed validation. Returns the new status, or null if the claim is lost. */
   finishValidation(claimed: ValidationClaim, outcome: ValidationOutcome): Promise<DatabaseStatus | null> {
     return this.#store.transaction((tx) =>
       endValidation(tx, claimed, { outcome: outcomeOf(outcome), lifecycle: this.#lifecycle }),
@@ -202,7 +202,7 @@ export class DatabaseRegistry {
 
   /**
    * Ends a claimed health check. An inactive database that answers stays inactive until `reactivate`; a read-only one keeps
-   * serving reads. Answers the new status, or null if the claim is lost.
+   * serving reads. Returns the new status, or null if the claim is lost.
    */
   async recordHealth(
     claimed: Claim & Pick<DatabaseEntry, 'schemaVersion'>,
@@ -219,7 +219,7 @@ export class DatabaseRegistry {
     return this.#endCheck(claimed, 'ping-succeeded')
   }
 
-  /** Ends a claimed health check of an inactive database that answers and has the right stamp. Answers as above. */
+  /** As `recordHealth`, for an inactive database that answers and has the right stamp. */
   reactivate(claimed: Claim, schemaVersion: SchemaVersion): Promise<DatabaseStatus | null> {
     const isOutdated = isBehind(schemaVersion, this.#release.target)
     return this.#endCheck(claimed, 'reactivated', {

@@ -8,8 +8,8 @@ import { isBehindSql } from './schema-versions.ts'
 
 export const SCHEMA_STATES = ['current', 'behind', 'failed', 'unreachable', 'drifted'] as const
 /**
- * `failed`: the last migration failed. `drifted`: the schema is not what its applied migrations make. `unreachable`: the database
- * does not answer, so its schema is unknown.
+ * `failed`: the last migration failed. `drifted`: the schema differs from what its applied migrations create. `unreachable`: the
+ * database does not answer, so its schema is unknown.
  */
 export type SchemaState = (typeof SCHEMA_STATES)[number]
 export type SchemaCounts = Record<SchemaState, number>

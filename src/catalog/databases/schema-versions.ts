@@ -3,7 +3,7 @@ import { type SchemaVersion, tenantDatabases } from '../schema.ts'
 
 const LINEAGES = ['core', 'application'] as const
 
-/** Whether a database lacks migrations up to `target`. A database of unknown version lacks them all. */
+/** True if a database lacks migrations up to `target`. A database of unknown version lacks them all. */
 export function isBehind(version: SchemaVersion | null, target: SchemaVersion): boolean {
   return LINEAGES.some((lineage) => {
     const [has, needs] = [version?.[lineage] ?? null, target[lineage]]

@@ -12,7 +12,7 @@ export type Validation = DatabaseEntry & { readonly job: Job }
 /** What identifies a validation. */
 export type ValidationClaim = Pick<Validation, 'id' | 'rowVersion' | 'job'>
 
-/** The job that validates an entry. A replica must know all that `needs` names. */
+/** The job that validates an entry. A replica can claim it only if it knows everything in `needs`. */
 export function validationJob(
   { id, tenantId }: Pick<DatabaseEntry, 'id' | 'tenantId'>,
   { needs, dueInMs = 0 }: { needs: readonly string[]; dueInMs?: number },
@@ -30,7 +30,7 @@ export async function holdValidation(tx: CatalogTx, claimed: ValidationClaim): P
 }
 
 /**
- * Records the outcome of a validation, ends its job, and queues the next one if it must be repeated. Answers the new status, or
+ * Records the outcome of a validation, ends its job, and queues the next one if it must be repeated. Returns the new status, or
  * null if the claim is lost and nothing was written.
  */
 export async function endValidation(
@@ -56,11 +56,11 @@ export async function lockEntry(tx: CatalogTx, id: string): Promise<DatabaseEntr
   return entry ?? null
 }
 
-/** Records a cancelled validation or migration. A database that was never valid has failed, and is not validated again by itself. */
+/** Records a cancelled validation or migration. A database that was never valid becomes `failed`; no retry follows. */
 export async function cancelValidation(tx: CatalogTx, entryId: string, lifecycle: Lifecycle): Promise<void> {
   const before = await lockEntry(tx, entryId)
   if (before === null) return
-  const words = 'Its validation was cancelled; POST …/database/validate begins another'
+  const words = 'The validation was cancelled; start another with POST …/database/validate'
   const wasPending = before.status === 'pending_validation'
   const outcome: Outcome = {
     event: 'validation-cancelled',

@@ -32,7 +32,7 @@ export interface JobView {
   finishedAt: string | null
 }
 
-/** Finished jobs are kept for a week, and the newest of them only, so that the list stays short whatever fails. */
+/** Finished jobs are kept for a week, and only the newest `KEPT_MOST`, so that failures cannot fill the table. */
 const KEPT = sql`interval '7 days'`
 const KEPT_MOST = 20_000
 const PRUNED_AT_ONCE = 5_000
@@ -64,7 +64,7 @@ export async function findJob(store: CatalogStore, id: string): Promise<Job> {
 }
 
 /**
- * Cancels an unfinished job: a queued one ends at once, a running one is asked to end. Null when it has finished.
+ * Cancels an unfinished job. A queued job ends at once; a running one is asked to end. Null if the job has finished.
  */
 export async function requestCancel(tx: CatalogTx, id: string): Promise<Job | null> {
   const isQueued = sql`${jobs.status} = 'queued'`
@@ -81,7 +81,7 @@ export async function requestCancel(tx: CatalogTx, id: string): Promise<Job | nu
   return job ?? null
 }
 
-/** Deletes finished jobs that are old, or more than are kept. Answers how many. */
+/** Deletes finished jobs that are too old or too many. Returns how many were deleted. */
 export async function pruneJobs({ db }: CatalogStore): Promise<number> {
   const newest = db
     .select({ finishedAt: jobs.finishedAt })
@@ -103,7 +103,7 @@ export async function pruneJobs({ db }: CatalogStore): Promise<number> {
   return rowCount ?? 0
 }
 
-/** What may be seen of a job, picked by name: a column that is added does not appear by itself. */
+/** The fields are listed by name, so that a new column does not become visible by accident. */
 export function describeJob(job: Job): JobView {
   const { id, kind, tenantId, serverId, runId, status, step, attempts, result } = job
   const { progressDone: done, progressTotal: total } = job

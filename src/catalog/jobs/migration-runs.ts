@@ -27,8 +27,8 @@ export interface RunView {
 }
 
 /**
- * Begins a run: a job for the shared database, and one for each dedicated database that serves a tenant. A database that is
- * being migrated already is left to the job that does it.
+ * Starts a run: one job for the shared database and one for each dedicated database that serves a tenant. A database with an
+ * unfinished migration gets no second job.
  * @throws PublicError RUN_IN_PROGRESS
  */
 export function startRun(
@@ -68,9 +68,9 @@ export function startRun(
   })
 }
 
-/** Ends a run when the last of its jobs has ended: to be called in each transaction that ends one. */
+/** Ends a run if all its jobs have ended. Call it in each transaction that ends a job of a run. */
 export async function endRunIfDone(tx: CatalogTx, id: string): Promise<void> {
-  // Of two jobs that end at once one has to see the other: so they come here one after the other.
+  // With this lock, transactions that end jobs at the same time run one after the other, and the last one sees the others.
   const own = and(eq(migrationRuns.id, id), isNull(migrationRuns.finishedAt))
   const [run] = await tx.select({ id: migrationRuns.id }).from(migrationRuns).where(own).for('update')
   if (run === undefined) return
@@ -84,7 +84,7 @@ export async function endRunIfDone(tx: CatalogTx, id: string): Promise<void> {
     .where(own)
 }
 
-/** Deletes old jobs, and ends runs whose last jobs were ended by what ended their databases. */
+/** Deletes old jobs. Ends runs whose last jobs ended because their databases were removed. */
 export async function tidyJobs(store: CatalogStore): Promise<void> {
   await pruneJobs(store)
   const query = store.db
@@ -94,7 +94,7 @@ export async function tidyJobs(store: CatalogStore): Promise<void> {
   for (const { id } of await catalogErrors(query)) await store.transaction((tx) => endRunIfDone(tx, id))
 }
 
-/** The run that has not ended, if there is one. */
+/** The unfinished run, or null. */
 export async function currentRun(store: CatalogStore): Promise<MigrationRun | null> {
   const query = store.db.select().from(migrationRuns).where(isNull(migrationRuns.finishedAt))
   const [run] = await catalogErrors(query)

@@ -6,8 +6,8 @@ import type { SchemaVersion } from '../schema.ts'
 export type RunStatus = 'running' | 'succeeded' | 'failed' | 'cancelled'
 
 /**
- * Runs that bring all databases' schemas up to date: one job a database. At most one is unfinished. `done`, `failed` and
- * `skipped` are kept when it ends; until then they are counted from the jobs.
+ * Runs that bring the schemas of all databases up to date, with one job for each database. At most one run is unfinished. `done`,
+ * `failed` and `skipped` are written when it ends; until then they are counted from the jobs.
  */
 export const migrationRuns = pgTable(
   'migration_runs',

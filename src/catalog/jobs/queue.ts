@@ -10,12 +10,12 @@ import { type JobStatus, jobs } from './schema.ts'
 /** A job without the secret part of its payload. */
 export type Job = Omit<typeof jobs.$inferSelect, 'sealedPayload'>
 
-/** One claim on a job. Whatever is written under it counts only while no later claim was made and the job runs. */
+/** One claim on a job. Writes under it count only while the job runs and nothing has claimed it again. */
 export type JobRef = Pick<Job, 'id' | 'attempts'>
 
 export interface NewJob {
   readonly kind: string
-  /** What it works on: of one kind and subject at most one job is queued or running. */
+  /** What the job works on. For one kind and subject at most one job is queued or running. */
   readonly subject: string
   readonly id?: string
   readonly tenantId?: string | null
@@ -24,7 +24,7 @@ export interface NewJob {
   readonly payload?: Record<string, unknown>
   /** Made by `sealJobSecret` for this id and tenant. */
   readonly sealedPayload?: Buffer
-  /** What a replica must know to claim it. */
+  /** A replica can claim the job only if it knows all of these. */
   readonly needs?: readonly string[]
   /** How long to wait before the first claim. */
   readonly dueInMs?: number
@@ -32,15 +32,15 @@ export interface NewJob {
 
 export interface JobClaimRequest {
   readonly kind: string
-  /** What this replica knows: a job that needs more is left alone, unless it is only to be cancelled. */
+  /** What this replica knows. If a job needs more, this replica claims it only to cancel it. */
   readonly knows: readonly string[]
   readonly replicaId: string
   readonly limit: number
-  /** A minute at most. The catalog's clock counts. */
+  /** How long the claim lasts, by the catalog's clock; at most a minute. */
   readonly leaseMs: number
 }
 
-/** Why a job failed, or what held up its last attempt. Never a server's own words. */
+/** Why a job failed, or why its last attempt did. Never contains a server's own text. */
 export interface JobError {
   readonly code: string
   readonly message: string
@@ -51,7 +51,7 @@ export type JobEnd =
   | { readonly status: 'failed'; readonly error: JobError; readonly result?: Record<string, unknown> | null }
   | { readonly status: 'cancelled' }
 
-/** How far a job has come; `result` is what it has so far. */
+/** The progress of a job. `result` is its result so far. */
 export interface JobNote {
   readonly step?: string
   readonly progress?: Progress
@@ -63,16 +63,16 @@ export interface Progress {
   readonly total: number
 }
 
-/** A statement has room for 65,535 parameters. */
+/** A statement can have at most 65,535 parameters. */
 const AT_ONCE = 1_000
 const LONGEST_LEASE_MS = 60_000
 const LONGEST_PAUSE_MS = 3_600_000
 const { sealedPayload: _sealed, ...columns } = getTableColumns(jobs)
 
-/** The columns of a job: all but the sealed part of the payload. */
+/** The columns of a job, except the sealed part of the payload. */
 export const jobColumns = columns
 
-/** Queues a job in the transaction of the change that asks for it. Null where one of its kind and subject is unfinished. */
+/** Queues a job in the transaction of the change that needs it. Null if a job of this kind and subject is unfinished. */
 export async function queueJob(tx: CatalogTx, job: NewJob): Promise<Job | null> {
   const { id = newId(), dueInMs = 0, needs = [], payload = {}, ...rest } = job
   const values = { ...rest, id, payload, needs: [...needs], dueAt: fromNow(dueInMs) }
@@ -80,7 +80,7 @@ export async function queueJob(tx: CatalogTx, job: NewJob): Promise<Job | null> 
   return row ?? null
 }
 
-/** Queues many jobs of one kind. Answers how many of them there were: those of subjects with an unfinished one are left out. */
+/** Queues many jobs of one kind. Skips subjects that have an unfinished job. Returns how many were queued. */
 export async function queueJobs(tx: CatalogTx, many: readonly Omit<NewJob, 'dueInMs'>[]): Promise<number> {
   let queued = 0
   for (let at = 0; at < many.length; at += AT_ONCE) {
@@ -93,7 +93,7 @@ export async function queueJobs(tx: CatalogTx, many: readonly Omit<NewJob, 'dueI
   return queued
 }
 
-/** As `queueJob`, in the place of an unfinished one, whose results do not count from here on. */
+/** As `queueJob`, but cancels an unfinished job of this kind and subject first. Results of that job no longer count. */
 export async function replaceJob(tx: CatalogTx, job: NewJob): Promise<Job> {
   await dropJobs(tx, [job.subject], job.kind)
   const queued = await queueJob(tx, job)
@@ -101,7 +101,7 @@ export async function replaceJob(tx: CatalogTx, job: NewJob): Promise<Job> {
   return queued
 }
 
-/** Ends the unfinished jobs of these subjects as cancelled, at once: what they worked on is gone or was replaced. */
+/** Cancels the unfinished jobs of these subjects at once. Call it if the subjects were removed or replaced. */
 export async function dropJobs(tx: CatalogTx, subjects: readonly string[], kind?: string): Promise<void> {
   const unfinished = and(
     isNull(jobs.finishedAt),
@@ -112,8 +112,8 @@ export async function dropJobs(tx: CatalogTx, subjects: readonly string[], kind?
 }
 
 /**
- * Claims jobs of a kind that are due, the longest due first: queued ones, and running ones whose lease is over. Two
- * replicas never get the same, and each claim has a higher number than the one before.
+ * Claims due jobs of a kind: queued ones, and running ones whose lease is over. The job that has been due longest comes first. Two
+ * replicas never get the same claim. Each claim on a job has a higher number than the one before.
  */
 export function claimJobs(db: CatalogDb, request: JobClaimRequest): Promise<Job[]> {
   const { kind, knows, replicaId, limit, leaseMs } = request
@@ -126,7 +126,7 @@ export function claimJobs(db: CatalogDb, request: JobClaimRequest): Promise<Job[
     or(lt(jobs.leasedUntil, sql`now()`), isTooFarAhead(jobs.leasedUntil, LONGEST_LEASE_MS)),
   )
   const known = or(jobs.cancelRequested, sql`${jobs.needs} <@ ${sql.param([...knows])}::text[]`)
-  // A CTE that locks is run once; as a subselect it could be run again, and claim more than was asked for.
+  // A CTE that locks runs once. A subselect could run again, and claim more jobs than were asked for.
   const free = db.$with('due').as(
     db
       .select({ id: jobs.id })
@@ -152,10 +152,10 @@ export function claimJobs(db: CatalogDb, request: JobClaimRequest): Promise<Job[
   return catalogErrors(claimed)
 }
 
-/** A claim that still stands, and whether the job is to be cancelled. */
+/** A claim that is still valid, and whether the job must be cancelled. */
 export type HeldJob = Pick<Job, 'id' | 'attempts' | 'cancelRequested'>
 
-/** Renews the leases of those claims that still stand, and answers these. */
+/** Renews the leases of the claims that are still valid, and returns these claims. */
 export async function renewJobs(
   db: CatalogDb,
   claims: readonly JobRef[],
@@ -171,7 +171,7 @@ export async function renewJobs(
   return catalogErrors(renewed.returning({ id, attempts, cancelRequested }))
 }
 
-/** Writes down how far a job has come. False when the claim no longer stands. */
+/** Stores the progress of a job. False if the claim is no longer valid. */
 export async function noteJob(
   db: CatalogDb | CatalogTx,
   claim: JobRef,
@@ -186,13 +186,13 @@ export async function noteJob(
   return (await catalogErrors(query)).length > 0
 }
 
-/** Whether a claim still stands; until the transaction ends no other replica takes the job over. */
+/** True if a claim is still valid. Then no other replica can claim the job before the transaction ends. */
 export async function holdJob(tx: CatalogTx, claim: JobRef): Promise<boolean> {
   const rows = await tx.select({ id: jobs.id }).from(jobs).where(isHeld(claim)).for('update')
   return rows.length > 0
 }
 
-/** Ends a job. False, with nothing written, when the claim no longer stands. */
+/** Ends a job. Writes nothing and returns false if the claim is no longer valid. */
 export async function endJob(tx: CatalogDb | CatalogTx, claim: JobRef, end: JobEnd): Promise<boolean> {
   const error = end.status === 'failed' ? end.error : null
   const set = {
@@ -203,7 +203,7 @@ export async function endJob(tx: CatalogDb | CatalogTx, claim: JobRef, end: JobE
   return (await catalogErrors(query)).length > 0
 }
 
-/** Gives a claim back, to be made again after a pause by any replica. False when it no longer stands. */
+/** Queues a claimed job again; any replica may claim it after `dueInMs`. False if the claim is no longer valid. */
 export async function giveJobBack(
   db: CatalogDb,
   claim: JobRef,
@@ -217,7 +217,7 @@ export async function giveJobBack(
   return (await catalogErrors(query)).length > 0
 }
 
-/** The subjects of a kind's unfinished jobs, with the jobs' ids. */
+/** The ids of the unfinished jobs of a kind, by subject. */
 export async function unfinishedSubjects(db: CatalogDb, kind: string): Promise<Map<string, string>> {
   const { subject, id } = jobs
   const unfinished = and(eq(jobs.kind, kind), isNull(jobs.finishedAt))
@@ -225,7 +225,7 @@ export async function unfinishedSubjects(db: CatalogDb, kind: string): Promise<M
   return new Map(rows.map((row) => [row.subject, row.id]))
 }
 
-/** Makes a job due now that waits for its time. */
+/** Makes a queued job due now. */
 export async function hastenJob(db: CatalogDb, job: Pick<Job, 'kind' | 'subject'>): Promise<void> {
   const { kind, subject, status } = jobs
   const waits = and(eq(kind, job.kind), eq(subject, job.subject), eq(status, 'queued'))
@@ -237,7 +237,7 @@ export function sealJobSecret(key: DataKey, job: Pick<Job, 'id' | 'tenantId'>, s
   return key.seal('job-payload', secret.reveal(), bindingOf(job))
 }
 
-/** Opens what `sealJobSecret` made; null where the job has no secret, or had one and has ended. */
+/** Opens a secret that `sealJobSecret` sealed. Null if the job has no secret, or has ended. */
 export async function openJobSecret(
   db: CatalogDb,
   key: DataKey,

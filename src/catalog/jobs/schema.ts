@@ -5,10 +5,9 @@ import { bytea, moment } from '../columns.ts'
 export type JobStatus = 'queued' | 'running' | 'succeeded' | 'failed' | 'cancelled'
 
 /**
- * Durable work in the background. `subject` is what a job works on; of one kind and subject at most one job is queued or
- * running. `attempts` counts the claims and is the fencing number: a result counts only under the number of the last
- * claim. `needs` names what a replica must know (migrations, keys) to do the work; a replica that lacks any of it leaves
- * the job alone.
+ * Durable work in the background. `subject` is what a job works on. For one kind and subject at most one job is queued or
+ * running. `attempts` counts the claims and is the fencing number: a result counts only with the number of the last claim.
+ * `needs` lists what a replica must know (migrations, keys) to claim the job.
  */
 export const jobs = pgTable(
   'jobs',
@@ -22,7 +21,7 @@ export const jobs = pgTable(
     status: text('status').$type<JobStatus>().notNull().default('queued'),
     step: text('step'),
     payload: jsonb('payload').$type<Record<string, unknown>>().notNull().default({}),
-    /** What of the payload is secret, bound to this row. Gone when the job ends. */
+    /** The secret part of the payload, sealed for this row. Removed when the job ends. */
     sealedPayload: bytea('sealed_payload'),
     needs: text('needs').array().notNull().default([]),
     attempts: integer('attempts').notNull().default(0),

@@ -15,7 +15,7 @@ export async function generate(file: string, { name, json }: { name: string; jso
 }
 
 function sentenceOf(made: Generated | null): string {
-  if (made === null) return 'Nothing has changed: the migrations lead to the tables as they are declared.\n'
+  if (made === null) return 'Nothing has changed: the migrations already create the declared tables.\n'
   const { path, tables } = made
   const created = tables.length === 0 ? '' : ` It creates ${tables.join(', ')}.`
   return `Wrote ${relative(process.cwd(), path)}.${created} Read it before you apply it.\n`
@@ -28,7 +28,7 @@ function refuse(error: unknown): never {
   throw new CommandError(message, { code, exitCode, details })
 }
 
-/** Checks an application's migrations and prints every fault. @throws CommandError where there is one */
+/** Checks an application's migrations and prints every fault. @throws CommandError if there is one */
 export async function check(file: string, { json }: { json: boolean }): Promise<void> {
   const application = await loadApplication(file)
   const server = await openThrowawayServer()
@@ -46,6 +46,6 @@ export async function check(file: string, { json }: { json: boolean }): Promise<
   process.stdout.write(
     json
       ? `${JSON.stringify({ faults, notes })}\n`
-      : `Tables as declared, with tenants kept apart: ${count}\n`,
+      : `Tables that match their declaration and isolate tenants: ${count}\n`,
   )
 }

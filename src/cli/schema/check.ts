@@ -68,7 +68,7 @@ async function faultsOfFolder(application: Application): Promise<SchemaReport> {
     const line = (first.split('\n')[0] ?? '').slice(0, 200)
     return {
       faults: [
-        `The migrations lack ${statements.length} statements of what the tables declare, the first: ${line} Run: freehold schema generate --name NAME`,
+        `The migrations lack ${statements.length} statements for the declared tables. The first is: ${line} Run: freehold schema generate --name NAME`,
       ],
       notes: [],
     }
@@ -133,7 +133,7 @@ async function faultsOfTables(
 /** Repeats PostgreSQL's message: this database holds only what the developer wrote. */
 function failureOf(error: unknown): string {
   if (!(error instanceof MigrationError)) throw error
-  const said = databaseError(error.cause)?.message
+  const reason = databaseError(error.cause)?.message
   const clash = error.clash === null ? '' : ` There is a ${error.clash.kind} "${error.clash.name}" already.`
-  return `${error.message}${said === undefined ? '' : `: ${said}`}.${clash} Correct the migration's file, or generate it again.`
+  return `${error.message}${reason === undefined ? '' : `: ${reason}`}.${clash} Correct the migration's file, or generate it again.`
 }

@@ -15,11 +15,11 @@ import {
 import { MigrationError, sqlState } from '../../migrations/migration-error.ts'
 import { CommandError, EXIT } from '../exit-codes.ts'
 
-/** A migration may take its time. */
+/** A migration has no time limit. */
 const LIMITS = { connectTimeoutMs: 5_000, statementTimeoutMs: 0 }
 const LOCK_TIMEOUT_MS = 60_000
 
-/** The migrations that were applied to a database, or with `check` are missing. */
+/** The migrations that were applied to a database; with `check`, the missing ones. */
 interface Outcome {
   readonly migrations: readonly string[]
   readonly versions: Versions
@@ -29,7 +29,7 @@ type Target = Parameters<typeof withClient>[0]
 
 /**
  * Brings the catalog and the shared database up to date and prints what was applied. With `check` nothing is applied.
- * @throws CommandError where it fails, or with `check` where something is missing
+ * @throws CommandError if it fails, or with `check` if something is missing
  */
 export async function migrate(
   settings: Settings,

@@ -61,16 +61,17 @@ export function faultsOfCore(core: DatabaseObjects, whole: DatabaseObjects): str
   })
   return [
     ...changed.map(
-      (object) => `A migration changes or drops the ${object}, which is Freehold's own. Leave it as it is.`,
+      (object) =>
+        `A migration changes or drops the ${object}, which belongs to Freehold. Remove that statement.`,
     ),
     ...added.map(
       (object) =>
-        `A migration adds the ${object}, which is Freehold's own. Make a table of your own that refers to it.`,
+        `A migration adds the ${object}, which belongs to Freehold. Create your own table that refers to it.`,
     ),
   ]
 }
 
-/** Tables that the application's migrations create and that it does not declare. */
+/** Tables that the application's migrations create but the application does not declare. */
 export function undeclaredTables(
   core: DatabaseObjects,
   whole: DatabaseObjects,
@@ -85,9 +86,9 @@ export function undeclaredTables(
 
 export function faultOfUndeclared({ schema, name }: { schema: string; name: string }): string {
   if (schema !== 'public')
-    return `Table "${schema}.${name}" is outside of the schema public, where nothing keeps tenants apart. Create it in public, and declare it.`
+    return `Table "${schema}.${name}" is not in the schema public, so nothing isolates its tenants. Create it in public, and declare it.`
   return (
-    `Table "${name}" is created by a migration and not declared. Add it to the application's tables, ` +
-    'made by tenantTable or referenceTable, or drop it in a migration.'
+    `Table "${name}" is created by a migration but not declared. Make it with tenantTable or referenceTable and add it to ` +
+    "the application's tables, or drop it in a migration."
   )
 }

@@ -4,7 +4,7 @@ import type { MigrationClient } from '../../migrations/transaction.ts'
 
 type Config = ReturnType<typeof getTableConfig>
 
-/** A column as it is declared and as it is in the database. Null where it is missing there. */
+/** A column as declared and as in the database. Null: it is missing there. */
 interface ColumnPair {
   readonly table: string
   readonly column: string
@@ -19,7 +19,7 @@ const GENERATE = 'Run: freehold schema generate --name NAME'
 
 /**
  * Compares the declared tables with those of the database, in both directions: tables, columns with type and nullability, keys and
- * indexes by name, and the actions of foreign keys. The connection must be able to create temporary tables; they stay.
+ * indexes by name, and the actions of foreign keys. Creates temporary tables and does not drop them.
  */
 export async function faultsOfDeclared(
   client: MigrationClient,
@@ -36,7 +36,7 @@ export async function faultsOfDeclared(
 }
 
 function missing(name: string): string {
-  return `Table "${name}" is declared and no migration creates it. ${GENERATE}, or take it out of the application's tables.`
+  return `Table "${name}" is declared but no migration creates it. ${GENERATE}, or remove it from the application's tables.`
 }
 
 async function exists(client: MigrationClient, name: string): Promise<boolean> {
@@ -57,7 +57,7 @@ async function faultsOfTable(client: MigrationClient, config: Config): Promise<s
     )
   } catch (error) {
     return [
-      `Table "${name}" has a column of a type that is not there (${(error as Error).message}). ${GENERATE}.`,
+      `Table "${name}" has a column of a type that does not exist (${(error as Error).message}). ${GENERATE}.`,
     ]
   }
   const pairs = await readColumns(client, name)
@@ -90,10 +90,10 @@ function faultsOfColumns(pairs: readonly ColumnPair[], { columns }: Config): str
   return pairs.flatMap((pair) => {
     const { table, column, declared, actual } = pair
     const where = `Column "${column}" of table "${table}"`
-    if (actual === null) return [`${where} is declared and no migration creates it. ${GENERATE}.`]
+    if (actual === null) return [`${where} is declared but no migration creates it. ${GENERATE}.`]
     if (declared === null)
-      return [`${where} is created by a migration and not declared. Declare it, or drop it in a migration.`]
-    if (actual !== declared) return [`${where} is ${actual}, and declared as ${declared}. ${GENERATE}.`]
+      return [`${where} is created by a migration but not declared. Declare it, or drop it in a migration.`]
+    if (actual !== declared) return [`${where} is ${actual} but declared as ${declared}. ${GENERATE}.`]
     const own = columns.find(({ name }) => name === column)
     return own === undefined
       ? []
@@ -101,22 +101,22 @@ function faultsOfColumns(pairs: readonly ColumnPair[], { columns }: Config): str
   })
 }
 
-/** Values that the server should generate and does not, or the reverse. */
+/** Compares whether the server generates the values of a column with the declaration. */
 function faultsOfValues({ hasDefault, isGenerated, isIdentity }: ColumnPair, column: PgColumn): string[] {
   const { generated, generatedIdentity } = column
   if ((generated !== undefined) !== isGenerated)
     return [
       isGenerated
-        ? 'is a generated column, and not declared as one'
-        : 'is declared as a generated column, and is none',
+        ? 'is a generated column but not declared as one'
+        : 'is declared as a generated column but is not one',
     ]
   if ((generatedIdentity !== undefined) !== isIdentity)
     return [
       isIdentity
-        ? 'is an identity column, and not declared as one'
-        : 'is declared as an identity column, and is none',
+        ? 'is an identity column but not declared as one'
+        : 'is declared as an identity column but is not one',
     ]
-  return column.default !== undefined && !hasDefault ? ['is declared with a default, and has none'] : []
+  return column.default !== undefined && !hasDefault ? ['is declared with a default but has none'] : []
 }
 
 async function faultsOfKeys(client: MigrationClient, config: Config): Promise<string[]> {
@@ -139,11 +139,11 @@ async function faultsOfKeys(client: MigrationClient, config: Config): Promise<st
   return [
     ...absent.map(
       ({ kind, name }) =>
-        `The ${kind} "${name}" of table "${config.name}" is declared and not there. ${GENERATE}.`,
+        `The ${kind} "${name}" of table "${config.name}" is declared but does not exist. ${GENERATE}.`,
     ),
     ...others.map(
       (key) =>
-        `The foreign key "${key.getName()}" of table "${config.name}" does something else on delete or update than is declared. ${GENERATE}.`,
+        `The foreign key "${key.getName()}" of table "${config.name}" has another action on delete or update than declared. ${GENERATE}.`,
     ),
   ]
 }
@@ -179,7 +179,7 @@ function declaredKeys({ columns, primaryKeys, uniqueConstraints, indexes, foreig
   ]
 }
 
-/** drizzle-kit makes a name where the declaration has none. */
+/** The declared name of an index, or the name that drizzle-kit makes. */
 function nameOfIndex({ config }: Config['indexes'][number]): string | undefined {
   if (config.name !== undefined) return config.name
   const names = config.columns.map((column) => (is(column, SQL) ? null : (column as { name?: string }).name))
@@ -188,7 +188,7 @@ function nameOfIndex({ config }: Config['indexes'][number]): string | undefined 
     : `${getTableConfig(config.table).name}_${names.join('_')}_index`
 }
 
-/** The code in pg_constraint. */
+/** The code of a foreign key's action in pg_constraint. */
 function codeOf(key: ForeignKey, event: 'onDelete' | 'onUpdate'): string {
   const codes = { cascade: 'c', restrict: 'r', 'set null': 'n', 'set default': 'd', 'no action': 'a' }
   return codes[key[event] ?? 'no action']

@@ -17,7 +17,7 @@ export interface Snapshot {
 
 type Named = Readonly<Record<string, { readonly name: string }>>
 
-/** The functions of drizzle-kit that make a snapshot of tables, and SQL of the difference of two snapshots. */
+/** The functions of drizzle-kit that make a snapshot of tables, and the SQL for the difference between two snapshots. */
 export interface DrizzleKit {
   generateDrizzleJson(exports: Record<string, unknown>, previousId?: string): Snapshot
   generateMigration(before: Snapshot, after: Snapshot): Promise<string[]>
@@ -39,9 +39,9 @@ export async function loadDrizzleKit(folder: string): Promise<DrizzleKit> {
 }
 
 function resolveKit(folders: readonly string[]): string | null {
-  for (const place of folders) {
+  for (const folder of folders) {
     try {
-      return createRequire(place).resolve('drizzle-kit/api')
+      return createRequire(folder).resolve('drizzle-kit/api')
     } catch (error) {
       const { code } = error as NodeJS.ErrnoException
       // Later releases of drizzle-kit have another entry point and need another drizzle-orm than Freehold.
@@ -75,8 +75,8 @@ function enumOf(column: PgColumn): unknown[] {
 }
 
 /**
- * The questions that drizzle-kit would ask. Where one object is new and another of its kind is gone, it asks whether that is a rename.
- * Empty where the SQL follows from the snapshots alone.
+ * The questions that drizzle-kit would ask. If one object is new and another one of its kind is gone, it asks whether that is a rename.
+ * Empty if the snapshots alone determine the SQL.
  */
 export function questionsBetween(before: Snapshot, after: Snapshot): string[] {
   const tables = question('table', { before: before.tables, after: after.tables })

@@ -13,7 +13,7 @@ export interface GenerateOptions {
   readonly application: Application
   /** The end of the file name. */
   readonly name: string
-  /** True where drizzle-kit may ask the person at the terminal whether something was renamed. */
+  /** True if drizzle-kit may ask the person at the terminal whether something was renamed. */
   readonly interactive: boolean
 }
 
@@ -32,7 +32,7 @@ const CREATED = /^CREATE TABLE "((?:[^"]|"")+)" \(/
 
 /**
  * Writes the migration from the folder's last snapshot to the declared tables, with the row-level security of each new tenant table.
- * Null where nothing has changed.
+ * Null if nothing has changed.
  * @throws SchemaError
  */
 export async function generateMigration(options: GenerateOptions): Promise<Generated | null> {
@@ -60,8 +60,8 @@ export async function generateMigration(options: GenerateOptions): Promise<Gener
 }
 
 /**
- * The SQL that leads from the folder's last migration to the declared tables. Null where only a person can decide, because drizzle-kit
- * would ask about a rename.
+ * The SQL that leads from the folder's last migration to the declared tables. Null if drizzle-kit would ask about a rename, which only a
+ * person can answer.
  * @throws SchemaError
  */
 export async function pendingStatements(application: Application): Promise<string[] | null> {
@@ -86,8 +86,8 @@ function assertNoQuestions(before: Snapshot, after: Snapshot): void {
   if (questions.length === 0) return
   throw new SchemaError(
     'RENAME_UNCLEAR',
-    'Something may have been renamed, and there is no terminal to ask at. Run the command in a terminal, or make two ' +
-      'migrations: first declare the new and generate, then take away the old and generate again. Is it true that',
+    'Something may have been renamed, and there is no terminal for the question. Run the command in a terminal, or make two ' +
+      'migrations: first declare the new object and generate, then remove the old one and generate again. Is it true that',
     questions.map((question) => `${question}?`),
   )
 }
@@ -100,7 +100,7 @@ function protectionOf({ tenantTables, referenceTables }: Application, table: str
   return call.map((name) => `SELECT ${name}('public.${quoted(table)}');`)
 }
 
-/** As the text of a regclass, inside of a literal. */
+/** The name of a table as text of a regclass inside an SQL literal. */
 function quoted(table: string): string {
   const name = /^[a-z_][a-z0-9_$]*$/.test(table) ? table : `"${table.replaceAll('"', '""')}"`
   return name.replaceAll("'", "''")

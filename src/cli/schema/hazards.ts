@@ -1,8 +1,8 @@
 import type { MigrationClient } from '../../migrations/transaction.ts'
 
 /**
- * Queries of (object, detail) over the application's tables, `$1`. They find faults that the isolation audit accepts, because rows stay
- * apart, but that would make a tenant's move fail.
+ * Queries of (object, detail) over the application's tables, `$1`. They find faults that would make a tenant's move fail. The isolation
+ * audit accepts them, because the rows of tenants stay isolated.
  */
 const HAZARDS: readonly {
   readonly sql: string
@@ -12,7 +12,7 @@ const HAZARDS: readonly {
     sql: `SELECT c.relname::text AS object, k.conname::text AS detail FROM pg_catalog.pg_constraint k
       JOIN own c ON c.oid = k.conrelid WHERE k.contype = 'f' AND 'r' IN (k.confdeltype, k.confupdtype)`,
     fault: (table, key) =>
-      `The foreign key "${key}" of table "${table}" is a RESTRICT, which cannot wait for the end of a transaction, as a move needs. ` +
+      `The foreign key "${key}" of table "${table}" is RESTRICT, so PostgreSQL cannot check it at the end of the transaction, as a move needs. ` +
       "Use references(…) of tenantTable's third argument, or onDelete('no action').",
   },
   {
@@ -22,8 +22,8 @@ const HAZARDS: readonly {
       WHERE i.indisprimary AND a.atttypid IN ('pg_catalog.float4'::pg_catalog.regtype, 'pg_catalog.float8'::pg_catalog.regtype,
         'pg_catalog.interval'::pg_catalog.regtype, 'pg_catalog.money'::pg_catalog.regtype)`,
     fault: (table, column) =>
-      `The primary key of table "${table}" holds "${column}", whose text depends on settings (float, interval, money), so rows cannot be told apart by it. ` +
-      'Use numeric, a whole number, a date or a text.',
+      `The primary key of table "${table}" contains "${column}". The text of its type (float, interval, money) depends on settings, so it does not identify rows. ` +
+      'Use numeric, an integer, a date or a text.',
   },
   {
     sql: `SELECT c.relname::text AS object, t.tgname::text AS detail FROM pg_catalog.pg_trigger t
@@ -34,7 +34,7 @@ const HAZARDS: readonly {
         AND EXISTS (SELECT FROM pg_catalog.pg_constraint k WHERE k.conrelid = c.oid AND k.contype = 'f'
           AND (k.confdeltype IN ('c', 'n', 'd') OR k.confupdtype IN ('c', 'n', 'd')))`,
     fault: (table, trigger) =>
-      `The trigger "${trigger}" of table "${table}" runs before each row and reads or writes without naming the tenant; fired by a cascade it would see ` +
+      `The trigger "${trigger}" of table "${table}" runs before each row, and its statements do not name the tenant. In a cascade it would see the rows of ` +
       'every tenant. Add "tenant_id = OLD.tenant_id" to each of its statements, or make it an AFTER trigger.',
   },
 ]

@@ -10,33 +10,33 @@ const SENTENCES: Readonly<Record<Exclude<IsolationRule, Unprotected>, (violation
   'primary-key': ({ object }) =>
     `The primary key of table "${object}" does not begin with tenant_id. Make the table with tenantTable.`,
   'unique-index': ({ object, detail }) =>
-    `The unique index or exclusion constraint ${detail} of table "${object}" does not begin with tenant_id, so that it tells one tenant of another's values. Put tenant_id first.`,
+    `The unique index or exclusion constraint ${detail} of table "${object}" does not begin with tenant_id, so it shows a tenant which values other tenants use. Put tenant_id first.`,
   'foreign-key': ({ object, detail }) =>
-    `The foreign key ${detail} of table "${object}" does not begin with tenant_id on both sides, so that it accepts another tenant's row. Use references(…) of tenantTable's third argument.`,
+    `The foreign key ${detail} of table "${object}" does not begin with tenant_id on both sides, so it accepts another tenant's row. Use references(…) of tenantTable's third argument.`,
   'policy-foreign': ({ object, detail }) =>
-    `The policy ${detail} of table "${object}" lets more rows through than the tenant's own. Drop it, or create it AS RESTRICTIVE.`,
+    `The policy ${detail} of table "${object}" shows more rows than the tenant's own. Drop it, or create it AS RESTRICTIVE.`,
   view: ({ object }) =>
-    `The view ${object} shows what its owner may see: every tenant's rows. Create it WITH (security_invoker); a materialised view cannot be.`,
+    `The view ${object} shows what its owner may see: every tenant's rows. Create it WITH (security_invoker), which a materialised view does not have.`,
   'security-definer': ({ object }) =>
-    `The function ${object} is SECURITY DEFINER, so that it runs as the owner. Create it SECURITY INVOKER.`,
+    `The function ${object} is SECURITY DEFINER, so it runs as its owner. Create it as SECURITY INVOKER.`,
   'granted-to-public': ({ object, detail }) =>
     `Table "${object}" is granted to PUBLIC (${detail}). REVOKE it in a migration.`,
   'granted-to-role': ({ object, detail }) =>
     `The serving role has the right to ${detail} on "${object}", which it does not need. REVOKE it in a migration.`,
   'reference-writable': ({ object }) =>
-    `The reference table "${object}" can be written by others than migrations. Add to a migration: SELECT public.freehold_share('public.${object}');`,
+    `The reference table "${object}" is writable, but only migrations may write it. Add to a migration: SELECT public.freehold_share('public.${object}');`,
 }
 
-/** One sentence for each fault that the isolation audit found. `tables` are left out: their faults are already listed. */
-export function faultsOfIsolation(violations: readonly Violation[], told: readonly string[]): string[] {
-  const open = violations.filter(({ object }) => !told.includes(object))
-  const unprotected = new Set(open.filter(({ rule }) => isUnprotected(rule)).map(({ object }) => object))
+/** One sentence for each fault that the isolation audit found, except faults of the tables in `listed`, which are reported already. */
+export function faultsOfIsolation(violations: readonly Violation[], listed: readonly string[]): string[] {
+  const rest = violations.filter(({ object }) => !listed.includes(object))
+  const unprotected = new Set(rest.filter(({ rule }) => isUnprotected(rule)).map(({ object }) => object))
   const sentences = [
     ...[...unprotected].map(
       (table) =>
-        `Table "${table}" has no row-level security of Freehold's. Add to a migration: SELECT public.freehold_protect('public.${table}');`,
+        `Table "${table}" lacks Freehold's row-level security. Add to a migration: SELECT public.freehold_protect('public.${table}');`,
     ),
-    ...open.flatMap((violation) =>
+    ...rest.flatMap((violation) =>
       isUnprotected(violation.rule) ? [] : [SENTENCES[violation.rule](violation)],
     ),
   ]

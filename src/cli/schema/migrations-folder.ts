@@ -41,15 +41,15 @@ export async function readMigrationsFolder(path: string): Promise<MigrationsFold
   if (folders.length > 0)
     throw new SchemaError(
       'MIGRATIONS_LAYOUT_NEWER',
-      `${path} is in the layout of a newer drizzle-kit (a folder for each migration). Freehold applies it as it is; write the ` +
+      `${path} has the layout of a newer drizzle-kit (a folder for each migration). Freehold can apply it; write the ` +
         'next migration with that drizzle-kit, and add SELECT public.freehold_protect(…) for each new tenant table.',
     )
   const journal = await readJson<Journal>(join(path, 'meta', '_journal.json'))
   if (journal === null) {
     if (files.length > 0)
       throw unusable(
-        `${path} has SQL files but no meta/_journal.json, so what they lead to is not known. ` +
-          'Restore the folder "meta" that drizzle-kit wrote beside them',
+        `${path} has SQL files but no meta/_journal.json, so the tables that they create are unknown. ` +
+          'Restore the folder "meta" that drizzle-kit wrote',
       )
     return { path, journal: EMPTY, latest: null, files }
   }
@@ -64,13 +64,13 @@ async function readLatest(path: string): Promise<Snapshot | null> {
   const twin = parents.findIndex((parent, index) => parents.indexOf(parent) !== index)
   if (twin !== -1)
     throw unusable(
-      `${path}: two migrations follow the same one (meta/${names[twin]} is the second), as after a merge of two ` +
+      `${path}: two migrations have the same predecessor (meta/${names[twin]} is the second), as after a merge of two ` +
         'branches. Delete the later migration with its snapshot and its entry in meta/_journal.json, and generate it again',
     )
   const latest = snapshots.at(-1) ?? null
   if (latest !== null && String(latest.version) !== SNAPSHOT_VERSION)
     throw unusable(
-      `${path}/meta/${names.at(-1)} has version ${latest.version}, and ${SNAPSHOT_VERSION} is expected. ` +
+      `${path}/meta/${names.at(-1)} has version ${latest.version}, but ${SNAPSHOT_VERSION} is expected. ` +
         'Run drizzle-kit up, or install the drizzle-kit that wrote it',
     )
   return latest
@@ -106,7 +106,7 @@ export async function addMigration(
   return file
 }
 
-/** Continues the folder's prefixes: numbers, or timestamps where drizzle-kit was configured to write these. */
+/** Continues the folder's prefixes: numbers, or timestamps if drizzle-kit was configured to write them. */
 function nextPrefix({ journal, files }: MigrationsFolder): string {
   const [last = ''] = journal.entries.at(-1)?.tag.split('_') ?? []
   if (/^\d{14}$/.test(last)) return new Date().toISOString().replaceAll(/\D/g, '').slice(0, 14)
@@ -122,7 +122,7 @@ async function readJson<T>(path: string): Promise<T | null> {
   try {
     return JSON.parse(text) as T
   } catch {
-    throw unusable(`${path} is not JSON. Is a merge of two branches unfinished there?`)
+    throw unusable(`${path} is not JSON. Does it contain an unfinished merge?`)
   }
 }
 

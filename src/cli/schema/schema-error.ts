@@ -11,7 +11,7 @@ export type SchemaErrorCode =
 export class SchemaError extends Error {
   override readonly name = 'SchemaError'
   readonly code: SchemaErrorCode
-  /** Every fault, where there are several. */
+  /** All faults, if there are several. */
   readonly details: readonly string[]
 
   constructor(code: SchemaErrorCode, message: string, details: readonly string[] = []) {

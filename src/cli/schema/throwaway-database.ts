@@ -12,7 +12,7 @@ export interface ThrowawayDatabase {
 
 const LIMITS: ConnectionLimits = { connectTimeoutMs: 10_000, statementTimeoutMs: 120_000 }
 
-/** Makes a throwaway database. After a failure nothing of it stays on the server. @throws SchemaError SERVER_UNUSABLE */
+/** Makes a throwaway database. After a failure nothing is left on the server. @throws SchemaError SERVER_UNUSABLE */
 export async function createThrowawayDatabase(superuser: ServerAddress): Promise<ThrowawayDatabase> {
   const name = `freehold_check_${randomBytes(6).toString('hex')}`
   const [owner, serving] = [`${name}_owner`, `${name}_serving`]
@@ -47,8 +47,8 @@ export async function createThrowawayDatabase(superuser: ServerAddress): Promise
     if (code === null) throw error
     throw new SchemaError(
       'SERVER_UNUSABLE',
-      `No throwaway database can be made on ${superuser.host}:${superuser.port} (${code}). ` +
-        'TEST_DATABASE_URL must name a superuser of a PostgreSQL that answers.',
+      `A throwaway database cannot be created on ${superuser.host}:${superuser.port} (${code}). ` +
+        'TEST_DATABASE_URL must name a superuser of a running PostgreSQL.',
     )
   }
   return { owner: address(owner), serving: address(serving), drop }

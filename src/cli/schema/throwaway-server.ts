@@ -37,7 +37,7 @@ async function startOne(): Promise<ThrowawayServer> {
   const { makeThrowawayDirectory, removeThrowaway, sweepThrowaways, throwawaySettings } = await import(
     '../../testing/throwaway.ts'
   )
-  // Removes what an earlier check left behind that Ctrl-C ended.
+  // Removes the data of earlier checks that Ctrl-C ended.
   await sweepThrowaways()
   const directory = await makeThrowawayDirectory()
   try {

@@ -8,12 +8,12 @@ import { CatalogStore } from '../../catalog/store.ts'
 import { Vault } from '../../catalog/vault.ts'
 import type { Keyring } from '../../crypto/keyring.ts'
 import { createLifecycle } from '../../health/states.ts'
-import { settleSession } from '../../lib/postgres/database-identity.ts'
+import { applySettings } from '../../lib/postgres/database-identity.ts'
 import { createPool } from '../../lib/postgres/pg.ts'
 import { Release } from '../../migrations/release.ts'
 import type { GatewayOptions } from '../gateway-options.ts'
 
-/** The catalog, and what is read from it. */
+/** The catalog and the parts that read from it. */
 export interface CatalogParts {
   readonly pool: pg.Pool
   readonly store: CatalogStore
@@ -42,7 +42,7 @@ export function createCatalogParts(
   keyring: Keyring,
 ): CatalogParts {
   const limits = { ...CATALOG_LIMITS, max: CATALOG_POOL_SIZE, idleTimeoutMs: CATALOG_IDLE_TIMEOUT_MS }
-  const pool = createPool(databases.catalog, limits, { verify: settleSession })
+  const pool = createPool(databases.catalog, limits, { verify: applySettings })
   const store = new CatalogStore(pool)
   const vault = new Vault(store, keyring, { max: settings.routeCacheMax })
   const sealOf = sealsOf(vault)

@@ -5,7 +5,7 @@ import type { Freshness } from '../../catalog/changes/freshness.ts'
 import { ReplicaList } from '../../catalog/changes/replicas.ts'
 import type { CatalogStore } from '../../catalog/store.ts'
 import type { Keyring } from '../../crypto/keyring.ts'
-import { settleSession } from '../../lib/postgres/database-identity.ts'
+import { applySettings } from '../../lib/postgres/database-identity.ts'
 import type { GuardedClient } from '../../lib/postgres/guarded-client.ts'
 import { connectClient, type ServerAddress } from '../../lib/postgres/pg.ts'
 import type { Metrics } from '../../metrics.ts'
@@ -13,7 +13,7 @@ import type { ConnectionBudget } from '../../pools/budget.ts'
 import type { GatewayOptions } from '../gateway-options.ts'
 import { CATALOG_LIMITS } from './catalog-parts.ts'
 
-/** The catalog's changes, and the replicas that share the connections. */
+/** The parts that follow the catalog's changes and share the connections with other replicas. */
 export interface ChangeParts {
   readonly follower: ChangeFollower
   readonly freshness: Freshness
@@ -42,7 +42,7 @@ export function createChangeParts(
   return { follower, freshness: follower.freshness, replicas }
 }
 
-/** This process's share of the connections. The replicas agree on it through the catalog; it is zero until they have. */
+/** This process's share of the connections. The replicas agree on it through the catalog. Until then it is zero. */
 function shareOf({ settings, log }: GatewayOptions, budget: ConnectionBudget) {
   const total = { max: settings.maxConnections, maxPerServer: settings.maxConnectionsPerServer }
   let agreed: Connections = total
@@ -71,11 +71,11 @@ function shareOf({ settings, log }: GatewayOptions, budget: ConnectionBudget) {
   }
 }
 
-/** Opens the connection that hears notifications of the catalog, and holds this replica's sign of life on it. */
+/** Opens the connection that receives the catalog's notifications. It also holds the lock that shows that this replica is alive. */
 async function openListener(catalog: ServerAddress, replicas: ReplicaList): Promise<GuardedClient> {
   const client = await connectClient(catalog, CATALOG_LIMITS)
   try {
-    await settleSession(client)
+    await applySettings(client)
     await replicas.showLife(client)
     return client
   } catch (error) {

@@ -15,7 +15,7 @@ import type { TenantSessions } from '../../sql/tenant-session.ts'
 import type { GatewayOptions } from '../gateway-options.ts'
 import type { CatalogParts } from './catalog-parts.ts'
 
-/** Callers, their credentials and what they may do. */
+/** The parts that authenticate callers and know their permissions. */
 export interface IdentityParts {
   readonly clientKeys: ClientKeys
   readonly operators: Operators

@@ -21,11 +21,11 @@ export interface Parts {
   readonly changes: ChangeParts
   readonly sessions: SessionParts
   readonly identity: IdentityParts
-  /** The catalog and the shared database: no tenant may register them as its own. The start fills the list. */
+  /** The catalog and the shared database, which no tenant may register as a dedicated one. The start fills the list. */
   readonly ownDatabases: OwnDatabase[]
 }
 
-/** Builds the parts in the order in which they need each other. Nothing here touches the network. */
+/** Builds the parts, each after the parts that it needs. Opens no connection. */
 export function createParts(options: GatewayOptions): Parts {
   const replicaId = newId()
   const metrics = new Metrics()
@@ -35,7 +35,7 @@ export function createParts(options: GatewayOptions): Parts {
   const pools = createPoolParts(options, { registry, directory, metrics })
   const { budget } = pools
   const changes = createChangeParts(options, { store, replicaId, keyring, budget, metrics })
-  const sessions = createSessionParts(options, { catalog, pools, changes })
+  const sessions = createSessionParts(options, { catalog, pools, changes, metrics })
   const identity = createIdentityParts(options, { catalog, sessions: sessions.sessions })
   const { follower } = changes
   const masterKeys = new MasterKeys({ store, vault, keyring, follower, metrics, log: options.log })
@@ -59,9 +59,10 @@ function watchGauges({
   metrics,
   catalog: { directory },
   pools: { pools },
-  sessions: { schemas },
+  sessions: { schemas, lanes },
 }: Parts): void {
   metrics.watchSchemas(() => ({ ...schemas.counts }))
+  if (lanes !== null) metrics.watchLanes(() => lanes.stats)
   metrics.watchPools(() => ({
     activePools: pools.size,
     openConnections: pools.budget.open,

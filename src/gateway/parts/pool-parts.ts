@@ -11,7 +11,7 @@ import { PoolManager } from '../../pools/pool-manager.ts'
 import { RouteInvalidator } from '../../pools/route-invalidator.ts'
 import type { GatewayOptions } from '../gateway-options.ts'
 
-/** Connections to tenant databases, and to which addresses they may go. */
+/** The pools of tenant databases, and the policy for their addresses. */
 export interface PoolParts {
   readonly policy: EgressPolicy
   readonly addresses: AddressBook
@@ -28,7 +28,7 @@ export interface PoolNeeds {
 }
 
 const LOOKUP_TIMEOUT_MS = 3_000
-/** Shorter than an operator waits for confirmations. */
+/** Shorter than the time that an operator's request waits for confirmations. */
 const DRAIN_TIMEOUT_MS = 2_000
 
 export function createPoolParts(

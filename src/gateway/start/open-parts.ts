@@ -17,8 +17,9 @@ interface PreparedDatabases {
 }
 
 /**
- * Prepares the databases and reads from the catalog what this process needs before it serves. A failed attempt can be repeated.
- * @throws StartRefusedError where repeating does not help
+ * Prepares the databases, and reads everything from the catalog that this process needs before it serves. After a failure it may be
+ * called again.
+ * @throws StartRefusedError if a retry cannot help
  */
 export async function openParts(options: GatewayOptions, parts: Parts): Promise<void> {
   const { databases, log } = options
@@ -28,12 +29,12 @@ export async function openParts(options: GatewayOptions, parts: Parts): Promise<
   parts.ownDatabases.splice(0, Number.POSITIVE_INFINITY, ...ownDatabasesOf(prepared, databases, parts))
   parts.pools.shared.learn(prepared.shared)
   await vault.init()
-  // A shared database that is behind may lack the column for seals. The run that migrates it also seals it.
+  // A shared database that lacks migrations may lack the column for seals. The run that migrates it also seals its residences.
   if (!prepared.isBehind) await sealSharedResidents(options, parts)
   await signingKeys.init()
   await sealFormerAuditLog({ store, vault, log })
   await parts.changes.follower.start()
-  // The follower reports only what changes from here on, so read again what may have changed since the reads above.
+  // The follower reports only later changes, so read again what may have changed since the reads above.
   await Promise.all([signingKeys.reload(), revocations.init(), parts.masterKeys.check()])
   parts.sessions.schemas.setShared({ isBehind: prepared.isBehind })
 }
@@ -81,7 +82,7 @@ function ownDatabasesOf(
   ]
 }
 
-/** Seals residences that an older release made. The migration that brought seals could not: it has no keys. */
+/** Seals the residences of an older release. The migration that added seals could not do so, because it has no keys. */
 async function sealSharedResidents({ databases, log }: GatewayOptions, { catalog }: Parts): Promise<void> {
   const owner = databases.sharedOwner ?? databases.shared
   const sealed = await withClient(owner, (client) => sealResidents(client, catalog.sealOf))

@@ -7,24 +7,24 @@ import { assertWholeSessions } from '../../pools/pool-mode.ts'
 import { addressesOf, prepareSchema, type SchemaPlan, START_LIMITS, withClient } from './prepare-schema.ts'
 import { refusing } from './start-refusals.ts'
 
-/** The schema is older than this release needs, and the settings forbid to migrate it. Waiting helps: another process may. */
+/** The schema lacks migrations, and the settings forbid this process to apply them. Waiting helps, because another process may do it. */
 export class SchemaOutdatedError extends Error {
   readonly code = 'SCHEMA_OUT_OF_DATE'
 }
 
-/** Waiting helps: the start goes on when the last of these replicas has stopped. */
+/** Replicas of an older release are running. Waiting helps: the start continues when the last of them has stopped. */
 export class FormerReplicasError extends Error {
   readonly code = 'FORMER_REPLICAS'
 
   constructor(live: number) {
     super(
-      `${live} replicas of an older release are running: stop them all, this release cannot run beside them`,
+      `${live} replicas of an older release are running: stop them all, because this release cannot run at the same time`,
     )
   }
 }
 
 /**
- * Brings the catalog's schema up to date and tells which database it is.
+ * Brings the catalog's schema up to date and returns the identity of the database.
  * @throws StartRefusedError, SchemaOutdatedError, FormerReplicasError
  */
 export function prepareCatalog(plan: SchemaPlan): Promise<PhysicalIdentity> {
@@ -39,7 +39,7 @@ export function prepareCatalog(plan: SchemaPlan): Promise<PhysicalIdentity> {
 }
 
 /**
- * Replicas of the release before lineages do not understand the journals and policies of this one. None may run when the first
+ * Replicas of the release before lineages do not understand the journals and policies of this release. None may run when the first
  * replica of this release converts them.
  * @throws FormerReplicasError while one of them is alive
  */

@@ -1,5 +1,5 @@
 import { readFacts } from '../../databases/checks.ts'
-import { greet, readIdentity, settleSession } from '../../lib/postgres/database-identity.ts'
+import { applySettings, greet, readIdentity } from '../../lib/postgres/database-identity.ts'
 import type { GuardedClient } from '../../lib/postgres/guarded-client.ts'
 import {
   type ConnectionLimits,
@@ -14,9 +14,9 @@ import { Sessionless } from '../../pools/wire/sessionless.ts'
 import { StartRefusedError } from './start-refusals.ts'
 
 export interface SchemaPlan {
-  /** Serves requests. */
+  /** The role that serves requests. */
   readonly serving: ServerAddress
-  /** Owns the schema, where the serving role does not. */
+  /** The role that owns the schema; null if the serving role owns it. */
   readonly owner: ServerAddress | null
   readonly migrations: readonly Migration[]
   readonly migrate: boolean
@@ -30,16 +30,16 @@ export interface PreparedSchema {
 }
 
 export const START_LIMITS: ConnectionLimits = { connectTimeoutMs: 5_000, statementTimeoutMs: 30_000 }
-/** A migration may take its time. */
+/** A migration has no time limit. */
 const MIGRATION_LIMITS: ConnectionLimits = { connectTimeoutMs: 5_000, statementTimeoutMs: 0 }
 const LOCK_TIMEOUT_MS = 60_000
 
-/** The serving role's address, and the owner's where that is another. */
+/** The addresses of the serving role and, if it is another role, of the owner. */
 export function addressesOf({ serving, owner }: SchemaPlan): ServerAddress[] {
   return owner === null ? [serving] : [serving, owner]
 }
 
-/** Brings a schema up to date where the plan says so, and tells which database it is. @throws StartRefusedError */
+/** Brings a schema up to date if the plan says so, and returns the identity of the database. @throws StartRefusedError */
 export function prepareSchema(plan: SchemaPlan): Promise<PreparedSchema> {
   const [address, limits] = plan.migrate
     ? [plan.owner ?? plan.serving, MIGRATION_LIMITS]
@@ -48,7 +48,7 @@ export function prepareSchema(plan: SchemaPlan): Promise<PreparedSchema> {
     if ((await readFacts(client)).encoding !== 'UTF8')
       throw new StartRefusedError(
         'ENCODING_UNSUPPORTED',
-        'its encoding is not UTF8, so it cannot keep every text',
+        'its encoding is not UTF8, so it cannot store every text',
       )
     const missing = plan.migrate ? await migrate(client, plan) : await countMissing(client, plan)
     return { identity: await readIdentity(client), missing }
@@ -77,7 +77,7 @@ export async function withClient<T>(
 ): Promise<T> {
   const client = await connectClient(address, limits)
   try {
-    if (address.needsSession === true) await settleSession(client)
+    if (address.needsSession === true) await applySettings(client)
     else await greet(client)
     Sessionless.wrap(client, () => connectClient(address, limits))
     return await fn(client)

@@ -1,4 +1,5 @@
-import type { PhysicalIdentity, ServerAddress } from '../../lib/postgres/pg.ts'
+import type { GuardedClient } from '../../lib/postgres/guarded-client.ts'
+import type { PhysicalIdentity } from '../../lib/postgres/pg.ts'
 import { schemaState } from '../../migrations/drift.ts'
 import { assertUsable } from '../../pools/wire/sessionless.ts'
 import {
@@ -9,7 +10,7 @@ import {
   findTableDifferences,
   type Violation,
 } from '../../residence/isolation.ts'
-import { addressesOf, prepareSchema, type SchemaPlan, withClient } from './prepare-schema.ts'
+import { prepareSchema, type SchemaPlan, withClient } from './prepare-schema.ts'
 import { refusing, StartRefusedError } from './start-refusals.ts'
 
 export interface SharedPlan extends SchemaPlan {
@@ -23,41 +24,56 @@ export interface PreparedShared {
 }
 
 /**
- * Brings the shared database's schema up to date where the plan says so. Proves its isolation, and that the serving role cannot
- * get around it. A database that is behind serves what it can until a migration run brings it up to date.
+ * Brings the shared database's schema up to date if the plan says so. Proves that it isolates tenants and that the serving role cannot
+ * bypass that. A database that lacks migrations serves what it can until a migration run brings it up to date.
  * @throws StartRefusedError
  */
 export function prepareShared(plan: SharedPlan): Promise<PreparedShared> {
   return refusing('SHARED_DATABASE_URL', async () => {
-    for (const address of addressesOf(plan)) await withClient(address, assertUsable)
-    await assertOrdinaryRole(plan.serving)
+    const { serving, owner } = plan
+    await withClient(serving, async (client) => {
+      await assertUsable(client)
+      await assertOrdinaryRole(client)
+    })
+    if (owner !== null) await withClient(owner, assertUsable)
     const { identity, missing } = await prepareSchema(plan)
-    // The checks below demand the tables of this release.
+    // The checks below need the tables of this release.
     if (missing > 0) return { identity, isBehind: true }
-    await assertDeclared(plan)
-    await assertIsolation(plan.serving, plan.tables)
-    await assertOperable(plan)
-    await warnOfLostPromises(plan)
+    await assertServable(plan)
     return { identity, isBehind: false }
   })
 }
 
-async function assertOrdinaryRole(address: ServerAddress): Promise<void> {
-  const violations = await withClient(address, findRoleViolations)
+async function assertServable(plan: SharedPlan): Promise<void> {
+  const { serving, owner, tables } = plan
+  const lost = await withClient(serving, async (client) => {
+    await assertDeclared(client, plan)
+    await assertIsolation(client, tables)
+    if (owner === null) await assertOperable(client, plan)
+    return findLostPromises(client)
+  })
+  if (owner !== null) await withClient(owner, (client) => assertOperable(client, plan))
+  warnOfLostPromises(lost, plan)
+}
+
+async function assertOrdinaryRole(client: GuardedClient): Promise<void> {
+  const violations = await findRoleViolations(client)
   if (violations.length > 0) {
-    throw new StartRefusedError('ROLE_BYPASSES_RLS', 'its role is superuser or BYPASSRLS, or may become one')
+    throw new StartRefusedError(
+      'ROLE_BYPASSES_RLS',
+      'its role is superuser or BYPASSRLS, or may become such a role',
+    )
   }
 }
 
 /**
- * A declared table that does not exist would make every request to it fail with 500. A table that is not declared would never be
- * moved, exported or erased. Where a newer release has migrated the database, the table may be declared by that release.
+ * Requests to a declared table that does not exist would fail with 500. A table that is not declared would never be moved, exported or
+ * erased. If a newer release has migrated the database, that release may declare the table.
  */
-async function assertDeclared(plan: SharedPlan): Promise<void> {
-  const { missing, undeclared, isAhead } = await withClient(plan.serving, async (client) => {
-    const { ahead } = await schemaState(client, plan.migrations)
-    return { ...(await findTableDifferences(client, plan.tables)), isAhead: ahead.length > 0 }
-  })
+async function assertDeclared(client: GuardedClient, plan: SharedPlan): Promise<void> {
+  const { ahead } = await schemaState(client, plan.migrations)
+  const isAhead = ahead.length > 0
+  const { missing, undeclared } = await findTableDifferences(client, plan.tables)
   const list = (names: readonly string[]) => names.map((name) => `"${name}"`).join(', ')
   if (missing.length > 0)
     throw new StartRefusedError(
@@ -71,19 +87,17 @@ async function assertDeclared(plan: SharedPlan): Promise<void> {
     )
 }
 
-async function assertIsolation(address: ServerAddress, tables: DeclaredTables): Promise<void> {
-  const [violation] = await withClient(address, (client) =>
-    findIsolationViolations(client, { everything: true, tables }),
-  )
+async function assertIsolation(client: GuardedClient, tables: DeclaredTables): Promise<void> {
+  const [violation] = await findIsolationViolations(client, { everything: true, tables })
   if (violation !== undefined) {
     throw new StartRefusedError(
       'SCHEMA_DRIFTED',
-      `its isolation does not hold: ${violation.rule} at ${violation.object}${repairOf(violation)}`,
+      `a rule of isolation is broken: ${violation.rule} at ${violation.object}${repairOf(violation)}`,
     )
   }
 }
 
-/** A grant to all tables at once breaks this rule. The owner repairs it with one call. */
+/** A GRANT on all tables breaks this rule. The owner repairs it with one call. */
 function repairOf({ rule, object }: Violation): string {
   return rule === 'reference-writable'
     ? `. As its owner: SELECT public.freehold_share('public.${object}')`
@@ -91,12 +105,10 @@ function repairOf({ rule, object }: Violation): string {
 }
 
 /** Only the role that owns the tables can create, move and seal tenants. */
-async function assertOperable({ owner, serving }: SchemaPlan): Promise<void> {
-  const { rows } = await withClient(owner ?? serving, (client) =>
-    client.query<{ owns: boolean }>(
-      `SELECT pg_catalog.pg_has_role(session_user, c.relowner, 'USAGE') AS owns
-         FROM pg_catalog.pg_class AS c WHERE c.oid = 'public.residence'::pg_catalog.regclass`,
-    ),
+async function assertOperable(client: GuardedClient, { owner }: SchemaPlan): Promise<void> {
+  const { rows } = await client.query<{ owns: boolean }>(
+    `SELECT pg_catalog.pg_has_role(session_user, c.relowner, 'USAGE') AS owns
+       FROM pg_catalog.pg_class AS c WHERE c.oid = 'public.residence'::pg_catalog.regclass`,
   )
   if (rows[0]?.owns === true) return
   throw new StartRefusedError(
@@ -107,9 +119,8 @@ async function assertOperable({ owner, serving }: SchemaPlan): Promise<void> {
   )
 }
 
-async function warnOfLostPromises({ serving, log }: SchemaPlan): Promise<void> {
-  const lost = await withClient(serving, findLostPromises)
+function warnOfLostPromises(lost: readonly string[], { serving, log }: SchemaPlan): void {
   if (lost.length === 0) return
   const { user, database } = serving
-  log.warn({ lost, role: user, database }, 'the serving role can get around the seal between tenants')
+  log.warn({ lost, role: user, database }, 'the serving role can bypass the seals of tenants')
 }

@@ -3,7 +3,7 @@ import { databaseError, errorCode } from '../../lib/postgres/pg.ts'
 import { PoolerUnsupportedError } from '../../lib/postgres/pooler-faults.ts'
 import { MigrationFileError } from '../../migrations/files.ts'
 
-/** A start that cannot succeed by repeating it. The process ends with exit code 78 (sysexits.h, EX_CONFIG). */
+/** A start that a retry cannot help. The process ends with exit code 78 (sysexits.h, EX_CONFIG). */
 export class StartRefusedError extends Error {
   readonly code: string
 
@@ -14,8 +14,8 @@ export class StartRefusedError extends Error {
   }
 }
 
-/** Codes of errors that waiting does not repair. */
-const HOPELESS = new Set([
+/** Codes of errors that a retry cannot help. */
+const PERMANENT = new Set([
   '28P01',
   '28000',
   '3D000',
@@ -25,7 +25,7 @@ const HOPELESS = new Set([
   'CLEAR_TEXT_PASSWORD',
 ])
 
-/** The refusal that a failed start ends with. Null where trying again may help. */
+/** The refusal of a failed start. Null if a retry may help. */
 export function refusalIn(error: unknown): StartRefusedError | null {
   if (error instanceof StartRefusedError) return error
   if (error instanceof MigrationFileError) return new StartRefusedError(error.code, error.message)
@@ -35,7 +35,7 @@ export function refusalIn(error: unknown): StartRefusedError | null {
   return null
 }
 
-/** Refuses the start, naming the setting, where `work` fails for a reason that waiting does not repair. @throws StartRefusedError */
+/** Turns a permanent failure of `work` into a refusal that names the setting. @throws StartRefusedError */
 export async function refusing<T>(setting: string, work: () => Promise<T>): Promise<T> {
   try {
     return await work()
@@ -45,7 +45,7 @@ export async function refusing<T>(setting: string, work: () => Promise<T>): Prom
     if (error instanceof PoolerUnsupportedError)
       throw new StartRefusedError(error.code, `${setting}: ${error.message}`, error)
     const code = errorCode(error)
-    if (code === null || !HOPELESS.has(code)) throw error
+    if (code === null || !PERMANENT.has(code)) throw error
     const reason =
       databaseError(error) === null ? (error as Error).message : `refused by the server (${code})`
     throw new StartRefusedError(code, `${setting}: ${reason}`, error)

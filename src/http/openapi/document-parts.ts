@@ -43,5 +43,5 @@ interface MediaType {
   schema: JsonSchema
 }
 
-/** Every error that is answered, those of the application included, by its code. */
+/** Every error that endpoints answer, by its code. Includes the application's own errors. */
 export type Errors = Readonly<Record<string, ErrorEntry>>

@@ -24,7 +24,7 @@ interface Declared {
   readonly errors: Errors
 }
 
-/** Adds to the document what routes declare beyond their schemas, and names each part that several routes have. */
+/** Adds to the document what routes declare besides their schemas, and moves shared parts to the components. */
 export function complete<D extends Document>(document: D, { routes, errors }: Declared): D {
   const components = document.components ?? {}
   const schemas = new NamedSchemas(components.schemas ?? {})
@@ -73,14 +73,14 @@ function withDefault(parameter: Parameter): Parameter {
   return parameter.schema?.default === undefined ? parameter : { ...parameter, required: false }
 }
 
-/** Whether the document shows a body. It does not show one that must be empty. */
+/** True if the document shows a body. A body that must be empty is not shown. */
 function takesBody({ schema, config }: RouteOptions): boolean {
   if (config?.document?.requestContent !== undefined) return true
   const { properties = {} } = (schema?.body ?? {}) as { properties?: object }
   return schema?.body !== undefined && !(mayBeLeftOut(schema.body) && Object.keys(properties).length === 0)
 }
 
-/** A body that is left out is validated as null. */
+/** Fastify validates a missing body as null. */
 function mayBeLeftOut(body: unknown): boolean {
   const { type } = (body ?? {}) as { type?: unknown }
   return Array.isArray(type) && type.includes('null')
@@ -101,7 +101,7 @@ function completeAnswers({ responses }: Operation, route: RouteOptions): void {
   }
 }
 
-/** `Content-Range` belongs to a range alone. An answer that a row has not changed has only the row's tag. */
+/** Only 206 has `Content-Range`. A 304 has only the row's tag. */
 function headersAt(status: string, headers: readonly HeaderName[]): readonly HeaderName[] {
   if (status === '304') return headers.filter((name) => name === 'etag')
   if (status !== '206') return headers.filter((name) => name !== 'content-range')

@@ -10,7 +10,7 @@ interface Answered {
   readonly counted: readonly HeaderName[]
 }
 
-/** The answers to requests that fail, each once for all routes that answer with the same codes. */
+/** The error answers. Routes with the same codes share one answer. */
 export class ProblemAnswers {
   readonly responses: Record<string, unknown> = {}
   readonly #errors: Errors
@@ -56,7 +56,7 @@ export class ProblemAnswers {
     }
   }
 
-  /** How long an account is locked is a setting of its tenant, and not in the table. */
+  /** The error table has no wait for a locked account, because that is a setting of its tenant. */
   #hasRetryAfter(code: ErrorCode): boolean {
     return code === 'ACCOUNT_LOCKED' || this.#entryOf(code).retryAfterSeconds !== undefined
   }
@@ -66,7 +66,7 @@ export class ProblemAnswers {
   }
 }
 
-/** `503.tenant.OUTCOME_UNKNOWN`: what the gates of the route refuse with stands for its codes, others are listed. */
+/** For instance `503.tenant.OUTCOME_UNKNOWN`: the group of codes that the route's gates have, then the route's other codes. */
 function nameOf(status: number, codes: readonly ErrorCode[], { config }: RouteOptions): string {
   const [first] = codes
   const open = isCounted(config?.access) ? [] : ['open']

@@ -1,26 +1,22 @@
-import swagger from '@fastify/swagger'
-import swaggerUi from '@fastify/swagger-ui'
-import type { FastifyInstance, RouteOptions } from 'fastify'
-import type { OwnErrors } from '../../application/own-errors.ts'
-import { ERROR_TABLE } from '../../errors.ts'
+import type { FastifyInstance, FastifyReply, FastifyRequest, RouteOptions } from 'fastify'
 import { type Endpoint, serve } from '../endpoint.ts'
 import { AnyDocument } from '../schemas/health.ts'
-import { sharedComponents } from './components.ts'
-import { complete } from './document.ts'
-import type { Document } from './document-parts.ts'
+import type { Publication } from './docs-server.ts'
 
 const DOCS_PREFIX = '/docs'
+/** What `@fastify/swagger-ui` serves below the prefix. */
+const DOCS_PATHS = [
+  '',
+  '/',
+  '/static/index.html',
+  '/static/swagger-initializer.js',
+  '/json',
+  '/yaml',
+  '/static/*',
+]
 const OPEN = { access: { kind: 'open', probe: true } } as const
-const NOTHING_ELSE = "default-src 'none'; base-uri 'none'; frame-ancestors 'none'; form-action 'self'"
-/** The page loads its own scripts and pictures, and calls the API of its own origin. */
-const DOCS_POLICY = `${NOTHING_ELSE}; connect-src 'self'; font-src 'self' data:; img-src 'self' data:; script-src 'self'; style-src 'self' 'unsafe-inline'`
-
-const DESCRIPTION = `Each tenant has its rows in a shared database or in a dedicated database. The API is the same in both cases:
-the credential decides which tenant's rows a request reaches. Users of a tenant, accounts with several tenants, people of a
-trusted issuer, and programs with a client key call the same paths. Operators have paths of their own.
-
-Errors are \`application/problem+json\` with a \`code\`. Every path answers \`OPTIONS\` with \`Allow\`. Every path that answers
-\`GET\` also answers \`HEAD\`.`
+/** Headers of one connection, and those that our own server sets. */
+const NOT_COPIED = new Set(['connection', 'date', 'keep-alive', 'transfer-encoding'])
 
 const READ_DOCUMENT: Endpoint = {
   ...{ method: 'GET', url: '/openapi.json', access: OPEN.access },
@@ -30,71 +26,85 @@ const READ_DOCUMENT: Endpoint = {
   answers: { 200: AnyDocument },
 }
 
-interface Publication {
-  readonly version: string
-  readonly actForHeader: string
-  /** The errors of the application. */
-  readonly errors: OwnErrors
+declare module 'fastify' {
+  interface FastifyInstance {
+    /** The OpenAPI document of the routes, once the server is ready. */
+    readOpenApi(): Promise<object>
+  }
 }
 
-/** Routes as they are declared, by method and path template. */
+/** The declared routes, by method and path template. */
 type Routes = ReadonlyMap<string, RouteOptions>
 
-/**
- * Remembers each route that is registered after this. Must be called before the pipeline guards the server: the page's
- * plugin registers routes that cannot declare their own access.
- */
+/** Records each route that is registered after this, apart from the pages of `/docs`. */
 export function rememberRoutes(server: FastifyInstance): Routes {
   const routes = new Map<string, RouteOptions>()
   server.addHook('onRoute', (route) => {
-    if (isDocs(route.url.slice(server.prefix.length))) {
-      route.config = { ...route.config, ...OPEN }
-      return
-    }
+    if (isDocs(route.url.slice(server.prefix.length))) return
     routes.set(`${String(route.method)} ${templateOf(route.url)}`, route)
   })
   return routes
 }
 
-/** Serves the document of the routes: to programs at `/openapi.json` and to people at `/docs`. */
+/** Serves the document of the routes at `/openapi.json`, and as a page for people at `/docs`. */
 export function publishRoutes(server: FastifyInstance, routes: Routes, publication: Publication): void {
-  const errors = { ...ERROR_TABLE, ...publication.errors }
-  void server.register(swagger, {
-    openapi: {
-      openapi: '3.1.0',
-      info: {
-        title: 'Freehold',
-        version: publication.version,
-        description: DESCRIPTION,
-        license: { name: 'Apache-2.0', identifier: 'Apache-2.0' },
-      },
-      servers: [{ url: '/', description: 'This gateway' }],
-      components: sharedComponents(publication.actForHeader, errors) as object,
-    },
-    transformObject: (made) => {
-      const document = 'openapiObject' in made ? made.openapiObject : made.swaggerObject
-      return complete(document as Document, { routes, errors }) as typeof document
-    },
+  const schemasOf = rememberSchemas(server)
+  const prefix = `${server.prefix}${DOCS_PREFIX}`
+  const docs = once(async () => {
+    // Loaded here, because most processes never show the document.
+    const { createDocsServer } = await import('./docs-server.ts')
+    return createDocsServer({ ...publication, prefix, routes, schemas: schemasOf() })
   })
-  void server.register(swaggerUi, {
-    routePrefix: DOCS_PREFIX,
-    staticCSP: DOCS_POLICY,
-    uiConfig: { docExpansion: 'list', deepLinking: true },
-    theme: { title: 'Freehold' },
-  })
+  server.decorate('readOpenApi', async () => (await docs()).swagger())
   void server.register((root, _options, done) => {
-    serveDocument(root)
+    serveDocument(root, docs)
+    servePage(root, docs)
     done()
   })
 }
 
-/** The document is made when it is first asked for: most processes are never asked. */
-function serveDocument(root: FastifyInstance): void {
+/** The schemas with an `$id` of the server and of all its scopes. */
+function rememberSchemas(server: FastifyInstance): () => Record<string, unknown> {
+  const scopes: FastifyInstance[] = []
+  server.addHook('onRegister', (scope) => void scopes.push(scope))
+  return () => Object.assign({}, ...[...scopes, server].map((scope) => scope.getSchemas()))
+}
+
+function serveDocument(root: FastifyInstance, docs: () => Promise<FastifyInstance>): void {
   let text: string | undefined
   serve(root, READ_DOCUMENT, async (_request, reply) => {
-    text ??= JSON.stringify(root.swagger())
+    text ??= JSON.stringify((await docs()).swagger())
     return reply.type('application/json').send(text)
   })
+}
+
+function servePage(root: FastifyInstance, docs: () => Promise<FastifyInstance>): void {
+  const handler = async (request: FastifyRequest, reply: FastifyReply) => pass(await docs(), request, reply)
+  for (const path of DOCS_PATHS) {
+    const compress = path.startsWith('/static') ? { compress: false as const } : {}
+    root.get(`${DOCS_PREFIX}${path}`, { config: OPEN, schema: { hide: true }, ...compress }, handler)
+  }
+}
+
+/** Passes a request to a server in this process, and its answer back. */
+async function pass(to: FastifyInstance, { url, headers }: FastifyRequest, reply: FastifyReply) {
+  const answer = await to.inject({ method: 'GET', url, headers })
+  if (answer.statusCode === 404) return reply.callNotFound()
+  for (const [name, value] of Object.entries(answer.headers))
+    if (value !== undefined && !NOT_COPIED.has(name)) reply.header(name, value)
+  return reply.code(answer.statusCode).send(answer.payload === '' ? null : answer.rawPayload)
+}
+
+/** Makes a value at the first call. A failed attempt is not kept. */
+function once<T>(make: () => Promise<T>): () => Promise<T> {
+  let made: Promise<T> | null = null
+  return () => {
+    made ??= make().catch((error: unknown) => {
+      made = null
+      throw error
+    })
+    return made
+  }
 }
 
 function isDocs(url: string): boolean {

@@ -36,7 +36,7 @@ function operationsOf({ paths = {} }: Document): Operation[] {
   return Object.values(paths).flatMap((methods) => Object.values(methods))
 }
 
-/** Removes the components that nothing refers to: no application uses all of them. */
+/** Removes the components that no part of the document refers to. No application uses all of them. */
 export function dropUnused(document: Document): void {
   const text = JSON.stringify(document)
   for (const kind of DROPPED_WHERE_UNUSED) {

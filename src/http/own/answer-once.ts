@@ -9,8 +9,8 @@ export type Work = (request: FastifyRequest, reply: FastifyReply) => unknown
 export type Digest = (request: FastifyRequest, answered: unknown) => Promise<string>
 
 /**
- * Runs a handler once for its `Idempotency-Key`: in one transaction, which is what `request.tenant` works in meanwhile, and
- * whose answer is kept with it. A repetition is answered without the handler.
+ * Runs a handler once for its `Idempotency-Key`. The handler runs in one transaction, which `request.tenant` uses too and which
+ * also stores the answer. A repeated request gets the stored answer, and the handler does not run.
  */
 export async function answerOnce(
   { key, digest, work, deps }: { key: string; digest: Digest | undefined; work: Work; deps: HttpDeps },
@@ -31,7 +31,7 @@ export async function answerOnce(
   return answer.body
 }
 
-/** The answer of a handler that may also `send` it: nothing may leave before the transaction has committed. */
+/** Records the answer of a handler, also if it calls `send`: nothing may be sent before the transaction has committed. */
 async function recorded(work: Work, request: FastifyRequest, reply: FastifyReply): Promise<CommandAnswer> {
   const before = reply.getHeaders()
   let sent: { readonly payload: unknown } | null = null
@@ -42,17 +42,22 @@ async function recorded(work: Work, request: FastifyRequest, reply: FastifyReply
         return recorder
       },
     },
-    // biome-ignore lint/suspicious/noThenProperty: awaiting a reply waits for its answer to be sent, and this one's never is
+    // biome-ignore lint/suspicious/noThenProperty: awaiting a reply waits until it is sent, and this one is never sent
     then: { value: undefined },
     callNotFound: { value: () => refuse(fail('NOT_FOUND')) },
     hijack: {
-      value: () => refuse(new Error(`${nameOf(request)}: no reply is hijacked under an Idempotency-Key`)),
+      value: () =>
+        refuse(
+          new Error(
+            `${nameOf(request)}: a handler cannot hijack the reply of a request with an Idempotency-Key`,
+          ),
+        ),
     },
   })
   const returned = await work(request, recorder)
   const body = sent === null ? returned : (sent as { readonly payload: unknown }).payload
   if (body === recorder || !isJson(body))
-    throw new Error(`${nameOf(request)}: an answer under an Idempotency-Key must be JSON`)
+    throw new Error(`${nameOf(request)}: the answer to a request with an Idempotency-Key must be JSON`)
   return { status: reply.statusCode, headers: changed(before, reply.getHeaders()), body: body ?? null }
 }
 
@@ -67,8 +72,8 @@ function nameOf({ method, routeOptions }: FastifyRequest): string {
 type Headers = ReturnType<FastifyReply['getHeaders']>
 
 /**
- * What the handler has set, which tells of its result; what stood there before is of this request alone. So are cookies, which may
- * be credentials: they are not kept.
+ * The headers that the handler has set. Earlier headers belong to this request alone and are not stored. Cookies are not stored
+ * either, because they may be credentials.
  */
 function changed(before: Headers, after: Headers): Record<string, string> {
   const own = Object.entries(after).filter(

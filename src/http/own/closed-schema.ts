@@ -6,12 +6,12 @@ interface Shape {
   readonly [keyword: string]: unknown
 }
 
-/** Schemas of which a part alone cannot tell what is not declared. */
+/** In a schema with one of these keywords, no part alone knows all declared members. */
 const COMPOSED = ['allOf', 'anyOf', 'oneOf', '$ref', 'if', 'patternProperties', 'unevaluatedProperties']
 
 /**
- * The schema with every object closed that does not say itself what else it takes: a member that is not declared is refused,
- * not passed over.
+ * Closes every object of the schema that does not set `additionalProperties` itself, so that undeclared members are refused
+ * instead of ignored.
  */
 export function closed(schema: unknown): unknown {
   if (typeof schema !== 'object' || schema === null || Array.isArray(schema)) return schema

@@ -12,7 +12,7 @@ import { type Declared, type OwnRoute, scopeInto } from './route-book.ts'
 
 declare module 'fastify' {
   interface FastifyContextConfig {
-    /** A route of the application. */
+    /** True for a route of the application. */
     isOwn?: boolean
   }
 }
@@ -43,7 +43,7 @@ function register(server: FastifyInstance, declared: Declared, deps: HttpDeps): 
   })
 }
 
-/** A route of an application as Fastify is given it. */
+/** An application's route in the form that Fastify registers. */
 export function fastifyRoute(route: OwnRoute, deps: HttpDeps): RouteOptions {
   const { method, path, options } = route
   const { access: _access, digest: _digest, document, schema = {}, config, ...passed } = options
@@ -74,7 +74,7 @@ function describe({ kind, options }: OwnRoute): string {
   return kind === 'operator' ? 'For operators.' : 'Needs no credential.'
 }
 
-/** A route on a host: Fastify's options as they were given, with the access and the handler of ours. */
+/** A route on a host: the given Fastify options with our access and our handler. */
 export function hostRoute(route: OwnRoute, deps: HttpDeps): RouteOptions {
   const { method, path, options } = route
   const { access: _access, digest: _digest, document: _document, config, ...passed } = options
@@ -85,12 +85,12 @@ export function hostRoute(route: OwnRoute, deps: HttpDeps): RouteOptions {
   }
 }
 
-/** The handler reads the body itself; there is none to look at before. */
+/** True if the handler reads the body as a stream, so that it cannot be validated before. */
 function isStream({ options: { digest, document } }: OwnRoute): boolean {
   return digest !== undefined || document?.requestContent !== undefined
 }
 
-/** On a host no schema of ours has looked at the header. */
+/** Checked here too, because on a host no schema of ours has validated the header. */
 const KEY_FORM = /^[\x20-\x7e]{1,255}$/
 
 const validateAllButBody: typeof compileValidator = (part) =>
@@ -104,7 +104,7 @@ function accessOf({ kind, method, options }: OwnRoute): Access {
 
 const NOTHING = { type: 'object', properties: {}, additionalProperties: false }
 
-/** What a route does not declare it does not take, also where it is open. */
+/** A route refuses everything that it does not declare, also if it is open. */
 function closedParts({ kind, method, options: { schema = {} } }: OwnRoute) {
   const { querystring = NOTHING, headers } = schema as { querystring?: unknown; headers?: object }
   const hasBody = method !== 'GET' && method !== 'HEAD'
@@ -143,10 +143,12 @@ function handlerOf(route: OwnRoute, deps: HttpDeps): RouteOptions['handler'] {
     try {
       if (typeof key !== 'string') return await work(request, reply)
       if (!KEY_FORM.test(key))
-        throw fail('VALIDATION_FAILED', { detail: 'The Idempotency-Key has another form.' })
+        throw fail('VALIDATION_FAILED', {
+          detail: 'The Idempotency-Key must have 1 to 255 printable ASCII characters.',
+        })
       return await answerOnce({ key, digest, work, deps }, request, reply)
     } catch (error) {
-      throw deps.own.errors.told(error, method)
+      throw deps.own.errors.publicErrorOf(error, method)
     }
   }
 }

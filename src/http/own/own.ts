@@ -1,13 +1,13 @@
 import type { Application } from '../../application.ts'
 import { OwnSchema } from '../../tenancy/own-schema.ts'
+import { HandlerErrors } from './handler-errors.ts'
 import { RouteBook } from './route-book.ts'
-import { ToldErrors } from './told-errors.ts'
 
-/** What is read out of an application once, for all requests. */
+/** What the gateway reads from an application at the start and uses for all requests. */
 export interface Own {
   readonly routes: RouteBook
   readonly schema: OwnSchema
-  readonly errors: ToldErrors
+  readonly errors: HandlerErrors
 }
 
 /** @throws ApplicationError with every problem of the application's routes */
@@ -15,6 +15,6 @@ export function ownOf(application: Application): Own {
   return {
     routes: new RouteBook(application),
     schema: new OwnSchema(application),
-    errors: new ToldErrors(application),
+    errors: new HandlerErrors(application),
   }
 }

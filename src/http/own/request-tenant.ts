@@ -11,16 +11,16 @@ import { actorOf, contextOf, stateOf, type TenantContext } from '../pipeline.ts'
 const kView = Symbol('view')
 
 interface Viewed {
-  /** With whom it is of: when the gates are asked again, another view is made. */
+  /** The view and its context. A request that passes the gates again gets a new context, and so a new view. */
   [kView]: { readonly context: TenantContext; readonly tenant: Tenant } | null
 }
 
-/** Gives requests `tenant`, the view that an application's code has. The core's own routes use `contextOf`. */
+/** Adds `request.tenant` for an application's code. The core's own routes use `contextOf`. */
 export function decorateTenant(server: FastifyInstance): void {
   if (server.hasRequestDecorator(kView)) return
   if (server.hasRequestDecorator('tenant'))
     throw new Error(
-      'the host decorates requests with "tenant", which is Freehold\'s: give its decorator another name',
+      'the host decorates requests with "tenant", a name that Freehold needs: give the decorator another name',
     )
   server.decorateRequest(kView, null)
   server.decorateRequest('tenant', { getter: readTenant } as never)
@@ -44,8 +44,9 @@ function viewOf(request: FastifyRequest): Tenant {
 }
 
 /**
- * A session for SQL of the application, for the caller as the gates have let them in.
- * @throws PublicError CATALOG_UNAVAILABLE where changes were missed since: one of them may have shut this caller out
+ * A session that runs SQL of the application for the request's caller.
+ * @throws PublicError CATALOG_UNAVAILABLE if this process has missed changes since the gates, because one of them may have revoked
+ *   the caller's access
  */
 export function sessionFor(request: FastifyRequest): TenantSession {
   const state = stateOf(request)
@@ -54,7 +55,7 @@ export function sessionFor(request: FastifyRequest): TenantSession {
   return sessions.open(contextOf(request).route, { ownSql: true })
 }
 
-/** Has `fn` see the request's tenant within a transaction, and gives what it noted for the audit log meanwhile. */
+/** Runs `fn` with `request.tenant` inside a transaction. Returns its result and its entries for the audit log. */
 export async function workInside<T>(
   request: FastifyRequest,
   db: ApplicationDb,

@@ -28,7 +28,7 @@ export type Declared = OwnRoute | { readonly plugin: ScopePlugin }
 const METHODS: readonly Method[] = ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE']
 const KINDS: readonly Kind[] = ['tenant', 'operator', 'open']
 
-/** The scope whose declarations `add` is given. */
+/** A scope that passes each declaration to `add`. */
 export function scopeInto(add: (declared: Declared) => void): Scope {
   const verbsOf = (kind: Kind) =>
     Object.freeze(
@@ -47,8 +47,8 @@ export function scopeInto(add: (declared: Declared) => void): Scope {
 }
 
 /**
- * The routes that an application declares, and the permissions that they name. Those of `register` are known when Fastify has
- * run the plugin; all others at once.
+ * The routes that an application declares, and their permissions. Routes of a `register` plugin are known after Fastify has run
+ * the plugin, all others at once.
  */
 export class RouteBook {
   readonly declared: readonly Declared[]
@@ -73,18 +73,18 @@ export class RouteBook {
     this.declared = declared
   }
 
-  /** Those of the application, its resources and its routes, sorted. */
+  /** The permissions of the application, its resources and its routes, sorted. */
   get permissions(): readonly string[] {
     return [...this.#permissions].sort()
   }
 
-  /** Notes a route of a plugin. @throws ApplicationError where it cannot be one */
+  /** Adds a route of a plugin. @throws ApplicationError if the route is not valid */
   add(route: OwnRoute): void {
     const problems = this.#enter(route)
     if (problems.length > 0) throw new ApplicationError(problems)
   }
 
-  /** Notes a route on a host, whose paths are its own. @throws ApplicationError where it cannot be one */
+  /** Adds a route on a host, which may have any path. @throws ApplicationError if the route is not valid */
   addHostRoute(route: OwnRoute): void {
     const { kind, method, path, options } = route
     const problems = kind === 'tenant' ? faultsOfAccess(`The route ${method} ${path}`, options.access) : []
@@ -92,12 +92,12 @@ export class RouteBook {
     if (options.access !== undefined) this.#permissions.add(options.access)
   }
 
-  /** A route that a plugin has registered by Fastify's own means. */
+  /** Adds the permission of a route that a plugin has registered with Fastify's own methods. */
   addPermission(permission: string): void {
     this.#permissions.add(permission)
   }
 
-  /** The id that the document calls a route by: its own, or one of method and path. Each is given once. */
+  /** A route's unique `operationId` in the document: the route's own, or one made from method and path. */
   operationIdOf({ method, path, options }: OwnRoute): string {
     const { operationId: own } = (options.schema ?? {}) as { operationId?: string }
     const wanted = own ?? `${method.toLowerCase()}${wordsOf(path)}`
@@ -113,7 +113,7 @@ export class RouteBook {
     const key = `${route.method} ${route.path.replaceAll(/:[^/-]+/g, ':')}`
     const known = this.#known.get(key)
     if (known !== undefined)
-      return [`The route ${route.method} ${route.path} is there twice: ${known}. Change one of the paths.`]
+      return [`The route ${route.method} ${route.path} exists twice: ${known}. Change one of the paths.`]
     this.#known.set(key, `another route of the application has the path ${route.path}`)
     if (route.kind === 'tenant') this.#permissions.add(String(route.options.access))
     return []
@@ -137,7 +137,7 @@ function faultsOfRoute({ kind, method, path, options, handler }: OwnRoute): stri
     ...(kind === 'tenant' ? faultsOfAccess(name, access) : []),
     ...(kind !== 'tenant' && access !== undefined
       ? [
-          `${name} is for ${kind === 'open' ? 'anybody' : 'operators'} and takes no access. Remove it, or use scope.tenant.`,
+          `${name} is for ${kind === 'open' ? 'all callers' : 'operators'} and takes no access. Remove it, or use scope.tenant.`,
         ]
       : []),
     ...faultsOfSchema(name, method, options.schema),
@@ -158,7 +158,7 @@ function faultsOfAccess(name: string, access: unknown): string[] {
 function faultsOfSchema(name: string, method: Method, schema: FastifySchema | undefined): string[] {
   const isRead = method === 'GET' || method === 'HEAD'
   return isRead && schema?.body !== undefined
-    ? [`${name} declares a body, which ${method} has none of. Declare a querystring, or use POST.`]
+    ? [`${name} declares a body, but ${method} has no body. Declare a querystring, or use POST.`]
     : []
 }
 

@@ -26,7 +26,7 @@ const OPEN = { kind: 'open' } as const
 const COUNTED = { kind: 'open', counted: true } as const
 const ANY_CALLER = { kind: 'tenant', permission: null } as const
 
-/** CONFLICT: a token cannot carry as many roles and permissions. */
+/** CONFLICT: the user has more roles and permissions than a token can hold. */
 const LOGIN_CODES = [
   'TENANT_NOT_FOUND',
   'INVALID_CREDENTIALS',
@@ -86,7 +86,7 @@ const READ_ME: Endpoint = {
   answers: { 200: Me },
 }
 
-/** Login, refresh and logout take no credential of their own: credentials come from them. */
+/** Login, refresh and logout need no access token: the caller shows a password or a refresh token. */
 export function authRoutes(api: FastifyInstance, deps: HttpDeps): void {
   serve(api, LOGIN, async (request) => {
     const credentials = request.body as Static<typeof LoginBody>
@@ -117,10 +117,11 @@ async function changeOwnPassword(request: FastifyRequest, deps: HttpDeps) {
   const { principal, ownRoute, ownSession } = contextOf(request)
   if (principal.kind !== 'user')
     throw fail('PERMISSION_DENIED', { detail: 'Only users have a password here.' })
-  const change = request.body as Static<typeof PasswordBody>
+  const { currentPassword, newPassword } = request.body as Static<typeof PasswordBody>
   const actor = actorOf(request)
+  const change = { currentPassword, newPassword, actor }
   try {
-    return await changePassword(deps.signIn, { route: ownRoute, session: ownSession }, change, actor)
+    return await changePassword(deps.signIn, { route: ownRoute, session: ownSession }, change)
   } catch (error) {
     const isWrong = error instanceof PublicError && error.code === 'INVALID_CREDENTIALS'
     if (isWrong) deps.auditTrail.note({ actor, action: 'auth.password-failed', tenantId: ownRoute.tenantId })
@@ -153,7 +154,7 @@ async function describeCaller({ accounts }: HttpDeps, { principal, ownSession }:
   if (principal.kind === 'client-key') return { user: null, clientKey: { id: principal.keyId } }
   if (principal.kind === 'account') return { user: null, account: await accounts.describe(principal.subject) }
   if (principal.kind !== 'user') return { user: null, external: { subject: principal.subject } }
-  // Null if the tenant's own key has signed the token and the tenant has no such user.
+  // Null if the tenant's own key has signed the token for an id that is no user of the tenant.
   const user = await findUser(ownSession, principal.userId)
   return { user: user && publicUser(user) }
 }

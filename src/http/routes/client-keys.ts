@@ -68,7 +68,7 @@ export function clientKeyRoutes(api: FastifyInstance, deps: HttpDeps): void {
   serve(api, REVOKE, async (request, reply) => {
     const { tenantId } = contextOf(request)
     const { id, permissions } = await clientKeys.find(tenantId, idOf(request.params))
-    // A caller who may not create such a key may not end one.
+    // A caller who may not create such a key may not revoke it.
     assertHolds(callerOf(request), permissions)
     await whenEffective(deps, reply, await clientKeys.revoke(tenantId, id, actorOf(request)))
     return reply.code(204).send()

@@ -35,7 +35,7 @@ const READINESS: Endpoint = {
 const HEALTH: Endpoint = {
   ...{ method: 'GET', url: '/health', access: PROBE, tag: PROBES },
   ...{ operationId: 'readHealth', summary: 'Read the state of each part of the gateway' },
-  description: 'The parts are looked at once a second at most, however often this is asked.',
+  description: 'The parts are checked at most once a second for all requests together.',
   answers: { 200: Health, 503: Health },
 }
 
@@ -69,7 +69,7 @@ const TENANT_KEYS: Endpoint = {
   errors: ['TENANT_NOT_FOUND'],
 }
 
-/** The state of the process. Takes no credential, and answers also while the process starts and ends. */
+/** Endpoints that tell the state of the process. They need no credential, and answer also while the process starts and stops. */
 export function probeRoutes(server: FastifyInstance, deps: HttpDeps): void {
   const health = new HealthReporter(deps)
   serve(server, LIVENESS, async () => ({ status: 'ok' }))
@@ -88,7 +88,7 @@ export function probeRoutes(server: FastifyInstance, deps: HttpDeps): void {
   })
 }
 
-/** Published keys. They take no credential. */
+/** Endpoints that publish public keys. They need no credential. */
 export function keyRoutes(server: FastifyInstance, deps: HttpDeps): void {
   serve(server, KEYS, async (_request, reply) => {
     reply.header('cache-control', `public, max-age=${JWKS_LIFETIME_SECONDS}`)

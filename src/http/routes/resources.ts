@@ -24,7 +24,7 @@ interface Registration {
   readonly path: string
 }
 
-/** Registers the routes of a collection, five unless its rows may not be written, below the prefix of `app`. */
+/** Registers a collection's routes below the prefix of `app`: five, or two if its rows are read-only. */
 export function registerResource(app: FastifyInstance, resource: Resource, { cursors }: ResourceDeps): void {
   const registration = { resource, cursors, path: `${app.prefix}/${resource.name}` }
   app.route(listRoute(registration))
@@ -124,8 +124,8 @@ function removeRoute({ resource }: Registration): RouteOptions {
 }
 
 /**
- * The `If-Match` to write under. A write whose `If-None-Match` names the row fails (RFC 9110, section 13.1.2); where it does
- * not, nothing but the version that was looked at may be written.
+ * The `If-Match` condition of a write. A write fails if its `If-None-Match` names the row's version (RFC 9110, section 13.1.2).
+ * Otherwise the write applies only to the version that was compared.
  */
 async function conditionOf(request: FastifyRequest, resource: Resource): Promise<string | undefined> {
   const { 'if-match': ifMatch, 'if-none-match': ifNoneMatch } = request.headers
@@ -137,7 +137,7 @@ async function conditionOf(request: FastifyRequest, resource: Resource): Promise
 
 const WRITING_ROUTES = { create: createRoute, update: updateRoute, remove: removeRoute }
 
-/** Read by the pipeline before a body is parsed. */
+/** The pipeline checks this before a body is parsed. */
 function access({ permission }: Resource, action: 'read' | 'write') {
   return { access: { kind: 'tenant', permission: `${permission}:${action}` } } as const
 }
@@ -175,7 +175,7 @@ const DESCRIPTIONS = {
   delete: 'With `If-Match` only the named version is deleted.',
 }
 
-/** What the document says of these routes besides their schemas. */
+/** What the OpenAPI document says of these routes besides their schemas. */
 const FIND = { headers: ['etag'], asks: ['if-none-match'] } as const
 const CREATE = { headers: ['etag', 'location'], codes: ['REFERENCE_NOT_FOUND', 'CONFLICT'] } as const
 const UPDATE = {

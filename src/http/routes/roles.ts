@@ -75,7 +75,7 @@ const REMOVE: Endpoint = {
   errors: ['CONFLICT'],
 }
 
-/** The five endpoints of a tenant's roles. Operators and the tenant itself reach the same rows by different paths. */
+/** The five endpoints of a tenant's roles. Operators and the tenant itself have different paths to the same rows. */
 export interface RoleEndpoints {
   readonly list: Endpoint
   readonly create: Endpoint
@@ -112,8 +112,8 @@ export function serveRoles(api: FastifyInstance, deps: HttpDeps, endpoints: Role
   serve(api, endpoints.update, async (request, reply) => {
     const patch = request.body as RolePatch
     const roleId = idOf(request.params, id)
-    const { result, seq } = await roles.change(await tenantOf(request), roleId, patch, callerOf(request))
-    // A new name revokes as well: tokens carry the old name.
+    const { result, seq } = await roles.change(await tenantOf(request), { roleId, patch }, callerOf(request))
+    // A new name revokes tokens too, because they hold the old name.
     const isRevoking = patch.permissions !== undefined || patch.name !== undefined
     if (isRevoking) await whenEffective(deps, reply, seq)
     return result

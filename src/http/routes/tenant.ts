@@ -14,12 +14,12 @@ const READ: Endpoint = {
   answerHeaders: ['freehold-degraded'],
 }
 
-/** What a tenant may know of itself. It is read from the catalog, so it needs no tenant database. */
+/** Shows a tenant to its own callers. Reads the catalog only, so it needs no tenant database. */
 export function tenantRoutes(api: FastifyInstance, deps: HttpDeps): void {
   serve(api, READ, async (request, reply) => {
     const { route } = contextOf(request)
     const { tenantId, code, name, status, parentId, authConfig, createdAt, updatedAt } = route
-    if (deps.homeIsDown(route)) reply.header('freehold-degraded', 'tenant-database')
+    if (deps.isDatabaseDown(route)) reply.header('freehold-degraded', 'tenant-database')
     const children = await deps.operations.listChildren(tenantId)
     return { id: tenantId, code, name, status, parentId, authConfig, children, createdAt, updatedAt }
   })

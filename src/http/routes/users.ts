@@ -56,7 +56,7 @@ const UPDATE: Endpoint = {
   errors: ['REFERENCE_NOT_FOUND', 'CONFLICT'],
 }
 
-/** CONFLICT: the tenant's last administrator stays, and so does a user who has just been changed. */
+/** CONFLICT: the user is the tenant's last administrator, or was changed at the same time. */
 const REMOVE: Endpoint = {
   ...{ method: 'DELETE', url: '/users/:id', access: WRITE, tag: TAG },
   ...{ operationId: 'removeUser', summary: 'Remove a user' },
@@ -67,7 +67,7 @@ const REMOVE: Endpoint = {
   errors: ['CONFLICT'],
 }
 
-/** The five endpoints of a tenant's users. Operators and the tenant itself reach the same rows by different paths. */
+/** The five endpoints of a tenant's users. Operators and the tenant itself have different paths to the same rows. */
 export interface UserEndpoints {
   readonly list: Endpoint
   readonly create: Endpoint
@@ -103,7 +103,11 @@ export function serveUsers(api: FastifyInstance, deps: HttpDeps, users: UserEndp
   serve(api, users.update, async (request, reply) => {
     const patch = request.body as UserPatch
     const tenant = await tenantOf(request)
-    const { result, seq } = await people.change(tenant, idOf(request.params, id), patch, callerOf(request))
+    const { result, seq } = await people.change(
+      tenant,
+      { userId: idOf(request.params, id), patch },
+      callerOf(request),
+    )
     if (takesAway(patch)) await whenEffective(deps, reply, seq)
     return result
   })

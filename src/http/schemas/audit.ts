@@ -20,7 +20,7 @@ export const AuditEntry = named('AuditEntry', {
 })
 export const AuditLog = pageOf('AuditLog', AuditEntry)
 
-/** `firstBreak` is null where `ok`. */
+/** `firstBreak` is null if `ok` is true. */
 export const AuditVerdict = named(
   'AuditVerdict',
   {

@@ -15,7 +15,7 @@ const keyFields = {
 export const ClientKey = named('ClientKey', { ...keyFields, lastUsedAt: orNull(moment()) })
 export const ClientKeyList = pageOf('ClientKeyList', ClientKey)
 
-/** With the key itself, which is shown once. */
+/** Has the key itself, which is shown only once. */
 export const CreatedClientKey = named('CreatedClientKey', { ...keyFields, key: string('fhk_…') })
 
 export const NewClientKeyBody = Type.Object(

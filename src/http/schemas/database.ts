@@ -34,7 +34,7 @@ const databaseFields = {
 /** How many gateways run, and how many of them apply the tenant's last change. */
 export const effective = part({ replicas: integer(), confirmed: integer() })
 
-/** A registration, where the answer may have none. */
+/** A registration, or null if there is none. */
 export const RegisteredDatabase = orNull(named('RegisteredDatabase', databaseFields))
 
 export const Database = named('Database', {
@@ -45,7 +45,7 @@ export const Database = named('Database', {
 
 export const DatabaseBody = Type.Object(
   {
-    // The parser checks its length, because the parser's errors do not repeat any of the text.
+    // The parser checks the length, because its errors do not repeat any of the text.
     connectionString: Type.String({
       minLength: 1,
       examples: ['postgresql://acme_app:secret@db.acme-corp.example:5432/acme'],

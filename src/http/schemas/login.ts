@@ -13,7 +13,7 @@ export const TokenPair = named('TokenPair', {
   expiresIn: integer(900),
 })
 
-/** Without a refresh token: a refresh token is scoped to a single tenant. */
+/** Has no refresh token, because a refresh token belongs to a single tenant. */
 export const AccountToken = named('AccountToken', {
   accessToken: accessToken(),
   tokenType: choice('Bearer'),
@@ -30,7 +30,7 @@ export const LoginBody = Type.Object(
   {
     ...CLOSED,
     title: 'Login',
-    // With one of the two names: a body with both is refused.
+    // Each example has one of the two names: a body with both is refused.
     examples: [
       { tenantCode: 'acme-corp', email: 'ada@acme-corp.example', password: 'correct horse battery staple' },
     ],

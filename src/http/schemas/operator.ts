@@ -13,7 +13,7 @@ const operatorFields = {
 export const Operator = named('Operator', operatorFields)
 export const OperatorList = pageOf('OperatorList', Operator)
 
-/** With the token itself, which is shown once. */
+/** Has the token itself, which is shown only once. */
 export const CreatedOperator = named('CreatedOperator', { ...operatorFields, token: string('fho_…') })
 
 export const NewOperatorBody = Type.Object(

@@ -1,8 +1,8 @@
-/** Pieces that the schemas of bodies, queries and answers are made of. */
+/** Parts of the schemas of bodies, queries and answers. */
 import { type TProperties, type TSchema, Type } from 'typebox'
 import { nullable, uuid } from '../../lib/fields.ts'
 
-/** A field that is not in a schema is refused: a field that does nothing would be believed to do something. */
+/** A field that is not in a schema is refused, because a caller would expect an effect of it. */
 export const CLOSED = { additionalProperties: false } as const
 
 /**
@@ -44,12 +44,12 @@ export const PAGE_FIELDS = {
 
 export const PageQuery = Type.Object(PAGE_FIELDS, CLOSED)
 
-/** An id in a path. Its form is checked by the handler, which answers 404 for what cannot be an id. */
+/** An id in a path. The handler checks its form, and answers 404 if it is no UUID. */
 export const pathId = (description: string) =>
   Type.String({ description, examples: ['01900000-0000-7000-8000-000000000001'] })
 
 export const ID_PARAMS = Type.Object({ id: pathId("The row's id.") })
 export const TENANT_PARAMS = Type.Object({ id: pathId("The tenant's id.") })
 
-/** What an answer says of a tenant that is not its subject. */
+/** A tenant that an answer mentions. */
 export const tenantName = { id: uuid(), code: string('acme-corp'), name: string('Acme Corporation') }

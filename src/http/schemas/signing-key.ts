@@ -4,7 +4,7 @@ import { CLOSED, named, string } from './parts.ts'
 
 const KID = 's.Zm9yZXhhbXBs.ZXhhbXBsZXM'
 
-/** The public half of a key. A field that is not named here is in no answer. `y` is for P-256. */
+/** The public half of a key. Only the fields named here are answered. `y` is for P-256. */
 const Jwk = named(
   'Jwk',
   {
@@ -29,7 +29,7 @@ export const SigningKey = named('SigningKey', {
   createdAt: moment(),
 })
 
-/** For HS256 only. The key's reader checks it, because its errors do not repeat any of the secret. */
+/** For HS256 only. The key's parser checks the secret, because its errors do not repeat any of it. */
 const Secret = Type.Optional(
   Type.String({
     minLength: 1,

@@ -52,7 +52,7 @@ export const PatchedTenant = named('PatchedTenant', {
   effective: Type.Optional(effective),
 })
 
-/** A part that is left out keeps its value. A new tenant has the default. */
+/** A field that is left out keeps its value. A new tenant has the default. */
 const AuthConfigBody = Type.Object(
   {
     passwordPolicy: Type.Optional(
@@ -80,7 +80,7 @@ const AuthConfigBody = Type.Object(
   CLOSED,
 )
 
-/** How trusted issuers name the tenant. Compared byte by byte, so invisible characters are refused. */
+/** The tenant's names at trusted issuers. They are compared byte by byte, so invisible characters are refused. */
 const ExternalIds = Type.Optional(
   Type.Array(
     Type.Object(

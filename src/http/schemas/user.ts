@@ -2,7 +2,7 @@ import { Type } from 'typebox'
 import { choice, example, moment, nullable, text, uuid } from '../../lib/fields.ts'
 import { CLOSED, named, orNull, pageOf, string, strings } from './parts.ts'
 
-/** Not longer than what is ever hashed. The tenant's policy says the rest. */
+/** No longer than the longest password that is hashed. The tenant's policy has the other rules. */
 export const Password = Type.String({
   minLength: 1,
   maxLength: 1024,

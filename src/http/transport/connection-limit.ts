@@ -1,30 +1,30 @@
 import type { Socket } from 'node:net'
 import type { FastifyInstance } from 'fastify'
 
-/** How many HTTP connections there may be. */
+/** How many HTTP connections may be open. */
 export interface ConnectionLimit {
-  /** What comes beyond this is reset: the process keeps descriptors for everything else that it does. */
+  /** Connections beyond this are reset, because the process needs the other descriptors itself. */
   readonly most: number
-  /** What comes beyond this is answered 503 once, and closed. */
+  /** Connections beyond this are answered with 503 once, and closed. */
   readonly mark: number
 }
 
-/** For the catalog's connections, files, pipes, look-ups, and what Node itself holds open. */
+/** Descriptors for the catalog's connections, files, pipes, look-ups, and Node itself. */
 const RESERVED = 96
 const LEAST = 16
-/** Connections beyond the mark that say nothing are closed after this. */
+/** Connections beyond the mark that send nothing are closed after this. */
 const SILENCE_MS = 2_000
 const WARN_PAUSE_MS = 10_000
 
-/** What `descriptors` leave when the connections to databases have theirs. */
+/** The limit for a process that may open `descriptors` files and holds up to `databaseConnections`. */
 export function connectionLimit(descriptors: number, databaseConnections: number): ConnectionLimit {
   const most = Math.max(LEAST, descriptors - databaseConnections - RESERVED)
   return { most, mark: most - Math.ceil(most / 10) }
 }
 
 /**
- * Keeps the connections of callers, who may say nothing and come by the thousand, from taking the descriptors that the
- * process needs for its work. Those who have said nothing for `headersTimeout` are closed by Node.
+ * Keeps callers from taking the descriptors that the process needs for its work: they may open thousands of connections and send
+ * nothing. Node closes a connection that has sent nothing for `headersTimeout`.
  */
 export function limitConnections(
   server: FastifyInstance,

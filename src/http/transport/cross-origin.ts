@@ -5,7 +5,7 @@ import { fail } from '../../errors.ts'
 const METHODS = ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE']
 const PREFLIGHT_SECONDS = 600
 
-/** What scripts of another origin may read besides the body. */
+/** Headers that scripts of another origin may read. */
 const EXPOSED = [
   ...['ETag', 'Location', 'Link', 'Retry-After', 'X-Request-Id', 'Idempotency-Replayed'],
   'Freehold-Effective',
@@ -16,7 +16,7 @@ const ALLOWED = [
   ...['X-Client-Key', 'X-Request-Id', 'X-Tenant-Code'],
 ]
 
-/** A path has no credential to ask for when what is asked is only which methods it has. */
+/** OPTIONS needs no credential: it tells only the methods of a path. */
 const OPEN = { access: { kind: 'open', probe: true } } as const
 
 interface Origins {
@@ -25,16 +25,16 @@ interface Origins {
 }
 
 /**
- * Lets scripts of the listed origins call the API. Never with a browser's own credentials (cookies, certificates):
- * what tells who calls is a header that a script must have been given. Must stand before the corridor, because the
- * plugin registers a route that cannot declare its own access.
+ * Lets scripts of the listed origins call the API. A browser's own credentials (cookies, certificates) are never used: a script
+ * must set the credential's header itself. Call before the pipeline guards the server, because the plugin registers a route that
+ * cannot declare its own access.
  */
 export function answerOrigins(server: FastifyInstance, { corsOrigins = [], actForHeader }: Origins): void {
   if (corsOrigins.length === 0) return
   server.addHook('onRoute', (route) => {
     if (route.method !== 'OPTIONS' || route.url !== '*') return
     route.config = { ...route.config, ...OPEN }
-    // The plugin would say yes to every path; those that exist answer for themselves.
+    // The plugin would answer for every path, also for unknown ones. Known paths have an OPTIONS of their own.
     route.handler = () => Promise.reject(fail('NOT_FOUND'))
   })
   void server.register(cors, {
@@ -44,18 +44,21 @@ export function answerOrigins(server: FastifyInstance, { corsOrigins = [], actFo
     exposedHeaders: EXPOSED,
     maxAge: PREFLIGHT_SECONDS,
     credentials: false,
-    // Preflights go on to the path's own OPTIONS, which says what it allows, and says 404 where there is no path.
+    // Preflights go on to the path's own OPTIONS, so that an unknown path answers 404.
     preflightContinue: true,
     strictPreflight: false,
   })
 }
 
-/** Gives every path an OPTIONS that tells its methods. To be called before the routes; they are told when all are known. */
+/**
+ * Gives every path an OPTIONS that tells its methods. Call it before the routes are registered. Call its result when all routes
+ * are registered.
+ */
 export function answerOptions(server: FastifyInstance): () => void {
   const methodsOf = new Map<string, Set<string>>()
   server.addHook('onRoute', ({ method, url, prefix }: RouteOptions & { prefix: string }) => {
     const whole = url === '' ? prefix : url
-    // Below a host's prefix the same prefix is put before it again.
+    // `root.route` adds the host's prefix again.
     const path = whole.slice(server.prefix.length)
     const methods = methodsOf.get(path) ?? new Set()
     for (const each of [method].flat()) methods.add(each)

@@ -1,9 +1,9 @@
 import type { Server } from 'node:http'
 import type { FastifyInstance } from 'fastify'
 
-/** What a request's headers may have together at most: so much is held for each before a credential is looked at. */
+/** The process holds the headers of each request in memory before it checks a credential, so they may be no longer than this. */
 const MAX_HEADERS_BYTES = 64 * 1024
-/** What tokens of some issuers and the other headers need. */
+/** What the longest tokens of issuers and the other headers need. */
 const NEEDED_HEADERS_BYTES = 32 * 1024
 
 interface HostOptions {
@@ -18,15 +18,15 @@ interface Log {
 }
 
 /**
- * Looks at the Fastify that a gateway is put into.
- * @throws Error that names an option which would undo a protection; those that only weaken one are logged
+ * Checks the options of a host's Fastify. Logs those that weaken a protection.
+ * @throws Error that names each option that would remove a protection
  */
 export function assertHost(host: FastifyInstance, log: Log): void {
   if (!/^5\./.test(host.version))
     throw new Error(`Freehold needs Fastify 5; this host is Fastify ${host.version}. Install fastify@5.`)
   const options = optionsOf(host)
   const problems = problemsOf(host, options)
-  if (problems.length > 0) throw new Error(`Freehold cannot stand in this Fastify: ${problems.join(' ')}`)
+  if (problems.length > 0) throw new Error(`Freehold cannot run in this Fastify: ${problems.join(' ')}`)
   for (const [option, detail] of weaknessesOf(host, options))
     log.warn({ option, detail }, 'an option of the host weakens a protection')
 }
@@ -36,11 +36,11 @@ function problemsOf({ server }: FastifyInstance, { trustProxy, http }: HostOptio
   return [
     ...(trustProxy === true
       ? [
-          'trustProxy trusts every address, so that callers choose the one by which their sign-ins are counted; list the addresses of your proxies.',
+          'trustProxy trusts every address, so that callers can choose the address by which their logins are counted; list the addresses of your proxies.',
         ]
       : []),
     ...(http?.insecureHTTPParser === true
-      ? ['http.insecureHTTPParser lets requests through that a proxy reads otherwise; leave it out.']
+      ? ['http.insecureHTTPParser accepts requests that a proxy may read differently; leave it out.']
       : []),
     ...(maxHeaderSize > MAX_HEADERS_BYTES
       ? [`http.maxHeaderSize is above ${MAX_HEADERS_BYTES}; set it to ${NEEDED_HEADERS_BYTES}.`]
@@ -52,11 +52,11 @@ function weaknessesOf({ server }: FastifyInstance, options: HostOptions): [optio
   const { maxHeaderSize, requestTimeout } = server as Server & { maxHeaderSize?: number }
   const parser = options.querystringParser ?? options.routerOptions?.querystringParser
   const weak: [string, string][] = []
-  if (requestTimeout === 0) weak.push(['requestTimeout', 'a request may take for ever to arrive; set 60000'])
+  if (requestTimeout === 0) weak.push(['requestTimeout', 'a request may take forever to arrive; set 60000'])
   if (maxHeaderSize === undefined || maxHeaderSize < NEEDED_HEADERS_BYTES)
     weak.push(['http.maxHeaderSize', `long tokens may not fit; set ${NEEDED_HEADERS_BYTES}`])
   if (typeof parser === 'function')
-    weak.push(['querystringParser', 'what it leaves out of a query is not refused as undeclared'])
+    weak.push(['querystringParser', 'parameters that it drops are not refused as undeclared'])
   return weak
 }
 

@@ -12,8 +12,8 @@ import { type Declared, scopeInto } from '../own/route-book.ts'
 import { guardHostRoute } from '../pipeline.ts'
 
 /**
- * A scope whose routes stand on the host itself: its parsers and validators hold for them, and its error handler answers what
- * is not Freehold's to say.
+ * A scope whose routes are registered on the host itself. The host's parsers and validators apply to them, and its error handler
+ * answers errors that are not Freehold's.
  */
 export function hostScope(host: FastifyInstance, deps: HttpDeps): Scope {
   return scopeInto((declared) => register(host, declared, deps))
@@ -38,8 +38,9 @@ function withProblems(route: RouteOptions, { application, log, lifecycle }: Http
   return {
     ...route,
     onSend: [
+      // biome-ignore lint/complexity/useMaxParams: Fastify calls the hook with these four.
       (_request, reply, payload, done) => {
-        // A host that closes waits for connections that are kept alive.
+        // A host that closes waits for kept-alive connections.
         if (isLeaving(lifecycle)) reply.header('connection', 'close')
         done(null, payload)
       },
@@ -53,13 +54,13 @@ function withProblems(route: RouteOptions, { application, log, lifecycle }: Http
       ...[route.onResponse ?? []].flat(),
     ],
     errorHandler: (error, request, reply) => {
-      // Thrown on, it goes to the handler of the host, or the one that the route was given.
+      // An error that is not ours goes to the route's own handler or, thrown again, to the host's.
       if (!isOurs(error)) {
         if (route.errorHandler === undefined) throw error
         return route.errorHandler.call(request.server, error, request, reply)
       }
       const problem = toPublicError(error, application.errors)
-      sendProblem(problem, request, reply, log.child({ requestId: request.id }))
+      sendProblem(problem, reply, log.child({ requestId: request.id }))
     },
   }
 }

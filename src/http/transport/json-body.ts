@@ -2,17 +2,17 @@ import type { FastifyInstance, FastifyRequest } from 'fastify'
 import { type FieldError, fail } from '../../errors.ts'
 
 const MAX_DEPTH = 64
-/** No valid request has as many values. Each value may be a fault that the schema must report. */
+/** No valid request has more values. The limit exists because the schema may report a fault for each value. */
 const MAX_VALUES = 10_000
 const JSON_TYPE = 'application/json'
 const FORM_TYPE = 'application/x-www-form-urlencoded'
 const MERGE_PATCH_TYPE = 'application/merge-patch+json'
 const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
 
-/** Makes JSON the only body a server reads; PATCH may also call it a merge patch (RFC 7396). */
+/** Lets the server read JSON bodies only. For PATCH the media type of a merge patch (RFC 7396) is accepted too. */
 export function acceptJsonBodies(server: FastifyInstance): void {
   server.removeAllContentTypeParsers()
-  // `curl -d ''` names a form and sends nothing, which is as good as no body.
+  // `curl -d ''` names the media type of a form and sends nothing. That counts as no body.
   server.addContentTypeParser(FORM_TYPE, { parseAs: 'buffer' }, (_request, bytes, done) => {
     done(bytes.length === 0 ? null : fail('UNSUPPORTED_MEDIA_TYPE'), undefined)
   })
@@ -23,7 +23,7 @@ export function acceptJsonBodies(server: FastifyInstance): void {
       let body: unknown
       try {
         assertPlainJson(request)
-        // DELETE and the like often name a type and send nothing; a schema refuses the lack where a body is needed.
+        // Clients often name a media type and send nothing, for instance with DELETE. If a body is needed, the schema refuses.
         body = bytes.length === 0 ? undefined : parseJson(bytes as Buffer)
       } catch (error) {
         done(error as Error)
@@ -45,20 +45,20 @@ function assertPlainJson({ method, headers }: FastifyRequest): void {
 }
 
 /**
- * Reads a JSON text and refuses what JSON.parse lets through and others read differently or choke on: names that
- * stand twice (the last would win here, the first elsewhere), names that reach for prototypes, bytes that are not
- * UTF-8, and characters that PostgreSQL cannot keep. Takes time linear in the length.
+ * Parses a JSON text. Refuses some texts that JSON.parse accepts: those with a name twice in one object (other parsers take the
+ * first value), with names of prototypes, with bytes that are not UTF-8, and with characters that PostgreSQL cannot store. Takes
+ * time linear in the length.
  *
- * @throws PublicError MALFORMED_JSON; PAYLOAD_TOO_LARGE for more values than any request has; VALIDATION_FAILED with the place
- *   of a character that cannot be kept.
+ * @throws PublicError MALFORMED_JSON; PAYLOAD_TOO_LARGE for more than `MAX_VALUES` values; VALIDATION_FAILED with the pointer to a
+ *   character that cannot be stored.
  */
 export function parseJson(bytes: Uint8Array): unknown {
   const names = scan(bytes)
   const value = parse(decode(bytes))
   const walk = new Walk()
   walk.visit(value, 0)
-  // JSON.parse folds names that stand twice into one, so the text then has more of them than the value.
-  if (walk.names !== names) throw malformed('A name stands twice in one object.')
+  // JSON.parse keeps one of two equal names, so the text then has more names than the value.
+  if (walk.names !== names) throw malformed('An object in the body has the same name twice.')
   if (walk.faults.length > 0) throw fail('VALIDATION_FAILED', { errors: walk.faults })
   return value
 }
@@ -75,7 +75,7 @@ function parse(text: string): unknown {
   try {
     return JSON.parse(text)
   } catch {
-    // The parser's own message quotes the body.
+    // The parser's own message is not passed on, because it quotes the body.
     throw malformed('The body cannot be read as JSON.')
   }
 }
@@ -106,7 +106,7 @@ function scan(bytes: Uint8Array): number {
   return names
 }
 
-/** The place of the closing quote; the end of a text that has none. */
+/** The position of the closing quote, or the end of a text that has none. */
 function endOfString(bytes: Uint8Array, start: number): number {
   let at = start + 1
   while (at < bytes.length && bytes[at] !== QUOTE) at += bytes[at] === BACKSLASH ? 2 : 1
@@ -121,7 +121,7 @@ function tooDeep() {
   return malformed(`The body is nested more than ${MAX_DEPTH} deep.`)
 }
 
-/** Goes through a parsed value once, counting names and collecting what cannot be kept. */
+/** Goes through a parsed value once, counts names and collects characters that cannot be stored. */
 class Walk {
   names = 0
   #values = 0

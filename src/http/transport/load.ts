@@ -3,7 +3,7 @@ import type { FastifyInstance } from 'fastify'
 import type { HttpSettings } from '../deps.ts'
 
 const OVERLOAD_EVENT_LOOP_DELAY_MS = 2_000
-/** Long enough that one stall, however long, is averaged away by what comes around it. */
+/** Long enough that one stall alone does not raise the mean above the limit. */
 const OVERLOAD_SAMPLE_MS = 5_000
 const RESOLUTION_MS = 10
 
@@ -17,7 +17,7 @@ export function watchLoad(server: FastifyInstance, settings: HttpSettings): { re
   let judgedFrom = Number.POSITIVE_INFINITY
   const load = { isLate: false }
   const sample = () => {
-    // Without a single measurement the loop has stood still.
+    // If there is no measurement, the event loop was blocked for the whole sample.
     const delayMs = histogram.count === 0 ? Number.POSITIVE_INFINITY : histogram.mean / 1e6 - RESOLUTION_MS
     load.isLate = delayMs > overloadDelayMs && performance.now() >= judgedFrom
     histogram.reset()
@@ -30,8 +30,8 @@ export function watchLoad(server: FastifyInstance, settings: HttpSettings): { re
     done()
   })
   server.addHook('onReady', (done) => {
-    // Schemas are compiled in one go while the process starts, and the sample under way (and the one behind it) tells of
-    // that: on a slow machine the first requests would be turned away for it.
+    // Compiling schemas blocks the event loop at the start. The first two samples would show that, and on a slow machine the first
+    // requests would be refused because of it. So these samples are ignored.
     judgedFrom = performance.now() + 2 * overloadSampleMs
     done()
   })

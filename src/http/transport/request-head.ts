@@ -6,15 +6,15 @@ const REQUEST_ID = /^[A-Za-z0-9._:-]{1,128}$/
 const SECURITY_HEADERS = ['authorization', 'x-client-key', 'x-tenant-code']
 
 /**
- * For an API that is never framed, sniffed, embedded or stored. They are constants: the helmet plugin builds its headers for
- * each request, which costs more than all gates and the metrics together.
+ * Security headers of an API whose answers are never framed, sniffed, embedded or stored. They are constants, because the helmet
+ * plugin builds its headers for each request, which costs more than all gates and metrics together.
  */
 export const STANDING_HEADERS = {
   'cache-control': 'no-store',
   'content-security-policy': "default-src 'none'; frame-ancestors 'none'",
   'cross-origin-resource-policy': 'same-origin',
   'referrer-policy': 'no-referrer',
-  // Browsers heed it over TLS only. A proxy in front ends TLS.
+  // Browsers obey this header over TLS only. Usually a proxy in front of the gateway ends TLS.
   'strict-transport-security': 'max-age=31536000; includeSubDomains',
   'x-content-type-options': 'nosniff',
   'x-frame-options': 'DENY',
@@ -36,7 +36,7 @@ export function assertNotRepeated(rawHeaders: readonly string[], actForHeader: s
   let seen = 0
   for (let i = 0; i < rawHeaders.length; i += 2) {
     const bit = bitOf(rawHeaders[i] ?? '', actForHeader)
-    if ((seen & bit) !== 0) throw fail('VALIDATION_FAILED', { detail: 'A header about access stands twice.' })
+    if ((seen & bit) !== 0) throw fail('VALIDATION_FAILED', { detail: 'A header about access is repeated.' })
     seen |= bit
   }
 }
@@ -51,7 +51,7 @@ function bitOf(name: string, actForHeader: string): number {
   return at < 0 ? 0 : 1 << at
 }
 
-/** What a caller shows. A bearer is the token of a tenant's caller or of an operator. */
+/** A caller's credential. A bearer is the token of a tenant's caller or of an operator. */
 export interface Credential {
   readonly kind: 'bearer' | 'client-key'
   readonly text: string
@@ -76,21 +76,21 @@ export function readCredential(headers: IncomingHttpHeaders): Credential {
   return { kind: 'bearer', text }
 }
 
-/** RFC 9112, section 3.2: exactly one Host. Node keeps the first of several, and a proxy may have read another one. */
+/** RFC 9112, section 3.2 asks for exactly one Host. Node keeps the first of several, and a proxy may have read another one. */
 export function faultOfHost({ rawHeaders, httpVersion }: IncomingMessage): string | null {
   let hosts = 0
   for (let i = 0; i < rawHeaders.length; i += 2) {
     const name = rawHeaders[i] ?? ''
     if (name.length === 4 && name.toLowerCase() === 'host') hosts += 1
   }
-  if (hosts > 1) return 'The request has several Hosts.'
-  return hosts === 0 && httpVersion === '1.1' ? 'The request has no Host.' : null
+  if (hosts > 1) return 'The request has several Host headers.'
+  return hosts === 0 && httpVersion === '1.1' ? 'The request has no Host header.' : null
 }
 
 export function faultOfUrl(url: string): string | null {
   if (!url.includes('%')) return null
   if (url.includes('%00')) return 'The URL holds U+0000.'
-  // Text that is not UTF-8 would be read as another text. The router has refused it in the path.
+  // Bytes that are not UTF-8 would be decoded to another text. In the path, the router has refused them already.
   return isReadable(url) ? null : 'The query is not percent-encoded UTF-8.'
 }
 
@@ -103,7 +103,7 @@ function isReadable(url: string): boolean {
   }
 }
 
-/** The path of a URL. Logs and problems name no query: it holds what a caller searches for. */
+/** The path of a URL. Logs and problems leave the query out, because it holds what a caller searches for. */
 export function pathOf(url: string): string {
   const end = url.indexOf('?')
   return end < 0 ? url : url.slice(0, end)

@@ -4,7 +4,7 @@ import { isUuid } from '../../lib/ids.ts'
 import type { Metrics } from '../../metrics.ts'
 import { noteRefusal } from '../caller.ts'
 import type { HttpDeps } from '../deps.ts'
-import { toldTo } from '../error-handler.ts'
+import { answerSentTo } from '../error-handler.ts'
 import { pathOf } from './request-head.ts'
 
 declare module 'fastify' {
@@ -21,7 +21,7 @@ declare module 'fastify' {
 }
 
 const MAX_LOGGED_PATH = 256
-/** Segments that look like those of our paths. A mistyped one usually matches too. */
+/** Segments that look like words of our paths. A mistyped word usually matches too. */
 const WORD = /^(?:[a-z.-]{1,24}|v[0-9])$/
 /** The status that proxies log if the caller disconnects before the answer. */
 const CLIENT_CLOSED_REQUEST = 499
@@ -55,12 +55,12 @@ interface Seen {
   readonly aborted?: true
 }
 
-/** What a caller received whose connection ended early: the head of an answer, a timeout error, or nothing. */
+/** The answer to log if the connection ended early: its head was sent, or a timeout error, or nothing. */
 function cutOff({ raw, errorCode }: FastifyRequest, reply: FastifyReply): Omit<Seen, 'metrics'> {
-  // An answer to a request whose body broke off reaches no one.
+  // If the request's body is incomplete, the caller has left and gets no answer.
   if (reply.raw.headersSent && raw.complete)
     return { status: reply.statusCode, code: errorCode, aborted: true }
-  const told = toldTo(raw.socket)
+  const told = answerSentTo(raw.socket)
   return { status: told?.status ?? CLIENT_CLOSED_REQUEST, code: told?.code ?? null, aborted: true }
 }
 

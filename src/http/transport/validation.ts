@@ -3,7 +3,7 @@ import { SerializerSelector } from '@fastify/fast-json-stringify-compiler'
 import type { FastifySchemaCompiler, FastifySerializerCompiler, RouteOptions } from 'fastify'
 
 const OPTIONS = {
-  // What is not in a schema is refused there (`additionalProperties: false`) and never dropped in silence.
+  // A field that is not in the schema is refused (`additionalProperties: false`), never silently dropped.
   removeAdditional: false,
   useDefaults: true,
   allErrors: true,
@@ -12,11 +12,11 @@ const OPTIONS = {
 } as const
 
 const buildCompiler = AjvCompiler()
-/** Bodies say what they mean: "1" is no number. */
+/** For bodies, in which "1" is a string and no number. */
 const exact = buildCompiler({}, { customOptions: { ...OPTIONS, coerceTypes: false } })
 /**
- * Queries, paths and headers are made of text, so "1" may be a number there. "1e400" becomes Infinity, which ajv with
- * `strictNumbers` takes for no number at all: it would be measured against neither `minimum` nor `maximum`.
+ * For queries, paths and headers, which are text, so that "1" may be a number. "1e400" becomes Infinity. With `strictNumbers` ajv
+ * would not treat Infinity as a number and would check neither `minimum` nor `maximum`.
  */
 const coercing = buildCompiler(
   {},
@@ -36,8 +36,8 @@ export const compileSerializer: FastifySerializerCompiler<object> = onceForEachS
 )
 
 /**
- * Compiles a schema the first time that it is met. Most routes share the schemas of their errors, and the servers of one
- * process share all of theirs; to compile takes most of the time of a start.
+ * Compiles each schema once per process. Most routes share the schemas of their errors, and servers in one process share all
+ * schemas. Compiling takes most of the time of a start.
  */
 function onceForEachSchema<Part extends { schema: object; httpPart?: string }, Compiled>(
   compile: (part: Part) => Compiled,
@@ -54,7 +54,7 @@ function onceForEachSchema<Part extends { schema: object; httpPart?: string }, C
 /** A route refuses a query or a body that it does not declare. */
 export function refuseUndeclaredParts(route: RouteOptions): void {
   const nothing = { type: 'object', properties: {}, additionalProperties: false }
-  // A body that is left out is validated as null.
+  // Fastify validates a missing body as null.
   const bodiless = ['GET', 'HEAD'].includes(String(route.method))
   const body = bodiless ? {} : { body: { ...nothing, type: ['object', 'null'] } }
   route.schema = { querystring: nothing, ...body, ...route.schema }

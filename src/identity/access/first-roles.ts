@@ -7,7 +7,7 @@ import { composed } from '../people/names.ts'
 import { PermissionSet } from './permissions.ts'
 import { checkRole, type NewRole, replacePermissions } from './roles.ts'
 
-/** The faults of a new tenant's roles. `hasAdmin` says that the tenant gets an administrator as well. */
+/** The faults of a new tenant's roles. `hasAdmin` is true if the tenant also gets an administrator. */
 export function checkFirstRoles(wanted: readonly NewRole[], hasAdmin: boolean): FieldError[] {
   return wanted.flatMap((role, i) => {
     const faults = [...checkRole(role)]

@@ -1,4 +1,4 @@
-/** What the core's own routes ask for, beside the application's. Tenants may also grant others of the same form. */
+/** The permissions of the core's own endpoints. The application adds its own. Tenants may also grant others of the same form. */
 export const CORE_PERMISSIONS: readonly string[] = Object.freeze([
   'users:read',
   'users:write',
@@ -10,10 +10,10 @@ export const CORE_PERMISSIONS: readonly string[] = Object.freeze([
   'accounts:act',
 ])
 
-/** `*`, `resource:*` or `resource:action`: the form for checks outside of this module (JSON Schema, SQL). */
+/** `*`, `resource:*` or `resource:action`. JSON Schema and SQL use this pattern, too. */
 export const PERMISSION_PATTERN = '^(?:\\*|[a-z][a-z-]*:(?:[a-z-]+|\\*))$'
 const MAX_PERMISSION_LENGTH = 100
-/** No user's roles grant more. A dedicated database may answer a million permissions, and sorting them would take a second. */
+/** No user's roles grant more. A dedicated database may return a million permissions, and sorting them would take a second. */
 const MAX_GRANTED = 20_000
 const FORM = new RegExp(PERMISSION_PATTERN)
 
@@ -23,7 +23,7 @@ export interface Permission {
   readonly action: string
 }
 
-/** Reads a permission, or gives null for what is none. */
+/** Parses a permission. Returns null for a text of another form. */
 export function parsePermission(text: string): Permission | null {
   if (text.length > MAX_PERMISSION_LENGTH || !FORM.test(text)) return null
   const [resource = '*', action = '*'] = text.split(':')
@@ -31,11 +31,11 @@ export function parsePermission(text: string): Permission | null {
 }
 
 /**
- * What a principal may do. Built once a credential, asked on each request: `has` is a look-up or two.
- * Texts that are no permission grant nothing.
+ * What a principal may do. It is built once for each credential and checked on each request: `has` takes one or two look-ups.
+ * A text that is no permission grants nothing.
  */
 export class PermissionSet {
-  /** The granted permissions, sorted, each once, without those that a wildcard beside them covers. */
+  /** The granted permissions, sorted, each once, without those that a wildcard in the list covers. */
   readonly list: readonly string[]
   readonly #everything: boolean
   readonly #resources: ReadonlySet<string>
@@ -57,7 +57,7 @@ export class PermissionSet {
     Object.freeze(this)
   }
 
-  /** Whether `permission` (`resource:action`) is granted, itself or by a wildcard. */
+  /** True if `permission` (`resource:action`) is granted, by its name or by a wildcard. */
   has(permission: string): boolean {
     if (this.#everything || this.#exact.has(permission)) return true
     const colon = permission.indexOf(':')

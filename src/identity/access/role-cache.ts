@@ -1,12 +1,12 @@
 import { and, eq } from 'drizzle-orm'
 import type { Route } from '../../catalog/directory.ts'
 import { PublicError } from '../../errors.ts'
+import { FreshCache } from '../../lib/cache/fresh-cache.ts'
 import { type Clock, systemClock } from '../../lib/clock.ts'
-import { FreshCache } from '../../lib/fresh-cache.ts'
 import { rolePermissions, roles } from '../../residence/tables.ts'
 import type { TenantSession } from '../../sql/session.ts'
 
-/** The permissions of each role of one tenant, by the role's name. The same object until the roles are read again. */
+/** The permissions of each role of one tenant, by the role's name. The object stays the same until the roles are read again. */
 export type RolesOfTenant = ReadonlyMap<string, readonly string[]>
 
 export interface RoleCacheOptions {
@@ -14,7 +14,7 @@ export interface RoleCacheOptions {
   readonly max?: number
   /** How long roles are used before they are read again. */
   readonly ttlMs?: number
-  /** How long roles serve while the tenant database does not answer, since they were read. */
+  /** How long roles may be used after they were read, while the tenant database does not answer. */
   readonly maxStalenessMs?: number
   readonly clock?: Clock
 }
@@ -22,8 +22,8 @@ export interface RoleCacheOptions {
 const NO_ROLES: RolesOfTenant = new Map()
 
 /**
- * What the names of roles mean in each tenant, from the tenant's own tables. For callers whose tokens carry names of roles
- * instead of permissions. Changes of kind `role` invalidate it; `ttlMs` bounds the harm of a change that was missed.
+ * Caches what each tenant's roles permit, from the tenant's own tables. It is for callers whose tokens contain names of roles
+ * instead of permissions. Changes of kind `role` invalidate it. After `ttlMs` they are read again: a change may be missed.
  */
 export class RoleCache {
   readonly #roles: FreshCache<Route, RolesOfTenant>
@@ -48,17 +48,17 @@ export class RoleCache {
     return this.#roles.peek(route) ?? undefined
   }
 
-  /** @throws PublicError what the tenant's session throws, where no roles may serve. */
+  /** @throws PublicError as the tenant's session, if no cached roles may be used. */
   async find(route: Route): Promise<RolesOfTenant> {
     return (await this.#roles.find(route)) ?? NO_ROLES
   }
 
-  /** To be called for each change of kind `role`. */
+  /** Call this for each change of kind `role`. */
   invalidate(tenantId: string): void {
     this.#roles.invalidate(tenantId)
   }
 
-  /** To be called when changes may have been missed. */
+  /** Call this when changes may have been missed. */
   clear(): void {
     this.#roles.clear()
   }

@@ -23,10 +23,10 @@ import {
 } from './roles.ts'
 
 const UNIQUE_VIOLATION = '23505'
-/** Some servers name what broke the reference as RESTRICT would. */
-const STILL_REFERRED_TO = new Set(['23503', '23001'])
+/** Foreign key violations. Some servers use the code of RESTRICT for NO ACTION, too. */
+const STILL_REFERENCED = new Set(['23503', '23001'])
 
-/** Changes the roles of a tenant, and then announces the change in the catalog, so that every replica forgets the old roles. */
+/** Changes the roles of a tenant, and then announces the change in the catalog, so that every replica reads the new roles. */
 export class RoleService {
   readonly #announcements: Announcements
 
@@ -34,7 +34,10 @@ export class RoleService {
     this.#announcements = announcements
   }
 
-  /** @throws PublicError VALIDATION_FAILED, PERMISSION_DENIED for what the caller does not hold, CONFLICT for a name taken. */
+  /**
+   * @throws PublicError VALIDATION_FAILED, PERMISSION_DENIED for a permission that the caller does not hold, CONFLICT if the name
+   *   is taken.
+   */
   async create({ route, session }: TenantWithSession, input: NewRole, caller: Caller): Promise<Role> {
     assertRole(input)
     assertHolds(caller, input.permissions)
@@ -57,15 +60,14 @@ export class RoleService {
   }
 
   /**
-   * A patch with permissions revokes the tokens of all users with the role, also where it takes nothing away: the same patch
-   * may have been made before, and its announcement may have failed.
+   * A patch with permissions revokes the tokens of all users with the role, even if it removes no permission: an earlier request
+   * may have made the same patch and failed to announce it.
    *
-   * @throws PublicError as `create`, NOT_FOUND, CONFLICT where the tenant would have no administrator.
+   * @throws PublicError as `create`, NOT_FOUND, CONFLICT if the tenant would have no administrator.
    */
   async change(
     { route, session }: TenantWithSession,
-    roleId: string,
-    patch: RolePatch,
+    { roleId, patch }: { readonly roleId: string; readonly patch: RolePatch },
     caller: Caller,
   ): Promise<Changed<Role>> {
     assertRole(patch)
@@ -91,7 +93,7 @@ export class RoleService {
 
   /**
    * @returns the number of the change, to wait for.
-   * @throws PublicError NOT_FOUND, PERMISSION_DENIED, CONFLICT for a role that users have.
+   * @throws PublicError NOT_FOUND, PERMISSION_DENIED, CONFLICT while users have the role.
    */
   async remove(
     { route, session }: TenantWithSession,
@@ -139,7 +141,7 @@ function conflictOf(error: unknown): never {
     const errors = [{ pointer: '/name', message: 'is taken' }]
     throw fail('CONFLICT', { detail: 'The name is taken.', errors })
   }
-  if (code !== undefined && STILL_REFERRED_TO.has(code)) {
+  if (code !== undefined && STILL_REFERENCED.has(code)) {
     throw fail('CONFLICT', { detail: 'Users have this role. Take it from them first.' })
   }
   throw error

@@ -10,7 +10,7 @@ import { isGeneration, isId, namesOf } from '../people/tenant-rows.ts'
 import type { Reader } from '../people/users.ts'
 import { parsePermission } from './permissions.ts'
 
-/** A role of a tenant: what those who have it may do. */
+/** A role of a tenant, and what its users may do. */
 export interface Role {
   readonly id: string
   readonly name: string
@@ -58,7 +58,7 @@ export async function listRoles(
   return pageOf(rows, limit)
 }
 
-/** Null also for what cannot be an id. */
+/** Returns null also for a text that cannot be an id. */
 export async function findRole({ tenantId, db }: Reader, roleId: string): Promise<Role | null> {
   if (!isUuid(roleId)) return null
   const query = db.select(COLUMNS).from(roles)
@@ -69,7 +69,7 @@ export async function findRole({ tenantId, db }: Reader, roleId: string): Promis
 /**
  * The roles with these names, each name once.
  *
- * @throws PublicError REFERENCE_NOT_FOUND, with the place of each name that no role has.
+ * @throws PublicError REFERENCE_NOT_FOUND, with a pointer to each name that no role has.
  */
 export async function findRoles({ tenantId, db }: Reader, names: readonly string[]): Promise<Role[]> {
   if (names.length === 0) return []
@@ -85,18 +85,18 @@ export async function findRoles({ tenantId, db }: Reader, names: readonly string
   )
   const byName = new Map(found.map((role) => [role.name, role]))
   const errors = names.flatMap((name, i) =>
-    spelled(byName, name) ? [] : [{ pointer: `/roles/${i}`, message: 'there is no such role' }],
+    findSpelling(byName, name) ? [] : [{ pointer: `/roles/${i}`, message: 'there is no such role' }],
   )
   if (errors.length > 0) throw fail('REFERENCE_NOT_FOUND', { errors })
-  return [...new Set(names.flatMap((name) => spelled(byName, name) ?? []))]
+  return [...new Set(names.flatMap((name) => findSpelling(byName, name) ?? []))]
 }
 
-/** A role from before names were composed is found by the name that it has; two that differ in this alone stay two. */
-function spelled(byName: ReadonlyMap<string, Role>, name: string): Role | undefined {
+/** The names of old roles are not composed (NFC). They are found by their exact name, so two that differ only in this stay two. */
+function findSpelling(byName: ReadonlyMap<string, Role>, name: string): Role | undefined {
   return byName.get(name) ?? byName.get(composed(name))
 }
 
-/** Gives a user these roles besides those they have. */
+/** Adds these roles to a user. */
 export async function assignRoles({ tenantId, db }: Reader, userId: string, roleIds: readonly string[]) {
   if (roleIds.length === 0) return
   const rows = roleIds.map((roleId) => ({ tenantId, userId, roleId }))
@@ -106,9 +106,9 @@ export async function assignRoles({ tenantId, db }: Reader, userId: string, role
 /** Gives a user exactly these roles. */
 export async function replaceRoles(reader: Reader, userId: string, roleIds: readonly string[]) {
   const { tenantId, db } = reader
-  const theirs = and(eq(userRoles.tenantId, tenantId), eq(userRoles.userId, userId))
+  const ofUser = and(eq(userRoles.tenantId, tenantId), eq(userRoles.userId, userId))
   const others = roleIds.length === 0 ? undefined : notInArray(userRoles.roleId, [...roleIds])
-  await db.delete(userRoles).where(and(theirs, others))
+  await db.delete(userRoles).where(and(ofUser, others))
   await assignRoles(reader, userId, roleIds)
 }
 
@@ -125,7 +125,7 @@ export async function replacePermissions(
   await db.insert(rolePermissions).values(rows)
 }
 
-/** Starts a new generation of every user with the role, as `raiseGeneration` does. Answers the users. */
+/** Starts a new generation of every user with the role, as `raiseGeneration` does. Returns the users. */
 export async function voidTokensOfHolders(
   { tenantId, db }: Reader,
   roleId: string,
@@ -148,7 +148,7 @@ export function assertRole(role: RolePatch): void {
   if (errors.length > 0) throw fail('VALIDATION_FAILED', { errors })
 }
 
-/** What is wrong with a role, place by place. */
+/** The faults of a role, with a pointer to each. */
 export function checkRole({ name, description, permissions = [] }: RolePatch): readonly FieldError[] {
   const errors: FieldError[] = []
   const fault = (pointer: string, message: string) => errors.push({ pointer, message })

@@ -8,7 +8,7 @@ import type {
   UserPrincipal,
 } from './principal.ts'
 
-/** Who calls: a principal, or an identity whose tenant is not resolved yet. */
+/** The caller of a request: a principal, or an identity whose tenant is not resolved yet. */
 export type Caller = CallersByKind[keyof CallersByKind]
 
 interface CallersByKind {
@@ -24,9 +24,9 @@ interface CallersByKind {
 interface CallerKind<C> {
   /** What the audit log calls this kind of caller. */
   readonly actorType: Actor['type']
-  /** The caller's id in the audit log and in what the caller makes. */
+  /** The caller's id in the audit log and in the rows that the caller creates. */
   readonly subject: (caller: C) => string
-  /** The caller's key in the rate limiter, where it is not the subject. */
+  /** The caller's key in the rate limiter, if it differs from the subject. */
   readonly rateKey?: (caller: C) => string
 }
 
@@ -63,7 +63,7 @@ export function auditNameOf(caller: Caller): Pick<Actor, 'type' | 'id'> {
   return { type: actorType, id: subject(caller) }
 }
 
-/** The type of the table says that each entry takes the callers of its kind. TypeScript cannot follow that through an index. */
+/** Each entry of the table takes the callers of its own kind. TypeScript cannot infer that from an index. */
 function kindOf(caller: Caller): CallerKind<Caller> {
   return KINDS[caller.kind] as CallerKind<Caller>
 }

@@ -1,19 +1,19 @@
 import { isCatalogOutage } from '../../catalog/store.ts'
+import { FreshCache } from '../../lib/cache/fresh-cache.ts'
 import { type Clock, systemClock } from '../../lib/clock.ts'
-import { FreshCache } from '../../lib/fresh-cache.ts'
 
 export interface CatalogRowCacheOptions<Row> {
   readonly load: (lookup: string) => Promise<Row | null>
-  /** Whether a lookup is the row's id. */
+  /** True if a lookup is the row's id. */
   readonly isById?: boolean
-  /** How long a row serves while the catalog is out of reach, since it was read. */
+  /** How long a row may be used after it was read, while the catalog cannot be reached. */
   readonly maxStalenessMs: number
   readonly clock?: Clock
 }
 
 /**
- * Keeps rows of the catalog that prove a credential. In an outage a known credential must not wait for the catalog, so the
- * next try is made in the background.
+ * Caches the rows of the catalog that prove a credential. In an outage a known credential must not wait for the catalog, so
+ * the next attempt runs in the background.
  */
 export function createCatalogRowCache<Row extends { readonly id: string }>({
   load,

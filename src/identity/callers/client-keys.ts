@@ -7,7 +7,7 @@ import { clientKeys } from '../../catalog/schema.ts'
 import { type CatalogStore, catalogErrors } from '../../catalog/store.ts'
 import type { DataKey } from '../../crypto/keyring.ts'
 import { type FieldError, fail } from '../../errors.ts'
-import type { FreshCache } from '../../lib/fresh-cache.ts'
+import type { FreshCache } from '../../lib/cache/fresh-cache.ts'
 import { isUuid, newId } from '../../lib/ids.ts'
 import { PermissionSet, parsePermission } from '../access/permissions.ts'
 import { isName, NAME_RULE } from '../people/names.ts'
@@ -18,11 +18,11 @@ import type { ClientKeyPrincipal } from './principal.ts'
 export interface NewClientKey {
   readonly name: string
   readonly permissions: readonly string[]
-  /** ISO 8601, in the future; without it the key lasts until it is revoked. */
+  /** ISO 8601, in the future. Without it the key is valid until it is revoked. */
   readonly expiresAt?: string | null
 }
 
-/** A client key as people may see it: without the key. */
+/** A client key as callers may see it: without the key itself. */
 export interface ClientKey {
   readonly id: string
   readonly name: string
@@ -33,7 +33,7 @@ export interface ClientKey {
   readonly lastUsedAt: string | null
 }
 
-/** A key just made: the only time that it is shown, and it has not been used. */
+/** A new key. The key itself is shown only here. It has not been used yet. */
 export type CreatedClientKey = Omit<ClientKey, 'lastUsedAt'> & { readonly key: string }
 
 export interface PageRequest {
@@ -46,7 +46,7 @@ export interface ClientKeysParts {
   readonly store: CatalogStore
   /** The vault, after `init`. */
   readonly vault: { readonly service: DataKey }
-  /** How long known keys serve while the catalog is unreachable. */
+  /** How long known keys are accepted while the catalog cannot be reached. */
   readonly maxStalenessMs?: number
   readonly now?: () => number
 }
@@ -62,7 +62,7 @@ interface CachedKey {
 type KeyRow = typeof clientKeys.$inferSelect
 const MAX_PERMISSIONS = 100
 
-/** Keys of a tenant's programs: made, listed, revoked and recognised. Stored as a keyed hash only. */
+/** Creates, lists, revokes and verifies the keys of a tenant's programs. The catalog stores only a keyed hash of each key. */
 export class ClientKeys {
   readonly #store: CatalogStore
   readonly #vault: { readonly service: DataKey }
@@ -78,7 +78,7 @@ export class ClientKeys {
   }
 
   /**
-   * Makes a key. `key` is in this answer and nowhere else.
+   * Creates a key. Only this result contains `key`.
    *
    * @throws PublicError VALIDATION_FAILED
    */
@@ -128,7 +128,7 @@ export class ClientKeys {
   }
 
   /**
-   * Ends a key, on every replica that follows the changes.
+   * Revokes a key, on every replica that follows the changes.
    *
    * @returns the number of the change, to wait for.
    * @throws PublicError NOT_FOUND, also for another tenant's key and a revoked one.
@@ -155,15 +155,15 @@ export class ClientKeys {
   }
 
   /**
-   * Who calls with this key. With `tenantId` (null: the caller named a tenant that does not exist) the key must be
-   * that tenant's; a key of another tenant gets the same answer as an unknown key.
+   * Finds the caller with this key. If `tenantId` is given, the key must belong to that tenant (null: the caller named a tenant
+   * that does not exist). A key of another tenant gets the same answer as an unknown key.
    *
    * @throws PublicError INVALID_CREDENTIALS
    */
   async authenticate(key: string, tenantId?: string | null): Promise<ClientKeyPrincipal> {
     const lookup = keyLookup('fhk', key)
     if (lookup === null) throw fail('INVALID_CREDENTIALS')
-    // The await is skipped when warm: a promise costs more than the look-up.
+    // No await for a cached key: a promise costs more than the look-up.
     const known = this.#cache.peek(lookup)
     const row = known === undefined ? await this.#cache.find(lookup) : known
     if (!row || !timingSafeEqual(row.secretHash, this.#hash(key))) throw fail('INVALID_CREDENTIALS')
@@ -174,7 +174,7 @@ export class ClientKeys {
     return row.principal
   }
 
-  /** Writes when keys were last used. To be called once a minute and before the end; requests only take a note. */
+  /** Writes when keys were last used. Call it once a minute and at shutdown. Requests only note the time in memory. */
   async flushLastUsed(): Promise<void> {
     const used = this.#used
     if (used.size === 0) return
@@ -188,12 +188,12 @@ export class ClientKeys {
     await catalogErrors(written)
   }
 
-  /** To be called for each change of kind `client-key`. */
+  /** Call this for each change of kind `client-key`. */
   invalidate(id: string): void {
     this.#cache.invalidate(id)
   }
 
-  /** To be called when changes may have been missed. */
+  /** Call this when changes may have been missed. */
   clear(): void {
     this.#cache.clear()
   }
@@ -206,13 +206,13 @@ export class ClientKeys {
     return row ? cachedKey(row) : null
   }
 
-  /** Over the whole key, so that a secret proves itself under its own lookup only. */
+  /** Hashes the whole key, so that a secret is valid only with its own lookup. */
   #hash(key: string): Buffer {
     return this.#vault.service.mac('client-key-hash', key)
   }
 }
 
-/** What is wrong with a new client key. `now` in milliseconds since 1970. */
+/** The faults of a new client key. `now` is in milliseconds since 1970. */
 export function checkNewClientKey({ name, permissions, expiresAt }: NewClientKey, now: number): FieldError[] {
   const faults: FieldError[] = []
   if (!isName(name)) faults.push({ pointer: '/name', message: NAME_RULE })
@@ -223,7 +223,7 @@ export function checkNewClientKey({ name, permissions, expiresAt }: NewClientKey
     if (parsePermission(permission)) return
     faults.push({ pointer: `/permissions/${i}`, message: 'must be resource:action, resource:* or *' })
   })
-  // What lies beyond the year 9999 no database of ours has a text for.
+  // JavaScript writes later years with six digits, and PostgreSQL does not accept that.
   if (expiresAt && !(Date.parse(expiresAt) > now && new Date(expiresAt).getUTCFullYear() <= 9999)) {
     faults.push({ pointer: '/expiresAt', message: 'must be a time in the future' })
   }

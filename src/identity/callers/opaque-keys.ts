@@ -1,8 +1,8 @@
 import { randomBytes } from 'node:crypto'
 
 /**
- * Keys of the form `fhk_<lookup>_<secret>`: the lookup (12 characters) finds the row, the secret (43 characters,
- * 256 bits) proves the holder. Base62 throughout, so a double click selects the whole key.
+ * Keys of the form `fhk_<lookup>_<secret>`. The lookup (12 characters) finds the row. The secret (43 characters, 256 bits)
+ * proves the key. All characters are Base62, so that a double click selects the whole key.
  */
 export type KeyKind = 'fhk' | 'fho'
 
@@ -10,7 +10,7 @@ export interface NewKey {
   /** The whole key, shown once. */
   readonly text: string
   readonly lookup: string
-  /** What people may see of it later. */
+  /** The part of the key that is shown later. */
   readonly prefix: string
 }
 
@@ -30,13 +30,13 @@ export function makeKey(kind: KeyKind): NewKey {
   }
 }
 
-/** The lookup of a well-formed key of that kind, or null: nothing else reaches the catalog. */
+/** The lookup of a well-formed key of that kind, or null. So a malformed key causes no query to the catalog. */
 export function keyLookup(kind: KeyKind, text: string): string | null {
   const match = FORM.exec(text)
   return match?.[1] === kind ? (match[2] ?? null) : null
 }
 
-/** Bytes over 247 are drawn again: taking them modulo 62 would favour the first eight characters. */
+/** Skips bytes over 247: taken modulo 62 they would make the first eight characters more likely. */
 function randomBase62(length: number): string {
   let text = ''
   while (text.length < length) {

@@ -7,7 +7,7 @@ import { operators } from '../../catalog/schema.ts'
 import { type CatalogStore, catalogErrors } from '../../catalog/store.ts'
 import type { DataKey } from '../../crypto/keyring.ts'
 import { fail } from '../../errors.ts'
-import type { FreshCache } from '../../lib/fresh-cache.ts'
+import type { FreshCache } from '../../lib/cache/fresh-cache.ts'
 import { isUuid, newId } from '../../lib/ids.ts'
 import type { Secret } from '../../lib/secret.ts'
 import { isName, NAME_RULE } from '../people/names.ts'
@@ -21,7 +21,7 @@ export interface NewOperator {
   readonly role: OperatorRole
 }
 
-/** An operator as people may see it: without the token. */
+/** An operator as callers may see it: without the token. */
 export interface Operator {
   readonly id: string
   readonly name: string
@@ -34,9 +34,9 @@ export interface OperatorsParts {
   readonly store: CatalogStore
   /** The vault, after `init`. */
   readonly vault: { readonly service: DataKey }
-  /** At least 32 characters; the settings see to it. Works while the catalog is away. */
+  /** At least 32 characters, which the settings check. It works while the catalog cannot be reached. */
   readonly bootstrapToken: Secret | null
-  /** How long known tokens serve while the catalog is unreachable. */
+  /** How long known tokens are accepted while the catalog cannot be reached. */
   readonly maxStalenessMs?: number
 }
 
@@ -55,7 +55,7 @@ const BOOTSTRAP: OperatorPrincipal = Object.freeze({
   role: 'admin',
 })
 
-/** The people and programs that run the service: the bootstrap token of the settings, and tokens of the catalog. */
+/** The people and programs that run the service. They use the bootstrap token of the settings, or tokens of the catalog. */
 export class Operators {
   readonly #store: CatalogStore
   readonly #vault: { readonly service: DataKey }
@@ -70,7 +70,7 @@ export class Operators {
   }
 
   /**
-   * Makes an operator. `token` is in this answer and nowhere else.
+   * Creates an operator. Only this result contains `token`.
    *
    * @throws PublicError VALIDATION_FAILED
    */
@@ -87,7 +87,7 @@ export class Operators {
     })
   }
 
-  /** Operators that are not revoked, oldest first. The bootstrap token is none of them. */
+  /** The operators that are not revoked, oldest first, without the bootstrap token. */
   async list({ limit, cursor }: PageRequest): Promise<Page<Operator>> {
     const after = cursor === undefined ? undefined : gt(operators.id, idFromCursor(cursor))
     const query = this.#store.db
@@ -101,7 +101,7 @@ export class Operators {
   }
 
   /**
-   * Ends an operator's token, on every replica that follows the changes.
+   * Revokes an operator's token, on every replica that follows the changes.
    *
    * @returns the number of the change, to wait for.
    * @throws PublicError NOT_FOUND
@@ -127,13 +127,13 @@ export class Operators {
     return seq
   }
 
-  /** Whether a bearer token is an operator's by its form: then `authenticate` is to judge it, else `AccessTokens`. */
+  /** True if a bearer token has the form of an operator's. Then `authenticate` verifies it; otherwise `AccessTokens` does. */
   recognises(token: string): boolean {
     return token.startsWith('fho_') || this.#isBootstrap(token)
   }
 
   /**
-   * Which operator calls.
+   * Finds the operator with this token.
    *
    * @throws PublicError INVALID_CREDENTIALS
    */
@@ -145,17 +145,17 @@ export class Operators {
     return row.principal
   }
 
-  /** To be called for each change of kind `operator`. */
+  /** Call this for each change of kind `operator`. */
   invalidate(id: string): void {
     this.#cache.invalidate(id)
   }
 
-  /** To be called when changes may have been missed. */
+  /** Call this when changes may have been missed. */
   clear(): void {
     this.#cache.clear()
   }
 
-  /** Digests have one length, so the comparison says nothing about the token's. */
+  /** Compares digests, which all have one length, so that the time does not tell the token's length. */
   #isBootstrap(token: string): boolean {
     return this.#bootstrapDigest !== null && timingSafeEqual(this.#bootstrapDigest, digest(token))
   }

@@ -11,7 +11,7 @@ export interface OperatorPrincipal {
   readonly role: OperatorRole
 }
 
-/** A person of a tenant, with what the access token said. */
+/** A person of a tenant, with the claims of the access token. */
 export interface UserPrincipal {
   readonly kind: 'user'
   readonly userId: string
@@ -21,13 +21,13 @@ export interface UserPrincipal {
   readonly roles: readonly string[]
   /** The token's `jti`. */
   readonly tokenId: string
-  /** The user's generation when the token was given out; null where the tenant signed it itself and did not say. */
+  /** The user's generation when the token was issued. Null if the tenant signed the token and did not set it. */
   readonly generation: number | null
 }
 
 /**
- * A person in one tenant whose token does not carry our permissions: an account that belongs to several tenants, or a person
- * of a trusted issuer. The tenant defines what their roles permit.
+ * A person in one tenant whose token does not contain our permissions: an account that belongs to several tenants, or a person
+ * of a trusted issuer. The tenant defines what the person's roles permit.
  */
 export interface MemberPrincipal {
   readonly kind: 'account' | 'external'
@@ -47,45 +47,45 @@ export interface ClientKeyPrincipal {
   readonly permissions: PermissionSet
 }
 
-/** Who calls with a tenant's credential. */
+/** A caller with a tenant's credential. */
 export type TenantPrincipal = UserPrincipal | MemberPrincipal | ClientKeyPrincipal
 
-/** Who calls. Always frozen: one object may serve many requests. */
+/** The caller of a request. Always frozen, because many requests may share one object. */
 export type Principal = OperatorPrincipal | TenantPrincipal
 
-/** What the token of an account says. The request picks one of the account's tenants. */
+/** The claims of an account's token. The request chooses one of the account's tenants. */
 export interface AccountIdentity {
   readonly kind: 'account-token'
   readonly accountId: string
-  /** Names of roles by the id of the tenant in which they count. */
+  /** Names of roles, by the id of the tenant in which they are valid. */
   readonly authorization: ReadonlyMap<string, readonly string[]>
-  /** Roles that count in each of these tenants. */
+  /** Roles that are valid in each of these tenants. */
   readonly roles: readonly string[]
   readonly tokenId: string
   readonly generation: number
 }
 
-/** What the names of tenants in an issuer's tokens are: ids and codes of ours, or ids of its own that tenants have listed. */
+/** What an issuer's tokens name tenants by: our ids and codes, or ids of the issuer that tenants have listed. */
 export type TenantBy = 'code' | 'externalId'
 
-/** What the token of a trusted issuer says. */
+/** The claims of a trusted issuer's token. */
 export interface ExternalIdentity {
   readonly kind: 'external-token'
   /** The claim `iss`. */
   readonly issuer: string
-  /** The entry of the settings that the issuer fits: the same text, or a template. External ids are listed under it. */
+  /** The entry of the settings that matches the issuer: the same text, or a template. External ids are listed under it. */
   readonly entry: string
   readonly subject: string
   /** At least one, as the token has them. */
   readonly tenants: readonly string[]
   readonly tenantBy: TenantBy
-  /** Permissions that the token carries itself; besides those that the roles mean in the tenant. */
+  /** The permissions in the token itself. The roles in the tenant add more. */
   readonly permissions: PermissionSet
   readonly roles: readonly string[]
 }
 
-/** The token does not carry permissions of one tenant. `TenantResolver` makes it a principal of one. */
+/** An identity without a tenant. `TenantResolver` makes it a principal of one tenant. */
 export type UnresolvedIdentity = AccountIdentity | ExternalIdentity
 
-/** What a verified access token says. A user is a principal already. */
+/** The identity in a verified access token. A user is already a principal. */
 export type TokenIdentity = UserPrincipal | UnresolvedIdentity

@@ -5,7 +5,7 @@ import { type CatalogStore, type CatalogTx, catalogErrors } from '../../catalog/
 import { MAX_LIFETIME_SECONDS } from '../tokens/form.ts'
 import type { TokenIdentity } from './principal.ts'
 
-/** The holder of the tokens: a user of a tenant, or an account where `tenantId` is null. */
+/** The holder of the tokens: a user of a tenant, or an account if `tenantId` is null. */
 export interface VoidSubject {
   readonly tenantId: string | null
   readonly id: string
@@ -13,9 +13,9 @@ export interface VoidSubject {
   readonly generation: number
 }
 
-interface Entry {
+interface Revocation {
   readonly generation: number
-  /** Milliseconds since 1970; by then every token of before has ended by itself. */
+  /** Milliseconds since 1970. All revoked tokens have expired by then. */
   readonly until: number
 }
 
@@ -25,7 +25,7 @@ const SUBJECT = /^(.{1,255}):(\d{1,15})$/s
 /** Clocks differ, and changes take a moment to arrive. */
 const REMEMBERED_SECONDS = MAX_LIFETIME_SECONDS + 300
 const PRUNE_EVERY = 1_000
-/** Some room is left for those that begin after it. */
+/** Below the largest value of the column, so that later generations still fit. */
 export const MAX_GENERATION = 2_147_000_000
 
 /**
@@ -38,19 +38,19 @@ export function voidTokens(tx: CatalogTx, { tenantId, id, generation }: VoidSubj
   return recordChange(tx, { kind: 'tokens', tenantId, subjectId: subjectIdOf({ id, generation }) })
 }
 
-/** How a change row names the holder of the tokens and the lowest valid generation. */
+/** Writes the holder of the tokens and the lowest valid generation as a change row names them. */
 export function subjectIdOf({ id, generation }: Pick<VoidSubject, 'id' | 'generation'>): string {
   return `${id}:${generation}`
 }
 
 /**
- * Which tokens were revoked before their end. It is in memory, because each request asks. It holds the revocations of the
- * last day, which is the longest life of a token.
+ * The tokens that were revoked before they expired. They are in memory, because each request checks them. Revocations of the
+ * last day are enough, because no token is valid longer.
  */
 export class Revocations {
   readonly #store: Pick<CatalogStore, 'db'>
   readonly #now: () => number
-  readonly #lowest = new Map<string, Entry>()
+  readonly #lowest = new Map<string, Revocation>()
   #applied = 0
 
   constructor({ store, now = () => Date.now() }: { store: Pick<CatalogStore, 'db'>; now?: () => number }) {
@@ -59,8 +59,8 @@ export class Revocations {
   }
 
   /**
-   * Reads the revocations from the change log: at the start, when changes are followed already, so that none is missed, and
-   * again after a gap in the changes. What is known stays, because generations only grow.
+   * Reads the revocations from the change log. Call it at the start, after the replica has begun to follow changes, so that none
+   * is missed; and again after a gap in the changes. Known revocations stay, because generations only grow.
    */
   async init(): Promise<void> {
     const { kind, tenantId, subjectId, at } = catalogChanges
@@ -69,7 +69,7 @@ export class Revocations {
     for (const change of await catalogErrors(query.where(and(eq(kind, 'tokens'), recent)))) this.apply(change)
   }
 
-  /** The generation of an account is in the catalog. A catalog that lost changes went back, so the known generations are too high. */
+  /** Call this when the catalog has lost changes. An account's generation is in the catalog, so the known one may be too high. */
   forgetAccounts(): void {
     for (const key of this.#lowest.keys()) if (key.startsWith(keyOf(null, ''))) this.#lowest.delete(key)
   }
@@ -85,7 +85,7 @@ export class Revocations {
     if (this.#applied % PRUNE_EVERY === 0) this.#prune()
   }
 
-  /** Whether the bearer's tokens of this generation were revoked. */
+  /** True if the holder's tokens of this generation were revoked. */
   isVoid(identity: TokenIdentity): boolean {
     if (this.#lowest.size === 0 || identity.kind === 'external-token' || identity.generation === null)
       return false
@@ -95,7 +95,7 @@ export class Revocations {
     return lowest !== undefined && identity.generation < lowest.generation
   }
 
-  /** The lowest valid generation of a user that was announced within the life of a token; 0 without an announcement. */
+  /** The lowest valid generation of a user, as announced within the lifetime of a token. 0 without an announcement. */
   lowestOf(tenantId: string, userId: string): number {
     return asColumn(this.#lowest.get(keyOf(tenantId, userId))?.generation ?? 0)
   }

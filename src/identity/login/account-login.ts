@@ -18,11 +18,11 @@ export interface AccountCredentials {
   readonly password: string
 }
 
-/** No refresh token: one is scoped to a single tenant, and an account has several. */
+/** There is no refresh token: a refresh token belongs to one tenant, and an account has several. */
 export interface AccountToken {
   readonly accessToken: string
   readonly tokenType: 'Bearer'
-  /** Seconds that the access token lasts. */
+  /** How long the access token is valid, in seconds. */
   readonly expiresIn: number
 }
 
@@ -36,14 +36,14 @@ export interface AccountSignInParts {
 }
 
 const LIFETIME_SECONDS = 3600
-/** Beside the ids of tenants in the limiter. */
+/** The key of all accounts in the limiter, which otherwise has the ids of tenants. */
 const ACCOUNTS = 'accounts'
-/** The id in the audit log where no account has the address. The text that was typed may be a password in the wrong field. */
+/** The id in the audit log if no account has the address. The typed text is not logged: it may be a password in the wrong field. */
 const UNKNOWN_ACCOUNT = 'unknown'
 
 /**
- * Exchanges a password for a token that names every tenant of the account. An unknown account, an inactive account and a
- * wrong password get the same answer after the same time.
+ * Exchanges a password for a token with every tenant of the account. An unknown account, an inactive account and a wrong
+ * password get the same answer after the same time.
  *
  * @throws PublicError VALIDATION_FAILED, INVALID_CREDENTIALS, ACCOUNT_LOCKED, RATE_LIMITED, CONFLICT
  */
@@ -72,7 +72,7 @@ export async function loginAccount(
   }
 }
 
-/** One try to log in. `accountId` is null until the account is known. */
+/** A login attempt. `accountId` is null until the account is known. */
 interface AccountAttempt {
   readonly email: string
   readonly password: string
@@ -103,14 +103,14 @@ async function provePassword(
   const [row] = await catalogErrors(query)
   attempt.accountId = row?.id ?? null
   const active = row?.status === 'ACTIVE' ? row : null
-  // Without an account a hash is computed, too: the time must not tell who exists.
+  // A hash is computed even without an account: the time must not tell whether the account exists.
   const matches = await hasher.verify(active?.passwordHash ?? null, password, ACCOUNTS_SHARE)
   if (active === null || !matches) throw fail('INVALID_CREDENTIALS')
   if (hasher.isWeak(active.passwordHash)) await strengthen({ store, hasher }, active, password)
   return active
 }
 
-/** Has no effect when the password was changed meanwhile. */
+/** Has no effect if the password was changed in the meantime. */
 async function strengthen(
   { store, hasher }: Pick<AccountSignInParts, 'store' | 'hasher'>,
   { id, passwordHash: old }: AccountRow,

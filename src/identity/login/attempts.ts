@@ -7,20 +7,21 @@ import type { TenantSession } from '../../sql/session.ts'
 import type { Reader } from '../people/users.ts'
 
 /**
- * Wrong passwords in a row are counted in the tenant database, so that replicas share the count. The subject is the name that
- * was typed, whether or not such a user exists: a lock must not tell who exists.
+ * Wrong passwords in a row are counted in the tenant database, so that replicas share the count. The subject is the typed name,
+ * whether or not such a user exists: a lock must not tell whether the user exists.
  */
 export type LockoutPolicy = AuthConfig['lockout']
 
 const PRUNED_AT_ONCE = 20
 
-/** The subject of attempts with this name. The caller has folded `name` to one spelling. */
+/** The subject of attempts with this name. `name` must be in its one spelling (`typedName`). */
 export function attemptSubject(name: string): string {
   return createHash('sha256').update(name).digest('hex')
 }
 
 /**
- * Tries a password. The attempt counts unless `prove` comes to no answer. A right password resets the count.
+ * Tries a password. The attempt counts, unless `prove` fails for another reason than a wrong password. A right password resets
+ * the count.
  *
  * @throws PublicError ACCOUNT_LOCKED, and what `prove` throws: INVALID_CREDENTIALS for a wrong password.
  */
@@ -42,10 +43,10 @@ export async function tryPassword<T>(
 }
 
 /**
- * Counts an attempt before its outcome is known. Otherwise many guesses sent at the same time would all pass before the first
- * is found wrong. The lock lasts a whole window from the last attempt that was allowed.
+ * Counts an attempt before its outcome is known. Otherwise many guesses sent at the same time would all be checked before the
+ * first one is counted. The lock lasts for one whole window after the last allowed attempt.
  *
- * @throws PublicError ACCOUNT_LOCKED, with the seconds that are left.
+ * @throws PublicError ACCOUNT_LOCKED, with the remaining seconds.
  */
 async function beginAttempt(
   session: TenantSession,
@@ -63,17 +64,17 @@ async function beginAttempt(
   const [row] = rows
   if (!row) throw new Error('the attempt was not counted')
   if (row.attempts > allowed) throw fail('ACCOUNT_LOCKED', { retryAfterSeconds: Math.max(1, row.seconds) })
-  // Each new subject removes some old ones, so that trying name after name does not fill the table.
+  // Each new subject removes some old ones, so that an attacker who tries many names does not fill the table.
   if (row.attempts === 1) await pruneAttempts(session)
 }
 
-/** The password was right, or there is a new one. */
+/** Call this after a right password, or after a change of the password. */
 export async function clearAttempts({ tenantId, db }: Reader, subjects: readonly string[]): Promise<void> {
   const ofThese = inArray(loginAttempts.subject, [...subjects])
   await db.delete(loginAttempts).where(and(eq(loginAttempts.tenantId, tenantId), ofThese))
 }
 
-/** The attempt came to no answer, for example because a database did not answer. It does not count. */
+/** Takes back an attempt that failed for another reason than a wrong password, for example an outage of a database. */
 async function refundAttempt({ tenantId, db }: Reader, subject: string): Promise<void> {
   await db.execute(sql`
     update login_attempts set attempts = attempts - 1
@@ -84,7 +85,7 @@ function isWrongPassword(error: unknown): boolean {
   return error instanceof PublicError && error.code === 'INVALID_CREDENTIALS'
 }
 
-/** Skips rows that other transactions hold: housekeeping does not wait. */
+/** Skips rows that other transactions have locked, so that this cleanup does not wait. */
 async function pruneAttempts({ tenantId, db }: Reader): Promise<void> {
   await db.execute(sql`
     delete from login_attempts where tenant_id = ${tenantId} and subject in (

@@ -32,7 +32,7 @@ export interface Credentials {
 }
 
 const MAX_LOGIN_NAME_LENGTH = 254
-/** How often a login session is started for a row that changes meanwhile. */
+/** How often the start of a login session is attempted while the user's row changes. */
 const MAX_STARTS = 3
 
 /**
@@ -81,11 +81,11 @@ function readLoginName({ email, username, password }: Credentials): LoginName {
   throw fault('/email', 'give either email or username')
 }
 
-/** One try to log in. */
+/** A login attempt. */
 interface LoginAttempt {
   readonly name: LoginName
   readonly password: string
-  /** The user with this name, once it is known. */
+  /** The id of the user with this name. Null until the user is known. */
   userId: string | null
 }
 
@@ -101,13 +101,13 @@ async function signIn(
   const { user, token } = await startSessionOf(session, current, tenant.authConfig)
   await pruneSessions(session, user.id)
   await strengthenHash(hasher, session, { user, password: login.password })
-  return issuePair(tokens, tenant, user, token)
+  return issuePair(tokens, { tenant, user, refreshToken: token })
 }
 
 /**
- * The user, with a generation that is not below the announced one. A row that was read before an announcement looks like a
- * row of a restored database, for example when an administrator has just replaced the password. So the row is read again.
- * Where it is not below then, `startSessionOf` decides.
+ * Returns the user, with a generation that is not below the announced one. A row that was read before an announcement looks like
+ * a row of a restored database, for example if an administrator has just replaced the password. So the row is read again. If its
+ * generation is not below the announced one any more, `startSessionOf` decides.
  */
 async function withAnnouncedGeneration(
   { announcements }: SignInParts,
@@ -130,13 +130,13 @@ async function provePassword(
   const user = await findForLogin(session, login.name)
   login.userId = user?.id ?? null
   const active = user?.status === 'ACTIVE' ? user : null
-  // Without a user a hash is computed, too: the time must not tell who exists.
+  // A hash is computed even without a user: the time must not tell whether the user exists.
   const matches = await hasher.verify(active?.passwordHash ?? null, login.password, session.tenantId)
   if (!active || !matches) throw fail('INVALID_CREDENTIALS')
   return active
 }
 
-/** Starts a login session of the user as the row is now: it may have changed while the hash was computed. */
+/** Starts a login session with the user's current row, which may have changed while the hash was computed. */
 async function startSessionOf(session: TenantSession, proved: UserWithGrants, lifetimes: AuthConfig) {
   for (let user = proved, attempt = 1; ; attempt += 1) {
     const token = await startSession(session, user, lifetimes)
@@ -148,7 +148,7 @@ async function startSessionOf(session: TenantSession, proved: UserWithGrants, li
   }
 }
 
-/** Only at a login is the password known, so only then can a weak hash be replaced. On a failure the next login tries again. */
+/** The password is known only at a login, so a weak hash is replaced then. After a failure the next login tries again. */
 async function strengthenHash(
   hasher: PasswordHasher,
   session: TenantSession,

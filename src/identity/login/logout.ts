@@ -1,26 +1,26 @@
 import { fail } from '../../errors.ts'
-import { shutOut } from '../people/people.ts'
+import { revokeAccess } from '../people/people.ts'
 import { endSession, ownerOf, parseRefreshToken } from './sessions.ts'
 import {
-  isContradicted,
+  namesOtherTenant,
   type Origin,
   type SentRefreshToken,
   type SignInParts,
   UNKNOWN_USER,
 } from './sign-in.ts'
 
-/** Which login sessions to end, and in which request. */
+/** Which login sessions end, and the request that ends them. */
 export interface Logout {
-  /** All of the user's, and the user's access tokens with them; otherwise those of the token's family. */
+  /** If true, all login sessions and access tokens of the user end. Otherwise only the token's family ends. */
   readonly everywhere: boolean
   readonly origin: Origin
 }
 
 /**
- * Ends the login sessions of the refresh token's family, or all of its user. A text that is no token of an ACTIVE tenant has
- * none to end.
+ * Ends the login sessions of the refresh token's family, or all login sessions of its user. A text that is no token of an ACTIVE
+ * tenant ends nothing.
  *
- * @returns the number of the change that revokes access tokens, to wait for; null where none is revoked.
+ * @returns the number of the change that revokes access tokens, to wait for. Null if none is revoked.
  */
 export async function logout(
   parts: Pick<SignInParts, 'openTenant' | 'announcements' | 'auditTrail'>,
@@ -32,7 +32,7 @@ export async function logout(
   if (!token || opened?.tenant.status !== 'ACTIVE') return null
   const session = await opened.session()
   const { tenantId } = session
-  if (isContradicted(opened.tenant, tenantCode)) {
+  if (namesOtherTenant(opened.tenant, tenantCode)) {
     if ((await ownerOf(session, token)) === null) return null
     throw fail('TENANT_AMBIGUOUS')
   }
@@ -45,7 +45,7 @@ export async function logout(
   const userId = await ownerOf(session, token)
   if (userId === null) return null
   const lowest = parts.announcements.lowestOf(tenantId, userId)
-  const generation = await session.transaction((db) => shutOut({ tenantId, db }, userId, lowest))
+  const generation = await session.transaction((db) => revokeAccess({ tenantId, db }, userId, lowest))
   if (generation === null) return null
   return parts.announcements.publish({
     ...{ actor: { type: 'user', id: userId, ...origin }, action: 'user.logout-everywhere', tenantId },

@@ -4,10 +4,10 @@ import type { TenantSession } from '../../sql/session.ts'
 import { revokeSessionsOf } from './sessions.ts'
 
 /**
- * Raises a user's generation to the announced one. A row is below it when the tenant database has lost changes: it was
- * restored from a backup, or failed over to a standby without them. The announcement stays in the catalog, so every token of
- * the row's generation would be refused. The database has also forgotten why the user's tokens were revoked. Perhaps another
- * person had the password or a token, so the login sessions that came back with the row end.
+ * Raises a user's generation to the announced one. A row is below it if the tenant database has lost changes: it was restored
+ * from a backup, or failed over to a standby without them. The announcement stays in the catalog, so every token of the row's
+ * generation would be refused. The database has also lost the reason why the user's tokens were revoked. Perhaps another person
+ * had the password or a token. So the login sessions that were restored with the row end.
  */
 export async function raiseToAnnounced(
   session: TenantSession,

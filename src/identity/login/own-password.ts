@@ -17,6 +17,8 @@ import {
 export interface PasswordChange {
   readonly currentPassword: string
   readonly newPassword: string
+  /** The user whose password changes. */
+  readonly actor: Actor
 }
 
 export interface OwnPasswordParts {
@@ -26,18 +28,18 @@ export interface OwnPasswordParts {
 }
 
 /**
- * A user's own change of password; ends every session. The present password is tried, and counted, as at a login.
+ * Changes a user's own password, and ends all login sessions of the user. A wrong current password counts as at a login.
  *
- * @throws PublicError VALIDATION_FAILED, INVALID_CREDENTIALS, ACCOUNT_LOCKED, RATE_LIMITED; PERMISSION_DENIED where there is
- *   no such user, as for tokens that a tenant signs for people of its own; CATALOG_UNAVAILABLE.
+ * @throws PublicError VALIDATION_FAILED, INVALID_CREDENTIALS, ACCOUNT_LOCKED, RATE_LIMITED; PERMISSION_DENIED if there is
+ *   no such user, as for tokens that a tenant signs for its own users; CATALOG_UNAVAILABLE.
  * @returns the number of the change, to wait for.
  */
 export async function changePassword(
   parts: OwnPasswordParts,
   tenant: TenantWithSession,
   change: PasswordChange,
-  actor: Actor,
 ): Promise<number | null> {
+  const { actor } = change
   assertPasswords(change, tenant.route.authConfig.passwordPolicy)
   // Read before the row. A generation is announced after the row was raised, so a row below this has lost changes.
   const lowest = parts.announcements.lowestOf(tenant.route.tenantId, actor.id)
@@ -45,7 +47,7 @@ export async function changePassword(
   if (user?.status !== 'ACTIVE')
     throw fail('PERMISSION_DENIED', { detail: 'The caller has no password here.' })
   const passwordHash = await parts.slots.run(tenant.route.tenantId, async () => {
-    await provePresent(parts.hasher, tenant, user, change.currentPassword)
+    await provePassword(parts.hasher, tenant, { user, password: change.currentPassword })
     return parts.hasher.hash(change.newPassword, tenant.route.tenantId)
   })
   const generation = await replace(tenant, user, { passwordHash, lowest })
@@ -54,11 +56,10 @@ export async function changePassword(
   return parts.announcements.publish({ ...record, after, voided: [{ id: user.id, generation }] })
 }
 
-async function provePresent(
+async function provePassword(
   hasher: PasswordHasher,
   { route, session }: TenantWithSession,
-  user: UserWithGrants,
-  password: string,
+  { user, password }: { readonly user: UserWithGrants; readonly password: string },
 ): Promise<void> {
   const attempt = { subject: attemptSubject(typedName(user.email)), policy: route.authConfig.lockout }
   await tryPassword(session, attempt, async () => {
@@ -67,7 +68,7 @@ async function provePresent(
   })
 }
 
-/** The password that was proved must still be the user's: an administrator may have replaced it meanwhile. */
+/** The password that was checked must still be the user's: an administrator may have replaced it in the meantime. */
 async function replace(
   { session }: TenantWithSession,
   user: UserWithGrants,

@@ -4,14 +4,14 @@ import { hash as argonHash, verify as argonVerify, type Options } from '@node-rs
 import { type FieldError, fail } from '../../errors.ts'
 
 export const MAX_PASSWORD_BYTES = 1024
-/** The share of accounts. They belong to no tenant and come from everywhere, so it is as large as those of several tenants. */
+/** The share of accounts. Accounts belong to no tenant, so their share is as large as the shares of several tenants. */
 export const ACCOUNTS_SHARE = 'accounts'
 const ACCOUNTS_FACTOR = 4
 
 export interface PasswordPolicy {
   /** Characters (code points). */
   readonly minLength: number
-  /** Whether a lower-case letter, an upper-case letter and a digit are needed. */
+  /** If true, a password needs a lower-case letter, an upper-case letter and a digit. */
   readonly requireMixed: boolean
 }
 
@@ -23,11 +23,11 @@ export interface HashCost {
 }
 
 export interface PasswordHasherOptions {
-  /** Hashes at once. Each takes a thread of the pool that DNS and files also use. */
+  /** Hashes computed at the same time. Each takes a thread of the pool that DNS and files also use. */
   readonly concurrency?: number
-  /** Callers that may wait for a turn; the next is refused. */
+  /** How many callers may wait. The next one is refused. */
   readonly maxWaiting?: number
-  /** Of one share. */
+  /** The same for one share. */
   readonly maxWaitingOfShare?: number
   readonly cost?: HashCost
 }
@@ -38,16 +38,16 @@ const DEFAULT_COST: HashCost = { memoryCost: 19_456, timeCost: 2, parallelism: 1
 // One core stays free for other work, and so do some of the four threads that DNS and files use.
 const DEFAULT_CONCURRENCY = Math.max(1, Math.min(2, availableParallelism() - 1))
 const PHC = /^\$argon2id\$v=19\$m=(\d+),t=(\d+),p=\d+\$/
-/** The whole of a hash that is worth verifying: a salt of 8 to 64 bytes, a hash of 16 to 64. */
+/** A complete hash, with a salt of 8 to 64 bytes and a hash of 16 to 64 bytes. */
 const WHOLE_PHC =
   /^\$argon2id\$v=19\$m=(\d{1,9}),t=(\d{1,9}),p=(\d{1,9})\$([A-Za-z0-9+/]{11,86})\$([A-Za-z0-9+/]{22,86})$/
-/** A stored hash may cost this many times as much as ours, in each of its three parts. */
+/** Each of the three costs of a stored hash may be this many times as high as ours. */
 const MAX_COST_FACTOR = 4
 
 /**
- * Computes Argon2id hashes, a bounded number at once. A flood of logins waits here and is refused here, so that it does not take
- * every thread that DNS and files need. Callers name the share that they use (a tenant's id). Each share has a bounded part of
- * the queue, and the shares take turns.
+ * Computes Argon2id hashes, a limited number at the same time. More callers wait in a queue, and beyond its limit they are refused,
+ * so that a flood of logins does not take all threads that DNS and files need. Callers name their share (a tenant's id). Each
+ * share has a limited part of the queue, and the shares take turns.
  */
 export class PasswordHasher {
   readonly #concurrency: number
@@ -56,7 +56,7 @@ export class PasswordHasher {
   readonly #options: Options
   readonly #cost: HashCost
   readonly #dummyHash: string
-  /** By share, the one whose turn is next first. No queue in it is empty. */
+  /** The queues by share, in the order of their turns. No queue is empty. */
   readonly #waiting = new Map<string, (() => void)[]>()
   #waitingInAll = 0
   #running = 0
@@ -76,10 +76,10 @@ export class PasswordHasher {
   }
 
   /**
-   * The PHC text to store.
+   * Returns the PHC text to store.
    *
    * @throws PublicError RATE_LIMITED when too many wait already.
-   * @throws RangeError over `MAX_PASSWORD_BYTES`; `checkPolicy` says so first.
+   * @throws RangeError for a password over `MAX_PASSWORD_BYTES`, which `checkPolicy` refuses earlier.
    */
   async hash(password: string, share: string): Promise<string> {
     const input = encode(password)
@@ -87,9 +87,9 @@ export class PasswordHasher {
   }
 
   /**
-   * Whether the password is the stored one. With no stored hash it is not, and the answer takes as long:
-   * the caller passes null for an unknown user, so that time does not tell who exists. A stored text that is no hash of
-   * ours, or one that costs much more, counts as none: the owner of a dedicated database could write it to make us compute.
+   * Returns true if the password matches the stored hash. Pass null for an unknown user: the result is false after the same time,
+   * so that the time does not tell whether the user exists. A stored text that is not our kind of hash, or that costs much more,
+   * counts as null: the owner of a dedicated database could write it to keep us computing.
    *
    * @throws PublicError RATE_LIMITED when too many wait already.
    */
@@ -100,7 +100,7 @@ export class PasswordHasher {
     return matches && usable !== null
   }
 
-  /** Whether a stored hash is cheaper to guess against than one that `hash` would make now. */
+  /** True if passwords are cheaper to guess from this stored hash than from one that `hash` would make now. */
   isWeak(storedHash: string): boolean {
     const [, memory, time] = PHC.exec(storedHash) ?? []
     if (memory === undefined || time === undefined) return true
@@ -108,22 +108,22 @@ export class PasswordHasher {
     return Number(memory) < memoryCost || Number(memory) * Number(time) < memoryCost * timeCost
   }
 
-  /** The comparison itself: one Argon2id run, whatever the hash. */
+  /** The comparison itself: one run of Argon2id for every hash. */
   protected check(hash: string, input: Uint8Array): Promise<boolean> {
     return argonVerify(hash, input)
   }
 
-  /** Whether a stored text is a hash that the library reads and that costs what we can bear. */
+  /** True if a stored text is a hash that the library can read and whose cost is within our limits. */
   #isUsable(storedHash: string): boolean {
     const [, m, t, p, salt, hash] = WHOLE_PHC.exec(storedHash) ?? []
     if (salt === undefined || hash === undefined || ![salt, hash].every(isCanonical)) return false
     const [memory, time, lanes] = [Number(m), Number(t), Number(p)]
     const { memoryCost, timeCost, parallelism } = this.#cost
-    const isBearable =
+    const isWithinLimits =
       memory <= memoryCost * MAX_COST_FACTOR &&
       time <= timeCost * MAX_COST_FACTOR &&
       lanes <= parallelism * MAX_COST_FACTOR
-    return isBearable && time >= 1 && lanes >= 1 && memory >= 8 * lanes
+    return isWithinLimits && time >= 1 && lanes >= 1 && memory >= 8 * lanes
   }
 
   async #inTurn<T>(share: string, work: () => Promise<T>): Promise<T> {
@@ -150,7 +150,7 @@ export class PasswordHasher {
     return new Promise((resolve) => queue.push(resolve))
   }
 
-  /** The turn passes to the next waiter without becoming free in between; the waiter's share goes to the end of the line. */
+  /** Gives the slot directly to the next waiting caller. The caller's share goes to the end of the order. */
   #leave(): void {
     const [first] = this.#waiting
     if (first === undefined) {
@@ -166,7 +166,7 @@ export class PasswordHasher {
   }
 }
 
-/** What is wrong with a new password, or null. */
+/** Returns what is wrong with a new password, or null. */
 export function checkPolicy(
   password: string,
   policy: PasswordPolicy,
@@ -182,7 +182,7 @@ export function checkPolicy(
   return null
 }
 
-/** Whether a password is longer than anything that is ever hashed. */
+/** True if a password is longer than `hash` accepts. */
 export function passwordTooLong(password: string): boolean {
   return Buffer.byteLength(password.normalize('NFKC'), 'utf8') > MAX_PASSWORD_BYTES
 }
@@ -194,12 +194,12 @@ function encode(password: string): Uint8Array {
   return bytes
 }
 
-/** Whether the library takes it for base64: no length that cannot be, no bits left over. */
+/** True if the library accepts the text as base64: it must be the exact encoding of its bytes. */
 function isCanonical(part: string): boolean {
   return Buffer.from(part, 'base64').toString('base64').replaceAll('=', '') === part
 }
 
-/** Has the form and cost of a real hash and belongs to no password. */
+/** A hash with the form and cost of a real one that matches no password. */
 function makeDummyHash({ memoryCost, timeCost, parallelism }: HashCost): string {
   const part = (bytes: number) => randomBytes(bytes).toString('base64').replaceAll('=', '')
   return `$argon2id$v=19$m=${memoryCost},t=${timeCost},p=${parallelism}$${part(16)}$${part(32)}`

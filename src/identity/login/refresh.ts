@@ -3,8 +3,8 @@ import { findUser, type UserWithGrants } from '../people/users.ts'
 import { raiseToAnnounced } from './lost-generations.ts'
 import { ownerOf, parseRefreshToken, refuseToken, repeatRotation, rotateSession } from './sessions.ts'
 import {
-  isContradicted,
   issuePair,
+  namesOtherTenant,
   type Origin,
   openActive,
   type SentRefreshToken,
@@ -14,11 +14,11 @@ import {
 } from './sign-in.ts'
 
 /**
- * Exchanges a refresh token for new tokens, with the user's roles and permissions as they are now. Two requests that use it within
- * `refreshReuseSeconds` get the same refresh token.
+ * Exchanges a refresh token for new tokens, with the user's current roles and permissions. Two requests that use the same token
+ * within `refreshReuseSeconds` get the same new refresh token.
  *
- * @throws PublicError INVALID_CREDENTIALS, REFRESH_TOKEN_REUSED, TENANT_NOT_FOUND; CATALOG_UNAVAILABLE and CONFLICT, after
- *   which the refresh token is as good as before.
+ * @throws PublicError INVALID_CREDENTIALS, REFRESH_TOKEN_REUSED, TENANT_NOT_FOUND. After CATALOG_UNAVAILABLE and CONFLICT the
+ *   refresh token is still valid.
  */
 export async function refresh(
   parts: SignInParts,
@@ -28,13 +28,13 @@ export async function refresh(
   const token = parseRefreshToken(refreshToken)
   if (!token) throw fail('INVALID_CREDENTIALS')
   const { tenant, session } = await openActive(parts, { id: token.tenantId })
-  if (isContradicted(tenant, tenantCode)) {
+  if (namesOtherTenant(tenant, tenantCode)) {
     throw fail((await ownerOf(session, token)) === null ? 'INVALID_CREDENTIALS' : 'TENANT_AMBIGUOUS')
   }
-  // Before the transaction: a request that holds a connection must not wait for a catalog that is out of reach.
+  // Before the transaction: a request that holds a connection must not wait for a catalog that cannot be reached.
   await parts.tokens.prepare(tenant.tenantId)
-  // In one transaction. Otherwise a failure after the rotation would leave the caller with a used token, and using it again
-  // ends the session.
+  // In one transaction. Otherwise a failure after the rotation would leave the caller with a used token, and its second use would
+  // end the login session.
   const pair = await session.transaction(async (db) => {
     const reader = { tenantId: session.tenantId, db }
     const succession = { token, next: parts.succeed(token) }
@@ -43,7 +43,7 @@ export async function refresh(
       (await repeatRotation(reader, succession, tenant.authConfig))
     const user = rotation && (await findUser(reader, rotation.userId))
     if (user && hasLostGenerations(parts, tenant, user)) return { lost: user.id }
-    return user && issuePair(parts.tokens, tenant, user, rotation.token)
+    return user && issuePair(parts.tokens, { tenant, user, refreshToken: rotation.token })
   })
   if (pair && 'lost' in pair) {
     await raiseToAnnounced(session, pair.lost, parts.announcements.lowestOf(tenant.tenantId, pair.lost))
@@ -56,7 +56,7 @@ export async function refresh(
   throw fail('REFRESH_TOKEN_REUSED')
 }
 
-/** Whether the database has lost that tokens of this user were revoked. The transaction must hold the user's row. */
+/** True if the database has lost a revocation of this user's tokens. The transaction must have locked the user's row. */
 function hasLostGenerations(
   { announcements }: SignInParts,
   { tenantId }: SignInTenant,

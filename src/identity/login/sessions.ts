@@ -12,12 +12,12 @@ import type { Reader } from '../people/users.ts'
 
 /**
  * Refresh tokens: `fhr_<tenant id and session id>_<secret>`. The first part names the tenant and the row, so that no look-up is
- * needed. The second part (256 bits) proves the token. The row keeps a hash of the whole text.
+ * needed. The second part (256 bits) proves the token. The row contains a hash of the whole text.
  *
  * Each use replaces the token by a new row of the same family. When a replaced token is used again, two callers have it, so its
  * whole family ends. There is one exception: within `refreshReuseSeconds`, and while its successor is unused, the token gets
- * the same successor again, because two tabs of one browser may refresh at once. A token lasts `refreshTokenSeconds`, a family
- * three times that.
+ * the same successor again, because two tabs of one browser may refresh at once. A token is valid for `refreshTokenSeconds`, a
+ * family three times as long.
  */
 export interface RefreshToken {
   readonly tenantId: string
@@ -50,8 +50,8 @@ export function makeRefreshToken(tenantId: string, sessionId = newId()): Refresh
 }
 
 /**
- * The token that replaces this one. It is computed from this one, so that it can be sent again although it is stored nowhere.
- * The computation needs a key of the service, so that the holder of an old token cannot compute its successors.
+ * The token that replaces this one. It is computed from this one, so that it can be sent again although it is not stored. The
+ * computation needs a key of the service, so that the holder of an old token cannot compute its successors.
  */
 export function successorOf(key: Pick<DataKey, 'mac'>, token: RefreshToken): RefreshToken {
   const id = key.mac('refresh-successor', `id:${token.text}`).subarray(0, 16)
@@ -66,7 +66,7 @@ function tokenOf(tenantId: string, sessionId: string, secret: Buffer): RefreshTo
   return { tenantId, sessionId, text: `fhr_${route}_${secret.toString('base64url')}` }
 }
 
-/** Reads the ids in a refresh token; null for a text of another form. Does not say whether the token is valid. */
+/** Parses the ids in a refresh token. Returns null for a text of another form. The token may still be invalid. */
 export function parseRefreshToken(text: string): RefreshToken | null {
   const [, route, secret] = FORM.exec(text) ?? []
   if (!route || !secret || !isCanonicalBase64Url(route) || !isCanonicalBase64Url(secret)) return null
@@ -75,8 +75,9 @@ export function parseRefreshToken(text: string): RefreshToken | null {
 }
 
 /**
- * Starts a family for a user whose password was just proved; null if the user has another generation by now. The user's row is
- * locked meanwhile. A transaction that ends all login sessions of the user ends this one too, or prevents it.
+ * Starts a family for a user whose password was just checked. Returns null if the user's generation has changed since. The
+ * statement locks the user's row, so a transaction that ends all login sessions of the user either ends this one too, or
+ * prevents it.
  */
 export async function startSession(
   { tenantId, db }: Reader,
@@ -97,17 +98,17 @@ export async function startSession(
 }
 
 /**
- * Replaces a token by the next one in one statement: of two requests at once, one wins. The user's row is locked before the
- * session's, in the order of the transactions that end all login sessions of a user.
+ * Replaces a token by the next one in one statement, so only one of two simultaneous requests succeeds. The user's row is locked
+ * before the login session's, in the order of the transactions that end all login sessions of a user.
  *
- * @returns null for a token that must not be used; `refuseToken` says why.
+ * @returns null for a token that must not be used. `refuseToken` tells why.
  */
 export async function rotateSession(
   { tenantId, db }: Reader,
   { token, next }: Succession,
   { refreshTokenSeconds }: Lifetimes,
 ): Promise<Rotation | null> {
-  // The parentheses around the last select keep the session from taking this for a statement that only reads.
+  // Without the parentheses around the last select, the session would classify this statement as one that only reads.
   const { rows } = await db.execute<{ family_id: string; user_id: string }>(sql`
     with owner as (
       select u.id from sessions s join users u on u.tenant_id = s.tenant_id and u.id = s.user_id
@@ -130,7 +131,8 @@ export async function rotateSession(
 }
 
 /**
- * The successor of a token that was replaced a moment ago; null when the successor was used or the login session has ended.
+ * Returns the successor of a token that was replaced a moment ago. Returns null if the successor was used, or if the login session
+ * has ended.
  * The rows of user and successor are locked in the order of `rotateSession`.
  */
 export async function repeatRotation(
@@ -159,8 +161,8 @@ export async function repeatRotation(
 }
 
 /**
- * Answers the user's id for a token that was not rotated because it was replaced before, and revokes its family. Runs outside
- * of any transaction, so that the revocation stays when the caller throws.
+ * Revokes the family of a token that was used a second time, and returns the user's id. Runs outside of any transaction, so that
+ * the revocation stays when the caller throws.
  *
  * @throws PublicError INVALID_CREDENTIALS for a token that is unknown, expired or revoked.
  */
@@ -171,7 +173,7 @@ export async function refuseToken(session: TenantSession, token: RefreshToken): 
   return known.userId
 }
 
-/** Ends the token's family and answers its user's id. Null where there was nothing to end: an unknown token is no error. */
+/** Ends the token's family and returns its user's id. Returns null if there was nothing to end: an unknown token is no error. */
 export async function endSession(session: TenantSession, token: RefreshToken): Promise<string | null> {
   const known = await findSession(session, token)
   if (known === null) return null
@@ -184,7 +186,7 @@ export async function ownerOf(session: TenantSession, token: RefreshToken): Prom
 }
 
 /**
- * Revokes every token of a family and answers how many. A rotation that runs at the same time locks a row and adds another one
+ * Revokes every token of a family and returns their number. A rotation that runs at the same time locks a row and adds another one
  * that this statement does not see. So the statement is repeated until it finds nothing to revoke.
  */
 export async function revokeFamily({ tenantId, db }: Reader, familyId: string): Promise<number> {
@@ -195,14 +197,14 @@ export async function revokeFamily({ tenantId, db }: Reader, familyId: string): 
   }
 }
 
-/** Revokes every token of a user. The transaction must have locked the user's row, so that none can be added meanwhile. */
+/** Revokes every token of a user. The transaction must have locked the user's row, so that none is added at the same time. */
 export async function revokeSessionsOf({ tenantId, db }: Reader, userId: string): Promise<void> {
   await revoke(db, tenantId, eq(sessions.userId, userId))
 }
 
-/** Removes the rows of a user's login sessions that have ended. Housekeeping does not wait for locked rows. */
+/** Removes the rows of a user's login sessions that have ended. This cleanup does not wait for locked rows. */
 export async function pruneSessions({ tenantId, db }: Reader, userId: string): Promise<void> {
-  // A replaced token keeps its row until its own end, so that a second use is noticed.
+  // The row of a replaced token stays until the token expires, so that a second use is noticed.
   await db.execute(sql`
     delete from sessions where tenant_id = ${tenantId} and id in (
       select id from sessions
@@ -211,7 +213,7 @@ export async function pruneSessions({ tenantId, db }: Reader, userId: string): P
       limit ${PRUNED_AT_ONCE} for update skip locked)`)
 }
 
-/** Rows are locked in the order of ids, so that two transactions that revoke at once cannot deadlock. */
+/** Locks rows in the order of their ids, so that two transactions that revoke at once cannot deadlock. */
 async function revoke(db: TenantDb, tenantId: string, which: SQL): Promise<number> {
   const inOrder = db
     .select({ id: sessions.id })

@@ -14,11 +14,11 @@ export interface TokenPair {
   readonly accessToken: string
   readonly refreshToken: string
   readonly tokenType: 'Bearer'
-  /** Seconds that the access token lasts. */
+  /** How long the access token is valid, in seconds. */
   readonly expiresIn: number
 }
 
-/** What signing in needs to know of a tenant. A `Route` is one. */
+/** What signing in needs of a tenant. A `Route` has it. */
 export interface SignInTenant {
   readonly tenantId: string
   readonly code: string
@@ -50,10 +50,10 @@ export interface SignInParts {
   readonly openTenant: (by: { code: string } | { id: string }) => Promise<OpenedTenant | null>
 }
 
-/** The request in which it happens, for the audit log. */
+/** The request, for the audit log. */
 export type Origin = Pick<Actor, 'requestId' | 'address'>
 
-/** The id in the audit log where no user has the name. The text that was typed may be a password in the wrong field. */
+/** The id in the audit log if no user has the name. The typed text is not logged: it may be a password in the wrong field. */
 export const UNKNOWN_USER = 'unknown'
 
 /** @throws PublicError TENANT_NOT_FOUND, also for an INACTIVE tenant. */
@@ -64,18 +64,23 @@ export async function openActive(parts: SignInParts, by: { code: string } | { id
 }
 
 /**
- * Whether a request names another tenant than its refresh token's. Only a caller with a known token is told: others must not
+ * True if a request names another tenant than its refresh token does. Only a caller with a known token is told: others must not
  * learn which code belongs to which id.
  */
-export function isContradicted({ code }: SignInTenant, named: string | undefined): boolean {
+export function namesOtherTenant({ code }: SignInTenant, named: string | undefined): boolean {
   return named !== undefined && named !== code
 }
 
+interface PairFor {
+  readonly tenant: SignInTenant
+  readonly user: UserWithGrants
+  readonly refreshToken: RefreshToken
+}
+
+/** Issues an access token, and answers it with the refresh token. */
 export async function issuePair(
   tokens: Pick<AccessTokens, 'issue'>,
-  tenant: SignInTenant,
-  user: UserWithGrants,
-  refreshToken: RefreshToken,
+  { tenant, user, refreshToken }: PairFor,
 ): Promise<TokenPair> {
   const { token, expiresIn } = await tokens.issue({
     user,

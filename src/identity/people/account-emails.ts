@@ -4,20 +4,20 @@ import type { CatalogTx } from '../../catalog/store.ts'
 import { fail } from '../../errors.ts'
 import { storedSpellings } from './names.ts'
 
-/** Whether an account has this address, in any of the spellings in which it may be stored. */
+/** A condition: the account has this address, in any spelling in which it may be stored. */
 export function hasSpelling(email: string): SQL {
   return sql`lower(${accounts.email}) = any(${spellings(email)}::text[])`
 }
 
-/** Addresses that were stored before they were composed (NFC) may differ only in that. The typed spelling comes first. */
+/** Sorts the typed spelling first. Old addresses are not composed (NFC), so two accounts may differ only in that. */
 export function bySpelling(email: string): SQL {
   return sql`array_position(${spellings(email)}::text[], lower(${accounts.email}))`
 }
 
 /**
- * The unique index knows one spelling only.
+ * The unique index compares one spelling only, so older spellings are checked here.
  *
- * @throws PublicError CONFLICT where another account has the address in an older spelling.
+ * @throws PublicError CONFLICT if another account has the address in an older spelling.
  */
 export async function assertEmailFree(tx: CatalogTx, email: string, accountId?: string): Promise<void> {
   const isOther = accountId === undefined ? undefined : ne(accounts.id, accountId)

@@ -3,13 +3,13 @@ import type { PasswordPolicy } from '../login/passwords.ts'
 import { isName, NAME_RULE } from './names.ts'
 import { checkUser } from './user-form.ts'
 
-/** A tenant to work in, and the names of the roles of that tenant to have there. */
+/** A tenant that an account becomes a member of, and the names of its roles in that tenant. */
 export interface NewMembership {
   readonly tenantId: string
   readonly roles: readonly string[]
 }
 
-/** The parts of an account that people type. */
+/** The parts of an account that a caller sends. */
 interface AccountInput {
   readonly email?: string
   readonly name?: string | null
@@ -20,23 +20,23 @@ interface AccountInput {
 
 export const MAX_MEMBERSHIPS = 100
 /**
- * Bytes of the claims `authorization` and `roles`. With the other claims, the header and the signature, and as base64url,
- * a token then stays below the 8 KB that are the most we read.
+ * The most bytes of the claims `authorization` and `roles`. With the other claims, the header and the signature, and in
+ * base64url, a token then stays below `MAX_ISSUED_BYTES`.
  */
 const MAX_CLAIM_BYTES = 5_500
 
-/** @throws PublicError VALIDATION_FAILED for what is given and wrong. */
+/** @throws PublicError VALIDATION_FAILED for each given part that is wrong. */
 export function assertAccount(input: AccountInput, policy: PasswordPolicy): void {
   const errors = [...checkUser(input, policy), ...membershipFaults(input)]
   if (errors.length > 0) throw fail('VALIDATION_FAILED', { errors })
 }
 
 /**
- * Refuses when it is given what login would else have to refuse later.
+ * Refuses memberships and roles that do not fit into a token. Otherwise the account's next login would fail.
  *
  * @throws PublicError CONFLICT
  */
-export function assertCarriable(roles: readonly string[], memberships: readonly NewMembership[]): void {
+export function assertFitsToken(roles: readonly string[], memberships: readonly NewMembership[]): void {
   const authorization = Object.fromEntries(memberships.map((m) => [m.tenantId, { roles: m.roles }]))
   const bytes = Buffer.byteLength(JSON.stringify({ authorization, roles }))
   if (memberships.length <= MAX_MEMBERSHIPS && bytes <= MAX_CLAIM_BYTES) return

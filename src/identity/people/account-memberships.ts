@@ -13,7 +13,7 @@ export interface Membership {
   readonly roles: readonly string[]
 }
 
-/** The account whose memberships change, and the actor. The caller has locked the account's row. */
+/** The account whose memberships change, and the actor. The caller must have locked the account's row. */
 interface Change {
   readonly account: { readonly id: string; readonly email: string }
   readonly actor: Actor
@@ -103,17 +103,17 @@ export async function putMembership(
   return { membership, takesAway: before?.some((role) => !wanted.includes(role)) ?? false }
 }
 
-/** Answers whether there was one. */
+/** Returns true if the membership existed. */
 export async function deleteMembership(
   tx: CatalogTx,
   { account, tenantId, actor, key }: Change & { tenantId: string },
 ): Promise<boolean> {
-  const [gone] = await tx
+  const [deleted] = await tx
     .delete(accountMemberships)
     .where(isMembership(account.id, tenantId))
     .returning({ roles: accountMemberships.roles })
-  if (gone === undefined) return false
-  const before = { ...named(account), roles: gone.roles }
+  if (deleted === undefined) return false
+  const before = { ...named(account), roles: deleted.roles }
   await recordAudit(tx, { actor, action: 'membership.remove', tenantId, before }, key)
   return true
 }

@@ -33,7 +33,7 @@ export function auditView({ id, email, name, status, roles }: AccountRow) {
   return { accountId: id, email, name, status, roles }
 }
 
-/** The columns that a change touches, for the audit log. Of a password only that it changed. */
+/** The columns that a change touches, for the audit log. For a password the log says only that it changed. */
 export function changedColumns(row: AccountRow, changed: AccountColumns): Record<string, unknown> {
   const { passwordHash, ...rest } = changed
   const columns = Object.keys(rest).map((name) => [name, row[name as keyof typeof rest]])

@@ -12,7 +12,7 @@ import type { PageRequest } from '../callers/client-keys.ts'
 import { type Revocations, subjectIdOf, voidTokens } from '../callers/revocations.ts'
 import { ACCOUNTS_SHARE, type PasswordHasher } from '../login/passwords.ts'
 import { assertEmailFree, emailTaken } from './account-emails.ts'
-import { assertAccount, assertCarriable, type NewMembership } from './account-form.ts'
+import { assertAccount, assertFitsToken, type NewMembership } from './account-form.ts'
 import {
   deleteMembership,
   insertMemberships,
@@ -37,7 +37,7 @@ export interface NewAccount {
   readonly email: string
   readonly password: string
   readonly name?: string | null
-  /** Names of roles that count in each tenant of the account. */
+  /** Names of roles that are valid in each tenant of the account. */
   readonly roles?: readonly string[]
   readonly memberships?: readonly NewMembership[]
 }
@@ -59,15 +59,15 @@ export interface AccountsParts {
   readonly store: CatalogStore
   readonly hasher: PasswordHasher
   readonly revocations: Pick<Revocations, 'apply'>
-  /** Its service key seals what the audit log keeps apart of accounts, which belong to no tenant. */
+  /** Gives the service's data key, which seals the personal data of accounts in the audit log: accounts belong to no tenant. */
   readonly vault: Pick<Vault, 'service'>
 }
 
 const UNIQUE_VIOLATION = '23505'
 
 /**
- * People who belong to several tenants. A change that takes something away from an account (a role, a tenant, its password,
- * the account itself) also revokes its tokens, in the same transaction.
+ * The accounts of people who belong to several tenants. A change that removes something from an account (a role, a tenant, its
+ * password, the account itself) also revokes its tokens, in the same transaction.
  */
 export class Accounts {
   readonly #store: CatalogStore
@@ -83,14 +83,14 @@ export class Accounts {
   }
 
   /**
-   * @throws PublicError VALIDATION_FAILED, CONFLICT when the email address is taken or there is more than a token can
-   *   carry, REFERENCE_NOT_FOUND for a tenant that does not exist, RATE_LIMITED.
+   * @throws PublicError VALIDATION_FAILED, CONFLICT if the email address is taken, or if memberships and roles do not fit
+   *   into a token, REFERENCE_NOT_FOUND for a tenant that does not exist, RATE_LIMITED.
    */
   async create(input: NewAccount, actor: Actor): Promise<Account> {
     const { email, name = null, password, roles = [] } = input
     const memberships = (input.memberships ?? []).map(normalized)
     assertAccount({ ...input, memberships }, DEFAULT_AUTH_CONFIG.passwordPolicy)
-    assertCarriable(roles, memberships)
+    assertFitsToken(roles, memberships)
     const passwordHash = await this.#hasher.hash(password, ACCOUNTS_SHARE)
     const values = { id: newId(), email: typedName(email), name, roles: [...new Set(roles)], passwordHash }
     return this.#store.transaction(async (tx) => {
@@ -131,7 +131,7 @@ export class Accounts {
     return catalogErrors(readAccount(this.#store.db, row))
   }
 
-  /** What an account may be told of itself; null when it is gone. */
+  /** The data that an account may read of itself. Null if the account was deleted. */
   async describe(id: string): Promise<Pick<Account, 'id' | 'email' | 'name'> | null> {
     const row = await this.#findRow(id)
     return row && { id: row.id, email: row.email, name: row.name }
@@ -150,7 +150,7 @@ export class Accounts {
       if (changed.email !== undefined) await assertEmailFree(tx, changed.email, id)
       const row = await update(tx, before, changed)
       const result = await readAccount(tx, row)
-      assertCarriable(row.roles, result.memberships)
+      assertFitsToken(row.roles, result.memberships)
       const record = { actor, action: 'account.update', tenantId: null }
       const change = { before: changedColumns(before, changed), after: changedColumns(row, changed) }
       await recordAudit(tx, { ...record, ...change }, this.#vault.service)
@@ -191,12 +191,12 @@ export class Accounts {
         actor,
         key: this.#vault.service,
       })
-      assertCarriable(account.roles, (await readAccount(tx, account)).memberships)
+      assertFitsToken(account.roles, (await readAccount(tx, account)).memberships)
       return { result: membership, takesAway: lost }
     })
   }
 
-  /** @throws PublicError NOT_FOUND also where the account is no member. */
+  /** @throws PublicError NOT_FOUND, also if the account is no member. */
   async removeMembership(id: string, tenantId: string, actor: Actor): Promise<number | null> {
     const { seq } = await this.#change(id, async (tx, account) => {
       const wasMember = await deleteMembership(tx, { account, tenantId, actor, key: this.#vault.service })
@@ -207,8 +207,8 @@ export class Accounts {
   }
 
   /**
-   * Makes one change of an account with its row locked, so that changes of its memberships come one after the other. The change
-   * row is written last: from then on the transaction holds the lock of the change log.
+   * Changes an account with its row locked, so that two changes of its memberships do not run at once. The change row is written
+   * last, because from then on the transaction holds the lock of the change log.
    */
   async #change<T>(
     id: string,
@@ -223,7 +223,7 @@ export class Accounts {
       const seq = await voidTokens(tx, voided)
       return { result, change: { seq, tenantId: null, subjectId: subjectIdOf(voided) } }
     })
-    // This process applies its own change at once.
+    // This process need not wait for the change log.
     if (change !== null) this.#revocations.apply({ kind: 'tokens', ...change })
     return { result, seq: change?.seq ?? null }
   }
@@ -235,7 +235,7 @@ export class Accounts {
   }
 }
 
-/** One spelling, and each role once. */
+/** The id in lower case, and each role once. */
 function normalized({ tenantId, roles }: NewMembership): NewMembership {
   return { tenantId: tenantId.toLowerCase(), roles: [...new Set(roles)] }
 }

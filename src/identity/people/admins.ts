@@ -24,12 +24,12 @@ export interface PasswordRules {
 /** The role of a tenant's first administrator, who may do everything. */
 export const ADMIN_ROLE = 'admin'
 
-/** Any number but 0: sessions and moves lock the same text under 0. */
+/** Any number except 0: sessions and moves lock the same text with 0. */
 const PEOPLE_LOCK = 0x6668_7065
 
 /**
- * Runs a change of a tenant's users or roles in a transaction, one at a time, so that what the change has checked is still true
- * when it writes. A change after which the tenant would have no administrator is rolled back.
+ * Runs a change of a tenant's users or roles in a transaction. Only one such change runs at a time, so that the change's checks
+ * still hold when it writes. A change that would leave the tenant without an administrator is rolled back.
  *
  * @throws PublicError CONFLICT, and what `fn` throws.
  */
@@ -47,7 +47,7 @@ export function changePeople<T>(session: TenantSession, fn: (reader: Reader) => 
   })
 }
 
-/** Whether an active user may do everything. */
+/** True if an active user may do everything. */
 async function hasAdmin({ tenantId, db }: Reader): Promise<boolean> {
   const { rows } = await db.execute(sql`
     select 1
@@ -60,8 +60,8 @@ async function hasAdmin({ tenantId, db }: Reader): Promise<boolean> {
 }
 
 /**
- * Creates the tenant's first user, with the role `admin`, which permits everything. A repetition adds the role where it is
- * missing. The password of an existing user stays.
+ * Creates the tenant's first user, with the role `admin`, which permits everything. A second call adds the role if it is missing.
+ * The password of an existing user stays.
  *
  * @throws PublicError VALIDATION_FAILED, CONFLICT, RATE_LIMITED.
  */
@@ -89,7 +89,7 @@ export async function createAdmin(
   return publicUser(admin)
 }
 
-/** Of two calls at once the second waits for the first's row and then finds it. */
+/** If two calls run at once, the second one waits for the first one's row and then finds it. */
 async function ensureAdminRole(reader: Reader): Promise<string> {
   const { tenantId, db } = reader
   await db

@@ -7,24 +7,24 @@ import type { Vault } from '../../catalog/vault.ts'
 import { fail, isOutcomeUnknown, PublicError } from '../../errors.ts'
 import { type Revocations, subjectIdOf } from '../callers/revocations.ts'
 
-/** A change in a tenant database, as the catalog is told of it. */
+/** A change in a tenant database that is announced in the catalog. */
 export interface Announcement extends AuditRecord {
   readonly tenantId: string
   /** Users whose tokens of lower generations are revoked. */
   readonly voided?: readonly { readonly id: string; readonly generation: number }[]
-  /** Whether the change touched what roles permit. */
+  /** True if the change touched what roles permit. */
   readonly rolesChanged?: boolean
 }
 
 export interface AnnouncementsOptions {
   readonly store: CatalogStore
-  /** Seals what the audit log keeps apart of people. */
+  /** Seals the personal data in the audit log. */
   readonly vault: Pick<Vault, 'dataKey'>
-  /** Writes a record later that could not be written with its announcement. */
+  /** Writes a record later if the announcement failed. */
   readonly auditTrail: Pick<AuditTrail, 'note'>
   /** The announcements of all replicas. */
   readonly announced: Pick<Revocations, 'lowestOf' | 'lowestOfTenant'>
-  /** Called with the changes just made, so that this process applies them at once. */
+  /** Applies a new change in this process at once. */
   readonly apply: (change: CatalogChange) => void
 }
 
@@ -32,9 +32,9 @@ const MADE_BUT_NOT_ANNOUNCED =
   'The change was made, and the audit log will say so, but the other replicas could not be told. Repeat the request, unless it created something.'
 
 /**
- * Announces in the catalog what was changed in a tenant database: in the audit log, and in the change log for the replicas.
- * The two databases cannot share a transaction, so the announcement comes right after the change. When it fails, the caller
- * is told and may repeat the request. The audit record is then written later, with a mark, because the change itself was made.
+ * Announces a change of a tenant database in the catalog: in the audit log, and in the change log for the replicas. The two
+ * databases cannot share a transaction, so the announcement comes right after the change. If it fails, the caller gets an error
+ * and may repeat the request. The audit record is then written later, with a mark, because the change itself was made.
  */
 export class Announcements {
   readonly #options: AnnouncementsOptions
@@ -44,14 +44,14 @@ export class Announcements {
   }
 
   /**
-   * @returns the number of the last change that others have to apply, to wait for; null where there is none.
+   * @returns the number of the last change that replicas have to apply, to wait for. Null if there is none.
    * @throws PublicError CATALOG_UNAVAILABLE
    */
   async publish(announcement: Announcement): Promise<number | null> {
     const changes = await this.#record(announcement).catch((error: unknown) => {
-      // The first record may have been written all the same. Two records are better than none.
+      // The first record may have been written in spite of the error. Two records are better than none.
       this.#options.auditTrail.note(unannounced(announcement))
-      throw toldError(error)
+      throw notAnnounced(error)
     })
     for (const change of changes) this.#options.apply(change)
     return changes.at(-1)?.seq ?? null
@@ -95,8 +95,8 @@ export class Announcements {
   }
 }
 
-/** The change was certainly made. Whether the other replicas were told may be unknown; a repetition tells them. */
-function toldError(error: unknown): unknown {
+/** The change was made. It may be unknown whether the other replicas learned of it; a second request announces it again. */
+function notAnnounced(error: unknown): unknown {
   if (!(error instanceof PublicError)) return error
   return fail(isOutcomeUnknown(error) ? 'CATALOG_UNAVAILABLE' : error.code, {
     ...error.extra,
@@ -104,7 +104,7 @@ function toldError(error: unknown): unknown {
   })
 }
 
-/** The record that is written later. The trail joins records with the same `after`, so `after` names the user or role. */
+/** The record that is written later. The audit trail merges records with the same `after`, so `after` names the user or role. */
 function unannounced({ actor, action, tenantId, before, after }: Announcement): AuditRecord {
   const { userId, roleId } = { ...before, ...after }
   const about = { ...(userId !== undefined && { userId }), ...(roleId !== undefined && { roleId }) }

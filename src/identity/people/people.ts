@@ -28,7 +28,7 @@ import {
   userValues,
 } from './users.ts'
 
-/** A tenant with its authentication settings, and a session in which its rows are read and changed. */
+/** A tenant with its authentication settings, and a session that reads and changes its rows. */
 export interface TenantWithSession {
   readonly route: { readonly tenantId: string; readonly authConfig: AuthConfig }
   readonly session: TenantSession
@@ -39,7 +39,7 @@ export interface PeopleParts {
   readonly announcements: Announcements
 }
 
-/** A patch with the hash of its password, and its caller. */
+/** A patch, the hash of its password, and its caller. */
 interface Change {
   /** The user's lowest valid generation, as announced. */
   readonly lowest: number
@@ -50,7 +50,7 @@ interface Change {
 
 /**
  * Changes the users of a tenant. The rows are in the tenant database. After they are committed, the change is announced in the
- * catalog. A change that may take something away from a user revokes the user's tokens, also when it is repeated.
+ * catalog. A change that may remove something from a user revokes the user's tokens, also when it is repeated.
  */
 export class People {
   readonly #hasher: PasswordHasher
@@ -62,8 +62,8 @@ export class People {
   }
 
   /**
-   * @throws PublicError VALIDATION_FAILED, REFERENCE_NOT_FOUND for a role that is not there, PERMISSION_DENIED for one that
-   *   grants more than the caller holds, CONFLICT for what is taken, RATE_LIMITED, CATALOG_UNAVAILABLE.
+   * @throws PublicError VALIDATION_FAILED, REFERENCE_NOT_FOUND for a role that does not exist, PERMISSION_DENIED for a role that
+   *   grants more than the caller holds, CONFLICT if a name or number is taken, RATE_LIMITED, CATALOG_UNAVAILABLE.
    */
   async create({ route, session }: TenantWithSession, input: NewUser, caller: Caller): Promise<PublicUser> {
     assertUser(input, route.authConfig.passwordPolicy)
@@ -86,13 +86,12 @@ export class People {
   }
 
   /**
-   * @throws PublicError as `create`; NOT_FOUND; PERMISSION_DENIED where the user may do what the caller may not; CONFLICT
-   *   for the last administrator.
+   * @throws PublicError as `create`; NOT_FOUND; PERMISSION_DENIED if the user holds a permission that the caller does not;
+   *   CONFLICT for the last administrator.
    */
   async change(
     { route, session }: TenantWithSession,
-    userId: string,
-    patch: UserPatch,
+    { userId, patch }: { readonly userId: string; readonly patch: UserPatch },
     caller: Caller,
   ): Promise<Changed<PublicUser>> {
     assertUser(patch, route.authConfig.passwordPolicy)
@@ -119,7 +118,7 @@ export class People {
    *
    * @returns the number of the change, to wait for.
    * @throws PublicError NOT_FOUND, PERMISSION_DENIED, CONFLICT for the last administrator and for a user that another
-   *   request changed meanwhile, CATALOG_UNAVAILABLE.
+   *   request changed in the meantime, CATALOG_UNAVAILABLE.
    */
   async remove(
     { route, session }: TenantWithSession,
@@ -130,7 +129,7 @@ export class People {
       const before = existing(await findUser(reader, userId))
       assertHolds(caller, before.permissions)
       await updateUser(reader, userId, { status: 'INACTIVE' })
-      const generation = await shutOut(
+      const generation = await revokeAccess(
         reader,
         userId,
         this.#announcements.lowestOf(route.tenantId, before.id),
@@ -145,7 +144,7 @@ export class People {
   }
 }
 
-/** Writes a user's new password, and ends every login session and token of the user. Answers the new generation. */
+/** Writes a user's new password, and revokes the user's access. Returns the new generation. */
 export async function setPassword(
   reader: Reader,
   { id, email, username }: PublicUser,
@@ -155,15 +154,15 @@ export async function setPassword(
   const names = username === null ? [email] : [email, username]
   const subjects = names.map((name) => attemptSubject(typedName(name)))
   await clearAttempts(reader, subjects)
-  return shutOut(reader, id, lowest)
+  return revokeAccess(reader, id, lowest)
 }
 
 /**
- * Ends every login session of a user and starts a new generation above the announced `lowest`. Answers the new generation; null
- * if there is no such user.
+ * Ends every login session of a user, and revokes the user's tokens by a new generation above the announced `lowest`. Returns the
+ * new generation, or null if there is no such user.
  */
-export async function shutOut(reader: Reader, userId: string, lowest: number): Promise<number | null> {
-  // The user's row is locked first: whatever adds a login session locks it too.
+export async function revokeAccess(reader: Reader, userId: string, lowest: number): Promise<number | null> {
+  // The user's row is locked first, as in each statement that adds a login session.
   const generation = await raiseGeneration(reader, userId, lowest)
   await revokeSessionsOf(reader, userId)
   return generation
@@ -172,7 +171,7 @@ export async function shutOut(reader: Reader, userId: string, lowest: number): P
 async function applyChange(reader: Reader, before: UserWithGrants, change: Change): Promise<void> {
   const { lowest, patch, passwordHash, caller } = change
   const { email, username, name, taxNumber, status, roles } = patch
-  if (isPower(patch)) assertHolds(caller, before.permissions)
+  if (changesAccess(patch)) assertHolds(caller, before.permissions)
   if (email !== undefined) await assertEmailFree(reader, email, before.id)
   const changes: UserChanges = {
     ...(email !== undefined && { email: typedName(email) }),
@@ -186,12 +185,12 @@ async function applyChange(reader: Reader, before: UserWithGrants, change: Chang
     await replaceRoles(reader, before.id, idsOf(await findGrantable(reader, roles, caller)))
   }
   if (passwordHash !== undefined) await setPassword(reader, before, { passwordHash, lowest })
-  else if (status === 'INACTIVE') await shutOut(reader, before.id, lowest)
+  else if (status === 'INACTIVE') await revokeAccess(reader, before.id, lowest)
   else if (roles !== undefined) await raiseGeneration(reader, before.id, lowest)
 }
 
-/** Whether a patch changes what the user may do, or who can sign in as the user. */
-function isPower({ email, username, status, roles, password }: UserPatch): boolean {
+/** True if a patch changes what the user may do, or who can sign in as the user. */
+function changesAccess({ email, username, status, roles, password }: UserPatch): boolean {
   return [email, username, status, roles, password].some((part) => part !== undefined)
 }
 
@@ -213,7 +212,7 @@ function existing<T>(user: T | null): T {
   return user
 }
 
-/** A user for the audit log, or the parts of one that a patch touches. Of a password only that it was replaced. */
+/** A user for the audit log, or the parts that a patch touches. For a password the log says only that it was replaced. */
 function inAudit(user: PublicUser, patch?: UserPatch): Record<string, unknown> {
   const { id, createdAt: _made, updatedAt: _changed, ...rest } = publicUser(user)
   const parts = Object.fromEntries(Object.entries(rest).map(([name, value]) => [name, cut(value)]))

@@ -1,29 +1,29 @@
 import { isUuid } from '../../lib/ids.ts'
 
 /**
- * What a dedicated database answers is its owner's word: also rows that our tables could not hold. What of it goes on into
- * tokens, the audit log and the catalog is measured here.
+ * The owner of a dedicated database controls its rows, so a row may hold values that our tables could not. Values that go into
+ * tokens, the audit log or the catalog are checked here.
  */
 const MAX_NAME_LENGTH = 200
 const MAX_TEXT_LENGTH = 254
 
-/** Whether it is an id, whatever its column is said to be. */
+/** True if the value is an id, whatever type its column has. */
 export function isId(value: unknown): value is string {
   return typeof value === 'string' && isUuid(value)
 }
 
-/** Whether it counts generations as our column does. */
+/** True if the value could be a generation in our column. */
 export function isGeneration(value: unknown): value is number {
   return Number.isSafeInteger(value) && Number(value) >= 0
 }
 
-/** The names of roles or permissions that can be some. */
+/** Keeps only texts that can be names of roles or permissions. */
 export function namesOf(value: unknown): string[] {
   if (!Array.isArray(value)) return []
   return value.filter((name) => typeof name === 'string' && name.length <= MAX_NAME_LENGTH)
 }
 
-/** A value for the audit log: a text no longer than those that our tables hold. */
+/** Cuts a text for the audit log to the length that our tables allow. Other values stay. */
 export function cut<T>(value: T): T | string {
   return typeof value === 'string' ? value.slice(0, MAX_TEXT_LENGTH) : value
 }

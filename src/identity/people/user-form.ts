@@ -14,14 +14,14 @@ export interface NewUser {
   readonly roles?: readonly string[] | undefined
 }
 
-/** What is left out stays as it is. */
+/** A field that is left out stays as it is. */
 export type UserPatch = Partial<NewUser> & { readonly status?: UserStatus | undefined }
 
 const MAX_ROLES = 50
 const USERNAME = /^[A-Za-z0-9][A-Za-z0-9._@+-]{0,99}$/
 const TAX_NUMBER = /^[\p{L}\p{N}](?:[\p{L}\p{N} ./-]{0,48}[\p{L}\p{N}])?$/u
 
-/** What is wrong with what is given of a user. Pointers are into the user's own object. */
+/** The faults of the given parts of a user. Pointers start at the user's own object. */
 export function checkUser(input: UserPatch, policy: PasswordPolicy): FieldError[] {
   const faults: FieldError[] = []
   const fault = (pointer: string, message: string) => faults.push({ pointer, message })

@@ -10,7 +10,7 @@ import { storedSpellings, typedName } from './names.ts'
 import { isGeneration, isId, namesOf } from './tenant-rows.ts'
 import type { NewUser, UserStatus } from './user-form.ts'
 
-/** A tenant's user as people may see it. */
+/** A tenant's user as callers may see it. */
 export interface PublicUser {
   readonly id: string
   readonly email: string
@@ -23,7 +23,7 @@ export interface PublicUser {
   readonly updatedAt: string
 }
 
-/** A user with what access tokens say, and the hash of the password. Only `identity` may see it whole. */
+/** A user with the data for access tokens, and the hash of the password. Only `identity` may use it. */
 export interface UserWithGrants extends PublicUser {
   readonly passwordHash: string
   readonly permissions: readonly string[]
@@ -37,7 +37,7 @@ export type LoginName = { readonly email: string } | { readonly username: string
 /** A session, or one of its transactions. */
 export type Reader = Pick<TenantSession, 'tenantId' | 'db'>
 
-/** The columns of a user that change, besides what follows from it. */
+/** The columns of a user that a change sets. */
 export type UserChanges = Partial<
   Pick<typeof users.$inferInsert, 'email' | 'username' | 'name' | 'taxNumber' | 'status' | 'passwordHash'>
 >
@@ -49,8 +49,8 @@ const TAKEN: Readonly<Record<string, { pointer: string; what: string }>> = {
   users_tax_number_key: { pointer: '/taxNumber', what: 'tax number' },
 }
 
-// The outer table is written out: drizzle drops its name from columns where a query has one table only, and inside the
-// subquery the bare name would be the inner table's.
+// The outer table's name is written out. Drizzle omits it from columns if a query has only one table, and inside the subquery a
+// column without it would be the inner table's.
 const roleNames = sql<string[]>`array(
   select r.name from user_roles ur join roles r on r.tenant_id = ur.tenant_id and r.id = ur.role_id
   where ur.tenant_id = users.tenant_id and ur.user_id = users.id order by r.name)`
@@ -90,22 +90,22 @@ export async function listUsers(
     .where(and(eq(users.tenantId, session.tenantId), after))
     .orderBy(asc(users.id))
     .limit(limit + 1)
-  return pageOf(rows.map(measured), limit)
+  return pageOf(rows.map(withValidRoles), limit)
 }
 
-/** A user with roles and permissions, in one statement. Null also for what cannot be an id. */
+/** Finds a user with roles and permissions, in one statement. Returns null also for a text that cannot be an id. */
 export function findUser(reader: Reader, userId: string): Promise<UserWithGrants | null> {
   return isUuid(userId) ? findOne(reader, eq(users.id, userId)) : Promise.resolve(null)
 }
 
 /**
- * As `findUser`, by the name that a person types, in any case. A user name that no user has may be an email address: many
- * people type their address as their user name.
+ * Finds a user by the typed name, in upper or lower case. If no user has the user name, it may be an email address: many people
+ * type their address as their user name.
  */
 export function findForLogin(reader: Reader, name: LoginName): Promise<UserWithGrants | null> {
-  // Folded here and not by the database: databases fold letters differently, and attempts are counted by our spelling.
+  // Spelled here and not by the database: databases convert letters differently, and attempts are counted by our spelling.
   const wanted = loginNameText(name)
-  // PostgreSQL stores no text with this character, so no user can have it, and a query with it would fail.
+  // PostgreSQL cannot store a text with this character, so no user has it, and a query with it would fail.
   if (wanted.includes('\0')) return Promise.resolve(null)
   const byEmail = hasEmail('email' in name ? name.email : name.username)
   const byUsername = eq(sql`lower(${users.username})`, wanted)
@@ -121,8 +121,8 @@ export function loginNameText(name: LoginName): string {
 }
 
 /**
- * The user with this address. Addresses that were stored before they were composed (NFC) may differ only in that. Each is found
- * by its own spelling, which comes first.
+ * A condition: the user has this address. Old addresses are not composed (NFC), so two users may differ only in that. The exact
+ * spelling comes first, so that each of them is found.
  */
 function hasEmail(text: string): SQL {
   const spellings = sql.param([...storedSpellings(text)])
@@ -132,9 +132,9 @@ function hasEmail(text: string): SQL {
 }
 
 /**
- * The unique index knows one spelling only.
+ * The unique index compares one spelling only, so older spellings are checked here.
  *
- * @throws PublicError CONFLICT where another user has the address in an older spelling.
+ * @throws PublicError CONFLICT if another user has the address in an older spelling.
  */
 export async function assertEmailFree(
   { tenantId, db }: Reader,
@@ -167,7 +167,7 @@ export async function updateUser(
     .where(and(eq(users.tenantId, tenantId), eq(users.id, userId)))
 }
 
-/** Replaces the hash by a stronger one of the same password, unless it was replaced meanwhile. */
+/** Replaces the hash by a stronger one of the same password, unless the hash has changed in the meantime. */
 export async function replaceHash(
   { tenantId, db }: Reader,
   { id, passwordHash }: Pick<UserWithGrants, 'id' | 'passwordHash'>,
@@ -181,8 +181,8 @@ export async function replaceHash(
 }
 
 /**
- * Starts a new generation, by which earlier tokens differ from later ones. It is above the announced `lowest`, which a restored
- * database may have lost. Locks the row as `updateUser` does.
+ * Starts a new generation, which revokes earlier tokens. It is above the announced `lowest`, which a restored database may have
+ * lost. Locks the row as `updateUser` does.
  */
 export async function raiseGeneration(
   { tenantId, db }: Reader,
@@ -197,7 +197,7 @@ export async function raiseGeneration(
   return row?.generation ?? null
 }
 
-/** Deletes a user who is INACTIVE and still of this generation, with what belongs to them. Answers whether there was one. */
+/** Deletes a user who is INACTIVE and still has this generation, and all rows of the user. Returns true if there was one. */
 export async function deleteUser(
   { tenantId, db }: Reader,
   { id, generation }: Pick<UserWithGrants, 'id' | 'generation'>,
@@ -210,18 +210,18 @@ export async function deleteUser(
   return deleted.length > 0
 }
 
-/** Picks what people may see. A column added to the table does not appear by itself. */
+/** Lists the columns that callers may see, so that a new column of the table does not appear by itself. */
 export function publicUser(row: PublicUser): PublicUser {
   const { id, email, username, name, taxNumber, status, roles, createdAt, updatedAt } = row
   return { id, email, username, name, taxNumber, status, roles, createdAt, updatedAt }
 }
 
-/** For what a statement on `users` throws. */
+/** Translates the error of a statement on `users`. */
 export function conflictOnDuplicate(error: unknown): never {
-  const said = databaseError(error)
-  if (said?.code !== UNIQUE_VIOLATION) throw error
-  // The server's error stays out of `cause`: its detail carries the caller's values into the log.
-  throw duplicate(said.constraint ?? '')
+  const refused = databaseError(error)
+  if (refused?.code !== UNIQUE_VIOLATION) throw error
+  // The server's error is not the `cause`: its detail would write the caller's values to the log.
+  throw duplicate(refused.constraint ?? '')
 }
 
 function duplicate(constraint: string): PublicError {
@@ -239,10 +239,10 @@ async function findOne({ tenantId, db }: Reader, condition: SQL): Promise<UserWi
     .from(users)
     .where(and(eq(users.tenantId, tenantId), condition))
   return row && isId(row.id) && isGeneration(row.generation)
-    ? { ...measured(row), permissions: namesOf(row.permissions) }
+    ? { ...withValidRoles(row), permissions: namesOf(row.permissions) }
     : null
 }
 
-function measured<T extends PublicUser>(row: T): T {
+function withValidRoles<T extends PublicUser>(row: T): T {
   return { ...row, roles: namesOf(row.roles) }
 }

@@ -2,6 +2,7 @@ import { hash, randomUUID } from 'node:crypto'
 import { errors, type JWTPayload, jwtVerify } from 'jose'
 import { LRUCache } from 'lru-cache'
 import { fail } from '../../errors.ts'
+import { atMost } from '../../lib/cache/at-most.ts'
 import { PermissionSet } from '../access/permissions.ts'
 import type { AccountIdentity, TokenIdentity, UserPrincipal } from '../callers/principal.ts'
 import type { Revocations } from '../callers/revocations.ts'
@@ -28,7 +29,7 @@ export interface AccessTokensOptions {
   readonly keys: TokenKeys
   /** The issuers whose tokens are accepted besides our own. */
   readonly issuers?: Pick<ExternalIssuers, 'find'>
-  /** Asked at each request, also about tokens that were verified before. */
+  /** Checked at each request, also for tokens that were verified before. */
   readonly revocations?: Pick<Revocations, 'isVoid'>
   readonly issuer?: string
   readonly audience?: string
@@ -53,9 +54,9 @@ export interface TokenRequest {
 
 export interface AccountTokenRequest {
   readonly account: TokenSubject
-  /** Names of roles by the id of the tenant in which they count. */
+  /** Names of roles, by the id of the tenant in which they are valid. */
   readonly authorization: ReadonlyMap<string, readonly string[]>
-  /** Roles that count in each of these tenants. */
+  /** Roles that are valid in each of these tenants. */
   readonly roles: readonly string[]
   readonly lifetimeSeconds: number
 }
@@ -63,26 +64,26 @@ export interface AccountTokenRequest {
 export interface IssuedToken {
   readonly token: string
   readonly tokenId: string
-  /** Seconds. */
+  /** In seconds. */
   readonly expiresIn: number
 }
 
-/** What a verified token says, and until when (milliseconds since 1970) that may be remembered. */
+/** The identity in a verified token, and until when (milliseconds since 1970) it may be cached. */
 export interface Verified {
   readonly identity: TokenIdentity
   readonly until: number
-  /** The tenant whose key signed it; null for the service's and those of others. */
+  /** The tenant whose key signed the token. Null for the service's keys and those of other issuers. */
   readonly keyTenantId: string | null
 }
 
-/** Issues access tokens in the form of RFC 9068, verifies them by the rules of RFC 8725, and remembers verified ones. */
+/** Issues access tokens in the form of RFC 9068, verifies them by the rules of RFC 8725, and caches verified ones. */
 export class AccessTokens {
   readonly #options: AccessTokensOptions
   readonly #issuer: string
   readonly #audience: string
   readonly #now: () => number
   readonly #verified: LRUCache<string, Verified>
-  /** Counts withdrawals of keys. A token whose verification began before a withdrawal is not remembered. */
+  /** Counts withdrawals of keys. A token whose verification began before a withdrawal is not cached. */
   #withdrawals = 0
 
   constructor(options: AccessTokensOptions) {
@@ -90,7 +91,7 @@ export class AccessTokens {
     this.#issuer = options.issuer ?? 'freehold'
     this.#audience = options.audience ?? 'freehold'
     this.#now = options.now ?? (() => Date.now())
-    this.#verified = new LRUCache({ max: options.cacheMax ?? 10_000 })
+    this.#verified = new LRUCache(atMost(options.cacheMax ?? 10_000))
   }
 
   /**
@@ -103,9 +104,9 @@ export class AccessTokens {
   }
 
   /**
-   * A token of a tenant's user, signed with the tenant's own key where it has one.
+   * Issues a token of a tenant's user, signed with the tenant's own key if it has one.
    *
-   * @throws PublicError CONFLICT when roles and permissions do not fit into a token.
+   * @throws PublicError CONFLICT if roles and permissions do not fit into a token.
    */
   async issue({ user, tenant, ...request }: TokenRequest): Promise<IssuedToken> {
     const permissions = new PermissionSet(request.permissions).list
@@ -116,9 +117,10 @@ export class AccessTokens {
   }
 
   /**
-   * A token of an account, for each of the tenants in the map. The service signs it: no tenant vouches for another.
+   * Issues a token of an account, for each of the tenants in the map. The service signs it, because no tenant's key may sign for
+   * other tenants.
    *
-   * @throws PublicError CONFLICT when the memberships do not fit into a token.
+   * @throws PublicError CONFLICT if the memberships do not fit into a token.
    */
   async issueForAccount({ account, authorization, ...request }: AccountTokenRequest): Promise<IssuedToken> {
     const map = Object.fromEntries([...authorization].map(([tenantId, roles]) => [tenantId, { roles }]))
@@ -128,18 +130,18 @@ export class AccessTokens {
     return this.#sign({ subject: account, claims, fits, tenantId: null, ...request })
   }
 
-  /** Who calls with a token verified before and still valid, without waiting. */
+  /** The identity in a token that was verified before and is still valid. Never waits. */
   peek(token: string): TokenIdentity | undefined {
     return token.length > MAX_TOKEN_BYTES ? undefined : this.#remembered(cacheKey(token))
   }
 
   /**
-   * Who the token says is calling.
+   * Verifies a token.
    *
    * @throws PublicError TOKEN_EXPIRED for a good token after its time, TOKEN_INVALID for everything else.
    */
   async verify(token: string): Promise<TokenIdentity> {
-    // Before the hash: a megabyte of token must not even cost its digest.
+    // Before the hash: for a token of a megabyte not even a digest is computed.
     if (token.length > MAX_TOKEN_BYTES) throw fail('TOKEN_INVALID', { cause: new TokenFault('too long') })
     const key = cacheKey(token)
     const known = this.#remembered(key)
@@ -151,13 +153,13 @@ export class AccessTokens {
     return verified.identity
   }
 
-  /** Forgets verified tokens: keys may have been replaced or withdrawn. */
+  /** Removes all tokens from the cache. Call this when keys may have been replaced or withdrawn. */
   clear(): void {
     this.#withdrawals += 1
     this.#verified.clear()
   }
 
-  /** As `clear`, for what this tenant's keys signed. */
+  /** As `clear`, for tokens that this tenant's keys signed. */
   forgetTenant(tenantId: string): void {
     this.#withdrawals += 1
     for (const [key, { keyTenantId }] of this.#verified.entries()) {
@@ -195,7 +197,7 @@ export class AccessTokens {
   async #verifyAnew(token: string): Promise<Verified> {
     try {
       const parts = readToken(token)
-      // The issuer is not proved yet. It only says which rules the token has to meet.
+      // The issuer is not proved yet. It only decides which rules the token must meet.
       const external = this.#options.issuers?.find(parts.claims.iss)
       return await (external ? external.verify(parts) : this.#verifyOwn(parts))
     } catch (error) {
@@ -208,7 +210,7 @@ export class AccessTokens {
     const { header, claims } = parts
     const { owner } = key
     assertType(readHeader(header, owner).typ, owner)
-    // Before the signature, because jose takes an infinite end for one in the past, which is told only of good tokens.
+    // Before the signature: jose treats an infinite end as one in the past, and TOKEN_EXPIRED is only for valid tokens.
     assertTimes(claims, { nowSeconds: this.#now() / 1000, toleranceSeconds: CLOCK_TOLERANCE_SECONDS })
     await this.#assertSigned(parts, key)
     const isAccount = owner === null && 'authorization' in claims
@@ -216,12 +218,12 @@ export class AccessTokens {
       ? accountOf(readAccountClaims(claims))
       : userOf(readUserClaims(claims, owner), parts.token)
     const endsAt = Number(claims.exp) * 1000
-    // The tolerance is for clocks that differ on the beginning; an end is an end.
+    // The tolerance applies only to the beginning of a token.
     if (this.#now() >= endsAt) throw fail('TOKEN_EXPIRED')
     return { identity, until: Math.min(endsAt, retirementOf(key)), keyTenantId: owner?.tenantId ?? null }
   }
 
-  /** The key named by the header. The algorithm is the key's: the header must only agree. */
+  /** The key that the header names. The key decides the algorithm, and the header must have the same. */
   async #keyFor(parts: TokenParts): Promise<VerificationKey> {
     const { kid, alg } = readKeyName(parts.header)
     const key = await this.#options.keys.find(kid)
@@ -231,7 +233,7 @@ export class AccessTokens {
     return key
   }
 
-  /** A tenant's key already fixes issuer and audience. A token may leave them out, but must not contradict the key. */
+  /** A tenant's key already implies issuer and audience. A token may omit them, but must not have others. */
   async #assertSigned({ token, claims }: TokenParts, key: VerificationKey): Promise<void> {
     const isPinned = (name: string) => key.owner === null || name in claims
     await jwtVerify(token, key.key, {
@@ -273,7 +275,7 @@ function accountOf({ sub, authorization, roles, jti, gen }: AccountClaims): Acco
   })
 }
 
-/** The errors of jose carry the payload, so only their code is kept. Any other error is a bug of ours. */
+/** The errors of jose contain the payload, so only their code is kept. Any other error is a fault of this program. */
 function refusal(error: unknown): unknown {
   if (error instanceof errors.JWTExpired) return fail('TOKEN_EXPIRED')
   if (error instanceof errors.JOSEError) return fail('TOKEN_INVALID', { cause: new TokenFault(error.code) })
@@ -281,7 +283,7 @@ function refusal(error: unknown): unknown {
   return error
 }
 
-// The digest and not the token: a heap dump of the cache must not contain credentials.
+// The digest instead of the token, so that a heap dump of the cache contains no credentials.
 function cacheKey(token: string): string {
   return hash('sha256', token, 'base64')
 }

@@ -7,8 +7,8 @@ const MAX_GRANTS = 500
 const MAX_TENANTS = 100
 
 /**
- * The claim with this name. The whole name is tried first (`https://acme.example/tenant`); otherwise its dots lead into
- * objects, at each step by the longest name that is there (`resource_access.app.example.com.roles`).
+ * The claim with this name. The whole name is tried first (`https://acme.example/tenant`). Otherwise its dots separate the names of
+ * nested objects. At each level the longest existing name counts (`resource_access.app.example.com.roles`).
  */
 export function claimOf(claims: Claims, path: string): unknown {
   let value: unknown = claims
@@ -35,7 +35,7 @@ function longestName(object: Record<string, unknown>, path: string): string | nu
  * The tenants in the first of these claims that the token has. A claim is one text or number, a list of them, or an object with
  * the tenants as its property names (Keycloak's organizations).
  *
- * @throws TokenFault when it names none.
+ * @throws TokenFault if it names no tenant.
  */
 export function tenantsOf(claims: Claims, paths: readonly string[]): readonly string[] {
   const value = paths
@@ -52,7 +52,7 @@ function tenantName(value: unknown): string {
 }
 
 /**
- * A list of texts, or one text with spaces between (as `scope` is written). Empty where there is no such claim.
+ * A list of texts, or one text with spaces between them (like `scope`). Empty if there is no such claim.
  *
  * @throws TokenFault
  */

@@ -12,7 +12,7 @@ import { fillTemplate, isTemplate, tidIn } from './issuer-template.ts'
 
 export interface ExternalIssuersOptions {
   readonly issuers: readonly TrustedIssuer[]
-  /** Whether a tenant has listed this external id under this entry. Asked before the keys of one directory are read. */
+  /** True if a tenant has listed this external id under this entry. Called before the keys of one directory are read. */
   readonly isListed: (entry: string, externalId: string) => Promise<boolean>
   readonly log: { warn(details: object, message: string): void }
   /** Milliseconds since 1970. */
@@ -20,18 +20,18 @@ export interface ExternalIssuersOptions {
   readonly clock?: Clock
 }
 
-/** What is remembered of a token that an issuer's key signed. */
+/** A verified token that an issuer's key signed. */
 export interface VerifiedExternal {
   readonly identity: ExternalIdentity
   readonly until: number
   readonly keyTenantId: null
 }
 
-/** Clocks of others. */
+/** The clocks of other issuers may differ more than our own. */
 const TOLERANCE_SECONDS = 30
-/** An issuer that withdraws a key does not tell us. */
+/** Short, because an issuer does not announce that it withdraws a key. */
 const REMEMBERED_MS = 300_000
-/** Directories whose keys are kept, where each has its own. */
+/** How many directories' keys are kept, if each directory has its own keys. */
 const MAX_DIRECTORIES = 1_000
 
 /** The issuers whose tokens are accepted besides our own. */
@@ -57,7 +57,7 @@ export class ExternalIssuer {
   readonly #trusted: TrustedIssuer
   readonly #options: Omit<ExternalIssuersOptions, 'issuers'>
   readonly #now: () => number
-  /** By the address from which they are read: one, or one for each directory. */
+  /** By the address of the keys: one, or one for each directory. */
   readonly #keys = new LRUCache<string, ExternalKeys>({ max: MAX_DIRECTORIES })
 
   constructor(trusted: TrustedIssuer, options: Omit<ExternalIssuersOptions, 'issuers'>) {
@@ -66,7 +66,7 @@ export class ExternalIssuer {
     this.#now = options.now ?? (() => Date.now())
   }
 
-  /** The issuer's name as the settings have it. */
+  /** The issuer's name in the settings. */
   get entry(): string {
     return this.#trusted.issuer
   }
@@ -91,8 +91,8 @@ export class ExternalIssuer {
   }
 
   /**
-   * What is not understood is ignored (RFC 7515, section 4), unless `crit` says that it must not be; and what would lead to
-   * another key is not followed: keys are found by their name, in the issuer's own list.
+   * Unknown header parameters are ignored (RFC 7515, section 4), unless `crit` names them. Parameters that point to another key are
+   * ignored, too: keys are found only by their name, in the issuer's own list.
    */
   #readHeader(header: TokenParts['header']): Pick<KeyRequest, 'alg' | 'kid'> {
     const { alg, kid, typ } = header
@@ -103,7 +103,7 @@ export class ExternalIssuer {
     return kid === undefined ? { alg } : { alg, kid: text('kid', kid, PRINTABLE) }
   }
 
-  /** Answers the directory's id, which `iss` and `tid` must agree on; null where the entry is no template. */
+  /** Returns the directory's id, which must be the same in `iss` and `tid`. Null if the entry is no template. */
   #assertPinned(claims: TokenParts['claims']): string | null {
     const { issuer, audience, audienceClaim } = this.#trusted
     const { iss } = claims
@@ -137,7 +137,7 @@ export class ExternalIssuer {
     try {
       await compactVerify(token, key, { algorithms: [request.alg] })
     } catch (error) {
-      // Also for a key that jose finds too weak, which it says in a TypeError: the key is not ours.
+      // Also for a key that jose refuses as too weak with a TypeError: the issuer chose the key, not we.
       if (error instanceof PublicError) throw error
       throw new TokenFault(error instanceof errors.JOSEError ? error.code : 'unusable key')
     }
@@ -158,7 +158,7 @@ export class ExternalIssuer {
   }
 }
 
-/** RFC 8725, section 3.11: a logout token, or one of yet another kind, is no access token, whatever else it says. */
+/** RFC 8725, section 3.11: a logout token, or a token of another type, is no access token, whatever its claims are. */
 function isOtherKind(typ: string): boolean {
   const kind = typ.toLowerCase().replace(/^application\//, '')
   return kind.endsWith('+jwt') && kind !== 'at+jwt'

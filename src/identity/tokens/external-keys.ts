@@ -10,17 +10,17 @@ export interface ExternalKeysOptions {
   readonly clock?: Clock
   readonly timeoutMs?: number
   readonly maxBytes?: number
-  /** After this the keys are read again. */
+  /** After this time the keys are read again. */
   readonly maxAgeMs?: number
   /** The shortest time between two readings, also for invented names of keys and for an endpoint that fails. */
   readonly cooldownMs?: number
   /** The same while no key is known. */
   readonly firstRetryMs?: number
-  /** How long known keys serve while the endpoint does not give new ones. */
+  /** How long known keys are used while the endpoint does not return new ones. */
   readonly maxStalenessMs?: number
 }
 
-/** What a token's header says about its key, and the directory of the key where one list serves many directories. */
+/** The key's name and algorithm in a token's header, and the directory if one list has the keys of many directories. */
 export interface KeyRequest {
   readonly alg: string
   readonly kid?: string
@@ -61,7 +61,7 @@ export class ExternalKeys {
     this.#options = { ...DEFAULTS, ...options }
   }
 
-  /** The key that fits; undefined when there is none, or more than one, or none can be read. */
+  /** The matching key. Undefined if there is none, or more than one, or if the keys cannot be read. */
   async find(request: KeyRequest): Promise<CryptoKey | undefined> {
     const isOld = this.#ageMs() >= this.#options.maxAgeMs
     if (isOld) await this.#read('old')
@@ -89,7 +89,7 @@ export class ExternalKeys {
     return this.#options.clock.monotonic() - this.#readAt
   }
 
-  /** All who wait share one reading. A failure is logged and not thrown, because the known keys may be enough. */
+  /** Callers that wait share one read. A failure is logged and not thrown, because the known keys may be enough. */
   #read(reason: Reason): Promise<void> {
     const { clock, cooldownMs, firstRetryMs } = this.#options
     return this.#reading.run('', async () => {

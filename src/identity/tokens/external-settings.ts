@@ -4,15 +4,15 @@ import { isObject, parseStrictObject } from './strict-json.ts'
 
 /** An issuer whose tokens are accepted besides our own, and how to read them. */
 export interface TrustedIssuer {
-  /** Exactly as in the claim `iss`, or a template with `{tid}` in the place of a directory's id. */
+  /** Exactly as in the claim `iss`, or a template with `{tid}` instead of a directory's id. */
   readonly issuer: string
   /** May have the same `{tid}` where `issuer` has it. */
   readonly jwksUri: string
-  /** Any of them will do. */
+  /** A token must have one of them. */
   readonly audience: readonly string[]
   readonly audienceClaim: string
   readonly algorithms: readonly string[]
-  /** Where the tenant is named: the first that is present counts. */
+  /** The claims that may name the tenant. The first one that is present counts. */
   readonly tenantClaims: readonly string[]
   readonly tenantBy: TenantBy
   readonly subjectClaim: string
@@ -20,7 +20,7 @@ export interface TrustedIssuer {
   readonly rolesClaim: string | null
 }
 
-/** Every fault of the setting at once, in words that repeat nothing of it. */
+/** All faults of the setting. The messages do not repeat any part of it. */
 export class TrustedIssuersError extends Error {
   override readonly name = 'TrustedIssuersError'
   readonly faults: readonly string[]
@@ -82,13 +82,13 @@ type Fault = (field: string, message: string) => void
 
 function readItems(text: string): readonly Record<string, unknown>[] {
   try {
-    // As a field of an object, so that the strict reader takes a list as well.
+    // The text becomes a field of an object, because the strict parser reads only objects.
     const { list, ...more } = parseStrictObject(Buffer.from(`{"list":${text}}`))
     const items: readonly unknown[] = Array.isArray(list) ? list : [list]
     const isAlone = Object.keys(more).length === 0
     if (isAlone && items.length > 0 && items.length <= MAX_ISSUERS && items.every(isObject)) return items
   } catch {
-    // Falls through: a JSON parser's message quotes the text.
+    // The parser's message is not used, because it quotes the text.
   }
   throw new TrustedIssuersError([
     `must be a JSON object, or a list of 1 to ${MAX_ISSUERS}, with no name twice`,

@@ -3,23 +3,23 @@ import { isCanonicalBase64Url } from '../../lib/base64url.ts'
 import { type KeyOwner, TOKEN_TYPE } from './signing-key.ts'
 import { isObject, parseStrictObject } from './strict-json.ts'
 
-/** Bytes; a token is ASCII. Longer ones are refused before anything is computed over them. */
+/** In bytes: a token is ASCII. Longer ones are refused before anything is computed from them. */
 export const MAX_TOKEN_BYTES = 16_384
-/** The most bytes of a token that we issue: it has to pass proxies whose limits we do not know. */
+/** The most bytes of a token that we issue. It must pass proxies whose limits we do not know. */
 export const MAX_ISSUED_BYTES = 8_192
 export const CLOCK_TOLERANCE_SECONDS = 5
-/** No token that we issue lasts longer. Revocations are remembered for as long. */
+/** No token that we issue is valid longer. Revocations are kept as long. */
 export const MAX_LIFETIME_SECONDS = 86_400
 const MAX_PERMISSIONS = 500
 const MAX_ROLES = 100
 const MAX_MEMBERSHIPS = 100
 
-/** Why a token was refused; for the log, never for the caller. */
+/** Why a token was refused. For the log, never for the caller. */
 export class TokenFault extends Error {
   override readonly name = 'TokenFault'
 }
 
-/** A compact JWS taken apart: nothing in it is proved yet. */
+/** The parts of a compact JWS. Nothing in them is proved yet. */
 export interface TokenParts {
   readonly token: string
   readonly header: Readonly<Record<string, unknown>>
@@ -41,7 +41,7 @@ export interface UserClaims {
   readonly permissions: readonly string[]
   readonly roles: readonly string[]
   readonly exp: number
-  /** Null where the tenant signed the token itself and left it out. */
+  /** Null if the tenant signed the token itself and left it out. */
   readonly jti: string | null
   readonly gen: number | null
 }
@@ -62,7 +62,7 @@ const TOKEN_ID = /^[\x21-\x7e]{1,128}$/
 /** Anything a person can see, without control, format or unassigned characters and line ends. */
 export const PRINTABLE = /^[^\p{C}\p{Zl}\p{Zp}]{1,255}$/u
 const HEADER_NAMES: ReadonlySet<string> = new Set(['alg', 'kid', 'typ'])
-/** Names with a meaning in RFC 7515, 7516, 7519 or 7797 that tokens of our keys do not need. */
+/** Parameters of RFC 7515, 7516, 7519 and 7797 that tokens of our keys do not need. */
 const REFUSED_HEADER_NAMES: ReadonlySet<string> = new Set([
   ...['crit', 'jku', 'jwk', 'x5u', 'x5c', 'cty'],
   ...['b64', 'enc', 'zip', 'epk', 'apu', 'apv'],
@@ -72,7 +72,7 @@ const TENANT_TOKEN_TYPES: ReadonlySet<string | undefined> = new Set([undefined, 
 const NOT_FOR_ACCOUNTS = ['tenantId', 'tenantCode', 'permissions']
 
 /**
- * Takes a compact JWS apart, strictly: one spelling, no name twice. Proves nothing.
+ * Parses a compact JWS strictly: only the canonical encoding, and no name twice. It does not verify the signature.
  *
  * @throws TokenFault
  */
@@ -85,35 +85,35 @@ export function readToken(token: string): TokenParts {
 }
 
 /**
- * Reads the header of a token signed with one of our keys. In those that the service signs only `alg`, `kid` and `typ` stand.
- * A tenant that signs its own may add names without a meaning, which are ignored; what changes what a signature means, or
- * who vouches for the key, is refused also there.
+ * Reads the header of a token signed with one of our keys. A token that the service signs has only `alg`, `kid` and `typ`. A tenant
+ * that signs its own tokens may add parameters without a registered meaning, which are ignored. Parameters that change the meaning
+ * of the signature, or point to another key, are always refused.
  *
  * @throws TokenFault
  */
 export function readHeader(header: TokenParts['header'], owner: KeyOwner | null): TokenHeader {
-  const isStrange = (name: string) =>
+  const isRefused = (name: string) =>
     owner === null ? !HEADER_NAMES.has(name) : REFUSED_HEADER_NAMES.has(name)
-  if (Object.keys(header).some(isStrange)) throw new TokenFault('unknown header')
+  if (Object.keys(header).some(isRefused)) throw new TokenFault('unknown header')
   const { typ } = header
   if (typ !== undefined && typeof typ !== 'string') throw new TokenFault('typ is no text')
   return { ...readKeyName(header), typ }
 }
 
-/** Which key a token says it was signed with, and how. @throws TokenFault */
+/** Reads the name of the key and the algorithm. @throws TokenFault */
 export function readKeyName({ alg, kid }: TokenParts['header']): Omit<TokenHeader, 'typ'> {
   if (typeof alg !== 'string' || typeof kid !== 'string') throw new TokenFault('alg or kid is missing')
   return { alg, kid }
 }
 
-/** @throws TokenFault for a `typ` that tokens of such a key do not have. */
+/** @throws TokenFault for a `typ` that tokens of this kind of key do not have. */
 export function assertType(typ: string | undefined, owner: KeyOwner | null): void {
   if (owner === null ? typ !== TOKEN_TYPE : !TENANT_TOKEN_TYPES.has(typ)) throw new TokenFault('wrong type')
 }
 
 /**
- * Reads the claims of a user's token whose signature holds, signed with the service's key (`owner` null) or a tenant's
- * own. The service's tokens say everything; a tenant may leave out what its key says already, and what it does not use.
+ * Reads the claims of a user's token with a valid signature of the service's key (`owner` is null) or of a tenant's key. Tokens of
+ * the service have all claims. A tenant may leave out the claims that its key implies or that it does not use.
  *
  * @throws TokenFault
  */
@@ -153,16 +153,16 @@ export function readAccountClaims(claims: TokenParts['claims']): AccountClaims {
 
 export interface TimeRules {
   readonly nowSeconds: number
-  /** By how much clocks may differ on a beginning. */
+  /** How much clocks may differ, for the beginning of a token. */
   readonly toleranceSeconds: number
-  /** As other issuers print them: with a fraction (NumericDate of RFC 7519), and without `iat`. */
+  /** True for other issuers. Their times may have a fraction (NumericDate of RFC 7519), and `iat` may be absent. */
   readonly isForeign?: boolean
 }
 
 /**
- * Reads times in seconds since 1970.
+ * Checks the times, in seconds since 1970.
  *
- * @throws TokenFault for times that are missing, no whole number, infinite, or before their time.
+ * @throws TokenFault for a time that is missing, not a whole number, or infinite, and for a token that is not valid yet.
  */
 export function assertTimes(claims: TokenParts['claims'], rules: TimeRules): void {
   const { iat, exp, nbf } = claims
@@ -176,7 +176,7 @@ export function assertTimes(claims: TokenParts['claims'], rules: TimeRules): voi
   }
 }
 
-/** 1e999 is JSON, and Infinity once parsed. */
+/** `1e999` is valid JSON and becomes Infinity. */
 function isBounded(value: unknown): value is number {
   return typeof value === 'number' && Math.abs(value) <= Number.MAX_SAFE_INTEGER
 }
@@ -203,7 +203,7 @@ function tenantOfClaims({ tenantId, tenantCode }: TokenParts['claims']): KeyOwne
   }
 }
 
-/** The key decides; the claims must not contradict it, and one of them must say that this is what the token is for. */
+/** The key decides the tenant. At least one claim must name the tenant, and none may name another. */
 function tenantOfKey({ tenantId, tenantCode }: TokenParts['claims'], owner: KeyOwner): KeyOwner {
   if (tenantId === undefined && tenantCode === undefined) throw new TokenFault('no tenant')
   if (tenantId !== undefined && tenantId !== owner.tenantId) throw new TokenFault("another tenant's key")
@@ -212,7 +212,7 @@ function tenantOfKey({ tenantId, tenantCode }: TokenParts['claims'], owner: KeyO
   return owner
 }
 
-/** A token that can be revoked by its generation must end before the revocation is forgotten. */
+/** A token that is revoked by its generation must expire before the revocation is removed. */
 function generation({ gen, iat, exp }: TokenParts['claims']): number {
   if (!Number.isSafeInteger(gen) || Number(gen) < 0) throw new TokenFault('gen is not a whole number')
   if (Number(exp) - Number(iat) > MAX_LIFETIME_SECONDS) throw new TokenFault('lasts too long')

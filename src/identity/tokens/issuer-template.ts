@@ -1,6 +1,6 @@
-/** One entry for many directories: `https://login.example/{tid}/v2.0` means each issuer with a directory's id there. */
+/** One entry for many directories: `https://login.example/{tid}/v2.0` matches every issuer with a directory's id there. */
 const TID_PLACEHOLDER = '{tid}'
-/** Nothing that leads to another path, or to another host. */
+/** No characters that could change the path or the host. */
 const TID = /^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$/
 const ONE_SEGMENT = /^https?:\/\/[^/{}]+\/(?:[^{}]*\/)?\{tid\}(?:\/[^{}]*)?$/
 
@@ -8,12 +8,12 @@ export function isTemplate(text: string): boolean {
   return text.includes(TID_PLACEHOLDER)
 }
 
-/** Whether the id has one place, and that is a whole part of the path. */
+/** True if the template has one placeholder, which is a whole segment of the path. */
 export function isSoundTemplate(text: string): boolean {
   return ONE_SEGMENT.test(text)
 }
 
-/** The directory's id in the name of an issuer; null when the name does not fit the template. */
+/** The directory's id in the name of an issuer. Null if the name does not match the template. */
 export function tidIn(template: string, issuer: string): string | null {
   const [before = '', after = ''] = template.split(TID_PLACEHOLDER)
   if (!issuer.startsWith(before) || !issuer.endsWith(after)) return null
@@ -21,12 +21,12 @@ export function tidIn(template: string, issuer: string): string | null {
   return TID.test(tid) ? tid : null
 }
 
-/** The template with a directory's id in its place. */
+/** The template with a directory's id instead of the placeholder. */
 export function fillTemplate(template: string, tid: string): string {
   return template.replaceAll(TID_PLACEHOLDER, tid)
 }
 
-/** Whether one name of an issuer could fit both templates, so that it would not be clear whose rules count. */
+/** True if one issuer could match both templates, so that it would not be clear which rules apply. */
 export function doOverlap(a: string, b: string): boolean {
   const [parts, others] = [a.split('/'), b.split('/')]
   const fits = (part: string, i: number) =>

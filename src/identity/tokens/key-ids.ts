@@ -4,8 +4,8 @@ import { isCanonicalBase64Url } from '../../lib/base64url.ts'
 import { uuidBytes, uuidText } from '../../lib/ids.ts'
 
 /**
- * Names of keys: `s.<random>.<proof>` for the service's, `t.<tenant>.<random>.<proof>` for a tenant's. The proof is a
- * MAC over the rest by the service's data key, so that an invented name costs us no look-up.
+ * Names of keys: `s.<random>.<proof>` for the service's keys, `t.<tenant>.<random>.<proof>` for a tenant's. The proof is a MAC of
+ * the rest with the service's data key, so that an invented name causes no look-up.
  */
 const FORM = /^(s|t\.[A-Za-z0-9_-]{22})\.[A-Za-z0-9_-]{12}\.([A-Za-z0-9_-]{11})$/
 const RANDOM_BYTES = 9
@@ -19,7 +19,7 @@ export function makeKid(dataKey: DataKey, tenantId: string | null): string {
   return `${rest}.${proofOf(dataKey, rest).toString('base64url')}`
 }
 
-/** Whose key it is (null: the service's), if we gave this name; undefined for all others. Says nothing about its being there. */
+/** The owner of the key with this name (null: the service). Undefined if we did not issue the name. The key may be deleted. */
 export function ownerOfKid(dataKey: DataKey, kid: string): string | null | undefined {
   const [, kind, proof] = FORM.exec(kid) ?? []
   if (kind === undefined || proof === undefined) return undefined

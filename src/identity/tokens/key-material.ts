@@ -8,7 +8,7 @@ import type { KeyOwner, KeyRecord, PublicJwk, SigningAlgorithm, SigningKey } fro
 
 export type KeyRow = typeof signingKeys.$inferSelect
 
-/** How a JWK says which algorithm it is for. */
+/** The fields of a JWK that belong to each algorithm. */
 const KINDS: Readonly<Record<SigningAlgorithm, { readonly kty: string; readonly crv?: string }>> = {
   EdDSA: { kty: 'OKP', crv: 'Ed25519' },
   ES256: { kty: 'EC', crv: 'P-256' },
@@ -16,17 +16,17 @@ const KINDS: Readonly<Record<SigningAlgorithm, { readonly kty: string; readonly 
 }
 const SECRET_BYTES = 32
 
-/** What is to be stored of a new key. `secret` is for HS256, random where it is not given. */
+/** The row of a new key. `secret` is for HS256 only, and random by default. */
 export async function makeKeyRow(
   dataKey: DataKey,
   key: { tenantId: string | null; kid: string; algorithm: SigningAlgorithm; secret?: Buffer | undefined },
 ): Promise<typeof signingKeys.$inferInsert> {
   const { tenantId, kid, algorithm, secret = randomBytes(SECRET_BYTES) } = key
-  const place = { id: newId(), rowVersion: 1, tenantId }
+  const rowKey = { id: newId(), rowVersion: 1, tenantId }
   const jwk =
     algorithm === 'HS256' ? { kty: 'oct', k: secret.toString('base64url') } : await makePair(algorithm)
-  const sealedPrivateKey = dataKey.seal('signing-key', JSON.stringify(jwk), bindingOf(place))
-  return { ...place, kid, algorithm, sealedPrivateKey, publicJwk: publicHalf(jwk) }
+  const sealedPrivateKey = dataKey.seal('signing-key', JSON.stringify(jwk), bindingOf(rowKey))
+  return { ...rowKey, kid, algorithm, sealedPrivateKey, publicJwk: publicHalf(jwk) }
 }
 
 /**
@@ -53,17 +53,17 @@ export function recordOf({ kid, algorithm, createdAt }: Pick<KeyRow, keyof KeyRe
   return { kid, algorithm, createdAt: createdAt.toISOString() }
 }
 
-/** What of these keys others may know, while they verify anything. */
+/** The public parts of the keys that still verify tokens. */
 export function publicKeysOf(keys: Iterable<SigningKey>, now: number): { keys: PublicJwk[] } {
-  const living = [...keys].filter(({ verifyUntil }) => verifyUntil === null || verifyUntil > now)
-  return { keys: living.flatMap(({ publicJwk }) => (publicJwk === null ? [] : [publicJwk])) }
+  const valid = [...keys].filter(({ verifyUntil }) => verifyUntil === null || verifyUntil > now)
+  return { keys: valid.flatMap(({ publicJwk }) => (publicJwk === null ? [] : [publicJwk])) }
 }
 
 function bindingOf({ id, rowVersion = 0, tenantId = null }: Partial<KeyRow> & { id: string }): Binding {
   return { table: 'signing_keys', column: 'sealed_private_key', tenantId, rowId: id, rowVersion }
 }
 
-/** Names what is public, so that nothing else of a private key can slip through. */
+/** Lists the public fields, so that no other field of a private key is published. */
 function publicHalf({ kty, crv, x, y }: JWK): PublicJwk | null {
   if (kty === undefined || kty === 'oct' || crv === undefined || x === undefined) return null
   return { kty, crv, x, ...(y !== undefined && { y }) }

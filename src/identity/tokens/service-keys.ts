@@ -17,15 +17,15 @@ export interface ServiceKeysParts {
   readonly vault: { readonly service: DataKey }
 }
 
-// Any number will do, as long as nothing else locks it: 'fhsk' in ASCII.
+// A number that nothing else locks: 'fhsk' in ASCII.
 const SERVICE_KEY_LOCK = 0x6668736b
-/** As long as the longest-lived token that the old key signed, and some for clocks. */
+/** The longest lifetime of a token that the old key signed, and a margin for clocks. */
 const OVERLAP_SECONDS = 86_400 + 60
-/** All keys are published. Rotating in a loop must not make the published list longer and longer. */
+/** All keys are published. Repeated rotations must not make the list grow without limit. */
 const MAX_KEYS = 20
 const RETRY_MS = 5_000
 
-/** The service's own keys, in memory after `init`; those made elsewhere arrive by `reload` on a `signing-key` change. */
+/** The service's own keys, in memory after `init`. On a `signing-key` change, `reload` reads the keys that other replicas made. */
 export class ServiceKeys {
   readonly #parts: ServiceKeysParts
   readonly #reloads = new SingleFlight<void>()
@@ -33,7 +33,7 @@ export class ServiceKeys {
   readonly #missing = new LRUCache<string, number>({ max: 1_000 })
   #byKid: ReadonlyMap<string, SigningKey> = new Map()
   #current: SigningKey | undefined
-  /** Readings are numbered as they begin; this is the last one begun, and the one whose keys we have. */
+  /** Reads are numbered in the order in which they start: the last one started, and the one whose keys are in use. */
   #begun = 0
   #adopted = 0
 
@@ -41,7 +41,7 @@ export class ServiceKeys {
     this.#parts = { store, vault }
   }
 
-  /** Reads the keys, and makes the first one where there is none: once, however many replicas start. */
+  /** Reads the keys, and creates the first one if there is none. If several replicas start, only one creates it. */
   async init(): Promise<void> {
     const turn = this.#begin()
     await this.#parts.store.transaction(async (tx) => {
@@ -73,7 +73,7 @@ export class ServiceKeys {
     return publicKeysOf(this.#byKid.values(), Date.now())
   }
 
-  /** A new key signs from now on; the one before verifies what it signed until that has ended. */
+  /** Creates a new key that signs from now on. The old key verifies its tokens until they have expired. */
   async rotate(actor: Actor): Promise<Changed<KeyRecord>> {
     const { row, seq } = await this.#parts.store.transaction(async (tx) => {
       await lockKeys(tx)
@@ -112,7 +112,7 @@ export class ServiceKeys {
 
   async #adopt(rows: readonly KeyRow[], turn: number): Promise<void> {
     const keys = await Promise.all(rows.map((row) => openKeyRow(this.#parts.vault.service, row, null)))
-    // A slow reading must not put back what a later one has replaced.
+    // A slow read must not replace the result of a later one.
     if (turn < this.#adopted) return
     this.#adopted = turn
     this.#byKid = new Map(keys.map((key) => [key.kid, key]))

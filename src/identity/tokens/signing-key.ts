@@ -2,24 +2,24 @@ import type { CryptoKey, JWTPayload } from 'jose'
 
 export type SigningAlgorithm = 'EdDSA' | 'ES256' | 'HS256'
 
-/** The tenant whose own key it is. */
+/** The tenant that owns a key. */
 export interface KeyOwner {
   readonly tenantId: string
   readonly tenantCode: string
 }
 
-/** Verifies tokens of one tenant, or, the service's own (no owner), of those without a key. */
+/** A key of one tenant, for its tokens; or a key of the service (no owner), for tenants without a key of their own. */
 export interface VerificationKey {
   readonly kid: string
   readonly owner: KeyOwner | null
-  /** Belongs to the key: what a token's header says is only compared with it. */
+  /** The key decides the algorithm. A token's header must have the same. */
   readonly algorithm: SigningAlgorithm
   readonly key: CryptoKey
-  /** Milliseconds since 1970, or null for a key in use. */
+  /** Milliseconds since 1970. Null for the key that signs. */
   readonly verifyUntil: number | null
 }
 
-/** A key that also signs, and what of it may be published: nothing of a shared secret. */
+/** A key that also signs, and its public part. A shared secret has no public part. */
 export interface SigningKey extends VerificationKey {
   readonly privateKey: CryptoKey
   readonly publicJwk: PublicJwk | null
@@ -29,11 +29,11 @@ export interface SigningKey extends VerificationKey {
 /** A public key as RFC 7517 writes it. */
 export type PublicJwk = Readonly<Record<string, string>>
 
-/** What `AccessTokens` needs of the keys. */
+/** The keys as `AccessTokens` uses them. */
 export interface TokenKeys {
   /** Signs with the tenant's own key if it has one. Otherwise, and without a tenant, with the service's key. */
   sign(payload: JWTPayload, tenantId: string | null): Promise<string>
-  /** Has the tenant's key at hand, if it has one, so that `sign` need not wait for it. */
+  /** Loads the tenant's key, if it has one, so that `sign` need not wait for it. */
   prepare(tenantId: string): Promise<void>
   find(kid: string): VerificationKey | undefined | Promise<VerificationKey | undefined>
 }

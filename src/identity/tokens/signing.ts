@@ -9,9 +9,9 @@ export interface SigningKeysParts {
   readonly store: CatalogStore
   /** After `init`. */
   readonly vault: Pick<Vault, 'service' | 'dataKey' | 'opening'>
-  /** How long a tenant's known keys serve while the catalog is unreachable. */
+  /** How long a tenant's known keys are used while the catalog cannot be reached. */
   readonly maxStalenessMs?: number
-  /** Called when keys of a tenant no longer hold, as soon as this process knows. */
+  /** Called when this process learns that keys of a tenant are no longer valid. */
   readonly onWithdrawn?: (tenantId: string) => void
 }
 
@@ -25,7 +25,7 @@ export class SigningKeys implements TokenKeys {
     this.tenants = new TenantKeys(parts)
   }
 
-  /** Reads the service's keys, and makes the first one where there is none. */
+  /** Reads the service's keys, and creates the first one if there is none. */
   init(): Promise<void> {
     return this.service.init()
   }
@@ -35,7 +35,7 @@ export class SigningKeys implements TokenKeys {
     return this.service.reload()
   }
 
-  /** A forged `kid` costs a look-up and at most one HMAC, and never asks the catalog. */
+  /** A forged `kid` costs a look-up in memory and at most one HMAC, and never a query to the catalog. */
   find(kid: string): VerificationKey | undefined | Promise<VerificationKey | undefined> {
     return kid.startsWith('t.') ? this.tenants.find(kid) : this.service.find(kid)
   }
@@ -48,7 +48,7 @@ export class SigningKeys implements TokenKeys {
       .sign(key.privateKey)
   }
 
-  /** @throws PublicError CATALOG_UNAVAILABLE where it is not known whether the tenant has a key of its own. */
+  /** @throws PublicError CATALOG_UNAVAILABLE if it is not known whether the tenant has a key of its own. */
   async prepare(tenantId: string): Promise<void> {
     await this.tenants.current(tenantId)
   }

@@ -1,10 +1,10 @@
 const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
 
 /**
- * Reads a JSON object from UTF-8 bytes and refuses what readers disagree about: a name that occurs twice in one
- * object (`JSON.parse` keeps the last, others the first), bytes that are not UTF-8, a byte order mark.
+ * Parses a JSON object from UTF-8 bytes. It refuses input that parsers read differently: a name that occurs twice in one object
+ * (`JSON.parse` keeps the last, others the first), bytes that are not UTF-8, and a byte order mark.
  *
- * @throws SyntaxError for all of these, and for JSON that is no object.
+ * @throws SyntaxError for these, and for JSON that is no object.
  */
 export function parseStrictObject(bytes: Uint8Array): Record<string, unknown> {
   const text = decode(bytes)
@@ -26,7 +26,7 @@ function decode(bytes: Uint8Array): string {
   }
 }
 
-/** Walks the strings and brackets of a text that is known to be JSON. A string with a colon behind it is a name. */
+/** Reads the strings and braces of a valid JSON text. A string with a colon after it is a name. */
 function assertNamesUnique(text: string): void {
   const names: Set<string>[] = []
   for (const [token, colon] of text.matchAll(/"(?:[^"\\]|\\.)*"(\s*:)?|[{}]/g)) {

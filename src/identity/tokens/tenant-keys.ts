@@ -8,7 +8,8 @@ import { lockTenant, type Tenant } from '../../catalog/tenants.ts'
 import type { Vault } from '../../catalog/vault.ts'
 import type { DataKey } from '../../crypto/keyring.ts'
 import { fail } from '../../errors.ts'
-import type { FreshCache } from '../../lib/fresh-cache.ts'
+import { atMost } from '../../lib/cache/at-most.ts'
+import type { FreshCache } from '../../lib/cache/fresh-cache.ts'
 import { createCatalogRowCache } from '../callers/catalog-row-cache.ts'
 import type { Changed } from '../people/changed.ts'
 import { makeKid, ownerOfKid } from './key-ids.ts'
@@ -17,11 +18,11 @@ import type { KeyRecord, PublicJwk, SigningAlgorithm, SigningKey, VerificationKe
 
 export interface NewTenantKey {
   readonly algorithm: SigningAlgorithm
-  /** For HS256 only: base64 or base64url of at least 32 bytes. Made where it is not given. */
+  /** For HS256 only: base64 or base64url of at least 32 bytes. Random by default. */
   readonly secret?: string | undefined
 }
 
-/** The next key of the same algorithm. For HS256 with the secret that the other signer uses. */
+/** The next key of the same algorithm. For HS256 it may have the secret of the other signer. */
 export type Rotation = Pick<NewTenantKey, 'secret'>
 
 export interface TenantKeysParts {
@@ -31,9 +32,9 @@ export interface TenantKeysParts {
   readonly onWithdrawn?: (tenantId: string) => void
 }
 
-/** A tenant's keys as they were read at one moment. */
+/** A tenant's keys, from one read. */
 interface KeySet {
-  /** The tenant's. */
+  /** The tenant's id. */
   readonly id: string
   readonly keys: ReadonlyMap<string, SigningKey>
   readonly current: SigningKey | null
@@ -46,12 +47,12 @@ interface KeyChange {
 }
 
 /** The tenant and its keys before a change. */
-interface Was {
+interface Before {
   readonly tenant: Tenant
   readonly dataKey: DataKey
   readonly current: KeyRow | null
-  /** Keys that verify. */
-  readonly living: number
+  /** The number of keys that verify. */
+  readonly valid: number
 }
 
 interface NewKey {
@@ -66,14 +67,14 @@ const MAX_KEYS = 20
 const RETRY_MS = 5_000
 
 /**
- * Keys of tenants that sign their own tokens. They are sealed under the tenant's data key, read when one is needed, and cached.
- * A name of a key that we did not issue is refused without a look-up.
+ * The keys of tenants that sign their own tokens. They are sealed under the tenant's data key, and cached when they are used. The
+ * name of a key that we did not issue is refused without a look-up.
  */
 export class TenantKeys {
   readonly #parts: TenantKeysParts
   readonly #sets: FreshCache<string, KeySet>
   /** Names of keys that we issued but did not find, and when we last looked. */
-  readonly #missing = new LRUCache<string, number>({ max: 10_000 })
+  readonly #missing = new LRUCache<string, number>(atMost(10_000))
 
   constructor(parts: TenantKeysParts) {
     this.#parts = parts
@@ -92,18 +93,18 @@ export class TenantKeys {
     return this.#sets.peek(tenantId)?.keys.get(kid) ?? this.#findNew(tenantId, kid)
   }
 
-  /** The key with which the tenant signs; null where it has none. */
+  /** The key with which the tenant signs. Null if it has none. */
   async current(tenantId: string): Promise<SigningKey | null> {
     return (await this.#sets.find(tenantId))?.current ?? null
   }
 
-  /** The tenant's public keys; none of a tenant without a key, or with a shared secret. */
+  /** The tenant's public keys. Empty for a tenant without a key, or with a shared secret. */
   async jwks(tenantId: string): Promise<{ keys: PublicJwk[] }> {
     const set = await this.#sets.find(tenantId)
     return publicKeysOf(set?.keys.values() ?? [], Date.now())
   }
 
-  /** @throws PublicError NOT_FOUND where the tenant has no key of its own. */
+  /** @throws PublicError NOT_FOUND if the tenant has no key of its own. */
   async describe(tenantId: string): Promise<KeyRecord> {
     const key = await this.current(tenantId)
     if (key === null) throw fail('NOT_FOUND')
@@ -111,47 +112,47 @@ export class TenantKeys {
   }
 
   /**
-   * Gives the tenant this key. The keys that it had before end now.
+   * Sets the tenant's key. Its former keys are no longer valid.
    *
    * @throws PublicError VALIDATION_FAILED for a bad secret; TENANT_NOT_FOUND.
    */
   async replace(tenantId: string, input: NewTenantKey, actor: Actor): Promise<Changed<KeyRecord>> {
     const secret = readSecret(input)
     const change = { tenantId, actor, action: 'signing-key.replace' }
-    const { result, seq } = await this.#change(change, async (tx, was) => {
+    const { result, seq } = await this.#change(change, async (tx, before) => {
       await tx.delete(signingKeys).where(ofTenant(tenantId))
-      return this.#insert(tx, was, { algorithm: input.algorithm, secret })
+      return this.#insert(tx, before, { algorithm: input.algorithm, secret })
     })
     return { result: recordOf(result), seq }
   }
 
   /**
-   * Makes a new key of the same algorithm. The old key verifies until the last of its tokens has ended.
+   * Creates a new key of the same algorithm. The old key verifies its tokens until they have expired.
    *
-   * @throws PublicError VALIDATION_FAILED for a bad secret; TENANT_NOT_FOUND; NOT_FOUND where the tenant has no key
+   * @throws PublicError VALIDATION_FAILED for a bad secret; TENANT_NOT_FOUND; NOT_FOUND if the tenant has no key
    *   of its own; CONFLICT.
    */
   async rotate(tenantId: string, { secret }: Rotation, actor: Actor): Promise<Changed<KeyRecord>> {
     const change = { tenantId, actor, action: 'signing-key.rotate' }
-    const { result, seq } = await this.#change(change, async (tx, was) => {
-      const { tenant, current, living } = was
+    const { result, seq } = await this.#change(change, async (tx, before) => {
+      const { tenant, current, valid } = before
       if (current === null) throw fail('NOT_FOUND')
-      if (living >= MAX_KEYS) throw fail('CONFLICT', { detail: 'The key was rotated too often.' })
+      if (valid >= MAX_KEYS) throw fail('CONFLICT', { detail: 'The key was rotated too often.' })
       await tx.delete(signingKeys).where(and(ofTenant(tenantId), lte(signingKeys.verifyUntil, sql`now()`)))
       const overlap = tenant.authConfig.accessTokenSeconds + OVERLAP_MARGIN_SECONDS
       const verifyUntil = sql`now() + make_interval(secs => ${overlap})`
       await tx.update(signingKeys).set({ verifyUntil }).where(eq(signingKeys.id, current.id))
       const { algorithm } = current
-      return this.#insert(tx, was, { algorithm, secret: readSecret({ algorithm, secret }) })
+      return this.#insert(tx, before, { algorithm, secret: readSecret({ algorithm, secret }) })
     })
     return { result: recordOf(result), seq }
   }
 
   /**
-   * Ends all keys of the tenant. The service signs for it again.
+   * Deletes all keys of the tenant. The service signs for it again.
    *
    * @returns the number of the change, to wait for.
-   * @throws PublicError TENANT_NOT_FOUND; NOT_FOUND where the tenant has no key of its own.
+   * @throws PublicError TENANT_NOT_FOUND; NOT_FOUND if the tenant has no key of its own.
    */
   async remove(tenantId: string, actor: Actor): Promise<number | null> {
     const change = { tenantId, actor, action: 'signing-key.delete' }
@@ -163,18 +164,18 @@ export class TenantKeys {
     return seq
   }
 
-  /** Forgets the tenant's keys: for each change of kind `signing-key` with its id. */
+  /** Call this for each change of kind `signing-key` with the tenant's id. */
   invalidate(tenantId: string): void {
     this.#sets.invalidate(tenantId)
     this.#parts.onWithdrawn?.(tenantId)
   }
 
-  /** Forgets all keys: changes may have been missed. */
+  /** Call this when changes may have been missed. */
   clear(): void {
     this.#sets.clear()
   }
 
-  /** The key is not among those we know. Another replica may have made it a moment ago. */
+  /** Reads the keys again, because another replica may have created the key a moment ago. */
   async #findNew(tenantId: string, kid: string): Promise<VerificationKey | undefined> {
     const known = (await this.#sets.find(tenantId))?.keys.get(kid)
     const now = Date.now()
@@ -184,10 +185,10 @@ export class TenantKeys {
     return (await this.#sets.find(tenantId))?.keys.get(kid)
   }
 
-  /** Makes one change of a tenant's keys at a time, with its audit row and its change row. */
+  /** Changes a tenant's keys, with its audit row and its change row. Only one such change runs at a time. */
   async #change<Made extends KeyRow | null>(
     { tenantId, actor, action }: KeyChange,
-    apply: (tx: CatalogTx, was: Was) => Promise<Made>,
+    apply: (tx: CatalogTx, before: Before) => Promise<Made>,
   ): Promise<Changed<Made>> {
     if ((await this.#sets.find(tenantId)) === null) throw fail('TENANT_NOT_FOUND')
     // Before the transaction, because the first use of a data key takes a connection of its own.
@@ -200,18 +201,18 @@ export class TenantKeys {
         .from(signingKeys)
         .where(and(ofTenant(tenantId), LIVING))
       const current = rows.find(({ verifyUntil }) => verifyUntil === null) ?? null
-      const row = await apply(tx, { tenant, dataKey, current, living: rows.length })
+      const row = await apply(tx, { tenant, dataKey, current, valid: rows.length })
       const before = current && { kid: current.kid, algorithm: current.algorithm }
       const after = row && { kid: row.kid, algorithm: row.algorithm }
-      const told = { actor, action, tenantId, ...(before && { before }), ...(after && { after }) }
-      await recordAudit(tx, told)
+      const record = { actor, action, tenantId, ...(before && { before }), ...(after && { after }) }
+      await recordAudit(tx, record)
       return { result: row, seq: await recordChange(tx, { kind: 'signing-key', tenantId }) }
     })
     this.invalidate(tenantId)
     return changed
   }
 
-  async #insert(tx: CatalogTx, { tenant, dataKey }: Was, key: NewKey): Promise<KeyRow> {
+  async #insert(tx: CatalogTx, { tenant, dataKey }: Before, key: NewKey): Promise<KeyRow> {
     const kid = makeKid(this.#parts.vault.service, tenant.id)
     const values = await makeKeyRow(dataKey, { ...key, tenantId: tenant.id, kid })
     const [row] = await tx.insert(signingKeys).values(values).returning()
@@ -248,7 +249,7 @@ function ofTenant(tenantId: string) {
   return eq(signingKeys.tenantId, tenantId)
 }
 
-/** @throws PublicError VALIDATION_FAILED, which repeats nothing of the secret. */
+/** @throws PublicError VALIDATION_FAILED, whose message does not repeat any part of the secret. */
 function readSecret({ algorithm, secret }: NewTenantKey): Buffer | undefined {
   if (secret === undefined) return undefined
   if (algorithm !== 'HS256') throw secretFault('is for HS256 only')

@@ -31,12 +31,12 @@ export function formatAddress(address: IpAddress): string {
   return address instanceof ipaddr.IPv6 ? address.toRFC5952String() : address.toString()
 }
 
-/** Whether `host` (without brackets) is an address rather than a name. */
+/** True if `host` (without brackets) is an address and not a name. */
 export function isIpLiteral(host: string): boolean {
   return parseAddress(host) !== null
 }
 
-/** Whether a resolver may read `host` as a number: its last label is one (the URL standard's rule). */
+/** True if a resolver may read `host` as a number: its last label is one (the URL standard's rule). */
 export function endsInNumber(host: string): boolean {
   return NUMBER.test(host.slice(host.lastIndexOf('.') + 1))
 }
@@ -57,7 +57,7 @@ export function translatedAddress(address: IpAddress): ipaddr.IPv4 | null {
   return a === 0x64 && b === 0xff9b && !c && !d && !e && !f ? ipv4(g, h) : null
 }
 
-/** Every IPv4 address that traffic to this IPv6 address may end at: translators and tunnels carry it inside. */
+/** Every IPv4 address that traffic to this IPv6 address may end at: translators and tunnels carry the IPv4 address inside. */
 export function carriedAddresses(address: IpAddress): ipaddr.IPv4[] {
   const [a = 0, b = 0, c = 0, d = 0, e = 0, f = 0, g = 0, h = 0] = partsOf(address)
   const translated = translatedAddress(address)
@@ -81,7 +81,7 @@ function ipv4(high = 0, low = 0): ipaddr.IPv4 {
   return new ipaddr.IPv4([high >> 8, high & 0xff, low >> 8, low & 0xff])
 }
 
-/** Whether `host` is this machine as seen from itself: a loopback address, or `localhost` (RFC 6761, section 6.3). */
+/** True if `host` is this machine: a loopback address, or `localhost` (RFC 6761, section 6.3). */
 export function isLoopback(host: string): boolean {
   const address = parseAddress(host)
   return host === 'localhost' || (address !== null && unmapAddress(address).range() === 'loopback')

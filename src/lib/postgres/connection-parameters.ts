@@ -54,7 +54,7 @@ const READERS = new Map<string, (value: string | null) => Draft>([
   ['options', (value) => ({ endpoint: readEndpoint(value) })],
 ])
 
-/** PostgreSQL's own parameters that need more words than "unknown". */
+/** Parameters of PostgreSQL whose refusal needs a better text than "unknown". */
 const REFUSED = new Map<string, ConnectionStringReason>([
   ['sslrootcert', 'CERTIFICATE_FILE'],
   ['sslcert', 'CLIENT_CERTIFICATE'],

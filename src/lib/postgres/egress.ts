@@ -1,5 +1,5 @@
 /**
- * Where an operator may register databases. Names are resolved once, and every address found is checked. The
+ * Decides at which hosts an operator may register databases. A name is resolved once, and every address found is checked. The
  * caller connects to the returned address, because a second lookup could give another answer (DNS rebinding).
  */
 import { lookup as lookupInSystem } from 'node:dns/promises'
@@ -19,7 +19,7 @@ interface Network {
   prefixBits: number
 }
 
-/** What DATABASE_HOSTS_ALLOWED lists; a port of null is any port. */
+/** An entry of DATABASE_HOSTS_ALLOWED. A port of null is any port. */
 export interface HostRules {
   /** A host beginning with a dot is a suffix: it covers subdomains, but not the domain itself. */
   readonly names: readonly { host: string; port: number | null }[]
@@ -77,7 +77,7 @@ function parseNetwork(text: string): Network | null {
 }
 
 /**
- * forbidden: never reached, listed or not. loopback: only when listed as such. special: not ordinary unicast
+ * forbidden: never reached, listed or not. loopback: reached only if listed as such. special: not ordinary unicast
  * (tunnels, protocol assignments, class E), reached only when listed by address. ordinary: public and private.
  */
 type AddressKind = 'forbidden' | 'loopback' | 'special' | 'ordinary'

@@ -3,22 +3,28 @@ import { fail } from '../../errors.ts'
 import { sendCommand } from '../wire/send-command.ts'
 import { databaseError } from './pg.ts'
 
-/** After these the connection is over: shutdown, crash, timeout of the session, or a pooler that lost its server. */
+/** SQLSTATEs after which the connection has ended: shutdown, crash, timeout of the session, or a pooler that lost its server. */
 const CONNECTION_ENDED = /^(?:57P0|08|25P03|25P04)/
-const HUNG_UP = new Set(['FATAL', 'PANIC'])
+/** The server ends the connection with an error of such a severity. */
+export const ENDING_SEVERITIES: ReadonlySet<string> = new Set(['FATAL', 'PANIC'])
 const COMPLETION_UNKNOWN = '40003'
 const QUERY_CANCELED = '57014'
 
 /**
- * True if the database has answered that it did not do what it was asked. After any other error the work may have been done:
+ * True if the database has answered that it did not do the work. After any other error the work may have been done:
  * PostgreSQL can close the connection between a commit and its answer (with `log_min_duration_statement`, or while it waits
  * for synchronous replication), and a pooler may close it at any time.
  */
 export function isRefusal(error: unknown): boolean {
-  const said = databaseError(error)
-  if (said?.code === undefined || said.code === COMPLETION_UNKNOWN) return false
+  const answer = databaseError(error)
+  if (answer?.code === undefined || answer.code === COMPLETION_UNKNOWN) return false
+  return !endsConnection(answer.code, answer.severity)
+}
+
+/** True if the connection ends with an error of this SQLSTATE and severity. */
+export function endsConnection(code: string, severity = ''): boolean {
   // The code decides first: servers translate the severity.
-  return !CONNECTION_ENDED.test(said.code) && !HUNG_UP.has(said.severity ?? '')
+  return CONNECTION_ENDED.test(code) || ENDING_SEVERITIES.has(severity)
 }
 
 /** Nothing was sent, so nothing was done. */
@@ -37,7 +43,7 @@ export async function commit(client: pg.ClientBase): Promise<void> {
     throw fail('OUTCOME_UNKNOWN', { cause: new Error('COMMIT was answered with something else') })
   }
   if (!wasSent) throw new UnsentError('COMMIT was not sent', { cause: error })
-  // A cancel during a commit takes effect after it, at the points named above.
+  // A cancel during a commit takes effect after the commit, at the moments named above.
   const isRefused = isRefusal(error) && databaseError(error)?.code !== QUERY_CANCELED
   throw isRefused ? error : fail('OUTCOME_UNKNOWN', { cause: error })
 }

@@ -45,7 +45,7 @@ export interface ServerAddress {
 }
 
 export interface AddressDefaults {
-  /** Where the connection string has no sslmode, and its host is not the loopback. */
+  /** The sslmode if the connection string has none and its host is not the loopback. */
   readonly sslMode: SslMode
   readonly applicationName: string
 }
@@ -207,7 +207,7 @@ export interface Ping {
   readonly isReadOnly: boolean
 }
 
-/** True on a standby, and where the server's or the database's default is a read-only transaction. */
+/** True on a standby, and if the default of the server or the database is a read-only transaction. */
 export const READS_ONLY = "pg_catalog.current_setting('transaction_read_only') = 'on'"
 
 export { databaseError, errorCode } from './database-error.ts'

@@ -4,9 +4,11 @@ export interface ServerTraits {
   isPlain: boolean
   /** False once a prepared statement was missing under its name. */
   keepsNames: boolean
+  /** False once the server did not tell in which folder a database's files are. */
+  tellsFiles: boolean
 }
 
 /** The traits of a new server, until they are known. */
 export function newServerTraits(): ServerTraits {
-  return { isPlain: false, keepsNames: true }
+  return { isPlain: false, keepsNames: true, tellsFiles: true }
 }

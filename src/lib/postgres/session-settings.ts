@@ -15,8 +15,8 @@ export interface SessionLimits {
 export const ISOLATION = 'default_transaction_isolation'
 
 /**
- * Startup options win over ALTER DATABASE … SET and ALTER ROLE … SET, by which an owner could shadow pg_catalog (pg_temp is
- * last for the same reason), make writers miss a fence (another isolation level), or change how values are written and
+ * Startup options override ALTER DATABASE … SET and ALTER ROLE … SET. With these an owner could shadow pg_catalog (pg_temp is
+ * last for the same reason), make writers miss a fence (another isolation level), or change how values are written and how
  * policies and identifiers are read.
  */
 const PINNED: readonly SessionSetting[] = [
@@ -59,7 +59,7 @@ export function wantedSettings(limits: SessionLimits): readonly SessionSetting[]
   ]
 }
 
-/** A list of columns, named as the settings in lower case, that reads them. */
+/** SQL columns that read the settings. Each has the name of its setting in lower case. */
 export function columnsOf(settings: readonly SessionSetting[]): string {
   return settings
     .map(({ name }) => `pg_catalog.current_setting('${name}') AS ${name.toLowerCase()}`)
@@ -74,7 +74,7 @@ export function deviation(
   return settings.find(({ name, value }) => row[name.toLowerCase()] !== value)?.name ?? null
 }
 
-/** A list of columns that applies the settings, for the session or until the transaction ends. */
+/** SQL columns that apply the settings, for the session or until the transaction ends. */
 export function settingColumns(
   settings: readonly SessionSetting[],
   scope: 'session' | 'transaction',

@@ -123,14 +123,10 @@ const CHECKS: Readonly<Record<number, BodyCheck>> = {
 /** The checks of bodies by type byte, except those of `checkDataRow` and `authenticationCode`. */
 export const BODY_CHECKS = Array.from({ length: 256 }, (_, type) => CHECKS[type])
 
-/**
- * Checks that a row has the declared and described number of values, and that the lengths of its values fill it exactly.
- * `columns` is negative if the statement was not described.
- */
-export function checkDataRow(bytes: Buffer, start: number, end: number, columns: number): void {
+/** Checks that the lengths of a row's values fill the row exactly. Returns the number of values. */
+export function checkDataRow(bytes: Buffer, start: number, end: number): number {
   const count = bytes.readInt16BE(start)
-  if (count < 0 || (columns >= 0 && count !== columns))
-    throw new ProtocolViolation('a row of another number of columns than was described')
+  if (count < 0) throw new ProtocolViolation('a row with a negative number of columns')
   let at = start + 2
   for (let n = 0; n < count; n += 1) {
     if (at + 4 > end) throw new ProtocolViolation('a row that is shorter than its columns')
@@ -139,6 +135,7 @@ export function checkDataRow(bytes: Buffer, start: number, end: number, columns:
     at += size === -1 ? 4 : 4 + size
   }
   if (at !== end) throw new ProtocolViolation('a row that is not as long as its columns')
+  return count
 }
 
 /** The kinds of Authentication that pg can answer. */

@@ -10,83 +10,46 @@ import {
   MOST_OF_A_START,
   ProtocolViolation,
 } from './backend-bodies.ts'
+import { Copy, Login, Step } from './exchange-states.ts'
 
-/** What the client has sent and the server must answer, in this order. A simple query and a startup end with `ready`. */
-export const Step = {
-  parse: 1,
-  bind: 2,
-  describe: 3,
-  parameters: 4,
-  execute: 5,
-  close: 6,
-  query: 7,
-  ready: 8,
-} as const
-export type Step = (typeof Step)[keyof typeof Step]
-
-/** How far the login has come. Each state follows the one before it, except where a comment names another. */
-const Login = {
-  started: 0,
-  /** From `started`: the server asked for a password. */
-  asked: 1,
-  /** SCRAM, from `started`: the server offers it, the client begins, the server challenges, the client answers, the server proves. */
-  offered: 2,
-  begun: 3,
-  challenged: 4,
-  answered: 5,
-  proven: 6,
-  /** From `started`, `asked` or `proven`: the server accepted the login. */
-  letIn: 7,
-  /** The first ReadyForQuery has come. */
-  open: 8,
-} as const
-type Login = (typeof Login)[keyof typeof Login]
-
-const Copy = { none: 0, in: 1, out: 2, done: 3 } as const
-type Copy = (typeof Copy)[keyof typeof Copy]
-
-const HEADER = 5
+/** Bytes of a message in front of its body: the type and the length. */
+export const HEADER = 5
 /** A statement without Describe may return rows with any number of columns. */
 const UNDESCRIBED = -1
 const NO_ROWS = -2
 
+export interface MessageReaderOptions {
+  /** Called for each message, in order, with its body: `bytes` from `start` up to, but not including, `end`. Its type is `HEADER` bytes before. */
+  readonly take: (bytes: Buffer, start: number, end: number) => void
+  /** Called with the header of each message, perhaps several times, before the rest of it has arrived. */
+  readonly checkLength: (type: number, length: number) => void
+  /** The most that a server may send until it is ready for the next statement. */
+  readonly maxAnswerBytes: number
+}
+
 /**
- * Checks what a server sends before pg's parser reads it. Passes on whole messages only, and only those that can answer
- * what the client has sent: of a known kind, of the declared length, and in their turn. Only messages that arrive in
- * pieces are copied. After the first error the caller must not call `accept` again.
+ * Cuts the bytes of a server into messages, wherever the network has cut them. Only messages that arrive in pieces are copied.
+ * After an error the caller must not call `accept` again.
  */
-export class BackendFrames {
-  readonly #maxAnswerBytes: number
+export class MessageReader {
+  readonly #options: MessageReaderOptions
   /** The first pieces of a message, and how many bytes must have arrived before it is read again. */
   #pieces: Buffer[] = []
   #piecesBytes = 0
   #neededBytes = HEADER
   /** Bytes received since the last ReadyForQuery. */
   #answerBytes = 0
-  #steps: Step[] = []
-  #next = 0
-  #login: Login = Login.started
-  #columns = UNDESCRIBED
-  #copy: Copy = Copy.none
-  /** True if a simple query is running, at least one of its statements is answered, and none is half answered. */
-  #isBetweenStatements = false
 
-  constructor(maxAnswerBytes = Number.POSITIVE_INFINITY) {
-    this.#maxAnswerBytes = maxAnswerBytes
+  constructor(options: MessageReaderOptions) {
+    this.#options = options
   }
 
-  /** The client has sent a message that the server must answer. */
-  expect(step: Step): void {
-    this.#steps.push(step)
+  /** True if no part of a message is kept here. */
+  get isBetweenMessages(): boolean {
+    return this.#piecesBytes === 0
   }
 
-  /** The client has sent its next message of SCRAM. */
-  saidScram(): void {
-    if (this.#login === Login.offered) this.#login = Login.begun
-    else if (this.#login === Login.challenged) this.#login = Login.answered
-  }
-
-  /** Returns the whole messages that have arrived, or null if there is none yet. @throws ProtocolViolation, AnswerTooLarge */
+  /** Returns the whole messages that have arrived, or null if there is none yet. @throws AnswerTooLarge, and what the options throw */
   accept(chunk: Buffer): Buffer | null {
     this.#answerBytes += chunk.length
     const bytes = this.#join(chunk)
@@ -98,10 +61,10 @@ export class BackendFrames {
     while (bytes.length - at >= HEADER) {
       const type = bytes[at] as number
       const length = bytes.readUInt32BE(at + 1)
-      this.#checkLength(type, length)
+      this.#options.checkLength(type, length)
       const end = at + 1 + length
       if (end > bytes.length) break
-      this.#check(type, bytes, at + HEADER, end)
+      this.#options.take(bytes, at + HEADER, end)
       if (type === Kind.readyForQuery) this.#answerBytes = bytes.length - end
       at = end
     }
@@ -131,7 +94,47 @@ export class BackendFrames {
 
   /** A message counts with its declared length, even before it has arrived. */
   #checkSize(announced: number): void {
-    if (this.#answerBytes + announced > this.#maxAnswerBytes) throw new AnswerTooLarge()
+    if (this.#answerBytes + announced > this.#options.maxAnswerBytes) throw new AnswerTooLarge()
+  }
+}
+
+/**
+ * Checks what a server sends before pg's parser reads it. Passes on whole messages only, and only those that can answer
+ * what the client has sent: of a known kind, of the declared length, and in their turn. After the first error the caller must not
+ * call `accept` again.
+ */
+export class BackendFrames {
+  readonly #reader: MessageReader
+  #steps: Step[] = []
+  #next = 0
+  #login: Login = Login.started
+  #columns = UNDESCRIBED
+  #copy: Copy = Copy.none
+  /** True if a simple query is running, at least one of its statements is answered, and none is half answered. */
+  #isBetweenStatements = false
+
+  constructor(maxAnswerBytes = Number.POSITIVE_INFINITY) {
+    this.#reader = new MessageReader({
+      take: (bytes, start, end) => this.#check(bytes, start, end),
+      checkLength: (type, length) => this.#checkLength(type, length),
+      maxAnswerBytes,
+    })
+  }
+
+  /** The client has sent a message that the server must answer. */
+  expect(step: Step): void {
+    this.#steps.push(step)
+  }
+
+  /** The client has sent its next message of SCRAM. */
+  saidScram(): void {
+    if (this.#login === Login.offered) this.#login = Login.begun
+    else if (this.#login === Login.challenged) this.#login = Login.answered
+  }
+
+  /** Returns the whole messages that have arrived, or null if there is none yet. @throws ProtocolViolation, AnswerTooLarge */
+  accept(chunk: Buffer): Buffer | null {
+    return this.#reader.accept(chunk)
   }
 
   #checkLength(type: number, length: number): void {
@@ -140,18 +143,13 @@ export class BackendFrames {
       throw new ProtocolViolation('a message that is too long for the start')
   }
 
-  #check(type: number, bytes: Buffer, start: number, end: number): void {
-    if (type === Kind.dataRow) {
-      this.#dataRow()
-      checkDataRow(bytes, start, end, this.#columns)
-      return
-    }
+  #check(bytes: Buffer, start: number, end: number): void {
+    const type = bytes[start - HEADER] as number
     BODY_CHECKS[type]?.(bytes, start, end)
-    this.#take(type, bytes, start, end)
-  }
-
-  #take(type: number, bytes: Buffer, start: number, end: number): void {
     switch (type) {
+      case Kind.dataRow:
+        this.#dataRow(checkDataRow(bytes, start, end))
+        break
       case Kind.notice:
         return
       case Kind.error:
@@ -235,10 +233,12 @@ export class BackendFrames {
   }
 
   /** A simple query always describes its rows. An executed statement does so only if the client sent Describe. */
-  #dataRow(): void {
+  #dataRow(columns: number): void {
     assertTurn(this.#login === Login.open && this.#copy === Copy.none)
     const isDue = this.#step === Step.execute ? this.#columns !== NO_ROWS : this.#columns >= 0
     assertTurn(isDue && (this.#step === Step.execute || this.#step === Step.query))
+    if (this.#columns >= 0 && columns !== this.#columns)
+      throw new ProtocolViolation('a row of another number of columns than was described')
   }
 
   #completed(): void {

@@ -1,6 +1,7 @@
 import type { Socket } from 'node:net'
 import { AnswerTooLarge, ProtocolViolation } from './backend-bodies.ts'
-import { BackendFrames, Step } from './backend-frames.ts'
+import { BackendFrames } from './backend-frames.ts'
+import { Step } from './exchange-states.ts'
 
 type Send = (...parts: never[]) => void
 

@@ -83,7 +83,7 @@ function checkAlpn(stream: TLSSocket): void {
   })
 }
 
-/** As libpq does for target_session_attrs=read-write: a standby, and a database that is read-only by default, are refused. */
+/** Refuses a standby and a database that is read-only by default, as libpq does for target_session_attrs=read-write. */
 export async function assertWritable(client: pg.Client): Promise<void> {
   const text = "SELECT pg_catalog.current_setting('transaction_read_only') AS answer"
   const { rows } = await client.query<{ answer: string }>(text)

@@ -3,7 +3,7 @@
  * got its settings when it began and keeps named statements, so its connections have no setup here.
  */
 export interface SessionSetup {
-  /** A list of columns that applies our settings until the transaction ends. */
+  /** SQL columns that apply our settings until the transaction ends. */
   readonly settings: string
   /** Shared by all connections to a server. */
   readonly names: { keepsNames: boolean }

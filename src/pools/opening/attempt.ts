@@ -2,7 +2,7 @@ import { causesOf } from '../../lib/causes.ts'
 import { databaseError, errorCode } from '../../lib/postgres/pg.ts'
 import type { Breaker } from './breaker.ts'
 
-/** The password could not be read. That is a fault of ours (the catalog, a key) and says nothing about the tenant's database. */
+/** The password could not be read from the catalog or decrypted. That says nothing about the tenant's database. */
 export class PasswordUnavailableError extends Error {
   constructor(cause: unknown) {
     super('the password could not be read', { cause })
@@ -10,29 +10,29 @@ export class PasswordUnavailableError extends Error {
   }
 }
 
-/** A silence of this length counts against the server: three seconds, less the little by which a timer may be early. */
+/** A server that is silent for this long is blamed. A timer of three seconds may fire a little early. */
 const SILENCE_MS = 2_950
-/** The backoff after a fault of ours. It ends by itself, and the database must not pay for it. */
+/** The backoff after a fault of ours. It does not double, because the database did not fail. */
 const OWN_FAULT_BACKOFF_MS = 1_000
 
-/** What a failed attempt counts against. `denied`: against the database, which refused the password. */
+/** What a failed attempt counts against. `denied` counts against the database: it refused the password. */
 export type Blame = 'server' | 'database' | 'denied' | 'ourselves'
 
-/** What the server has done until an attempt failed. */
+/** What the server did before an attempt failed. */
 export interface ServerSigns {
-  /** It has sent something. */
+  /** The server has sent something. */
   readonly wasHeard: boolean
-  /** It has closed the connection. */
+  /** The server has closed the connection. */
   readonly wasHungUp: boolean
-  /** How long we waited for it, without the time in which we were busy. Absent: since the attempt began. */
+  /** How long we waited for the server, without the time in which our event loop was busy. By default since the attempt began. */
   readonly waitedMs?: number
 }
 
 /**
- * Decides by codes. Without an SQLSTATE only a server that has sent nothing at all is blamed: one that has sent something is
- * alive, and the rest (a certificate that this database's entry does not trust, a pooler that lost its backend) may be the
- * trouble of this database alone. A short silence counts against the database too: a tenant with a short timeout must not
- * open the breaker of a slow server for the tenants that would have waited.
+ * Decides by codes. Without an SQLSTATE only a server that has sent nothing is blamed. A server that has sent something is alive,
+ * and the fault may be this database's alone (a certificate that its entry does not trust, a pooler that lost its backend). A
+ * short silence counts against the database too, so that a tenant with a short timeout cannot open the breaker of a slow server
+ * for tenants that would wait longer.
  */
 export function blameFor(error: unknown, signs: ServerSigns, waitedMs: number): Blame {
   for (const e of causesOf(error)) if (e instanceof PasswordUnavailableError) return 'ourselves'

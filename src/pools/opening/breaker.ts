@@ -4,9 +4,9 @@ export interface BreakerOptions {
   readonly maxBackoffMs: number
   /** How many attempts may be pending while the breaker is closed. */
   readonly maxPending: number
-  /** For this long after an answer any number may be pending. By default never. */
+  /** For this long after an answer, any number of attempts may be pending. By default 0. */
   readonly provenForMs?: number
-  /** An attempt that has been pending for longer does not count in `maxPending`. By default it counts until it ends. */
+  /** An attempt counts in `maxPending` for at most this long. By default until it ends. */
   readonly countedForMs?: number
   /** Called when the breaker leaves `closed`, with the error, and when it is `closed` again. */
   readonly onFailing?: (error: unknown) => void
@@ -23,14 +23,14 @@ interface PendingAttempt {
   readonly generation: number
 }
 
-/** Wrong passwords that may be sent to a server before it blocks us or locks the account. */
+/** How many wrong passwords we send in a row. After more, a server might block us or lock the account. */
 export const MAX_DENIALS = 3
 const FIRST_DENIED_BACKOFF_MS = 60_000
 const MAX_DENIED_BACKOFF_MS = 600_000
 
 /**
- * May a connection to one server, or to one database, be opened now? Attempts report here how they end; pools that have to
- * wait are called when the answer may have changed.
+ * Decides whether a connection to one server, or to one database, may be opened now. Attempts report here how they end. Waiting
+ * pools are called when the decision may have changed.
  *
  *     closed ───────── an attempt fails ─────────▶ open ◀───────────────────┐
  *       ▲                                            │                      │
@@ -47,18 +47,18 @@ const MAX_DENIED_BACKOFF_MS = 600_000
  *   half-open  one attempt may begin: the probe
  *   probing    no attempt may begin until the probe ends
  *
- * `answered()` closes it from every state, `postponed()` and a third `denied()` open it from every state. If a probe is
+ * `answered()` closes the breaker from every state. `postponed()` and a third `denied()` open it from every state. If a probe is
  * `abandoned()`, the state is half-open again.
  *
- * Each opening starts a new generation. An attempt of an earlier generation can neither close the breaker nor double its
- * backoff: it began before the failure was known. Backoffs are shortened at random, to half at most, so that many gateways
- * do not try at the same moment.
+ * The breaker starts a new generation each time it opens. An attempt of an earlier generation can neither close the breaker nor
+ * double its backoff, because it began before the failure was known. Each backoff is shortened at random, at most by half, so
+ * that many gateways do not try at the same moment.
  */
 export class Breaker {
   readonly #options: BreakerOptions
   /** In the order in which they began. */
   readonly #pending = new Map<object, PendingAttempt>()
-  /** To be called once, after the next change. */
+  /** Callbacks for the next change. Each is called once. */
   readonly #waiting = new Set<() => void>()
   #failures = 0
   /** Passwords that were refused in a row. */
@@ -103,7 +103,7 @@ export class Breaker {
     return state === 'closed' ? this.#closedRoom() : 0
   }
 
-  /** Begins an attempt, which is named by an object of the caller's. Call only when there is room. */
+  /** Begins an attempt; `attempt` is any object that identifies it. Call only when there is room. */
   begin(attempt: object): void {
     if (this.room === 0) throw new Error('no attempt may begin now')
     this.#isProbing = this.state === 'half-open'
@@ -137,12 +137,12 @@ export class Breaker {
     }
   }
 
-  /** The attempt ended without telling anything about the target, and the next one may begin after `backoffMs`. */
+  /** The attempt ended and says nothing about the target. The next one may begin after `backoffMs`. */
   postponed(attempt: object, backoffMs: number, error: unknown): void {
     this.#end(attempt, () => this.#open(backoffMs), error)
   }
 
-  /** The attempt ended without telling anything about the target. */
+  /** The attempt ended and says nothing about the target. */
   abandoned(attempt: object): void {
     this.#end(attempt, (isCurrent) => {
       if (isCurrent) this.#isProbing = false
@@ -156,7 +156,7 @@ export class Breaker {
     this.#change(() => this.#close())
   }
 
-  /** Calls `wake` once, when the answer may have changed. */
+  /** Calls `wake` once, when `room` may have changed. */
   onceChanged(wake: () => void): void {
     this.#waiting.add(wake)
     this.#setTimer()
@@ -168,7 +168,7 @@ export class Breaker {
     return Math.max(0, maxPending - this.#counted().length)
   }
 
-  /** When the attempts began that count in `maxPending`, the oldest first. */
+  /** The start times of the attempts that count in `maxPending`, oldest first. */
   #counted(): number[] {
     const { countedForMs = Number.POSITIVE_INFINITY } = this.#options
     const now = this.#now()
@@ -184,7 +184,7 @@ export class Breaker {
 
   #open(backoffMs: number): void {
     const until = this.#now() + backoffMs
-    // A longer backoff that is running already is not cut short.
+    // A running backoff is never shortened.
     this.#openUntil = this.#failures > 0 ? Math.max(this.#openUntil, until) : until
     this.#failures += 1
     this.#generation += 1
@@ -207,14 +207,14 @@ export class Breaker {
   #change(apply: () => void, error?: unknown): void {
     const wasFailing = this.isFailing
     apply()
-    // The timer was set for the former state. A pool that still has to wait sets it again.
+    // The timer belongs to the old state. A pool that still has to wait sets a new one.
     this.#clearTimer()
     if (!wasFailing && this.isFailing) this.#options.onFailing?.(error)
     if (wasFailing && !this.isFailing) this.#options.onRecovered?.()
     this.#wake()
   }
 
-  /** In a microtask: a pool that is woken must not run in the middle of the work of the one that reports. */
+  /** In a microtask, so that a waiting pool does not run in the middle of the reporting pool's work. */
   #wake(): void {
     if (this.#isWaking || this.#waiting.size === 0) return
     this.#isWaking = true
@@ -226,7 +226,7 @@ export class Breaker {
     })
   }
 
-  /** For what no report announces: a backoff that ends, and an attempt that no longer counts. */
+  /** The timer fires when a backoff ends or an attempt no longer counts. No attempt reports these changes. */
   #setTimer(): void {
     if (this.#timer !== null || this.room > 0) return
     const delayMs = this.#untilRoomMs()
@@ -244,7 +244,7 @@ export class Breaker {
     this.#timer = null
   }
 
-  /** Milliseconds until there may be room without a report. Infinite if only a report can make room. */
+  /** Milliseconds until an attempt may begin because time has passed. Infinity if a pending attempt must end first. */
   #untilRoomMs(): number {
     const { state } = this
     if (state === 'open') return this.backoffMs

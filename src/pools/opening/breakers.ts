@@ -1,4 +1,5 @@
 import { LRUCache } from 'lru-cache'
+import { atMost } from '../../lib/cache/at-most.ts'
 import { type Clock, systemClock } from '../../lib/clock.ts'
 import { Attempt } from './attempt.ts'
 import { Breaker, MAX_DENIALS } from './breaker.ts'
@@ -11,21 +12,21 @@ export interface BreakersOptions {
   readonly clock?: Clock
 }
 
-/** Two backoffs in a row last longer than a second, even shortened to half: no second sees a third attempt. */
+/** Two backoffs in a row last more than a second, even if both are halved. So at most two attempts begin within a second. */
 const BACKOFF = { firstBackoffMs: 700, maxBackoffMs: 15_000 }
-/** A server that has accepted no connection for this long is tried by one connection before the others follow. */
+/** After this long without an accepted connection, one connection tries the server before the others follow. */
 const PROVEN_FOR_MS = 1_000
 /**
- * An attempt without an answer stops the others for this long only: perhaps one packet was lost. It is more than half a
- * second, so that no second sees a third attempt at a silent server.
+ * An attempt without an answer stops the others only for this long, because perhaps one packet was lost. It is more than half a
+ * second, so that at most two attempts at a silent server begin within a second.
  */
 const COUNTED_FOR_MS = 600
 /** An unused breaker is dropped after 15 minutes: its database may be gone, and metrics must not show it forever. */
-const KEPT = { max: 10_000, ttl: 15 * 60_000, updateAgeOnGet: true }
+const KEPT = { ...atMost(10_000), ttl: 15 * 60_000, updateAgeOnGet: true }
 
 /**
- * The breakers of servers (`host:port`) and databases (one version of an entry). They outlive the pools: a pool that is
- * closed and opened again tries no more often, and fifty databases on one dead server try as often as one.
+ * The breakers of servers (`host:port`) and databases (one version of an entry). They outlive the pools, so closing a pool and
+ * opening it again does not allow more attempts. Fifty databases on one dead server together try as often as one.
  */
 export class Breakers {
   readonly #options: BreakersOptions
@@ -39,7 +40,7 @@ export class Breakers {
     this.#now = () => clock.monotonic()
   }
 
-  /** The attempts to connect to a database, which is named by its server and its own key. */
+  /** The attempts to connect to one database on `server`. `database` is the key of its breaker. */
   attemptsTo(server: string, database: string): Attempts {
     return new Attempts(
       lookupIn(this.#servers, server, () => this.#createServerBreaker(server)),
@@ -47,13 +48,13 @@ export class Breakers {
     )
   }
 
-  /** A check outside the pools has reached the database: attempts need not wait any longer. */
+  /** Call after a check outside the pools has reached the database. Attempts need not wait any longer. */
   answered(server: string, database: string): void {
     this.#servers.get(server)?.answered()
     this.#databases.get(database)?.answered()
   }
 
-  /** Drops the breaker of a database that is no longer used under this key. */
+  /** Drops the breaker of a database whose key is no longer used. */
   forget(database: string): void {
     const breaker = this.#databases.peek(database)
     this.#databases.delete(database)
@@ -79,7 +80,7 @@ export class Breakers {
     })
   }
 
-  /** No more attempts at once than wrong passwords may be sent. */
+  /** All pending attempts may send the same wrong password, so no more than `MAX_DENIALS` may be pending. */
   #createDatabaseBreaker(): Breaker {
     return new Breaker({ ...BACKOFF, now: this.#now, maxPending: MAX_DENIALS })
   }
@@ -102,7 +103,7 @@ interface BreakerLookup {
   readonly findOrCreate: () => Breaker
 }
 
-/** The attempts of one pool to connect: each needs room at the breaker of its server and at that of its database. */
+/** The attempts of one pool to connect. Each needs room at two breakers: its server's and its database's. */
 export class Attempts {
   readonly #server: BreakerLookup
   readonly #database: BreakerLookup
@@ -122,12 +123,12 @@ export class Attempts {
     return Math.min(this.#server.findOrCreate().room, this.#database.findOrCreate().room)
   }
 
-  /** The server asked for a password: it is alive, whether or not the attempt succeeds. */
+  /** Call when the server asks for a password. It is alive then, even if the attempt fails. */
   serverAnswered(): void {
     this.#server.findOrCreate().answered()
   }
 
-  /** Calls `wake` once, when there may be room or when waiting may be pointless. */
+  /** Calls `wake` when `room` or `isOpen` may have changed. */
   onceChanged(wake: () => void): void {
     this.#server.findOrCreate().onceChanged(wake)
     this.#database.findOrCreate().onceChanged(wake)

@@ -14,7 +14,7 @@ export interface PendingConnectionsOptions {
   readonly limits: PoolLimits
   readonly attempts: Attempts
   readonly budget: ConnectionBudget
-  /** Called for each new connection that leads to another database; `isNews` is true for the first since the last right one. */
+  /** Called for each new connection that leads to another database. `isNews` is true for the first in a row. */
   readonly onMismatch?: (isNews: boolean) => void
   /** Called for each connection whose server broke the protocol, with the error. The connection has ended. */
   readonly onViolation?: (error: unknown) => void
@@ -22,13 +22,12 @@ export interface PendingConnectionsOptions {
   readonly onClosed: (client: pg.ClientBase) => void
 }
 
-/** More connections than this that are cut off in a row count as a failure of the database. */
+/** If more connections than this are cut off in a row, the database has failed. */
 const MAX_CUT_OFFS = 5
 
 /**
- * The connections of one pool that are being opened: each needs a permit, room for an attempt, the password, and the proof
- * that it leads to the right database. The end of each attempt is reported to the breakers once. pg-pool keeps the
- * connections.
+ * The connections of one pool that are being opened. Each needs a permit, room for an attempt, the password, and the proof that
+ * it leads to the right database. The end of each attempt is reported to the breakers once. pg-pool keeps the connections.
  */
 export class PendingConnections {
   /**
@@ -44,7 +43,7 @@ export class PendingConnections {
   #permits = 0
   /** True if the last connection led to another database. */
   #isMismatched = false
-  /** So many in a row ended before they could be used. */
+  /** How many connections in a row ended before they could be used. */
   #cutOffs = 0
 
   constructor(options: PendingConnectionsOptions) {
@@ -72,13 +71,13 @@ export class PendingConnections {
     })
   }
 
-  /** The pool is about to ask pg-pool for a new connection. Its permit is counted already. */
+  /** Call before pg-pool is asked for a new connection. The permit must be counted already. */
   request(): void {
     this.#requested += 1
     this.#permits += 1
   }
 
-  /** pg-pool has answered: permits that it did not use go back. */
+  /** Call after pg-pool has answered. Returns the permits that it did not use. */
   requestEnded(): void {
     this.#requested -= 1
     while (this.#permits > this.#requested) this.#returnPermit()
@@ -91,7 +90,7 @@ export class PendingConnections {
     this.byClient.delete(client)
     const isCutOff = error instanceof CutOffError && attempt.isConnected
     this.#cutOffs = isCutOff ? this.#cutOffs + 1 : 0
-    // pg-pool closes a sound connection with `true`.
+    // pg-pool passes `true` as the error when the pool itself closes a sound connection.
     const isSound =
       !(error instanceof Error) ||
       (client as GuardedClient).wasRefusedSettings ||
@@ -107,13 +106,13 @@ export class PendingConnections {
   }
 
   /**
-   * Every socket begins here, also one that pg-pool opens in place of a dead one. The permit belongs to the socket: it is
-   * taken before the socket connects and given back when it has closed. False if no socket may be opened now.
+   * Called before every socket connects, also when pg-pool replaces a dead connection by itself. Takes a permit for the socket and
+   * gives it back when the socket has closed. False if no socket may be opened now.
    */
   #begin(client: GuardedClient): boolean {
     const { attempts, budget, onClosed } = this.#options
     if (attempts.room === 0) {
-      // A connection that may not be tried yet must not take a permit from another pool.
+      // An attempt that must wait must not keep a permit from another pool.
       this.#returnPermit()
       return false
     }
@@ -183,17 +182,17 @@ export class PendingConnections {
     const reportViolation = (error: Error) => this.#reportViolation(error)
     class TrackedClient extends GuardedClient {
       override connect(callback?: unknown): never {
-        const settle = callback as (error: Error | null) => void
+        const done = callback as (error: Error | null) => void
         if (!begin(this)) {
-          settle(Object.assign(new Error('no connection permit'), { code: 'NO_PERMIT' }))
+          done(Object.assign(new Error('no connection permit'), { code: 'NO_PERMIT' }))
           return undefined as never
         }
         this.on('error', reportViolation)
-        const settled = (error: Error | null) => {
+        const reportAndFinish = (error: Error | null) => {
           connected(this, error)
-          settle(error)
+          done(error)
         }
-        return super.connect(settled as never) as never
+        return super.connect(reportAndFinish as never) as never
       }
     }
     return TrackedClient as unknown as typeof GuardedClient

@@ -3,15 +3,15 @@ import type { GuardedClient } from '../../lib/postgres/guarded-client.ts'
 import { databaseError, type PhysicalIdentity } from '../../lib/postgres/pg.ts'
 import { startTimeLimit } from '../../lib/time-limit.ts'
 
-/** A new connection ended before it could be used. That does not mean that the next one will fail. */
+/** A new connection ended before it could be used. The next one may still succeed. */
 export class CutOffError extends Error {}
 
 const CONNECTION_ENDED = /^(?:57P0|08)/
 
 /**
- * Proves that a new connection leads to the expected database. A connection stays with its database, even if the name is
- * given to another one later. The stamp inside does not prove it: a copy of the database has the same stamp.
- * @throws IdentityMismatchError; CutOffError; or what the server said
+ * Proves that a new connection leads to the expected database. One proof for a connection is enough, because a connection never
+ * changes its database. The stamp in the database is no proof: a copy of the database has the same stamp.
+ * @throws IdentityMismatchError; CutOffError; or the error of the server
  */
 export async function verifyIdentity(
   client: GuardedClient,
@@ -25,7 +25,7 @@ export async function verifyIdentity(
   }
 }
 
-/** Settles as `work` does, unless that takes too long. The time in which we were busy does not count. */
+/** Has the outcome of `work`, or rejects if that takes too long. The time in which our event loop was busy does not count. */
 async function withTimeLimit<T>(work: Promise<T>, ms: number): Promise<T> {
   const { promise: expired, reject } = Promise.withResolvers<never>()
   const limit = startTimeLimit(() => reject(new Error('no answer in time')), ms)
@@ -38,7 +38,7 @@ async function withTimeLimit<T>(work: Promise<T>, ms: number): Promise<T> {
   }
 }
 
-/** False if the server said why it does not answer, and if it said nothing at all. */
+/** True if the connection ended and the server gave no reason. False if it gave a reason or is silent. */
 function wasCutOff(client: GuardedClient, error: unknown): boolean {
   if (error instanceof IdentityMismatchError || client.isOwedAnAnswer) return false
   const code = databaseError(error)?.code

@@ -1,6 +1,6 @@
 import type { Clock } from '../../lib/clock.ts'
 
-/** A pool as the budget sees it. It wants connections, holds idle ones, and can be told to open or close one. */
+/** What the budget knows of a pool, and what it can ask the pool to do. */
 export interface BudgetedPool {
   /** `host:port` */
   readonly server: string
@@ -14,7 +14,7 @@ export interface BudgetedPool {
   closeIdle(): boolean
 }
 
-/** The budget's counters, as far as the order of the waiting pools depends on them. */
+/** The budget's counters that `WaitingPools` needs. */
 export interface PermitCounter {
   /** Connections that were told to close, of all servers. */
   readonly closing: number
@@ -33,18 +33,21 @@ export interface WaitingPoolsOptions {
 }
 
 /**
- * How long a pool that can use its connections may keep all of them while another pool has none. Milliseconds. Opening a
- * connection costs as much as dozens of requests, so it has to serve some before it is closed.
+ * How long a busy pool may keep all its connections while another pool waits. Opening a connection costs as much as dozens of
+ * requests, so a connection must serve some before it is closed.
  */
 const SLICE_MS = 100
 
 /**
- * Which pool may open a connection next. Pools without a permit wait in a ring: each freed permit goes to the next pool, and
- * each lap gives every pool at most one. If there is no permit, an idle connection of another pool is closed; a busy pool
- * gives up connections from time to time to a pool that has none, or far fewer. So one busy tenant cannot have all of them.
+ * Decides which pool opens a connection next. Pools without a permit wait in a ring: each freed permit goes to the next pool, and
+ * each lap gives every pool at most one. If no permit is free, an idle connection of another pool is closed. If there is no idle
+ * one, a busy pool gives up a connection to a pool that has none or far fewer. So one busy tenant cannot have all connections.
  */
 export class WaitingPools {
-  /** Since when each pool waits, in the order of their turns. A plain field, so that a request that needs no permit runs no code here. */
+  /**
+   * When each pool began to wait, in the order of their turns. A plain field, so that a request that needs no permit runs no code
+   * of this class.
+   */
   readonly since = new Map<BudgetedPool, number>()
   readonly #options: WaitingPoolsOptions
   #isServing = false
@@ -77,15 +80,15 @@ export class WaitingPools {
     }
   }
 
-  /** True if a pool waits for the room that a connection to `server` takes. */
+  /** True if a pool waits for the permit of a connection to `server`. */
   wantRoomOf(server: string): boolean {
     return this.#unserved().some(([pool]) => this.#makesRoom(server, pool))
   }
 
   /**
-   * For a connection that was given back to a pool that can use it and has served that pool for `servedMs`. True if another
-   * pool has waited long enough for its room: the connection then counts as closing, that pool is next, and `holder`
-   * waits for its turn like all others.
+   * Asked when a request gives a connection back to a busy pool, `holder`, which has had it for `servedMs`. True if another pool
+   * has waited long enough for its permit. Then the connection counts as closing, the other pool is next, and `holder` must wait
+   * for its turn.
    */
   mustYield(holder: BudgetedPool, servedMs: number): boolean {
     if (this.since.size === 0 || servedMs < SLICE_MS) return false
@@ -115,7 +118,7 @@ export class WaitingPools {
     let served = false
     for (const pool of [...this.since.keys()]) {
       const wants = pool.wanted() > 0
-      // A pool that is not served keeps its place; one that is served goes to the end.
+      // A pool that gets no permit keeps its turn. A pool that gets one goes to the end.
       if (wants && !permits.tryAdmit(pool.server)) continue
       this.since.delete(pool)
       if (!wants) continue
@@ -134,7 +137,7 @@ export class WaitingPools {
     }
   }
 
-  /** The waiting pools in turn, without those for which a closing connection makes room. */
+  /** The waiting pools in turn, without those that will get the permit of a closing connection. */
   #unserved(): [BudgetedPool, number][] {
     const { permits } = this.#options
     let closing = permits.closing
@@ -157,7 +160,7 @@ export class WaitingPools {
   }
 }
 
-/** Shares that differ by one only stay as they are: passing a connection on would cost more than it helps. */
+/** A busy pool gives up nothing for a difference of one: closing and opening a connection would cost more than it helps. */
 function hasClaim(pool: BudgetedPool, holder: BudgetedPool): boolean {
   return pool !== holder && (pool.held === 0 || holder.held - pool.held >= 2)
 }

@@ -5,10 +5,10 @@ import { sendCommand } from '../../lib/wire/send-command.ts'
 import { sessionSetups } from '../../lib/wire/session-setup.ts'
 import { forgetStatements } from './tenant-unit.ts'
 
-/** Connections on which SQL of an application has run since they were cleaned. */
+/** Connections that have run SQL of an application since they were last cleaned. */
 export const dirtyConnections = new WeakSet<pg.ClientBase>()
 
-/** The same as DISCARD ALL, which would need a message and a round trip of its own. */
+/** Does the same as DISCARD ALL, which would need a message and a round trip of its own. */
 const DISCARD_ALL = [
   'CLOSE ALL',
   'SET SESSION AUTHORIZATION DEFAULT',
@@ -24,7 +24,7 @@ const DISCARD_ALL = [
 /** Call before SQL of an application runs on a connection. */
 export function markDirty(client: pg.ClientBase): void {
   dirtyConnections.add(client)
-  // Behind a pooler another request's SQL may have prepared other statements under our names; see `cleanConnection`.
+  // Behind a pooler, SQL of another request may have prepared other statements under our names; see `cleanConnection`.
   const setup = sessionSetups.get(client)
   if (setup !== undefined) setup.names.keepsNames = false
 }
@@ -34,8 +34,8 @@ export function markDirty(client: pg.ClientBase): void {
  * under its settings, temporary objects, cursors, locks, LISTEN, the seed of random(). Settings go back to the values that
  * were requested when the connection was opened.
  *
- * Behind a pooler the next message may meet another session, so nothing can be cleaned there: settings travel with each
- * transaction, statements get no names, and the pooler must reset the rest of its servers' sessions.
+ * Behind a pooler the next message may run in another session, so this function can clean nothing there. Instead, each transaction
+ * sends its settings, statements get no names, and the pooler must reset the rest of a session.
  * @returns false if the connection must not be used again
  */
 export async function cleanConnection(client: pg.ClientBase): Promise<boolean> {
@@ -48,7 +48,7 @@ export async function cleanConnection(client: pg.ClientBase): Promise<boolean> {
   return error === undefined && (client as pg.Client).getTransactionStatus() === 'I'
 }
 
-/** SQL that chose the seed would know what random() gives to the next request. */
+/** Without a new seed, SQL that has set the seed could predict random() in the next request. */
 function randomSeed(): number {
   return randomBytes(4).readUInt32BE() / 0x1_0000_0000
 }

@@ -18,13 +18,13 @@ interface QueryInput {
   readonly values?: readonly unknown[]
 }
 
-/** Opens one more connection to the same database, and closes it when the first one has closed. */
+/** Opens one more connection to the same database. */
 export type OpenSecond = () => Promise<GuardedClient>
 
 const BEGIN = /^\s*begin(?:\s+isolation level read committed)?\b/i
 const END = /^\s*(?:commit|rollback)\s*$/i
 const ENDS = /;\s*commit\s*$/i
-/** The transaction that holds the locks is idle while they are needed. The locks end with the connection. */
+/** The transaction that holds the locks stays idle for long, so the server must not end it. The locks end with the connection. */
 const GUARD_SETTINGS: readonly SessionSetting[] = [
   { name: 'search_path', value: 'pg_catalog,pg_temp' },
   { name: 'idle_in_transaction_session_timeout', value: '0' },
@@ -43,9 +43,9 @@ export async function assertUsable(client: GuardedClient): Promise<void> {
 }
 
 /**
- * Makes checks and housekeeping work on a connection behind a pooler, where each transaction may meet another session: every
- * statement gets the settings in its own transaction. In place of a session lock, a transaction on a second connection holds
- * the lock and stays open.
+ * Makes checks and housekeeping work on a connection behind a pooler, where each transaction may run in another session. Every
+ * statement gets the settings in its own transaction. A session lock is replaced by the lock of a transaction that stays open on
+ * a second connection, the guard.
  */
 export class Sessionless implements SessionScope {
   readonly #client: GuardedClient
@@ -143,7 +143,7 @@ export class Sessionless implements SessionScope {
     return this.#ask<pg.QueryResultRow>(text, values.length === 0 ? undefined : [...values])
   }
 
-  /** Begins a block with the settings and everything after BEGIN in the text, which may also end the block. */
+  /** Begins a block: sends the settings, then everything that follows BEGIN in the text. That part may also end the block. */
   async #begin(text: string): Promise<pg.QueryResult> {
     this.#isInBlock = true
     const rest = text.replace(BEGIN, '')
@@ -155,19 +155,19 @@ export class Sessionless implements SessionScope {
     return answer
   }
 
-  /** A message without parameters is one transaction, even with several statements. pg returns a result for each. */
+  /** PostgreSQL runs all statements of one message without parameters as one transaction. pg returns a result for each. */
   async #several(text: string, before = `SELECT ${this.#settings};\n`): Promise<pg.QueryResult> {
     const answer: unknown = await this.#ask(`${before}${text}`)
     const results = (answer as pg.QueryResult[]).slice(1)
     return (results.length === 1 ? results[0] : results) as pg.QueryResult
   }
 
-  /** `client.query` calls this class, but a unit needs the client's original method. */
+  /** The unit gets the client's original `query`, because `client.query` calls this class. */
   #single({ text, values }: Required<QueryInput>): Promise<pg.QueryResult> {
     const setup = { settings: this.#settings, names: UNNAMED }
     const unit = new TenantUnit(
       { text, values, rowMode: 'object' },
-      { entrance: null, begin: false, writes: true, isAlone: true, setup },
+      { tenantCheck: null, begin: false, writes: true, isAlone: true, setup },
     )
     return runUnit({ query: this.#ask } as pg.ClientBase, unit)
   }

@@ -4,16 +4,16 @@ import { databaseError } from '../../lib/postgres/pg.ts'
 
 /** `cached plan must not change result type`: the table was changed after the statement was prepared. */
 const CACHED_PLAN = '0A000'
-/** Behind a pooler: the transaction has another isolation level, or is in another database, than its preamble demands. */
+/** Behind a pooler: the transaction's isolation level or its database is not the one that its preamble demands. */
 const NOT_PROVEN = '25001'
-/** SQLSTATEs of a connection to another database, or with other prepared statements than we believe. */
+/** SQLSTATEs that prove that the connection leads to another database, or holds other prepared statements than we recorded. */
 const OUT_OF_STEP = new Set(['26000', '42P05', CACHED_PLAN, NOT_PROVEN])
 
 const READ_ONLY = '25006'
 
-/** An error that the driver threw while a statement ran. Not a mistake in the caller's code. */
+/** The driver or the connection failed while a statement ran. The caller's code made no mistake. */
 export class StatementFault extends Error {
-  /** False if nothing of the statement or its transaction was sent: then nothing was done. */
+  /** False if nothing of the statement and its transaction was sent. Then nothing was done. */
   readonly hasBegun: boolean
 
   constructor(hasBegun: boolean, cause: unknown) {
@@ -23,18 +23,18 @@ export class StatementFault extends Error {
 }
 
 /**
- * The database refused the entrance, so nothing of the statement itself has run. SQL of an application can raise any SQLSTATE,
- * so an error after the entrance proves less.
+ * The database refused the tenant check, so nothing of the statement itself has run. The SQLSTATE alone does not prove that: SQL
+ * of an application can raise any SQLSTATE after the tenant check.
  */
-export class EntranceRefused extends Error {
+export class TenantCheckRefused extends Error {
   constructor(cause: unknown) {
-    super('the entrance was refused', { cause })
+    super('the tenant check was refused', { cause })
   }
 }
 
-export function isEntranceRefused(error: unknown): boolean {
+export function isTenantCheckRefused(error: unknown): boolean {
   for (const e of causesOf(error)) {
-    if (e instanceof EntranceRefused) return true
+    if (e instanceof TenantCheckRefused) return true
   }
   return false
 }
@@ -60,7 +60,7 @@ export function isDriverFault(error: unknown): boolean {
   return faultIn(error) !== null
 }
 
-/** True if nothing can have reached the server. */
+/** True if nothing was sent to the server. */
 export function isUnbegun(error: unknown): boolean {
   return faultIn(error)?.hasBegun === false
 }

@@ -5,17 +5,17 @@ import type { Secret } from '../../lib/secret.ts'
 import type { SessionSetup } from '../../lib/wire/session-setup.ts'
 
 /**
- * What a statement needs to enter its tenant. The seal is in a private field, so that it cannot be printed. It is sent only as
- * a parameter, because every session of the role can read the text of a statement.
+ * The values that the tenant check compares with the residence. The seal is in a private field, so that it cannot be printed. It
+ * is sent only as a parameter, because every session of the role can read the text of a statement.
  */
-export class Entrance {
+export class TenantCheck {
   readonly #values: readonly [tenantId: string, seal: string, epoch: number]
 
   constructor({ tenantId, epoch, seal }: { tenantId: string; epoch: number; seal: Secret }) {
     this.#values = [tenantId, seal.reveal(), epoch]
   }
 
-  /** The parameters of `ENTRANCE`. */
+  /** The parameters of `TENANT_CHECK`. */
   valuesFor(writes: boolean): unknown[] {
     return [...this.#values, writes]
   }
@@ -27,27 +27,31 @@ export interface Statement {
   readonly rowMode: 'array' | 'object'
 }
 
+type PreambleStatement = Omit<Statement, 'rowMode'>
+
 /** What a unit sends besides the statement. */
 export interface UnitOptions {
-  readonly entrance: Entrance | null
-  /** What each transaction must set up behind a pooler. Absent on a session of our own. */
+  readonly tenantCheck: TenantCheck | null
+  /** Settings that each transaction makes behind a pooler. Absent on a connection without a pooler. */
   readonly setup?: SessionSetup
-  /** The unit has no entrance and belongs to no open transaction, so it sends its own settings. */
+  /** True if the unit has no tenant check and belongs to no open transaction. It then sends its own settings. */
   readonly isAlone?: boolean
   /** Opens a transaction block for later statements. Otherwise the implicit transaction ends with the unit. */
   readonly begin: boolean
   readonly writes: boolean
-  /** The statement is SQL of an application. It is planned for one use, under the settings that this SQL has made. */
+  /** True for SQL of an application. It gets no name: its plan depends on settings that this SQL may have changed. */
   readonly ownSql?: boolean
 }
 
 const BEGIN = 'BEGIN'
 const BEGIN_POOLED = 'BEGIN ISOLATION LEVEL READ COMMITTED'
-const ENTRANCE = [
+const TENANT_CHECK = [
   "pg_catalog.set_config('app.tenant_id', $1, true)",
   "pg_catalog.set_config('app.seal', $2, true)",
   'public.freehold_enter($3::pg_catalog.int8, $4::pg_catalog.bool)',
 ].join(', ')
+/** The tenant check as a statement of its own. */
+export const TENANT_CHECK_STATEMENT = `SELECT ${TENANT_CHECK}`
 
 interface Wire {
   readonly stream: { cork(): void; uncork(): void }
@@ -62,19 +66,19 @@ interface Wire {
 /** The prepared statements that a connection holds, as far as we know. */
 interface Prepared {
   readonly known: Set<string>
-  /** An error came before the server confirmed these. */
+  /** Statements that are perhaps not prepared, because an error came first. */
   readonly doubtful: Set<string>
-  /** The connection held other statements than we believed: each name is closed before it is used again. */
+  /** True if the connection held other statements than these. Each name is then closed before it is used again. */
   isDistrusted: boolean
 }
 const preparedOn = new WeakMap<object, Prepared>()
 
-/** SQLSTATEs that show that our record is wrong: no statement has this name, or one has it already. */
+/** SQLSTATEs that prove our record wrong: no statement has this name, or one has it already. */
 const OUT_OF_STEP = new Set(['26000', '42P05'])
 
 /**
- * The name is a hash of the text, so one name means one statement in all processes: behind a pooler many processes share a
- * connection of the server. After `MAX_NAMES` statements a new one gets no name.
+ * The name is a hash of the text, because behind a pooler many processes share a session: in all of them, one name must mean one
+ * statement. After `MAX_NAMES` statements a new one gets no name.
  */
 const names = new Map<string, string>()
 const MAX_NAMES = 2_000
@@ -98,15 +102,14 @@ function safeInteger(text: string): number | string {
   return Number.isSafeInteger(number) ? number : text
 }
 
-const INT8 = 20
-const TIMESTAMPTZ = 1184
-const DATE = 1082
+export const OID = pg.types.builtins
 const asText = (text: string) => text
-const TYPES = {
+/** Reads values as requests see them, by the type's OID. */
+export const TYPES = {
   getTypeParser(oid: number, format?: 'text' | 'binary') {
-    if (format !== 'binary' && oid === TIMESTAMPTZ) return isoTimestamp
-    if (format !== 'binary' && oid === DATE) return asText
-    if (format !== 'binary' && oid === INT8) return safeInteger
+    if (format !== 'binary' && oid === OID.TIMESTAMPTZ) return isoTimestamp
+    if (format !== 'binary' && oid === OID.DATE) return asText
+    if (format !== 'binary' && oid === OID.INT8) return safeInteger
     return pg.types.getTypeParser(oid, format as 'text')
   },
 } as pg.CustomTypesConfig
@@ -123,16 +126,16 @@ const messages = pg.Query.prototype as unknown as QueryMessages
 
 /**
  * One statement and its preamble, written together and ended by ONE Sync. PostgreSQL runs all messages before a Sync as one
- * transaction and, after an error, skips to the Sync. So if the entrance is refused, the statement never runs. The
+ * transaction and, after an error, skips to the Sync. So if the tenant check is refused, the statement never runs. The
  * tenant's setting ends with the unit, and the whole unit is one round trip.
  *
- * pg assumes that a query has one statement: it takes any ParseComplete as that of the query's own name, and forgets a name
- * after an error. So units give pg no name, and keep their own record of what a connection holds.
+ * pg assumes that a query has one statement: it records the query's name at any ParseComplete, and forgets the name after an
+ * error. So a unit gives pg no name, and keeps its own record of the statements that a connection holds.
  */
 export class TenantUnit extends pg.Query {
   readonly #statement: Statement
   readonly #setup: SessionSetup | undefined
-  readonly #preamble: readonly Omit<Statement, 'rowMode'>[]
+  readonly #preamble: readonly PreambleStatement[]
   readonly #isNamed: boolean
   #completed = 0
   #written: string[] = []
@@ -153,13 +156,13 @@ export class TenantUnit extends pg.Query {
     this.submit = (connection) => this.#write(connection as unknown as Wire)
   }
 
-  /** False while the server cannot have run the statement, because it was not sent. */
+  /** False while the statement was not sent, so that the server cannot have run it. */
   get isSent(): boolean {
     return this.#isSent
   }
 
   /** True if the whole preamble has succeeded: a later error is about the statement. */
-  get hasEntered(): boolean {
+  get isPreambleDone(): boolean {
     return this.#completed >= this.#preamble.length
   }
 
@@ -201,7 +204,7 @@ export class TenantUnit extends pg.Query {
   }
 
   handleDataRow(message: unknown): void {
-    if (this.hasEntered) messages.handleDataRow.call(this, message)
+    if (this.isPreambleDone) messages.handleDataRow.call(this, message)
   }
 
   handleCommandComplete(message: unknown, connection: unknown): void {
@@ -228,24 +231,21 @@ export class TenantUnit extends pg.Query {
 }
 
 /**
- * True if the connection holds other statements than we believed. The statement has certainly not run. It may be repeated on
- * the same connection, which then prepares its statements again.
+ * True if the connection holds other prepared statements than we recorded. The unit's statement has then not run. It may be
+ * repeated on the same connection, which prepares its statements again.
  */
 export function isOutOfStep(error: unknown): boolean {
   return OUT_OF_STEP.has(databaseError(error)?.code ?? '')
 }
 
-/**
- * What is sent before the statement. Behind a pooler the settings come first, so that everything after them is parsed under
- * them. An open transaction already has them.
- */
-function preambleOf({ begin, entrance, setup, isAlone, writes }: UnitOptions): Omit<Statement, 'rowMode'>[] {
+/** The statements before the unit's own. Behind a pooler the settings come first, so that they apply to all that follows. */
+function preambleOf({ begin, tenantCheck, setup, isAlone, writes }: UnitOptions): PreambleStatement[] {
   if (setup !== undefined && isAlone === true) return [{ text: `SELECT ${setup.settings}`, values: [] }]
   const opening = begin ? [{ text: setup === undefined ? BEGIN : BEGIN_POOLED, values: [] }] : []
-  if (entrance === null) return opening
-  const values = entrance.valuesFor(writes)
+  if (tenantCheck === null) return opening
+  const values = tenantCheck.valuesFor(writes)
   const settings = setup === undefined ? '' : `${setup.settings}, `
-  return [...opening, { text: `SELECT ${settings}${ENTRANCE}`, values }]
+  return [...opening, { text: `SELECT ${settings}${TENANT_CHECK}`, values }]
 }
 
 function preparedOf(wire: object): Prepared {
@@ -280,8 +280,8 @@ export function runUnit<Row>(
   })
 }
 
-/** pg's rules for values, because its own module is private: every value but null and buffers becomes text. */
-function encodeValue(value: unknown): unknown {
+/** Encodes as pg does, because pg's own module is private: every value except null and buffers becomes text. */
+export function encodeValue(value: unknown): unknown {
   if (value === null || value === undefined) return null
   if (Buffer.isBuffer(value) || typeof value === 'string') return value
   if (value instanceof Date) return value.toISOString()

@@ -2,16 +2,16 @@ import { leavesOf, type Parts, replaced } from './parts.ts'
 import type { Resident } from './resident.ts'
 import type { TenantRoute } from './routes.ts'
 
-/** A request of one tenant that names something of another. */
+/** A request of one tenant that names something that belongs to another. */
 export interface Attempt {
-  /** What was tried, as a report says it. */
+  /** What the request names, for the report. */
   readonly by: string
   readonly parts: Parts
-  /** The other tenant's id in it, with the same request for any other id: where the answers differ, it is known who has it. */
+  /** The other tenant's id, and the same request with any id. Different answers tell that another tenant has the id. */
   readonly id?: { readonly value: string; readonly parts: (id: string) => Parts }
 }
 
-/** The two sides, and what handlers have read besides what they declare. */
+/** The two tenants, and the headers that handlers have read. */
 export interface Sides {
   readonly attacker: Resident
   readonly victim: Resident
@@ -19,15 +19,15 @@ export interface Sides {
 }
 
 const UUID = /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i
-/** Names by which applications are told a tenant, elsewhere. */
+/** Headers that name a tenant in other systems. */
 const USUAL_HEADERS = [
   ...['x-tenant', 'x-tenant-id', 'tenant', 'tenant-id', 'x-tenant-name', 'x-org-id', 'x-organization-id'],
   ...['x-customer-id', 'x-company-id', 'x-account', 'x-workspace-id', 'x-site-id', 'x-forwarded-host'],
 ]
-/** Decided before any handler is asked, each for itself. */
-const OURS = ['x-tenant-code', 'x-account-id']
-/** Not a way to name a tenant, or not one that a handler has a part in. */
-const PLAIN = new Set([
+/** The core itself decides on these, before any handler runs. */
+const CORE_HEADERS = ['x-tenant-code', 'x-account-id']
+/** These do not name a tenant, or the core alone reads them. */
+const NEUTRAL_HEADERS = new Set([
   ...['host', 'user-agent', 'accept', 'accept-encoding', 'accept-language', 'content-type', 'content-length'],
   ...['connection', 'authorization', 'x-client-key', 'transfer-encoding', 'range', 'if-range', 'origin'],
   ...['if-match', 'if-none-match', 'if-modified-since', 'if-unmodified-since', 'idempotency-key'],
@@ -35,12 +35,12 @@ const PLAIN = new Set([
 const USUAL_FIELDS = ['tenantId', 'tenant_id', 'tenantCode', 'tenant']
 const MAX_LEAVES = 12
 
-/** Every way to name something of the victim's on a route. */
+/** All requests to a route that name something of the victim's. */
 export function attemptsOn(route: TenantRoute, sides: Sides, isThorough: boolean): Attempt[] {
   const own = sides.attacker.partsOf(route)
   const theirs = sides.victim.partsOf(route)
   if (own === undefined || theirs === undefined) return []
-  // Under a key that was used the answer of then would be given again, or another request refused.
+  // With a used Idempotency-Key the gateway would repeat the former answer, or refuse another request.
   const at = { route, sides, own: withoutKey(own), theirs: withoutKey(theirs) }
   return [
     { by: 'the request of the other tenant', parts: at.theirs },
@@ -60,7 +60,7 @@ interface At {
   readonly theirs: Parts
 }
 
-/** All rows that the victim has in the collection, under what the attacker would send itself. */
+/** The attacker's own request, with the id of each of the victim's rows in the collection. */
 function idsInPath({ route, sides, own, theirs }: At): Attempt[] {
   return route.params.flatMap(({ name, collection }) => {
     const ids = new Set([theirs.params[name] ?? '', ...sides.victim.ids(collection)])
@@ -77,7 +77,7 @@ function idsInPath({ route, sides, own, theirs }: At): Attempt[] {
   })
 }
 
-/** References, each by itself, and each text in turn. */
+/** The attacker's own request, with one reference replaced at a time. */
 function idsInBody({ route, sides, own, theirs }: At): Attempt[] {
   const base = baseOf(route, own, theirs)
   return leavesOf(own.payload)
@@ -126,7 +126,7 @@ function cursorsOf(route: TenantRoute, { victim }: Sides): string[] {
   return cursor === undefined ? [] : [cursor]
 }
 
-/** What the victim has tagged, and what it has done once. */
+/** The victim's ETag, and its used Idempotency-Keys. */
 function conditions({ route, sides, own, theirs }: At): Attempt[] {
   const base = baseOf(route, own, theirs)
   const tag = sides.victim.sent.get(route.key)?.answer.headers.etag
@@ -150,19 +150,21 @@ function conditions({ route, sides, own, theirs }: At): Attempt[] {
 }
 
 /**
- * On top of the victim's own request, so that a handler which lets the header choose the tenant finds there what the request
+ * The victim's own request with more headers. If a handler lets a header choose the tenant, it then finds the rows that the request
  * names.
  */
 function inHeaders({ route, sides, theirs }: At): Attempt[] {
   const declared = Object.keys(route.headers?.properties ?? {}).map((name) => name.toLowerCase())
-  const read = sides.headersRead.filter((name) => !PLAIN.has(name))
-  const single = [...new Set([...declared.filter((name) => !PLAIN.has(name)), ...read, ...OURS])]
+  const read = sides.headersRead.filter((name) => !NEUTRAL_HEADERS.has(name))
+  const single = [
+    ...new Set([...declared.filter((name) => !NEUTRAL_HEADERS.has(name)), ...read, ...CORE_HEADERS]),
+  ]
   const withHeaders = (headers: Record<string, string>) => ({
     ...theirs,
     headers: { ...theirs.headers, ...headers },
   })
   const values = (name: string) =>
-    OURS.includes(name)
+    CORE_HEADERS.includes(name)
       ? namesOf(sides.victim)
       : [...namesOf(sides.victim), ...sides.victim.firstIds.map(([, id]) => id)]
   const each = single.flatMap((name) =>
@@ -178,7 +180,7 @@ function inHeaders({ route, sides, theirs }: At): Attempt[] {
   return [...each, ...all]
 }
 
-/** Each text of the body in turn, and fields that no schema declares. */
+/** The body with one text replaced at a time, and with fields that no schema declares. */
 function tenantInBody({ route, sides, own, theirs }: At): Attempt[] {
   const base = baseOf(route, own, theirs)
   const texts = leavesOf(own.payload)
@@ -202,7 +204,7 @@ function tenantInBody({ route, sides, own, theirs }: At): Attempt[] {
   ]
 }
 
-/** A deletion would take away what the next attempt needs, so it is tried on the victim's rows only. */
+/** A deletion of the attacker's row would remove what the next attempt needs, so deletions name only the victim's rows. */
 function baseOf({ method }: TenantRoute, own: Parts, theirs: Parts): Parts {
   return method === 'DELETE' ? theirs : own
 }

@@ -28,7 +28,7 @@ const BY_FORMAT: Readonly<Record<string, string>> = {
   email: 'ada@acme-corp.example',
 }
 
-/** A value that the schema accepts: its own example if it has one. The same value each time. */
+/** A value that the schema accepts: its own example if it has one. Always the same value. */
 export function exampleOf(schema: JsonSchema): unknown {
   if (schema.examples !== undefined) return schema.examples[0]
   if (schema.const !== undefined) return schema.const

@@ -1,7 +1,7 @@
 import type { Resident } from './resident.ts'
 import type { TenantRoute } from './routes.ts'
 
-/** Each route for the tenant itself, until no more of them succeed; deletions come last, see `exerciseDeletions`. */
+/** Calls each route for the tenant itself, until no more routes succeed. Deletions come last, see `exerciseDeletions`. */
 export async function exerciseRoutes(resident: Resident, routes: readonly TenantRoute[]): Promise<void> {
   const staying = routes.filter(({ method }) => method !== 'DELETE')
   const isCreation = ({ method, params }: TenantRoute) => method === 'POST' && params.length === 0
@@ -9,7 +9,7 @@ export async function exerciseRoutes(resident: Resident, routes: readonly Tenant
   for (const route of staying.filter(isCreation)) await resident.repeat(route)
   const others = staying.filter((route) => !isCreation(route))
   await untilNoneIsLeft(resident, [...staying.filter(isCreation), ...others])
-  // What those have made stands in lists that were empty before.
+  // The lists that were empty before now have rows.
   for (const route of others) if (isList(route)) await resident.prove(route)
   await untilNoneIsLeft(resident, others)
   for (const route of routes) if (route.method === 'DELETE') await resident.plan(route)
@@ -28,7 +28,7 @@ async function untilNoneIsLeft(resident: Resident, routes: readonly TenantRoute[
   }
 }
 
-/** Deletes what it made, so that each deletion has once succeeded. */
+/** Deletes the tenant's rows, so that each deletion succeeds once. */
 export async function exerciseDeletions(resident: Resident, routes: readonly TenantRoute[]): Promise<void> {
   await untilNoneIsLeft(
     resident,

@@ -1,17 +1,17 @@
 /** A route through which one tenant reached another. */
 export interface Leak {
   readonly route: string
-  /** What was tried, and what came of it. */
+  /** The attempt and its result. */
   readonly how: string
 }
 
-/** Isolation is not proven: what was found, all of it at once. */
+/** Isolation is not proven. Lists everything that was found. */
 export class IsolationError extends Error {
   override readonly name = 'IsolationError'
   readonly leaks: readonly Leak[]
-  /** Routes that did not succeed for their own tenant, by which nothing is proven, each with the reason. */
+  /** Routes that did not succeed for their own tenant, so that nothing is proven about them, each with the reason. */
   readonly unproven: readonly { readonly route: string; readonly reason: string }[]
-  /** Rules of isolation that a database does not keep. */
+  /** Isolation rules that a database violates. */
   readonly violations: readonly string[]
 
   constructor({ leaks, unproven, violations }: Pick<IsolationError, 'leaks' | 'unproven' | 'violations'>) {

@@ -1,13 +1,13 @@
 import type { InjectOptions } from 'fastify'
 import type { TenantRoute } from './routes.ts'
 
-/** A request in the parts that can be replaced one by one. */
+/** The parts of a request, which can be replaced one by one. */
 export interface Parts {
   readonly params: Readonly<Record<string, string>>
   readonly query: Readonly<Record<string, string>>
   readonly headers: Readonly<Record<string, string>>
   readonly payload: unknown
-  /** In place of the route's own path with `params` and `query`. */
+  /** Replaces the route's own path with `params` and `query`. */
   readonly url?: string
 }
 
@@ -26,14 +26,14 @@ export function requestOf(
   }
 }
 
-/** All that a request says, as one text. */
+/** All text of a request: URL, headers and body. */
 export function wordsOf({ url, headers, payload }: InjectOptions): string {
   const body =
     typeof payload === 'string' || Buffer.isBuffer(payload) ? String(payload) : JSON.stringify(payload)
   return `${decodeURIComponent(String(url))} ${JSON.stringify(headers)} ${body ?? ''}`
 }
 
-/** Where a JSON value holds a text, with the text. */
+/** All texts in a JSON value, each with its path. */
 export function leavesOf(
   value: unknown,
   path: readonly string[] = [],
@@ -43,7 +43,7 @@ export function leavesOf(
   return Object.entries(value).flatMap(([name, part]) => leavesOf(part, [...path, name]))
 }
 
-/** A copy of a JSON value with another text at one place. */
+/** A copy of a JSON value, with another text at one path. */
 export function replaced(value: unknown, [name, ...rest]: readonly string[], text: string): unknown {
   if (name === undefined) return text
   if (Array.isArray(value))

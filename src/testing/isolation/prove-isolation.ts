@@ -13,26 +13,26 @@ import { leaksBySql } from './sql.ts'
 import { comparableText, shownOf, type Traces } from './traces.ts'
 
 export interface IsolationOptions {
-  /** What the schemas of the routes do not tell. */
+  /** Values that do not follow from the schemas of the routes. */
   readonly examples?: Examples
-  /** False leaves out what is tried with SQL of a tenant's own, which is the same for every application. */
+  /** False skips the attacks by a tenant's own SQL, which are the same for every application. */
   readonly sql?: boolean
 }
 
-/** What was proven. */
+/** The result of a proof. */
 export interface IsolationProof {
-  /** Routes that were tried, by `METHOD /path`. */
+  /** The tested routes, as `METHOD /path`. */
   readonly routes: readonly string[]
-  /** Requests of one tenant that named something of another. */
+  /** The number of requests of one tenant that named something of another. */
   readonly attempts: number
-  /** Routes of the application that take no tenant's requests, which were not tried: open ones and operators'. */
+  /** Routes of the application that were not tested because no tenant calls them: open ones and operators'. */
   readonly skipped: readonly string[]
 }
 
 /**
- * Sends three tenants, two in the shared database and one in its own, through every route of the application: first each for
- * itself, then with everything that is another's.
- * @throws IsolationError with the routes through which one reached another, and those that have proven nothing
+ * Calls every route of the application as three tenants, two in the shared database and one in a dedicated one. Each tenant first
+ * uses its own ids, and then those of another tenant.
+ * @throws IsolationError with the routes through which one tenant reached another, and the routes that could not be tested
  */
 export async function proveIsolation(
   t: TestGateway,
@@ -72,16 +72,16 @@ class Trial {
 
   async run(withSql: boolean): Promise<IsolationProof> {
     const { routes, others, residents, rows } = this.#parts
-    const [one, two, apart] = residents
+    const [one, two, dedicated] = residents
     const violations = await rows.violations()
-    // One after the other: what the first leaves in a cache of a handler, the others are shown.
+    // One after the other: if a handler caches data of the first tenant, the others are shown it.
     for (const resident of residents) await exerciseRoutes(resident, routes)
     for (const resident of residents) this.#traces.set(resident, await this.#tracesOf(resident))
-    this.#lookAtOwn()
+    this.#inspectOwn()
     await this.#callInParallel()
     await this.#attack(one, two, true)
-    await this.#attack(one, apart, false)
-    await this.#attack(apart, two, false)
+    await this.#attack(one, dedicated, false)
+    await this.#attack(dedicated, two, false)
     const bySql = withSql ? await this.#attackBySql() : []
     for (const resident of residents) await exerciseDeletions(resident, routes)
     const unproven = routes.flatMap(({ key }) => {
@@ -99,8 +99,8 @@ class Trial {
     return { ids: new Set([tenant.id, ...ids].map((id) => id.toLowerCase())), words: [mark, tenant.code] }
   }
 
-  /** What each has been answered to its own requests. */
-  #lookAtOwn(): void {
+  /** Inspects each tenant's answers to its own requests. */
+  #inspectOwn(): void {
     for (const resident of this.#parts.residents)
       for (const route of this.#parts.routes) {
         const sent = resident.sent.get(route.key)
@@ -110,7 +110,7 @@ class Trial {
       }
   }
 
-  /** All tenants at once: what a handler keeps outside of its call is then another's. */
+  /** Calls as all tenants at once: data that a handler keeps outside of its call then belongs to another tenant. */
   async #callInParallel(): Promise<void> {
     const { routes, residents } = this.#parts
     for (const route of routes.filter(({ method }) => method === 'GET'))
@@ -131,7 +131,7 @@ class Trial {
         )
   }
 
-  /** Reading comes first: what is written later may be shown, by the writer's own fault. */
+  /** Routes that read come first: later an attacker may rightly be shown what it has written itself. */
   async #attack(attacker: Resident, victim: Resident, isThorough: boolean): Promise<void> {
     const { routes, rows } = this.#parts
     const id = victim.tenant.id
@@ -144,12 +144,12 @@ class Trial {
         await this.#try(route, attacker, attempt)
       const after = await rows.contentOf(id)
       if (after === before) continue
-      await this.#blame(route, { attacker, victim, headersRead, isThorough })
+      await this.#findCause(route, { attacker, victim, headersRead, isThorough })
       before = await rows.contentOf(id)
     }
   }
 
-  /** Of the two that share a database. */
+  /** Attacks by SQL, between the two tenants that share a database. */
   #attackBySql(): Promise<Leak[]> {
     const [one, two] = this.#parts.residents
     return leaksBySql({
@@ -163,14 +163,14 @@ class Trial {
     this.#inspect(route, { resident: attacker, request, answer, by })
     if (id === undefined) return
     const shown = comparableText(answer, id.value)
-    const blank = async () => {
+    const answerToUnknown = async () => {
       const unknown = randomUUID()
       const [, other] = await this.#send(route, attacker, id.parts(unknown))
       return comparableText(other, unknown)
     }
-    const first = await blank()
-    // A route that answers differently each time says nothing by it.
-    if (shown !== first && first === (await blank()))
+    const first = await answerToUnknown()
+    // A route whose answers always differ tells nothing by a difference.
+    if (shown !== first && first === (await answerToUnknown()))
       this.#note(route, `by ${by} it is told whether another tenant has a row of that id`)
   }
 
@@ -184,8 +184,8 @@ class Trial {
     return [request, await by.send(request)]
   }
 
-  /** The victim has other rows than before. The attempts are made again one by one, to tell by which. */
-  async #blame(
+  /** Called when the victim's rows have changed. Repeats the attempts one by one, to find the one that changed them. */
+  async #findCause(
     route: TenantRoute,
     { isThorough, ...sides }: Parameters<typeof attemptsOn>[1] & { isThorough: boolean },
   ): Promise<void> {
@@ -216,20 +216,20 @@ class Trial {
     if (route.method !== 'GET' && answer.statusCode < 300) this.#borrow(resident, asked)
   }
 
-  /** What a tenant has written of another's words it may be shown again: they are its own now. */
+  /** A tenant that has written words of another tenant into its own rows may be shown them again. */
   #borrow(resident: Resident, asked: string): void {
     for (const [other, { words }] of this.#traces)
       if (other !== resident)
         resident.borrow([other.tenant.id, ...words].filter((word) => asked.includes(word)))
   }
 
-  /** The first of a route; the others would say the same. */
+  /** Keeps only the first leak of a route. */
   #note({ key }: TenantRoute, how: string): void {
     if (!this.#leaks.has(key)) this.#leaks.set(key, { route: key, how })
   }
 }
 
-/** Makes the tenants, and keeps a connection to each of their databases meanwhile. */
+/** Creates the tenants, and keeps a connection to each of their databases while `fn` runs. */
 async function withResidents<T>(
   t: TestGateway,
   examples: Examples,
@@ -239,18 +239,18 @@ async function withResidents<T>(
   assertKnown(examples, routes)
   const one = new Resident(await t.tenant(), examples)
   const two = new Resident(await t.tenant(), examples)
-  const apart = new Resident(await t.tenant({ placement: 'dedicated' }), examples)
-  if (routes.some(namesUsers)) for (const resident of [one, two, apart]) await addUser(t, resident)
+  const three = new Resident(await t.tenant({ placement: 'dedicated' }), examples)
+  if (routes.some(namesUsers)) for (const resident of [one, two, three]) await addUser(t, resident)
   const { databases, application } = t
   return databases.asSuperuser(one.tenant.databaseUrl, (shared) =>
-    databases.asSuperuser(apart.tenant.databaseUrl, (dedicated) => {
+    databases.asSuperuser(three.tenant.databaseUrl, (dedicated) => {
       const rows = new TenantRows(application, new Map(Object.entries({ shared, dedicated })))
-      return fn({ routes, others, residents: [one, two, apart], rows, shared })
+      return fn({ routes, others, residents: [one, two, three], rows, shared })
     }),
   )
 }
 
-/** Users are the core's, and an application's rows may refer to them. */
+/** True if the route refers to users. The core creates them, not the application. */
 function namesUsers({ params, query, body, collectionOf }: TenantRoute): boolean {
   const fields = [query, body].flatMap((schema) => Object.keys(schema?.properties ?? {}))
   return (

@@ -5,22 +5,22 @@ import { type Parts, requestOf } from './parts.ts'
 import type { TenantRoute } from './routes.ts'
 import { type Choice, NoRowYet, objectFor, type Source, valueFor } from './values.ts'
 
-/** What a test knows of a tenant's rows, for examples of its own. */
+/** A tenant and its rows, for examples that a test computes. */
 export interface Own {
   readonly tenant: TestTenant
   /** Ids of the tenant's rows in a collection, the oldest first: `ids('rooms')`. */
   ids(collection: string): readonly string[]
-  /** A text that no other tenant uses. Put it where the route takes any text: an answer that shows it to another is a leak. */
+  /** A text that no other tenant uses. Put it into fields that take any text: if another tenant is shown it, that is a leak. */
   readonly mark: string
 }
 
-/** Parts of a request that the schemas of the route do not tell. Those that are left out follow from the schemas. */
+/** Parts of a request that do not follow from the schemas of the route. Parts that are left out are made from the schemas. */
 export interface Example {
   readonly params?: Readonly<Record<string, string>>
   readonly query?: Readonly<Record<string, string>>
   readonly headers?: Readonly<Record<string, string>>
   readonly payload?: unknown
-  /** The whole path with prefix and query. */
+  /** The whole path, with prefix and query. */
   readonly url?: string
 }
 
@@ -33,7 +33,7 @@ export interface Sent {
   readonly answer: LightMyRequestResponse
 }
 
-const ANSWERED_WITHIN_MS = 30_000
+const ANSWER_TIMEOUT_MS = 30_000
 
 const CHOICES: readonly Choice[] = [
   { marked: true, whole: true },
@@ -42,15 +42,15 @@ const CHOICES: readonly Choice[] = [
   { marked: false, whole: false },
 ]
 
-/** A tenant that uses every route for itself, and remembers what it sent and what it has. */
+/** A tenant that calls every route for itself, and remembers its requests and its rows. */
 export class Resident {
   readonly tenant: TestTenant
   readonly mark = `m${randomBytes(5).toString('hex')}`
-  /** By route: what succeeded. */
+  /** By route: the request that succeeded. */
   readonly sent = new Map<string, Sent>()
-  /** By route: what would be sent, for those that are to be sent at the end. */
+  /** By route: the request that is sent at the end. */
   readonly planned = new Map<string, Parts>()
-  /** By route: why it has not succeeded. */
+  /** By route: the reason why it has not succeeded. */
   readonly failed = new Map<string, string>()
   readonly #examples: Examples
   readonly #ids = new Map<string, string[]>()
@@ -79,7 +79,7 @@ export class Resident {
     return this.#usedKeys
   }
 
-  /** A row that no route of the application makes. */
+  /** Adds a row that no route of the application creates. */
   know(collection: string, id: string): void {
     this.#ids.set(collection, [...this.ids(collection), id])
   }
@@ -93,11 +93,12 @@ export class Resident {
     for (const word of words) this.#borrowed.add(word)
   }
 
-  /** @throws Error where there is no answer in time: a proof that waits for ever would not say for which route */
+  /** @throws Error if there is no answer in time. A proof that waited for ever would not tell the route. */
   async send(request: InjectOptions): Promise<LightMyRequestResponse> {
     const late = Promise.withResolvers<never>()
-    const told = () => late.reject(new Error(`${request.method} ${request.url} was not answered within 30 s`))
-    const deadline = setTimeout(told, ANSWERED_WITHIN_MS)
+    const refuse = () =>
+      late.reject(new Error(`${request.method} ${request.url} was not answered within 30 s`))
+    const deadline = setTimeout(refuse, ANSWER_TIMEOUT_MS)
     try {
       return await Promise.race([this.tenant.as('*').inject(request), late.promise])
     } finally {
@@ -106,8 +107,9 @@ export class Resident {
   }
 
   /**
-   * Sends the route's request until one succeeds: with texts of its own and all fields, with fewer, with the schema's examples.
-   * @returns whether one has
+   * Sends requests to the route until one succeeds: with the tenant's own texts or the schema's examples, and with all fields or
+   * only the required ones.
+   * @returns true if one succeeded
    */
   async prove(route: TenantRoute): Promise<boolean> {
     for (const choice of this.#examples[route.key] === undefined ? CHOICES : CHOICES.slice(0, 1)) {
@@ -119,21 +121,21 @@ export class Resident {
     return false
   }
 
-  /** Makes another row, where that can be; not all can. */
+  /** Creates another row. Not every route allows that. */
   async repeat(route: TenantRoute): Promise<void> {
     const [known, why] = [this.sent.get(route.key), this.failed.get(route.key)]
     await this.prove(route)
-    // Of the two the first is what others refer to.
+    // Other rows refer to the first of the two.
     if (known !== undefined) this.sent.set(route.key, known)
     if (why === undefined) this.failed.delete(route.key)
   }
 
-  /** The parts of a route's request that succeeded, or that would be sent. */
+  /** The parts of the route's request that succeeded or is planned. */
   partsOf({ key }: TenantRoute): Parts | undefined {
     return this.sent.get(key)?.parts ?? this.planned.get(key)
   }
 
-  /** Makes the request of a route without sending it. */
+  /** Builds the request of a route without sending it. */
   async plan(route: TenantRoute): Promise<void> {
     const [row = null] = this.#rowsFor(route)
     try {
@@ -164,7 +166,7 @@ export class Resident {
     }
   }
 
-  /** The rows that a path's last id may name, the newest first for deletions; null where the path has none. */
+  /** The rows that the last id in a path may name, the newest first for deletions. Null if the path has no id. */
   #rowsFor({ params, method }: TenantRoute): readonly (string | null)[] {
     const last = params.at(-1)
     if (last === undefined) return [null]
@@ -200,7 +202,7 @@ export class Resident {
     )
   }
 
-  /** What a list can be narrowed by would hide its rows. */
+  /** Only required parameters: a filter would hide rows of the list. */
   #queryFor({ query }: TenantRoute, at: { source: Source; choice: Choice }): Record<string, string> {
     if (query === null) return {}
     const needed = objectFor(query, { ...at, choice: { ...at.choice, whole: false } })
@@ -229,7 +231,7 @@ export class Resident {
     }
   }
 
-  /** Ids of rows that an answer shows, for the routes that need one. */
+  /** Remembers the ids of rows in an answer, for the routes that need one. */
   #learn(route: TenantRoute, { headers, payload }: LightMyRequestResponse): void {
     if (!String(headers['content-type']).includes('json') || payload === '') return
     const body = JSON.parse(payload) as { id?: unknown; data?: unknown } | null

@@ -5,33 +5,33 @@ import type { Application } from '../../application.ts'
 import type { Resource } from '../../collections/define-resource.ts'
 import type { JsonSchema } from './examples.ts'
 
-/** A route that takes a tenant's requests, as far as a prover needs to know it. */
+/** A route that tenants call, with the data that the proof needs. */
 export interface TenantRoute {
   /** Its name in examples and reports, without the prefix: `POST /bookings/:id/cancel`. */
   readonly key: string
   readonly method: string
-  /** With the prefix, as it is declared. */
+  /** As declared, with the prefix. */
   readonly url: string
-  /** Names in the path, with the collection that each stands behind. */
+  /** The parameters of the path, each with the collection before it. */
   readonly params: readonly { readonly name: string; readonly collection: string }[]
   readonly query: JsonSchema | null
   readonly headers: JsonSchema | null
   readonly body: JsonSchema | null
-  /** The collection that its answers are rows of, by the path. */
+  /** The collection of the rows in its answers, by the path. */
   readonly collection: string
-  /** Which collection a field names a row of. */
+  /** The collection of the rows that a field refers to. */
   collectionOf(field: string): string | null
 }
 
 const PREFIX = '/api/v1'
 
-/** The routes of an application that take tenants' requests, and the keys of those that do not. */
+/** The routes of an application that tenants call, and the keys of the others. */
 export function tenantRoutes(
   application: Application,
   declared: readonly RouteOptions[],
 ): { routes: TenantRoute[]; others: string[] } {
   const isTenants = (route: RouteOptions) => route.config?.access?.kind === 'tenant'
-  // What answers GET answers HEAD by the same handler.
+  // The handler of GET also answers HEAD.
   const isRead = (url: string) => declared.some((route) => route.method === 'GET' && route.url === url)
   const distinct = declared.filter(({ method, url }) => method !== 'HEAD' || !isRead(url))
   const collections = collectionsIn(application, distinct)
@@ -81,7 +81,7 @@ function collectionsIn({ resources }: Application, declared: readonly RouteOptio
   return [...new Set([...resources.map(({ name }) => name), ...paths, 'tenants', 'users', 'roles'])]
 }
 
-/** By the foreign keys of the resource's table: the field's name → the collection over the table that it refers to. */
+/** From the foreign keys of the resource's table: the collection that each field refers to. */
 function foreignKeysOf({ table }: Resource, { resources }: Application): Map<string, string> {
   const fieldOf = new Map(Object.entries(getTableColumns(table)).map(([field, { name }]) => [name, field]))
   const found = new Map<string, string>()
@@ -97,7 +97,7 @@ function foreignKeysOf({ table }: Resource, { resources }: Application): Map<str
   return found
 }
 
-/** `roomId`, `room_id` and `roomIds` name rows of `rooms`. */
+/** `roomId`, `room_id` and `roomIds` refer to `rooms`. */
 function byName(field: string, collections: readonly string[]): string | null {
   const [, word = ''] = /^(.+?)_?(?:Ids?|ids?|ID)$/.exec(field) ?? []
   const kebab = word

@@ -2,20 +2,20 @@ import type { Application } from '../../application.ts'
 import { CORE_TABLES, findIsolationViolations } from '../../residence/isolation.ts'
 import { quote, type SqlClient } from '../templates.ts'
 
-/** The databases in which tenants of a test gateway live, read as a superuser whom no policy holds back. */
+/** The tenant databases of a test gateway, read as a superuser, who sees the rows of all tenants. */
 export class TenantRows {
   readonly #application: Application
-  /** Connections to them, by the words in which a report names them. */
+  /** The connections, by the names that a report uses. */
   readonly #clients: ReadonlyMap<string, SqlClient>
-  /** Core tables that change with who calls, not with what a tenant has. */
-  static readonly #passing: readonly string[] = ['sessions', 'login_attempts', 'idempotency_keys']
+  /** Core tables that change with each call, even if the tenant's data do not. */
+  static readonly #changing: readonly string[] = ['sessions', 'login_attempts', 'idempotency_keys']
 
   constructor(application: Application, clients: ReadonlyMap<string, SqlClient>) {
     this.#application = application
     this.#clients = clients
   }
 
-  /** Ids of all rows that a tenant has, wherever they are. */
+  /** The ids of all rows of a tenant, in all databases. */
   async idsOf(tenantId: string): Promise<string[]> {
     const texts = await this.#each(
       (table) =>
@@ -24,7 +24,7 @@ export class TenantRows {
     return texts.filter((text) => text !== null)
   }
 
-  /** All that a tenant has, as one text: another text is another content. */
+  /** One text for all rows of a tenant. It changes if any row changes. */
   async contentOf(tenantId: string): Promise<string> {
     const texts = await this.#each(
       (table) => `SELECT '${table}' || md5(coalesce(string_agg(t::text, '|' ORDER BY t::text), '')) AS text
@@ -33,7 +33,7 @@ export class TenantRows {
     return texts.join(' ')
   }
 
-  /** Rules of isolation that the databases do not keep, each as a line of a report. */
+  /** The isolation rules that the databases violate, each as a line of a report. */
   async violations(): Promise<string[]> {
     const found: string[] = []
     for (const [name, client] of this.#clients) {
@@ -48,9 +48,9 @@ export class TenantRows {
   }
 
   async #each(select: (table: string) => string): Promise<string[]> {
-    const passing = TenantRows.#passing
+    const changing = TenantRows.#changing
     const tables = [
-      ...CORE_TABLES.filter((name) => !passing.includes(name)),
+      ...CORE_TABLES.filter((name) => !changing.includes(name)),
       ...this.#application.tenantTables,
     ]
     const text = tables.map(select).join('\nUNION ALL\n')

@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import { sql } from 'drizzle-orm'
 import { type Attack, OWNER_ATTACKS, RESIDENCE_ATTACKS } from '../attack-list.ts'
-import { attack, type Battlefield, type Outcome, type Target } from '../attacks.ts'
+import { type AttackAccess, attack, type Outcome, type Target } from '../attacks.ts'
 import { ROW_ATTACKS } from '../row-attacks.ts'
 import { quote, type SqlClient } from '../templates.ts'
 import type { TestTenant } from '../test-tenant.ts'
@@ -17,7 +17,7 @@ export interface SqlSides {
 }
 
 const ATTACKS: readonly Attack[] = [...ROW_ATTACKS, ...OWNER_ATTACKS, ...RESIDENCE_ATTACKS]
-/** Has the columns that the attacks need, in every application. */
+/** A table that has the columns which the attacks need, in every application. */
 const TABLE = 'public.roles'
 const ROUTE = 'SQL of a tenant'
 const OUTCOMES: Readonly<Record<NonNullable<Outcome>, string>> = {
@@ -26,26 +26,26 @@ const OUTCOMES: Readonly<Record<NonNullable<Outcome>, string>> = {
   left: 'the next request feels it',
 }
 
-/** What SQL of one tenant, as an injection would run it, gets of another. */
+/** Runs SQL of one tenant, as an injection would, and returns what it reached of another tenant. */
 export async function leaksBySql(sides: SqlSides): Promise<Leak[]> {
   const { attacker, victim } = sides
   const names = { table: TABLE, residence: 'public.residence' }
   const target: Target = { ...names, own: attacker.id, other: victim.id }
-  const field = await prepareField(sides)
+  const access = await prepareAccess(sides)
   const leaks: Leak[] = []
   for (const each of ATTACKS) {
-    const outcome = await attack(each, target, field)
+    const outcome = await attack(each, target, access)
     if (outcome !== null) leaks.push({ route: ROUTE, how: `${each.name}: ${OUTCOMES[outcome]}` })
   }
   for (const table of sides.tables) {
-    const how = await reachIn(table, sides, field)
+    const how = await tryToCount(table, sides, access)
     if (how !== null) leaks.push({ route: ROUTE, how: `${table}: ${how}` })
   }
   return leaks
 }
 
-/** The attacks need rows whose names only the victim knows.  */
-async function prepareField({ attacker, victim, superuser }: SqlSides): Promise<Battlefield> {
+/** Inserts rows for the attacks. Only the victim knows the name of its row. */
+async function prepareAccess({ attacker, victim, superuser }: SqlSides): Promise<AttackAccess> {
   const secret = `secret-${randomBytes(8).toString('hex')}`
   const add = (tenantId: string, name: string) =>
     superuser.query(`INSERT INTO ${TABLE} (tenant_id, id, name) VALUES ($1, gen_random_uuid(), $2)`, [
@@ -76,11 +76,11 @@ async function prepareField({ attacker, victim, superuser }: SqlSides): Promise<
 const LOOK = `SELECT (SELECT json_agg(t ORDER BY id) FROM ${TABLE} t WHERE tenant_id = $1) AS rows,
   (SELECT json_agg(r) FROM public.residence r WHERE tenant_id = $1) AS residence`
 
-/** What is got of the victim's rows in a table by naming it in a setting and by naming none. Null where it is nothing. */
-async function reachIn(
+/** Counts the victim's rows in a table, with and without the victim's id in the setting. Null if no row is visible. */
+async function tryToCount(
   table: string,
   { victim }: SqlSides,
-  { transaction }: Battlefield,
+  { transaction }: AttackAccess,
 ): Promise<string | null> {
   const theirs = `FROM public.${quote(table)} WHERE tenant_id = '${victim.id}'`
   const claim = `SELECT set_config('app.tenant_id', '${victim.id}', true)`

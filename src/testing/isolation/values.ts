@@ -2,25 +2,25 @@ import { exampleOf, type JsonSchema, typesOf } from './examples.ts'
 
 /** How the values of a request are chosen. */
 export interface Choice {
-  /** Texts carry the tenant's mark where their schema lets them; else examples of the schema are used. */
+  /** If true, texts contain the tenant's mark where the schema allows it. Otherwise they are the schema's examples. */
   readonly marked: boolean
-  /** What need not be given is given as well. */
+  /** If true, optional fields are given, too. */
   readonly whole: boolean
 }
 
-/** From which the values come. */
+/** The source of the values. */
 export interface Source {
-  /** A text of the tenant's own, another each time. */
+  /** A new text with the tenant's mark. */
   readonly text: () => string
-  /** The id of a row that the field can name; null where there is none yet. */
+  /** The id of a row that the field can refer to. Null if there is none yet. */
   readonly idFor: (field: string) => string | null
 }
 
-/** There is no row yet that a field could name. */
+/** There is no row yet that a field could refer to. */
 export class NoRowYet extends Error {}
 
 /**
- * A value that the schema takes, made of the tenant's own ids and texts.
+ * A value that the schema accepts, made of the tenant's own ids and texts.
  * @throws NoRowYet
  */
 export function valueFor(schema: JsonSchema, name: string, at: { source: Source; choice: Choice }): unknown {
@@ -35,7 +35,7 @@ export function valueFor(schema: JsonSchema, name: string, at: { source: Source;
   return exampleOf(schema)
 }
 
-/** Of the properties those that must be given, or all. */
+/** An object with the required properties, or with all. */
 export function objectFor(
   { properties = {}, required = [] }: JsonSchema,
   at: { source: Source; choice: Choice },
@@ -74,13 +74,13 @@ function textFor(
   if (!choice.marked || (schema.format !== undefined && schema.format !== 'email')) return plain
   const text = source.text()
   const candidates = schema.format === 'email' ? [`${text}@mail.example`] : [text, `${text}@mail.example`]
-  return candidates.find((candidate) => isTaken(schema, candidate)) ?? plain
+  return candidates.find((candidate) => isAccepted(schema, candidate)) ?? plain
 }
 
-function isTaken(
+function isAccepted(
   { pattern, minLength = 0, maxLength = Number.POSITIVE_INFINITY }: JsonSchema,
   text: string,
 ): boolean {
-  const isLong = text.length >= minLength && text.length <= maxLength
-  return isLong && (pattern === undefined || new RegExp(pattern, 'u').test(text))
+  const hasRightLength = text.length >= minLength && text.length <= maxLength
+  return hasRightLength && (pattern === undefined || new RegExp(pattern, 'u').test(text))
 }

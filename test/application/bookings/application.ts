@@ -2,7 +2,7 @@ import { defineApplication, defineResource, integer, text } from '../../../src/i
 import { routes } from './routes.ts'
 import * as tables from './tables.ts'
 
-/** A small application that has nothing of the reference application. */
+/** A small application that uses nothing of the reference application. */
 export const bookings = defineApplication({
   name: 'bookings',
   tables,

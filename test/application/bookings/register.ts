@@ -1,4 +1,4 @@
-/** One program has one application that its types know: in the suite it is this one. */
+/** A program can register the types of one application. In this suite it is this application. */
 declare module '../../../src/application/register.ts' {
   interface Register {
     tables: typeof import('./tables.ts')

@@ -7,7 +7,7 @@ const Params = Type.Object({ id: Type.String({ format: 'uuid' }) })
 const Booking = Type.Object({ id: Type.String(), slot: Type.String() }, { title: 'Booking' })
 const Page = Type.Object({ data: Type.Array(Booking), nextCursor: Type.Union([Type.String(), Type.Null()]) })
 
-/** One route for each thing that routes can do. */
+/** One route for each feature of routes. */
 export function routes(scope: Scope): void {
   bookingRoutes(scope)
   callerRoutes(scope)
@@ -97,7 +97,7 @@ function callerRoutes({ tenant, operator, open }: Scope): void {
   )
 }
 
-/** Handlers that answer by `reply`, and one that goes on after a transaction of its own has failed. */
+/** Handlers that answer through `reply`, and one that continues after its own transaction has failed. */
 function answeringRoutes({ tenant }: Scope): void {
   const access = 'faults:run'
   const How = Type.Object({ how: Type.String() })
@@ -116,7 +116,7 @@ function answeringRoutes({ tenant }: Scope): void {
   })
 }
 
-/** What goes wrong in handlers. */
+/** Handlers that fail. */
 function faultyRoutes({ tenant }: Scope): void {
   const access = 'faults:run'
   const Kind = Type.Object({ kind: Type.String() })

@@ -2,7 +2,7 @@ import { relations, sql } from 'drizzle-orm'
 import { check, integer, text, uuid } from 'drizzle-orm/pg-core'
 import { referenceTable, tenantTable } from '../../../src/index.ts'
 
-/** Belongs to no tenant: written by the migration. */
+/** Has no tenant. The migration writes its rows. */
 export const regions = referenceTable('regions', {
   code: text('code').primaryKey(),
   name: text('name').notNull(),

@@ -1,7 +1,7 @@
 import type { GuardedClient } from '../../../src/lib/postgres/guarded-client.ts'
 import { commit } from '../../../src/lib/postgres/outcome.ts'
 import { runUnit, type Statement, TenantUnit } from '../../../src/pools/wire/tenant-unit.ts'
-import { entranceOf } from '../../../src/sql/run-statement.ts'
+import { tenantCheckOf } from '../../../src/sql/run-statement.ts'
 import { routeOf } from '../../support/tenant-database.ts'
 
 const ROWS: Statement = {
@@ -10,11 +10,11 @@ const ROWS: Statement = {
   rowMode: 'array',
 }
 
-/** What a gateway says to a database, a statement of each kind. The same words to a real server and to one that is none. */
+/** What a gateway sends to a database: a statement of each kind. The real server and the fake one get the same messages. */
 export async function converse(client: GuardedClient, tenantId: string): Promise<unknown[]> {
-  const entrance = entranceOf(routeOf(tenantId))
+  const tenantCheck = tenantCheckOf(routeOf(tenantId))
   const unit = (statement: Statement, begin: boolean) =>
-    runUnit(client, new TenantUnit(statement, { entrance, begin, writes: begin }))
+    runUnit(client, new TenantUnit(statement, { tenantCheck, begin, writes: begin }))
   const failures: unknown[] = []
   const steps = [
     () => client.query("SELECT g AS one, repeat('x', g) AS other FROM generate_series(1, 3) AS g; SELECT 1"),

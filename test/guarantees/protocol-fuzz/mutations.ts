@@ -1,30 +1,14 @@
 import { int16, int32, message, ready, refusal, zeroEnded } from '../../support/backend-messages.ts'
+import { below, type Random } from '../../support/seeded-random.ts'
 
-/** What a server says in each turn: from one message of the client's that it answers to the next. */
+/** The server's messages in each turn. A turn is the answer to one message of the client. */
 export type Turns = readonly (readonly Buffer[])[]
-
-/** 0 ≤ x < 1; the same numbers in the same order for the same seed. */
-export type Random = () => number
-
-export function randomFrom(seed: number): Random {
-  let state = seed >>> 0
-  return () => {
-    state = (state + 0x6d2b79f5) >>> 0
-    let mixed = Math.imul(state ^ (state >>> 15), state | 1)
-    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61)
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32
-  }
-}
-
-export function below(random: Random, bound: number): number {
-  return Math.floor(random() * bound)
-}
 
 function pick<T>(random: Random, from: readonly T[]): T {
   return from[below(random, from.length)] as T
 }
 
-/** What pg has been seen to throw at, to loop at, or to believe. */
+/** Messages at which pg was seen to throw or to loop, or which it accepted although they are wrong. */
 const EVIL: readonly Buffer[] = [
   ...[3, 5, 7, 9, 10, 11, 12, 99].map((code) => message('R', int32(code))),
   message('R', int32(10), zeroEnded('SCRAM-SHA-256')),
@@ -55,7 +39,7 @@ const EVIL: readonly Buffer[] = [
 ]
 const LENGTHS = [0, 1, 3, 4, 5, 6, 7, 8, 255, 65_536, 2 ** 30, 2 ** 31 - 1, -1, -(2 ** 31)]
 
-/** Changes one message, or puts others in its place. */
+/** Changes one message, or replaces it by others. */
 type Mutation = (random: Random, whole: Buffer, all: Turns) => Buffer[]
 
 const MUTATIONS: readonly Mutation[] = [
@@ -93,7 +77,7 @@ function setLength(bytes: Buffer, length: number): void {
   if (bytes.length >= 5) bytes.writeInt32BE(length | 0, 1)
 }
 
-/** The turns with one to three things wrong in them, now and then with none, and each turn in pieces. */
+/** The turns with up to three faults in them, and each turn in pieces. */
 export function mutated(turns: Turns, random: Random): Buffer[][] {
   const changing = turns.map((messages) => [...messages])
   for (let left = below(random, 20) === 0 ? 0 : 1 + below(random, 3); left > 0; left -= 1)

@@ -6,14 +6,14 @@ import { addressOf } from '../../support/tenant-database.ts'
 const AUTHENTICATION = 0x52
 
 export interface Recorder {
-  /** The recorded server's URL by way of the recorder. */
+  /** The URL of the recorded server, through the recorder. */
   readonly url: string
-  /** What the server has said, turn by turn, in messages. */
+  /** The messages of the server, turn by turn. */
   readonly turns: () => Buffer[][]
   close(): void
 }
 
-/** Stands between one client and a PostgreSQL, passes everything on, and keeps what the server says. */
+/** A proxy between one client and a PostgreSQL. It passes everything on, and records the server's messages. */
 export async function startRecorder(url: string): Promise<Recorder> {
   const { host, port } = addressOf(url)
   const turns: Buffer[][] = []
@@ -44,7 +44,7 @@ export async function startRecorder(url: string): Promise<Recorder> {
   }
 }
 
-/** The same conversation with a server that asks for no password: of the start its last turn is left. */
+/** The same conversation with a server that asks for no password: only the last turn of the start remains. */
 export function withoutPassword(turns: readonly Buffer[][]): Buffer[][] {
   const isLetIn = (whole: Buffer) => whole[0] === AUTHENTICATION && whole.readInt32BE(5) === 0
   const first = turns.findIndex((messages) => messages.some(isLetIn))

@@ -1,5 +1,5 @@
-// Plays a server to clients of ours, from recorded traffic with faults in it. In a process of its own, which whatever is
-// not caught would end, and which the test ends if it loops for ever.
+// Plays a server to our clients, from recorded traffic with faults in it. It runs in its own process, because an uncaught error
+// would end the process, and the test must be able to end an endless loop.
 import { readFileSync } from 'node:fs'
 import { type Duplex, duplexPair } from 'node:stream'
 import { setTimeout as delay } from 'node:timers/promises'
@@ -7,13 +7,14 @@ import type pg from 'pg'
 import { GuardedClient } from '../../../src/lib/postgres/guarded-client.ts'
 import { clientConfig, errorCode, type ServerAddress } from '../../../src/lib/postgres/pg.ts'
 import { readMessages } from '../../support/fake-server.ts'
+import { below, seededRandom } from '../../support/seeded-random.ts'
 import { converse } from './conversation.ts'
-import { mutated, randomFrom, type Turns } from './mutations.ts'
+import { mutated, type Turns } from './mutations.ts'
 
-/** Nothing may take longer, with all of them sharing a processor. */
+/** The time limit of a conversation. All of them share a processor. */
 const SETTLED_WITHIN_MS = 15_000
 const AT_ONCE = 50
-/** A server of which the client expects more, and which has no more to say, hangs up. */
+/** If the client expects more than the server has to send, the server closes the connection. */
 const SILENCE_MS = 10
 const MAX_ANSWER_BYTES = 256 * 1024
 
@@ -47,7 +48,7 @@ function clientOver(stream: Duplex): GuardedClient {
   return new GuardedClient({ ...clientConfig(ADDRESS, limits), stream: () => socket as never })
 }
 
-/** After these a server speaks. */
+/** After these messages a server answers. */
 const ANSWERED = new Set(['startup', 'p', 'Q', 'S', 'f'])
 
 function play(stream: Duplex, turns: readonly (readonly Buffer[])[]): void {
@@ -71,8 +72,8 @@ function play(stream: Duplex, turns: readonly (readonly Buffer[])[]): void {
 const outcomes = { answers: 0, undisturbed: 0, violations: 0, otherwise: 0, unsettled: 0 }
 
 async function tryOne(n: number): Promise<void> {
-  const random = randomFrom(Number(seed) + n)
-  const turns = recordings[Math.floor(random() * recordings.length)] as Turns
+  const random = seededRandom(Number(seed) + n)
+  const turns = recordings[below(random, recordings.length)] as Turns
   const [ours, theirs] = duplexPair()
   play(theirs, mutated(turns, random))
   const client = clientOver(ours)
@@ -92,7 +93,7 @@ async function tryOne(n: number): Promise<void> {
   else outcomes.otherwise += 1
 }
 
-/** Of the conversation's statements so many are refused by a server with which nothing is wrong. */
+/** The number of the conversation's statements that a server without faults refuses. */
 const EXPECTED_REFUSALS = 3
 
 const numbers = Array.from({ length: Number(answers) }, (_, n) => n).values()

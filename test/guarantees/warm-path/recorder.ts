@@ -14,7 +14,10 @@ export interface Ran {
   readonly end: number
 }
 
-/** `counts`: what ran since the last one. `watch`: notes from now on in which order functions begin. `order`: the notes. */
+/**
+ * `counts`: the functions that ran since the last count. `watch`: records from now on in which order functions begin. `order`:
+ * the recorded order.
+ */
 export type Question = { ask: 'counts' } | { ask: 'watch'; functions: readonly Ran[] } | { ask: 'order' }
 
 const src = new URL('../../../src/', import.meta.url).href
@@ -33,7 +36,7 @@ process.on('message', (question: Question) => {
     (error: unknown) => process.send?.({ error: String(error) }),
   )
 })
-// The parent's channel must not keep a gateway alive that was told to stop.
+// The channel to the parent must not keep a gateway running that was told to stop.
 process.channel?.unref()
 
 async function answer(question: Question): Promise<unknown> {
@@ -59,7 +62,7 @@ async function counts(): Promise<Ran[]> {
     )
 }
 
-/** A breakpoint whose condition is never true: evaluating it is what notes the function. */
+/** A breakpoint whose condition is never true. Its evaluation records the function. */
 async function watch(functions: readonly Ran[]): Promise<number> {
   await session.post('Debugger.enable')
   const sources = new Map<string, string>()
@@ -76,7 +79,7 @@ async function watch(functions: readonly Ran[]): Promise<number> {
       end: { scriptId, ...range.end },
     })
     const [location] = locations
-    // Where the body of a function begins with another function, both begin at one place.
+    // If the body of a function begins with another function, both begin at the same position.
     const key = JSON.stringify(location)
     if (location === undefined || taken.has(key)) continue
     taken.add(key)

@@ -38,7 +38,7 @@ const problemsOf = (tables: Record<string, unknown>): readonly string[] => {
   }
 }
 
-describe('an application boots with', () => {
+describe('an application can be defined with', () => {
   test.each<[string, Record<string, unknown>]>([
     ['tables of both kinds', { places, countries }],
     ['one table under two names', { places, same: places }],
@@ -96,22 +96,18 @@ describe('an application boots with', () => {
   })
 })
 
-describe('an application does not boot with', () => {
+describe('an application cannot be defined with', () => {
   test.each<[string, Record<string, unknown>, RegExp]>([
     [
       'two tables of one name',
       { places, other: tenantTable('places', {}) },
       /^Two tables are named "places"\. Rename/,
     ],
-    [
-      "a name of the core's",
-      { u: tenantTable('users', {}) },
-      /^Table "users" has a name that Freehold keeps/,
-    ],
+    ["a name of the core's", { u: tenantTable('users', {}) }, /^Table "users" has a name that is reserved/],
     [
       'a name that the core may take',
       { u: tenantTable('freehold_x', {}) },
-      /^Table "freehold_x" has a name that Freehold keeps/,
+      /^Table "freehold_x" has a name that is reserved/,
     ],
     [
       'a table of another schema',
@@ -184,7 +180,7 @@ describe('an application does not boot with', () => {
           }).onDelete('set null'),
         ]),
       },
-      /^The foreign key f of table "x" would set tenant_id to null/,
+      /^The foreign key f of table "x" would also set tenant_id to null/,
     ],
     [
       'a key to a table that is not declared',
@@ -193,7 +189,7 @@ describe('an application does not boot with', () => {
           references(t.placeId, () => places),
         ]),
       },
-      /^The foreign key x_place_id_fkey of table "x" leads to "places", which is not among/,
+      /^The foreign key x_place_id_fkey of table "x" refers to "places", which is not one/,
     ],
     [
       'a key to a table of the core but users',
@@ -202,12 +198,12 @@ describe('an application does not boot with', () => {
           references(t.roleId, () => roles),
         ]),
       },
-      /leads to "roles", which is not among the application's tables/,
+      /refers to "roles", which is not one of the application's tables/,
     ],
     [
       "a reference table that refers to a tenant's row",
       { places, x: referenceTable('x', { placeId: uuid('place_id').references(() => places.id) }) },
-      /^The foreign key .* of table "x" leads to "places", which is no reference table/,
+      /^The foreign key .* of table "x" refers to "places", which is not a reference table/,
     ],
     [
       "a reference table that holds tenants' rows",
@@ -233,7 +229,7 @@ describe('an application does not boot with', () => {
     [
       'a key whose name is cut off',
       { x: tenantTable('x', { a: text(long.slice(0, 61)) }, (t, { unique: u }) => [u(t.a)]) },
-      /^The name "x_a_name.*_key" of or in table "x" has more than 63 bytes/,
+      /^The name "x_a_name.*_key" in table "x" has more than 63 bytes/,
     ],
     [
       'a view of the owner',
@@ -254,7 +250,7 @@ describe('an application does not boot with', () => {
   })
 })
 
-describe('what JavaScript may hand over is no stack', () => {
+describe('a wrong argument from JavaScript gets an error that explains it', () => {
   test.each<[string, unknown, RegExp]>([
     ['nothing', undefined, /^defineApplication needs an object/],
     ['no tables', { name: 'clinic', migrations: '/m' }, /^tables must be an object of tables/],
@@ -268,7 +264,7 @@ describe('what JavaScript may hand over is no stack', () => {
     [
       'a table of SQLite',
       { name: 'clinic', tables: { x: sqliteTable('x', { id: sqliteInteger('id') }) }, migrations: '/m' },
-      /^Table "x" is not one of PostgreSQL\. Make it with tenantTable/,
+      /^Table "x" is not a PostgreSQL table\. Make it with tenantTable/,
     ],
   ])('%s', (_what, definition, problem) => {
     const define = () => defineApplication(definition as never)

@@ -12,7 +12,7 @@ function measuring() {
   }
   const clock = { now: () => state.real + state.aheadMs, monotonic: () => state.real }
   const skew = new ClockSkew({ log, clock })
-  /** The catalog dates its answer after `thereMs`, and it arrives `backMs` later. */
+  /** The catalog reads its clock after `thereMs`, and the answer arrives `backMs` later. */
   const beat = (aheadMs: number, thereMs = 1, backMs = 1) => {
     state.aheadMs = aheadMs
     const asked = skew.ask()
@@ -28,7 +28,7 @@ const DIFFERS = "warn this machine's clock differs from the catalog's"
 const AGREES = "info this machine's clock agrees with the catalog's again"
 
 describe('the skew of a clock', () => {
-  test('is known to within half of the round trip, whichever way took longer', () => {
+  test('is known to within half of the round trip, whichever direction took longer', () => {
     const delay = fc.integer({ min: 0, max: 20_000 })
     fc.assert(
       fc.property(fc.integer({ min: -1e9, max: 1e9 }), delay, delay, (aheadMs, thereMs, backMs) => {
@@ -41,7 +41,7 @@ describe('the skew of a clock', () => {
     )
   })
 
-  test.each([1, -1])('is told once above five seconds, and once when it is gone; sign %i', (sign) => {
+  test.each([1, -1])('is logged once above five seconds, and once when it is gone; sign %i', (sign) => {
     const { lines, beat } = measuring()
     for (const ms of [0, 4_990, 5_010, 9_000, 4_500, 5_010]) beat(sign * ms)
     expect(lines).toEqual([DIFFERS])
@@ -51,7 +51,7 @@ describe('the skew of a clock', () => {
     expect(lines).toEqual([DIFFERS, AGREES, DIFFERS])
   })
 
-  test('is not told where the answer was slow enough to explain it', () => {
+  test('is not logged if a slow answer explains it', () => {
     const { lines, beat } = measuring()
     beat(0, 12_000, 0)
     beat(0, 0, 12_000)

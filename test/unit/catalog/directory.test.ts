@@ -39,7 +39,7 @@ function isNamed(row: Route, by: RouteKey): boolean {
   return row.externalIds.some((one) => one.issuer === issuer && one.id === id)
 }
 
-/** A catalog in memory: counts reads, can be down, can be held back so that a test decides what happens meanwhile. */
+/** A catalog in memory. It counts reads, can be down, and can hold a read back while the test makes changes. */
 class Catalog {
   rows: Route[] = []
   loads: RouteKey[] = []
@@ -85,8 +85,8 @@ function setUp(options?: Partial<DirectoryOptions>) {
   return { catalog, acme, directory: catalog.directory(options) }
 }
 
-describe('what is kept', () => {
-  it('one read serves 500 concurrent askers and all later ones, by id and by code', async () => {
+describe('a cached route', () => {
+  it('is read once for 500 concurrent callers and all later ones, by id and by code', async () => {
     const { catalog, acme, directory } = setUp()
     const found = await Promise.all(Array.from({ length: 500 }, () => directory.byId(acme.tenantId)))
     expect(new Set(found)).toEqual(new Set([acme]))
@@ -98,7 +98,7 @@ describe('what is kept', () => {
     expect(directory.size).toBe(1)
   })
 
-  it('is read again after the time to live, and peeking shows it no longer', async () => {
+  it('is read again after its time to live, and peek no longer returns it', async () => {
     const { catalog, acme, directory } = setUp({ ttlMs: 1000 })
     await directory.byCode('acme')
     catalog.clock.ms = 1000
@@ -108,7 +108,7 @@ describe('what is kept', () => {
     expect(catalog.loads).toHaveLength(2)
   })
 
-  it('is bounded: the least recently used goes, with its code', async () => {
+  it('is dropped with its code when the cache is full and no route is unused for longer', async () => {
     const { catalog, acme, directory } = setUp({ max: 3 })
     const others = ['b1', 'b2', 'b3'].map((code) => route(code))
     catalog.rows.push(...others)
@@ -122,7 +122,7 @@ describe('what is kept', () => {
     expect(directory.peekByCode('b1')).toBeUndefined()
   })
 
-  it('a text that cannot be an id or a code names no tenant, without a read', async () => {
+  it('is not read for a text that cannot be an id or a code', async () => {
     const { catalog, directory } = setUp()
     for (const text of ['', 'a', 'ACME', '-acme', "' or 1=1 --", 'a'.repeat(64), 'acme\0']) {
       expect(await directory.byCode(text)).toBeNull()
@@ -132,11 +132,11 @@ describe('what is kept', () => {
   })
 })
 
-describe('the ids that trusted issuers give a tenant', () => {
+describe('an id that a trusted issuer gives to a tenant', () => {
   const ISSUER = 'https://login.example/'
   const named = (id: string, issuer = ISSUER) => ({ issuer, id })
 
-  it('leads to it, warm without a read, and by that issuer only', async () => {
+  it('finds the tenant, for that issuer only, and without a read once it is cached', async () => {
     const { catalog, acme, directory } = setUp()
     const listed = catalog.replace(acme, { externalIds: [named('org_1'), named('org_2')] })
     expect(directory.peekByExternalId(named('org_1'))).toBeUndefined()
@@ -152,7 +152,7 @@ describe('the ids that trusted issuers give a tenant', () => {
     expect(await directory.byCode('org_1')).toBeNull()
   })
 
-  it('no longer does once it was taken away, also where it was being read', async () => {
+  it('no longer finds the tenant after it was removed, even if it was being read then', async () => {
     const { catalog, acme, directory } = setUp()
     const listed = catalog.replace(acme, { externalIds: [named('org_1')] })
     await directory.byExternalId(named('org_1'))
@@ -174,7 +174,7 @@ describe('the ids that trusted issuers give a tenant', () => {
     expect(directory.peekByExternalId(named('org_1'))).toBeUndefined()
   })
 
-  it('leads to the tenant that has it now', async () => {
+  it('finds the tenant that has it now', async () => {
     const { catalog, acme, directory } = setUp()
     const before = catalog.replace(acme, { externalIds: [named('org_1')] })
     await directory.byExternalId(named('org_1'))
@@ -201,7 +201,7 @@ describe('tenants that do not exist', () => {
     expect(catalog.loads).toHaveLength(2)
   })
 
-  it('exist at once when a change tells of them', async () => {
+  it('are found at once when a change reports them', async () => {
     const { catalog, directory } = setUp()
     await directory.byCode('newcomer')
     const newcomer = route('newcomer')
@@ -210,7 +210,7 @@ describe('tenants that do not exist', () => {
     expect(await directory.byCode('newcomer')).toBe(newcomer)
   })
 
-  it('are not remembered when one was made while the catalog was asked', async () => {
+  it('are not remembered if the tenant was created during the read', async () => {
     const { catalog, directory } = setUp()
     const release = catalog.hold()
     const asked = directory.byCode('newcomer')
@@ -223,7 +223,7 @@ describe('tenants that do not exist', () => {
     expect(await directory.byCode('newcomer')).toBe(newcomer)
   })
 
-  it('do not push out those that do', async () => {
+  it('do not displace tenants that exist', async () => {
     const { catalog, acme, directory } = setUp({ max: 5 })
     await directory.byCode('acme')
     for (let n = 0; n < 50; n++) await directory.byCode(`unknown-${n}`)
@@ -232,8 +232,8 @@ describe('tenants that do not exist', () => {
   })
 })
 
-describe('a route that was handed out', () => {
-  it('is held until a change or another reading takes its place, also while it is too old to be used', async () => {
+describe('a route in use', () => {
+  it('is known as current until a change or a new read replaces it, even if it is too old to be used', async () => {
     const { catalog, acme, directory } = setUp({ ttlMs: 1000 })
     const other = route('other')
     catalog.rows.push(other)
@@ -255,7 +255,7 @@ describe('a route that was handed out', () => {
 
 describe('invalidation', () => {
   it.each(['id', 'code'] as const)(
-    'a read by %s that began before it is not kept; all get the newer',
+    'discards a read by %s that began before it; all callers get the newer route',
     async (kind) => {
       const { catalog, acme, directory } = setUp()
       const ask = () => (kind === 'id' ? directory.byId(acme.tenantId) : directory.byCode('acme'))
@@ -273,7 +273,7 @@ describe('invalidation', () => {
     },
   )
 
-  it('of one tenant leaves the others', async () => {
+  it('of one tenant keeps the others', async () => {
     const { catalog, acme, directory } = setUp()
     const other = route('other')
     catalog.rows.push(other)
@@ -288,7 +288,7 @@ describe('invalidation', () => {
     expect(directory.peekByCode('other')).toBeUndefined()
   })
 
-  it('of a read that was overtaken twice still ends with the newest', async () => {
+  it('during a read, even twice, still gives the newest route', async () => {
     const { catalog, acme, directory } = setUp()
     let release = catalog.hold()
     const asked = directory.byCode('acme')
@@ -307,7 +307,7 @@ describe('invalidation', () => {
     expect(directory.peekByCode('acme')?.epoch).toBe(3)
   })
 
-  it('clear() forgets all, also what is being read', async () => {
+  it('by clear() drops everything, also reads in progress', async () => {
     const { catalog, acme, directory } = setUp()
     await directory.byCode('acme')
     directory.clear()
@@ -324,7 +324,7 @@ describe('invalidation', () => {
 })
 
 describe('while the catalog is down', () => {
-  it('known routes serve until the limit, and unknown ones are an error', async () => {
+  it('known routes are served until the limit, and unknown ones are an error', async () => {
     const { catalog, acme, directory } = setUp({ ttlMs: 1000, maxStalenessMs: 60_000 })
     await directory.byCode('acme')
     catalog.down = true
@@ -336,7 +336,7 @@ describe('while the catalog is down', () => {
     await expect(directory.byCode('acme')).rejects.toMatchObject({ code: 'CATALOG_UNAVAILABLE' })
   })
 
-  it('the limit counts from the last confirmation, and holds within the time to live as well', async () => {
+  it('the limit counts from the last confirmation, also within the time to live', async () => {
     const { catalog, acme, directory } = setUp({ ttlMs: 1_000_000, maxStalenessMs: 10_000 })
     await directory.byCode('acme')
     catalog.clock.ms = 8000
@@ -349,7 +349,7 @@ describe('while the catalog is down', () => {
     await expect(directory.byId(acme.tenantId)).rejects.toMatchObject({ code: 'CATALOG_UNAVAILABLE' })
   })
 
-  it('requests do not each wait for it: it is asked again once a second', async () => {
+  it('requests do not wait for it one by one: it is tried again once a second', async () => {
     const { catalog, acme, directory } = setUp({ ttlMs: 1000 })
     await directory.byCode('acme')
     catalog.down = true
@@ -362,7 +362,7 @@ describe('while the catalog is down', () => {
     expect(await directory.byId(acme.tenantId)).toBe(changed)
   })
 
-  it('what was invalidated does not serve: it is known to be wrong', async () => {
+  it('an invalidated route is not served, because it is known to be wrong', async () => {
     const { catalog, acme, directory } = setUp()
     await directory.byCode('acme')
     catalog.down = true
@@ -370,7 +370,7 @@ describe('while the catalog is down', () => {
     await expect(directory.byCode('acme')).rejects.toMatchObject({ code: 'CATALOG_UNAVAILABLE' })
   })
 
-  it('a fault that is no outage is not covered up', async () => {
+  it('an error that is no outage is passed on', async () => {
     const { catalog, directory } = setUp({
       ttlMs: 1000,
       load: async (by) => {

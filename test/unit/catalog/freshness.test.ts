@@ -5,7 +5,7 @@ const TRUSTED_MS = 8_000
 
 afterEach(() => vi.useRealTimers())
 
-/** A process whose clocks the test turns, together or apart, and whose attempts end as it says. */
+/** A process whose clocks and attempts the test controls. */
 function started() {
   const clocks = { wall: 1_000_000, monotonic: 5_000 }
   let wakes = 0
@@ -40,8 +40,8 @@ async function isSettled(promise: Promise<unknown>): Promise<boolean> {
   return settled
 }
 
-describe('what is known', () => {
-  test('is not over before it has begun, nor while attempts succeed or fail all the time', () => {
+describe('the trust in what is cached', () => {
+  test('does not end before it has begun, nor while attempts end all the time', () => {
     const unstarted = new CatalogFreshness({ trustedMs: TRUSTED_MS, wake: () => undefined })
     expect(unstarted.isOver).toBe(false)
     const { freshness, pass, at } = started()
@@ -56,18 +56,15 @@ describe('what is known', () => {
     expect(freshness.lapses).toBe(0)
   })
 
-  test.each(['wall', 'monotonic'] as const)(
-    'is over after a pause that only the %s clock has seen',
-    (seen) => {
-      const { freshness, clocks } = started()
-      clocks[seen] += TRUSTED_MS
-      expect(freshness.isOver).toBe(false)
-      clocks[seen] += 1
-      expect(freshness.isOver).toBe(true)
-    },
-  )
+  test.each(['wall', 'monotonic'] as const)('ends after a pause that only the %s clock shows', (seen) => {
+    const { freshness, clocks } = started()
+    clocks[seen] += TRUSTED_MS
+    expect(freshness.isOver).toBe(false)
+    clocks[seen] += 1
+    expect(freshness.isOver).toBe(true)
+  })
 
-  test('is not over because the clock was set back', () => {
+  test('does not end because the clock was set back', () => {
     const { freshness, clocks, pass } = started()
     clocks.wall -= 3_600_000
     expect(freshness.isOver).toBe(false)
@@ -84,15 +81,15 @@ describe('what is known', () => {
   })
 })
 
-describe('who asks after a pause', () => {
-  test('waits for one attempt that began after it, together with all others', async () => {
+describe('a caller after a pause of the process', () => {
+  test('waits with all other callers for one attempt that began after the pause', async () => {
     const { freshness, pass, at, wakes } = started()
     const stale = freshness.now()
     pass(12_000)
     const waiting = freshness.renew()
     expect(freshness.renew()).toBe(waiting)
     expect(wakes()).toBe(1)
-    // Its answer came while the process stood still.
+    // Its answer arrived during the pause of the process.
     freshness.reached(stale, at(1))
     expect(await isSettled(waiting)).toBe(false)
     freshness.reached(freshness.now(), at(1))
@@ -100,7 +97,7 @@ describe('who asks after a pause', () => {
     expect(freshness.isOver).toBe(false)
   })
 
-  test('is told whether changes were missed', () => {
+  test('learns whether changes were missed', () => {
     const { freshness, pass, at } = started()
     pass(12_000)
     freshness.reached(freshness.now(), at(1))
@@ -112,12 +109,12 @@ describe('who asks after a pause', () => {
     freshness.reached(freshness.now(), at(3))
     expect(freshness.lapses).toBe(1)
     pass(12_000)
-    // As many changes, but others.
+    // The same number of changes, but other changes.
     freshness.reached(freshness.now(), { seq: 3, id: 'another' })
     expect(freshness.lapses).toBe(2)
   })
 
-  test('takes for an outage what fails again and again, but no failure that the pause itself may have made', async () => {
+  test('continues after three failures, but a failure that the pause may have caused does not count', async () => {
     const { freshness, pass, at } = started()
     const stale = freshness.now()
     pass(12_000)
@@ -134,7 +131,7 @@ describe('who asks after a pause', () => {
     expect(freshness.lapses).toBe(0)
   })
 
-  test('counts what an attempt brought before it failed', () => {
+  test('counts the changes that an attempt read before it failed', () => {
     const { freshness, pass, at } = started()
     pass(12_000)
     for (let n = 1; n <= 3; n += 1) freshness.failed(freshness.now(), at(2))

@@ -4,11 +4,11 @@ import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { promisify } from 'node:util'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { checkout } from '../../support/gateway-process.ts'
+import { checkout } from '../../support/checkout.ts'
 
 const run = promisify(execFile)
 
-/** Files that Node itself has to load, not the test runner; what they are told by; nothing but words may be told. */
+/** Files that Node itself must load, not the test runner. The messages must contain plain text only. */
 const CASES: readonly { file: string; text: string; told: RegExp }[] = [
   { file: 'extension.ts', text: "import './tables'", told: /the file is tables\.ts, import it by that name/ },
   {
@@ -29,7 +29,7 @@ const CASES: readonly { file: string; text: string; told: RegExp }[] = [
   {
     file: 'alias.ts',
     text: "import '@/tables'",
-    told: /@\/tables.*Node does not follow it: import by a relative path/,
+    told: /@\/tables.*Node does not use the aliases of tsconfig\.json: import by a relative path/,
   },
   { file: 'hash.ts', text: "import '#tables'", told: /#tables.*Declare it under "imports" in package.json/ },
   {
@@ -38,7 +38,7 @@ const CASES: readonly { file: string; text: string; told: RegExp }[] = [
     told: /enum.*\(enum\.ts:2\).*write an enum as an object/,
   },
   { file: 'deep.ts', text: "import './enum.ts'", told: /enum.*\(enum\.ts:2\)/ },
-  { file: 'decorator.ts', text: '@f class A {}', told: /decorators and JSX have no such form/ },
+  { file: 'decorator.ts', text: '@f class A {}', told: /decorators and JSX cannot be used/ },
   { file: 'markup.tsx', text: 'export default <div/>', told: /\.tsx.*rename the file/ },
   { file: 'syntax.ts', text: 'export default 1 +', told: /\(syntax\.ts:1\)\. Correct the syntax/ },
   {
@@ -116,22 +116,25 @@ beforeAll(async () => {
 })
 afterAll(() => rm(directory, { recursive: true, force: true }))
 
-describe('a file that is no application', () => {
-  test.each(CASES)('$file ends with 78, in words that name it and what mends it', ({ file, told: words }) => {
-    const { exitCode, lines = [] } = told[file] ?? {}
-    expect(exitCode).toBe(78)
-    expect(lines).toHaveLength(1)
-    expect(lines[0]).toContain(file)
-    expect(lines[0]).toMatch(words)
-    expect(lines[0]).not.toMatch(/\n|^ *at |node:internal/)
-  })
+describe('a configuration file', () => {
+  test.each(CASES)(
+    '$file ends the process with 78, and the message names the file and what to change',
+    ({ file, told: words }) => {
+      const { exitCode, lines = [] } = told[file] ?? {}
+      expect(exitCode).toBe(78)
+      expect(lines).toHaveLength(1)
+      expect(lines[0]).toContain(file)
+      expect(lines[0]).toMatch(words)
+      expect(lines[0]).not.toMatch(/\n|^ *at |node:internal/)
+    },
+  )
 
-  test('tells every fault of a declaration', () => {
+  test('with a wrong declaration is reported with all its faults', () => {
     expect(told['bad.ts']).toMatchObject({ code: 'APPLICATION_INVALID', exitCode: 78 })
     expect(told['bad.ts']?.lines.join('\n')).toMatch(/bad\.ts[\s\S]*name "BAD"/)
   })
 
-  test('and one that is one is loaded', () => {
+  test('with an application is loaded', () => {
     expect(told['good.ts']).toBeNull()
   })
 })

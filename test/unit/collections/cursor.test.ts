@@ -14,7 +14,7 @@ const position = { value: '2026-01-01T00:00:00.123456Z', id: '0190aaaa-0000-7000
 const refused = expect.objectContaining({ code: 'INVALID_CURSOR' })
 
 describe('a cursor', () => {
-  it('opens in the list it was made for, whatever the sort value', () => {
+  it('opens in its own list, with any sort value', () => {
     fc.assert(
       fc.property(
         fc.oneof(fc.string({ unit: 'grapheme', maxLength: 200 }), fc.integer()),
@@ -39,7 +39,7 @@ describe('a cursor', () => {
     expect(() => codec.decode(other, codec.encode(scope, position))).toThrow(refused)
   })
 
-  it('does not open when a bit was changed', () => {
+  it('does not open after any bit was changed', () => {
     const bytes = Buffer.from(codec.encode(scope, position), 'base64url')
     fc.assert(
       fc.property(fc.nat(bytes.length * 8 - 1), (bit) => {
@@ -50,7 +50,7 @@ describe('a cursor', () => {
     )
   })
 
-  it('does not open when made up, cut, or spelled otherwise', () => {
+  it('does not open if it is invented, truncated or encoded otherwise', () => {
     const cursor = codec.encode(scope, position)
     fc.assert(
       fc.property(fc.string(), (text) => {

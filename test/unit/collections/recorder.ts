@@ -5,7 +5,7 @@ export interface Sent {
   readonly values: readonly unknown[]
 }
 
-/** A session that keeps what would be sent and answers each statement with the next rows (or error) of its script. */
+/** A session that records the statements, and answers each with the next rows (or error) of its script. */
 export function recorder(tenantId: string, ...script: (readonly unknown[] | Error)[]) {
   const sent: Sent[] = []
   const run = async ({ text, values }: SessionStatement) => {

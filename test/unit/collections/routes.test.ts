@@ -52,7 +52,7 @@ async function serving(...script: (readonly unknown[])[]) {
 }
 
 describe('the routes of a collection', () => {
-  it('each declare who may call them', async () => {
+  it('declare one permission each', async () => {
     const { accesses } = await serving()
     const config = (action: string) => ({ kind: 'tenant', permission: `properties:${action}` })
     expect(accesses).toContainEqual(['GET', '/api/v1/places', config('read')])
@@ -62,7 +62,7 @@ describe('the routes of a collection', () => {
     expect(accesses).toContainEqual(['DELETE', '/api/v1/places/:id', config('write')])
   })
 
-  it('answer a row with its tag, nulls and microseconds, and nothing that is not declared', async () => {
+  it('answer a row with its entity tag, nulls and microseconds, and no undeclared field', async () => {
     const { app } = await serving([{ ...tagged, tenantId: TENANT, address: { ...row.address, secret: 1 } }])
     const answer = await app.inject(`/api/v1/places/${ID}`)
     expect(answer.statusCode).toBe(200)
@@ -70,14 +70,14 @@ describe('the routes of a collection', () => {
     expect(answer.json()).toEqual(row)
   })
 
-  it('answer 304 without a body to who knows the version', async () => {
+  it('answer 304 without a body to a caller who knows the version', async () => {
     const { app } = await serving([tagged])
     const headers = { 'if-none-match': 'W/"v1"' }
     const answer = await app.inject({ url: `/api/v1/places/${ID}`, headers })
     expect([answer.statusCode, answer.body, answer.headers.etag]).toEqual([304, '', '"v1"'])
   })
 
-  it('lead from page to page by Link, with the same query', async () => {
+  it('link each page to the next with the same query', async () => {
     const { app, sent } = await serving([row, row], [row])
     const first = await app.inject('/api/v1/places?limit=1&name=n%26m&sort=-name')
     const [, next = ''] = /^<(.+)>; rel="next"$/.exec(String(first.headers.link)) ?? []
@@ -89,7 +89,7 @@ describe('the routes of a collection', () => {
     expect(sent[1]?.values).toEqual([TENANT, 'n&m', 'n', ID, 2])
   })
 
-  it('answer a new row with 201 and its place', async () => {
+  it('answer a new row with 201 and its Location', async () => {
     const { app } = await serving([tagged])
     const answer = await app.inject({ method: 'POST', url: '/api/v1/places', payload: { name: 'n' } })
     expect(answer.statusCode).toBe(201)
@@ -97,7 +97,7 @@ describe('the routes of a collection', () => {
     expect(answer.json()).toEqual(row)
   })
 
-  it('hand conditions on', async () => {
+  it('pass conditions on to the statement', async () => {
     const { app, sent } = await serving([tagged], [{ id: ID }])
     const request = { url: `/api/v1/places/${ID}`, headers: { 'if-match': '"v0"' } }
     const patched = await app.inject({ ...request, method: 'PATCH', payload: { name: 'n' } })
@@ -106,7 +106,7 @@ describe('the routes of a collection', () => {
     expect(sent.map(({ values }) => values.at(-1))).toEqual([['v0'], ['v0']])
   })
 
-  it('take no connection for what is not valid', async () => {
+  it('take no connection for an invalid request', async () => {
     const { app, sent } = await serving()
     const refused = await Promise.all([
       app.inject('/api/v1/places?tenantId=x'),

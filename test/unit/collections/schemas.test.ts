@@ -70,7 +70,7 @@ describe('a new row', () => {
     expect(accepts(estates.schemas.create, { name: 'n', placeId: ID, ...extra })).toBe(false)
   })
 
-  it('knows the calendar', () => {
+  it('has only days that exist', () => {
     const on = (acquiredOn: unknown) =>
       accepts(equipment.schemas.create, { name: 'n', roomId: ID, acquiredOn })
     expect([on('2024-02-29'), on(null)]).toEqual([true, true])
@@ -91,7 +91,7 @@ describe('a new row', () => {
 describe('a patch', () => {
   const { patch } = places.schemas
 
-  it('may be empty, clears what is optional and nothing else', () => {
+  it('may be empty, and may clear optional fields only', () => {
     expect(accepts(patch, {})).toBe(true)
     expect(accepts(patch, { kind: null, address: { city: null, country: 'FR' }, longitude: null })).toBe(true)
     expect(accepts(patch, { name: null })).toBe(false)
@@ -136,7 +136,7 @@ it.each(RESOURCES.map(({ name, schemas }) => [name, schemas] as const))(
   },
 )
 
-describe('a declaration that does not fit its table', () => {
+describe('a collection that does not fit its table', () => {
   const declare =
     (fields: Record<string, ReturnType<typeof text>>, more: object = {}) =>
     () =>
@@ -144,7 +144,7 @@ describe('a declaration that does not fit its table', () => {
   const optional = Type.Optional
   const fields = { estateId: uuid(), name: text(9), kind: optional(text(9)), surfaceM2: optional(text(9)) }
 
-  it('does not boot', () => {
+  it('is refused at the start', () => {
     expect(declare(fields)).not.toThrow()
     expect(declare({ estateId: uuid(), name: text(9) })).toThrow('kind has no field')
     expect(declare({ ...fields, colour: text(9) })).toThrow('colour has no column')

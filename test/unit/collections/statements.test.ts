@@ -37,7 +37,7 @@ describe('find', () => {
 })
 
 describe('list', () => {
-  it('reads the first page in the order of creation, one row more than it shows', async () => {
+  it('reads the first page in the order of creation, with one row more than it shows', async () => {
     const { session, sent } = recorder(TENANT, [row])
     expect(await estates.list(session, {}, cursors)).toEqual({ data: [row], nextCursor: null })
     expect(sent).toEqual([
@@ -48,7 +48,7 @@ describe('list', () => {
     ])
   })
 
-  it('goes on after the last row, with filters, in either direction', async () => {
+  it('continues after the last row, with filters, in either direction', async () => {
     const { session, sent } = recorder(TENANT, [row, { ...row, id: 'other' }])
     const query = { limit: 1, sort: '-name', reference: 'r', placeId: ID }
     const { data, nextCursor } = await estates.list(session, query, cursors)
@@ -62,7 +62,7 @@ describe('list', () => {
     })
   })
 
-  it('takes a cursor of no other tenant, order or filter', async () => {
+  it('refuses a cursor of another tenant, order or filter', async () => {
     const { nextCursor } = await estates.list(recorder(TENANT, [row, row]).session, { limit: 1 }, cursors)
     const cursor = nextCursor ?? ''
     const { session, sent } = recorder(TENANT)
@@ -74,7 +74,7 @@ describe('list', () => {
     expect(sent).toEqual([])
   })
 
-  it('refuses orders and filters that are not declared', async () => {
+  it('refuses undeclared orders and filters', async () => {
     const { session } = recorder(TENANT)
     await expect(estates.list(session, { sort: 'floor' }, cursors)).rejects.toThrow(
       failing('VALIDATION_FAILED'),
@@ -105,7 +105,7 @@ describe('create', () => {
     ])
   })
 
-  it('writes objects as JSON, and nothing as null', async () => {
+  it('writes objects as JSON, and missing fields as null', async () => {
     const { session, sent } = recorder(TENANT, [tagged], [tagged])
     await places.create(session, { name: 'n', address: { city: 'Lyon' } })
     await places.create(session, { name: 'n', address: null })
@@ -132,7 +132,7 @@ describe('update', () => {
     ])
   })
 
-  it('carries the condition in the same statement', async () => {
+  it('checks the condition in the same statement', async () => {
     const { session, sent } = recorder(TENANT, [tagged])
     await estates.update(session, ID, { name: 'm' }, '"v0", "v1"')
     expect(sent).toHaveLength(1)
@@ -156,7 +156,7 @@ describe('update', () => {
     expect(sent.every(({ text }) => text.startsWith('select'))).toBe(true)
   })
 
-  it('tells a missing row from a changed one', async () => {
+  it('distinguishes a missing row from a changed one', async () => {
     const update = (script: unknown[][], ifMatch?: string) =>
       estates.update(recorder(TENANT, ...script).session, ID, { name: 'm' }, ifMatch)
     await expect(update([[]])).rejects.toThrow(failing('NOT_FOUND'))
@@ -176,7 +176,7 @@ describe('remove', () => {
     ])
   })
 
-  it('tells a missing row from a changed one', async () => {
+  it('distinguishes a missing row from a changed one', async () => {
     const remove = (script: unknown[][], ifMatch?: string) =>
       estates.remove(recorder(TENANT, ...script).session, ID, ifMatch)
     await expect(remove([[]])).rejects.toThrow(failing('NOT_FOUND'))
@@ -187,7 +187,7 @@ describe('remove', () => {
 
 describe('every collection', () => {
   it.each(RESOURCES.map((resource) => [resource.name, resource] as const))(
-    '%s names the tenant in each statement and answers it in none',
+    '%s names the tenant in each statement and returns it in none',
     async (_, resource) => {
       const { session, sent } = recorder(TENANT, [tagged], [tagged], [tagged], [tagged], [tagged])
       await resource.find(session, ID)

@@ -23,18 +23,18 @@ const onRemove = (error: Error) => thrownBy((session) => estates.remove(session,
 const withPointer = (code: string, pointer: string) =>
   expect.objectContaining({ code, extra: { errors: [expect.objectContaining({ pointer })] } })
 
-describe('what the server refuses', () => {
-  it('is REFERENCE_NOT_FOUND when a written row names none', async () => {
+describe('a violation that the server reports', () => {
+  it('is REFERENCE_NOT_FOUND if the written row refers to a missing row', async () => {
     const error = serverError('23503', 'estates_place_fkey')
     expect(await onCreate(error)).toEqual(withPointer('REFERENCE_NOT_FOUND', '/placeId'))
     expect(await onUpdate(error)).toEqual(withPointer('REFERENCE_NOT_FOUND', '/placeId'))
   })
 
-  it.each(['23503', '23001'])('is CONFLICT when a removed row is named by others (%s)', async (code) => {
+  it.each(['23503', '23001'])('is CONFLICT if other rows refer to the deleted row (%s)', async (code) => {
     expect(await onRemove(serverError(code, 'rooms_estate_fkey'))).toMatchObject({ code: 'CONFLICT' })
   })
 
-  it('is CONFLICT with the field when a value is taken', async () => {
+  it('is CONFLICT with the field if a value is taken', async () => {
     const error = serverError('23505', 'estates_reference_key')
     expect(await onCreate(error)).toEqual(withPointer('CONFLICT', '/reference'))
     expect(await onUpdate(error)).toEqual(withPointer('CONFLICT', '/reference'))
@@ -53,7 +53,7 @@ describe('what the server refuses', () => {
   })
 
   it.each(['23000', '23502', '23503', '23505', '23514', '23P01'])(
-    'is CONFLICT where a trigger has raised %s, which names no constraint',
+    'is CONFLICT if a trigger raised %s, which names no constraint',
     async (code) => {
       expect(await onCreate(serverError(code))).toMatchObject({ code: 'CONFLICT' })
       expect(await onRemove(serverError(code))).toMatchObject({ code: 'CONFLICT' })
@@ -66,7 +66,7 @@ describe('what the server refuses', () => {
     expect(await thrownBy(list, serverError('22021'))).toMatchObject({ code: 'VALIDATION_FAILED' })
   })
 
-  it('is found below what wrapped it, and says nothing of the server outside', async () => {
+  it('is found inside a wrapping error, and reveals nothing of the server', async () => {
     const wrapped = new DrizzleQueryError('insert', ['secret'], serverError('23505', 'estates_reference_key'))
     const thrown = await onCreate(wrapped)
     expect(thrown).toBeInstanceOf(PublicError)
@@ -74,7 +74,7 @@ describe('what the server refuses', () => {
     expect((thrown as PublicError).cause).toBeUndefined()
   })
 
-  it("comes back as it is when it is not the caller's fault", async () => {
+  it("is passed on unchanged if it is not the caller's fault", async () => {
     for (const error of [
       serverError('57014'),
       serverError('42P01'),

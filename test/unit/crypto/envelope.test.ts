@@ -23,7 +23,7 @@ const binding: Binding = {
   rowVersion: 1,
 }
 
-/** Texts of few letters, with bytes among them that look like kinds and lengths. */
+/** Texts of few letters, with bytes that look like kinds and lengths. */
 const confusable = (minLength: number, maxLength: number) =>
   fc.string({ unit: fc.constantFrom('a', 'b', 'c', '\0', '\x01'), minLength, maxLength })
 const fieldText = fc.oneof(fc.string({ unit: 'grapheme', maxLength: 12 }), confusable(0, 6))
@@ -45,7 +45,7 @@ function flipBit(bytes: Buffer, bit: number): Buffer {
 const hex = (text: string) => Buffer.from(text, 'hex')
 
 describe('a sealed value', () => {
-  it('opens again at its place', () => {
+  it('opens again under its own binding', () => {
     fc.assert(
       fc.property(anyText, anyBinding, (text, place) => {
         expect(open(key, seal(key, text, place), { ...place })).toEqual(text)
@@ -53,7 +53,7 @@ describe('a sealed value', () => {
     )
   })
 
-  it('is version, key id, nonce, body and tag', () => {
+  it('consists of version, key id, nonce, body and tag', () => {
     const text = Buffer.from('postgresql')
     const sealed = seal(key, text, binding)
     expect(sealed.length).toBe(HEADER_AND_NONCE + text.length + 16)
@@ -63,8 +63,8 @@ describe('a sealed value', () => {
     expect(sealed.includes(text)).toBe(false)
   })
 
-  it('still opens when it was sealed by an earlier release', () => {
-    // Made by this module; pins the format and the encoding of the place, which stored values depend on.
+  it('still opens if an earlier release sealed it', () => {
+    // Made by this module. Fixes the format and the encoding of the binding, on which stored values depend.
     const old = { id: '0123456789abcdef', bytes: hex('00112233445566778899aabbccddeeff'.repeat(2)) }
     const sealed = hex(
       '010123456789abcdef4bb0b4977419970dfa305ddf01601da41b25e61111ecd383412d660040c09121966512c7e4f2e8bb52',
@@ -81,7 +81,7 @@ describe('a sealed value', () => {
     ).toBe('an old secret')
   })
 
-  it('differs each time, in nonce, body and tag', () => {
+  it('differs each time in nonce, body and tag', () => {
     const sealed = Array.from({ length: 200 }, () => seal(key, Buffer.from('the same text'), binding))
     const distinct = (from: number, to?: number) =>
       new Set(sealed.map((value) => value.subarray(from, to).toString('hex'))).size
@@ -90,7 +90,7 @@ describe('a sealed value', () => {
     expect(distinct(-16)).toBe(200)
   })
 
-  it('does not open with any one bit flipped', () => {
+  it('does not open after any bit was flipped', () => {
     const sealed = seal(key, Buffer.from('a password'), binding)
     for (let bit = 0; bit < sealed.length * 8; bit += 1) {
       const inKeyId = bit >= 8 && bit < 72
@@ -99,7 +99,7 @@ describe('a sealed value', () => {
     }
   })
 
-  it('does not open with any byte string changed in any way', () => {
+  it('does not open after any change of its bytes', () => {
     fc.assert(
       fc.property(
         anyText,
@@ -116,19 +116,19 @@ describe('a sealed value', () => {
     )
   })
 
-  it('does not open when its header names another key, even under that key’s id', () => {
+  it('does not open if its header names another key, even under that key’s id', () => {
     const renamed: SealingKey = { id: 'fedcba9876543210', bytes: key.bytes }
     const sealed = seal(key, Buffer.from('a password'), binding)
     sealed.write(renamed.id, 1, 'hex')
     expect(() => open(renamed, sealed, binding)).toThrow(SealBrokenError)
   })
 
-  it('does not open under other bytes of the same id', () => {
+  it('does not open under another key with the same id', () => {
     const sealed = seal(key, Buffer.from('a password'), binding)
     expect(() => open({ id: key.id, bytes: randomBytes(32) }, sealed, binding)).toThrow(SealBrokenError)
   })
 
-  it('does not open when cut anywhere or lengthened', () => {
+  it('does not open if it is truncated or lengthened', () => {
     const sealed = seal(key, Buffer.from('a password'), binding)
     for (let length = 0; length < sealed.length; length += 1) {
       expect(() => open(key, sealed.subarray(0, length), binding)).toThrow(SealBrokenError)
@@ -137,7 +137,7 @@ describe('a sealed value', () => {
     expect(() => open(key, Buffer.concat([sealed, Buffer.of(0)]), binding)).toThrow(SealBrokenError)
   })
 
-  it.each([4, 8, 12, 13, 14, 15])('does not open with its tag cut to %i bytes', (tagBytes) => {
+  it.each([4, 8, 12, 13, 14, 15])('does not open if its tag is cut to %i bytes', (tagBytes) => {
     for (const text of ['', 'a password']) {
       const sealed = seal(key, Buffer.from(text), binding)
       expect(() => open(key, sealed.subarray(0, sealed.length - 16 + tagBytes), binding)).toThrow(
@@ -146,7 +146,7 @@ describe('a sealed value', () => {
     }
   })
 
-  it('is not read as this version when it has another', () => {
+  it('does not open if it has another version', () => {
     const sealed = seal(key, Buffer.from('a password'), binding)
     for (const version of [0, 2, 255]) {
       sealed.writeUInt8(version, 0)
@@ -155,7 +155,7 @@ describe('a sealed value', () => {
     }
   })
 
-  it('opens from a view into a larger buffer, as drivers hand it out', () => {
+  it('opens from a view into a larger buffer, as database drivers return it', () => {
     const sealed = seal(key, Buffer.from('a password'), binding)
     const larger = new Uint8Array(sealed.length + 20)
     larger.set(sealed, 7)
@@ -163,7 +163,7 @@ describe('a sealed value', () => {
   })
 })
 
-describe('a place', () => {
+describe('a binding', () => {
   it.each<[string, Partial<Binding>]>([
     ['table', { table: 'signing_keys' }],
     ['column', { column: 'ca_certificate' }],
@@ -178,15 +178,15 @@ describe('a place', () => {
     expect(() => open(key, sealed, { ...binding, ...change })).toThrow(SealBrokenError)
   })
 
-  it('without a tenant is not the place of the tenant with an empty id', () => {
+  it('without a tenant is not the binding of a tenant with an empty id', () => {
     const sealed = seal(key, Buffer.from('x'), { ...binding, tenantId: null })
     expect(() => open(key, sealed, { ...binding, tenantId: '' })).toThrow(SealBrokenError)
   })
 
-  it('that differs from another in anything at all does not open its values', () => {
+  it('that differs in any field does not open the value', () => {
     fc.assert(
       fc.property(anyBinding, anyBinding, fc.nat(31), (one, two, mask) => {
-        // Take some fields of the one and the rest of the other, so that near misses are common.
+        // Takes some fields of one binding and the rest of the other, so that nearly equal ones are common.
         const names = ['table', 'column', 'tenantId', 'rowId', 'rowVersion'] as const
         const mixed = Object.fromEntries(
           names.map((name, index) => [name, mask & (1 << index) ? two[name] : one[name]]),
@@ -199,7 +199,7 @@ describe('a place', () => {
     )
   })
 
-  it('is not confused with one whose fields are cut elsewhere', () => {
+  it('is not confused with one whose fields are divided elsewhere', () => {
     fc.assert(
       fc.property(
         confusable(1, 12),
@@ -218,30 +218,33 @@ describe('a place', () => {
     expect(() => open(key, sealed, { ...binding, table: 'a', column: 'bc' })).toThrow(SealBrokenError)
   })
 
-  it.each([-1, 0.5, Number.NaN, Number.POSITIVE_INFINITY, 2 ** 53])('has no row version %d', (rowVersion) => {
-    expect(() => seal(key, Buffer.from('x'), { ...binding, rowVersion })).toThrow(RangeError)
-  })
+  it.each([-1, 0.5, Number.NaN, Number.POSITIVE_INFINITY, 2 ** 53])(
+    'cannot have the row version %d',
+    (rowVersion) => {
+      expect(() => seal(key, Buffer.from('x'), { ...binding, rowVersion })).toThrow(RangeError)
+    },
+  )
 
-  it('is not named by text that UTF-8 cannot tell from another', () => {
+  it('cannot contain text that UTF-8 encodes like another text', () => {
     expect(() => seal(key, Buffer.from('x'), { ...binding, rowId: '\ud800' })).toThrow(RangeError)
   })
 })
 
 describe('a sealing key', () => {
   it.each(['', '0123', '0123456789ABCDEF', '0123456789abcdeg', '0123456789abcdef00'])(
-    'has no id %j',
+    'cannot have the id %j',
     (id) => {
       expect(() => seal({ id, bytes: key.bytes }, Buffer.from('x'), binding)).toThrow(RangeError)
     },
   )
 
-  it.each([0, 16, 24, 31, 33])('does not have %i bytes', (length) => {
+  it.each([0, 16, 24, 31, 33])('cannot have %i bytes', (length) => {
     expect(() => seal({ id: key.id, bytes: randomBytes(length) }, Buffer.from('x'), binding)).toThrow(
       RangeError,
     )
   })
 
-  it.each([0, 8, 11, 13, 16])('takes no nonce of %i bytes', (length) => {
+  it.each([0, 8, 11, 13, 16])('cannot be used with a nonce of %i bytes', (length) => {
     const input = { key: key.bytes, nonce: randomBytes(length), aad: Buffer.alloc(0) }
     expect(() => encryptGcm(input, Buffer.from('x'))).toThrow(RangeError)
     expect(() => decryptGcm(input, Buffer.from('x'), Buffer.alloc(16))).toThrow(RangeError)
@@ -249,7 +252,7 @@ describe('a sealing key', () => {
 })
 
 describe('errors', () => {
-  it('carry a code, and nothing of the key, the text or the place', () => {
+  it('have a code, and reveal nothing of the key, the text or the binding', () => {
     const sealed = seal(key, Buffer.from('a password'), binding)
     const broken = caught(() => open(key, flipBit(sealed, sealed.length * 8 - 1), binding))
     expect(broken).toMatchObject({ code: 'SEAL_BROKEN', message: 'the sealed value does not open here' })

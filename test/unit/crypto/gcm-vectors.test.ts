@@ -22,7 +22,7 @@ describe.each([
     }
   })
 
-  it('and refuses each with a tag cut to 0 to 15 bytes, or longer', () => {
+  it('refuses each vector with a longer tag, or one cut to 0 to 15 bytes', () => {
     for (const test of tests) {
       const input = { key: hex(test.key), nonce: hex(test.iv), aad: hex(test.aad) }
       for (let length = 0; length < 16; length += 1) {

@@ -37,7 +37,7 @@ describe('parseMasterKey reads 32 bytes', () => {
     )
   })
 
-  it('which generateMasterKey makes anew each time', () => {
+  it('that generateMasterKey creates, another one each time', () => {
     const texts = Array.from({ length: 50 }, generateMasterKey)
     expect(new Set(texts.map((text) => parseMasterKey(text).id)).size).toBe(50)
   })
@@ -86,7 +86,7 @@ describe('parseMasterKey refuses', () => {
     }
   })
 
-  it('base64 whose unused last bits are set, since two texts would mean one key', () => {
+  it('base64 whose unused last bits are set, because two texts would mean one key', () => {
     const alphabet = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/'
     const last = alphabet.indexOf(base64.charAt(42))
     for (const offset of [1, 2, 3]) refusal(`${base64.slice(0, 42)}${alphabet.charAt(last + offset)}=`)
@@ -97,7 +97,7 @@ describe('parseMasterKey refuses', () => {
     expect(() => parseMasterKey(undefined)).toThrow(KeyFormatError)
   })
 
-  it('every other text', () => {
+  it('any other text', () => {
     const form = /^([0-9a-f]{64}|[0-9A-F]{64}|[A-Za-z0-9+/]{43}=?|[A-Za-z0-9_-]{43}=?)$/
     fc.assert(
       fc.property(fc.oneof(fc.string({ maxLength: 80 }), fc.base64String({ maxLength: 80 })), (text) => {
@@ -111,8 +111,8 @@ describe('parseMasterKey refuses', () => {
 describe('MasterKey', () => {
   const key = parseMasterKey('8f1d0c7e5a4b39281706f5e4d3c2b1a09f8e7d6c5b4a39281706f5e4d3c2b1a0')
 
-  it('has an id of 16 hex digits that does not change between releases', () => {
-    // A changed fingerprint would orphan every value sealed before.
+  it('has an id of 16 hexadecimal digits that is the same in every release', () => {
+    // With another fingerprint, values that were sealed before could not be opened.
     expect(key.id).toBe('d22efeae8ca90508')
   })
 
@@ -127,7 +127,7 @@ describe('MasterKey', () => {
     )
   })
 
-  it.each([0, 16, 31, 33, 64])('is not made of %i bytes', (length) => {
+  it.each([0, 16, 31, 33, 64])('cannot be made of %i bytes', (length) => {
     const bytes = Buffer.from(Array.from({ length }, (_, i) => i))
     expect(() => new MasterKey(bytes)).toThrow(KeyFormatError)
   })
@@ -139,7 +139,7 @@ describe('MasterKey', () => {
     expect(copied.subkey('x')).toEqual(key.subkey('x'))
   })
 
-  it('gives a different subkey for each label, the same each time, never the key itself', () => {
+  it('derives a different subkey for each label, the same each time, and never the key itself', () => {
     expect(key.subkey('a')).toEqual(key.subkey('a'))
     expect(key.subkey('a')).not.toEqual(key.subkey('b'))
     expect(key.subkey('a').toString('hex')).not.toContain('8f1d0c7e5a4b')

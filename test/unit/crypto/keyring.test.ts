@@ -36,14 +36,14 @@ describe('Keyring', () => {
     expect(again.mac('cursor', 'm')).toEqual(dataKey.mac('cursor', 'm'))
   })
 
-  it('seals under the primary key and says so', () => {
+  it('seals under the primary key and names that key', () => {
     const ring = new Keyring(current, [old])
     expect(ring.primaryKeyId).toBe(current.id)
     expect(ring.keyIds).toEqual([current.id, old.id])
     expect(sealedKeyId(ring.wrapDataKey(DataKey.generate(), place))).toBe(current.id)
   })
 
-  it('opens what a retired key sealed, and re-wraps it under the primary one', () => {
+  it('opens what a retired key sealed, and rewraps it under the primary key', () => {
     const dataKey = DataKey.generate()
     const sealedBefore = new Keyring(old).wrapDataKey(dataKey, place)
     const ring = new Keyring(current, [stranger, old])
@@ -53,14 +53,14 @@ describe('Keyring', () => {
     expect(new Keyring(current).unwrapDataKey(ring.wrapDataKey(opened, later), later).id).toBe(dataKey.id)
   })
 
-  it('refuses what an unlisted key sealed, and names that key', () => {
+  it('refuses what an unknown key sealed, and names that key', () => {
     const sealed = new Keyring(stranger).wrapDataKey(DataKey.generate(), place)
     const attempt = () => new Keyring(current, [old]).unwrapDataKey(sealed, place)
     expect(attempt).toThrow(UnknownKeyError)
     expect(attempt).toThrow(expect.objectContaining({ code: 'UNKNOWN_KEY', keyId: stranger.id }))
   })
 
-  it('refuses a wrapped key that was changed, cut or moved', () => {
+  it('refuses a wrapped key that was changed, truncated or moved', () => {
     const ring = new Keyring(current)
     const sealed = ring.wrapDataKey(DataKey.generate(), place)
     const changed = Buffer.from(sealed)
@@ -72,7 +72,7 @@ describe('Keyring', () => {
     expect(() => ring.unwrapDataKey(sealed, { ...place, rowVersion: 2 })).toThrow(SealBrokenError)
   })
 
-  it('lists a key once, whichever times it is given', () => {
+  it('lists a key once, even if it is given more than once', () => {
     expect(new Keyring(current, [old, current, old]).keyIds).toEqual([current.id, old.id])
   })
 
@@ -102,7 +102,7 @@ describe('DataKey', () => {
     expect(new Set(Array.from({ length: 50 }, () => DataKey.generate().id)).size).toBe(50)
   })
 
-  it('opens what it sealed for the same purpose and place, text or bytes', () => {
+  it('opens what it sealed for the same purpose and binding, text or bytes', () => {
     const dataKey = DataKey.generate()
     fc.assert(
       fc.property(
@@ -125,20 +125,20 @@ describe('DataKey', () => {
     expect(sealedKeyId(dataKey.seal('signing-key', 'x', place))).toBe(dataKey.id)
   })
 
-  it.each(pairs)('does not open as %s what was sealed as… %s', (purpose, other) => {
+  it.each(pairs)('does not open for the purpose %s what was sealed for %s', (purpose, other) => {
     const dataKey = DataKey.generate()
     const sealed = dataKey.seal(other, 'x', place)
     expect(() => dataKey.open(purpose, sealed, place)).toThrow(SealBrokenError)
   })
 
-  it('does not open what another data key sealed, or what stood elsewhere', () => {
+  it('does not open what another data key sealed, or what was moved', () => {
     const dataKey = DataKey.generate()
     const sealed = dataKey.seal('cursor', 'x', place)
     expect(() => DataKey.generate().open('cursor', sealed, place)).toThrow(UnknownKeyError)
     expect(() => dataKey.open('cursor', sealed, { ...place, column: 'other' })).toThrow(SealBrokenError)
   })
 
-  it('gives one 32-byte code for a message, a purpose and a key', () => {
+  it('computes one 32-byte code for a message, a purpose and a key', () => {
     const dataKey = DataKey.generate()
     const codes = purposes.flatMap((purpose) => ['a', 'b'].map((text) => dataKey.mac(purpose, text)))
     expect(codes.every((code) => code.length === 32)).toBe(true)
@@ -147,7 +147,7 @@ describe('DataKey', () => {
     expect(DataKey.generate().mac('cursor', 'a')).not.toEqual(dataKey.mac('cursor', 'a'))
   })
 
-  it('and the keyring cannot be printed', () => {
+  it('cannot be printed, like the keyring', () => {
     const master = new MasterKey(Buffer.from('00112233445566778899aabbccddeeff'.repeat(2), 'hex'))
     const ring = new Keyring(master)
     const dataKey = DataKey.generate()

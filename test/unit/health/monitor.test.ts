@@ -5,7 +5,7 @@ import type { DatabaseEntry } from '../../../src/catalog/databases/entry.ts'
 import { HealthMonitor, type MonitorOptions } from '../../../src/health/monitor.ts'
 import { ConnectionBudget } from '../../../src/pools/budget.ts'
 
-/** The fields of an error by which a server says that this database takes no connections. */
+/** The fields of an error that says that this database accepts no connections. */
 const CLOSED = 'SFATAL\0C55000\0Mclosed\0\0'
 
 let server: Server
@@ -41,7 +41,7 @@ function entriesAt(ports: readonly number[], seconds: readonly number[] = []): D
   })
 }
 
-/** One round over the entries; gives what was recorded of each, by id. */
+/** One round over the entries. Returns the recorded result of each, by id. */
 async function sweep(entries: readonly DatabaseEntry[], signal?: AbortSignal): Promise<Map<string, string>> {
   const recorded = new Map<string, string>()
   const due = [...entries]
@@ -75,14 +75,14 @@ async function sweep(entries: readonly DatabaseEntry[], signal?: AbortSignal): P
 }
 
 describe('a health round', () => {
-  test('asks one of the databases of a server that is out of reach, and knows of all', async () => {
+  test('tries one database of an unreachable server, and records the result for all', async () => {
     const { port } = server.address() as AddressInfo
     const recorded = await sweep(entriesAt(Array(20).fill(port)))
     expect([...recorded.values()]).toEqual(Array(20).fill('CONNECTION_REFUSED'))
     expect(accepted).toBe(1)
   })
 
-  test('asks every database of a server that answers', async () => {
+  test('tries every database of a server that answers', async () => {
     answer = CLOSED
     const { port } = server.address() as AddressInfo
     const recorded = await sweep(entriesAt(Array(20).fill(port)))
@@ -90,7 +90,7 @@ describe('a health round', () => {
     expect(accepted).toBe(20)
   })
 
-  test('does not take one impatient database’s word for the silence of a server', async () => {
+  test('does not consider a server silent because of one database with a short timeout', async () => {
     server.removeAllListeners('connection')
     server.on('connection', () => {
       accepted += 1
@@ -101,7 +101,7 @@ describe('a health round', () => {
     expect(accepted).toBe(2)
   })
 
-  test('that is to end begins with no further databases: a gateway that stops does not wait for all of them', async () => {
+  test('that is stopped begins no further databases, so a stopping gateway does not wait for all of them', async () => {
     const { port } = server.address() as AddressInfo
     const recorded = await sweep(entriesAt(Array(20).fill(port)), AbortSignal.abort())
     expect(recorded.size).toBe(8)

@@ -66,13 +66,13 @@ describe('the life of a database', () => {
     expect(next(inactive, 'ping-read-only').state.status).toBe('active')
   })
 
-  it('a validation asked for does not take an active database out of service', () => {
+  it('a requested validation does not take an active database out of service', () => {
     const state = play('validation-succeeded', 'validation-requested')
     expect(state).toMatchObject({ status: 'active' })
     expect(next(state, 'validation-requested').retryInMs).toBe(0)
   })
 
-  it('keeps its promises for every sequence of events', () => {
+  it('holds its rules for every sequence of events', () => {
     fc.assert(
       fc.property(
         fc.array(fc.constantFrom(...EVENTS), { maxLength: 40 }),
@@ -103,7 +103,7 @@ describe('the life of a database', () => {
     )
   })
 
-  it('retries after 1, 2, 4 … minutes, at most an hour, jittered by a quarter', () => {
+  it('retries after 1, 2, 4 … minutes, at most an hour, with a jitter of a quarter', () => {
     expect([0, 1, 2, 5, 6, 99].map((n) => retryDelayMs(n, 0) / 60_000)).toEqual([1, 2, 4, 32, 60, 60])
     fc.assert(
       fc.property(fc.nat(2_000_000), fc.double({ min: 0, max: 0.999, noNaN: true }), (attempts, random) => {
@@ -114,7 +114,7 @@ describe('the life of a database', () => {
     )
   })
 
-  it('has a text of ours for each of the error codes', () => {
+  it('has a text of its own for each error code', () => {
     for (const text of Object.values(DATABASE_ERRORS)) expect(text).toMatch(/^[A-Z][^\n]{10,250}$/)
   })
 })

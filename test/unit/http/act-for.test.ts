@@ -34,7 +34,7 @@ function stateOf(parents: readonly (number | null)[], isCold: boolean) {
 describe.each([
   ['cached', false],
   ['not cached', true],
-])('if the routes are %s', (_name, isCold) => {
+])('with routes that are %s', (_name, isCold) => {
   test('a descendant is found, however deep', async () => {
     const parents = Array.from({ length: 5_000 }, (_, n) => (n === 0 ? null : n - 1))
     const state = stateOf(parents, isCold)

@@ -22,7 +22,7 @@ function throwing(error: unknown, lines: string[] = []) {
 const TABLE = Object.entries(ERROR_TABLE) as [ErrorCode, (typeof ERROR_TABLE)[ErrorCode]][]
 
 describe('the table of errors', () => {
-  it.each(TABLE)('%s is answered as it stands there', async (code, { status, title, retryAfterSeconds }) => {
+  it.each(TABLE)('%s is answered as the table says', async (code, { status, title, retryAfterSeconds }) => {
     const response = await throwing(fail(code)).inject('/throw?q=secret')
     expect(response.statusCode).toBe(status)
     expect(response.headers['content-type']).toMatch(/^application\/problem\+json/)
@@ -35,7 +35,7 @@ describe('the table of errors', () => {
     })
   })
 
-  it('carries what an error says besides its code', async () => {
+  it('passes on the extra fields of an error', async () => {
     const errors = [{ pointer: '/code', message: 'is required' }]
     const extra = { detail: 'Look.', required: 'users:read', errors, retryAfterSeconds: 7 }
     const response = await throwing(fail('VALIDATION_FAILED', extra)).inject('/throw')
@@ -44,7 +44,7 @@ describe('the table of errors', () => {
   })
 })
 
-describe('what is not in the table', () => {
+describe('an error that is not in the table', () => {
   it.each([
     ['an error', new Error(CANARY)],
     [
@@ -52,13 +52,13 @@ describe('what is not in the table', () => {
       Object.assign(new Error(CANARY), { statusCode: 418, code: CANARY }),
     ],
     ['something that is no error', { message: CANARY }],
-  ])('%s is an INTERNAL_ERROR that tells nothing', async (_case, error) => {
+  ])('%s becomes an INTERNAL_ERROR that reveals nothing', async (_case, error) => {
     const response = await throwing(error).inject('/throw')
     expect(response.json()).toMatchObject({ status: 500, code: 'INTERNAL_ERROR' })
     expect(response.body).not.toContain(CANARY)
   })
 
-  it('stands in the log once, with its stack and the request id', async () => {
+  it('is logged once, with its stack and the request id', async () => {
     const lines: string[] = []
     await throwing(new TypeError('boom'), lines).inject({
       url: '/throw',
@@ -78,7 +78,7 @@ describe('what is not in the table', () => {
 
 describe('every answer', () => {
   it.each(['req-1:a.B_2', 'a'.repeat(128)])(
-    'carries the request id of a caller who gives a sane one',
+    'has the request id of the caller if that is valid',
     async (id) => {
       const response = await makeAndAsk('/livez', { 'x-request-id': id })
       expect(response.headers['x-request-id']).toBe(id)
@@ -86,7 +86,7 @@ describe('every answer', () => {
   )
 
   it.each(['', 'a b', 'a'.repeat(129), 'a\tb', '<x>', 'ä'])(
-    'carries a new one otherwise (%j)',
+    'has a new request id otherwise (%j)',
     async (id) => {
       const response = await makeAndAsk('/livez', { 'x-request-id': id })
       expect(response.headers['x-request-id']).toMatch(/^[0-9a-f]{8}-[0-9a-f-]{27}$/)
@@ -114,12 +114,12 @@ describe('every answer', () => {
     ['/%zz', 400, 'VALIDATION_FAILED'],
     ['/livez?x=%00', 400, 'VALIDATION_FAILED'],
     [`/api/v1/places/${'x'.repeat(300)}`, 404, 'NOT_FOUND'],
-  ])('has a body of ours also for %s', async (url, status, code) => {
+  ])('has a body of our own also for %s', async (url, status, code) => {
     const response = await makeAndAsk(url)
     expect(response.json()).toMatchObject({ status, code })
   })
 
-  it('is measured by the template of its route', async () => {
+  it('is counted under the template of its route', async () => {
     server = makeServer()
     await server.inject({ url: '/api/v1/tenants/not-an-id/users', headers: bearer(TOKENS.admin) })
     await server.inject('/nothing/to/see')

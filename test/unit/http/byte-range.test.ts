@@ -16,7 +16,7 @@ describe('Range', () => {
   })
 
   it.each(['bytes=10-', 'bytes=10-12', 'bytes=-0', 'bytes=999999999999999-'])(
-    '%s of ten bytes is none',
+    '%s of ten bytes cannot be satisfied',
     (header) => {
       expect(rangeOf(header, 10)).toBeNull()
     },
@@ -34,15 +34,15 @@ describe('Range', () => {
     'bytes=1.5-2',
     'bytes=-1-2',
     'bytes=9999999999999999-',
-  ])('%j asks for the whole', (header) => {
+  ])('%j requests the whole content', (header) => {
     expect(rangeOf(header, 10)).toBeUndefined()
   })
 
-  it('of nothing is none', () => {
+  it('of empty content cannot be satisfied', () => {
     for (const header of ['bytes=0-', 'bytes=0-0', 'bytes=-1']) expect(rangeOf(header, 0)).toBeNull()
   })
 
-  it('never leaves the content', () => {
+  it('never goes beyond the content', () => {
     const header = fc
       .tuple(fc.option(fc.nat()), fc.option(fc.nat()))
       .map(([a, b]) => `bytes=${a ?? ''}-${b ?? ''}`)

@@ -13,7 +13,7 @@ describe('Content-Disposition', () => {
     expect(contentDisposition('attachment', name)).toBe(`attachment; ${expected}`)
   })
 
-  it('is one header, whatever the name', () => {
+  it('is one valid header for any name', () => {
     fc.assert(
       fc.property(fc.string({ unit: 'binary' }), (name) => {
         expect(contentDisposition('inline', name)).toMatch(

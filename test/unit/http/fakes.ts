@@ -16,7 +16,7 @@ import { property } from '../../support/application.ts'
 import { makeCursors } from '../../support/cursors.ts'
 import { ALWAYS_FRESH } from '../../support/route-source.ts'
 
-/** Tenants, people and keys that exist only here. What a test does not replace throws when it is reached. */
+/** Tenants, users and keys for these tests. A part that a test does not replace throws when it is used. */
 export const ACME = '01900000-0000-7000-8000-00000000000a'
 export const OTHER = '01900000-0000-7000-8000-00000000000b'
 export const GONE = '01900000-0000-7000-8000-00000000000c'
@@ -72,7 +72,7 @@ const USERS: Record<string, UserPrincipal> = {
   [TOKENS.gone]: user(GONE, 'gone', ['*']),
 }
 
-/** A thing of which the named parts exist; asking for any other fails the test. */
+/** An object with the given parts. Using any other part fails the test. */
 export function only<T extends object>(parts: Partial<T>): T {
   return new Proxy(parts, {
     get(target, name) {
@@ -134,7 +134,7 @@ export function makeDeps(changes: Partial<HttpDeps> = {}): HttpDeps {
     accountSignIn: only<HttpDeps['accountSignIn']>({}),
     tenantResolver: only<HttpDeps['tenantResolver']>({}),
     sessions: { open: () => only<TenantSession>({}) },
-    homeIsDown: () => false,
+    isDatabaseDown: () => false,
     operations: only<HttpDeps['operations']>({}),
     probes: only<HttpDeps['probes']>({
       readiness: () => 'ready',
@@ -150,7 +150,7 @@ export function makeDeps(changes: Partial<HttpDeps> = {}): HttpDeps {
   }
 }
 
-/** A server with routes of the test's own beside the real ones. */
+/** A server with routes of the test besides the real ones. */
 export function makeServer(
   changes?: Partial<HttpDeps>,
   add?: (server: FastifyInstance) => void,

@@ -15,7 +15,7 @@ function codeOf(text: string | Buffer): string {
 }
 
 describe('parseJson', () => {
-  it('reads whatever JSON.stringify writes', () => {
+  it('reads everything that JSON.stringify writes', () => {
     fc.assert(
       fc.property(fc.json({ noUnicodeString: false }), (text) => {
         if (codeOf(text) === 'read') expect(parseJson(Buffer.from(text))).toEqual(JSON.parse(text))
@@ -39,7 +39,7 @@ describe('parseJson', () => {
     expect(codeOf(text)).toBe('MALFORMED_JSON')
   })
 
-  it('refuses what holds more values than any request has, before a schema puts each of them into words', () => {
+  it('refuses more values than any request needs, before a schema reports each of them', () => {
     const of = (count: number) => JSON.stringify(Array.from({ length: count - 1 }, () => 1))
     expect(codeOf(of(10_000))).toBe('read')
     expect(codeOf(of(10_001))).toBe('PAYLOAD_TOO_LARGE')
@@ -47,13 +47,13 @@ describe('parseJson', () => {
     expect(codeOf(JSON.stringify(Object.fromEntries(names)))).toBe('PAYLOAD_TOO_LARGE')
   })
 
-  it('builds nothing of what it refuses for holding too much, and reads no further', () => {
+  it('refuses too many values without building them, and stops reading there', () => {
     const parse = vi.spyOn(JSON, 'parse')
     expect(codeOf(`[${'[],'.repeat(300_000)}[]]`)).toBe('PAYLOAD_TOO_LARGE')
     expect(codeOf(`{"a":[${'1,'.repeat(300_000)}`)).toBe('PAYLOAD_TOO_LARGE')
     expect(codeOf('['.repeat(300_000))).toBe('MALFORMED_JSON')
     expect(parse).not.toHaveBeenCalled()
-    // What only looks like it, inside of a text, does not count.
+    // Brackets and commas inside a string do not count.
     expect(codeOf(`"${'[,:'.repeat(100_000)}"`)).toBe('read')
     expect(codeOf(`"${'\\\\'.repeat(100_000)}`)).toBe('MALFORMED_JSON')
     parse.mockRestore()
@@ -70,7 +70,7 @@ describe('parseJson', () => {
   })
 
   it.each(['{"a":["\\u0000"]}', '{"a":["\\ud800"]}'])(
-    'points at what no text column can hold: %s',
+    'names the member that no text column can store: %s',
     (text) => {
       expect(() => parseJson(Buffer.from(text))).toThrow(
         expect.objectContaining({ extra: { errors: [expect.objectContaining({ pointer: '/a/0' })] } }),
@@ -78,7 +78,7 @@ describe('parseJson', () => {
     },
   )
 
-  it('does not repeat the body in what it says', () => {
+  it('does not repeat the body in its errors', () => {
     expect(() => parseJson(Buffer.from('{"password": canary}'))).toThrow(
       expect.objectContaining({ extra: { detail: expect.not.stringContaining('canary') } }),
     )
@@ -161,7 +161,7 @@ describe('bodies', () => {
     expect(response.json()).toMatchObject({ status, code })
   })
 
-  it('are taken as JSON, and by PATCH as a merge patch', async () => {
+  it('are accepted as JSON, and for PATCH as a merge patch', async () => {
     expect((await ask('{"n":1}', 'application/json; charset=UTF-8')).json()).toEqual({
       body: { n: 1 },
       query: {},
@@ -171,7 +171,7 @@ describe('bodies', () => {
     expect(patched.json()).toEqual({ body: { n: 2 } })
   })
 
-  it('are told every fault, by pointers', async () => {
+  it('get an answer that names every fault by a pointer', async () => {
     const response = await ask('{"b":1,"a/b":"z","t~x":0}', 'application/json')
     expect(response.json().errors).toEqual(
       expect.arrayContaining([
@@ -183,7 +183,7 @@ describe('bodies', () => {
     )
   })
 
-  it('are apart from queries, which are made of text', async () => {
+  it('are not coerced, but queries are', async () => {
     expect((await ask('{"n":1}', 'application/json', '/body?limit=5')).json()).toMatchObject({
       query: { limit: 5 },
     })

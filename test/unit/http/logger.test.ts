@@ -63,11 +63,11 @@ describe('the log', () => {
       (log) => log.error(fail('CATALOG_UNAVAILABLE', { cause: new DrizzleQueryError('q', [CANARY]) })),
     ],
     ['URLs in messages', (log) => log.error(new Error(`cannot reach postgresql://u:${CANARY}@h:5432/d`))],
-  ])('does not hold %s', (_what, write) => {
+  ])('contains no secret of %s', (_what, write) => {
     expect(logged(write)).not.toContain(CANARY)
   })
 
-  it('keeps what tells an error from another', () => {
+  it('keeps the fields that identify an error', () => {
     const line = logged((log) => log.error(new DrizzleQueryError('insert', [CANARY], databaseError())))
     expect(JSON.parse(line)).toMatchObject({
       msg: 'duplicate key',
@@ -81,7 +81,7 @@ describe('the log', () => {
     })
   })
 
-  it('does not believe a hostile server', () => {
+  it('makes text of a hostile server harmless', () => {
     const hostile = new Error(`a\r\n{"level":"fatal"}\u001b[2J\u2028${'x'.repeat(10_000)}`)
     const line = logged((log) => log.error(hostile))
     expect(line.length).toBeLessThan(4000)
@@ -90,7 +90,7 @@ describe('the log', () => {
     expect(err.message).not.toMatch(/[\u0000-\u001f\u2028]/)
   })
 
-  it('survives what refers to itself', () => {
+  it('accepts values that refer to themselves', () => {
     const self: Record<string, unknown> = {}
     self.self = self
     const error = new Error('x')

@@ -56,14 +56,14 @@ describe('/health', () => {
     ['the shared database is read-only', { pingShared: readOnly }, 200, 'degraded'],
     ['both are read-only', { pingCatalog: readOnly, pingShared: readOnly }, 200, 'degraded'],
     ['it starts', { readiness: () => 'starting' }, 503, 'unavailable'],
-  ])('when %s', async (...[, changes, statusCode, status]) => {
+  ])('reports its state when %s', async (...[, changes, statusCode, status]) => {
     const response = await withProbes(changes).inject('/health')
     expect(response.statusCode).toBe(statusCode)
     expect(response.json()).toMatchObject({ status })
     expect(response.body).not.toContain('10.1.2.3')
   })
 
-  it('answers within a second when everything hangs', async () => {
+  it('answers within a second even if everything hangs', async () => {
     withProbes({ pingCatalog: never, pingShared: never, countDatabases: never })
     await server.ready()
     const begun = performance.now()
@@ -75,7 +75,7 @@ describe('/health', () => {
     })
   })
 
-  it('looks once a second, however often it is asked', async () => {
+  it('checks once a second at most, however often it is called', async () => {
     const pingCatalog = vi.fn(async () => ({ latencyMs: 1, isReadOnly: false }))
     withProbes({ pingCatalog })
     await Promise.all(Array.from({ length: 20 }, () => server.inject('/health')))
@@ -91,7 +91,7 @@ describe('the other probes', () => {
     expect([ready.statusCode, ready.json()]).toEqual([503, { status: 'starting' }])
   })
 
-  it('/readyz says what connections are waited for', async () => {
+  it('/readyz names the reason for missing connections', async () => {
     withProbes({ readiness: () => 'connections-missing', waitsFor: () => 'held-by-others' })
     const ready = await server.inject('/readyz')
     const waiting = { status: 'connections-missing', waitsFor: 'held-by-others' }

@@ -8,7 +8,7 @@ afterEach(() => server.close())
 const SAMPLE_MS = 400
 const LATE_MS = 500
 
-/** As in a process that serves, but for how long it watches and what it calls late. */
+/** As in a serving process, except for the length of a sample and the limit. */
 function makeWatched(): FastifyInstance {
   const watched = { overloadSampleMs: SAMPLE_MS, overloadDelayMs: LATE_MS * 0.8 }
   return makeServer({ settings: { ...makeDeps().settings, ...watched } })
@@ -20,7 +20,7 @@ const block = (ms: number) => {
 const ask = () =>
   server.inject({ url: '/api/v1/operators/x', method: 'DELETE', headers: bearer(TOKENS.viewer) })
 
-describe('a process that is late', () => {
+describe('a process whose event loop is late', () => {
   it('refuses no request because of a slow start', async () => {
     server = makeWatched()
     void server.register((_app, _options, done) => {
@@ -34,11 +34,11 @@ describe('a process that is late', () => {
     }
   })
 
-  it('turns requests away once it serves', async () => {
+  it('refuses requests once it serves', async () => {
     server = makeWatched()
     await server.ready()
     await new Promise((resolve) => setTimeout(resolve, 2 * SAMPLE_MS + 50))
-    // One late turn is averaged away by the quick ones around it; here there are none.
+    // Fast turns around a late one lower the mean. Here there are none.
     for (let turn = 0; turn < 3; turn++) {
       block(LATE_MS)
       await new Promise((resolve) => setImmediate(resolve))

@@ -15,7 +15,7 @@ afterEach(() => server.close())
 const TENANT_PATH = '/api/v1/whoami'
 const OPERATOR_PATH = '/api/v1/tenants'
 
-/** Routes that answer who passed the corridor, so that passing does not need a database. */
+/** Routes that answer the caller's kind, so that no database is needed. */
 function guarded(changes?: Parameters<typeof makeServer>[0]) {
   server = makeServer(changes, (app) => {
     app.all(
@@ -48,7 +48,7 @@ const withKey = (code?: string) => ({
   ...(code && { 'x-tenant-code': code }),
 })
 
-describe('who passes', () => {
+describe('passes', () => {
   it.each([
     ['a token seen before', bearer(TOKENS.reader), 'user'],
     ['a token seen for the first time', bearer(TOKENS.writer), 'user'],
@@ -146,7 +146,7 @@ describe('refuses', () => {
     expect(await answer(options)).toMatchObject({ status: 403, code: 'PERMISSION_DENIED' })
   })
 
-  it('says which permission is missing, and asks for a bearer with 401', async () => {
+  it('names the missing permission, and asks for a bearer token with 401', async () => {
     guarded()
     const denied = await server.inject({ url: '/api/v1/write', headers: bearer(TOKENS.reader) })
     expect(denied.json()).toMatchObject({ required: 'properties:write' })
@@ -185,7 +185,7 @@ describe('the order of the gates', () => {
     expect((await answer(options)).code).toBe(code)
   })
 
-  it('refuses a query or body that a route does not declare', async () => {
+  it('a query or body that a route does not declare is refused', async () => {
     guarded()
     const headers = bearer(TOKENS.reader)
     expect(await answer({ url: `${TENANT_PATH}?tenantId=${OTHER}`, headers })).toMatchObject({
@@ -207,7 +207,7 @@ describe('after a pause of the process', () => {
     ['a tenant', TENANT_PATH, TOKENS.reader],
     ['an operator', '/api/v1/operator', TOKENS.admin],
     ['anybody', '/open', TOKENS.reader],
-  ])('the catalog is asked before a request of %s is judged', async (_case, url, token) => {
+  ])('the catalog is read before a request of %s is decided', async (_case, url, token) => {
     const asked: string[] = []
     const freshness = probes()
     freshness.isOver = true
@@ -229,7 +229,7 @@ describe('after a pause of the process', () => {
     expect(asked).toEqual(url === '/open' ? ['catalog'] : ['catalog', 'token'])
   })
 
-  it('no request is answered while the catalog leaves that open, and probes are', async () => {
+  it('requests are refused while the catalog does not answer, and probes are answered', async () => {
     const renew = () => Promise.reject(fail('CATALOG_UNAVAILABLE'))
     guarded({ freshness: { ...ALWAYS_FRESH, isOver: true, renew } })
     for (const token of [TOKENS.reader, TOKENS.admin]) {
@@ -245,7 +245,7 @@ describe('after a pause of the process', () => {
   it.each([
     ['changes were missed', 1, 401],
     ['none was missed', 0, 200],
-  ])('who was let in before it is judged again where %s', async (_case, missed, status) => {
+  ])('a request that was admitted before it is decided again if %s', async (_case, missed, status) => {
     const freshness = probes()
     let isRevoked = false
     guarded({
@@ -258,7 +258,7 @@ describe('after a pause of the process', () => {
       }),
     })
     server.addHook('preValidation', async () => {
-      // As its body arrives: the process stood still, and the key was deleted.
+      // The process paused while the body arrived, and the key was deleted meanwhile.
       isRevoked = true
       freshness.isOver = true
       freshness.renew = async () => {
@@ -271,19 +271,19 @@ describe('after a pause of the process', () => {
 })
 
 describe('routes', () => {
-  it('do not boot without access', async () => {
+  it('cannot be registered without access', async () => {
     server = makeServer()
     expect(() => server.get('/forgotten', async () => 'hello')).toThrow('declares no access')
   })
 
-  it('do not give a principal where none was asked for', async () => {
+  it('have no principal if they need none', async () => {
     guarded()
     expect(await answer({ url: '/open', headers: bearer(TOKENS.admin) })).toMatchObject({
       code: 'INTERNAL_ERROR',
     })
   })
 
-  it('answer HEAD through the same gates', async () => {
+  it('answer HEAD with the same checks', async () => {
     guarded()
     expect((await server.inject({ method: 'HEAD', url: '/api/v1/operator' })).statusCode).toBe(401)
     const head = await server.inject({
@@ -296,7 +296,7 @@ describe('routes', () => {
 })
 
 describe('while draining', () => {
-  it('turns everything away but probes, asks to come back and closes the connection', async () => {
+  it('refuses everything but probes with Retry-After, and closes the connection', async () => {
     guarded({ lifecycle: { phase: 'draining' } })
     for (const url of [TENANT_PATH, OPERATOR_PATH, '/open']) {
       const { status, code, response } = await answer({ url, headers: bearer(TOKENS.admin) })
@@ -308,7 +308,7 @@ describe('while draining', () => {
   })
 })
 
-describe('headers about access that stand twice', () => {
+describe('repeated headers about access', () => {
   it.each([
     ['Authorization', [`Authorization: Bearer ${TOKENS.reader}`, 'authorization: Bearer other']],
     ['X-Client-Key', ['X-Client-Key: a', 'X-Client-Key: b']],
@@ -336,7 +336,7 @@ describe('headers about access that stand twice', () => {
   })
 })
 
-describe('what is no request', () => {
+describe('an invalid request', () => {
   it.each([
     ['bytes that are no HTTP', ['nonsense', '', ''], 400],
     ['headers without end', ['GET / HTTP/1.1', 'Host: x', `X-Big: ${'a'.repeat(40_000)}`, '', ''], 431],

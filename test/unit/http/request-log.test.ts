@@ -49,7 +49,7 @@ function addRoutes(app: FastifyInstance): void {
   app.addHook('preParsing', async () => arrived.resolve())
 }
 
-/** Sends a head and waits for what comes back. */
+/** Sends a head and waits for the answer. */
 async function send(head: string, answer?: RegExp): Promise<Socket> {
   const socket = connect(port, '127.0.0.1')
   sockets.push(socket)
@@ -77,13 +77,13 @@ const counted = async () => {
   return body.split('\n').filter((line) => /^freehold_http_request_duration_seconds_count/.test(line))
 }
 
-describe('a request has one line', () => {
+describe('a request is logged in one line', () => {
   test('when it is answered', async () => {
     await send('GET /whole HTTP/1.1\r\nHost: x', /whole/)
     expect(await lineOf('/whole')).toEqual({ method: 'GET', status: 200 })
   })
 
-  test('when its download is broken off', async () => {
+  test('when its download is aborted', async () => {
     const socket = await send('GET /stream HTTP/1.1\r\nHost: x', /begun/)
     expect(requests()).toEqual([])
     socket.destroy()
@@ -91,7 +91,7 @@ describe('a request has one line', () => {
     expect(await counted()).toEqual([expect.stringMatching(/route="\/stream",status="200".* 1$/)])
   })
 
-  test('when its caller goes away unanswered', async () => {
+  test('when its caller leaves before the answer', async () => {
     const socket = await send('GET /never HTTP/1.1\r\nHost: x')
     await arrived.promise
     socket.destroy()
@@ -99,20 +99,20 @@ describe('a request has one line', () => {
     expect(await counted()).toEqual([expect.stringMatching(/route="\/never",status="499".* 1$/)])
   })
 
-  test('when its caller goes away in the middle of the body', async () => {
+  test('when its caller leaves in the middle of the body', async () => {
     const socket = await send(`POST /upload HTTP/1.1\r\nHost: x\r\n${LENGTH}`)
     await arrived.promise
     socket.resetAndDestroy()
     expect(await lineOf('/upload')).toEqual({ method: 'POST', status: 499, aborted: true })
   })
 
-  test('when its body comes too late', async () => {
+  test('when its body arrives too late', async () => {
     await send(`POST /upload HTTP/1.1\r\nHost: x\r\n${LENGTH}`, /^HTTP\/1.1 408/)
     const late = { method: 'POST', status: 408, code: 'VALIDATION_FAILED', aborted: true }
     expect(await lineOf('/upload')).toEqual(late)
   })
 })
 
-test('where it listens is told by the gateway alone', () => {
+test('the address is not logged by the server, only by the gateway', () => {
   expect(lines).toEqual([])
 })

@@ -72,7 +72,7 @@ const entry = {
     adopt: false,
   } as const),
   ...({ claimedBy: null, claimedUntil: null, createdAt: AT, updatedAt: AT } as const),
-  // A row that was read whole would have it; no answer may.
+  // A row read with all columns would have this field. No answer may have it.
   sealedConnectionString: Buffer.from(CANARY),
 } as const
 
@@ -86,7 +86,7 @@ function operate(operations: Partial<Operations>, changes: Partial<HttpDeps> = {
 }
 
 describe('/tenants', () => {
-  it('makes one, and says where it is', async () => {
+  it('creates a tenant, and answers its Location', async () => {
     const createTenant = vi.fn(async () => ({ tenant, externalIds: [], database: null }))
     const ask = operate({ createTenant })
     const body = { code: 'acme-corp', name: 'Acme', admin: { email: 'a@b.c', password: 'x' } }
@@ -121,12 +121,12 @@ describe('/tenants', () => {
       { code: 'acme', name: 'A', admin: { email: 'a@b.c' } },
       '/admin/password',
     ],
-  ])('does not make one with %s', async (_case, body, pointer) => {
+  ])('creates no tenant with %s', async (_case, body, pointer) => {
     const response = await operate({})('POST', '/tenants', body)
     expect(response.json()).toMatchObject({ code: 'VALIDATION_FAILED', errors: [{ pointer }] })
   })
 
-  it.each(['GET', 'PATCH'] as const)('%s of what cannot be an id finds no tenant', async (method) => {
+  it.each(['GET', 'PATCH'] as const)('%s of a malformed id finds no tenant', async (method) => {
     const response = await operate({ findTenant: vi.fn(), patchTenant: vi.fn() })(
       method,
       '/tenants/acme-corp',
@@ -135,7 +135,7 @@ describe('/tenants', () => {
     expect(response.json()).toMatchObject({ code: 'TENANT_NOT_FOUND' })
   })
 
-  it('tells how far a change has got', async () => {
+  it('reports how many replicas apply a change', async () => {
     const effective = { replicas: 2, confirmed: 2 }
     const ask = operate({ patchTenant: async () => ({ tenant, externalIds: [], database: null, effective }) })
     expect((await ask('PATCH', `/tenants/${ACME}`, { status: 'INACTIVE' })).json()).toMatchObject({
@@ -169,7 +169,7 @@ describe('/tenants/{id}/database', () => {
     effective: { replicas: 2, confirmed: 1 },
   }
 
-  it('registers with defaults, and shows no secret', async () => {
+  it('registers a database with defaults, and shows no secret', async () => {
     const registerDatabase = vi.fn(async () => state)
     const connectionString = `postgresql://u:${CANARY}@db.example.com/acme`
     const response = await operate({ registerDatabase })('PUT', `/tenants/${ACME}/database`, {
@@ -202,7 +202,7 @@ describe('/tenants/{id}/database', () => {
     expect(response.body).not.toContain(CANARY)
   })
 
-  it('shows a candidate beside the one that serves', async () => {
+  it('shows a candidate beside the database in service', async () => {
     const candidate = {
       ...entry,
       slot: 'candidate',
@@ -216,7 +216,7 @@ describe('/tenants/{id}/database', () => {
     })
   })
 
-  it('is not found where there is none', async () => {
+  it('is not found if there is none', async () => {
     const ask = operate({ describeDatabase: async () => ({ ...state, current: null }) })
     expect((await ask('GET', `/tenants/${ACME}/database`)).json()).toMatchObject({ code: 'NOT_FOUND' })
   })
@@ -225,7 +225,7 @@ describe('/tenants/{id}/database', () => {
 describe('/audit-log', () => {
   const page = { data: [], nextCursor: null }
 
-  it('is whole for operators', async () => {
+  it('is complete for operators', async () => {
     const listAudit = vi.fn(async () => page)
     await operate({ listAudit })('GET', `/audit-log?tenantId=${OTHER}&from=2026-01-01T00:00:00Z`)
     expect(listAudit).toHaveBeenCalledWith(
@@ -234,7 +234,7 @@ describe('/audit-log', () => {
     )
   })
 
-  it("is a tenant's own part for its auditors, who may name no tenant", async () => {
+  it('is limited to their own tenant for auditors, who may name no tenant', async () => {
     const listAudit = vi.fn(async () => page)
     operate({ listAudit })
     const headers = bearer(TOKENS.writer)
@@ -248,8 +248,8 @@ describe('/audit-log', () => {
 })
 
 describe('/tenant', () => {
-  it('is served while the home is down, and says so', async () => {
-    operate({ listChildren: async () => [] }, { homeIsDown: () => true })
+  it('is served while the tenant database is down, and reports that', async () => {
+    operate({ listChildren: async () => [] }, { isDatabaseDown: () => true })
     const response = await server.inject({ url: '/api/v1/tenant', headers: bearer(TOKENS.reader) })
     expect(response.headers['freehold-degraded']).toBe('tenant-database')
     expect(response.json()).toMatchObject({ id: ACME, code: 'acme-corp', children: [] })
@@ -258,7 +258,7 @@ describe('/tenant', () => {
 })
 
 describe('/client-keys', () => {
-  it('gives away no permission that the caller does not hold', async () => {
+  it('grants no permission that the caller lacks', async () => {
     const made = { id: OTHER, name: 'k', permissions: [], prefix: 'fhk_', key: 'fhk_x', expiresAt: null }
     const create = vi.fn(async () => ({ ...made, createdAt: AT.toISOString() }))
     const clientKeys = only<HttpDeps['clientKeys']>({ create: create as never })

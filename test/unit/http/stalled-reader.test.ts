@@ -6,7 +6,7 @@ import { makeDeps, makeServer } from './fakes.ts'
 
 const OPEN = { config: { access: { kind: 'open' } as const } }
 
-test('who does not read their answer holds nothing for ever, and who reads it slowly gets it', async () => {
+test('a caller that stops reading its answer is cut off, and one that reads slowly gets it', async () => {
   const streams: Readable[] = []
   const settings = { ...makeDeps().settings, stallTimeoutMs: 500 }
   const server = makeServer({ settings }, (app) => {
@@ -26,7 +26,7 @@ test('who does not read their answer holds nothing for ever, and who reads it sl
     return socket
   }
   const [deaf, slow] = [await ask(), await ask()]
-  // Takes what has come every now and then.
+  // Reads the available bytes from time to time.
   const reading = setInterval(() => slow.read(), 50)
   deaf.pause()
   try {

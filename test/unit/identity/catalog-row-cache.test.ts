@@ -6,7 +6,7 @@ interface Row {
   readonly id: string
 }
 
-/** A cache over a map that plays the catalog, with a clock to turn and loads to hold back. */
+/** A cache over a map instead of the catalog. The test controls the clock and can hold loads back. */
 function setUp(rows: Record<string, Row> = {}) {
   const world = {
     now: 0,
@@ -34,7 +34,7 @@ const outage = async () => {
 }
 
 describe('a known credential', () => {
-  test('is loaded once, also for many at once, and again after a minute', async () => {
+  test('is loaded once, also for many callers at once, and again after a minute', async () => {
     const { world, cache } = setUp({ a: { id: '1' } })
     await Promise.all(Array.from({ length: 50 }, () => cache.find('a')))
     expect(cache.peek('a')).toEqual({ id: '1' })
@@ -45,7 +45,7 @@ describe('a known credential', () => {
     expect(world.loads).toBe(2)
   })
 
-  test('serves on while the catalog is away, for five minutes', async () => {
+  test('is still accepted in an outage of the catalog, for five minutes', async () => {
     const { world, cache } = setUp({ a: { id: '1' } })
     await cache.find('a')
     world.before = outage
@@ -55,7 +55,7 @@ describe('a known credential', () => {
     await expect(cache.find('a')).rejects.toMatchObject({ code: 'CATALOG_UNAVAILABLE' })
   })
 
-  test('does not wait for a catalog that has failed, and asks it once a second until it answers', async () => {
+  test('does not wait for a failed catalog, which is tried once a second until it answers', async () => {
     const { world, cache } = setUp({ a: { id: '1' } })
     await cache.find('a')
     world.before = outage
@@ -75,7 +75,7 @@ describe('a known credential', () => {
     expect(cache.peek('a')).toBeNull()
   })
 
-  test('does not hide other faults', async () => {
+  test('does not hide other errors', async () => {
     const { world, cache } = setUp({ a: { id: '1' } })
     await cache.find('a')
     world.now = 60_000
@@ -87,7 +87,7 @@ describe('a known credential', () => {
 })
 
 describe('a withdrawn credential', () => {
-  test('is gone once it was invalidated, and the others stay', async () => {
+  test('is refused once it is invalidated, and the others stay valid', async () => {
     const { world, cache } = setUp({ a: { id: '1' }, b: { id: '2' } })
     await cache.find('a')
     await cache.find('b')
@@ -97,7 +97,7 @@ describe('a withdrawn credential', () => {
     expect(cache.peek('b')).toEqual({ id: '2' })
   })
 
-  test('does not come back with a load that began before', async () => {
+  test('does not come back through a load that began before', async () => {
     const { world, cache } = setUp({ a: { id: '1' } })
     world.after = async () => {
       world.after = async () => {}
@@ -109,7 +109,7 @@ describe('a withdrawn credential', () => {
     expect(world.loads).toBe(2)
   })
 
-  test('does not come back as stale', async () => {
+  test('does not come back in an outage', async () => {
     const { world, cache } = setUp({ a: { id: '1' } })
     await cache.find('a')
     cache.invalidate('1')
@@ -119,7 +119,7 @@ describe('a withdrawn credential', () => {
 })
 
 describe('an unknown credential', () => {
-  test('is asked for once in five seconds', async () => {
+  test('is looked up once in five seconds', async () => {
     const { world, cache } = setUp()
     expect(await cache.find('x')).toBeNull()
     expect(await cache.find('x')).toBeNull()
@@ -129,7 +129,7 @@ describe('an unknown credential', () => {
     expect(await cache.find('x')).toEqual({ id: '9' })
   })
 
-  test('does not push known ones out, however many come', async () => {
+  test('does not displace known ones, however many are sent', async () => {
     const { cache } = setUp({ a: { id: '1' } })
     await cache.find('a')
     for (let i = 0; i < 11_000; i += 1) await cache.find(`x${i}`)

@@ -40,7 +40,7 @@ describe('the name of a claim', () => {
     'toString',
     '__proto__.toString',
     'a.constructor',
-  ])('finds nothing of an object by %s', (path) => {
+  ])('finds nothing through %s', (path) => {
     expect(claimOf(claimsOf('{"a":{}}'), path)).toBeUndefined()
   })
 
@@ -55,7 +55,7 @@ describe('the name of a claim', () => {
     }),
   }))
 
-  /** By all ways of cutting the path: what is found is found along one of them, and along the greediest that exists. */
+  /** Tries all divisions of the path: the result must be one of them, and the one with the longest names. */
   function greedy(value: unknown, path: string): unknown {
     if (typeof value !== 'object' || value === null || Array.isArray(value)) return undefined
     const own = Object.keys(value).filter(
@@ -67,7 +67,7 @@ describe('the name of a claim', () => {
     return longest === path ? next : greedy(next, path.slice(longest.length + 1))
   }
 
-  test('finds what stands in the token, and never what does not', () => {
+  test('finds only what the token contains', () => {
     fc.assert(
       fc.property(VALUE.object, fc.array(NAMES, { minLength: 1, maxLength: 5 }), (object, parts) => {
         const claims = claimsOf(JSON.stringify(object))
@@ -113,14 +113,14 @@ describe('the tenants of a token', () => {
     },
   )
 
-  test('are not more than can be meant', () => {
+  test('are a hundred at most', () => {
     const t = Array.from({ length: 101 }, (_, i) => `t${i}`)
     expect(() => tenantsOf({ t }, ['t'])).toThrow(/tenant/)
     expect(tenantsOf({ t: t.slice(1) }, ['t'])).toHaveLength(100)
   })
 })
 
-test('roles are a list, or a text with spaces between', () => {
+test('roles are a list, or a text separated by spaces', () => {
   expect(listOf({ r: ['a b', 'c'] }, 'r')).toEqual(['a b', 'c'])
   expect(listOf({ r: 'a  b' }, 'r')).toEqual(['a', 'b'])
   expect(listOf({}, 'r')).toEqual([])

@@ -24,7 +24,7 @@ function faultsOf(value: unknown): readonly string[] {
 }
 
 describe('TRUSTED_ISSUERS', () => {
-  test('needs a name, an address of keys and an audience, and has defaults for the rest', () => {
+  test('needs an issuer, a key URL and an audience, and has defaults for the rest', () => {
     expect(parseTrustedIssuers(JSON.stringify(GOOD))).toEqual([
       {
         ...GOOD,
@@ -40,7 +40,7 @@ describe('TRUSTED_ISSUERS', () => {
     ])
   })
 
-  test('takes several issuers, and every field', () => {
+  test('accepts several issuers, and every field', () => {
     const full = {
       ...GOOD,
       audience: ['a', 'b'],
@@ -61,7 +61,7 @@ describe('TRUSTED_ISSUERS', () => {
     expect(Object.isFrozen(second) && Object.isFrozen(second?.audience)).toBe(true)
   })
 
-  test('takes one entry for many directories, whose own id alone names the tenant', () => {
+  test('accepts one entry for many directories, whose id alone names the tenant', () => {
     const [entry] = parseTrustedIssuers(JSON.stringify(MANY))
     expect(entry).toMatchObject({ issuer: MANY.issuer, tenantClaims: ['tid'], tenantBy: 'externalId' })
     const jwksUri = 'https://login.example/{tid}/keys'
@@ -69,7 +69,7 @@ describe('TRUSTED_ISSUERS', () => {
     expect(faultsOf([MANY, { ...GOOD, issuer: 'https://login.example/one/v2.0' }])).toEqual([])
   })
 
-  test('takes the two names of an algorithm for one', () => {
+  test('treats the two names of an algorithm as one', () => {
     const [entry] = parseTrustedIssuers(
       JSON.stringify({ ...GOOD, algorithms: ['Ed25519', 'EdDSA', 'ES256'] }),
     )
@@ -155,7 +155,7 @@ describe('TRUSTED_ISSUERS', () => {
     expect(faults[0]).toMatch(fault)
   })
 
-  test('lists every fault at once, and repeats nothing of the values', () => {
+  test('lists every fault at once, and repeats no part of the values', () => {
     const faults = faultsOf([GOOD, { issuer: 'http://secret.example', jwksUri: 'secret', rolesClaim: 7 }])
     expect(faults.map((fault) => fault.split(' ')[0])).toEqual([
       ...['[1].issuer', '[1].jwksUri', '[1].audience', '[1].rolesClaim'],

@@ -11,7 +11,7 @@ const TEMPLATE = 'https://login.example/{tid}/v2.0'
 const TID = '11111111-2222-3333-4444-555555555555'
 
 describe('a template of issuers', () => {
-  test('is fitted by the names with one directory in its place', () => {
+  test('matches an issuer with one directory id', () => {
     expect(tidIn(TEMPLATE, `https://login.example/${TID}/v2.0`)).toBe(TID)
     expect(tidIn('https://sts.example/{tid}/', `https://sts.example/${TID}/`)).toBe(TID)
   })
@@ -35,11 +35,11 @@ describe('a template of issuers', () => {
     ],
     ...['https://login.example/a\n/v2.0', 'https://login.example/é/v2.0', 'https://login.example/a@b/v2.0'],
     ...[`https://login.example/${'a'.repeat(129)}/v2.0`],
-  ])('is not fitted by %j', (name) => {
+  ])('does not match %j', (name) => {
     expect(tidIn(TEMPLATE, name)).toBeNull()
   })
 
-  test('leads nowhere else, whatever stands in its place', () => {
+  test('gives a URL on the same server for any directory id that it accepts', () => {
     fc.assert(
       fc.property(fc.string({ unit: 'grapheme' }), (text) => {
         const tid = tidIn(TEMPLATE, `https://login.example/${text}/v2.0`)
@@ -53,7 +53,7 @@ describe('a template of issuers', () => {
     )
   })
 
-  test('overlaps with another when one name could fit both', () => {
+  test('overlaps with another if one issuer could match both', () => {
     expect(doOverlap('https://a/{tid}/x', 'https://a/b/{tid}')).toBe(true)
     expect(doOverlap(TEMPLATE, TEMPLATE)).toBe(true)
     expect(doOverlap('https://a/{tid}/x', 'https://a/{tid}/y')).toBe(false)
@@ -61,7 +61,7 @@ describe('a template of issuers', () => {
     expect(doOverlap('https://a/{tid}', 'https://a/{tid}/')).toBe(false)
   })
 
-  test('has the directory as a whole part of its path', () => {
+  test('has the directory id as a whole segment of its path', () => {
     for (const sound of [TEMPLATE, 'https://a/{tid}', 'http://127.0.0.1:1/{tid}/'])
       expect(isSoundTemplate(sound)).toBe(true)
     for (const text of [

@@ -5,15 +5,15 @@ import { makeKid, ownerOfKid } from '../../../src/identity/tokens/key-ids.ts'
 const TENANT = '01890000-0000-7000-8000-00000000000a'
 const dataKey = DataKey.generate()
 
-describe('the name of a key', () => {
-  test('says whose key it is', () => {
+describe('the id of a key', () => {
+  test('names the owner of the key', () => {
     expect(ownerOfKid(dataKey, makeKid(dataKey, TENANT))).toBe(TENANT)
     expect(ownerOfKid(dataKey, makeKid(dataKey, null))).toBeNull()
     expect(makeKid(dataKey, TENANT)).toMatch(/^t\.[\w-]{22}\.[\w-]{12}\.[\w-]{11}$/)
     expect(makeKid(dataKey, TENANT)).not.toBe(makeKid(dataKey, TENANT))
   })
 
-  test('is no name of ours when we did not give it, whatever was changed', () => {
+  test('is not ours after any change, or from another data key', () => {
     for (const kid of [makeKid(dataKey, TENANT), makeKid(dataKey, null)]) {
       expect(ownerOfKid(DataKey.generate(), kid)).toBeUndefined()
       for (let i = 0; i < kid.length; i += 1) {
@@ -34,7 +34,7 @@ describe('the name of a key', () => {
     '__proto__',
     's.AAAAAAAAAAAA.AAAAAAAAAAA',
     `t.${'A'.repeat(10_000)}`,
-  ])('is no name of ours: %j', (kid) => {
+  ])('is not ours: %j', (kid) => {
     expect(ownerOfKid(dataKey, kid)).toBeUndefined()
   })
 })

@@ -9,7 +9,7 @@ function limiterAt(start = 1_000_000) {
   return { clock, limiter: new LoginLimiter({ now: () => clock.now }) }
 }
 
-test('locks after the allowed attempts, says how long, and opens again', () => {
+test('locks after the allowed attempts, says for how long, and unlocks again', () => {
   const { clock, limiter } = limiterAt()
   for (let i = 0; i < 3; i += 1) limiter.begin(ana, policy)
   clock.now += 20_000
@@ -20,7 +20,7 @@ test('locks after the allowed attempts, says how long, and opens again', () => {
   expect(() => limiter.begin(ana, policy)).not.toThrow()
 })
 
-test('counts attempts that are still under way', () => {
+test('counts attempts that are still running', () => {
   const { limiter } = limiterAt()
   const outcomes = Array.from({ length: 10 }, () => {
     try {
@@ -41,7 +41,7 @@ test('forgets wrong passwords after the right one', () => {
   for (let i = 0; i < 3; i += 1) expect(() => limiter.begin(ana, policy)).not.toThrow()
 })
 
-test('does not count attempts that came to no answer', () => {
+test('does not count attempts without an answer', () => {
   const { limiter } = limiterAt()
   for (let i = 0; i < 10; i += 1) {
     limiter.begin(ana, policy)
@@ -50,7 +50,7 @@ test('does not count attempts that came to no answer', () => {
   expect(() => limiter.begin(ana, policy)).not.toThrow()
 })
 
-test('keeps users and tenants apart', () => {
+test('counts each user of each tenant separately', () => {
   const { limiter } = limiterAt()
   for (let i = 0; i < 3; i += 1) limiter.begin(ana, policy)
   expect(() => limiter.begin({ ...ana, tenantId: 't2' }, policy)).not.toThrow()

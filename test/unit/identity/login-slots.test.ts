@@ -12,8 +12,8 @@ function stuck(turns: LoginSlots, tenantId: string) {
   }
 }
 
-describe('logins under way', () => {
-  test('are bounded for a tenant, and leave room for the others', async () => {
+describe('concurrent logins', () => {
+  test('are limited for a tenant, and leave room for other tenants', async () => {
     const turns = new LoginSlots({ max: 4, maxOfTenant: 2 })
     const ours = [stuck(turns, 'a'), stuck(turns, 'a')]
     await expect(turns.run('a', async () => 'no')).rejects.toMatchObject(FULL)
@@ -35,7 +35,7 @@ describe('logins under way', () => {
     await Promise.all(all.map(({ running }) => running))
   })
 
-  test('are bounded over all tenants', async () => {
+  test('are limited over all tenants', async () => {
     const turns = new LoginSlots({ max: 3, maxOfTenant: 2 })
     const all = ['a', 'a', 'b'].map((tenantId) => stuck(turns, tenantId))
     let ran = false
@@ -49,7 +49,7 @@ describe('logins under way', () => {
     await expect(turns.run('c', async () => 'yes')).resolves.toBe('yes')
   })
 
-  test('give their turn back also when they fail', async () => {
+  test('release their slot also when they fail', async () => {
     const turns = new LoginSlots({ max: 1 })
     for (let n = 0; n < 3; n++) {
       const one = stuck(turns, 'a')

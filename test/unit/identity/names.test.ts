@@ -2,7 +2,7 @@ import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { storedSpellings, typedCode, typedName } from '../../../src/identity/people/names.ts'
 
-describe("a tenant's code as people type it", () => {
+describe('a typed tenant code', () => {
   test.each([
     ['acme-corp', 'acme-corp'],
     ['  ACME-Corp\t', 'acme-corp'],
@@ -12,12 +12,15 @@ describe("a tenant's code as people type it", () => {
     expect(typedCode(typed)).toBe(code)
   })
 
-  test.each(['\u212a', '\u0130', '\u0131', '\u017f', '\uff21'])('%j is no letter of a code', (letter) => {
-    expect(typedCode(`a${letter}z`)).toBe(`a${letter}z`)
-  })
+  test.each(['\u212a', '\u0130', '\u0131', '\u017f', '\uff21'])(
+    'keeps %j, which is no letter of a code',
+    (letter) => {
+      expect(typedCode(`a${letter}z`)).toBe(`a${letter}z`)
+    },
+  )
 })
 
-describe('an address as people type it', () => {
+describe('a typed address', () => {
   test.each([
     ['  Ada@Acme.Example ', 'ada@acme.example'],
     ['JOSE\u0301@x.example', 'jos\u00e9@x.example'],
@@ -30,12 +33,12 @@ describe('an address as people type it', () => {
     expect(typedName(typed)).toBe(name)
   })
 
-  test('keeps the Turkish dotless i apart from the i, and the sharp s from two', () => {
+  test('distinguishes the Turkish dotless i from i, and the sharp s from ss', () => {
     expect(typedName('\u0131brahim@x.example')).not.toBe(typedName('ibrahim@x.example'))
     expect(typedName('stra\u00dfe@x.example')).not.toBe(typedName('strasse@x.example'))
   })
 
-  test('has one spelling, whatever the device composes and however often it is folded', () => {
+  test('has one stored spelling for composed and decomposed letters, also when it is folded twice', () => {
     fc.assert(
       fc.property(fc.string({ unit: 'grapheme' }), (text) => {
         const name = typedName(text)

@@ -9,13 +9,13 @@ describe('a client key or operator token', () => {
     expect(key.prefix).toBe(`${kind}_${key.lookup.slice(0, 8)}`)
   })
 
-  test('uses the whole alphabet and no two are alike', () => {
+  test('uses the whole alphabet, and no two are equal', () => {
     const texts = Array.from({ length: 500 }, () => makeKey('fhk').text)
     expect(new Set(texts).size).toBe(500)
     expect(new Set(texts.join('').replaceAll('_', '')).size).toBe(62)
   })
 
-  test('of the other kind is none', () => {
+  test('of the other kind is not recognised', () => {
     expect(keyLookup('fho', makeKey('fhk').text)).toBeNull()
     expect(keyLookup('fhk', makeKey('fho').text)).toBeNull()
   })
@@ -34,7 +34,7 @@ describe('a client key or operator token', () => {
     text.replace(/.$/, '-'),
     `fhk_'or'1'='1'__${'a'.repeat(43)}`,
     'fhk_'.repeat(100_000),
-  ])('of another form is none (%#)', (wrong) => {
+  ])('of another form is not recognised (%#)', (wrong) => {
     expect(keyLookup('fhk', wrong)).toBeNull()
   })
 })

@@ -34,7 +34,7 @@ class StuckHasher extends PasswordHasher {
 }
 
 describe('a password hash', () => {
-  test('is Argon2id with the parameters of OWASP, and fits its password only', async () => {
+  test('is Argon2id with the parameters of OWASP, and matches its own password only', async () => {
     const hasher = new PasswordHasher()
     const hash = await hasher.hash('correct horse battery', 'a')
     expect(hash).toMatch(/^\$argon2id\$v=19\$m=19456,t=2,p=1\$/)
@@ -42,14 +42,14 @@ describe('a password hash', () => {
     expect(await hasher.verify(hash, 'correct horse batterY', 'a')).toBe(false)
   })
 
-  test('fits however the keyboard composed the letters', async () => {
+  test('matches composed and decomposed letters alike', async () => {
     const hasher = new PasswordHasher({ cost: cheap })
     expect(
       await hasher.verify(await hasher.hash('caf\u00e9-caf\u00e9', 'a'), 'cafe\u0301-cafe\u0301', 'a'),
     ).toBe(true)
   })
 
-  test('is computed at the same cost where there is none to compare with', async () => {
+  test('is computed at the same cost if the user does not exist', async () => {
     const hasher = new CountingHasher({ cost: cheap })
     const real = await hasher.hash('correct horse battery', 'a')
     expect(await hasher.verify(null, 'correct horse battery', 'a')).toBe(false)
@@ -72,7 +72,7 @@ describe('a password hash', () => {
     expect(new PasswordHasher().isWeak(stored)).toBe(isWeak)
   })
 
-  test('is verified up to four times our cost', async () => {
+  test('is verified if it costs up to four times ours', async () => {
     const dear = new PasswordHasher({ cost: { memoryCost: 128, timeCost: 4, parallelism: 4 } })
     const hash = await dear.hash('correct horse battery', 'a')
     expect(await new PasswordHasher({ cost: cheap }).verify(hash, 'correct horse battery', 'a')).toBe(true)
@@ -94,7 +94,7 @@ describe('a password hash', () => {
     ['another one behind', `$argon2id$v=19$m=32,t=1,p=1$${SALT}$${HASH}$x`],
     ['garbage', 'garbage'],
     ['nothing', ''],
-  ])('%s is not computed: it fits nothing, at the usual cost', async (_what, stored) => {
+  ])('%s is not computed: it matches nothing, at the usual cost', async (_what, stored) => {
     const hasher = new CountingHasher({ cost: cheap })
     expect(await hasher.verify(stored, 'correct horse battery', 'a')).toBe(false)
     expect(hasher.checked).toHaveLength(1)
@@ -102,7 +102,7 @@ describe('a password hash', () => {
     expect(hasher.checked[0]).not.toBe(stored)
   })
 
-  test('is not made of more than 1024 bytes', async () => {
+  test('is refused for more than 1024 bytes', async () => {
     const hasher = new PasswordHasher({ cost: cheap })
     await expect(hasher.hash('é'.repeat(513), 'a')).rejects.toThrow(RangeError)
     await expect(hasher.hash('é'.repeat(512), 'a')).resolves.toBeTypeOf('string')
@@ -110,7 +110,7 @@ describe('a password hash', () => {
 })
 
 describe('a flood of logins', () => {
-  test('has two hashes at once, a bounded queue, and RATE_LIMITED behind it', async () => {
+  test('computes two hashes at once, queues some, and gets RATE_LIMITED beyond', async () => {
     const hasher = new StuckHasher({ concurrency: 2, maxWaiting: 3 })
     const accepted = Array.from({ length: 5 }, () => hasher.verify(REAL, 'y', 'a'))
     await expect(hasher.verify(REAL, 'y', 'a')).rejects.toMatchObject({
@@ -126,7 +126,7 @@ describe('a flood of logins', () => {
     expect(hasher.most).toBe(2)
   })
 
-  test('at one tenant fills its share of the queue and no more, and the shares take turns', async () => {
+  test('at one tenant fills only its share of the queue, and the shares take turns', async () => {
     const hasher = new StuckHasher({ concurrency: 1 })
     const of = (share: string, name: string) => hasher.verify(REAL, name, share)
     const ours = Array.from({ length: 17 }, (_, n) => of('a', `a${n}`))
@@ -145,7 +145,7 @@ describe('a flood of logins', () => {
     expect(await again).toBe(true)
   })
 
-  test('gives its turn on also after a failure', async () => {
+  test('continues after a failed hash', async () => {
     class FailingHasher extends PasswordHasher {
       protected override check(hash: string, input: Uint8Array): Promise<boolean> {
         return Buffer.from(input).toString() === 'x'
@@ -179,7 +179,7 @@ describe('the password policy', () => {
     ['twelve chars', policy],
     ['Mixed letters 1', { ...policy, requireMixed: true }],
     ['Große Äpfel 12\n', { ...policy, requireMixed: true }],
-  ])('takes %j', (password, rules) => {
+  ])('accepts %j', (password, rules) => {
     expect(checkPolicy(password, rules)).toBeNull()
   })
 

@@ -3,7 +3,7 @@ import { describe, expect, test } from 'vitest'
 import { CORE_PERMISSIONS, PermissionSet, parsePermission } from '../../../src/identity/access/permissions.ts'
 
 const word = fc.stringMatching(/^[a-z][a-z-]{0,8}$/)
-/** A number in letters. */
+/** A number written in letters. */
 const letters = (n: number) => [...String(n)].map((digit) => 'abcdefghij'[Number(digit)]).join('')
 const exact = fc.tuple(word, word).map(([resource, action]) => `${resource}:${action}`)
 const granted = fc.array(
@@ -37,13 +37,13 @@ describe('a permission', () => {
     expect(parsePermission(text)).toBeNull()
   })
 
-  test('that the routes ask for has the form', () => {
+  test('that a route of the core needs is valid', () => {
     for (const permission of CORE_PERMISSIONS) expect(parsePermission(permission)).not.toBeNull()
   })
 })
 
 describe('a set of permissions', () => {
-  test('grants exactly what is listed, or covered by a wildcard', () => {
+  test('grants exactly what it lists, and what a wildcard covers', () => {
     fc.assert(
       fc.property(granted, exact, (list, asked) => {
         const [resource] = asked.split(':')
@@ -53,7 +53,7 @@ describe('a set of permissions', () => {
     )
   })
 
-  test('means the same after it was listed and read again', () => {
+  test('grants the same after it was listed and parsed again', () => {
     fc.assert(
       fc.property(granted, exact, (list, asked) => {
         const set = new PermissionSet(list)
@@ -63,14 +63,14 @@ describe('a set of permissions', () => {
     )
   })
 
-  test('is not extended by texts that are no permission', () => {
+  test('ignores texts that are no permission', () => {
     const set = new PermissionSet(['users', 'users:', '*:read', ':*', 'toString', '__proto__:x:*'])
     expect(set.list).toEqual([])
     for (const asked of ['users:read', 'users', ':read', 'toString', '', '__proto__:x'])
       expect(set.has(asked)).toBe(false)
   })
 
-  test('takes no more than a user can hold, whatever a database grants', () => {
+  test('has no more permissions than a user may hold, whatever a database grants', () => {
     const many = Array.from({ length: 30_000 }, (_, i) => `a:${letters(i)}`)
     expect(new PermissionSet(many).list).toEqual(many.slice(0, 20_000).sort())
   })

@@ -3,7 +3,7 @@ import { expect, test } from 'vitest'
 import { DataKey } from '../../../src/crypto/keyring.ts'
 import { makeRefreshToken, parseRefreshToken, successorOf } from '../../../src/identity/login/sessions.ts'
 
-test('a refresh token tells its tenant and session without a look-up', () => {
+test('a refresh token names its tenant and session without a look-up', () => {
   fc.assert(
     fc.property(fc.uuid(), fc.uuid(), (tenantId, sessionId) => {
       const token = makeRefreshToken(tenantId, sessionId)
@@ -12,7 +12,7 @@ test('a refresh token tells its tenant and session without a look-up', () => {
   )
 })
 
-test('what is no refresh token is told by its form', () => {
+test('a text of another form is no refresh token', () => {
   const { text } = makeRefreshToken('01890000-0000-7000-8000-000000000001')
   const wrong = [
     '',
@@ -26,16 +26,16 @@ test('what is no refresh token is told by its form', () => {
   fc.assert(fc.property(fc.string(), (junk) => parseRefreshToken(junk) === null))
 })
 
-test('there is one spelling only', () => {
+test('a refresh token has one spelling only', () => {
   const { text } = makeRefreshToken('01890000-0000-7000-8000-000000000001')
   const alphabet = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_'
-  // 32 bytes leave two bits of the last character unused: four spellings, of which one counts.
+  // 32 bytes leave two bits of the last character unused: there are four spellings, and one is valid.
   const last = alphabet.indexOf(text.at(-1) ?? '')
   const others = [1, 2, 3].map((bits) => text.slice(0, -1) + alphabet[last | bits])
   for (const other of others) expect(parseRefreshToken(other)).toBeNull()
 })
 
-test('a successor is always the same, has the form of all, and cannot be computed without the key', () => {
+test('a successor is always the same, has the usual form, and cannot be computed without the key', () => {
   const [key, other] = [DataKey.generate(), DataKey.generate()]
   fc.assert(
     fc.property(fc.uuid(), (tenantId) => {
@@ -53,7 +53,7 @@ test('a successor is always the same, has the form of all, and cannot be compute
       ]
       expect(others.map(({ text }) => text)).not.toContain(next.text)
       expect(others.map(({ sessionId }) => sessionId)).not.toContain(next.sessionId)
-      // The secret alone, too: the id could be read in the database.
+      // Checks the secret alone too, because the id can be read in the database.
       expect(others.map(({ text }) => text.slice(-43))).not.toContain(next.text.slice(-43))
     }),
   )

@@ -35,7 +35,7 @@ const change = (subjectId: string | null, tenantId: string | null = ACME) => ({
 })
 
 describe('revoked tokens', () => {
-  test('are those of earlier generations of this subject', () => {
+  test('are those of this subject with an earlier generation', () => {
     const { revocations } = setUp()
     expect(revocations.isVoid(user(0))).toBe(false)
     revocations.apply(change(`${ANNA}:2`))
@@ -55,14 +55,14 @@ describe('revoked tokens', () => {
     expect(revocations.isVoid(user(2))).toBe(true)
   })
 
-  test('are not those that the tenant signs itself without a generation', () => {
+  test('are none that the tenant signed itself without a generation', () => {
     const { revocations } = setUp()
     revocations.apply(change(`${ANNA}:2`))
     expect(revocations.isVoid(user(null))).toBe(false)
   })
 
   test.each([null, '', ANNA, `${ANNA}:`, `${ANNA}:x`, `${ANNA}:-1`, ':1'])(
-    'are not told by %j',
+    'do not follow from the malformed subject %j',
     (subjectId) => {
       const { revocations } = setUp()
       revocations.apply(change(subjectId))
@@ -70,13 +70,13 @@ describe('revoked tokens', () => {
     },
   )
 
-  test('are not told by changes of another kind', () => {
+  test('do not follow from changes of another kind', () => {
     const { revocations } = setUp()
     revocations.apply({ ...change(`${ANNA}:2`), kind: 'tenant' })
     expect(revocations.isVoid(user(0))).toBe(false)
   })
 
-  test('are forgotten when they have ended by themselves, and not before', () => {
+  test('are dropped when the tokens have expired, and not before', () => {
     const { revocations, clock } = setUp()
     revocations.apply(change(`${ANNA}:2`))
     const others = (count: number) => {

@@ -10,7 +10,7 @@ const other = routeOf(OTHER, 'other')
 type Row = { name: string; permission: string | null }
 type Read = (tenantId: string) => Promise<Row[]>
 
-/** A cache over rows that a function gives. The chain of a select only leads there. */
+/** A cache over rows that a function returns. The chain of the select is only there for drizzle's interface. */
 function open(read: Read, options: { ttlMs?: number; maxStalenessMs?: number } = {}) {
   let now = 1_000
   const session = (tenantId: string) => {
@@ -37,7 +37,7 @@ const rows = (...permissions: string[]): Row[] =>
 const clerk = (roles: RolesOfTenant | undefined) => roles?.get('clerk')
 
 describe('the role cache', () => {
-  it('reads the roles of a tenant once, for all who ask at once', async () => {
+  it('reads the roles of a tenant once for all concurrent callers', async () => {
     const read = vi.fn<Read>(async () => [...rows('a:b', 'c:d'), { name: 'empty', permission: null }])
     const { cache } = open(read)
     expect(cache.peek(acme)).toBeUndefined()
@@ -54,7 +54,7 @@ describe('the role cache', () => {
     expect(read).toHaveBeenCalledTimes(1)
   })
 
-  it('reads them again after their time, and after a change', async () => {
+  it('reads them again after their time to live, and after a change', async () => {
     let grants = ['a:b']
     const { cache, pass } = open(async () => rows(...grants), { ttlMs: 60_000 })
     await cache.find(acme)
@@ -77,7 +77,7 @@ describe('the role cache', () => {
   it.each([
     ['a change', (cache: RoleCache) => cache.invalidate(ACME)],
     ['a gap', (cache: RoleCache) => cache.clear()],
-  ])('neither keeps nor answers what was read before %s', async (_what, interrupt) => {
+  ])('discards what was read before %s', async (_what, interrupt) => {
     const gates = [Promise.withResolvers<Row[]>(), Promise.withResolvers<Row[]>()]
     const read = vi.fn<Read>()
     for (const { promise } of gates) read.mockReturnValueOnce(promise)
@@ -109,7 +109,7 @@ describe('the role cache', () => {
     expect(read).toHaveBeenCalledTimes(3)
     pass(240_000)
     await expect(cache.find(acme)).rejects.toBe(down)
-    // Invalidated roles do not serve, also in an outage.
+    // Invalidated roles are not used, not even in an outage.
     read.mockResolvedValueOnce(rows('a:b'))
     await cache.find(acme)
     cache.invalidate(ACME)

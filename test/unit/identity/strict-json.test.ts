@@ -5,7 +5,7 @@ import { parseStrictObject } from '../../../src/identity/tokens/strict-json.ts'
 const parse = (text: string) => parseStrictObject(Buffer.from(text, 'utf8'))
 
 describe('strict JSON', () => {
-  test('reads every object that JSON.stringify writes, indented or not', () => {
+  test('reads every object that JSON.stringify writes, with or without indentation', () => {
     fc.assert(
       fc.property(fc.dictionary(fc.string(), fc.jsonValue()), fc.constantFrom(0, 2), (value, indent) => {
         const text = JSON.stringify(value, null, indent)
@@ -14,7 +14,7 @@ describe('strict JSON', () => {
     )
   })
 
-  test('takes the same name in different objects, and as a value', () => {
+  test('accepts the same name in different objects, and as a value', () => {
     expect(parse('{"a":{"a":"a"},"b":[{"a":1},{"a":2}],"c":"a"}')).toEqual({
       a: { a: 'a' },
       b: [{ a: 1 }, { a: 2 }],
@@ -39,7 +39,7 @@ describe('strict JSON', () => {
     expect(() => parse(text)).toThrow(SyntaxError)
   })
 
-  test('refuses what is not UTF-8', () => {
+  test('refuses bytes that are not UTF-8', () => {
     expect(() => parseStrictObject(Buffer.from([0x7b, 0x22, 0xff, 0x22, 0x3a, 0x31, 0x7d]))).toThrow(
       SyntaxError,
     )

@@ -12,9 +12,9 @@ import { type ResolvedTenant, TenantResolver } from '../../../src/identity/calle
 import { ACME, GONE, OTHER, routeOf } from '../http/fakes.ts'
 
 const ABSENT = '01900000-0000-7000-8000-0000000000ff'
-/** Its code is written as an id, and as that of `OTHER`. */
+/** A tenant whose code looks like an id: the id of `OTHER`. */
 const IMPOSTOR = '01900000-0000-7000-8000-00000000000d'
-/** What the issuer calls a tenant: nothing of ours, or what looks like another tenant's name. */
+/** The issuer's names of a tenant: some look like nothing of ours, some like another tenant's code or id. */
 const ORG = 'org_9ybsU1dN2dKfDkBi'
 const ISSUER = 'https://i.example'
 const listed = (route: Route, ...ids: string[]): Route =>
@@ -60,7 +60,7 @@ const byCode = (code: string) => ROUTES.find((route) => route.code === code)
 const byExternalId = ({ issuer, id }: ExternalId) =>
   ROUTES.find(({ externalIds }) => externalIds.some((one) => one.issuer === issuer && one.id === id))
 
-/** Warm: everything is at hand. Cold: nothing is, and every look-up waits. */
+/** Warm: everything is cached. Cold: nothing is cached, and every look-up waits. */
 function createResolver({ warm }: { warm: boolean }, roles = ROLES) {
   const at = (found: Route | undefined) => (warm ? found : undefined)
   const rolesOf = ({ tenantId }: Route) => roles[tenantId] ?? new Map()
@@ -210,7 +210,7 @@ describe.each([true, false])('with warm caches: %s,', (warm) => {
 })
 
 describe('a warm request', () => {
-  it('waits for nothing, and makes nothing that was made before', () => {
+  it('is resolved without waiting, and reuses what was built before', () => {
     const resolver = createResolver({ warm: true })
     for (const identity of [account(two), external('acme', ['clerk'])]) {
       const code = identity.kind === 'account-token' ? 'acme' : undefined
@@ -220,7 +220,7 @@ describe('a warm request', () => {
     }
   })
 
-  it('is judged by the roles as they are now', () => {
+  it('is decided by the current roles', () => {
     const roles = { ...ROLES }
     const resolver = createResolver({ warm: true }, roles)
     const identity = account({ [ACME]: ['clerk'] })
@@ -231,7 +231,7 @@ describe('a warm request', () => {
     expect(permissions()).toEqual([])
   })
 
-  it('asks nothing of a tenant whose roles do not matter', () => {
+  it('reads no roles of a tenant if they do not matter', () => {
     const unreachable = { peek: () => expect.unreachable(), find: () => expect.unreachable() }
     const resolver = new TenantResolver({
       directory: {

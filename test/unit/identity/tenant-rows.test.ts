@@ -17,13 +17,13 @@ const USER = {
   ...{ createdAt: '2026-01-01T00:00:00Z', updatedAt: '2026-01-01T00:00:00Z' },
 }
 
-/** A tenant's database that answers this, whatever it is asked. */
+/** A tenant database that gives this answer to every query. */
 function answering(...rows: object[]): Reader {
   const select = () => ({ from: () => ({ where: async () => rows }) })
   return { tenantId: newId(), db: { select, execute: async () => ({ rows }) } } as unknown as Reader
 }
 
-describe('what a database answers that is not ours', () => {
+describe('a row from a database that we do not control', () => {
   test.each([['x'.repeat(19_000)], ['not-an-id'], [7], [null], [[USER.id]]])(
     'is no user under the id %j',
     async (id) => {
@@ -58,7 +58,7 @@ describe('what a database answers that is not ours', () => {
     expect(await findRole(answering({ ...role, id: LONG }), USER.id)).toBeNull()
   })
 
-  test('voids the tokens of users only', async () => {
+  test('revokes tokens of users only', async () => {
     const rows = [
       { id: USER.id, generation: 2 },
       { id: LONG, generation: 2 },

@@ -85,7 +85,7 @@ const goodClaims = {
   jti: 'token-1',
 }
 
-/** A token that is good but for what `shape` changes, signed in earnest by the named key. */
+/** A valid token except for what `shape` changes, signed with the named key. */
 function forge({ header = {}, claims = {}, drop = [], by = 'service' }: Shape): Promise<string> {
   const entry = entryOf(by)
   const payload = Object.fromEntries(
@@ -104,7 +104,7 @@ async function forgeText(payload: string, header: object, signer: CryptoKey): Pr
   return sign.sign(signer, { crit: { 'urn:x': false } })
 }
 
-/** As `forge`, over a header that no library would sign. */
+/** Like `forge`, with a header that no library would sign. */
 async function forgeRaw(headerText: string, by = 'service'): Promise<string> {
   const head = Buffer.from(headerText).toString('base64url')
   const body = Buffer.from(JSON.stringify(goodClaims)).toString('base64url')
@@ -121,7 +121,7 @@ const outcome = (tokens: AccessTokens, token: string) =>
   )
 
 describe('an access token', () => {
-  test('that was issued is verified as what it was issued for', async () => {
+  test('is verified with the content that it was issued with', async () => {
     const { tokens } = setUp()
     const issued = await tokens.issue({
       user: { id: USER, generation: 4 },
@@ -145,13 +145,13 @@ describe('an access token', () => {
     expect(Object.isFrozen(principal) && Object.isFrozen(principal.roles)).toBe(true)
   })
 
-  test('is accepted from the service and from the tenant, by any of the algorithms', async () => {
+  test('is accepted from the service and from the tenant, with each of the algorithms', async () => {
     const { tokens } = setUp()
     for (const by of ['service', 'a-es', 'a-hs'])
       expect(await outcome(tokens, await forge({ by }))).toBe('accepted')
   })
 
-  test('is not issued when it would not be accepted', async () => {
+  test('is not issued if it would not be accepted', async () => {
     const { tokens } = setUp()
     const roles = Array.from({ length: 90 }, (_, i) => `${'long role name '.repeat(8)}${i}`)
     const request = {
@@ -207,7 +207,7 @@ describe('forged claims', () => {
     expect(await outcome(setUp().tokens, await forge(shape))).toBe('TOKEN_INVALID')
   })
 
-  test('exp that is infinite', async () => {
+  test('an infinite exp', async () => {
     const text = JSON.stringify(goodClaims).replace(/"exp":\d+/, '"exp":1e999')
     const token = await forgeText(
       text,
@@ -223,7 +223,7 @@ describe('forged claims', () => {
     ['in a list', JSON.stringify([goodClaims])],
     ['as text', JSON.stringify('claims')],
     ['not as JSON', 'claims'],
-  ])('claims given %s', async (_name, text) => {
+  ])('claims that are given %s', async (_name, text) => {
     const token = await forgeText(
       text,
       { alg: 'EdDSA', kid: 'service', typ: 'at+jwt' },
@@ -232,7 +232,7 @@ describe('forged claims', () => {
     expect(await outcome(setUp().tokens, token)).toBe('TOKEN_INVALID')
   })
 
-  test('small differences between clocks are none', async () => {
+  test('small differences between clocks are accepted', async () => {
     expect(await outcome(setUp().tokens, await forge({ claims: { iat: NOW + 5, nbf: NOW + 5 } }))).toBe(
       'accepted',
     )
@@ -242,7 +242,7 @@ describe('forged claims', () => {
 describe("a token signed with the tenant's own key", () => {
   const lean = ['iss', 'aud', 'tenantCode', 'permissions', 'roles', 'gen', 'jti']
 
-  test('need not say what the key says already', async () => {
+  test('needs no claim that its key implies', async () => {
     const { tokens } = setUp()
     for (const by of ['a-hs', 'a-es']) {
       const token = await forge({ by, drop: lean, header: { typ: undefined }, claims: { sub: 'anna@acme' } })
@@ -313,7 +313,7 @@ describe("an account's token", () => {
   const drop = ['tenantId', 'tenantCode', 'permissions']
   const map = { [TENANT_A]: { roles: ['manager'] } }
 
-  test('that was issued is verified as what it was issued for', async () => {
+  test('is verified with the content that it was issued with', async () => {
     const { tokens } = setUp()
     const { token, tokenId, expiresIn } = await tokens.issueForAccount(request)
     const identity = await tokens.verify(token)
@@ -326,7 +326,7 @@ describe("an account's token", () => {
     expect(tokens.peek(token)).toBe(identity)
   })
 
-  test('is not issued when it would not be accepted', async () => {
+  test('is not issued if it would not be accepted', async () => {
     const { tokens } = setUp()
     const id = (i: number) => `01890000-0000-7000-8000-${String(i).padStart(12, '0')}`
     const many = new Map(Array.from({ length: 101 }, (_, i) => [id(i), []]))
@@ -359,7 +359,7 @@ describe("an account's token", () => {
 })
 
 describe('revoked tokens', () => {
-  test('are refused, also when they were verified before', async () => {
+  test('are refused, even if they were verified before', async () => {
     let lowest = 3
     const { tokens } = setUp({
       isVoid: (identity) => 'generation' in identity && (identity.generation ?? 9) < lowest,
@@ -440,7 +440,7 @@ describe("another tenant's key", () => {
   const kids = ['service', 'a-es', 'a-hs', 'b-hs']
   const tenants = [TENANT_A, TENANT_B]
 
-  /** The full product: who signs, which key and algorithm the header names, which tenant the claims name. */
+  /** All combinations: who signs, which key and algorithm the header names, which tenant the claims name. */
   test('verifies nothing, in any combination of claim, kid and algorithm', async () => {
     const { tokens } = setUp()
     for (const by of kids) {
@@ -478,7 +478,7 @@ async function forgeAs({ by, kid, alg, tenantId }: Record<'by' | 'kid' | 'alg' |
   return `${head}.${body}.${Buffer.from(signature).toString('base64url')}`
 }
 
-describe('the text of a token', () => {
+describe('the encoding of a token', () => {
   test.each(['', '.', '..', 'a.b.c', 'Bearer x', 'fhk_abc', '\0'.repeat(10), '.'.repeat(8000)])(
     '%j',
     async (text) => {
@@ -502,7 +502,7 @@ describe('the text of a token', () => {
     for (const variant of variants) expect(await outcome(tokens, variant)).toBe('TOKEN_INVALID')
   })
 
-  test('changed anywhere is refused', async () => {
+  test('is refused after a change at any position', async () => {
     const token = await forge({})
     const { tokens } = setUp()
     for (let i = 0; i < token.length; i += 7) {
@@ -511,7 +511,7 @@ describe('the text of a token', () => {
     }
   })
 
-  test('over 8 KB is refused before any key is looked up, in less than 5 ms of CPU', async () => {
+  test('is refused beyond 8 KB before any key is looked up, in less than 5 ms of CPU', async () => {
     const { tokens } = setUp()
     const huge = `${(await forge({})).split('.')[0]}.${'A'.repeat(1_000_000)}.AAAA`
     expect(await outcome(tokens, huge)).toBe('TOKEN_INVALID')
@@ -522,14 +522,14 @@ describe('the text of a token', () => {
       const { user, system } = process.cpuUsage(begun)
       spentMicros.push(user + system)
     }
-    // Whatever else the process has to do only adds to it.
+    // Other work of the process only raises the number.
     expect(Math.min(...spentMicros)).toBeLessThan(5_000)
     expect(finds).toEqual([])
   })
 })
 
 describe('an expired token', () => {
-  test('is said to be expired, if all else is right', async () => {
+  test('is reported as expired if it is valid otherwise', async () => {
     const { tokens } = setUp()
     expect(await outcome(tokens, await forge({ claims: { exp: NOW } }))).toBe('TOKEN_EXPIRED')
     expect(await outcome(tokens, await forge({ claims: { exp: NOW - 60 } }))).toBe('TOKEN_EXPIRED')
@@ -537,7 +537,7 @@ describe('an expired token', () => {
     expect(await outcome(tokens, wrongKey)).toBe('TOKEN_INVALID')
   })
 
-  test('is refused also when it was verified before', async () => {
+  test('is refused even if it was verified before', async () => {
     const { tokens, clock } = setUp()
     const token = await forge({ claims: { exp: NOW + 2 } })
     await tokens.verify(token)
@@ -549,7 +549,7 @@ describe('an expired token', () => {
 })
 
 describe('the cache of verified tokens', () => {
-  test('gives the same frozen principal without a second look at the key', async () => {
+  test('returns the same frozen principal without using the key again', async () => {
     const { tokens } = setUp()
     const token = await forge({})
     const first = await tokens.verify(token)
@@ -558,7 +558,7 @@ describe('the cache of verified tokens', () => {
     expect(finds).toEqual(['service'])
   })
 
-  test('keeps no refusal', async () => {
+  test('stores no refusal', async () => {
     const { tokens } = setUp()
     const token = await forge({ header: { kid: 'unknown' } })
     await outcome(tokens, token)
@@ -566,7 +566,7 @@ describe('the cache of verified tokens', () => {
     expect(finds).toEqual(['unknown', 'unknown'])
   })
 
-  test('does not outlive the key', async () => {
+  test('does not outlive its key', async () => {
     const { tokens, clock } = setUp()
     const retired = { ...entryOf('service'), kid: 'retired', verifyUntil: NOW * 1000 + 1_000 }
     entries.set('retired', retired)
@@ -577,7 +577,7 @@ describe('the cache of verified tokens', () => {
     entries.delete('retired')
   })
 
-  test('is emptied when a key is withdrawn', async () => {
+  test('is cleared when a key is withdrawn', async () => {
     const { tokens } = setUp()
     const token = await forge({})
     await tokens.verify(token)
@@ -586,7 +586,7 @@ describe('the cache of verified tokens', () => {
   })
 })
 
-test('a refusal tells the caller nothing and keeps no part of the token', async () => {
+test('a refusal reveals nothing to the caller and contains no part of the token', async () => {
   const { tokens } = setUp()
   const token = await forge({ claims: { iss: 'elsewhere', note: 'do-not-log' } })
   const error = await tokens.verify(token).catch((e: unknown) => e)

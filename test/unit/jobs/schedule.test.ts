@@ -30,11 +30,11 @@ async function after(ms: number, count: () => number): Promise<number> {
   return count() - before
 }
 
-describe('what happens by the clock', () => {
+describe('the schedule of jobs', () => {
   it.each([
     ['set back', -HOUR_MS],
     ['set ahead', 24 * HOUR_MS],
-  ])('goes on when the clock is %s', async (_how, byMs) => {
+  ])('continues when the clock is %s', async (_how, byMs) => {
     const { schedule, roundsIn } = await counting()
     vi.setSystemTime(Date.now() + byMs)
     expect(await roundsIn(60_000)).toBeGreaterThanOrEqual(11)
@@ -43,7 +43,7 @@ describe('what happens by the clock', () => {
     expect(await roundsIn(60_000)).toBe(0)
   })
 
-  it('begins no round of a job while one is under way, also when the clock is set meanwhile', async () => {
+  it('begins no round of a job while another one runs, also if the clock is set meanwhile', async () => {
     const schedule = new Schedule(() => undefined)
     const under = Promise.withResolvers<void>()
     let begun = 0
@@ -60,7 +60,7 @@ describe('what happens by the clock', () => {
     await schedule.stop()
   })
 
-  it('is told when it is to come to an end', async () => {
+  it('aborts running jobs when it stops', async () => {
     const schedule = new Schedule(() => undefined)
     const run = (signal: AbortSignal) =>
       new Promise<void>((resolve) => signal.addEventListener('abort', () => resolve()))

@@ -2,8 +2,20 @@ import { EventEmitter } from 'node:events'
 import fc from 'fast-check'
 import pg from 'pg'
 import { describe, expect, test } from 'vitest'
-import { BackendFrames, Step } from '../../../src/lib/wire/backend-frames.ts'
-import { dataRow, int16, int32, message, ready, refusal, zeroEnded } from '../../support/backend-messages.ts'
+import { BackendFrames } from '../../../src/lib/wire/backend-frames.ts'
+import { Step } from '../../../src/lib/wire/exchange-states.ts'
+import {
+  dataRow,
+  described,
+  int16,
+  int32,
+  message,
+  ready,
+  refusal,
+  TEXT,
+  withLength,
+  zeroEnded,
+} from '../../support/backend-messages.ts'
 
 const LET_IN = message('R', int32(0))
 const KEY = message('K', int32(4711), int32(815))
@@ -16,21 +28,9 @@ const NOTIFIED = message('A', int32(7), zeroEnded('channel'), zeroEnded(''))
 const COPY_OUT = message('H', Buffer.from([0]), int16(1), int16(0))
 const COPY_IN = message('G', Buffer.from([0]), int16(1), int16(0))
 
-function described(...names: string[]): Buffer {
-  const fields = names.map((name) =>
-    Buffer.concat([zeroEnded(name), int32(0), int16(0), int32(25), int16(-1), int32(-1), int16(0)]),
-  )
-  return message('T', int16(names.length), ...fields)
-}
+const texts = (...names: string[]) => described(names.map((name) => [name, TEXT]))
 
-/** A message with another length than it has. */
-function lying(whole: Buffer, length: number): Buffer {
-  const changed = Buffer.from(whole)
-  changed.writeInt32BE(length, 1)
-  return changed
-}
-
-/** What a tenant's unit sends: an entrance without Describe, a statement, and one Sync. */
+/** What a tenant's unit sends: a tenant check without Describe, a statement, and one Sync. */
 const UNIT = [
   Step.parse,
   Step.bind,
@@ -43,15 +43,7 @@ const UNIT = [
 ]
 const UNIT_ANSWER = [
   ...[message('1'), message('2'), dataRow(''), SELECTED],
-  ...[
-    message('1'),
-    message('2'),
-    described('a', 'b'),
-    dataRow('1', null),
-    dataRow('', 'x'),
-    SELECTED,
-    ready(),
-  ],
+  ...[message('1'), message('2'), texts('a', 'b'), dataRow('1', null), dataRow('', 'x'), SELECTED, ready()],
 ]
 const SIMPLE = [Step.query, Step.ready]
 
@@ -71,7 +63,7 @@ interface Conversation {
 const ORDINARY: Record<string, Conversation> = {
   'a unit': { steps: UNIT, answer: UNIT_ANSWER },
   'two units without waiting': { steps: [...UNIT, ...UNIT], answer: [...UNIT_ANSWER, ...UNIT_ANSWER] },
-  'a unit whose entrance is refused': { steps: UNIT, answer: [message('1'), REFUSED, ready()] },
+  'a unit whose tenant check is refused': { steps: UNIT, answer: [message('1'), REFUSED, ready()] },
   'a unit that fails at its Sync': { steps: UNIT, answer: [...UNIT_ANSWER.slice(0, -1), REFUSED, ready()] },
   'a unit after one that failed': { steps: [...UNIT, ...UNIT], answer: [REFUSED, ready(), ...UNIT_ANSWER] },
   'a statement without rows': {
@@ -80,15 +72,15 @@ const ORDINARY: Record<string, Conversation> = {
   },
   'a described statement': {
     steps: [Step.parse, Step.parameters, Step.describe, Step.ready],
-    answer: [message('1'), message('t', int16(1), int32(25)), described('a'), ready()],
+    answer: [message('1'), message('t', int16(1), int32(25)), texts('a'), ready()],
   },
   'a simple query of three statements': {
     steps: SIMPLE,
-    answer: [described('a'), dataRow('1'), SELECTED, message('I'), described(), dataRow(), SELECTED, ready()],
+    answer: [texts('a'), dataRow('1'), SELECTED, message('I'), texts(), dataRow(), SELECTED, ready()],
   },
   'a simple query that fails on the way': {
     steps: SIMPLE,
-    answer: [described('a'), dataRow('1'), SELECTED, REFUSED, ready()],
+    answer: [texts('a'), dataRow('1'), SELECTED, REFUSED, ready()],
   },
   'a copy to the client': {
     steps: SIMPLE,
@@ -97,13 +89,13 @@ const ORDINARY: Record<string, Conversation> = {
   'a copy from the client, which refuses': { steps: SIMPLE, answer: [COPY_IN, REFUSED, ready()] },
   'messages that were not asked for, at any time': {
     steps: SIMPLE,
-    answer: [NOTICE, NOTIFIED, ENCODING, described('a'), NOTICE, dataRow('1'), NOTIFIED, SELECTED, ready()],
+    answer: [NOTICE, NOTIFIED, ENCODING, texts('a'), NOTICE, dataRow('1'), NOTIFIED, SELECTED, ready()],
   },
   'a server that shuts down': { steps: [], answer: [ENCODING, refusal(['SFATAL', 'C57P01'])] },
-  'a long row': { steps: SIMPLE, answer: [described('a'), dataRow('x'.repeat(200_000)), SELECTED, ready()] },
+  'a long row': { steps: SIMPLE, answer: [texts('a'), dataRow('x'.repeat(200_000)), SELECTED, ready()] },
 }
 
-/** Cuts at the given places, in thousandths of the whole. */
+/** Cuts at the given positions, in thousandths of the whole. */
 function cutAt(bytes: Buffer, places: readonly number[]): Buffer[] {
   const at = [...new Set(places.map((place) => Math.floor((place * bytes.length) / 1_000)))].sort(
     (one, other) => one - other,
@@ -111,14 +103,14 @@ function cutAt(bytes: Buffer, places: readonly number[]): Buffer[] {
   return [0, ...at].map((start, index) => bytes.subarray(start, at[index] ?? bytes.length))
 }
 
-describe('what a server ordinarily says', () => {
-  test.each(Object.entries(ORDINARY))('passes as it is, in one piece: %s', (_, { steps, answer }) => {
+describe('a usual answer of a server', () => {
+  test.each(Object.entries(ORDINARY))('passes unchanged in one piece: %s', (_, { steps, answer }) => {
     const bytes = Buffer.concat(answer)
-    // Not even copied.
+    // The very same buffer, not a copy.
     expect(opened(...steps).accept(bytes)).toBe(bytes)
   })
 
-  test.each(Object.entries(ORDINARY))('passes as it is, however it is cut: %s', (_, { steps, answer }) => {
+  test.each(Object.entries(ORDINARY))('passes unchanged in any pieces: %s', (_, { steps, answer }) => {
     const bytes = Buffer.concat(answer)
     const check = (places: readonly number[]) => {
       const frames = opened(...steps)
@@ -147,7 +139,7 @@ function starting(): BackendFrames {
   return frames
 }
 
-describe('the start', () => {
+describe('the start of a connection', () => {
   test.each([
     ['without a password', []],
     ['with a password in clear', [message('R', int32(3))]],
@@ -157,7 +149,7 @@ describe('the start', () => {
     expect(starting().accept(bytes)).toBe(bytes)
   })
 
-  test('passes with SCRAM, where the client says its part in between', () => {
+  test('passes with SCRAM, in which the client answers in between', () => {
     const frames = starting()
     expect(frames.accept(SASL)).toBe(SASL)
     frames.saidScram()
@@ -187,7 +179,7 @@ describe('the start', () => {
     ['a short key', [LET_IN, message('K', int32(1))]],
     ['another version of the protocol', [message('v', int32(0), int32(0))]],
     ['an error that is 70 kB long', [refusal([`M${'x'.repeat(70_000)}`])]],
-  ])('does not pass with %s', (_, answer) => {
+  ])('is refused with %s', (_, answer) => {
     expect(() => starting().accept(Buffer.concat(answer))).toThrow(
       expect.objectContaining({ code: 'PROTOCOL_VIOLATION' }),
     )
@@ -197,16 +189,16 @@ describe('the start', () => {
 const SIMPLE_FAULTS: Record<string, Buffer[]> = {
   'an unknown kind of message': [message('!')],
   'a kind that only replication has': [message('W', int16(0), Buffer.alloc(1))],
-  'a row with fewer values than it declares': [described('a'), message('D', int16(1))],
-  'a row with more values than were described': [described('a'), dataRow('1', '2')],
-  'a row with fewer values than were described': [described('a', 'b'), dataRow('1')],
-  'a row of minus one value': [described('a'), message('D', int16(-1))],
-  'a value of length -2': [described('a'), message('D', int16(1), int32(-2))],
-  'a value that is longer than its row': [described('a'), message('D', int16(1), int32(9), Buffer.from('x'))],
-  'a row with something behind its values': [described('a'), message('D', int16(1), int32(-1), int16(0))],
+  'a row with fewer values than it declares': [texts('a'), message('D', int16(1))],
+  'a row with more values than were described': [texts('a'), dataRow('1', '2')],
+  'a row with fewer values than were described': [texts('a', 'b'), dataRow('1')],
+  'a row of minus one value': [texts('a'), message('D', int16(-1))],
+  'a value of length -2': [texts('a'), message('D', int16(1), int32(-2))],
+  'a value that is longer than its row': [texts('a'), message('D', int16(1), int32(9), Buffer.from('x'))],
+  'a row with something behind its values': [texts('a'), message('D', int16(1), int32(-1), int16(0))],
   'a row that was not described': [dataRow('1')],
-  'a row behind the end': [described('a'), SELECTED, dataRow('1')],
-  'a description of a row that has begun': [described('a'), dataRow('1'), described('a')],
+  'a row behind the end': [texts('a'), SELECTED, dataRow('1')],
+  'a description of a row that has begun': [texts('a'), dataRow('1'), texts('a')],
   'a description that is shorter than its columns': [
     message('T', int16(2), zeroEnded('a'), Buffer.alloc(18)),
   ],
@@ -221,16 +213,16 @@ const SIMPLE_FAULTS: Record<string, Buffer[]> = {
   'a completion without end': [message('C', Buffer.from('SELECT 1'))],
   'ready in a state that there is not': [SELECTED, message('Z', Buffer.from('x'))],
   'ready before anything was answered': [ready()],
-  'ready in the middle of a row set': [described('a'), dataRow('1'), ready()],
+  'ready in the middle of a row set': [texts('a'), dataRow('1'), ready()],
   'ready, and ready again': [SELECTED, ready(), ready()],
   'a key': [KEY],
   'an authentication': [LET_IN],
-  'a length below its own': [lying(ready(), 3)],
-  'a length of nothing': [lying(ready(), 0)],
-  'a negative length': [lying(dataRow('1'), -5)],
+  'a length below its own': [withLength(ready(), 3)],
+  'a length of nothing': [withLength(ready(), 0)],
+  'a negative length': [withLength(dataRow('1'), -5)],
   'ready with a body of another length': [SELECTED, message('Z', Buffer.from('II'))],
   'a parse that was not asked for': [message('1')],
-  'a portal that was suspended': [described('a'), message('s')],
+  'a portal that was suspended': [texts('a'), message('s')],
   'copied data out of nothing': [message('d', Buffer.from('x'))],
   'the end of a copy out of nothing': [message('c')],
   'a copy to the client without its end': [COPY_OUT, SELECTED],
@@ -241,7 +233,7 @@ const UNIT_FAULTS: Record<string, Buffer[]> = {
   'a unit that is left out': [ready()],
   'a bind before its parse': [message('2')],
   'a parse twice': [message('1'), message('1')],
-  'an entrance without its end': [...UNIT_ANSWER.slice(0, 3), message('1')],
+  'a tenant check without its end': [...UNIT_ANSWER.slice(0, 3), message('1')],
   'a statement that is left out': [...UNIT_ANSWER.slice(0, 4), ready()],
   'a statement that was not described': [...UNIT_ANSWER.slice(0, 6), dataRow('1', '2')],
   'no rows, and a row': [...UNIT_ANSWER.slice(0, 6), message('n'), dataRow()],
@@ -250,37 +242,37 @@ const UNIT_FAULTS: Record<string, Buffer[]> = {
 const VIOLATION = expect.objectContaining({ code: 'PROTOCOL_VIOLATION' })
 
 describe('a server that breaks the protocol', () => {
-  test.each(Object.entries(SIMPLE_FAULTS))('is not heard: %s', (_, answer) => {
+  test.each(Object.entries(SIMPLE_FAULTS))('is refused: %s', (_, answer) => {
     expect(() => opened(...SIMPLE).accept(Buffer.concat(answer))).toThrow(VIOLATION)
   })
 
-  test.each(Object.entries(UNIT_FAULTS))('is not heard: %s', (_, answer) => {
+  test.each(Object.entries(UNIT_FAULTS))('is refused: %s', (_, answer) => {
     expect(() => opened(...UNIT).accept(Buffer.concat(answer))).toThrow(VIOLATION)
   })
 
-  test.each([ready(), SELECTED, described('a'), dataRow('1'), message('1'), COPY_OUT, KEY, LET_IN])(
-    'is not heard when nothing was asked (%#)',
+  test.each([ready(), SELECTED, texts('a'), dataRow('1'), message('1'), COPY_OUT, KEY, LET_IN])(
+    'is refused if nothing was requested (%#)',
     (unasked) => {
       expect(() => opened().accept(unasked)).toThrow(VIOLATION)
     },
   )
 
-  test('is refused for what it announces, before that is there', () => {
-    expect(() => opened().accept(lying(message('Z'), 1_000_000))).toThrow(VIOLATION)
+  test('is refused for the announced length, before the bytes arrive', () => {
+    expect(() => opened().accept(withLength(message('Z'), 1_000_000))).toThrow(VIOLATION)
     const frames = new BackendFrames(1_000)
     frames.expect(Step.ready)
     frames.accept(Buffer.concat(WELCOME))
-    const announced = lying(message('N'), 2_000)
+    const announced = withLength(message('N'), 2_000)
     expect(() => frames.accept(announced)).toThrow(expect.objectContaining({ code: 'ANSWER_TOO_LARGE' }))
   })
 
-  test('may say no more than the bound before it is ready as asked', () => {
+  test('may send no more than the limit before it is ready', () => {
     const frames = new BackendFrames(1_000)
     frames.expect(Step.ready)
     frames.accept(Buffer.concat(WELCOME))
     for (let n = 0; n < 10; n += 1) {
       for (const step of SIMPLE) frames.expect(step)
-      frames.accept(Buffer.concat([described('a'), dataRow('x'.repeat(500)), SELECTED, ready()]))
+      frames.accept(Buffer.concat([texts('a'), dataRow('x'.repeat(500)), SELECTED, ready()]))
     }
     const flood = () => {
       for (let n = 0; n < 100; n += 1) frames.accept(NOTICE)
@@ -289,7 +281,7 @@ describe('a server that breaks the protocol', () => {
   })
 })
 
-/** Mostly what a server could say, with bytes changed, left out, or doubled. */
+/** Mostly valid messages of a server, with bytes changed, removed or doubled. */
 const anyAnswer = fc
   .record({
     messages: fc.array(fc.constantFrom(...Object.values(ORDINARY).flatMap(({ answer }) => answer)), {
@@ -304,7 +296,7 @@ const anyAnswer = fc
     return { bytes, steps }
   })
 
-/** Gives bytes to pg's parser, and how many of them it has made messages of. */
+/** Gives bytes to pg's parser, and returns how many of them became messages. */
 function readByPg(bytes: Buffer): number {
   const source = new EventEmitter()
   const wire = new pg.Connection({ stream: source } as unknown as pg.ConnectionConfig)
@@ -317,7 +309,7 @@ function readByPg(bytes: Buffer): number {
   return read
 }
 
-test('whatever passes can be read by the parser of pg', () => {
+test('the parser of pg can read everything that passes', () => {
   let passedAny = 0
   const check = ({ bytes, steps }: { bytes: Buffer; steps: readonly Step[] }) => {
     const frames = opened(...steps)

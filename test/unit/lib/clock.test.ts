@@ -1,7 +1,7 @@
 import { expect, it } from 'vitest'
 import { systemClock } from '../../../src/lib/clock.ts'
 
-it('the system clock tells the time, and durations in milliseconds', async () => {
+it('the system clock gives the time, and durations in milliseconds', async () => {
   expect(Math.abs(systemClock.now() - Date.now())).toBeLessThan(1000)
   const begun = systemClock.monotonic()
   await new Promise((resolve) => setTimeout(resolve, 20))

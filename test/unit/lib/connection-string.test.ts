@@ -42,14 +42,14 @@ describe('parseConnectionString accepts', () => {
     })
   })
 
-  it('the short form, with port 5432 and nothing assumed', () => {
+  it('the short form, with port 5432 and no other assumption', () => {
     expect(read('postgres://u:p@h/d')).toEqual({
       ...{ host: 'h', port: 5432, database: 'd', user: 'u', password: 'p' },
       ...{ sslMode: null, applicationName: null, connectTimeoutSeconds: null, handshake: {} },
     })
   })
 
-  it('percent-encoded and raw UTF-8, and colons in a password', () => {
+  it('percent-encoded and plain UTF-8, and colons in a password', () => {
     expect(read('postgres://u%40x:p%2F%3F%23%5B:%C3%A9é%20+@h/d%2Fe')).toMatchObject({
       ...{ user: 'u@x', password: 'p/?#[:éé +', database: 'd/e' },
     })
@@ -107,7 +107,7 @@ describe('parseConnectionString accepts', () => {
 })
 
 describe('parseConnectionString refuses', () => {
-  it.each(['n'.repeat(64), 'é'.repeat(32)])('a name that PostgreSQL would cut short: %s', (long) => {
+  it.each(['n'.repeat(64), 'é'.repeat(32)])('a name that PostgreSQL would truncate: %s', (long) => {
     const fits = long.slice(0, -1)
     expect(reasonOf(`postgres://u:p@h/${encodeURIComponent(fits)}`)).toBe('accepted')
     expect(reasonOf(`postgres://${encodeURIComponent(fits)}:p@h/d`)).toBe('accepted')
@@ -135,7 +135,7 @@ describe('parseConnectionString refuses', () => {
     ['socket:/var/run?db=d', 'SCHEME_INVALID'],
     ['/var/run d', 'SCHEME_INVALID'],
     ['/var/run', 'SCHEME_INVALID'],
-    // missing parts, which the driver would take from our own environment
+    // Missing parts, which the driver would take from our own environment.
     ['postgres://', 'CREDENTIALS_INVALID'],
     ['postgres://h/d', 'CREDENTIALS_INVALID'],
     ['postgres://u@h/d', 'PASSWORD_MISSING'],
@@ -152,7 +152,7 @@ describe('parseConnectionString refuses', () => {
     ['postgres://u:p@h//d', 'PATH_INVALID'],
     ['postgres://u:p@h/d#f', 'FRAGMENT'],
     ['postgres://u:p#@h/d', 'FRAGMENT'],
-    // several hosts, and the ambiguous @ / ? \ that make parsers see another host
+    // Several hosts, and the ambiguous characters @ / ? \ with which parsers find different hosts.
     ['postgres://u:p@a,b/d', 'HOSTS_SEVERAL'],
     ['postgres://u:p@a:1,b:2/d', 'HOSTS_SEVERAL'],
     ['postgres://u:p@[::1],b/d', 'HOSTS_SEVERAL'],
@@ -204,7 +204,7 @@ describe('parseConnectionString refuses', () => {
     ['postgres://u:p@h:1e3/d', 'PORT_INVALID'],
     ['postgres://u:p@h:1:2/d', 'PORT_INVALID'],
     ['postgres://u:p@[::1]:/d', 'PORT_INVALID'],
-    // parameters that would replace what the code sets
+    // Parameters that would replace what the code sets.
     ...['sslmode=no-verify', 'sslmode=', 'sslmode', 'sslmode=REQUIRE', 'sslmode=requir%65'].map(
       (query): [string, ConnectionStringReason] => [`postgres://u:p@h/d?${query}`, 'SSLMODE_INVALID'],
     ),
@@ -325,13 +325,13 @@ describe('parseConnectionString refuses', () => {
     ...['127.0.0.1.', `${'a'.repeat(64)}.b`, `${'a.'.repeat(126)}ab`, "h'", 'h;x', 'h=x', '$h', 'h!'],
   ])('the host %s', (host) => expect(reasonOf(`postgres://u:p@${host}/d`)).toMatch(/^HOST_/))
 
-  it('an address without brackets', () => expect(reasonOf('postgres://u:p@::1/d')).not.toBe('accepted'))
+  it('an IPv6 address without brackets', () => expect(reasonOf('postgres://u:p@::1/d')).not.toBe('accepted'))
 
   it.each([
     ['a host of 253', `${'a.'.repeat(126)}b`, 'accepted'],
     ['a host of 254', `${'a.'.repeat(125)}abcd`, 'HOST_INVALID'],
     ['a label of 63', 'a'.repeat(63), 'accepted'],
-  ])('or not, at the edge: %s', (_, host, outcome) => {
+  ])('or accepts a value at the limit: %s', (_, host, outcome) => {
     expect(reasonOf(`postgres://u:p@${host}/d`)).toBe(outcome)
   })
 })
@@ -359,7 +359,7 @@ describe('for any text', () => {
     fc.oneof(fc.constantFrom(...grams, 'sslmode', '#', ',', '.', '0x7f'), fc.string({ unit: 'binary' })),
   )
 
-  it('a parse ends in a target or a ConnectionStringError with its fixed text', () => {
+  it('the result is a target or a ConnectionStringError with a fixed text', () => {
     fc.assert(
       fc.property(
         fc.oneof(
@@ -386,7 +386,7 @@ describe('for any text', () => {
     )
   })
 
-  it('no four characters of a password are printed, by an error or by the target', () => {
+  it('neither an error nor the target prints four characters of a password', () => {
     const password = fc.stringMatching(/^[QXZJ]{4,40}$/)
     const ends = [
       '@',
@@ -410,7 +410,7 @@ describe('for any text', () => {
       .map((some) => some.join(''))
     fc.assert(
       fc.property(password, broken, (secret, end) => {
-        // What stands before the last @ may be password, whatever else is in it.
+        // Everything before the last @ may be a password, whatever it contains.
         const printed = printOf(`postgres://u:${secret}${end}${secret}@h/d?x=1`, `postgres://u:${secret}@h/d`)
         for (let at = 0; at + 4 <= secret.length; at++)
           expect(printed).not.toContain(secret.slice(at, at + 4))
@@ -430,13 +430,13 @@ describe('for any text', () => {
   }
 })
 
-describe('a target written out', () => {
+describe('a target written as text', () => {
   const label = fc.stringMatching(/^[a-z0-9_](?:[a-z0-9_-]{0,20}[a-z0-9_])?$/)
   const name = fc.tuple(fc.array(label, { maxLength: 4 }), fc.stringMatching(/^[a-z][a-z0-9]{0,9}$/))
   const host = fc.oneof(
     name.map(([labels, last]) => [...labels, last].join('.')),
     fc.ipV4(),
-    // The URL standard writes IPv6 in the same canonical form, by other code.
+    // The URL standard writes IPv6 in the same canonical form, with other code.
     fc.ipV6().map((text) => new URL(`http://[${text}]`).hostname.slice(1, -1)),
   )
   const part = fc
@@ -483,7 +483,7 @@ describe('a target written out', () => {
     return `postgresql://${encode(user)}:${encode(password)}@${place}/${encode(database)}${query}`
   }
 
-  it('reads back the same', () => {
+  it('is parsed to the same target', () => {
     fc.assert(
       fc.property(target, (plain) => {
         const text = format(plain)
@@ -496,12 +496,12 @@ describe('a target written out', () => {
 })
 
 describe('isIpLiteral', () => {
-  it.each(['1.2.3.4', '::1', '2001:db8::1', '::ffff:1.2.3.4'])('%s is one', (host) =>
+  it.each(['1.2.3.4', '::1', '2001:db8::1', '::ffff:1.2.3.4'])('%s is a literal', (host) =>
     expect(isIpLiteral(host)).toBe(true),
   )
 
   it.each(['h', '1.2.3', '01.2.3.4', '0x7f000001', '[::1]', 'fe80::1%eth0', '1.2.3.4/8', ''])(
-    '%j is none',
+    '%j is not a literal',
     (host) => expect(isIpLiteral(host)).toBe(false),
   )
 })

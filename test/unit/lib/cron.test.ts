@@ -1,9 +1,9 @@
 import { describe, expect, it } from 'vitest'
 import { isCron } from '../../../src/lib/cron.ts'
 
-describe('when a job is run', () => {
+describe('a cron expression', () => {
   it.each(['* * * * *', '0 7 * * *', '*/10 * * * * *', '0 3 1 1,7 1-5', ' 0  3 * * * '])(
-    'is said by %j',
+    'can be %j',
     (text) => {
       expect(isCron(text)).toBe(true)
     },
@@ -21,7 +21,7 @@ describe('when a job is run', () => {
     7,
     null,
     undefined,
-  ])('is not said by %j', (text) => {
+  ])('cannot be %j', (text) => {
     expect(isCron(text)).toBe(false)
   })
 })

@@ -21,7 +21,7 @@ const forbidden = [
   // metadata outside link-local
   ...['100.100.100.200', '168.63.129.16', '192.0.0.192', '::ffff:100.100.100.200'],
   ...['fd00:ec2::254', 'fd00:ec2::23', 'fd20:ce::254', 'fd00:c1::a9fe:a9fe', 'fd00:42::42'],
-  // the same carried by translators and tunnels: compatible, SIIT, NAT64, 6to4, Teredo (server, client), ISATAP
+  // The same inside addresses of translators and tunnels: compatible, SIIT, NAT64, 6to4, Teredo (server, client), ISATAP.
   ...['::169.254.169.254', '::127.0.0.1', '::ffff:0:169.254.169.254', '::ffff:0:127.0.0.1'],
   ...[
     '64:ff9b::169.254.169.254',
@@ -62,7 +62,7 @@ describe('without rules', () => {
   })
 })
 
-describe('spellings that only a resolver takes for an address', () => {
+describe('texts that only a resolver reads as an address', () => {
   it.each([
     ...['2130706433', '0x7f000001', '0X7F.1', '017700000001', '127.1', '0177.0.0.1', '127.0.0.01', '0'],
     ...['fe80::1%eth0', '[::1]', '127.0.0.1.', '::ffff:0177.0.0.1', '169.254.43518', '10.0.0.5/8', ''],
@@ -73,7 +73,7 @@ describe('spellings that only a resolver takes for an address', () => {
     }
   })
 
-  it('names are names', () => {
+  it('names are not mistaken for addresses', () => {
     expect(['localhost', 'db.example.com', 'DB_1'].map((host) => open.checkLiteral(host, 1))).toEqual(
       Array(3).fill('name'),
     )
@@ -81,19 +81,19 @@ describe('spellings that only a resolver takes for an address', () => {
 })
 
 describe('with rules', () => {
-  it.each(forbidden)('%s stays refused though listed', (host) => {
+  it.each(forbidden)('%s stays refused even if it is listed', (host) => {
     for (const policy of [everything, listing(host)]) {
       expect(policy.checkLiteral(host, 5432)).toBe('refused')
       expect(policy.checkResolved('example.com', [host], 5432)).toEqual([])
     }
   })
 
-  it.each(special)('%s needs to be listed by address', (host) => {
+  it.each(special)('%s must be listed by address', (host) => {
     expect(listing('example.com').checkResolved('example.com', [host], 5432)).toEqual([])
     expect(everything.checkLiteral(host, 5432)).toBe('allowed')
   })
 
-  it.each(loopback)('%s is not meant by a name, the world or another address', (host) => {
+  it.each(loopback)('%s is not allowed by a name, the whole address range or another address', (host) => {
     const policy = listing('localhost,.example.com,0.0.0.0/0,::/0,126.0.0.0/7,::/127,10.0.0.0/8')
     expect(policy.checkLiteral(host, 5432)).toBe('refused')
     expect(policy.checkResolved('localhost', [host], 5432)).toEqual([])
@@ -107,7 +107,7 @@ describe('with rules', () => {
     '127.0.0.1:5432',
     '::ffff:127.0.0.1',
     '[::ffff:127.0.0.0/104]',
-  ])('loopback is allowed when listed as %s', (rule) => {
+  ])('loopback is allowed if it is listed as %s', (rule) => {
     const policy = listing(rule)
     expect(policy.checkLiteral('127.0.0.1', 5432)).toBe('allowed')
     expect(policy.checkLiteral('::ffff:127.0.0.1', 5432)).toBe('allowed')
@@ -115,7 +115,7 @@ describe('with rules', () => {
     expect(policy.checkResolved('localhost', ['::1', '127.0.0.1'], 5432)).toEqual(['127.0.0.1'])
   })
 
-  it('::1 is allowed when listed, and a translated 127.0.0.1 is not', () => {
+  it('::1 is allowed if it is listed, and a translated 127.0.0.1 is not', () => {
     expect(listing('[::1]:5432').checkResolved('localhost', ['127.0.0.1', '::1'], 5432)).toEqual(['::1'])
     expect(listing('127.0.0.1').checkLiteral('64:ff9b::127.0.0.1', 5432)).toBe('refused')
   })
@@ -147,7 +147,7 @@ describe('with rules', () => {
     expect(listing(rules).checkResolved(name, [address], port)).toHaveLength(allowed ? 1 : 0)
   })
 
-  it('a literal is judged by address rules only', () => {
+  it('a literal is checked by address rules only', () => {
     const policy = listing('db.example.com,10.0.0.0/8:5432')
     expect(['10.0.0.5', '::ffff:10.0.0.5', '8.8.8.8'].map((host) => policy.checkLiteral(host, 5432))).toEqual(
       ['allowed', 'allowed', 'refused'],
@@ -157,7 +157,7 @@ describe('with rules', () => {
 })
 
 describe('parseHostRules', () => {
-  it('names every entry that is wrong, and only those', () => {
+  it('names exactly the wrong entries', () => {
     const wrong = [
       ...[
         '',
@@ -191,7 +191,7 @@ describe('parseHostRules', () => {
     expect((error as HostRuleError).entries).toEqual(wrong)
   })
 
-  it('for any text gives rules or a HostRuleError', () => {
+  it('returns rules or a HostRuleError for any text', () => {
     const grams = fc.constantFrom('[', ']', ':', '/', '.', ',', '8', '::1', '10.0.0.0', 'a', '5432', '%', ' ')
     fc.assert(
       fc.property(fc.array(fc.oneof(grams, fc.string())), (parts) => {
@@ -202,8 +202,8 @@ describe('parseHostRules', () => {
   })
 })
 
-describe('whatever is listed', () => {
-  it('no IPv4 loopback, link-local or multicast address is reached through any embedding', () => {
+describe('with any rules', () => {
+  it('no loopback, link-local or multicast address of IPv4 is reached inside an IPv6 address', () => {
     const first = fc.constantFrom([127, 0], [169, 254], [224, 0], [0, 0])
     const hex = (a: number, b: number) => ((a << 8) | b).toString(16)
     fc.assert(
@@ -232,7 +232,7 @@ describe('resolveTarget', () => {
       (error: EgressError) => error.code,
     )
 
-  it('checks a literal without a look-up and gives mapped ones as IPv4', async () => {
+  it('checks a literal without a look-up and returns mapped ones as IPv4', async () => {
     const lookup = vi.fn<Lookup>()
     const resolve = (host: string) => resolveTarget({ host, port: 5432 }, open, { lookup, timeoutMs: 1000 })
     expect(await resolve('10.0.0.5')).toEqual({ address: '10.0.0.5', family: 4 })
@@ -275,7 +275,7 @@ describe('resolveTarget', () => {
     await new Promise((resolve) => setImmediate(resolve))
   })
 
-  it('works with the system resolver: localhost is reached only when listed by address', async () => {
+  it('works with the system resolver: localhost is reached only if it is listed by address', async () => {
     const localhost = { host: 'localhost', port: 5432 }
     expect(await codeOf(resolveTarget(localhost, open, { timeoutMs: 5000 }))).toBe('HOST_NOT_ALLOWED')
     const named = resolveTarget(localhost, listing('localhost'), { timeoutMs: 5000 })

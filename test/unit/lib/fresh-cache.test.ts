@@ -1,18 +1,18 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { FreshCache, type FreshCacheOptions } from '../../../src/lib/fresh-cache.ts'
+import { FreshCache, type FreshCacheOptions } from '../../../src/lib/cache/fresh-cache.ts'
 
 interface Value {
   readonly id: string
   readonly version: number
   readonly key: string
-  /** When its load began. */
+  /** The time at which its load began. */
   readonly begunAt: number
 }
 
 interface Load {
   readonly by: string
-  /** Settles the load: with what the source says now, or said when it began; or with an error. */
+  /** Settles the load with the present value of the source, the value when the load began, or an error. */
   settle(how: 'early' | 'late' | 'outage' | 'bug'): void
 }
 
@@ -64,7 +64,7 @@ function setUp(options: Partial<Options> = {}) {
   return { world, source, cache, current: (by: string) => read(by, 0) }
 }
 
-/** Lets everything go on that waits for no load. */
+/** Runs everything that does not wait for a load. */
 const settled = () => new Promise(setImmediate)
 
 type Step =
@@ -96,7 +96,7 @@ const variant: fc.Arbitrary<Options> = fc.record({
   needsConfirmation: fc.boolean(),
 })
 
-/** The versions of what a key led to, and null for nothing, since a caller asked. An answer must be one of them. */
+/** The values that the key has had since a caller asked; null for none. The answer must be one of them. */
 interface Question {
   readonly by: string
   readonly answers: Set<number | null>
@@ -119,7 +119,7 @@ describe('in every order of loads, changes, failures and time', () => {
             (value) => expect(question.answers).toContain(value?.version ?? null),
             (error) => expect(error).toBeInstanceOf(Error),
           )
-          // What may be used at once is what the source says, for each change was heard.
+          // A value that may be used at once is the present one, because every change was announced.
           if (known !== undefined) expect(known?.version ?? null).toBe(current(by)?.version ?? null)
           if (known) expect(world.now - Math.max(known.begunAt, confirmedAt)).toBeLessThan(STALE_MS)
           return found.finally(() => questions.delete(question))
@@ -148,7 +148,7 @@ describe('in every order of loads, changes, failures and time', () => {
           }
           await settled()
         }
-        // What is left is answered once the source answers.
+        // The remaining callers are answered once the source answers.
         for (let i = 0; world.loads.length > 0 && i < 500; i += 1) {
           world.loads[0]?.settle('late')
           await settled()
@@ -162,7 +162,7 @@ describe('in every order of loads, changes, failures and time', () => {
 })
 
 describe('a load', () => {
-  it('is shared by all who ask at once, and by none who ask after an invalidation', async () => {
+  it('is shared by all concurrent callers, and not by callers after an invalidation', async () => {
     const { world, source, cache } = setUp()
     source.set('1', { version: 1, key: 'a' })
     const early = [cache.find('a'), cache.find('a')]
@@ -179,7 +179,7 @@ describe('a load', () => {
     expect(world.begun).toBe(2)
   })
 
-  it('by an id goes on when another value is invalidated', async () => {
+  it('by an id continues when another value is invalidated', async () => {
     const { world, source, cache } = setUp()
     source.set('1', { version: 1, key: 'a' })
     const asked = cache.find('1')
@@ -224,7 +224,7 @@ describe('an outage', () => {
     expect(cache.peek('b')).toBeUndefined()
   })
 
-  it("of one value's source does not count for the others", async () => {
+  it('of the source of one value does not count for the others', async () => {
     const { cache } = await loaded({ outageOf: 'each' })
     expect(cache.peek('a')).toMatchObject({ id: '1' })
     expect(cache.peek('b')).toBeUndefined()

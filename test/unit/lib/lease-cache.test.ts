@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { LeaseCache } from '../../../src/lib/lease-cache.ts'
+import { LeaseCache } from '../../../src/lib/cache/lease-cache.ts'
 
 function cacheOf(max: number) {
   const closed: string[] = []
@@ -10,7 +10,7 @@ function cacheOf(max: number) {
 }
 
 describe('a lease cache', () => {
-  test('makes a value once for many leases', () => {
+  test('creates a value once for many leases', () => {
     const { cache } = cacheOf(2)
     let made = 0
     for (let i = 0; i < 500; i += 1) cache.acquire('a', () => `a${++made}`)
@@ -34,7 +34,7 @@ describe('a lease cache', () => {
     expect(closed).toEqual(['a'])
   })
 
-  test('makes a new value for a key whose old value is still leased, and closes each once', async () => {
+  test('creates a new value for a key whose old value is still leased, and closes each once', async () => {
     const { cache, closed } = cacheOf(5)
     const old = cache.acquire('a', () => 'a1')
     void cache.evict('a')

@@ -6,7 +6,7 @@ function limiterAt(clock: { now: number }, limit = 3) {
 }
 
 describe('a rate limiter', () => {
-  test('allows just as many as it says, and tells how many are left', () => {
+  test('allows exactly its limit, and reports how many calls are left', () => {
     const limiter = limiterAt({ now: 0 })
     const taken = Array.from({ length: 5 }, () => limiter.take('a'))
     expect(taken.map(({ isAllowed }) => isAllowed)).toEqual([true, true, true, false, false])
@@ -14,12 +14,12 @@ describe('a rate limiter', () => {
     expect(taken.every(({ limit }) => limit === 3)).toBe(true)
   })
 
-  test('counts each key by itself', () => {
+  test('counts each key separately', () => {
     const limiter = limiterAt({ now: 0 }, 1)
     expect(['a', 'b', 'a', 'b'].map((key) => limiter.take(key).isAllowed)).toEqual([true, true, false, false])
   })
 
-  test('begins anew when the window is over, which refused calls do not put off', () => {
+  test('begins a new window on time, which refused calls do not delay', () => {
     const clock = { now: 0 }
     const limiter = limiterAt(clock, 1)
     limiter.take('a')
@@ -29,7 +29,7 @@ describe('a rate limiter', () => {
     expect(limiter.take('a')).toMatchObject({ isAllowed: true, resetSeconds: 10 })
   })
 
-  test('says no more seconds than the window has, whatever the fraction of the clock', () => {
+  test('never reports more seconds than the window has, at any fraction of a second', () => {
     const clock = { now: 0 }
     const limiter = limiterAt(clock)
     const fresh = Array.from({ length: 1_000 }, (_, i) => {
@@ -39,7 +39,7 @@ describe('a rate limiter', () => {
     expect(new Set(fresh)).toEqual(new Set([10]))
   })
 
-  test('remembers no more keys than it may', () => {
+  test('stores no more keys than allowed', () => {
     const limiter = limiterAt({ now: 0 }, 1)
     limiter.take('first')
     for (let i = 0; i < 100; i += 1) limiter.take(`other ${i}`)

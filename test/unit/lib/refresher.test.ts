@@ -15,7 +15,7 @@ function setUp() {
 const settled = () => new Promise((resolve) => setImmediate(resolve))
 
 describe('Refresher', () => {
-  test('reads when asked, and again only after a failure', async () => {
+  test('reads on request, and again only after a failure', async () => {
     const { readings, failures, refresher } = setUp()
     refresher.retry()
     expect(readings).toHaveLength(0)
@@ -30,7 +30,7 @@ describe('Refresher', () => {
     expect(readings).toHaveLength(2)
   })
 
-  test('does not take a reading for the answer to what was asked while it ran', async () => {
+  test('does not answer a request with a read that began before it', async () => {
     const { readings, refresher } = setUp()
     void refresher.request()
     void refresher.request()
@@ -41,7 +41,7 @@ describe('Refresher', () => {
     expect(readings).toHaveLength(3)
   })
 
-  test('says when what was asked for has been read: by a reading that began later, and worked', async () => {
+  test('resolves a request when a read that began after it has succeeded', async () => {
     const { readings, refresher } = setUp()
     const answered: string[] = []
     const first = refresher.request().then(() => answered.push('first'))

@@ -16,7 +16,7 @@ function errorCarrying(secret: Secret): Error {
   return Object.assign(new Error('failed', { cause: secret }), { secret })
 }
 
-/** Every way a value becomes text by accident. */
+/** Every way in which a value becomes text by accident. */
 const printers: Record<string, (secret: Secret) => string> = {
   'String()': (secret) => String(secret),
   'a template literal': (secret) => `${secret}`,
@@ -41,7 +41,7 @@ const printers: Record<string, (secret: Secret) => string> = {
 }
 
 describe('Secret', () => {
-  it('gives the text back when asked', () => {
+  it('reveals its text on request', () => {
     fc.assert(fc.property(fc.string(), (text) => new Secret(text).reveal() === text))
   })
 
@@ -49,13 +49,13 @@ describe('Secret', () => {
     expect(print(new Secret(TEXT))).not.toContain(TEXT)
   })
 
-  it('shows a placeholder of one spelling', () => {
+  it('prints one placeholder everywhere', () => {
     const secret = new Secret(TEXT)
     expect([String(secret), `${secret}`, inspect(secret)]).toEqual(['[secret]', '[secret]', '[secret]'])
     expect(JSON.stringify({ secret })).toBe('{"secret":"[secret]"}')
   })
 
-  it('shows the same for every text, so that not even its length is told', () => {
+  it('prints the same for every text, so that not even its length is revealed', () => {
     fc.assert(
       fc.property(fc.string(), (text) => {
         const secret = new Secret(text)
@@ -68,7 +68,7 @@ describe('Secret', () => {
   })
 })
 
-/** A log line carries its time, an error its stack's columns: neither is the secret's doing. */
+/** A log line has its time and an error has columns in its stack. Neither depends on the secret. */
 function withoutClock(text: string): string {
   return text.replace(/"time":\d+/g, '').replace(/:\d+:\d+/g, '')
 }

@@ -10,7 +10,7 @@ import {
 
 const LIMITS = { statementTimeoutMs: 15_000, idleInTransactionMs: 60_000, plansOnce: true }
 
-test('limits are told as PostgreSQL prints them', () => {
+test('limits are written as PostgreSQL prints them', () => {
   const printed = (ms: number) =>
     wantedSettings({ ...LIMITS, statementTimeoutMs: ms }).find(({ name }) => name === 'statement_timeout')
       ?.value
@@ -27,7 +27,7 @@ test('limits are told as PostgreSQL prints them', () => {
   expect(printed(0)).toBeUndefined()
 })
 
-test('a row that shows a setting otherwise, or not at all, is told by its name', () => {
+test('a setting that is wrong or missing in a row is reported by its name', () => {
   const wanted = wantedSettings(LIMITS)
   const row = Object.fromEntries(wanted.map(({ name, value }) => [name.toLowerCase(), value]))
   expect(deviation(wanted, row)).toBeNull()
@@ -43,7 +43,7 @@ test('a row that shows a setting otherwise, or not at all, is told by its name',
   )
 })
 
-test('every setting that a session begins with is read back, and travels where it can', () => {
+test('every start setting of a session is read back, and is set again with each statement if possible', () => {
   const wanted = wantedSettings(LIMITS)
   for (const [, name = ''] of startupOptions(LIMITS).matchAll(/-c (\w+)=/g)) {
     expect(columnsOf(wanted)).toContain(`current_setting('${name}') AS ${name.toLowerCase()}`)

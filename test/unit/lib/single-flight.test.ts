@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest'
 import { SingleFlight } from '../../../src/lib/single-flight.ts'
 
 describe('single flight', () => {
-  it('shares one call between all who ask meanwhile, and makes a new one later', async () => {
+  it('shares one call between all concurrent callers, and makes a new one later', async () => {
     const flights = new SingleFlight<number>()
     let calls = 0
     const call = async () => ++calls
@@ -12,7 +12,7 @@ describe('single flight', () => {
     expect(flights.size).toBe(0)
   })
 
-  it('keeps keys apart', async () => {
+  it('makes separate calls for different keys', async () => {
     const flights = new SingleFlight<string>()
     expect(await Promise.all([flights.run('a', async () => 'A'), flights.run('b', async () => 'B')])).toEqual(
       ['A', 'B'],

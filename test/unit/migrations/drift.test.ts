@@ -9,7 +9,7 @@ const journal = (...ids: string[]) =>
   ids.map((id) => ({ id, hash: ours.find((migration) => migration.id === id)?.hash ?? 'theirs' }))
 
 describe('a database compared with our migrations', () => {
-  test('is at no version when nothing was applied', () => {
+  test('has no version if no migration was applied', () => {
     expect(compareJournal(ours, [])).toEqual({
       version: null,
       pending: ['0000_a', '0001_b', '0002_c'],
@@ -18,30 +18,30 @@ describe('a database compared with our migrations', () => {
     })
   })
 
-  test('is behind, and sound, when the first ones were applied', () => {
+  test('is behind without drift if only the first ones were applied', () => {
     const state = compareJournal(ours, journal('0000_a'))
     expect(state).toMatchObject({ version: '0000_a', pending: ['0001_b', '0002_c'] })
     expect(driftOf('catalog', state)).toBeNull()
   })
 
-  test('is up to date when all were applied, in whatever order the journal is read', () => {
+  test('is up to date if all were applied, in any order of the journal', () => {
     const state = compareJournal(ours, journal('0002_c', '0000_a', '0001_b'))
     expect(state).toEqual({ version: '0002_c', pending: [], edited: [], ahead: [] })
   })
 
-  test('is ahead, and sound, when a newer release added some behind ours', () => {
+  test('is ahead without drift if a newer release added some after ours', () => {
     const state = compareJournal(ours, journal('0000_a', '0001_b', '0002_c', '0003_d'))
     expect(state).toEqual({ version: '0003_d', pending: [], edited: [], ahead: ['0003_d'] })
     expect(driftOf('catalog', state)).toBeNull()
   })
 
-  test('has drifted when an applied file was changed', () => {
+  test('has drifted if an applied file was changed', () => {
     const state = compareJournal(ours, [{ id: '0000_a', hash: 'other' }])
     expect(state.edited).toEqual(['0000_a'])
     expect(driftOf('catalog', state)?.migrationId).toBe('0000_a')
   })
 
-  test('has drifted when it has one amid ours that we do not know', () => {
+  test('has drifted if an unknown migration is between ours', () => {
     const state = compareJournal(ours, journal('0000_a', '0000_x', '0001_b', '0002_c'))
     expect(state.edited).toEqual(['0000_x'])
     expect(driftOf('catalog', state)?.migrationId).toBe('0000_x')
@@ -50,7 +50,7 @@ describe('a database compared with our migrations', () => {
   test.each([
     ['ours', ['0000_a', '0002_c']],
     ["a newer release's", ['0000_a', '0003_d']],
-  ])('has drifted when one was skipped before one of %s', (_whose, ids) => {
+  ])('has drifted if one was skipped before one of %s', (_whose, ids) => {
     expect(driftOf('catalog', compareJournal(ours, journal(...ids)))?.migrationId).toBe('0001_b')
   })
 })

@@ -5,7 +5,7 @@ import { describe, expect, test } from 'vitest'
 import { migrationsFolder, nameOf, parseMigration, readMigrations } from '../../../src/migrations/files.ts'
 
 describe('a migrations folder', () => {
-  test('is refused where it is missing, or has no migrations', async () => {
+  test('is refused if it is missing or has no migrations', async () => {
     const folder = await mkdtemp(join(tmpdir(), 'migrations-'))
     const missing = expect.objectContaining({ code: 'MIGRATIONS_MISSING' })
     await writeFile(join(folder, 'README.md'), 'not SQL')
@@ -22,7 +22,7 @@ describe('a migrations folder', () => {
     expect(ids[0]).toBe(`0000_${schema}`)
   })
 
-  test('is read in the order of names, and other files are left alone', async () => {
+  test('is read in the order of names, and other files are ignored', async () => {
     const folder = await mkdtemp(join(tmpdir(), 'migrations-'))
     try {
       await writeFile(join(folder, '0010_c.sql'), 'SELECT 3')
@@ -36,7 +36,7 @@ describe('a migrations folder', () => {
 })
 
 describe('a migration file', () => {
-  test('may stand in a folder of its own, as newer releases of drizzle-kit write it', async () => {
+  test('may be in a folder of its own, as newer releases of drizzle-kit write it', async () => {
     const folder = await mkdtemp(join(tmpdir(), 'migrations-'))
     try {
       await mkdir(join(folder, '20260102_b'))
@@ -53,7 +53,7 @@ describe('a migration file', () => {
     }
   })
 
-  test('is split where drizzle-kit says, behind a semicolon or on a line of its own', () => {
+  test('is split at the breakpoints of drizzle-kit, after a semicolon or on a line of their own', () => {
     const { statements } = parseMigration(
       'core',
       '0000_a.sql',
@@ -62,14 +62,14 @@ describe('a migration file', () => {
     expect(statements).toEqual(['CREATE TABLE a ();', 'CREATE TABLE b ();'])
   })
 
-  test('keeps its hash when a checkout changes the line ends, and loses it when a character changes', () => {
+  test('keeps its hash if line endings change, and gets another one if a character changes', () => {
     const unix = parseMigration('core', '0000_a.sql', 'SELECT 1;\nSELECT 2;\n')
     expect(unix.hash).toMatch(/^[0-9a-f]{64}$/)
     expect(parseMigration('core', '0000_a.sql', 'SELECT 1;\r\nSELECT 2;\r\n').hash).toBe(unix.hash)
     expect(parseMigration('core', '0000_a.sql', 'SELECT 1;\nSELECT 3;\n').hash).not.toBe(unix.hash)
   })
 
-  test('runs in a transaction unless it says otherwise', () => {
+  test('runs in a transaction unless a directive says otherwise', () => {
     expect(parseMigration('core', '0000_a.sql', 'SELECT 1').transactional).toBe(true)
     expect(parseMigration('core', '0000_a.sql', '-- freehold: no-transaction\nSELECT 1').transactional).toBe(
       false,

@@ -23,7 +23,7 @@ describe.each([
   ['core', tenant, migrationsFolder('core')],
   ['property', property.schema, property.migrations],
 ] as const)('the %s schema', (name, schema, folder) => {
-  test('has a migration for everything it declares', async () => {
+  test('has a migration for everything that it declares', async () => {
     const journal = await readJson(join(folder, 'meta', '_journal.json'))
     const tag: string = journal.entries.at(-1).tag
     const latest = await readJson(join(folder, 'meta', `${tag.split('_')[0]}_snapshot.json`))

@@ -97,7 +97,7 @@ describe('a breaker', () => {
     expect(breaker.backoffMs).toBe(5_000)
   })
 
-  test('hears of each attempt once', () => {
+  test('counts the end of each attempt once', () => {
     const { breaker, clock, begin } = breakerAt()
     const attempt = begin()
     breaker.abandoned(attempt)
@@ -107,7 +107,7 @@ describe('a breaker', () => {
     expect(() => breaker.succeeded({})).not.toThrow()
   })
 
-  test('begins no attempt where there is no room', () => {
+  test('begins no attempt if there is no permit', () => {
     const { breaker, begin } = breakerAt(1, { maxPending: 1 })
     begin()
     expect(breaker.room).toBe(0)

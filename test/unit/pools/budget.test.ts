@@ -129,7 +129,7 @@ describe('the connection budget', () => {
     expect([sleepy.idle, needy.busy, budget.open]).toEqual([1, 1, 3])
   })
 
-  test('a full server is relieved by its own idle connections only', () => {
+  test('makes room on a full server by closing its own idle connections only', () => {
     const { budget, pools } = setUp(10, 1, ['a', 'b', 'b'])
     const [other, holder, needy] = pools as [FakePool, FakePool, FakePool]
     for (const pool of [other, holder]) {
@@ -151,7 +151,7 @@ describe('the connection budget', () => {
     expect(pools.reduce((sum, pool) => sum + pool.opened, 0)).toBeLessThan(6_000 / 90)
   })
 
-  test('shares that differ by no more than one are left as they are', () => {
+  test('does not change shares that differ by one at most', () => {
     const { pools, work } = setUp(10, 10, ['s', 's', 's'])
     const [first, ...late] = pools as [FakePool, ...FakePool[]]
     work(1_000, [first])
@@ -175,7 +175,7 @@ describe('the connection budget', () => {
     expect(once.busy).toBe(1)
   })
 
-  test('a connection that has ended already is not counted as closing', () => {
+  test('does not count a connection as closing that has ended already', () => {
     const { budget, pools } = setUp(1, 1, ['s', 's'])
     const [sleepy, needy] = pools as [FakePool, FakePool]
     budget.countClosing('s')
@@ -198,7 +198,7 @@ describe('the connection budget', () => {
     expect([budget.isShrinking, budget.mustClose('a')]).toEqual([false, false])
     budget.resize({ max: 2, maxPerServer: 2 })
     expect([first.idle, first.closing, budget.isShrinking]).toEqual([0, 1, true])
-    // Of the three that are still in use one has to go, whichever comes back first.
+    // One of the three connections in use must be closed: the one that is given back first.
     expect([budget.mustClose('b'), budget.isShrinking, budget.mustClose('b')]).toEqual([true, false, false])
     expect(budget.isKept).toBe(false)
     budget.resize({ max: 5, maxPerServer: 1 })

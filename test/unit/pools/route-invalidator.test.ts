@@ -6,13 +6,13 @@ const SERVING = { id: 'd', version: 1, status: 'active', systemIdentifier: '1', 
 const routeWith = (more: Partial<Route>, database: object | null = SERVING) =>
   ({ tenantId: 't', status: 'ACTIVE', database, ...more }) as unknown as Route
 
-/** A tenant whose route is `after` in the catalog, and a pool of its own that drains when the test says so. */
-function keeperOf(after: Route | null, { drainTimeoutMs = 60_000, hasPools = true } = {}) {
+/** A tenant whose route in the catalog is `after`, and its own pool, which drains when the test says so. */
+function invalidatorOf(after: Route | null, { drainTimeoutMs = 60_000, hasPools = true } = {}) {
   let known: Route | undefined = routeWith({})
-  /** All pools were given up but the one to this database. */
+  /** All pools were retired except the one to this database. */
   const kept: (RouteDatabase | null)[] = []
   const drained = Promise.withResolvers<void>()
-  const keeper = new RouteInvalidator({
+  const invalidator = new RouteInvalidator({
     directory: {
       byId: async () => {
         await null
@@ -36,25 +36,25 @@ function keeperOf(after: Route | null, { drainTimeoutMs = 60_000, hasPools = tru
     },
     drainTimeoutMs,
   })
-  return { keeper, kept, drained, known: () => known }
+  return { invalidator, kept, drained, known: () => known }
 }
 
-describe('a route that is forgotten', () => {
-  test('is out of use at once, and its pool is left by all before that is said', async () => {
-    const { keeper, kept, drained, known } = keeperOf(routeWith({}, { ...SERVING, id: 'e' }))
+describe('an invalidated route', () => {
+  test('is unused at once, and the invalidation ends when no request uses its pool any more', async () => {
+    const { invalidator, kept, drained, known } = invalidatorOf(routeWith({}, { ...SERVING, id: 'e' }))
     let isSettled = false
-    const first = keeper.forget('t')?.then(() => {
+    const first = invalidator.forget('t')?.then(() => {
       isSettled = true
     })
     expect(known()).toBeUndefined()
     await expect.poll(() => kept).toMatchObject([{ id: 'e' }])
-    // Heard of again, as every change is that was made here: the end to wait for is the same.
-    const second = keeper.forget('t')
+    // A replica hears of its own change a second time. The second call waits for the same requests.
+    const second = invalidator.forget('t')
     expect(second).not.toBeNull()
     expect(isSettled).toBe(false)
     drained.resolve()
     await Promise.all([first, second])
-    expect(keeperOf(null, { hasPools: false }).keeper.forget('t')).toBeNull()
+    expect(invalidatorOf(null, { hasPools: false }).invalidator.forget('t')).toBeNull()
   })
 
   test.each<[string, Route | null]>([
@@ -62,24 +62,24 @@ describe('a route that is forgotten', () => {
     ['no tenant', null],
     ['no database', routeWith({}, null)],
     ['one that is inactive', routeWith({}, { ...SERVING, status: 'inactive' })],
-  ])('and now leads to %s gives up all of its pools', async (_, after) => {
-    const { keeper, kept, drained } = keeperOf(after)
+  ])('that now leads to %s retires all its pools', async (_, after) => {
+    const { invalidator, kept, drained } = invalidatorOf(after)
     drained.resolve()
-    await keeper.forget('t')
+    await invalidator.forget('t')
     expect(kept).toEqual([null])
   })
 
-  test('and still leads to the same keeps that pool', async () => {
-    const { keeper, kept, drained } = keeperOf(routeWith({ name: 'Renamed' }))
+  test('that still leads to the same database keeps that pool', async () => {
+    const { invalidator, kept, drained } = invalidatorOf(routeWith({ name: 'Renamed' }))
     drained.resolve()
-    await keeper.forget('t')
+    await invalidator.forget('t')
     expect(kept).toEqual([SERVING])
   })
 
-  test('with all others, because changes were missed, gives up all pools, whatever the catalog says now', async () => {
-    const { keeper, kept, drained, known } = keeperOf(routeWith({}))
+  test('among all others, because changes were missed, retires all pools, whatever the catalog says now', async () => {
+    const { invalidator, kept, drained, known } = invalidatorOf(routeWith({}))
     let isSettled = false
-    const forgotten = keeper.forgetAll().then(() => {
+    const forgotten = invalidator.forgetAll().then(() => {
       isSettled = true
     })
     expect(known()).toBeUndefined()
@@ -88,12 +88,12 @@ describe('a route that is forgotten', () => {
     expect(isSettled).toBe(false)
     drained.resolve()
     await forgotten
-    await keeperOf(null, { hasPools: false }).keeper.forgetAll()
+    await invalidatorOf(null, { hasPools: false }).invalidator.forgetAll()
   })
 
-  test('is not waited for beyond the limit', async () => {
-    const { keeper, kept } = keeperOf(null, { drainTimeoutMs: 5 })
-    await keeper.forget('t')
+  test('is waited for no longer than the limit', async () => {
+    const { invalidator, kept } = invalidatorOf(null, { drainTimeoutMs: 5 })
+    await invalidator.forget('t')
     expect(kept).toEqual([null])
   })
 })

@@ -2,14 +2,14 @@ import { createHash } from 'node:crypto'
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { Secret } from '../../../src/lib/secret.ts'
-import { Entrance, TenantUnit } from '../../../src/pools/wire/tenant-unit.ts'
+import { TenantCheck, TenantUnit } from '../../../src/pools/wire/tenant-unit.ts'
 
 interface Parsed {
   readonly name: string
   readonly text: string
 }
 
-/** The statements that a unit has a new connection prepare. */
+/** The statements that a unit prepares on a new connection. */
 function prepare(text: string): Parsed[] {
   const parsed: Parsed[] = []
   const nothing = () => undefined
@@ -18,14 +18,14 @@ function prepare(text: string): Parsed[] {
     ...{ close: nothing, sync: nothing },
     parse: ({ name, text }: Parsed) => parsed.push({ name, text }),
   }
-  const entrance = new Entrance({ tenantId: 'a', epoch: 1, seal: new Secret('b') })
+  const tenantCheck = new TenantCheck({ tenantId: 'a', epoch: 1, seal: new Secret('b') })
   const statement = { text, values: [], rowMode: 'object' } as const
-  const unit = new TenantUnit(statement, { entrance, begin: true, writes: false })
+  const unit = new TenantUnit(statement, { tenantCheck, begin: true, writes: false })
   unit.submit(wire as never)
   return parsed
 }
 
-test('a statement’s name is a hash of its text, which any process gives it', () => {
+test('the name of a statement is a hash of its text, the same in every process', () => {
   fc.assert(
     fc.property(fc.string({ minLength: 1, maxLength: 400 }), (text) => {
       const all = prepare(text)
@@ -33,7 +33,7 @@ test('a statement’s name is a hash of its text, which any process gives it', (
       expect(all.at(-1)?.text).toBe(text)
       for (const { name, text } of all) {
         expect(name).toBe(`fh_${createHash('sha256').update(text).digest('base64url')}`)
-        // PostgreSQL cuts longer ones off.
+        // PostgreSQL truncates longer names.
         expect(Buffer.byteLength(name)).toBeLessThan(63)
       }
     }),

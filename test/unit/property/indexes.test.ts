@@ -5,12 +5,12 @@ import { RESOURCES } from '../../../src/applications/property/resources.ts'
 import type { Resource } from '../../../src/collections/define-resource.ts'
 
 /**
- * The columns of each index, in order. Expressions do not count: row-level security lets only what is leakproof go before
- * its own condition, and functions such as `lower()` are not.
+ * The columns of each index, in order. Expressions do not count: before its own condition, row-level security allows only
+ * leakproof functions, and functions such as `lower()` are not leakproof.
  */
 function indexesOf({ table }: Resource): string[][] {
   const { indexes, primaryKeys } = getTableConfig(table)
-  // What a partial index leaves out, a list would miss.
+  // A list would miss the rows that a partial index omits.
   const whole = indexes.filter(({ config }) => config.where === undefined)
   return [...whole.map(({ config }) => config.columns), ...primaryKeys.map(({ columns }) => columns)].map(
     (columns) => columns.map((column) => ('name' in column ? (column.name ?? '') : '(an expression)')),
@@ -26,7 +26,7 @@ describe.each(RESOURCES.map((resource) => [resource.name, resource] as const))(
     const indexes = indexesOf(resource)
     const query: Record<string, { enum?: string[] }> = resource.schemas.listQuery.properties
 
-    it('finds by an index of its tenant what it is narrowed by', () => {
+    it('has an index of the tenant for each filter', () => {
       const filters = Object.keys(query).filter((name) => !['limit', 'cursor', 'sort'].includes(name))
       const scanned = filters.filter((name) => {
         const column = columnOf(resource, name)
@@ -37,7 +37,7 @@ describe.each(RESOURCES.map((resource) => [resource.name, resource] as const))(
       expect(scanned).toEqual([])
     })
 
-    it('is read in the order of an index, so that a page costs a page', () => {
+    it('has an index for each order, so that a page reads no more than its rows', () => {
       const sorts = (query.sort?.enum ?? []).filter((order) => !order.startsWith('-'))
       expect(sorts).toContain('createdAt')
       const sorted = sorts.filter((order) => {

@@ -33,7 +33,7 @@ function documentOf({ title = 'Lease', place = 'Mill', cents = 100, lessees = 1,
 
 const print = (parts: Parts) => renderLease(documentOf(parts))
 
-test('prints no more of a text or a list than tables of ours hold', async () => {
+test('prints no more of a text or a list than our tables can store', async () => {
   const word = 'a'.repeat(600)
   expect(await print({ title: word + word })).toEqual(await print({ title: word }))
   expect(await print({ place: word + word })).toEqual(await print({ place: word }))
@@ -44,10 +44,10 @@ test('prints no more of a text or a list than tables of ours hold', async () => 
   expect(await print({ lessees: 20 })).not.toEqual(await print({ lessees: 19 }))
 })
 
-test('a word without end takes time by its length, not by the square of it, and loses nothing', async () => {
+test('a very long word takes time in proportion to its length, and is printed whole', async () => {
   const long = 'Wörd'.repeat(150)
   const printed = await print({ lessees: 20, name: long })
-  /** CPU of this thread, in µs, at best: other processes and what is compiled meanwhile do not count. */
+  /** The shortest CPU time of this thread, in µs. Other processes and compilation do not count. */
   const took = async (name: string) => {
     const times: number[] = []
     for (let round = 0; round < 3; round++) {
@@ -59,15 +59,15 @@ test('a word without end takes time by its length, not by the square of it, and 
     return Math.min(...times)
   }
   const inPieces = await took('Wörd Wörd '.repeat(60))
-  // pdfkit alone, left to find where each of these words breaks, takes ten times as long.
+  // pdfkit alone takes ten times as long to find where each of these words breaks.
   expect(await took(long)).toBeLessThan(4 * inPieces)
-  // The pages of a file stand in no order.
+  // The pages of a file are in no fixed order.
   const pieces = textsOf(printed).filter((text) => /^[Wörd]{2,}$/.test(text))
   const letters = (text: string) => Array.from(text).toSorted().join('')
   expect(letters(pieces.join(''))).toBe(letters(long.repeat(20)))
 })
 
-describe('draws as it was written', () => {
+describe('prints as it was written', () => {
   test.each([
     ['Latin', 'Łódź, Ñuñoa, Þórshöfn, Şişli, Kőbánya, Brăila, Œuvre, „Straße“ – 12 m² €'],
     ['Vietnamese', 'Nguyễn Thị Ánh, Phường Bến Nghé, Đường Đồng Khởi, Ự Ặ ỗ ₫'],
@@ -76,27 +76,27 @@ describe('draws as it was written', () => {
   ])('%s', async (_script, text) => {
     const texts = textsOf(await print({ title: text, place: text, name: text }))
     const all = texts.join('')
-    // Title, place and lessee, each once; where a line breaks there is no space.
+    // Title, place and lessee, each once. There is no space at a line break.
     expect(all.replaceAll(' ', '').split(text.replaceAll(' ', ''))).toHaveLength(4)
     expect(all).not.toMatch(/[?\ufffd]/)
   })
 
-  test('a letter and a mark that came apart are one letter', async () => {
+  test('a decomposed letter is printed as one letter', async () => {
     expect(textsOf(await print({ place: 'Cafe\u0301' })).join('\n')).toContain('Café')
   })
 
-  test('what is no character is a space', async () => {
+  test('a control character is printed as a space', async () => {
     expect(textsOf(await print({ place: 'a\nb\u202ec\u200dd' })).join('\n')).toContain('a b c d')
   })
 
-  test('the same document is the same bytes, also after others', async () => {
+  test('the same document has the same bytes, also after other documents', async () => {
     const first = await print({ place: 'Mühle' })
     await print({ place: 'Ωραία', lessees: 3 })
     expect((await print({ place: 'Mühle' })).equals(first)).toBe(true)
   })
 })
 
-describe('draws nothing that it cannot draw', () => {
+describe('refuses a character that it cannot draw', () => {
   test.each([
     ['漢', '“漢” (U+6F22)'],
     ['ש', '“ש” (U+05E9)'],
@@ -115,7 +115,7 @@ describe('draws nothing that it cannot draw', () => {
   })
 })
 
-describe("an amount has its currency's decimals", () => {
+describe('an amount has the decimals of its currency', () => {
   test.each([
     [123_456, 'EUR', 'EUR 1,234.56'],
     [5, 'EUR', 'EUR 0.05'],
@@ -127,7 +127,7 @@ describe("an amount has its currency's decimals", () => {
     [5, 'BHD', 'BHD 0.005'],
     [1_234_567, 'TND', 'TND 1,234.567'],
     [123_456, 'CLF', 'CLF 12.3456'],
-    // By ISO 4217, where CLDR has none.
+    // From ISO 4217, because CLDR has none.
     [123_456, 'AFN', 'AFN 1,234.56'],
     [123_456, 'XXX', 'XXX 1,234.56'],
   ])('%i of %s is %s', async (cents, currency, shown) => {

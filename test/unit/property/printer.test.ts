@@ -17,20 +17,20 @@ function documentOf(title: string) {
   }
 }
 
-/** No document: drawing it throws. */
+/** Not a document: drawing it throws. */
 const BROKEN = { ...documentOf('x'), createdAt: 'no date' }
 
 describe('a printer', () => {
-  test('leaves the thread that answers requests free, from the first document on', async () => {
+  test('uses hardly any time of the main thread, from the first document on', async () => {
     const printer = new Printer()
     const before = process.threadCpuUsage()
     await printer.print(documentOf('Οδός'))
     const { user, system } = process.threadCpuUsage(before)
-    // Loading the library and the fonts alone takes some 400 ms of CPU.
+    // Loading the library and the fonts alone takes about 400 ms of CPU.
     expect((user + system) / 1_000).toBeLessThan(100)
   })
 
-  test('prints what is drawn here, many at once, each its own', async () => {
+  test('prints many documents at once, each as the main thread would print it', async () => {
     const printer = new Printer()
     const titles = ['Lease', 'Οδός', 'Їжак', 'Nguyễn', 'Lease', 'Łódź']
     const printed = await Promise.all(titles.map((title) => printer.print(documentOf(title))))
@@ -51,13 +51,13 @@ describe('a printer', () => {
     expect((await next).subarray(0, 5).toString()).toBe('%PDF-')
   })
 
-  test('says that printing failed, and prints the next', async () => {
+  test('reports that printing failed, and prints the next', async () => {
     const printer = new Printer()
     await expect(printer.print(BROKEN)).rejects.toThrow()
     expect((await printer.print(documentOf('a'))).subarray(0, 5).toString()).toBe('%PDF-')
   })
 
-  test('fails what waits for a thread that ends, and starts another for the next', async () => {
+  test('fails the documents of a thread that ends, and starts another thread for the next', async () => {
     const printer = new Printer(
       new URL(
         'data:text/javascript,import{parentPort}from"node:worker_threads";parentPort.on("message",()=>process.exit(1))',
@@ -70,7 +70,7 @@ describe('a printer', () => {
     }
   })
 
-  test('takes no more documents than it will have printed soon', async () => {
+  test('accepts no more documents than it can print soon', async () => {
     const printer = new Printer()
     const all = Array.from({ length: 201 }, () => printer.print(BROKEN))
     const codes = (await Promise.allSettled(all)).map((end) => end.status === 'rejected' && end.reason.code)

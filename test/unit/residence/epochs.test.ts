@@ -2,7 +2,7 @@ import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { parseEpoch } from '../../../src/residence/epochs.ts'
 
-test('whatever a database says, an epoch leaves room for the next one', () => {
+test('an epoch from any database leaves room for the next one', () => {
   const texts = fc.oneof(
     fc.bigInt({ min: -(2n ** 63n), max: 2n ** 63n - 1n }).map(String),
     fc.maxSafeNat().map(String),
@@ -19,9 +19,11 @@ test('whatever a database says, an epoch leaves room for the next one', () => {
   )
 })
 
-test.each(['0', '1', '4503599627370496'])('%s is one', (text) => expect(parseEpoch(text)).toBe(Number(text)))
+test.each(['0', '1', '4503599627370496'])('%s is an epoch', (text) =>
+  expect(parseEpoch(text)).toBe(Number(text)),
+)
 
 test.each(['', '-1', '1.5', '1e3', 'NaN', '4503599627370497', '9223372036854775807', ' 1'])(
-  '%j is none',
+  '%j is not an epoch',
   (text) => expect(parseEpoch(text)).toBeNull(),
 )

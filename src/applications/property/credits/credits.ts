@@ -2,7 +2,7 @@ import { eq } from 'drizzle-orm'
 import { defineResource, example, integer, type Tenant, text } from '../../../index.ts'
 import { creditBalances, credits as table } from '../tables/records.ts'
 
-/** The ledger. What is above zero was bought, what is below was spent; triggers keep the balance and the payments. */
+/** The ledger of credits: positive amounts were bought, negative ones spent. Triggers write the balance and the payments. */
 export const credits = defineResource({
   name: 'credits',
   title: 'Credit',

@@ -2,7 +2,7 @@ import { defineResource, example, integer, text, uuid } from '../../../index.ts'
 import { payments as table } from '../tables/records.ts'
 import { credits } from './credits.ts'
 
-/** One a purchase of credits, written with it by a trigger. */
+/** One payment for each purchase of credits. A trigger writes it. */
 export const payments = defineResource({
   name: 'payments',
   title: 'Payment',

@@ -1,8 +1,8 @@
 const MAX_DIGITS = 20
 
 /**
- * Currencies whose minor unit is not a hundredth, by ISO 4217 (2026). Intl is not asked: what it knows comes from CLDR, which
- * gives what people use in shops (0 for AFN or LBP), and changes with each version.
+ * Currencies whose minor unit is not a hundredth, by ISO 4217 (2026). Intl is not used: its data comes from CLDR, which gives the
+ * decimals used in shops (0 for AFN or LBP) and changes with each version.
  */
 const DECIMALS = new Map(
   Object.entries({

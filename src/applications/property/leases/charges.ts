@@ -11,7 +11,7 @@ export const charges = defineResource({
   fields: {
     leaseId: uuid(),
     label: example('Rent of January', text(200)),
-    // Below zero is what the lessee gets back.
+    // A negative amount is paid back to the lessee.
     amountCents: example(125_000, cents()),
     currency: currency(),
     dueOn: day(),

@@ -2,7 +2,7 @@ import { readFile } from 'node:fs/promises'
 import { fileURLToPath } from 'node:url'
 import type { Font } from 'fontkit'
 
-/** A font that is embedded in a document, as a subset of the letters that are used. */
+/** A font that is embedded in a document. Only the glyphs in use are embedded. */
 export type DocumentFont = Pick<Font, 'hasGlyphForCodePoint' | 'glyphForCodePoint' | 'unitsPerEm'>
 
 export interface DocumentFonts {
@@ -13,7 +13,7 @@ export interface DocumentFonts {
 /** A text has a character for which the font has no glyph. */
 export class UndrawableError extends Error {
   override readonly name = 'UndrawableError'
-  /** The character as people know it: `“漢” (U+6F22)`, or its number alone where it cannot be shown. */
+  /** The character and its number, `“漢” (U+6F22)`; only the number if the character cannot be shown. */
   readonly character: string
 
   constructor(character: string) {
@@ -24,13 +24,14 @@ export class UndrawableError extends Error {
 }
 
 /**
- * Scripts that are drawn letter by letter, in the order of the text. The fonts have Devanagari too, whose letters would have to
- * be joined and moved; drawn one by one they would be wrong.
+ * Scripts that can be drawn letter by letter, in the order of the text. The fonts have Devanagari too, but its letters must be
+ * joined and reordered, so letter by letter the result would be wrong.
  */
 const DRAWN = /[\p{Script=Latin}\p{Script=Greek}\p{Script=Cyrillic}\p{Script=Common}\p{Script=Inherited}]/u
 
 let opened: Promise<DocumentFonts> | null = null
 
+/** Reads the fonts once, for the first document. */
 export function openFonts(): Promise<DocumentFonts> {
   opened ??= readFonts().catch((error: unknown) => {
     opened = null
@@ -39,7 +40,7 @@ export function openFonts(): Promise<DocumentFonts> {
   return opened
 }
 
-/** Latin with Vietnamese, Greek with polytonic, and Cyrillic; 0.63 MB each. They are read once, at the first document. */
+/** Latin with Vietnamese, Greek with polytonic, and Cyrillic; 0.63 MB each. */
 async function readFonts(): Promise<DocumentFonts> {
   const { create } = await import('fontkit')
   const read = async (url: string) => create(await readFile(fileURLToPath(url))) as Font
@@ -52,18 +53,18 @@ async function readFonts(): Promise<DocumentFonts> {
 }
 
 /**
- * Has the fonts forget what they have drawn. fontkit keeps each glyph with the character for which it was first made, or with
- * none where it was a part of another; in the next document it would be copied as that, and its bytes would differ.
- * To be called before a document is drawn, which then happens without a break.
+ * Empties the glyph caches of the fonts. fontkit stores with each glyph the character that first used it, or none if the glyph was
+ * first used as a part of another. The next document would repeat that character, so its bytes would depend on earlier documents.
+ * Call it before a document is drawn, and draw the document without an await.
  */
 export function forgetGlyphs(fonts: DocumentFonts): void {
   for (const font of Object.values(fonts)) Object.assign(font, { _glyphs: {} })
 }
 
 /**
- * The text as it is drawn: composed, so that letters with marks are one glyph where there is one, and with a space for what
- * is no character (controls, line breaks, directions). A character without a glyph would be drawn as an empty box.
- * @throws UndrawableError
+ * The text as it is drawn. It is composed (NFC), so that a letter with a mark is one glyph if the font has that glyph. Control
+ * characters, line breaks and direction marks become spaces.
+ * @throws UndrawableError for a character without a glyph, which would be drawn as an empty box
  */
 export function drawable(text: string, font: DocumentFont): string {
   const shown = text.normalize('NFC').replace(/[\p{Cc}\p{Cf}\p{Z}]/gu, ' ')
@@ -75,8 +76,8 @@ export function drawable(text: string, font: DocumentFont): string {
 }
 
 /**
- * Breaks words that are wider than a column. pdfkit would try one letter more each time and lay the whole word out again, which
- * takes time that grows with the square of its length.
+ * Breaks words that are wider than a column. pdfkit would lay out such a word again for each of its letters, which takes time that
+ * grows with the square of its length.
  */
 export function breakLongWords(
   text: string,

@@ -2,7 +2,7 @@ import { amountOf } from './amounts.ts'
 import { breakLongWords, type DocumentFonts, drawable, forgetGlyphs, openFonts } from './fonts.ts'
 import type { LeaseTerms } from './terms.ts'
 
-/** A document with what is printed of it. */
+/** The printed fields of a document. */
 export interface PrintableDocument {
   readonly id: string
   readonly title: string
@@ -12,7 +12,7 @@ export interface PrintableDocument {
 
 type Line = readonly [label: string, text: string]
 
-/** More than our tables hold. A dedicated database may answer anything else, and printing it would keep the process. */
+/** Longer than any text in our tables. A hostile dedicated database may answer more, and printing that would block the thread. */
 const MAX_LINE_LENGTH = 600
 const MAX_LINES = 20
 const MARGIN = 64
@@ -23,16 +23,16 @@ const TEXT_SIZE = 10
 
 type FontName = keyof DocumentFonts
 
-/** Noto Sans takes some letters apart (`ị`); drawn the same, they would be copied without their marks. */
+/** With `ccmp`, Noto Sans splits some letters (`ị`) into letter and mark. They look the same, but a copy of the text loses the mark. */
 const FEATURES = { ccmp: false } as unknown as PDFKit.Mixins.OpenTypeFeatures[]
 
 /**
- * Prints the terms. The bytes follow from the document alone: no clock, no random ids, and numbers written by ourselves,
- * because the output of Intl changes with its data. So the ETag of an unsigned document stays the same, too.
- * @throws UndrawableError where a text has a character that the fonts do not have
+ * Prints the terms. The bytes depend on the document alone, so the ETag of an unsigned document stays the same: no clock, no random
+ * ids, and no Intl, because its output changes with its data.
+ * @throws UndrawableError for a character that the fonts do not have
  */
 export async function renderLease(document: PrintableDocument): Promise<Buffer> {
-  // Only here: the library and its fonts are large, and most processes never print.
+  // Loaded here, because the library and its fonts are large and most processes never print.
   const [{ default: PDFDocument }, fonts] = await Promise.all([import('pdfkit'), openFonts()])
   const made = new Date(document.createdAt)
   const pdf = new PDFDocument({
@@ -58,7 +58,7 @@ export async function renderLease(document: PrintableDocument): Promise<Buffer> 
   return Buffer.concat(pieces)
 }
 
-/** Draws texts on a document, after it has made sure that each can be drawn. */
+/** Draws texts on a document. Checks each text first. */
 class Sheet {
   readonly #pdf: PDFKit.PDFDocument
   readonly #fonts: DocumentFonts
@@ -87,7 +87,7 @@ class Sheet {
     const pdf = this.#pdf
     const width = pdf.page.width - 2 * MARGIN - LABEL_WIDTH
     const shown = this.#shown(text, 'regular', { width, size: TEXT_SIZE })
-    // Both halves of a line stand on one page, so room is made before the first.
+    // Label and text must be on the same page, so begin a new page before the label if there is too little room.
     const height = this.#use('regular').heightOfString(shown, { width, features: FEATURES })
     if (pdf.y + height > pdf.page.height - MARGIN) pdf.addPage()
     const top = pdf.y
@@ -101,9 +101,9 @@ class Sheet {
     return this.#pdf.font(name)
   }
 
-  #shown(text: string, name: FontName, place: { width: number; size: number }): string {
+  #shown(text: string, name: FontName, column: { width: number; size: number }): string {
     const font = this.#fonts[name]
-    return breakLongWords(drawable(text.slice(0, MAX_LINE_LENGTH), font), font, place)
+    return breakLongWords(drawable(text.slice(0, MAX_LINE_LENGTH), font), font, column)
   }
 }
 
@@ -125,7 +125,7 @@ function premisesOf({ estate, place }: LeaseTerms): Line[] {
   const { line1, line2, postalCode, city, country } = place.address ?? {}
   const town = [postalCode, city].filter(Boolean).join(' ')
   const address = [line1, line2, town, country].filter(Boolean).join(', ')
-  return given([
+  return withText([
     ['Estate', estate.name],
     ['Reference', estate.reference],
     ['Surface', estate.surfaceM2 === null ? null : `${estate.surfaceM2} m²`],
@@ -141,7 +141,7 @@ function lesseeLine({ kind, name, email, phone }: LeaseTerms['lessees'][number])
 
 function termLines({ lease }: LeaseTerms): Line[] {
   const { startsOn, endsOn, currency, rentCents, depositCents } = lease
-  return given([
+  return withText([
     ['From', startsOn],
     ['To', endsOn ?? 'open end'],
     ['Rent', amountOf(rentCents, currency)],
@@ -149,6 +149,6 @@ function termLines({ lease }: LeaseTerms): Line[] {
   ])
 }
 
-function given(lines: readonly (readonly [string, string | null])[]): Line[] {
+function withText(lines: readonly (readonly [string, string | null])[]): Line[] {
   return lines.filter((line): line is Line => line[1] !== null)
 }

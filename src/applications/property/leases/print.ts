@@ -5,15 +5,15 @@ import { documents, documentFiles as files } from '../tables/records.ts'
 import type { PrintableDocument } from './lease-pdf.ts'
 import { Printer } from './printer.ts'
 
-/** A document in print. */
+/** A printed document. */
 export interface PrintedDocument {
   readonly id: string
   readonly title: string
-  /** The row's version: what was printed is what the document says as long as this is the same. */
+  /** The row's version. While it is unchanged, the bytes match the document. */
   readonly updatedAt: string
   readonly bytes: Buffer
   readonly sha256: string
-  /** True once it is signed: these are the bytes that were. */
+  /** True for a signed document: these are the signed bytes. */
   readonly isKept: boolean
 }
 
@@ -24,13 +24,13 @@ interface DocumentRow extends Omit<PrintableDocument, 'terms'> {
   readonly sha256: string | null
 }
 
-/** One for all tenants: a thread more for each would not print faster than the cores do. */
+/** One for all tenants: more threads would not print faster, because the cores are the limit. */
 const printer = new Printer()
 
 /**
- * Prints a document of the session's tenant; throws `NOT_FOUND`, and `CONFLICT` where it has a character that cannot be drawn:
- * what people sign must say what it was made from. Once it is signed it has the same bytes for ever; until
- * then as long as what renders it stays the same.
+ * Prints a document of the tenant. A signed document keeps its bytes for ever. An unsigned one keeps them until Freehold renders
+ * documents differently.
+ * @throws PublicError NOT_FOUND; CONFLICT if a character cannot be drawn, because people must sign exactly the document's text
  */
 export async function printDocument(tenant: Tenant, documentId: string): Promise<PrintedDocument> {
   const document = await findDocument(tenant, documentId)
@@ -54,8 +54,9 @@ async function findDocument(tenant: Tenant, documentId: string): Promise<Documen
 }
 
 /**
- * Keeps what was printed, in the transaction that signs it first, and gives the SHA-256 of what is kept. Of two who sign
- * at once one waits here for the other and finds the document kept, maybe by another version of what renders it.
+ * Stores the printed bytes in the transaction of the first signature, and returns the SHA-256 of the stored bytes. When two
+ * people sign at once, one transaction waits here for the other. It then finds stored bytes, perhaps printed by another version
+ * of Freehold.
  */
 export async function keepPrinted(
   { id: tenantId, db }: Tenant,
@@ -63,9 +64,9 @@ export async function keepPrinted(
 ): Promise<string> {
   if (isKept) return sha256
   await db.insert(files).values({ tenantId, documentId, bytes, sha256 }).onConflictDoNothing()
-  // A statement of its own: it sees what was committed while the one before waited.
+  // A separate statement, because it sees rows that were committed while the insert waited.
   const isThis = and(eq(files.tenantId, tenantId), eq(files.documentId, documentId))
   const [kept] = await db.select({ sha256: files.sha256 }).from(files).where(isThis)
-  if (kept === undefined) throw new Error('the document was not kept')
+  if (kept === undefined) throw new Error('the printed document was not stored')
   return kept.sha256
 }

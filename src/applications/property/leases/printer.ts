@@ -3,13 +3,13 @@ import { PublicError, problem } from '../../../index.ts'
 import type { PrintableDocument } from './lease-pdf.ts'
 import type { Printed, PrintOrder } from './printing-thread.ts'
 
-/** Some ten seconds of work. */
+/** About ten seconds of work. */
 const MAX_PENDING = 200
 const BUSY = 'Too many documents are being printed.'
 
 /**
- * Prints documents in a thread of its own, started for the first document: the library and the fonts take most of a second to
- * load, and a document up to a tenth of one to draw. On the thread that answers requests all tenants would wait for that.
+ * Prints documents in a separate thread, which starts with the first document. Loading the library and the fonts takes most of a
+ * second, and drawing a document up to a tenth of a second. On the main thread the requests of all tenants would wait for that.
  */
 export class Printer {
   readonly #pending = new Map<number, PromiseWithResolvers<Buffer>>()
@@ -22,8 +22,7 @@ export class Printer {
   }
 
   /**
-   * @throws PublicError CONFLICT where a text has a character that the fonts do not have: what people sign must say what it
-   *   was made from; NO_CONNECTION_AVAILABLE where too many wait already
+   * @throws PublicError CONFLICT for a character that the fonts do not have; NO_CONNECTION_AVAILABLE if too many documents wait
    */
   async print(document: PrintableDocument): Promise<Buffer> {
     if (this.#pending.size >= MAX_PENDING) problem('NO_CONNECTION_AVAILABLE', BUSY)
@@ -37,28 +36,28 @@ export class Printer {
   }
 
   #start(): Worker {
-    // The thread is handed texts to draw, so it gets no settings, among which are secrets.
+    // The thread draws texts that it must not trust, so it gets no environment variables: those hold secrets.
     const thread = new Worker(this.#script, { env: {}, execArgv: [] })
     let cause: unknown
-    thread.on('message', (printed: Printed) => this.#settle(thread, printed))
+    thread.on('message', (printed: Printed) => this.#finish(thread, printed))
     thread.on('error', (error) => {
       cause = error
     })
-    thread.on('exit', () => this.#forget(thread, cause))
+    thread.on('exit', () => this.#failPending(thread, cause))
     return thread
   }
 
-  #settle(thread: Worker, printed: Printed): void {
+  #finish(thread: Worker, printed: Printed): void {
     const pending = this.#pending.get(printed.number)
     this.#pending.delete(printed.number)
-    // Without work it does not keep a process from ending.
+    // An idle thread must not keep the process alive.
     if (this.#pending.size === 0) thread.unref()
     if ('bytes' in printed) pending?.resolve(Buffer.from(printed.bytes))
     else pending?.reject('undrawable' in printed ? undrawable(printed.undrawable) : printed.error)
   }
 
   /** The next document starts another thread. */
-  #forget(thread: Worker, cause: unknown): void {
+  #failPending(thread: Worker, cause: unknown): void {
     if (this.#thread === thread) this.#thread = null
     const lost = [...this.#pending.values()]
     this.#pending.clear()

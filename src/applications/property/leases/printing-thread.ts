@@ -2,7 +2,7 @@ import { parentPort } from 'node:worker_threads'
 import { UndrawableError } from './fonts.ts'
 import { type PrintableDocument, renderLease } from './lease-pdf.ts'
 
-// What a thread runs that the printer starts: loading the fonts and drawing take too long for the one that answers requests.
+// The script of the printer's thread.
 
 export interface PrintOrder {
   readonly number: number

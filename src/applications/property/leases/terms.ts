@@ -2,7 +2,7 @@ import type { SQL } from 'drizzle-orm'
 import { sql } from 'drizzle-orm'
 import { estates, leases, lessees, places } from '../tables/properties.ts'
 
-/** A lease with all that it names, as it was at one moment: what a document says, whatever becomes of the rows. */
+/** A lease with its estate, place and lessees at one moment. A document keeps these terms even if the rows change later. */
 export interface LeaseTerms {
   readonly lease: {
     readonly id: string
@@ -34,8 +34,8 @@ export interface LeaseTerms {
 type AddressPart = 'line1' | 'line2' | 'postalCode' | 'city' | 'country'
 
 /**
- * Reads the terms inside the statement that keeps them, so that both are of one moment. Null when the tenant has no such
- * lease: then the document's foreign key says so.
+ * SQL that reads the terms. It is part of the statement that stores them, so both see the same rows. Null if the tenant has no such
+ * lease; then the document's foreign key reports the error.
  */
 export function termsOf(tenantId: SQL, leaseId: SQL): SQL {
   return sql`(select jsonb_build_object(

@@ -1,7 +1,7 @@
 import { defineResource, example, integer, sha256, text } from '../../../index.ts'
 import { media as table } from '../tables/records.ts'
 
-/** What is kept of a file beside its content. Rows are made by `store.ts`; of a file that is kept only its name changes. */
+/** The metadata of a file. `store.ts` inserts the rows. Later only the name may change. */
 export const media = defineResource({
   name: 'media',
   title: 'Media',

@@ -4,10 +4,10 @@ import { problem, type Tagged, type Tenant } from '../../../index.ts'
 import { mediaChunks, media as table } from '../tables/records.ts'
 import { media } from './media.ts'
 
-/** The size of all pieces but the last: a few a second at any client's speed, and few enough to hold for everybody. */
+/** The size of every chunk but the last. Small enough to keep two in memory for each upload. */
 export const CHUNK_BYTES = 256 * 1024
 
-/** A file on its way to us. `content` throws when it turns out not to be whole. */
+/** A file that is being uploaded. `content` throws if the upload ends early. */
 export interface IncomingFile {
   readonly filename: string
   readonly contentType: string
@@ -17,22 +17,22 @@ export interface IncomingFile {
 const UNKNOWN_YET = { sizeBytes: 0, sha256: '0'.repeat(64) }
 
 /**
- * Writes a file piece by piece in one transaction, never holding more than two of them; the file is asked for more as
- * fast as the database takes it. What ends early leaves nothing. The connection is taken once there is something to write.
+ * Writes a file chunk by chunk in one transaction. It reads the upload as fast as the database writes, and keeps at most two
+ * chunks in memory. An upload that ends early leaves no rows. It leases a connection only after the first chunk has arrived.
  */
 export async function storeMedia(tenant: Tenant, file: IncomingFile): Promise<Tagged> {
-  const pieces = inPieces(file.content)
-  const incoming: Incoming = { file, pieces, first: await pieces.next(), begun: false }
+  const chunks = inChunks(file.content)
+  const incoming: Incoming = { file, chunks, first: await chunks.next(), begun: false }
   try {
     return await tenant.transaction((_db, inside) => writeFile(inside, incoming))
   } finally {
-    await pieces.return(undefined)
+    await chunks.return(undefined)
   }
 }
 
 interface Incoming {
   readonly file: IncomingFile
-  readonly pieces: AsyncGenerator<Buffer, void>
+  readonly chunks: AsyncGenerator<Buffer, void>
   readonly first: IteratorResult<Buffer, void>
   begun: boolean
 }
@@ -40,7 +40,7 @@ interface Incoming {
 async function writeFile(inside: Tenant, incoming: Incoming): Promise<Tagged> {
   const { id: tenantId, db } = inside
   const { filename, contentType } = incoming.file
-  // A stream is read once: a transaction that is tried again after it has begun would write the rest of it.
+  // The stream can be read only once. A repeated transaction would write only the rest of the file.
   if (incoming.begun) return problem('TENANT_DATABASE_UNAVAILABLE')
   const [row] = await db
     .insert(table)
@@ -51,12 +51,12 @@ async function writeFile(inside: Tenant, incoming: Incoming): Promise<Tagged> {
   incoming.begun = true
   const hash = createHash('sha256')
   let sizeBytes = 0
-  let piece = incoming.first
-  for (let number = 0; !piece.done; number++) {
-    hash.update(piece.value)
-    sizeBytes += piece.value.length
-    await db.insert(mediaChunks).values({ tenantId, mediaId: id, number, bytes: piece.value })
-    piece = await incoming.pieces.next()
+  let chunk = incoming.first
+  for (let number = 0; !chunk.done; number++) {
+    hash.update(chunk.value)
+    sizeBytes += chunk.value.length
+    await db.insert(mediaChunks).values({ tenantId, mediaId: id, number, bytes: chunk.value })
+    chunk = await incoming.chunks.next()
   }
   const isFile = and(eq(table.tenantId, tenantId), eq(table.id, id))
   await db
@@ -66,8 +66,8 @@ async function writeFile(inside: Tenant, incoming: Incoming): Promise<Tagged> {
   return media.find(inside, id)
 }
 
-/** Cuts a stream anew, into pieces of one size; the last may be shorter, and an empty stream has none. */
-async function* inPieces(content: AsyncIterable<Uint8Array>): AsyncGenerator<Buffer, void> {
+/** Cuts a stream into chunks of `CHUNK_BYTES`. The last chunk may be shorter; an empty stream gives none. */
+async function* inChunks(content: AsyncIterable<Uint8Array>): AsyncGenerator<Buffer, void> {
   let held: Uint8Array[] = []
   let length = 0
   for await (const part of content) {
@@ -91,8 +91,8 @@ export interface ByteRange {
 }
 
 /**
- * Reads a range piece by piece. Each piece is read by its own statement once the client has taken the piece before it, so a
- * slow client holds no connection. Throws when the file is deleted meanwhile, so that the response is cut off.
+ * Reads a range chunk by chunk. Each chunk has its own statement, which runs after the client has read the chunk before. So a slow
+ * client holds no connection. Throws if the file is deleted meanwhile; the response is then cut off.
  */
 export async function* readContent(
   { id: tenantId, db }: Tenant,

@@ -1,6 +1,6 @@
 /**
- * `Content-Disposition` (RFC 6266): a name in ASCII for old readers, and the whole of it for the others. Quotes, slashes
- * and what would end the header stand in neither as they are.
+ * `Content-Disposition` (RFC 6266) with the name in ASCII for old clients and the full name for others. Quotes, slashes and line
+ * breaks are replaced or encoded in both.
  */
 export function contentDisposition(kind: 'inline' | 'attachment', filename: string): string {
   const name = filename.toWellFormed().replace(/[/\\]/g, '_')

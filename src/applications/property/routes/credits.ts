@@ -4,7 +4,7 @@ import { readBalance } from '../credits/credits.ts'
 
 const Balance = Type.Object({ balance: Type.Integer() }, { additionalProperties: false, title: 'Balance' })
 
-/** What the ledger of `/credits` comes to. */
+/** The balance of the ledger `/credits`. */
 export function creditRoutes(scope: Scope): void {
   const schema = {
     operationId: 'readBalance',

@@ -6,7 +6,7 @@ import { contentDisposition } from './content-disposition.ts'
 
 const PDF = 'application/pdf'
 
-/** The lease of `/documents/{id}` in print. Its tag is the SHA-256 that a proof holds. */
+/** The document `/documents/{id}` as a PDF. Its ETag is the SHA-256 that a proof contains. */
 export function documentRoutes(scope: Scope): void {
   const schema = {
     tags: ['leases'],

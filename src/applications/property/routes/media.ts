@@ -11,19 +11,19 @@ import { type Bytes, rangeOf } from './byte-range.ts'
 import { contentDisposition } from './content-disposition.ts'
 import { FORM_LIMITS, openUpload } from './upload.ts'
 
-/** An upload holds a connection for as long as its sender takes; most of them must be left for everybody else. */
+/** An upload holds a connection for as long as the client sends. Most connections must stay free for other requests. */
 const MAX_UPLOADS = 16
-/** Of one tenant, so that its senders, however slow, leave turns to the others and connections to its own readers. */
+/** For one tenant. Slow uploads of one tenant must leave room for other tenants and for the tenant's own reads. */
 const MAX_UPLOADS_OF_TENANT = 8
 const UPLOAD_WAIT_MS = 2_000
 const BINARY = { type: 'string', format: 'binary' } as const
-/** What a browser would run, or show as if it came from us. */
+/** Media types that a browser would run, or show as a page of this server. */
 const ACTIVE_TYPE = /html|xml|svg|script|^multipart\/|^message\//
 
-/** How files come in and go out; what is kept beside their content is a collection like any other. */
+/** The routes for the content of files. Their metadata is an ordinary collection. */
 export function mediaRoutes(scope: Scope): void {
   scope.register(async (inner, server) => {
-    // Here a form is the only body.
+    // These routes accept forms only.
     server.removeAllContentTypeParsers()
     await server.register(multipart, { limits: FORM_LIMITS })
     uploadRoute(inner)
@@ -56,10 +56,10 @@ function uploadRoute({ tenant }: Scope): void {
     },
     digest: digestUpload,
     preHandler: async ({ tenant: { id } }, reply) => {
-      const end = await turns.take(id)
-      // Comes however the request ends, also when its sender goes away.
-      reply.raw.once('close', end)
-      if (reply.raw.closed) end()
+      const release = await turns.take(id)
+      // 'close' is emitted however the request ends, also when the client disconnects.
+      reply.raw.once('close', release)
+      if (reply.raw.closed) release()
     },
     onSend: async ({ raw }) => dropRest(raw),
   }
@@ -71,14 +71,14 @@ function uploadRoute({ tenant }: Scope): void {
 }
 
 /**
- * Discards the rest of the form once there is an answer. Otherwise a client that sends the whole body before it reads would
- * never get the answer.
+ * Discards the rest of the form before the answer is sent. Otherwise a client that reads only after it has sent the whole body
+ * would never get the answer.
  */
 function dropRest(raw: IncomingMessage): void {
   if (!raw.readableEnded) raw.unpipe().resume()
 }
 
-/** What is kept says what was sent; a repetition is read to its end. */
+/** Takes the digest of a first request from its answer. Reads the whole body of a repeated request. */
 async function digestUpload(request: FastifyRequest, answered: unknown): Promise<string> {
   if (answered !== null) {
     const { filename, contentType, sha256 } = answered as MediaRow
@@ -94,7 +94,7 @@ function contentOptions(operationId: string): TenantOptions {
   const content = { 'application/octet-stream': { schema: BINARY } }
   return {
     access: 'media:read',
-    // Fastify's own would read the whole of it to say nothing.
+    // Fastify's own HEAD route would read the whole content and send none of it.
     exposeHeadRoute: false,
     document: {
       headers: ['etag', 'accept-ranges', 'content-range'],
@@ -144,13 +144,13 @@ interface MediaRow {
   readonly sha256: string
 }
 
-/** Who goes on with an older content (`If-Range`) gets the present one whole. A HEAD has no ranges (RFC 9110, 14.2). */
+/** A client that continues an older content (`If-Range`) gets the whole current one. HEAD has no ranges (RFC 9110, 14.2). */
 function askedRange(
   { method, headers }: FastifyRequest,
   size: number,
   etag: string,
 ): Bytes | null | undefined {
-  const goesOn = headers['if-range']
-  if (method === 'HEAD' || (goesOn !== undefined && goesOn !== `"${etag}"`)) return undefined
+  const ifRange = headers['if-range']
+  if (method === 'HEAD' || (ifRange !== undefined && ifRange !== `"${etag}"`)) return undefined
   return rangeOf(headers.range, size)
 }

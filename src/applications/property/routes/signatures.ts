@@ -1,8 +1,8 @@
 import type { Scope, Tagged, Tenant } from '../../../index.ts'
-import { decline, type Signing, sign } from '../signatures/sign.ts'
+import { decline, type StatusChange, sign } from '../signatures/sign.ts'
 import { signatures } from '../signatures/signatures.ts'
 
-type Settle = (tenant: Tenant, signing: Signing) => Promise<Tagged>
+type ChangeStatus = (tenant: Tenant, change: StatusChange) => Promise<Tagged>
 
 const document = {
   headers: ['etag'],
@@ -10,27 +10,27 @@ const document = {
   codes: ['CONFLICT', 'PRECONDITION_FAILED'],
 } as const
 
-/** What may become of a pending signature. */
+/** The routes that sign or decline a pending signature. */
 export function signatureRoutes(scope: Scope): void {
-  settleRoute(scope, { verb: 'sign', summary: 'Sign, and write the proof of it', settle: sign })
-  settleRoute(scope, { verb: 'decline', summary: 'Decline to sign', settle: decline })
+  statusRoute(scope, { verb: 'sign', summary: 'Sign, and write the proof of it', changeStatus: sign })
+  statusRoute(scope, { verb: 'decline', summary: 'Decline to sign', changeStatus: decline })
 }
 
-interface Settling {
+interface StatusRoute {
   readonly verb: 'sign' | 'decline'
   readonly summary: string
-  readonly settle: Settle
+  readonly changeStatus: ChangeStatus
 }
 
-function settleRoute(scope: Scope, { verb, summary, settle }: Settling): void {
+function statusRoute(scope: Scope, { verb, summary, changeStatus }: StatusRoute): void {
   const { params, row } = signatures.schemas
   const schema = { operationId: `${verb}Signature`, summary, params, response: { 200: row } }
   const options = { access: 'signatures:write', schema, document }
   scope.tenant.post(`/signatures/:id/${verb}`, options, async (request, reply) => {
     const { id } = request.params as { id: string }
-    const signing = { id, ifMatch: request.headers['if-match'], address: request.ip }
-    const settled = await settle(request.tenant, signing)
-    reply.header('etag', `"${settled.etag}"`)
-    return settled.row
+    const change = { id, ifMatch: request.headers['if-match'], address: request.ip }
+    const changed = await changeStatus(request.tenant, change)
+    reply.header('etag', `"${changed.etag}"`)
+    return changed.row
   })
 }

@@ -3,9 +3,9 @@ import type { FastifyRequest } from 'fastify'
 import { PublicError, problem } from '../../../index.ts'
 import type { IncomingFile } from '../media/store.ts'
 
-/** The largest file that is taken. */
+/** The largest accepted file. */
 export const MAX_FILE_BYTES = 25 * 1024 * 1024
-/** What a form needs around its file, amply. */
+/** Enough for the parts of a form around its file. */
 const FORM_BYTES = 64 * 1024
 const MAX_FILENAME_LENGTH = 255
 const MEDIA_TYPE = /^[a-z0-9][a-z0-9!#$&^_.+-]{0,48}\/[a-z0-9][a-z0-9!#$&^_.+-]{0,48}$/
@@ -15,7 +15,7 @@ const UNKNOWN_TYPE = 'application/octet-stream'
 export const FORM_LIMITS = { fileSize: MAX_FILE_BYTES, files: 1, fields: 0, headerPairs: 100 }
 
 /**
- * The file of a form, up to where its content begins.
+ * Reads a form up to the content of its file.
  *
  * @throws PublicError UNSUPPORTED_MEDIA_TYPE, PAYLOAD_TOO_LARGE, VALIDATION_FAILED; its content throws the last two
  */
@@ -23,7 +23,7 @@ export async function openUpload(request: FastifyRequest): Promise<IncomingFile>
   if (!request.isMultipart()) problem('UNSUPPORTED_MEDIA_TYPE')
   if (Number(request.headers['content-length'] ?? 0) > MAX_FILE_BYTES + FORM_BYTES)
     problem('PAYLOAD_TOO_LARGE')
-  // Of one that has gone already nothing will be heard any more, not even that: the form's reader would wait for ever.
+  // The client has already disconnected. No event will follow, so the reader of the form would wait for ever.
   if (request.raw.destroyed) return unreadable(null)
   const parts = partsOf(request)
   const part = await parts.next()
@@ -46,7 +46,7 @@ async function* partsOf(request: FastifyRequest) {
   }
 }
 
-/** Comes to its end only if the form does, and holds nothing behind the file. */
+/** The content of the file. Throws if the form ends early or has another part after the file. */
 async function* contentOf({ file }: MultipartFile, parts: Parts): AsyncGenerator<Uint8Array, void> {
   try {
     yield* file
@@ -57,13 +57,13 @@ async function* contentOf({ file }: MultipartFile, parts: Parts): AsyncGenerator
   if (!(await parts.next()).done) unreadable(null)
 }
 
-/** Whatever a form's reader says is about the form, or about its sender, who has gone. */
+/** Any error of the form's reader means that the form is bad or that the client disconnected. */
 function unreadable(cause: unknown): never {
   if (cause instanceof PublicError) throw cause
-  return problem('VALIDATION_FAILED', 'The form is not whole, or holds more than one file.')
+  return problem('VALIDATION_FAILED', 'The form is not complete, or has more than one file.')
 }
 
-/** The name alone, without what cannot be shown or kept. */
+/** The file name without control characters, cut to `MAX_FILENAME_LENGTH`. */
 function nameOf(given: string): string {
   const shown = given
     .toWellFormed()

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto'
 
-/** What a proof attests, as it is answered. */
+/** The fields of a proof, as the API answers them. */
 export interface Attestation {
   readonly number: number
   readonly signatureId: string
@@ -14,9 +14,9 @@ export interface Attestation {
 }
 
 /**
- * The hash that chains the proofs: SHA-256 over the previous hash (nothing for the first), a line feed, and the JSON of
- * the fields in the order below, without spaces, each as it is answered. A client that has the list can check it: a row
- * that is changed, taken out or put in breaks the chain from there on.
+ * The hash that chains the proofs. It is the SHA-256 of the previous hash (nothing for the first proof), a line feed and the JSON
+ * of the fields, in the order below, without spaces, each as the API answers it. A client can check the whole list: a row that is
+ * changed, removed or inserted breaks the chain from there on.
  */
 export function proofHash(proof: Attestation): string {
   const { number, signatureId, documentId, documentSha256, signerName, signerEmail, signedAt, address } =

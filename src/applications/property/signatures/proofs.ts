@@ -3,7 +3,7 @@ import { defineResource, email, example, integer, moment, sha256, text, uuid } f
 import { proofs as table } from '../tables/records.ts'
 import { signatures } from './signatures.ts'
 
-/** Written by `sign.ts`, in the order of their numbers. */
+/** `sign.ts` writes the proofs, in the order of their numbers. */
 export const proofs = defineResource({
   name: 'proofs',
   title: 'Proof',

@@ -5,11 +5,11 @@ import { documents, proofs, signatures as table } from '../tables/records.ts'
 import { type Attestation, proofHash } from './proof-hash.ts'
 import { signatures } from './signatures.ts'
 
-/** How a signature was asked to change. */
-export interface Signing {
+/** A request to sign or decline a signature. */
+export interface StatusChange {
   readonly id: string
   readonly ifMatch?: string | undefined
-  /** Where the signer's request came from. */
+  /** The IP address of the signer's request. */
   readonly address: string
 }
 
@@ -17,18 +17,18 @@ export interface Signing {
  *   pending ──sign──▶ signed, with its proof in the same transaction
  *      └────decline──▶ declined
  *
- * The document is printed before the transaction, which then checks that both rows are still those that were read: so
- * no connection is held while a PDF is made, and what is proven is what was printed. These bytes are kept.
+ * The document is printed before the transaction, so that no connection is held meanwhile. The transaction then checks that neither
+ * the signature nor the document has changed, and stores the printed bytes.
  *
  * @throws PublicError NOT_FOUND; CONFLICT unless the signature is pending; PRECONDITION_FAILED
  */
-export async function sign(tenant: Tenant, { id, ifMatch, address }: Signing): Promise<Tagged> {
+export async function sign(tenant: Tenant, { id, ifMatch, address }: StatusChange): Promise<Tagged> {
   const pending = await findPending(tenant, id, ifMatch)
   const { documentId, signerName, signerEmail } = pending.row as unknown as SignatureRow
   const printed = await printDocument(tenant, documentId)
   return tenant.transaction(async (_db, inside) => {
-    const signed = await settle(inside, pending, 'signed')
-    await holdDocument(inside, printed)
+    const signed = await setStatus(inside, pending, 'signed')
+    await lockDocument(inside, printed)
     const documentSha256 = await keepPrinted(inside, printed)
     const content = { signatureId: signed.row.id, documentId, documentSha256 }
     await addProof(inside, { ...content, signerName, signerEmail, address })
@@ -37,9 +37,12 @@ export async function sign(tenant: Tenant, { id, ifMatch, address }: Signing): P
 }
 
 /** Declines a signature; throws as `sign`. */
-export async function decline(tenant: Tenant, { id, ifMatch }: Omit<Signing, 'address'>): Promise<Tagged> {
+export async function decline(
+  tenant: Tenant,
+  { id, ifMatch }: Omit<StatusChange, 'address'>,
+): Promise<Tagged> {
   const pending = await findPending(tenant, id, ifMatch)
-  return tenant.transaction((_db, inside) => settle(inside, pending, 'declined'))
+  return tenant.transaction((_db, inside) => setStatus(inside, pending, 'declined'))
 }
 
 interface SignatureRow {
@@ -58,35 +61,39 @@ async function findPending(tenant: Tenant, id: string, ifMatch?: string): Promis
   return found
 }
 
-/** Of several who settle one signature at once, one finds it as it was. */
-async function settle(inside: Tenant, { row, etag }: Tagged, status: 'signed' | 'declined'): Promise<Tagged> {
-  const settled = await inside.db
+/** The condition on the ETag lets only one of several concurrent requests change the signature. */
+async function setStatus(
+  inside: Tenant,
+  { row, etag }: Tagged,
+  status: 'signed' | 'declined',
+): Promise<Tagged> {
+  const changed = await inside.db
     .update(table)
     .set({ status, updatedAt: sql`now()` })
     .where(and(eq(table.tenantId, inside.id), eq(table.id, row.id), eq(etagOf(table), etag)))
     .returning({ id: table.id })
-  if (settled.length === 0) problem('CONFLICT', NOT_PENDING)
+  if (changed.length === 0) problem('CONFLICT', NOT_PENDING)
   return signatures.find(inside, row.id)
 }
 
 /** Locks the document against changes until the proof is written, and checks that it was not changed before. */
-async function holdDocument({ id: tenantId, db }: Tenant, printed: PrintedDocument): Promise<void> {
+async function lockDocument({ id: tenantId, db }: Tenant, printed: PrintedDocument): Promise<void> {
   const { id, updatedAt } = documents
-  const held = await db
+  const locked = await db
     .select({ id })
     .from(documents)
     .where(and(eq(documents.tenantId, tenantId), eq(id, printed.id), eq(updatedAt, printed.updatedAt)))
     .for('share')
-  if (held.length === 0) problem('CONFLICT', 'The document has just been changed')
+  if (locked.length === 0) problem('CONFLICT', 'The document has just been changed')
 }
 
 type Unnumbered = Omit<Attestation, 'number' | 'signedAt' | 'previousHash'>
 
-/** Appends to the tenant's chain. Under a lock, so that numbers have no gaps and each proof follows the one before. */
+/** Appends a proof to the tenant's chain. The lock keeps the numbers without gaps and each proof linked to the one before. */
 async function addProof({ id: tenantId, db }: Tenant, content: Unnumbered): Promise<void> {
   await db.execute(sql`select pg_advisory_xact_lock(hashtextextended(${`proofs of ${tenantId}`}, 0))`)
-  // A statement of its own: it sees what was committed while it waited. The server's clock, written by the server, so
-  // that the hash is over the very text that is answered.
+  // A separate statement, because it sees rows that were committed while the lock waited. The server formats its own
+  // time, so that the hash covers the same text that the API answers.
   const { rows } = await db.execute<{ signedAt: string; number: number | null; hash: string | null }>(sql`
     select clock_timestamp() as "signedAt", last.number, last.hash from (select) as one
     left join lateral (

@@ -4,7 +4,7 @@ import { choice, defineResource, email, example, text, uuid } from '../../../ind
 import { documents } from '../leases/documents.ts'
 import { signatures as table } from '../tables/records.ts'
 
-/** Asked for, then signed or declined (`sign.ts`), and never again. */
+/** A signature is created as pending, then signed or declined once (`sign.ts`). */
 export const signatures = defineResource({
   name: 'signatures',
   title: 'Signature',

@@ -26,8 +26,9 @@ export interface Address {
 }
 
 /**
- * Indexes serve the lists of the collections. A filter that may match most of a tenant's rows (`kind`, `status`) has
- * one for each order, or the server would read them all to show a page; one that matches few (`placeId`) has one.
+ * The indexes serve the lists of the collections. A filter that may match most of a tenant's rows (`kind`, `status`) has an index
+ * for each sort order; otherwise the server would read all these rows to answer one page. A filter that matches few rows
+ * (`placeId`) has one index.
  */
 export const places = tenantTable(
   'places',
@@ -185,9 +186,9 @@ export const contacts = tenantTable(
 )
 
 /**
- * Two leases that are not drafts never share a day on one estate (`leases_overlap_excl`, in the migration: drizzle has no
- * word for exclusion constraints). `lessee_ids` is what the API shows; a trigger keeps `lease_lessees` equal to it, whose
- * foreign keys a list cannot have.
+ * Two leases of one estate must not overlap, unless one is a draft. The constraint `leases_overlap_excl` is in the migration,
+ * because drizzle has no exclusion constraints. The API shows `lessee_ids`. A list cannot have foreign keys, so a trigger copies
+ * it to `lease_lessees`, which has them.
  */
 export const leases = tenantTable(
   'leases',

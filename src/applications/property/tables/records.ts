@@ -16,7 +16,7 @@ import { tenantTable } from '../../../index.ts'
 import { bytea, createdAt, folded, moment, tenantId } from './columns.ts'
 import { leases } from './properties.ts'
 
-/** `terms` is the lease as it was when the document was made: what was signed does not change with the lease. */
+/** `terms` is a copy of the lease from when the document was made. A signed document does not change with the lease. */
 export const documents = tenantTable(
   'documents',
   {
@@ -37,8 +37,8 @@ export const documents = tenantTable(
 )
 
 /**
- * A document in print, kept when it is first signed and append-only from then on: another version of what renders it may
- * give other bytes, and a signature is under these. The check is what makes the hash of a proof say so.
+ * The printed bytes of a document, stored with its first signature and append-only. Another version of Freehold may print other
+ * bytes, but the signature is for these. The check makes sure that the hash belongs to the bytes.
  */
 export const documentFiles = pgTable(
   'document_files',
@@ -83,7 +83,7 @@ export const signatures = tenantTable(
   ],
 )
 
-/** One a signed signature, append-only: numbered without gaps within the tenant, each with the hash of the one before. */
+/** One proof for each signed signature; append-only. A tenant's numbers have no gaps, and each proof has the hash of the one before. */
 export const proofs = tenantTable(
   'proofs',
   {
@@ -113,7 +113,7 @@ export const proofs = tenantTable(
   ],
 )
 
-/** The ledger, append-only: what was bought (positive) and spent (negative). A trigger keeps the balance with it. */
+/** The ledger of credits, append-only: positive amounts were bought, negative ones spent. A trigger updates the balance. */
 export const credits = tenantTable(
   'credits',
   {
@@ -128,7 +128,7 @@ export const credits = tenantTable(
   ],
 )
 
-/** The sum of the ledger. The check is what keeps it from going below zero: writers wait for one another's row. */
+/** The sum of the ledger. The check forbids a negative sum. Concurrent writers wait for the lock on the tenant's row. */
 export const creditBalances = pgTable(
   'credit_balances',
   { tenantId: tenantId(), balance: bigint('balance', { mode: 'number' }).notNull() },
@@ -138,7 +138,7 @@ export const creditBalances = pgTable(
   ],
 )
 
-/** One a purchase, written with it. */
+/** One payment for each purchase. A trigger writes it. */
 export const payments = tenantTable(
   'payments',
   {
@@ -173,7 +173,7 @@ export const media = tenantTable(
   ],
 )
 
-/** The content in pieces of one size (the last may be shorter), so that any range of it is a few rows. */
+/** The content in chunks of one size; the last may be shorter. So any range of it is a few rows. */
 export const mediaChunks = pgTable(
   'media_chunks',
   {

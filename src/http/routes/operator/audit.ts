@@ -26,7 +26,7 @@ const VERIFY: Endpoint = {
     operationId: 'verifyAuditLog',
     summary: 'Verify that no entry of the audit log was changed or removed',
   },
-  description: 'Entries since the last seal are sealed when all of them are right.',
+  description: 'If all entries since the last seal are unchanged, they are sealed.',
   answers: { 200: AuditVerdict },
 }
 
@@ -53,7 +53,7 @@ function filterOf(query: Static<typeof AuditQuery>, request: FastifyRequest): Au
 }
 
 /**
- * A moment that a database can hold. ISO 8601 also writes leap seconds and years that JavaScript or PostgreSQL lacks.
+ * A moment that the database can store. ISO 8601 also allows leap seconds, and years that JavaScript or PostgreSQL lacks.
  * @throws PublicError VALIDATION_FAILED
  */
 function momentOf(text: string, pointer: string): Date {
@@ -65,7 +65,7 @@ function momentOf(text: string, pointer: string): Date {
   })
 }
 
-/** A tenant's caller may not name a tenant, not even its own: no other endpoint of a tenant takes one. */
+/** Only operators may name a tenant here. A tenant's caller gets an error, as for any unknown field. */
 function scopeOf(named: string | undefined, request: FastifyRequest): string | undefined {
   if (request.principal.kind === 'operator') return named?.toLowerCase()
   if (named === undefined) return contextOf(request).tenantId

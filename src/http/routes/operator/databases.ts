@@ -86,7 +86,7 @@ export function operatorDatabaseRoutes(api: FastifyInstance, { operations }: Htt
   })
 }
 
-/** Refuses at once a text that can be refused without a look-up or a socket. */
+/** Checks all of the text that can be checked without a DNS look-up or a connection. */
 function assertConnectionString(given: string): void {
   try {
     parseConnectionString(given)

@@ -64,7 +64,7 @@ const REMOVE: Endpoint = {
   errors: ['CONFLICT', ...TENANT_DATABASE_CODES],
 }
 
-/** The roles of any tenant, for operators. A tenant with an issuer of its own may have no users who could do this. */
+/** The roles of any tenant, for operators. A tenant with an external issuer may have no users who could change its roles. */
 export function operatorRoleRoutes(api: FastifyInstance, deps: HttpDeps): void {
   const endpoints = { list: LIST, create: CREATE, find: FIND, update: UPDATE, remove: REMOVE }
   const tenantOf = ({ params }: { params: unknown }) => tenantOfPath(deps, params)

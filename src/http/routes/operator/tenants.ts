@@ -68,7 +68,7 @@ const UPDATE: Endpoint = {
   errors: ['REFERENCE_NOT_FOUND', 'EXTERNAL_ID_TAKEN', 'CONFLICT', 'MOVE_IN_PROGRESS'],
 }
 
-/** Tenants. There is no endpoint that deletes one: a code names the same tenant for ever. */
+/** Tenants. No endpoint deletes one, because a code names the same tenant forever. */
 export function operatorTenantRoutes(api: FastifyInstance, { operations }: HttpDeps): void {
   serve(api, LIST, async ({ query }) =>
     pageView(await operations.listTenants(query as TenantQuery), tenantView),

@@ -2,7 +2,7 @@ import { describeDatabase, summarize } from '../../../catalog/databases/entry-vi
 import { fail } from '../../../errors.ts'
 import type { DatabaseState, TenantRecord } from '../../../operations/operations.ts'
 
-/** A tenant as operators see it. Columns are picked by name: one that is added does not appear by itself. */
+/** A tenant as operators see it. Fields are listed, so that a new column of the table is not shown by accident. */
 export function tenantView({ tenant, externalIds, database, encryptionKeyId = null }: TenantRecord) {
   const { id, code, name, status, parentId, placement, authConfig, createdAt, updatedAt } = tenant
   return {
@@ -20,7 +20,7 @@ export function tenantView({ tenant, externalIds, database, encryptionKeyId = nu
   }
 }
 
-/** A tenant's database as operators see it: the candidate stands in for a current one that is not there. */
+/** A tenant's database as operators see it. If there is no current database, the candidate is shown. */
 export function databaseView({ tenant, current, candidate, encryptionKeyId, effective }: DatabaseState) {
   const shown = current ?? candidate
   if (shown === null) throw fail('NOT_FOUND', { detail: 'The tenant has no database of its own.' })

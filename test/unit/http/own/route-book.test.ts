@@ -20,7 +20,7 @@ function problemsOf(routes: (scope: Scope) => void): readonly string[] {
   }
 }
 
-describe('a route that does not boot', () => {
+describe('an invalid route', () => {
   test.each<[string, (scope: Scope) => void, string]>([
     [
       'without access',
@@ -48,12 +48,12 @@ describe('a route that does not boot', () => {
         tenant.get('/bookings/:id', { access }, handler)
         open.get('/bookings/:number', handler)
       },
-      'The route GET /bookings/:number is there twice: another route of the application has the path /bookings/:id. Change one of the paths.',
+      'The route GET /bookings/:number exists twice: another route of the application has the path /bookings/:id. Change one of the paths.',
     ],
     [
       'where a resource is',
       ({ tenant }) => tenant.patch('/places/:placeId', { access }, handler),
-      'The route PATCH /places/:placeId is there twice: the resource "places" serves it. Change one of the paths.',
+      'The route PATCH /places/:placeId exists twice: the resource "places" serves it. Change one of the paths.',
     ],
     [
       'without a handler',
@@ -63,7 +63,7 @@ describe('a route that does not boot', () => {
     [
       'for anybody, with access',
       ({ open }) => open.get('/hours', { access } as never, handler),
-      'The route GET /hours is for anybody and takes no access. Remove it, or use scope.tenant.',
+      'The route GET /hours is for all callers and takes no access. Remove it, or use scope.tenant.',
     ],
     [
       'with a path that is none',
@@ -73,13 +73,13 @@ describe('a route that does not boot', () => {
     [
       'that reads with a body',
       ({ open }) => open.get('/hours', { schema: { body: {} } }, handler),
-      'The route GET /hours declares a body, which GET has none of. Declare a querystring, or use POST.',
+      'The route GET /hours declares a body, but GET has no body. Declare a querystring, or use POST.',
     ],
-  ])('%s is named, with the mend', (_case, routes, told) => {
+  ])('with %s is named, and the error says what to change', (_case, routes, told) => {
     expect(problemsOf(routes)).toEqual([told])
   })
 
-  test('is told of together with the others', () => {
+  test('is reported together with the others', () => {
     const routes = ({ tenant, open }: Scope) => {
       tenant.get('/a', {} as never, handler)
       open.get('/users', handler)
@@ -95,7 +95,7 @@ describe('a route that does not boot', () => {
     await expect(makeServer({ application }).ready()).rejects.toThrow('The route GET /a declares no access.')
   })
 
-  test('is found where a plugin has registered it by Fastify’s own means', async () => {
+  test('is found if a plugin registers it with Fastify directly', async () => {
     const application = {
       ...property,
       routes: (scope: Scope) => scope.register((_inner, server) => void server.get('/bare', handler)),
@@ -104,7 +104,7 @@ describe('a route that does not boot', () => {
   })
 })
 
-test('permissions that routes name count as declared, also those of plugins', async () => {
+test('permissions of routes are declared permissions, also those of plugins', async () => {
   const application = {
     ...property,
     routes: (scope: Scope) => {
@@ -122,7 +122,7 @@ test('permissions that routes name count as declared, also those of plugins', as
 
 const ownParts = () => ({ schema: null as never, errors: null as never })
 
-test('operations are called by method and path, each by a name of its own', () => {
+test('operations are named after method and path, and each name is unique', () => {
   const routes = book(() => undefined)
   const idOf = (method: OwnRoute['method'], path: string) =>
     routes.operationIdOf({ kind: 'open', method, path, options: {}, handler })
@@ -133,19 +133,19 @@ test('operations are called by method and path, each by a name of its own', () =
 describe('errors of an application', () => {
   test.each([
     [{ slotTaken: { status: 409, title: 'x' } }, 'capitals'],
-    [{ CONFLICT: { status: 409, title: 'x' } }, 'Freehold’s own'.replace('’', "'")],
+    [{ CONFLICT: { status: 409, title: 'x' } }, 'belongs to Freehold'],
     [{ SLOT_TAKEN: { status: 200, title: 'x' } }, 'from 400 to 599'],
     [{ SLOT_TAKEN: { status: 409, title: ' ' } }, 'must have a title'],
   ])('%j: %s', (errors, told) => {
     expect(faultsOfErrors(errors)).toEqual([expect.stringContaining(told)])
   })
 
-  test('of the right form are none', () => {
+  test('of a valid form are accepted', () => {
     expect(faultsOfErrors({ SLOT_TAKEN: { status: 409, title: 'The slot is taken' } })).toEqual([])
   })
 })
 
-test('objects are closed at any depth, unless they say what else they take', () => {
+test('objects accept no undeclared members at any depth, unless their schema says so', () => {
   const inner = { type: 'object', properties: { x: { type: 'integer' } } }
   const given = {
     type: 'object',
