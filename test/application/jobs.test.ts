@@ -13,7 +13,7 @@ import { TcpProxy } from '../support/tcp-proxy.ts'
 import { bookings as application } from './bookings/application.ts'
 import { rooms } from './bookings/tables.ts'
 
-const SOON = { timeout: 30_000, interval: 50 }
+const SOON = { timeout: 60_000, interval: 50 }
 const EACH_SECOND = '* * * * * *'
 
 let stage: Stage

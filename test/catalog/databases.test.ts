@@ -598,7 +598,7 @@ describe('a tenant database', () => {
         (error: unknown) => error,
       )
       const waits = sql`select from pg_locks where not granted and pid <> pg_backend_pid()`
-      await expect.poll(async () => (await store.db.execute(waits)).rowCount, { timeout: 10_000 }).not.toBe(0)
+      await expect.poll(async () => (await store.db.execute(waits)).rowCount).not.toBe(0)
       await recordAudit(tx, { actor: health, action: 'tenant.database.status', tenantId })
       return { removing }
     })

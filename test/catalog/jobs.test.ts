@@ -243,7 +243,7 @@ describe('the list of jobs', () => {
   })
 })
 
-const SOON = { timeout: 10_000, interval: 10 }
+const SOON = { timeout: 60_000, interval: 10 }
 
 /** A replica that runs jobs of the kind until the test ends. It calls `run` for each job. */
 function replica(

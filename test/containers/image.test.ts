@@ -57,7 +57,7 @@ describe.skipIf(image === '')('the image (needs TEST_IMAGE)', TIME_LIMIT, () => 
 
   test('serves, reports healthy, and stops in order', async () => {
     const id = await startContainer({ ...environmentOf(stage), HOST: '127.0.0.1', PORT: '8099' })
-    await expect.poll(() => inspect(id, '.State.Health.Status'), { timeout: 40_000 }).toBe('healthy')
+    await expect.poll(() => inspect(id, '.State.Health.Status')).toBe('healthy')
     const readiness = await fetch('http://127.0.0.1:8099/readyz')
     expect(readiness.status).toBe(200)
     await run('docker', ['kill', '-s', 'TERM', id])
@@ -85,6 +85,6 @@ describe.skipIf(image === '')('the image (needs TEST_IMAGE)', TIME_LIMIT, () => 
       'no-new-privileges',
     ]
     const id = await startContainer({ ...environmentOf(stage), PORT: '0' }, ...options)
-    await expect.poll(() => logOf(id), { timeout: 40_000 }).toContain('"msg":"listening"')
+    await expect.poll(() => logOf(id)).toContain('"msg":"listening"')
   })
 })

@@ -14,7 +14,7 @@ import { type Standby, startStandby } from '../support/standby.ts'
 import { TcpProxy } from '../support/tcp-proxy.ts'
 import { createOwnerOn, makePlace, PLACES } from './support.ts'
 
-const TIME_LIMIT = { timeout: 20_000, interval: 50 }
+const TIME_LIMIT = { timeout: 60_000, interval: 50 }
 const LOST = 4
 
 let primary: OwnServer

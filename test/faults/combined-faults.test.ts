@@ -8,7 +8,7 @@ import { makePlace, register } from './support.ts'
 const API = '/api/v1'
 const PASSWORD = 'a-long-enough-password'
 const TIME_LIMIT = { timeout: 60_000 }
-const POLL = { timeout: 30_000 }
+const POLL = { timeout: 60_000 }
 
 let stage: Stage
 let gateway: TestGateway

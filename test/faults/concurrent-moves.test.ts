@@ -9,8 +9,8 @@ import { createTenantDatabase } from '../support/tenant-database.ts'
 /** Shorter than a statement may take, and shorter than a mover waits for another. A blocked request must continue by itself. */
 const SOON = { timeout: 4_000, interval: 10 }
 /** Often enough to see a state that lasts for seconds. */
-const LATER = { timeout: 15_000, interval: 20 }
-const SETTLED = { timeout: 15_000 }
+const LATER = { timeout: 60_000, interval: 20 }
+const SETTLED = { timeout: 60_000 }
 const CONFLICT = { status: 409, body: { code: 'CONFLICT' } }
 
 let stage: Stage

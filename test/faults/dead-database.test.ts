@@ -134,15 +134,15 @@ describe('a database whose server is stopped', () => {
       return { status, said: body.status, inactive: body.databases.inactive, shared: body.shared.status }
     }
     const expected = { status: 200, said: 'degraded', inactive: 1, shared: 'ok' }
-    await expect.poll(health, { timeout: 10_000 }).toEqual(expected)
+    await expect.poll(health).toEqual(expected)
   })
 
   test(
     'becomes active by itself with all its rows when the server is back',
     async () => {
       await server.start()
-      await expect.poll(() => statusOf(tenant), { timeout: 30_000 }).toBe('active')
-      await expect.poll(async () => (await read(tenant)).status, { timeout: 10_000 }).toBe(200)
+      await expect.poll(() => statusOf(tenant)).toBe('active')
+      await expect.poll(async () => (await read(tenant)).status).toBe(200)
       expect((await read(tenant, `${PLACES}/${place}`)).body).toEqual(before)
       await makePlace(caller, tenant, 'New')
       expect((await signIn(tenant)).status).toBe(200)
@@ -200,9 +200,9 @@ describe('a database whose server swallows all packets', () => {
     'becomes active by itself when the server is back',
     async () => {
       await proxy.setMode('pass')
-      await expect.poll(() => statusOf(tenant), { timeout: 30_000 }).toBe('active')
+      await expect.poll(() => statusOf(tenant)).toBe('active')
       const names = async () => (await read(tenant)).body.data?.map(({ name }: { name: string }) => name)
-      await expect.poll(names, { timeout: 10_000 }).toEqual(['Out of sight'])
+      await expect.poll(names).toEqual(['Out of sight'])
     },
     SLOW,
   )

@@ -3,7 +3,7 @@ import { newId } from '../../src/lib/ids.ts'
 import { dropAll, query, superuserUrl } from '../support/database.ts'
 import { createStage, type Stage, startGateway, type TestGateway } from '../support/gateway.ts'
 
-const TIME_LIMIT = { timeout: 20_000, interval: 20 }
+const TIME_LIMIT = { timeout: 60_000, interval: 20 }
 const OLD = 6
 const NEW = 4
 const DIFFER = '"msg":"replicas differ in their connection limits: the smallest counts"'

@@ -17,7 +17,7 @@ import { makePlace, PLACES, register, startProcess } from './support.ts'
 
 /** The lock of the change log. A transaction takes it last, when it holds all others; see catalog/changes.ts. */
 const CHANGES_LOCK = 0x66686368
-const TIME_LIMIT = { timeout: 20_000, interval: 20 }
+const TIME_LIMIT = { timeout: 60_000, interval: 20 }
 
 let stage: Stage
 let gateway: TestGateway

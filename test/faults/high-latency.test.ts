@@ -63,13 +63,13 @@ test('a registration needs few round trips', async () => {
   const tap = await Wiretap.start(await freshUrl())
   expect(await gateway.registerDatabase(id, tap.url)).toMatchObject({ status: 'active', lastError: null })
   const validations = () => gateway.log().match(new RegExp(`${id}[^\n]*"database validated"`, 'g'))?.length
-  await expect.poll(validations, { timeout: 10_000 }).toBe(1)
+  await expect.poll(validations).toBe(1)
   // One connection to check, one to migrate, and one to move the tenant there.
   expect(tap.accepted).toBe(3)
   expect(tap.roundTrips).toBeLessThanOrEqual(MOST_ROUND_TRIPS)
   const before = tap.roundTrips
   await gateway.operator('POST', `/tenants/${id}/database/validate`)
-  await expect.poll(validations, { timeout: 10_000 }).toBe(2)
+  await expect.poll(validations).toBe(2)
   expect(tap.roundTrips - before).toBeLessThanOrEqual(MOST_WITHOUT_MIGRATIONS)
   tap.close()
 }, 30_000)

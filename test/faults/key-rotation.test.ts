@@ -24,7 +24,7 @@ import { Bystander, makePlace, PLACES } from './support.ts'
 
 /** Processes start and end, and the machine may be busy. */
 const TIME_LIMIT = { timeout: 150_000 }
-const SOON = { timeout: 30_000, interval: 50 }
+const SOON = { timeout: 60_000, interval: 50 }
 /** sysexits.h: EX_CONFIG. */
 const REFUSED = 78
 /** Tenants that have a data key only. */

@@ -186,6 +186,6 @@ describe('afterwards', () => {
         waiters: gauge('connection_waiters'),
       }
     }
-    await expect.poll(counted, { timeout: 10_000 }).toEqual({ missing: 0, waiters: 0 })
+    await expect.poll(counted).toEqual({ missing: 0, waiters: 0 })
   })
 })

@@ -14,7 +14,7 @@ import { TcpProxy } from '../support/tcp-proxy.ts'
 import { createOwnerOn, expectUnavailable, makePlace, PLACES, register } from './support.ts'
 
 const SLOW = { timeout: 60_000 }
-const SOON = { timeout: 20_000 }
+const SOON = { timeout: 60_000 }
 
 let stage: Stage
 let gateway: TestGateway

@@ -6,7 +6,7 @@ import { GatewayProcess } from '../support/gateway-process.ts'
 
 /** Processes start and end, and the machine may be busy. */
 const TIME_LIMIT = { timeout: 90_000 }
-const SOON = { timeout: 40_000, interval: 50 }
+const SOON = { timeout: 60_000, interval: 50 }
 
 let stage: Stage
 beforeAll(async () => {

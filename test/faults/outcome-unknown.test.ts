@@ -132,7 +132,7 @@ describe.each(['shared', 'own'])('a POST whose connection is lost, in the %s dat
       const pending = post(home, key, key)
       const kill = `SELECT pg_terminate_backend(pid) FROM pg_stat_activity
         WHERE datname = current_database() AND wait_event_type = 'Lock' AND query LIKE 'insert into "places"%'`
-      await expect.poll(async () => (await query(home.databaseUrl, kill)).length, { timeout: 10_000 }).toBe(1)
+      await expect.poll(async () => (await query(home.databaseUrl, kill)).length).toBe(1)
       return pending
     })
     expectUnavailable(answer, UNAVAILABLE)

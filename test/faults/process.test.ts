@@ -264,7 +264,7 @@ describe('SIGTERM', TIME_LIMIT, () => {
         else if (ending) return
       }
     })
-    await expect.poll(() => made.length, { timeout: 15_000 }).toBeGreaterThan(CLIENTS * 10)
+    await expect.poll(() => made.length).toBeGreaterThan(CLIENTS * 10)
     ending = true
     const begun = performance.now()
     expect(await gateway.end('SIGTERM')).toBe(0)
@@ -279,11 +279,11 @@ describe('SIGTERM', TIME_LIMIT, () => {
     const { gateway, url } = await start({ SHUTDOWN_GRACE_SECONDS: '600' })
     const { waiting, lift } = await block()
     const under = Array.from({ length: CLIENTS }, (_, i) => post(url, keepAliveAgent(), `under way ${i}`))
-    await expect.poll(waiting, { timeout: 10_000 }).toBe(CLIENTS)
+    await expect.poll(waiting).toBe(CLIENTS)
     gateway.child.kill('SIGTERM')
     gateway.child.kill('SIGTERM')
     await gateway.until(/"stopping"/)
-    await expect.poll(() => post(url, keepAliveAgent(), 'too late'), { timeout: 10_000 }).toBe('never sent')
+    await expect.poll(() => post(url, keepAliveAgent(), 'too late')).toBe('never sent')
     await lift()
     expect(await Promise.all(under)).toEqual(Array(CLIENTS).fill(201))
     expect(await gateway.ended).toBe(0)
@@ -294,7 +294,7 @@ describe('SIGTERM', TIME_LIMIT, () => {
     const { gateway, url } = await start({ SHUTDOWN_GRACE_SECONDS: '2' })
     const { waiting } = await block()
     const hanging = post(url, keepAliveAgent(), 'hangs')
-    await expect.poll(waiting, { timeout: 10_000 }).toBe(1)
+    await expect.poll(waiting).toBe(1)
     const begun = performance.now()
     expect(await gateway.end('SIGTERM')).toBe(0)
     expect(performance.now() - begun).toBeLessThan(2_000 + LATE_MS)
@@ -305,7 +305,7 @@ describe('SIGTERM', TIME_LIMIT, () => {
     const { gateway, url } = await start({ SHUTDOWN_GRACE_SECONDS: '600' })
     const { waiting } = await block()
     const hanging = post(url, keepAliveAgent(), 'hangs')
-    await expect.poll(waiting, { timeout: 10_000 }).toBe(1)
+    await expect.poll(waiting).toBe(1)
     gateway.child.kill('SIGTERM')
     await gateway.until(/"stopping"/)
     // A terminal and npm send one Ctrl-C as two signals at nearly the same moment. A person presses it again only after a second.

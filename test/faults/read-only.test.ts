@@ -27,7 +27,7 @@ afterAll(async () => {
 })
 
 const { get, validate } = databaseCalls(() => gateway)
-const TIME_LIMIT = { timeout: 20_000, interval: 100 }
+const TIME_LIMIT = { timeout: 60_000, interval: 100 }
 const nameOf = (url: string) => new URL(url).pathname.slice(1)
 
 /** As a provider does when the disk is full. Open sessions keep their settings. */

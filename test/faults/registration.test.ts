@@ -259,7 +259,7 @@ describe('registering each kind of bad database', () => {
       )
       return Number(counted?.[1]) - (real?.n ?? 0)
     }
-    await expect.poll(difference, { timeout: 8_000 }).toBe(0)
+    await expect.poll(difference).toBe(0)
   })
 })
 

@@ -17,7 +17,7 @@ import { makePlace, PLACES, register } from './support.ts'
  */
 const SETUP = 300_000
 const SLOW = { timeout: 60_000 }
-const SOON = { timeout: 20_000 }
+const SOON = { timeout: 60_000 }
 
 let stage: Stage
 let gateway: TestGateway

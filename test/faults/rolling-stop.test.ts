@@ -124,7 +124,7 @@ describe.skipIf(!existsSync(HAPROXY))('behind the proxy (needs haproxy)', () => 
     const [one, other] = await Promise.all([start(), start()])
     const tenant = await one.caller.createTenant()
     const url = await startProxy([one.caller.url, other.caller.url])
-    await expect.poll(() => ask(`${url}/livez`), { timeout: 10_000 }).toBe(200)
+    await expect.poll(() => ask(`${url}/livez`)).toBe(200)
     const stop = keepAsking(url, tenant)
     await delay(500)
     expect(await one.process.end('SIGTERM')).toBe(0)
@@ -137,7 +137,7 @@ describe.skipIf(!existsSync(HAPROXY))('behind the proxy (needs haproxy)', () => 
     const { process: gateway } = await startProcess(stage, { ...SETTINGS, TRUSTED_PROXIES: '127.0.0.0/8' })
     running.push(gateway)
     const url = await startProxy([await gateway.url()])
-    await expect.poll(() => ask(`${url}/livez`), { timeout: 10_000 }).toBe(200)
+    await expect.poll(() => ask(`${url}/livez`)).toBe(200)
     const caller = new Caller(url, stage.operatorToken)
     const { code } = await caller.createTenant()
     const headers = { 'content-type': 'application/json', 'x-forwarded-for': '203.0.113.9' }

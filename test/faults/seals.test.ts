@@ -4,7 +4,7 @@ import { createStage, type Stage, startGateway, type TestGateway, withTwoRoles }
 
 // A shared database with an owner role and a serving role: the gateway does the owner's work as the owner.
 
-const SOON = { timeout: 15_000 }
+const SOON = { timeout: 60_000 }
 let stage: Stage
 let gateway: TestGateway
 

@@ -353,7 +353,7 @@ async function breakDatabases(): Promise<void> {
   await query(superuserUrl(), `ALTER DATABASE "${own.database}" ALLOW_CONNECTIONS false`)
   await terminateBackends(own.database)
   const list = async () => (await gateway.call('GET', '/api/v1/places', { token: moved.token })).status
-  await vi.waitFor(async () => expect(await list()).toBe(503), { timeout: 10_000 })
+  await vi.waitFor(async () => expect(await list()).toBe(503), { timeout: 60_000 })
   await gateway.call('POST', '/api/v1/auth/login', { body: login })
   await query(superuserUrl(), `ALTER DATABASE "${own.database}" ALLOW_CONNECTIONS true`)
 }

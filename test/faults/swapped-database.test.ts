@@ -181,7 +181,7 @@ async function expectServed({ tenant: { token }, place }: Household, name: strin
     const { status, body } = await gateway.call('GET', PLACES, { token })
     return { status, rows: body.data?.map((row: { id: string; name: string }) => [row.id, row.name]) }
   }
-  await expect.poll(listed, { timeout: 20_000 }).toEqual({ status: 200, rows: [[place, name]] })
+  await expect.poll(listed).toEqual({ status: 200, rows: [[place, name]] })
 }
 
 describe('two tenant databases that swapped their names', () => {
@@ -215,18 +215,16 @@ describe('a copy that replaces the original', () => {
       const house = await settle('Kept')
       const neighbour = new Bystander(gateway, bystanding)
       const [reader, writer] = [new Reader(house.tenant, [house.place]), new Writer(house.tenant)]
-      await expect.poll(() => reader.said.size, { timeout: 10_000 }).toBeGreaterThan(0)
+      await expect.poll(() => reader.said.size).toBeGreaterThan(0)
       const aside = uniqueName()
       await rename(house.database, aside)
       await copyTo(aside, house.database, house.tenant.id)
       const before = await contentOf(house.database)
       await expectRefused(house, house.place)
-      await expect.poll(() => lookAt(house), { timeout: 20_000 }).toMatchObject({ code: 'IDENTITY_MISMATCH' })
-      await expect.poll(async () => (await lookAt(house)).status, { timeout: 20_000 }).toBe('inactive')
+      await expect.poll(() => lookAt(house)).toMatchObject({ code: 'IDENTITY_MISMATCH' })
+      await expect.poll(async () => (await lookAt(house)).status).toBe('inactive')
       const { failures } = await lookAt(house)
-      await expect
-        .poll(async () => (await lookAt(house)).failures, { timeout: 20_000 })
-        .toBeGreaterThan(failures)
+      await expect.poll(async () => (await lookAt(house)).failures).toBeGreaterThan(failures)
       await expectRefused(house, house.place)
       expect(await contentOf(house.database)).toEqual(before)
       // One line of the pool and one of the health rounds. The metric counts how often they tried.
@@ -235,7 +233,7 @@ describe('a copy that replaces the original', () => {
       expect(await mismatches(gateway)).toBeGreaterThan(1)
       await query(superuserUrl(), `DROP DATABASE "${house.database}" WITH (FORCE)`)
       await rename(aside, house.database)
-      await expect.poll(() => lookAt(house), { timeout: 20_000 }).toMatchObject({ status: 'active' })
+      await expect.poll(() => lookAt(house)).toMatchObject({ status: 'active' })
       const kept = await writer.stop()
       const said = await reader.stop()
       expect(said.filter((answer) => !/^(?:200 |503 TENANT_DATABASE_UNAVAILABLE$)/.test(answer))).toEqual([])
@@ -264,10 +262,8 @@ describe('a copy that replaces the original', () => {
         const { body } = await gateway.call('GET', PLACES, { token })
         return body.data?.map(({ name }: { name: string }) => name).toSorted()
       }
-      await expect.poll(names, { timeout: 20_000 }).toEqual(['COPY', 'Kept'])
-      await expect
-        .poll(() => lookAt(house), { timeout: 20_000 })
-        .toEqual({ status: 'active', failures: 0, code: undefined })
+      await expect.poll(names).toEqual(['COPY', 'Kept'])
+      await expect.poll(() => lookAt(house)).toEqual({ status: 'active', failures: 0, code: undefined })
       // The accepted database counts now, so the original is the wrong one.
       await query(superuserUrl(), `ALTER DATABASE "${house.database}" ALLOW_CONNECTIONS false`)
       await terminateBackends(house.database)
@@ -312,12 +308,12 @@ describe('before a health round has noticed a change', () => {
         expectUnavailable(await list(), 'TENANT_DATABASE_UNAVAILABLE')
         return alarms(third, null)
       }
-      await expect.poll(alarmed, { timeout: 20_000 }).toBe(1)
+      await expect.poll(alarmed).toBe(1)
       expect(await contentOf(shared)).toEqual(before)
       await query(superuserUrl(), `DROP DATABASE "${shared}" WITH (FORCE)`)
       await rename(aside, shared)
       const names = async () => (await list()).body.data?.map(({ name }: { name: string }) => name)
-      await expect.poll(names, { timeout: 20_000 }).toEqual(['Kept'])
+      await expect.poll(names).toEqual(['Kept'])
       await neighbour.expectUndisturbed()
     },
     SLOW,
@@ -401,14 +397,12 @@ describe('an inactive database that was replaced by another', () => {
     async (name, [prepare, code]) => {
       const { house, aside } = moved.get(name) ?? { house: one, aside: '' }
       const look = () => lookAt(house)
-      await expect.poll(async () => (await look()).status, { timeout: 20_000 }).toBe('inactive')
+      await expect.poll(async () => (await look()).status).toBe('inactive')
       await withAnother(house, async () => {
         await prepare(house.url)
-        await expect.poll(async () => (await look()).code, { timeout: 20_000 }).toBe(code)
+        await expect.poll(async () => (await look()).code).toBe(code)
         const { failures } = await look()
-        await expect
-          .poll(async () => (await look()).failures, { timeout: 20_000 })
-          .toBeGreaterThan(failures + 1)
+        await expect.poll(async () => (await look()).failures).toBeGreaterThan(failures + 1)
         await expectRefused(house, house.place)
         expect(await look()).toMatchObject({ status: 'inactive', code })
       })

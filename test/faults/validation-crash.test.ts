@@ -7,7 +7,7 @@ import { createTenantDatabase } from '../support/tenant-database.ts'
 
 /** Processes start and end in each test, and the machine may be busy. */
 const TIME_LIMIT = { timeout: 60_000 }
-const FROZEN = { timeout: 10_000, interval: 20 }
+const FROZEN = { timeout: 60_000, interval: 20 }
 
 let stage: Stage
 const running: GatewayProcess[] = []
@@ -124,8 +124,8 @@ async function homeOf(url: string, { id }: TestTenant) {
 async function expectSettled(caller: Caller, tenant: TestTenant): Promise<void> {
   const state = async () => (await caller.operator('GET', `/tenants/${tenant.id}/database`)).body
   const expected = { status: 'active', placement: 'dedicated', moveRequired: false, lastError: null }
-  await expect.poll(state, { timeout: 15_000 }).toMatchObject({ ...expected, candidate: null })
-  await expect.poll(async () => (await homeOf(shared(), tenant))?.residence, { timeout: 15_000 }).toBeNull()
+  await expect.poll(state).toMatchObject({ ...expected, candidate: null })
+  await expect.poll(async () => (await homeOf(shared(), tenant))?.residence).toBeNull()
 }
 
 /** The tenant is served, its users are all there, and it lives in one database only, at the epoch of the catalog. */
@@ -252,7 +252,7 @@ describe('a gateway killed while it brings a tenant back to the shared database'
     const { person, tenant, own, caller } = await killWhileLeaving()
     expect(await homeOf(own, tenant)).toMatchObject({ residence: [[2, 'fenced']], people: 1 })
     const status = async () => (await caller.call('GET', '/api/v1/places', { token: tenant.token })).status
-    await expect.poll(status, { timeout: 15_000 }).toBe(200)
+    await expect.poll(status).toBe(200)
     expect((await caller.operator('GET', `/tenants/${tenant.id}`)).body.placement).toBe('dedicated')
     expect((await caller.operator('DELETE', `/tenants/${tenant.id}/database`)).status).toBe(204)
     await expectAtHome(caller, person, shared(), own)
@@ -293,10 +293,10 @@ describe('a gateway that was only slow', TIME_LIMIT, () => {
       .catch(() => undefined)
     slow.process.child.kill('SIGCONT')
     const alive = () => query(superuserUrl(), 'SELECT FROM pg_stat_activity WHERE pid = $1', [backend])
-    await expect.poll(alive, { timeout: 10_000 }).toEqual([])
+    await expect.poll(alive).toEqual([])
     const decided = async () =>
       (await placement()) === 'dedicated' || other.process.stdout.includes('job interrupted')
-    await expect.poll(decided, { timeout: 15_000 }).toBe(true)
+    await expect.poll(decided).toBe(true)
     await lapseClaims()
     await expectSettled(other.caller, tenant)
     await expectAtHome(slow.caller, person, own, shared())

@@ -166,7 +166,7 @@ async function rowsRead({ catalogUrl }: Stage): Promise<number> {
   // A backend reports its counts before it leaves the list.
   const open = 'SELECT FROM pg_stat_activity WHERE datname = $1'
   const left = async () => expect(await query(superuserUrl(), open, [database])).toEqual([])
-  await vi.waitFor(left, { timeout: 10_000 })
+  await vi.waitFor(left, { timeout: 60_000 })
   const [row] = await query<{ rows: number }>(
     superuserUrl(database),
     `SELECT sum(seq_tup_read + coalesce(idx_tup_fetch, 0))::int AS rows FROM pg_stat_user_tables

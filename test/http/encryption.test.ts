@@ -9,7 +9,7 @@ import {
 } from '../support/gateway.ts'
 import { API, expectProblem } from './support.ts'
 
-const SOON = { timeout: 15_000, interval: 50 }
+const SOON = { timeout: 60_000, interval: 50 }
 const FOREIGN = 'feedfacefeedface'
 
 let stage: Stage

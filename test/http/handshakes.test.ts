@@ -211,9 +211,9 @@ test('target_session_attrs=read-write: a read-only database is refused, and acce
   await gateway.operator('POST', `/tenants/${id}/database/validate`)
   const lastError = async () =>
     (await gateway.operator('GET', `/tenants/${id}/database`)).body.lastError?.code ?? null
-  await expect.poll(lastError, { timeout: 10_000 }).toBe('READ_ONLY')
+  await expect.poll(lastError).toBe('READ_ONLY')
   await query(server.superuserUrl, `ALTER DATABASE ${name} RESET default_transaction_read_only`)
-  await expect.poll(lastError, { timeout: 10_000 }).toBeNull()
+  await expect.poll(lastError).toBeNull()
 })
 
 test("options=endpoint: every connection sends Neon's endpoint name before our own settings", async () => {

@@ -112,7 +112,7 @@ describe.each(['shared', 'dedicated'] as const)(
         const second = post(fixture[placement], name, { name })
         const waiting = `SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'
         AND query LIKE '%idempotency_keys%'`
-        await expect.poll(() => query(databases[placement], waiting), { timeout: 10_000 }).toHaveLength(1)
+        await expect.poll(() => query(databases[placement], waiting)).toHaveLength(1)
         await other.query('COMMIT')
         expect((await second).headers.get('idempotency-replayed')).toBeNull()
       })

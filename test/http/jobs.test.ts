@@ -3,7 +3,7 @@ import { dropAll } from '../support/database.ts'
 import { startFakeServer } from '../support/fake-server.ts'
 import { API, expectProblem, type Fixture, openFixture, UNKNOWN_ID } from './support.ts'
 
-const SOON = { timeout: 15_000, interval: 50 }
+const SOON = { timeout: 60_000, interval: 50 }
 
 let fixture: Fixture
 beforeAll(async () => {

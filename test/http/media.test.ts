@@ -225,9 +225,9 @@ describe.each(['shared', 'dedicated'] as const)('a tenant in a %s database', (pl
       const open = () => openTransactions(database)
       const socket = await beginUpload(fixture[placement], 4 * MIB)
       await new Promise<void>((resolve) => socket.write(randomBytes(2 * MIB), () => resolve()))
-      await expect.poll(open, { timeout: 10_000 }).toBe(1)
+      await expect.poll(open).toBe(1)
       socket.destroy()
-      await expect.poll(open, { timeout: 10_000 }).toBe(0)
+      await expect.poll(open).toBe(0)
       expect(await listed('half.bin')).toEqual([])
       const orphans = 'SELECT FROM media_chunks c LEFT JOIN media m ON m.id = c.media_id WHERE m.id IS NULL'
       expect(await query(superuserUrl(database), orphans)).toEqual([])
@@ -239,12 +239,12 @@ describe.each(['shared', 'dedicated'] as const)('a tenant in a %s database', (pl
         Array.from({ length: 20 }, () => beginUpload(fixture[placement], 4 * MIB)),
       )
       for (const socket of sockets) socket.write(randomBytes(CHUNK + 1))
-      await expect.poll(() => openTransactions(database), { timeout: 10_000 }).toBe(8)
+      await expect.poll(() => openTransactions(database)).toBe(8)
       expect((await otherApp.send('GET', 'media')).status).toBe(200)
       expect((await upload(otherApp, randomBytes(10))).status).toBe(201)
       expect((await app.send('GET', 'media')).status).toBe(200)
       for (const socket of sockets) socket.destroy()
-      await expect.poll(() => openTransactions(database), { timeout: 10_000 }).toBe(0)
+      await expect.poll(() => openTransactions(database)).toBe(0)
       expect((await upload(app, randomBytes(10))).status).toBe(201)
     })
 
@@ -260,13 +260,11 @@ describe.each(['shared', 'dedicated'] as const)('a tenant in a %s database', (pl
       await obstacle.connect()
       await obstacle.query('BEGIN; LOCK TABLE idempotency_keys IN SHARE MODE')
       const socket = await beginUpload(fixture[placement], 4 * MIB, [`Idempotency-Key: ${placement}-gone`])
-      await expect.poll(() => count("wait_event_type = 'Lock'"), { timeout: 10_000 }).toBe(1)
+      await expect.poll(() => count("wait_event_type = 'Lock'")).toBe(1)
       socket.destroy()
-      await expect.poll(aborted, { timeout: 10_000 }).toBe(goneBefore + 1)
+      await expect.poll(aborted).toBe(goneBefore + 1)
       await obstacle.end()
-      await expect
-        .poll(() => count("(wait_event_type = 'Lock' OR state = 'idle in transaction')"), { timeout: 10_000 })
-        .toBe(0)
+      await expect.poll(() => count("(wait_event_type = 'Lock' OR state = 'idle in transaction')")).toBe(0)
     })
 
     test('answers a client that sends the whole form before it reads, however early the form is refused', async () => {
@@ -283,9 +281,7 @@ describe.each(['shared', 'dedicated'] as const)('a tenant in a %s database', (pl
         socket.write(Buffer.concat([Buffer.from(head + part), rest]), () => resolve()),
       )
       socket.write('GET /livez HTTP/1.1\r\nHost: x\r\n\r\n')
-      await expect
-        .poll(() => heard.match(/HTTP\/1\.1 \d+/g), { timeout: 10_000 })
-        .toEqual(['HTTP/1.1 400', 'HTTP/1.1 200'])
+      await expect.poll(() => heard.match(/HTTP\/1\.1 \d+/g)).toEqual(['HTTP/1.1 400', 'HTTP/1.1 200'])
       socket.destroy()
     })
 

@@ -11,7 +11,7 @@ import {
 import { HIDDEN, releaseWith, SHOWN } from '../support/releases.ts'
 import { API, expectProblem, UNKNOWN_ID } from './support.ts'
 
-const SOON = { timeout: 20_000, interval: 50 }
+const SOON = { timeout: 60_000, interval: 50 }
 /** Fails if the database says so, and not before a validation would have timed out. */
 const SPOILT = {
   '0092_slow': `DO $$ BEGIN IF to_regclass('public.slow_here') IS NOT NULL THEN PERFORM pg_sleep(8.5); END IF; END $$`,

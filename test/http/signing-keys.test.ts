@@ -330,10 +330,8 @@ describe("the service's key", () => {
       ]
       return new Set(tokens.map((token) => headerOf(token).kid)).size
     }
-    await expect.poll(signers, { timeout: 5_000 }).toBe(1)
-    await expect
-      .poll(async () => (await published(replica)).length, { timeout: 5_000 })
-      .toBe((await published()).length)
+    await expect.poll(signers).toBe(1)
+    await expect.poll(async () => (await published(replica)).length).toBe((await published()).length)
   })
 
   test('cannot be rotated so often that the list of keys grows without end', async () => {

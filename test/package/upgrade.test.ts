@@ -113,7 +113,7 @@ describe('an application in a package of its own', { timeout: TIME_LIMIT_MS }, (
     const version = async () => (await caller.operator('GET', path)).body.schemaVersion
     expect(await version()).toMatchObject({ application: '0000_clinic' })
     expect((await caller.operator('POST', '/migrations/runs', {})).status).toBe(202)
-    await expect.poll(version, { timeout: 30_000 }).toMatchObject({ core: NEXT_MIGRATION })
+    await expect.poll(version).toMatchObject({ core: NEXT_MIGRATION })
     expect(await book(caller, tenants.dedicated)).toMatchObject({ status: 409 })
     expect(await gateway.end()).toBe(0)
   })

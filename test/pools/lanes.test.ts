@@ -108,9 +108,7 @@ describe('a table that is changed under a lane', () => {
 
   test('sends a statement the old way if its columns are no longer the declared ones', async () => {
     const { world, a } = found
-    await expect
-      .poll(() => findPlace(a, 0).then(() => world.rerunsFor('unfit')), { timeout: 10_000 })
-      .toBeGreaterThan(0)
+    await expect.poll(() => findPlace(a, 0).then(() => world.rerunsFor('unfit'))).toBeGreaterThan(0)
     const { answered } = world.lanes.stats
     const unfit = world.rerunsFor('unfit')
     for (let n = 0; n < 5; n += 1) await findPlace(a, n)
@@ -204,7 +202,7 @@ describe('an answer that is larger than a lane reads', () => {
       return world.rerunsFor('large')
     }
     // On a busy machine the lane's time limit may come first.
-    await expect.poll(readBesideLane, { timeout: 30_000 }).toBe(1)
+    await expect.poll(readBesideLane).toBe(1)
     for (let n = 0; n < 3; n += 1) expect(await readBesideLane()).toBe(1)
   })
 })
@@ -217,7 +215,7 @@ describe('a server that fails', () => {
     await world.openLane()
     await proxy.setMode('black-hole')
     const read = findPlace(a, 0)
-    await expect.poll(() => world.rerunsFor('lost'), { timeout: 15_000 }).toBeGreaterThan(0)
+    await expect.poll(() => world.rerunsFor('lost')).toBeGreaterThan(0)
     expect(world.lanes.stats.open).toBe(0)
     await proxy.setMode('pass')
     expect(await outcomeOf(read)).toContain(a.id)
@@ -233,7 +231,7 @@ describe('a server that fails', () => {
     expect(world.pools.broken.server).toBe(1)
     expect(world.pools.isDown(a.route)).toBe(true)
     await proxy.setMode('pass')
-    await expect.poll(() => outcomeOf(findPlace(a, 0)), { timeout: 20_000 }).toContain(a.id)
+    await expect.poll(() => outcomeOf(findPlace(a, 0))).toContain(a.id)
     expect(world.pools.broken.server).toBe(0)
     await world.openLane()
   })

@@ -87,7 +87,7 @@ describe('a tenant that finds all connections taken by others', () => {
     await use('a', 2)
     // The retired pool keeps no connection that becomes idle later either.
     await second()
-    await expect.poll(() => pools.budget.open, { timeout: 10_000 }).toBe(2)
+    await expect.poll(() => pools.budget.open).toBe(2)
     await last()
     await retired
   })

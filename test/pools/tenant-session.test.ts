@@ -330,7 +330,7 @@ test('no request gets the connection of an abandoned transaction', async () => {
     await db.execute(sql`select pg_sleep(30)`)
   })
   await expect(endless).rejects.toMatchObject({ code: 'TENANT_DATABASE_UNAVAILABLE' })
-  await expect.poll(() => hurried.budget.open, { timeout: 10_000 }).toBe(0)
+  await expect.poll(() => hurried.budget.open).toBe(0)
   expect(await session.db.select().from(places)).toEqual([])
   await hurried.close()
 })

@@ -295,7 +295,7 @@ async function until(path: string): Promise<void> {
           () => true,
           () => false,
         ),
-      { timeout: 20_000, interval: 5 },
+      { timeout: 60_000, interval: 5 },
     )
     .toBe(true)
 }

@@ -60,13 +60,13 @@ async function send(head: string, answer?: RegExp): Promise<Socket> {
     text += chunk
   })
   socket.on('error', () => undefined)
-  if (answer !== undefined) await expect.poll(() => text, { timeout: 10_000 }).toMatch(answer)
+  if (answer !== undefined) await expect.poll(() => text).toMatch(answer)
   return socket
 }
 
 const requests = () => lines.filter(({ msg }) => msg === 'request')
 const lineOf = async (path: string) => {
-  await expect.poll(requests, { timeout: 10_000 }).toHaveLength(1)
+  await expect.poll(requests).toHaveLength(1)
   const [line] = requests()
   expect(line).toMatchObject({ path, durationMs: expect.any(Number), requestId: expect.any(String) })
   const { method, status, code, aborted } = line ?? {}

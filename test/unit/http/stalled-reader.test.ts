@@ -30,9 +30,7 @@ test('a caller that stops reading its answer is cut off, and one that reads slow
   const reading = setInterval(() => slow.read(), 50)
   deaf.pause()
   try {
-    await expect
-      .poll(() => streams.map(({ destroyed }) => destroyed), { timeout: 10_000 })
-      .toEqual([true, false])
+    await expect.poll(() => streams.map(({ destroyed }) => destroyed)).toEqual([true, false])
   } finally {
     clearInterval(reading)
     for (const socket of [deaf, slow]) socket.destroy()
