@@ -66,6 +66,9 @@ export const tenants = pgTable(
   (t) => [
     uniqueIndex('tenants_code_key').on(t.code),
     index('tenants_parent_id_idx').on(t.parentId),
+    // For pages of a filtered list, which are in the order of the ids.
+    index('tenants_status_idx').on(t.status, t.id),
+    index('tenants_placement_idx').on(t.placement, t.id),
     check('tenants_code_check', sql`${t.code} ~ '${sql.raw(TENANT_CODE_PATTERN)}'`),
     check('tenants_status_check', sql`${t.status} in ('ACTIVE', 'INACTIVE')`),
     check('tenants_placement_check', sql`${t.placement} in ('shared', 'dedicated')`),
@@ -148,6 +151,10 @@ export const tenantDatabases = pgTable(
   (t) => [
     uniqueIndex('tenant_databases_tenant_slot_key').on(t.tenantId, t.slot),
     index('tenant_databases_status_idx').on(t.status, t.lastCheckedAt),
+    // In the order in which health checks are claimed.
+    index('tenant_databases_due_idx')
+      .on(t.lastCheckedAt.asc().nullsFirst())
+      .where(sql`${t.status} in ('active', 'inactive')`),
     check('tenant_databases_slot_check', sql`${t.slot} in ('current', 'candidate')`),
     check(
       'tenant_databases_status_check',

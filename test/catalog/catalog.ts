@@ -19,7 +19,8 @@ import { applyMigrations } from '../../src/migrations/apply.ts'
 import { migrationsFolder, readMigrations } from '../../src/migrations/files.ts'
 import { createDatabase, createTemplate, superuserUrl } from '../support/database.ts'
 
-const LIMITS = { connectTimeoutMs: 3000, statementTimeoutMs: 10_000 }
+/** A busy machine may take seconds to lend a connection to each of many writers. */
+const LIMITS = { connectTimeoutMs: 30_000, statementTimeoutMs: 30_000 }
 
 export const operator: Actor = { type: 'operator', id: 'op-1', requestId: 'req-1', address: '192.0.2.1' }
 export const health = systemActor('health')

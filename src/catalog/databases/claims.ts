@@ -87,7 +87,8 @@ export function claimHealthChecks(
     ),
     isTooFarAhead(table.lastCheckedAt, 0),
   )
-  const validated = inArray(table.status, ['active', 'inactive'])
+  // Written as in the predicate of the index that gives the order, because PostgreSQL compares their texts.
+  const validated = sql`${table.status} in ('active', 'inactive')`
   const due = and(validated, old, unclaimed, unvalidated)
   return claim(db, { due, order: [sql`${table.lastCheckedAt} nulls first`], request })
 }
