@@ -63,6 +63,9 @@ export class Metrics {
       labelNames: ['from', 'to'],
       registers,
     })
+    // `increase()` of Prometheus does not see the first event of a series that begins at 1.
+    this.#transitions.inc({ from: 'active', to: 'inactive' }, 0)
+    this.#transitions.inc({ from: 'inactive', to: 'active' }, 0)
     this.#rewrapped = new Counter({
       name: 'freehold_data_keys_rewrapped_total',
       help: 'Data keys wrapped again by rotations of the master key',

@@ -1,6 +1,7 @@
 import { readdirSync, readFileSync } from 'node:fs'
 import { expect, it } from 'vitest'
 import { parse } from 'yaml'
+import { Metrics } from '../../src/metrics.ts'
 
 const root = new URL('../../', import.meta.url)
 const read = (path: string) => readFileSync(new URL(path, root), 'utf8')
@@ -25,4 +26,11 @@ it('asks only for metrics that are documented', () => {
   const asked = rules.flatMap((rule) => rule.expr.match(/\bfreehold_[a-z_]+/g) ?? [])
   expect(asked.length).toBeGreaterThan(0)
   expect(asked.filter((name) => !documented.has(name.replace(/_count$/, '')))).toEqual([])
+})
+
+it('has counters that begin at zero for the alerts about an increase, so that the first event counts', async () => {
+  const { text } = await new Metrics().render()
+  const counters = rules.flatMap(({ expr }) => [...expr.matchAll(/increase\((\w+)/g)].map(([, name]) => name))
+  expect(counters.length).toBeGreaterThan(0)
+  for (const name of counters) expect(text).toMatch(new RegExp(`^${name}(\\{.*\\})? 0$`, 'm'))
 })
