@@ -144,3 +144,11 @@ function readHealth(env: Environment) {
 export function testDatabaseUrl(env: NodeJS.ProcessEnv = process.env): string | null {
   return env.TEST_DATABASE_URL || null
 }
+
+/** What the operator's commands read. They are no settings of a gateway. */
+export function operatorSettings(env: NodeJS.ProcessEnv = process.env): {
+  readonly url: string
+  readonly token: string | null
+} {
+  return { url: env.FREEHOLD_URL || 'http://127.0.0.1:8080', token: env.FREEHOLD_TOKEN || null }
+}

@@ -1,5 +1,7 @@
 import { Command, CommanderError } from 'commander'
 import { VERSION } from '../version.ts'
+import { programHelp } from './calls/help.ts'
+import { addApiCommands } from './calls/register.ts'
 import { addDev } from './dev.ts'
 import { EXIT, type ExitCode } from './exit-codes.ts'
 import { addInit } from './init.ts'
@@ -14,8 +16,13 @@ const COMMANDS = [addInit, addDev, addStart, addMigrate, addSchema]
 export async function runCommandLine(args: readonly string[]): Promise<ExitCode> {
   const json = args.includes('--json')
   try {
-    await createProgram({ json }).parseAsync(args, { from: 'user' })
-    return EXIT.done
+    let ended: ExitCode = EXIT.done
+    const program = createProgram({ json })
+    addApiCommands(program, (code) => {
+      ended = code
+    })
+    await program.parseAsync(args, { from: 'user' })
+    return ended
   } catch (error) {
     if (!(error instanceof CommanderError)) {
       const { reportFailure } = await import('./failures.ts')
@@ -36,5 +43,6 @@ function createProgram({ json }: { json: boolean }): Command {
     // With --json stderr gets only the problem document.
     .configureOutput({ ...(json && { writeErr: () => undefined }) })
   for (const add of COMMANDS) add(program)
+  program.helpInformation = () => programHelp(program)
   return program
 }

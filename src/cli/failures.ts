@@ -10,12 +10,19 @@ export interface Failure {
   readonly code: string
   readonly exitCode: ExitCode
   readonly lines: readonly string[]
+  /** What --json prints instead of a document made of the lines. */
+  readonly problem?: object | null
 }
 
 /** The failure to print for an error. Only an unexpected error shows its stack. */
 export function failureOf(error: unknown): Failure {
   if (error instanceof CommandError)
-    return { code: error.code, exitCode: error.exitCode, lines: [error.message, ...error.details] }
+    return {
+      code: error.code,
+      exitCode: error.exitCode,
+      lines: [error.message, ...error.details],
+      problem: error.problem,
+    }
   if (error instanceof SettingsError) {
     const lines = error.problems.map(({ name, message }) => `${name} ${message}`)
     return { code: 'SETTINGS_INVALID', exitCode: EXIT.config, lines }
@@ -32,14 +39,14 @@ export function failureOf(error: unknown): Failure {
 
 /** Prints the failure on stderr and returns the exit code. */
 export function reportFailure(error: unknown, { json = false }: { json?: boolean } = {}): ExitCode {
-  const { code, exitCode, lines } = failureOf(error)
-  const problem = {
+  const { code, exitCode, lines, problem } = failureOf(error)
+  const document = problem ?? {
     title: lines[0],
     code,
     ...(lines.length > 1 && { errors: lines.slice(1).map((message) => ({ message })) }),
   }
   const text = json
-    ? JSON.stringify(problem)
+    ? JSON.stringify(document)
     : lines.map((line) => styleText('red', line, { stream: process.stderr })).join('\n')
   process.stderr.write(`${text}\n`)
   return exitCode

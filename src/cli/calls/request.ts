@@ -1,0 +1,102 @@
+import { CommandError, EXIT } from '../exit-codes.ts'
+import type { ApiClient, ApiRequest } from './client.ts'
+import { type ApiCommand, type Flag, namesTenant, parametersOf } from './command.ts'
+import { jsonOfFile, textOfFile } from './given-files.ts'
+
+/** What stands on the command line: arguments in their order, flags by name. */
+export interface Given {
+  readonly args: readonly string[]
+  readonly flags: Readonly<Record<string, unknown>>
+}
+
+const UUID = /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i
+const A_CODE = /^[a-z0-9][a-z0-9-]{0,61}[a-z0-9]$/
+const PAGE = '200'
+
+/** The request of a command. Reads the files that flags name, and asks the gateway for the ids of tenants that are named by code. */
+export async function requestOf(command: ApiCommand, given: Given, client: ApiClient): Promise<ApiRequest> {
+  const { method, prefix, argument, fixed = {} } = command
+  const names = parametersOf(command)
+  let path = command.path
+  for (const [at, name] of names.entries()) {
+    const value = given.args[at] ?? ''
+    const id = namesTenant(command, name) ? await tenantIdOf(value, client) : value
+    path = path.replace(`{${name}}`, encodeURIComponent(id))
+  }
+  const fields: Record<string, unknown> = { ...fixed }
+  if (argument !== undefined) put(fields, argument.field, given.args[names.length])
+  for (const flag of command.flags) {
+    const value = given.flags[flag.name]
+    if (value !== undefined) put(fields, flag.field, await sentFor(flag, value as string, client))
+  }
+  const isQuery = method === 'GET' || method === 'DELETE'
+  const query = Object.fromEntries(Object.entries(fields).map(([name, value]) => [name, String(value)]))
+  const hasBody = !isQuery && (Object.keys(fields).length > 0 || method !== 'POST')
+  return { method, path: `${prefix}${path}`, ...(isQuery && { query }), ...(hasBody && { body: fields }) }
+}
+
+async function sentFor(flag: Flag, given: string, client: ApiClient): Promise<unknown> {
+  switch (flag.kind) {
+    case 'switch':
+      return flag.sends
+    case 'number':
+      return numberOf(flag.name, given)
+    case 'names':
+      return given
+        .split(',')
+        .map((name) => name.trim())
+        .filter((name) => name !== '')
+    case 'tenant':
+      return tenantIdOf(given, client)
+    case 'text-file':
+      return textOfFile(given)
+    case 'json-file':
+      return jsonOfFile(given)
+    default:
+      return given
+  }
+}
+
+/** @throws CommandError */
+export function numberOf(name: string, given: string): number {
+  if (/^[0-9]{1,9}$/.test(given)) return Number(given)
+  throw new CommandError(`--${name} must be a whole number`, { code: 'USAGE', exitCode: EXIT.usage })
+}
+
+/** Sets `admin.email` inside `admin`. */
+function put(fields: Record<string, unknown>, path: string, value: unknown): void {
+  const [first = '', ...rest] = path.split('.')
+  if (rest.length === 0) {
+    fields[first] = value
+    return
+  }
+  const inner = { ...(fields[first] as Record<string, unknown> | undefined) }
+  put(inner, rest.join('.'), value)
+  fields[first] = inner
+}
+
+/** The id of a tenant that is named by its id or its code. Codes are found in any case. @throws CommandError */
+async function tenantIdOf(given: string, client: ApiClient): Promise<string> {
+  const code = given.trim().toLowerCase()
+  if (UUID.test(code)) return code
+  if (!A_CODE.test(code)) throw noTenant()
+  let cursor: string | null = null
+  do {
+    const query: Record<string, string> = { q: code, limit: PAGE, ...(cursor !== null && { cursor }) }
+    const { body } = await client.call({ method: 'GET', path: '/api/v1/tenants', query })
+    const found = (body.data as { id: string; code: string }[]).find((tenant) => tenant.code === code)
+    if (found !== undefined) return found.id
+    cursor = body.nextCursor
+  } while (cursor !== null)
+  throw noTenant()
+}
+
+function noTenant(): CommandError {
+  return new CommandError(
+    'No tenant has this code or id. List them: freehold tenants list (TENANT_NOT_FOUND)',
+    {
+      code: 'TENANT_NOT_FOUND',
+      exitCode: EXIT.failed,
+    },
+  )
+}
