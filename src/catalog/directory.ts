@@ -4,15 +4,9 @@ import { isUuid } from '../lib/ids.ts'
 import type { HandshakeOptions } from '../lib/postgres/connection-string.ts'
 import type { Secret } from '../lib/secret.ts'
 import type { ExternalId } from './external-ids.ts'
-import {
-  type AuthConfig,
-  type DatabaseStatus,
-  type Placement,
-  type SchemaVersion,
-  TENANT_CODE,
-  type TenantStatus,
-} from './schema.ts'
+import type { AuthConfig, DatabaseStatus, Placement, SchemaVersion, TenantStatus } from './schema.ts'
 import { isCatalogOutage } from './store.ts'
+import { TENANT_CODE } from './tenant-code.ts'
 
 /** Where one tenant's data is, as the catalog had it at one moment. Deeply frozen. */
 export interface Route {

@@ -16,6 +16,7 @@ import {
 } from 'drizzle-orm/pg-core'
 import type { HandshakeOptions } from '../lib/postgres/connection-string.ts'
 import { bytea, createdAt, moment, updatedAt } from './columns.ts'
+import { TENANT_CODE_PATTERN } from './tenant-code.ts'
 
 /** A tenant's settings for the login of its own users. Durations are in seconds. */
 export interface AuthConfig {
@@ -39,10 +40,6 @@ const authConfig = customType<{ data: AuthConfig; driverData: unknown }>({
     return { ...ADDED_SETTINGS, ...config }
   },
 })
-
-/** The form of a tenant's code: a label of a host name, in lower case. */
-export const TENANT_CODE_PATTERN = '^[a-z0-9][a-z0-9-]{0,61}[a-z0-9]$'
-export const TENANT_CODE = new RegExp(TENANT_CODE_PATTERN)
 
 export type Placement = 'shared' | 'dedicated'
 export type TenantStatus = 'ACTIVE' | 'INACTIVE'

@@ -41,3 +41,8 @@ export class CommandError extends Error {
     this.problem = problem
   }
 }
+
+/** The command line is wrong. */
+export function usageError(message: string): CommandError {
+  return new CommandError(message, { code: 'USAGE', exitCode: EXIT.usage })
+}

@@ -8,7 +8,6 @@ import { makePlace, register } from './support.ts'
 const API = '/api/v1'
 const PASSWORD = 'a-long-enough-password'
 const TIME_LIMIT = { timeout: 60_000 }
-const POLL = { timeout: 60_000 }
 
 let stage: Stage
 let gateway: TestGateway
@@ -82,7 +81,7 @@ test('an account can sign in again after the catalog has lost its last changes',
     const { accessToken } = (await gateway.call('POST', `${API}/auth/accounts/login`, { body })).body
     return (await gateway.call('GET', `${API}/places`, { token: accessToken })).status
   }
-  await expect.poll(use, POLL).toBe(200)
+  await expect.poll(use).toBe(200)
 })
 
 test('an invalid database does not become active by being read-only', TIME_LIMIT, async () => {
@@ -95,10 +94,10 @@ test('an invalid database does not become active by being read-only', TIME_LIMIT
     const { status, lastError } = (await get(tenant.id)).body
     return `${status} ${lastError?.code}`
   }
-  await expect.poll(state, POLL).toMatch(/^inactive/)
+  await expect.poll(state).toMatch(/^inactive/)
   await query(superuserUrl(), `ALTER DATABASE "${nameOf(url)}" SET default_transaction_read_only = on`)
   await terminateBackends(nameOf(url))
-  await expect.poll(state, POLL).toBe('inactive READ_ONLY')
+  await expect.poll(state).toBe('inactive READ_ONLY')
   expectProblem(await places(tenant), { status: 503, code: 'TENANT_DATABASE_UNAVAILABLE' })
 })
 

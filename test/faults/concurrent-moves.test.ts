@@ -10,7 +10,6 @@ import { createTenantDatabase } from '../support/tenant-database.ts'
 const SOON = { timeout: 4_000, interval: 10 }
 /** Often enough to see a state that lasts for seconds. */
 const LATER = { timeout: 60_000, interval: 20 }
-const SETTLED = { timeout: 60_000 }
 const CONFLICT = { status: 409, body: { code: 'CONFLICT' } }
 
 let stage: Stage
@@ -86,10 +85,10 @@ describe('two moves of one tenant at the same time', () => {
     await expectWaiting(2, shared, database)
     await lift()
     const idle = () => query(catalog(), `SELECT FROM jobs WHERE status = 'running'`)
-    await expect.poll(idle, SETTLED).toEqual([])
+    await expect.poll(idle).toEqual([])
     // The slower request has closed its connection as well.
     const waiting = `SELECT FROM pg_stat_activity WHERE datname = $1 AND query LIKE '%advisory%'`
-    await expect.poll(() => query(superuserUrl(), waiting, [database]), SETTLED).toEqual([])
+    await expect.poll(() => query(superuserUrl(), waiting, [database])).toEqual([])
     expect((await get(tenant.id)).body).toMatchObject({ status: 'active', placement: 'dedicated' })
     expect(await peopleIn(database, tenant.id)).toBe(1)
     expect(await gateway.login(tenant.code, tenant.admin)).toMatch(/^ey/)
@@ -145,5 +144,5 @@ test('a hanging tenant database holds no lock in the catalog while its fence is 
   expect(await query(catalog(), free)).toEqual([{ id: tenant.id }])
   await lift()
   await visit
-  await expect.poll(async () => (await places(tenant)).status, SETTLED).toBe(200)
+  await expect.poll(async () => (await places(tenant)).status).toBe(200)
 })

@@ -14,7 +14,6 @@ import { TcpProxy } from '../support/tcp-proxy.ts'
 import { createOwnerOn, expectUnavailable, makePlace, PLACES, register } from './support.ts'
 
 const SLOW = { timeout: 60_000 }
-const SOON = { timeout: 60_000 }
 
 let stage: Stage
 let gateway: TestGateway
@@ -87,7 +86,7 @@ class Household {
 
   async expectInactive(): Promise<void> {
     const status = async () => (await get(this.tenant.id)).body.status
-    await expect.poll(status, SOON).toBe('inactive')
+    await expect.poll(status).toBe('inactive')
   }
 
   async expectServed(names: string[]): Promise<void> {
@@ -95,7 +94,7 @@ class Household {
       const { body } = await places(this.tenant)
       return body.data?.map(({ name }: { name: string }) => name).toSorted()
     }
-    await expect.poll(seen, SOON).toEqual(names)
+    await expect.poll(seen).toEqual(names)
   }
 }
 
@@ -116,12 +115,12 @@ describe('DELETE /tenants/{id}/database?force=true', SLOW, () => {
     }
     expect((await get(tenant.id)).body.status).toBe('inactive')
     const health = async () => (await gateway.call('GET', '/health')).body.status
-    await expect.poll(health, SOON).toBe('degraded')
+    await expect.poll(health).toBe('degraded')
 
     expect((await giveUp(tenant.id, `force=true&confirm=${tenant.code}`)).status).toBe(204)
     expect(await tenantOf(tenant.id)).toMatchObject({ placement: 'shared', database: null })
     expectProblem(await get(tenant.id), { status: 404, code: 'NOT_FOUND' })
-    await expect.poll(health, SOON).toBe('ok')
+    await expect.poll(health).toBe('ok')
     expect(await epochOf(tenant.id)).toBe(epoch + 1)
     expect(await stampIn(databaseOf(stage.sharedUrl), tenant.id)).toEqual({ epoch: epoch + 1, state: 'open' })
 
@@ -224,7 +223,7 @@ describe('a database restored on another server', SLOW, () => {
       const before = await epochOf(tenant.id)
       const body = await gateway.registerDatabase(tenant.id, restored.url)
       expect(body).toMatchObject({ ...HOME, database: restored.database })
-      await expect.poll(async () => (await get(tenant.id)).body.lastError, SOON).toBeNull()
+      await expect.poll(async () => (await get(tenant.id)).body.lastError).toBeNull()
       await house.expectServed(['Kept'])
       await addPlace(tenant)
       expect(await gateway.login(tenant.code, tenant.admin)).toMatch(/^ey/)
@@ -257,13 +256,13 @@ describe('a database restored on another server', SLOW, () => {
     // A successful health check does not undo that.
     const { lastCheckedAt } = body.candidate
     const checked = async () => (await get(tenant.id)).body.candidate.lastCheckedAt
-    await expect.poll(checked, SOON).not.toBe(lastCheckedAt)
+    await expect.poll(checked).not.toBe(lastCheckedAt)
     expect((await get(tenant.id)).body.candidate).toMatchObject({ moveRequired: true, lastError })
 
     await house.breakAway()
     expect((await validate(tenant.id)).status).toBe(202)
     const taken = async () => (await get(tenant.id)).body
-    await expect.poll(taken, SOON).toMatchObject({ ...HOME, database: restored.database })
+    await expect.poll(taken).toMatchObject({ ...HOME, database: restored.database })
     await house.expectServed(['Kept'])
     await house.proxy.close()
   })
@@ -311,7 +310,7 @@ describe('a backup of a whole server, whose databases have the identity of the o
     await makePlace(gateway, tenant, 'Kept')
     clone = await original.clone()
     const read = async () => (await places(tenant)).status
-    await expect.poll(read, SOON).toBe(200)
+    await expect.poll(read).toBe(200)
     await makePlace(gateway, tenant, 'Since')
     const port = String(clone.port)
     const copy = Object.assign(new URL(url), { port }).href
@@ -322,7 +321,7 @@ describe('a backup of a whole server, whose databases have the identity of the o
     await original.stop()
     const after = await gateway.registerDatabase(tenant.id, copy)
     expect(after).toMatchObject({ ...HOME, database, port: clone.port })
-    await expect.poll(read, SOON).toBe(200)
+    await expect.poll(read).toBe(200)
     expect((await places(tenant)).body.data).toHaveLength(1)
     await original.start()
     const sql = 'SELECT epoch::int FROM residence'

@@ -17,7 +17,6 @@ import { makePlace, PLACES, register } from './support.ts'
  */
 const SETUP = 300_000
 const SLOW = { timeout: 60_000 }
-const SOON = { timeout: 60_000 }
 
 let stage: Stage
 let gateway: TestGateway
@@ -138,7 +137,7 @@ async function placesOf(name: Name): Promise<string[] | number> {
 }
 
 const expectServed = async (name: Name, rows: string[]) => {
-  await expect.poll(() => placesOf(name), SOON).toEqual(rows)
+  await expect.poll(() => placesOf(name)).toEqual(rows)
   const { code, admin } = houses[name].tenant
   expect(await gateway.login(code, admin)).toMatch(/^ey/)
 }
@@ -174,7 +173,7 @@ async function validated(name: Name, ask: typeof validate | typeof adopt) {
   expect((await ask(id)).status).toBe(202)
   const idle = async () =>
     query(catalog(), `SELECT FROM jobs WHERE tenant_id = '${id}' AND finished_at IS NULL AND due_at <= now()`)
-  await expect.poll(idle, SOON).toEqual([])
+  await expect.poll(idle).toEqual([])
   return (await get(id)).body
 }
 
@@ -204,7 +203,7 @@ describe('after the catalog was restored', SLOW, () => {
     const { tenant, before, since } = houses.movedOn
     // A health round reports the fault. Requests only learn that the database does not serve.
     const said = async () => (await get(tenant.id)).body.lastError
-    await expect.poll(said, SOON).toMatchObject(AMBIGUOUS)
+    await expect.poll(said).toMatchObject(AMBIGUOUS)
     expect(await placesOf('movedOn')).toBe(503)
     expect(await registerSince('movedOn')).toMatchObject({ ...HOME, database: databaseOf(since ?? '') })
     await expectServed('movedOn', ['Since'])
@@ -229,7 +228,7 @@ describe('after the catalog was restored', SLOW, () => {
     expect(await placesOf('cameBack')).toBe(503)
     expect((await validate(id)).status).toBe(202)
     const home = async () => tenantOf(id)
-    await expect.poll(home, SOON).toMatchObject({ placement: 'shared', database: null })
+    await expect.poll(home).toMatchObject({ placement: 'shared', database: null })
     await expectServed('cameBack', ['Since'])
     await expectAgreed('cameBack', null, 3)
   })
@@ -238,7 +237,7 @@ describe('after the catalog was restored', SLOW, () => {
     const { id } = houses.replaced.tenant
     expect((await validate(id)).status).toBe(202)
     const home = async () => tenantOf(id)
-    await expect.poll(home, SOON).toMatchObject({ placement: 'shared', database: null })
+    await expect.poll(home).toMatchObject({ placement: 'shared', database: null })
     await expectServed('replaced', ['Since'])
     const stamps = await query(
       superuserUrl(databaseOf(houses.replaced.before ?? '')),
@@ -252,7 +251,7 @@ describe('after the catalog was restored', SLOW, () => {
     const failed = await validated('cameBackFromDropped', validate)
     expect(failed).toMatchObject({ status: 'inactive', lastError: AMBIGUOUS })
     expect((await adopt(id)).status).toBe(202)
-    await expect.poll(async () => tenantOf(id), SOON).toMatchObject({ placement: 'shared', database: null })
+    await expect.poll(async () => tenantOf(id)).toMatchObject({ placement: 'shared', database: null })
     await expectServed('cameBackFromDropped', ['Since'])
     await expectAgreed('cameBackFromDropped', null, 3)
   })
@@ -292,7 +291,7 @@ async function triedAgain(name: Name) {
   const attempts = async () => (await query<{ made: number }>(catalog(), sql))[0]?.made ?? 0
   const before = await attempts()
   await query(catalog(), `UPDATE jobs SET due_at = now() WHERE tenant_id = '${id}' AND finished_at IS NULL`)
-  await expect.poll(attempts, SOON).toBeGreaterThan(before)
+  await expect.poll(attempts).toBeGreaterThan(before)
   return (await get(id)).body
 }
 
@@ -345,7 +344,7 @@ describe('where more than the catalog was restored', SLOW, () => {
     const { tenant, before } = houses.homeRestored
     await query(superuserUrl(databaseOf(before ?? '')), 'UPDATE residence SET epoch = epoch - 1')
     const said = async () => (await get(tenant.id)).body.lastError
-    await expect.poll(said, SOON).toMatchObject(AMBIGUOUS)
+    await expect.poll(said).toMatchObject(AMBIGUOUS)
     expect(await validated('homeRestored', validate)).toMatchObject({ lastError: AMBIGUOUS })
     expect(await placesOf('homeRestored')).toBe(503)
     expect(await validated('homeRestored', adopt)).toMatchObject({ ...HOME, lastError: null })

@@ -1,6 +1,6 @@
 import { open } from 'node:fs/promises'
 import { isIP } from 'node:net'
-import { CommandError, EXIT } from '../exit-codes.ts'
+import { CommandError, EXIT, usageError } from '../exit-codes.ts'
 import { fileFailure } from './given-files.ts'
 
 const FOR_OTHERS = 0o077
@@ -14,9 +14,9 @@ const A_TOKEN = /^[\x21-\x7e]+$/
 export function baseUrlOf(given: string): string {
   const url = URL.canParse(given) ? new URL(given) : null
   if (url === null || !['http:', 'https:'].includes(url.protocol))
-    throw wrong('The URL must begin with http:// or https://, as in https://gateway.example.com')
+    throw usageError('The URL must begin with http:// or https://, as in https://gateway.example.com')
   if (url.username !== '' || url.password !== '' || url.search !== '' || url.hash !== '')
-    throw wrong(
+    throw usageError(
       'The URL must have no user, password, query or fragment. The token has its own file or setting',
     )
   if (url.protocol === 'http:' && !isLoopback(url.hostname))
@@ -36,9 +36,9 @@ function isLoopback(hostname: string): boolean {
 export async function tokenFrom(file: string | undefined, setting: string | null): Promise<string> {
   const token = file === undefined ? setting : await tokenOfFile(file)
   if (token === null)
-    throw wrong("An operator's token is needed. Set FREEHOLD_TOKEN, or name its file with --token-file")
+    throw usageError("An operator's token is needed. Set FREEHOLD_TOKEN, or name its file with --token-file")
   const trimmed = token.trim()
-  if (!A_TOKEN.test(trimmed)) throw wrong('The token has a character that no token has. Copy it again')
+  if (!A_TOKEN.test(trimmed)) throw usageError('The token has a character that no token has. Copy it again')
   return trimmed
 }
 
@@ -49,20 +49,16 @@ async function tokenOfFile(file: string): Promise<string> {
   })
   try {
     const stat = await handle.stat()
-    if (!stat.isFile()) throw wrong(`${file} is not a file`)
+    if (!stat.isFile()) throw usageError(`${file} is not a file`)
     // Windows has no such bits.
     if (process.platform !== 'win32' && (stat.mode & FOR_OTHERS) !== 0)
       throw new CommandError(`Others can read the token in ${file}. Run: chmod 600 ${file}`, {
         code: 'TOKEN_FILE_READABLE',
         exitCode: EXIT.failed,
       })
-    if (stat.size > MOST_BYTES) throw wrong(`${file} is too long for a token`)
+    if (stat.size > MOST_BYTES) throw usageError(`${file} is too long for a token`)
     return await handle.readFile('utf8')
   } finally {
     await handle.close()
   }
-}
-
-function wrong(message: string): CommandError {
-  return new CommandError(message, { code: 'USAGE', exitCode: EXIT.usage })
 }

@@ -1,8 +1,7 @@
-import { CommandError, EXIT } from '../exit-codes.ts'
+import { usageError } from '../exit-codes.ts'
 import type { ApiClient, ApiRequest } from './client.ts'
-import { numberOf } from './request.ts'
+import { MOST_PER_PAGE, numberOf } from './request.ts'
 
-const MOST_PER_PAGE = 200
 const USUAL = 50
 
 export interface Page {
@@ -36,5 +35,5 @@ function wantedOf({ limit, all }: PageFlags): number {
   if (all === true) return Number.POSITIVE_INFINITY
   const wanted = limit === undefined ? USUAL : numberOf('limit', limit)
   if (wanted >= 1) return wanted
-  throw new CommandError('--limit must be 1 or more', { code: 'USAGE', exitCode: EXIT.usage })
+  throw usageError('--limit must be 1 or more')
 }

@@ -1,4 +1,6 @@
-import { CommandError, EXIT } from '../exit-codes.ts'
+import { TENANT_CODE } from '../../catalog/tenant-code.ts'
+import { isUuid } from '../../lib/ids.ts'
+import { CommandError, EXIT, usageError } from '../exit-codes.ts'
 import type { ApiClient, ApiRequest } from './client.ts'
 import { type ApiCommand, type Flag, namesTenant, parametersOf } from './command.ts'
 import { jsonOfFile, textOfFile } from './given-files.ts'
@@ -9,9 +11,8 @@ export interface Given {
   readonly flags: Readonly<Record<string, unknown>>
 }
 
-const UUID = /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i
-const A_CODE = /^[a-z0-9][a-z0-9-]{0,61}[a-z0-9]$/
-const PAGE = '200'
+/** Rows that the API gives at once. */
+export const MOST_PER_PAGE = 200
 
 /** The request of a command. Reads the files that flags name, and asks the gateway for the ids of tenants that are named by code. */
 export async function requestOf(command: ApiCommand, given: Given, client: ApiClient): Promise<ApiRequest> {
@@ -60,7 +61,7 @@ async function sentFor(flag: Flag, given: string, client: ApiClient): Promise<un
 /** @throws CommandError */
 export function numberOf(name: string, given: string): number {
   if (/^[0-9]{1,9}$/.test(given)) return Number(given)
-  throw new CommandError(`--${name} must be a whole number`, { code: 'USAGE', exitCode: EXIT.usage })
+  throw usageError(`--${name} must be a whole number`)
 }
 
 /** Sets `admin.email` inside `admin`. */
@@ -78,11 +79,11 @@ function put(fields: Record<string, unknown>, path: string, value: unknown): voi
 /** The id of a tenant that is named by its id or its code. Codes are found in any case. @throws CommandError */
 async function tenantIdOf(given: string, client: ApiClient): Promise<string> {
   const code = given.trim().toLowerCase()
-  if (UUID.test(code)) return code
-  if (!A_CODE.test(code)) throw noTenant()
+  if (isUuid(code)) return code
+  if (!TENANT_CODE.test(code)) throw noTenant()
   let cursor: string | null = null
   do {
-    const query: Record<string, string> = { q: code, limit: PAGE, ...(cursor !== null && { cursor }) }
+    const query = { q: code, limit: String(MOST_PER_PAGE), ...(cursor !== null && { cursor }) }
     const { body } = await client.call({ method: 'GET', path: '/api/v1/tenants', query })
     const found = (body.data as { id: string; code: string }[]).find((tenant) => tenant.code === code)
     if (found !== undefined) return found.id

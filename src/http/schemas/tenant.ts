@@ -1,5 +1,5 @@
 import { Type } from 'typebox'
-import { TENANT_CODE_PATTERN } from '../../catalog/schema.ts'
+import { TENANT_CODE_PATTERN } from '../../catalog/tenant-code.ts'
 import { choice, example, moment, nullable, text, uuid } from '../../lib/fields.ts'
 import { effective, RegisteredDatabase } from './database.ts'
 import { CLOSED, integer, named, orNull, PAGE_FIELDS, pageOf, part, string, tenantName } from './parts.ts'

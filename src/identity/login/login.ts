@@ -1,4 +1,5 @@
-import { type AuthConfig, TENANT_CODE } from '../../catalog/schema.ts'
+import type { AuthConfig } from '../../catalog/schema.ts'
+import { TENANT_CODE } from '../../catalog/tenant-code.ts'
 import { type ErrorCode, fail, PublicError } from '../../errors.ts'
 import type { TenantSession } from '../../sql/session.ts'
 import { typedCode } from '../people/names.ts'

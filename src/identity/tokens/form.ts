@@ -1,4 +1,4 @@
-import { TENANT_CODE } from '../../catalog/schema.ts'
+import { TENANT_CODE } from '../../catalog/tenant-code.ts'
 import { isCanonicalBase64Url } from '../../lib/base64url.ts'
 import { type KeyOwner, TOKEN_TYPE } from './signing-key.ts'
 import { isObject, parseStrictObject } from './strict-json.ts'
