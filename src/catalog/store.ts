@@ -5,6 +5,7 @@ import { fail, isOutcomeUnknown, PublicError } from '../errors.ts'
 import { systemClock } from '../lib/clock.ts'
 import { commit, UnsentError } from '../lib/postgres/outcome.ts'
 import { databaseError, errorCode, type Ping, READS_ONLY } from '../lib/postgres/pg.ts'
+import { isHandlerFault } from '../lib/wire/handler-fault.ts'
 
 export type CatalogDb = NodePgDatabase
 
@@ -91,6 +92,7 @@ const ERRNO = /^E[A-Z]+$/
 
 function isOutage(error: unknown): boolean {
   if (error instanceof PublicError) return false
+  if (isHandlerFault(error)) return false
   if (error instanceof UnsentError) return true
   const sqlState = databaseError(error)?.code
   if (sqlState !== undefined) return OUTAGE_CLASSES.has(sqlState.slice(0, 2)) || OUTAGES.has(sqlState)

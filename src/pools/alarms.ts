@@ -3,8 +3,8 @@ import type { DatabaseRegistry } from '../catalog/databases/registry.ts'
 import type { Logger } from '../logger.ts'
 import type { Metrics } from '../metrics.ts'
 
-/** A server broke the protocol, and the connection was closed. */
-export interface Violation {
+/** A connection was closed, because its server broke the protocol or because our own code threw. */
+export interface ClosedConnection {
   /** Both null for the shared database. */
   readonly tenantId: string | null
   readonly databaseId: string | null
@@ -33,7 +33,10 @@ export function mismatchAlarm(metrics: Metrics, log: Logger): (mismatch: Mismatc
 }
 
 /** Logs a server that breaks the protocol and records it in the catalog, at most once per `VIOLATION_PAUSE_MS` for a database. */
-export function violationAlarm(registry: DatabaseRegistry, log: Logger): (violation: Violation) => void {
+export function violationAlarm(
+  registry: DatabaseRegistry,
+  log: Logger,
+): (violation: ClosedConnection) => void {
   const reported = new LRUCache<string, true>({ max: 1_000, ttl: VIOLATION_PAUSE_MS })
   return ({ tenantId, databaseId, error }) => {
     const key = databaseId ?? ''
@@ -45,5 +48,15 @@ export function violationAlarm(registry: DatabaseRegistry, log: Logger): (violat
     registry
       .noteError(databaseId, code)
       .catch((err: unknown) => log.warn({ tenantId, databaseId, err }, 'health result not recorded'))
+  }
+}
+
+/** Logs our own fault, which ended a connection. Nothing is recorded about the database. */
+export function faultAlarm(log: Logger): (fault: ClosedConnection) => void {
+  return ({ tenantId, databaseId, error }) => {
+    log.error(
+      { tenantId, databaseId, code: 'INTERNAL_ERROR', err: error },
+      'a fault of ours closed a connection',
+    )
   }
 }

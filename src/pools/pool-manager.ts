@@ -3,7 +3,7 @@ import type { Route, RouteDatabase } from '../catalog/directory.ts'
 import { fail } from '../errors.ts'
 import { LeaseCache } from '../lib/cache/lease-cache.ts'
 import { type Ping, READS_ONLY, type ServerAddress } from '../lib/postgres/pg.ts'
-import type { Mismatch, Violation } from './alarms.ts'
+import type { ClosedConnection, Mismatch } from './alarms.ts'
 import { ConnectionBudget } from './budget.ts'
 import { type Attempts, Breakers, type BreakersOptions } from './opening/breakers.ts'
 import { TenantPool } from './tenant-pool.ts'
@@ -21,7 +21,8 @@ export interface PoolManagerOptions {
   /** The address of a dedicated database. The password is decrypted when the first connection asks for it. */
   readonly addressOf: (database: RouteDatabase, tenantId: string) => ServerAddress
   readonly onMismatch?: (mismatch: Mismatch) => void
-  readonly onViolation?: (violation: Violation) => void
+  readonly onViolation?: (violation: ClosedConnection) => void
+  readonly onFault?: (fault: ClosedConnection) => void
   /** Logs when a database server becomes unreachable and when it is reachable again. */
   readonly log?: NonNullable<BreakersOptions['log']>
 }
@@ -232,12 +233,13 @@ export class PoolManager {
   }
 
   #commonOptions(ids: Pick<Mismatch, 'tenantId' | 'databaseId'>) {
-    const { acquireTimeoutMs, onMismatch, onViolation } = this.#options
+    const { acquireTimeoutMs, onMismatch, onViolation, onFault } = this.#options
     return {
       acquireTimeoutMs,
       budget: this.budget,
       onMismatch: (isNews: boolean) => onMismatch?.({ ...ids, isNews }),
       onViolation: (error: unknown) => onViolation?.({ ...ids, error }),
+      onFault: (error: unknown) => onFault?.({ ...ids, error }),
     }
   }
 

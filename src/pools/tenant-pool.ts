@@ -13,7 +13,7 @@ import { isOutdated } from './wire/statement-fault.ts'
 export interface TenantPoolOptions
   extends Pick<
     PendingConnectionsOptions,
-    'address' | 'limits' | 'attempts' | 'budget' | 'onMismatch' | 'onViolation'
+    'address' | 'limits' | 'attempts' | 'budget' | 'onMismatch' | 'onViolation' | 'onFault'
   > {
   readonly acquireTimeoutMs: number
 }

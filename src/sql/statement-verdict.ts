@@ -1,5 +1,6 @@
 import { fail, PublicError } from '../errors.ts'
 import { databaseError } from '../lib/postgres/pg.ts'
+import { isHandlerFault } from '../lib/wire/handler-fault.ts'
 import {
   isDriverFault,
   isLost,
@@ -42,6 +43,7 @@ export function verdictOn(error: unknown, { kind, attempts, ownSql }: Attempted)
   if (isRefused && code === 'FH003') return 'fenced'
   if (error instanceof PublicError) return 'final'
   if (isUnbegun(error)) return 'again'
+  if (isHandlerFault(error)) return 'final'
   const isRead = kind === 'read'
   // The write was refused, so nothing was done. The connection may have been opened while the database was read-only; see
   // `TenantPool`.
@@ -63,6 +65,7 @@ export function publicError(error: unknown, kind: StatementKind, isBehind: () =>
   if (error instanceof PublicError) return error
   // A single write commits with its own Sync. A transaction reports the outcome of its COMMIT itself.
   if (kind === 'write' && isLost(error)) return fail('OUTCOME_UNKNOWN', { cause: error })
+  if (isHandlerFault(error)) return error
   if (isDriverFault(error)) return fail('TENANT_DATABASE_UNAVAILABLE', { cause: error })
   const code = databaseError(error)?.code
   if (code === undefined) return error

@@ -6,7 +6,7 @@ import { createServer, type Socket } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { TLSSocket } from 'node:tls'
-import type pg from 'pg'
+import pg from 'pg'
 import { afterEach, describe, expect, test } from 'vitest'
 import { GuardedClient } from '../../src/lib/postgres/guarded-client.ts'
 import { clientConfig } from '../../src/lib/postgres/pg.ts'
@@ -62,6 +62,34 @@ describe('a server that sends more than was requested', () => {
       await expect(client.query('SELECT 1')).rejects.toMatchObject({ code: '42601' })
     await client.end()
   })
+})
+
+/** A query whose own code throws when the message arrives. */
+class FaultyQuery extends pg.Query {
+  constructor(method: 'handleRowDescription' | 'handleDataRow' | 'handleCommandComplete') {
+    super({ text: 'SELECT something' })
+    Object.assign(this, {
+      [method]: () => {
+        throw new TypeError('ours')
+      },
+    })
+  }
+}
+
+describe('our own code that throws while it handles an answer', () => {
+  test.each(['handleRowDescription', 'handleDataRow', 'handleCommandComplete'] as const)(
+    'ends the connection, and the server is not blamed: %s',
+    async (method) => {
+      server = await startFakeServer({ kind: 'liar', serverVersion: '18.0', answer: () => 'x' })
+      const client = await connect()
+      const ended = new Promise((resolve) => client.once('end', resolve))
+      const query = new FaultyQuery(method)
+      const outcome = new Promise((_, reject) => Object.assign(query, { callback: reject }))
+      client.query(query)
+      await expect(outcome).rejects.toMatchObject({ name: 'HandlerFault', code: 'INTERNAL_ERROR' })
+      await ended
+    },
+  )
 })
 
 /** Answers the request for TLS, and what follows, with bytes that the test gives. */

@@ -4,7 +4,11 @@ import { Client } from 'pg'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { places } from '../../src/applications/property/properties/places.ts'
 import { PublicError } from '../../src/errors.ts'
+import { newId } from '../../src/lib/ids.ts'
+import type { ClosedConnection } from '../../src/pools/alarms.ts'
+import { int16, message } from '../support/backend-messages.ts'
 import { dropAll, query, superuserUrl } from '../support/database.ts'
+import { HostileProxy } from '../support/hostile-proxy.ts'
 import { findPlace, type LaneTenant, LaneWorld, listPlaces } from '../support/lane-world.ts'
 import { routeSource } from '../support/route-source.ts'
 import { TcpProxy } from '../support/tcp-proxy.ts'
@@ -234,6 +238,60 @@ describe('a server that fails', () => {
     await expect.poll(() => outcomeOf(findPlace(a, 0))).toContain(a.id)
     expect(world.pools.broken.server).toBe(0)
     await world.openLane()
+  })
+})
+
+describe('a server that breaks the protocol on lanes', () => {
+  test('costs no read, and lanes pause for longer each time', async () => {
+    const proxy = await HostileProxy.start(superuserUrl())
+    const world = await LaneWorld.open({ through: (url) => proxy.urlFor(url) })
+    const [a] = world.tenants as [LaneTenant]
+    try {
+      await world.openLane(a)
+      // Only the row of a lane's tenant check has four columns and begins with the tenant.
+      const isCheck = (whole: Buffer) => whole.readInt16BE(5) === 4 && whole.includes(a.id)
+      proxy.attack = (whole, type) => (type === 'D' && isCheck(whole) ? [message('D', int16(1))] : [whole])
+      const violations: number[] = []
+      const read = async () => {
+        expect(await findPlace(a, 0)).toContain(a.id)
+        if (world.rerunsFor('lost') > violations.length) violations.push(performance.now())
+        return violations.length
+      }
+      await expect.poll(read, { interval: 10 }).toBe(3)
+      const [first = 0, second = 0, third = 0] = violations
+      expect(second - first).toBeGreaterThan(900)
+      expect(third - second).toBeGreaterThan(1_900)
+    } finally {
+      await world.pools.close()
+      proxy.close()
+    }
+  })
+})
+
+describe('our own code that throws while a lane is read', () => {
+  const faults: ClosedConnection[] = []
+  const violations: ClosedConnection[] = []
+  const found = inWorld({
+    onFault: (fault) => faults.push(fault),
+    onViolation: (violation) => violations.push(violation),
+  })
+
+  test('costs the lane and no read, and the server is not blamed', async () => {
+    const { world, a, b } = found
+    await world.openLane(a)
+    const stranger = newId()
+    const { set } = world.reruns
+    world.reruns.set = () => {
+      world.reruns.set = set
+      throw new TypeError('ours')
+    }
+    const route = { ...a.route, tenantId: stranger }
+    const lost = outcomeOf(findPlace({ ...a, id: stranger, session: world.sessionFor(route) }, 0))
+    const reads = Promise.all(Array.from({ length: 10 }, (_, n) => findPlace(b, n)))
+    for (const name of await reads) expect(name).toContain(b.id)
+    expect(await lost).toBe('TENANT_DATABASE_UNAVAILABLE')
+    expect(faults).toMatchObject([{ error: { name: 'HandlerFault', cause: { message: 'ours' } } }])
+    expect(violations).toEqual([])
   })
 })
 

@@ -8,6 +8,7 @@ const BROKEN = ['test/unit/sql/wire/broken-answers.test.ts']
 const REFUSALS = ['test/unit/sql/wire/refusals.test.ts']
 const SESSIONS = ['test/unit/sql/wire/sessions.test.ts']
 const SOCKET = ['test/unit/sql/wire/socket.test.ts']
+const OWN_FAULTS = ['test/unit/sql/wire/own-faults.test.ts']
 const MUTATED = ['test/unit/sql/wire/mutated-answers.test.ts']
 
 /** What keeps the answers on a lane apart, and a server that breaks the protocol from being believed. */
@@ -141,9 +142,23 @@ export const LANE_WIRE: readonly SeededFault[] = [
   {
     name: 'a unit that waits for its turn is not told when its lane ends',
     file: CLIENT,
-    find: "for (const unit of unsent) unit.ended('unsent')",
+    find: "for (const unit of unsent) this.#told(() => unit.ended('unsent'))",
     replace: '',
     tests: REFUSALS,
+  },
+  {
+    name: 'a fault of ours on a lane is blamed on the server',
+    file: CLIENT,
+    find: 'this.brokeProtocol = error instanceof ProtocolViolation',
+    replace: 'this.brokeProtocol = error !== null',
+    tests: OWN_FAULTS,
+  },
+  {
+    name: 'an owner of a unit that throws keeps the units behind it waiting',
+    file: CLIENT,
+    find: 'else this.destroy(new HandlerFault(error))',
+    replace: '',
+    tests: OWN_FAULTS,
   },
   {
     name: 'a unit is sent on a lane although its route has changed',

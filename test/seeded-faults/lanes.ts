@@ -62,6 +62,20 @@ export const LANE_FAULTS: readonly SeededFault[] = [
     tests: [LANES],
   },
   {
+    name: 'lanes: a server that breaks the protocol gets a new lane each second',
+    file: 'src/sql/lanes/lane-group.ts',
+    find: 'if (isViolation(error)) this.#pause.beginAfterViolation()',
+    replace: '',
+    tests: [LANES],
+  },
+  {
+    name: 'lanes: a unit waits for ever after a fault of ours',
+    file: 'src/sql/lanes/lane-unit.ts',
+    find: '    } finally {\n      this.#answer.resolve(',
+    replace: '    } catch (error) {\n      throw error\n      this.#answer.resolve(',
+    tests: [LANES],
+  },
+  {
     name: 'lanes: a busy lane keeps the permit that another pool waits for',
     file: 'src/pools/tenant-pool.ts',
     find: 'return this.#mustGo(client, true) || (isIdle &&',

@@ -10,7 +10,7 @@ export const PROTOCOL: readonly SeededFault[] = [
   {
     name: "a server's messages reach pg's parser unchecked",
     file: WIRE,
-    find: 'const messages = frames.accept(chunk)',
+    find: 'const messages = checks.frames.accept(chunk)',
     replace: 'const messages: Buffer | null = chunk',
     tests: ['test/guarantees/protocol-fuzz.test.ts'],
   },
@@ -20,6 +20,27 @@ export const PROTOCOL: readonly SeededFault[] = [
     find: 'if (byte === ERROR || (answer.length === 1 && (byte === SSL_YES || byte === SSL_NO))) return',
     replace: 'if (byte !== undefined) return',
     tests: CLIENT,
+  },
+  {
+    name: 'a fault of ours is blamed on the server',
+    file: WIRE,
+    find: 'if (isOfHandler(error)) return new HandlerFault(error)',
+    replace: '',
+    tests: CLIENT,
+  },
+  {
+    name: 'a database waits longer and longer because of a fault of ours',
+    file: 'src/pools/opening/attempt.ts',
+    find: "if (isHandlerFault(error)) return 'ourselves'",
+    replace: '',
+    tests: ['test/unit/pools/breakers.test.ts'],
+  },
+  {
+    name: 'a fault of ours is reported as an outage of the database',
+    file: 'src/sql/statement-verdict.ts',
+    find: 'if (isHandlerFault(error)) return error',
+    replace: '',
+    tests: ['test/unit/sql/statement-verdict.test.ts'],
   },
   {
     name: 'an error or a notice may lack its end',

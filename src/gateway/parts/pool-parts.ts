@@ -4,7 +4,7 @@ import { EgressPolicy } from '../../lib/postgres/egress.ts'
 import { guardedLookup } from '../../lib/postgres/guarded-lookup.ts'
 import type { Metrics } from '../../metrics.ts'
 import { AddressBook } from '../../pools/addresses.ts'
-import { mismatchAlarm, violationAlarm } from '../../pools/alarms.ts'
+import { faultAlarm, mismatchAlarm, violationAlarm } from '../../pools/alarms.ts'
 import type { ConnectionBudget } from '../../pools/budget.ts'
 import { KnownDatabase } from '../../pools/known-database.ts'
 import { PoolManager } from '../../pools/pool-manager.ts'
@@ -56,6 +56,7 @@ export function createPoolParts(
       addresses.validatedAddressOf({ ...database, tenantId, rowVersion: database.version }),
     onMismatch: mismatchAlarm(metrics, log),
     onViolation: violationAlarm(registry, log),
+    onFault: faultAlarm(log),
     log,
   })
   const routeInvalidator = new RouteInvalidator({ directory, pools, drainTimeoutMs: DRAIN_TIMEOUT_MS })

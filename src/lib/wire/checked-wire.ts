@@ -2,6 +2,7 @@ import type { Socket } from 'node:net'
 import { AnswerTooLarge, ProtocolViolation } from './backend-bodies.ts'
 import { BackendFrames } from './backend-frames.ts'
 import { Step } from './exchange-states.ts'
+import { HandlerFault } from './handler-fault.ts'
 
 type Send = (...parts: never[]) => void
 
@@ -33,16 +34,24 @@ const SSL_YES = 0x53
 const SSL_NO = 0x4e
 const ERROR = 0x45
 
+/** What the data of a stream is checked with. */
+interface Checks {
+  readonly frames: BackendFrames
+  /** True if a handler of a message threw the error, and not pg's parser. */
+  readonly isOfHandler: (error: unknown) => boolean
+}
+
 /**
- * Checks everything that a server sends before pg reads it. A violation, or an error that pg throws while it reads, ends
- * this one connection. Only the callers that wait for an answer on it receive the error.
+ * Checks everything that a server sends before pg reads it. A violation, or an error that is thrown while an answer is read or
+ * handled, ends this one connection. Only the callers that wait for an answer on it receive the error.
  */
 export function checkWire(wire: Wire, maxAnswerBytes?: number): void {
   const frames = new BackendFrames(maxAnswerBytes)
+  const isOfHandler = watchHandlers(wire)
   watchSent(wire as unknown as Record<string, Send>, frames)
   checkTlsAnswer(wire)
   const attach = wire.attachListeners.bind(wire)
-  wire.attachListeners = (stream) => attach(checkedStream(stream, frames) as Socket)
+  wire.attachListeners = (stream) => attach(checkedStream(stream, { frames, isOfHandler }) as Socket)
 }
 
 function watchSent(wire: Record<string, Send>, frames: BackendFrames): void {
@@ -51,6 +60,21 @@ function watchSent(wire: Record<string, Send>, frames: BackendFrames): void {
   after(wire, 'describe', ({ type }: { type: string }) =>
     expectAll(frames, type === 'S' ? STATEMENT_DESCRIBED : PORTAL_DESCRIBED),
   )
+}
+
+/** pg's parser reads a message and then emits it. What is thrown after that is no fault of the server. */
+function watchHandlers(wire: Wire): Checks['isOfHandler'] {
+  const emit = wire.emit.bind(wire)
+  let thrown: { readonly error: unknown } | null = null
+  wire.emit = (name, ...heard) => {
+    try {
+      return emit(name, ...heard)
+    } catch (error) {
+      thrown = { error }
+      throw error
+    }
+  }
+  return (error) => thrown !== null && thrown.error === error
 }
 
 function expectAll(frames: BackendFrames, steps: readonly Step[]): void {
@@ -67,22 +91,27 @@ function after(wire: Record<string, Send>, method: string, note: (message: never
 }
 
 /** The part of a stream that pg's parser uses. */
-function checkedStream(stream: Socket, frames: BackendFrames): Pick<Socket, 'on'> {
+function checkedStream(stream: Socket, checks: Checks): Pick<Socket, 'on'> {
   const on = (event: string, listener: (...heard: unknown[]) => void) =>
-    stream.on(event, event === 'data' ? checked(stream, frames, listener) : listener)
+    stream.on(event, event === 'data' ? checked(stream, checks, listener) : listener)
   return { on } as Pick<Socket, 'on'>
 }
 
-function checked(stream: Socket, frames: BackendFrames, parse: (messages: Buffer) => void) {
+function checked(stream: Socket, checks: Checks, parse: (messages: Buffer) => void) {
   return (chunk: Buffer): void => {
     try {
-      const messages = frames.accept(chunk)
+      const messages = checks.frames.accept(chunk)
       if (messages !== null) parse(messages)
     } catch (error) {
-      const isKnown = error instanceof ProtocolViolation || error instanceof AnswerTooLarge
-      stream.destroy(isKnown ? error : new ProtocolViolation('a message that cannot be read', error))
+      stream.destroy(faultFor(error, checks))
     }
   }
+}
+
+function faultFor(error: unknown, { isOfHandler }: Checks): Error {
+  if (error instanceof ProtocolViolation || error instanceof AnswerTooLarge) return error
+  if (isOfHandler(error)) return new HandlerFault(error)
+  return new ProtocolViolation('a message that cannot be read', error)
 }
 
 /**

@@ -1,5 +1,6 @@
 import { causesOf } from '../../lib/causes.ts'
 import { databaseError, errorCode } from '../../lib/postgres/pg.ts'
+import { isHandlerFault } from '../../lib/wire/handler-fault.ts'
 import type { Breaker } from './breaker.ts'
 
 /** The password could not be read from the catalog or decrypted. That says nothing about the tenant's database. */
@@ -36,6 +37,7 @@ export interface ServerSigns {
  */
 export function blameFor(error: unknown, signs: ServerSigns, waitedMs: number): Blame {
   for (const e of causesOf(error)) if (e instanceof PasswordUnavailableError) return 'ourselves'
+  if (isHandlerFault(error)) return 'ourselves'
   const state = databaseError(error)?.code
   if (isDenied(error)) return 'denied'
   if (state === '57P03') return 'server'

@@ -4,6 +4,7 @@ import { IdentityMismatchError } from '../../lib/postgres/database-identity.ts'
 import { GuardedClient } from '../../lib/postgres/guarded-client.ts'
 import { createPool, errorCode, type PoolLimits, type ServerAddress } from '../../lib/postgres/pg.ts'
 import { newServerTraits } from '../../lib/postgres/server-traits.ts'
+import { isHandlerFault } from '../../lib/wire/handler-fault.ts'
 import type { ConnectionBudget } from '../budget.ts'
 import { type Attempt, isDenied, PasswordUnavailableError } from './attempt.ts'
 import type { Attempts } from './breakers.ts'
@@ -18,6 +19,8 @@ export interface PendingConnectionsOptions {
   readonly onMismatch?: (isNews: boolean) => void
   /** Called for each connection whose server broke the protocol, with the error. The connection has ended. */
   readonly onViolation?: (error: unknown) => void
+  /** Called for each connection that has ended because of a fault of ours. */
+  readonly onFault?: (error: unknown) => void
   readonly onOpened: (client: pg.ClientBase) => void
   readonly onClosed: (client: pg.ClientBase) => void
 }
@@ -141,7 +144,7 @@ export class PendingConnections {
 
   #connected(client: GuardedClient, error: Error | null): void {
     if (error) {
-      this.#reportViolation(error)
+      this.#report(error)
       this.end(client, error)
     } else {
       this.#options.onOpened(client)
@@ -172,14 +175,15 @@ export class PendingConnections {
     }
   }
 
-  #reportViolation(error: Error): void {
+  #report(error: Error): void {
+    if (isHandlerFault(error)) this.#options.onFault?.(error)
     if (errorCode(error) === 'PROTOCOL_VIOLATION') this.#options.onViolation?.(error)
   }
 
   #trackedClient(): typeof GuardedClient {
     const begin = (client: GuardedClient) => this.#begin(client)
     const connected = (client: GuardedClient, error: Error | null) => this.#connected(client, error)
-    const reportViolation = (error: Error) => this.#reportViolation(error)
+    const report = (error: Error) => this.#report(error)
     class TrackedClient extends GuardedClient {
       override connect(callback?: unknown): never {
         const done = callback as (error: Error | null) => void
@@ -187,7 +191,7 @@ export class PendingConnections {
           done(Object.assign(new Error('no connection permit'), { code: 'NO_PERMIT' }))
           return undefined as never
         }
-        this.on('error', reportViolation)
+        this.on('error', report)
         const reportAndFinish = (error: Error | null) => {
           connected(this, error)
           done(error)

@@ -1,5 +1,6 @@
 import type pg from 'pg'
 import type { Route } from '../../catalog/directory.ts'
+import { errorCode } from '../../lib/postgres/pg.ts'
 import { sessionSetups } from '../../lib/wire/session-setup.ts'
 import type { PoolManager } from '../../pools/pool-manager.ts'
 import type { TenantPool } from '../../pools/tenant-pool.ts'
@@ -8,6 +9,7 @@ import type { WireRow } from '../wire/row-reader.ts'
 import type { WireStatement } from '../wire/wire-statement.ts'
 import type { Unanswered } from '../wire/wire-unit.ts'
 import type { Lane } from './lane.ts'
+import { LanePause } from './lane-pause.ts'
 import { type LaneQuestion, LaneUnit } from './lane-unit.ts'
 import { openLane } from './open-lane.ts'
 import { SlowStatements } from './slow-statements.ts'
@@ -24,8 +26,6 @@ const MAX_WAITING = 64
 const MAX_TENANT_WAITING = 48
 /** A unit that waits for longer runs on a connection of its own. Milliseconds. */
 const LONGEST_WAIT_MS = 100
-/** The pause after a lane was over or could not be opened. Milliseconds. */
-const PAUSE_MS = 1_000
 const STATEMENT_TIMEOUT = '57014'
 
 export interface LaneGroupOptions {
@@ -48,10 +48,12 @@ class LaneOver extends Error {
   readonly severity = 'ERROR'
   /** With this code the pool replaces its other connections, too. */
   readonly code: string | undefined
+  readonly brokeProtocol: boolean
 
-  constructor(isOutdated: boolean) {
+  constructor({ isOutdated, brokeProtocol }: Lane) {
     super('the lane is over')
     this.code = isOutdated ? '0A000' : undefined
+    this.brokeProtocol = brokeProtocol
   }
 }
 
@@ -67,7 +69,7 @@ export class LaneGroup {
   /** Statements whose columns the database describes otherwise than declared. */
   readonly #unfit = new WeakSet<WireStatement>()
   readonly #opening = new Set<Opening>()
-  #pausedUntil = 0
+  readonly #pause = new LanePause()
   /** True behind a pooler, where a connection has no session of its own. */
   #isPooled = false
   /** The route of a unit since the last tick. */
@@ -148,7 +150,7 @@ export class LaneGroup {
     const capacity = Math.min(pool.limits.max, pools.budget.mostTo)
     const most = capacity < 2 ? 0 : Math.min(MAX_LANES, Math.ceil(capacity * SHARE))
     if (this.#lanes.length + this.#opening.size >= most) return
-    if (performance.now() < this.#pausedUntil || !pool.maySpareOne) return
+    if (!this.#pause.isOver || !pool.maySpareOne) return
     const opening = { hasConnection: pool.hasIdle }
     this.#opening.add(opening)
     this.#options.onActive(this)
@@ -162,10 +164,11 @@ export class LaneGroup {
         (client) => this.#serve(client, opening),
         () => false,
       )
-    } catch {
+    } catch (error) {
       // Units are told by the lane, and the breakers by the pool.
+      if (isViolation(error)) this.#pause.beginAfterViolation()
     } finally {
-      this.#pausedUntil = performance.now() + PAUSE_MS
+      this.#pause.begin()
       this.#opening.delete(opening)
       this.#dismiss()
     }
@@ -188,7 +191,7 @@ export class LaneGroup {
     await lane.over
     pool.kept.remove(lane)
     this.#lanes.splice(this.#lanes.indexOf(lane), 1)
-    if (!lane.handBack()) throw new LaneOver(lane.isOutdated)
+    if (!lane.handBack()) throw new LaneOver(lane)
     // The pool cleans the connection: it has the lane's time limits and statements.
     markDirty(client)
   }
@@ -221,4 +224,8 @@ export class LaneGroup {
     if (this.#lanes.length + this.#opening.size > 0) return
     for (const unit of this.#waiting.takeOlder(Number.POSITIVE_INFINITY)) unit.ended('late')
   }
+}
+
+function isViolation(error: unknown): boolean {
+  return error instanceof LaneOver ? error.brokeProtocol : errorCode(error) === 'PROTOCOL_VIOLATION'
 }

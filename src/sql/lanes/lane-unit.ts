@@ -57,12 +57,18 @@ export class LaneUnit implements SentUnit {
   }
 
   ended(why: Unanswered | null): void {
-    this.#answer.onEnd(this, why)
-    this.#answer.resolve(why === null ? this.rows : null)
+    try {
+      this.#answer.onEnd(this, why)
+    } finally {
+      this.#answer.resolve(why === null ? this.rows : null)
+    }
   }
 
   failed(error: unknown): void {
-    this.#answer.onEnd(this, 'unsent')
-    this.#answer.reject(error)
+    try {
+      this.#answer.onEnd(this, 'unsent')
+    } finally {
+      this.#answer.reject(error)
+    }
   }
 }

@@ -74,6 +74,11 @@ export class Lane implements KeptConnection {
     return this.#client.isOutdated
   }
 
+  /** True if the connection has ended because the server broke the protocol. */
+  get brokeProtocol(): boolean {
+    return this.#client.brokeProtocol
+  }
+
   hasRoomFor(tenantId: string): boolean {
     return this.inFlight < DEPTH && (this.#byTenant.get(tenantId) ?? 0) < TENANT_DEPTH
   }

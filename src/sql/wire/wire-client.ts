@@ -1,7 +1,8 @@
 import type { Socket } from 'node:net'
-import { AnswerTooLarge, checkHeader } from '../../lib/wire/backend-bodies.ts'
+import { AnswerTooLarge, checkHeader, ProtocolViolation } from '../../lib/wire/backend-bodies.ts'
 import { MessageReader } from '../../lib/wire/backend-frames.ts'
-import { AnswerReader, newPreparation } from './answer-reader.ts'
+import { HandlerFault } from '../../lib/wire/handler-fault.ts'
+import { AnswerReader, ConnectionEnded, newPreparation } from './answer-reader.ts'
 import { numberAfter } from './lane-check.ts'
 import { UnitWriter } from './unit-writer.ts'
 import type { WireStatement } from './wire-statement.ts'
@@ -43,6 +44,8 @@ export class WireClient {
   #isOver = false
   /** The server holds other statements than we believe: no unit should be sent any more. */
   isOutdated = false
+  /** True if the connection has ended because the server broke the protocol. */
+  brokeProtocol = false
   /** True if bytes have come since it was last set to false. */
   wasHeard = false
   readonly #onData = (chunk: Buffer) => this.#receive(chunk)
@@ -109,10 +112,10 @@ export class WireClient {
     try {
       unit.assertCurrent()
     } catch (error) {
-      unit.failed(error)
+      this.#told(() => unit.failed(error))
       return
     }
-    if (!this.#add(unit)) unit.ended('unsent')
+    if (!this.#add(unit)) this.#told(() => unit.ended('unsent'))
   }
 
   /** False if it cannot be written: then nothing is. */
@@ -145,8 +148,28 @@ export class WireClient {
     try {
       this.#reader.accept(chunk)
     } catch (error) {
-      this.#socket.destroy(error as Error)
-      this.#end(error instanceof AnswerTooLarge ? 'large' : 'lost')
+      this.#refuse(error)
+    }
+  }
+
+  /** Ends the connection, because what has come cannot be read. */
+  #refuse(error: unknown): void {
+    if (this.#isOver) return
+    this.brokeProtocol = error instanceof ProtocolViolation
+    const isTooLarge = error instanceof AnswerTooLarge
+    const isOfServer = this.brokeProtocol || isTooLarge || error instanceof ConnectionEnded
+    this.#socket.destroy(isOfServer ? (error as Error) : new HandlerFault(error))
+    this.#end(isTooLarge ? 'large' : 'lost')
+  }
+
+  /** Tells a unit how it has ended. What its owner throws must not keep other units from being told. */
+  #told(tell: () => void): void {
+    try {
+      tell()
+    } catch (error) {
+      // A socket that was destroyed reports nothing by itself.
+      if (this.#socket.destroyed) this.#socket.emit('error', new HandlerFault(error))
+      else this.destroy(new HandlerFault(error))
     }
   }
 
@@ -156,7 +179,8 @@ export class WireClient {
       this.#written.splice(0, this.#head)
       this.#head = 0
     }
-    unit.ended(this.#verdictOn(unit))
+    const verdict = this.#verdictOn(unit)
+    this.#told(() => unit.ended(verdict))
   }
 
   /** Null for an answer that can be believed: the server has described the declared columns, and has refused nothing. */
@@ -179,8 +203,9 @@ export class WireClient {
     const unsent = this.#gathered
     this.#gathered = []
     this.#head = 0
-    for (const [index, unit] of unanswered.entries()) unit.ended(index === 0 ? oldest : 'lost')
-    for (const unit of unsent) unit.ended('unsent')
+    for (const [index, unit] of unanswered.entries())
+      this.#told(() => unit.ended(index === 0 ? oldest : 'lost'))
+    for (const unit of unsent) this.#told(() => unit.ended('unsent'))
     this.#options.onEnd()
   }
 }

@@ -1,5 +1,6 @@
 import fc from 'fast-check'
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
+import { HandlerFault } from '../../../src/lib/wire/handler-fault.ts'
 import { type Attempt, blameFor, PasswordUnavailableError } from '../../../src/pools/opening/attempt.ts'
 import { type Attempts, Breakers } from '../../../src/pools/opening/breakers.ts'
 
@@ -34,6 +35,7 @@ describe('a failed attempt is counted', () => {
       'ourselves',
       new PasswordUnavailableError(coded('CATALOG_UNAVAILABLE', sqlState('57P03'))),
     ],
+    ['against us', 'ourselves', new HandlerFault(refused)],
   ])('%s (%s) by its code, %s', (_title, blame, error) => {
     expect(blameFor(error, unheard, 0)).toBe(blame)
   })
