@@ -43,6 +43,13 @@ export const PROTOCOL: readonly SeededFault[] = [
     tests: ['test/unit/sql/statement-verdict.test.ts'],
   },
   {
+    name: 'a fault of ours that carries a SQLSTATE passes as the answer of the database',
+    file: 'src/lib/postgres/database-error.ts',
+    find: 'if (e instanceof HandlerFault) return null',
+    replace: '',
+    tests: ['test/unit/sql/run-statement.test.ts'],
+  },
+  {
     name: 'an error or a notice may lack its end',
     file: BODIES,
     find: 'if (at !== end - 1) throw',

@@ -1,5 +1,6 @@
 import type pg from 'pg'
 import { causesOf } from '../causes.ts'
+import { HandlerFault } from '../wire/handler-fault.ts'
 
 const SQLSTATE = /^[0-9A-Z]{5}$/
 
@@ -12,9 +13,13 @@ export function errorCode(error: unknown): string | null {
   return null
 }
 
-/** The database's own error behind `error`, if a database sent it (and not a socket or a library). */
+/**
+ * The database's own error behind `error`, if a database sent it (and not a socket or a library). What our own code threw while it
+ * handled an answer is never the answer, whatever it carries.
+ */
 export function databaseError(error: unknown): pg.DatabaseError | null {
   for (const e of causesOf(error)) {
+    if (e instanceof HandlerFault) return null
     const candidate = e as pg.DatabaseError
     if (typeof candidate.code === 'string' && SQLSTATE.test(candidate.code) && 'severity' in candidate)
       return candidate
