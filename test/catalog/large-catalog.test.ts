@@ -1,6 +1,6 @@
-import { sql } from 'drizzle-orm'
-import { afterAll, beforeAll, expect, test } from 'vitest'
-import { claimHealthChecks } from '../../src/catalog/databases/claims.ts'
+import { type SQL, sql } from 'drizzle-orm'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { claimHealthChecks, type DueCheck } from '../../src/catalog/databases/claims.ts'
 import { CatalogStore } from '../../src/catalog/store.ts'
 import { listTenants } from '../../src/catalog/tenants.ts'
 import { createPool } from '../../src/lib/postgres/pg.ts'
@@ -51,6 +51,14 @@ async function fill(): Promise<void> {
   for (const table of ['tenants', 'tenant_databases']) await store.db.execute(sql.raw(`ANALYZE ${table}`))
 }
 
+/** Sets the time of the last check of each database. The planner still knows the times of before, as it does between rounds. */
+async function setChecks(lastCheckedAt: SQL): Promise<void> {
+  await store.db.execute(
+    sql`UPDATE tenant_databases SET last_checked_at = ${lastCheckedAt}, claimed_until = null`,
+  )
+  await store.db.execute(sql`VACUUM tenant_databases`)
+}
+
 /** What `work` returns, and how many rows of the two tables PostgreSQL has read for it. */
 async function countingReads<T>(work: () => Promise<T>): Promise<{ result: T; read: number }> {
   await store.db.execute(sql`BEGIN`)
@@ -71,16 +79,56 @@ async function rowsRead(): Promise<number> {
   return rows[0]?.read ?? Number.NaN
 }
 
-test('a claim of health checks reads no more rows than it claims', async () => {
-  const due = { minAgeMs: 0, before: null }
-  const claim = () => claimHealthChecks(store.db, due, { limit: PER_CLAIM, leaseMs: 60_000 })
-  const { result, read } = await countingReads(claim)
-  expect(result).toHaveLength(PER_CLAIM)
-  expect(read).toBeLessThan(MOST_READ)
-  const { rows } = await store.db.execute<{ id: string }>(
-    sql`SELECT id FROM tenant_databases ORDER BY last_checked_at LIMIT ${PER_CLAIM}`,
-  )
-  expect(result.map(({ id }) => id).toSorted()).toEqual(rows.map(({ id }) => id).toSorted())
+const claim = ({ db }: CatalogStore, limit: number) =>
+  claimHealthChecks(db, { minAgeMs: 60_000, before: null }, { limit, leaseMs: 60_000 })
+const namesOf = (claimed: readonly DueCheck[]) => claimed.map(({ databaseName }) => databaseName).toSorted()
+
+describe('a claim of health checks', () => {
+  test('reads no more rows than it claims', async () => {
+    const { result, read } = await countingReads(() => claim(store, PER_CLAIM))
+    expect(read).toBeLessThan(MOST_READ)
+    const { rows } = await store.db.execute<{ name: string }>(
+      sql`SELECT database_name AS name FROM tenant_databases ORDER BY last_checked_at LIMIT ${PER_CLAIM}`,
+    )
+    expect(namesOf(result)).toEqual(rows.map(({ name }) => name).toSorted())
+  })
+
+  test('reads next to nothing if all databases were checked just now', async () => {
+    await setChecks(sql`now()`)
+    const { result, read } = await countingReads(() => claim(store, PER_CLAIM))
+    expect(result).toEqual([])
+    expect(read).toBeLessThan(MOST_READ)
+  })
+
+  test('takes databases that were never checked first, and those that were checked in the future last', async () => {
+    await setChecks(sql`CASE database_name
+      WHEN 'many-1' THEN now() + interval '1 hour'
+      WHEN 'many-2' THEN now() - interval '1 hour'
+      WHEN 'many-3' THEN null
+      WHEN 'many-4' THEN now() - interval '2 hours'
+      ELSE now() END`)
+    const { result, read } = await countingReads(async () => {
+      const claimed: DueCheck[][] = []
+      for (let n = 0; n < 5; n += 1) claimed.push(await claim(store, 1))
+      return claimed.map(namesOf)
+    })
+    expect(result).toEqual([['many-3'], ['many-4'], ['many-2'], ['many-1'], []])
+    expect(read).toBeLessThan(MOST_READ)
+  })
+
+  test('locks no more rows than it claims, so that another replica can claim the next ones', async () => {
+    await setChecks(sql`CASE
+      WHEN database_name IN ('many-1', 'many-2') THEN null
+      WHEN database_name IN ('many-3', 'many-4') THEN now() - interval '1 hour'
+      ELSE now() END`)
+    await store.db.execute(sql`BEGIN`)
+    try {
+      expect(namesOf(await claim(store, 2))).toEqual(['many-1', 'many-2'])
+      expect(namesOf(await claim(catalog.store, 2))).toEqual(['many-3', 'many-4'])
+    } finally {
+      await store.db.execute(sql`ROLLBACK`)
+    }
+  })
 })
 
 test.each([{ status: 'INACTIVE' }, { placement: 'shared' }] as const)(

@@ -17,6 +17,7 @@ import { PROCESS } from './process.ts'
 import { PROTOCOL } from './protocol.ts'
 import { REVOKING } from './revoking.ts'
 import { ROLLING_STOP } from './rolling-stop.ts'
+import { SCALE } from './scale.ts'
 import { SCHEMA } from './schema.ts'
 import { SEAL } from './seal.ts'
 import type { SeededFault } from './seeded-fault.ts'
@@ -658,6 +659,7 @@ export const SEEDED_FAULTS: readonly SeededFault[] = [
   ...COMMAND,
   ...CONNECTION_STRINGS,
   ...DOCUMENTS,
+  ...SCALE,
   ...SCHEMA,
   ...SEAL,
   ...TESTING,

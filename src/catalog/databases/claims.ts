@@ -1,6 +1,6 @@
 import { isDeepStrictEqual } from 'node:util'
 import { and, eq, inArray, lt, or, type SQL, sql } from 'drizzle-orm'
-import type { AnyPgColumn } from 'drizzle-orm/pg-core'
+import { type AnyPgColumn, unionAll } from 'drizzle-orm/pg-core'
 import { newId } from '../../lib/ids.ts'
 import { recordAudit, systemActor } from '../audit/entries.ts'
 import { recordChange } from '../changes/follower.ts'
@@ -77,20 +77,39 @@ export interface CheckAge {
 export function claimHealthChecks(
   db: CatalogDb,
   { minAgeMs, before }: CheckAge,
-  request: ClaimRequest,
+  { limit, leaseMs }: ClaimRequest,
 ): Promise<DueCheck[]> {
-  const old = or(
-    sql`${table.lastCheckedAt} is null`,
-    and(
-      lt(table.lastCheckedAt, fromNow(-minAgeMs)),
-      before === null ? undefined : lt(table.lastCheckedAt, before),
-    ),
-    isTooFarAhead(table.lastCheckedAt, 0),
+  const old = and(
+    lt(table.lastCheckedAt, fromNow(-minAgeMs)),
+    before === null ? undefined : lt(table.lastCheckedAt, before),
   )
-  // Written as in the predicate of the index that gives the order, because PostgreSQL compares their texts.
+  // Each of these reads one range of the index. One condition with OR would read all entries when few are due.
+  const never = db.$with('never').as(oldestFirst(db, sql`${table.lastCheckedAt} is null`, limit))
+  const earlier = db.$with('earlier').as(oldestFirst(db, old, limit))
+  const ahead = db.$with('ahead').as(oldestFirst(db, isTooFarAhead(table.lastCheckedAt, 0), limit))
+  const idsOf = (part: typeof never | typeof earlier | typeof ahead) => db.select({ id: part.id }).from(part)
+  // A CTE that locks runs once, and only until the limit is reached. So no more rows are locked than are claimed.
+  const due = unionAll(idsOf(never), idsOf(earlier), idsOf(ahead)).limit(limit)
+  const claimed = db
+    .with(never, earlier, ahead)
+    .update(table)
+    .set({ claimedBy: newId(), claimedUntil: fromNow(leaseMs) })
+    .where(inArray(table.id, due))
+    .returning({ ...entryColumns, tenantEpoch })
+  return catalogErrors(claimed)
+}
+
+/** Locks free entries in the order of the index `tenant_databases_due_idx`. */
+function oldestFirst(db: CatalogDb, isDue: SQL | undefined, limit: number) {
+  // Written as in the predicate of the index, because PostgreSQL compares their texts.
   const validated = sql`${table.status} in ('active', 'inactive')`
-  const due = and(validated, old, unclaimed, unvalidated)
-  return claim(db, { due, order: [sql`${table.lastCheckedAt} nulls first`], request })
+  return db
+    .select({ id: table.id })
+    .from(table)
+    .where(and(validated, isDue, unclaimed, unvalidated))
+    .orderBy(sql`${table.lastCheckedAt} nulls first`)
+    .limit(limit)
+    .for('update', { skipLocked: true })
 }
 
 /**
@@ -183,30 +202,6 @@ export const outdated = {
 const tenantEpoch = sql`(select t.epoch from tenants t where t.id = tenant_databases.tenant_id)`.mapWith(
   Number,
 )
-
-async function claim(
-  db: CatalogDb,
-  { due, order, request }: { due: SQL | undefined; order: SQL[]; request: ClaimRequest },
-): Promise<DueCheck[]> {
-  const { limit, leaseMs } = request
-  // A CTE that locks runs once. A subselect could run again, and claim more rows than were asked for.
-  const free = db.$with('due').as(
-    db
-      .select({ id: table.id })
-      .from(table)
-      .where(due)
-      .orderBy(...order)
-      .limit(limit)
-      .for('update', { skipLocked: true }),
-  )
-  const claimed = db
-    .with(free)
-    .update(table)
-    .set({ claimedBy: newId(), claimedUntil: fromNow(leaseMs) })
-    .where(inArray(table.id, db.select({ id: free.id }).from(free)))
-    .returning({ ...entryColumns, tenantEpoch })
-  return catalogErrors(claimed)
-}
 
 function stillClaimed({ id, rowVersion, claimedBy }: Claim): SQL | undefined {
   const owner = claimedBy === null ? sql`false` : eq(table.claimedBy, claimedBy)
