@@ -6,9 +6,12 @@ import { makeDeps, makeServer } from './fakes.ts'
 
 const OPEN = { config: { access: { kind: 'open' } as const } }
 
+/** Longer than a busy machine lets pass between a connection and its request. */
+const STALL_TIMEOUT_MS = 5_000
+
 test('a caller that stops reading its answer is cut off, and one that reads slowly gets it', async () => {
   const streams: Readable[] = []
-  const settings = { ...makeDeps().settings, stallTimeoutMs: 500 }
+  const settings = { ...makeDeps().settings, stallTimeoutMs: STALL_TIMEOUT_MS }
   const server = makeServer({ settings }, (app) => {
     app.get('/endless', OPEN, (_request, reply) => {
       const stream = Readable.from(endless(), { objectMode: false })
