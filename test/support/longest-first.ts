@@ -7,6 +7,7 @@ import { BaseSequencer, type TestSpecification } from 'vitest/node'
 const LONG = [
   'package/tutorial.test.ts',
   'stories/embedded-start.test.ts',
+  'package/rolling-upgrade.test.ts',
   'guarantees/fuzz.test.ts',
   'package/upgrade.test.ts',
   'stories/readme.test.ts',
