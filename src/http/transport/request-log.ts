@@ -1,10 +1,12 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest, RouteOptions } from 'fastify'
+import type { Route } from '../../catalog/directory.ts'
 import type { ErrorCode } from '../../errors.ts'
 import { isUuid } from '../../lib/ids.ts'
 import type { Metrics } from '../../metrics.ts'
 import { noteRefusal } from '../caller.ts'
 import type { HttpDeps } from '../deps.ts'
 import { answerSentTo } from '../error-handler.ts'
+import { stateOf } from '../pipeline.ts'
 import { pathOf } from './request-head.ts'
 
 declare module 'fastify' {
@@ -21,6 +23,8 @@ declare module 'fastify' {
 }
 
 const MAX_LOGGED_PATH = 256
+/** The paths of operators that name a tenant have this in their template. */
+const OF_A_TENANT = '/tenants/:id'
 /** Segments that look like words of our paths. A mistyped word usually matches too. */
 const WORD = /^(?:[a-z.-]{1,24}|v[0-9])$/
 /** The status that proxies log if the caller disconnects before the answer. */
@@ -70,6 +74,7 @@ function observe(request: FastifyRequest, reply: FastifyReply, seen: Seen): void
   const { method } = request
   const { status, code, aborted } = seen
   const { template = 'unmatched', logAs = 'info' } = request.is404 ? {} : request.routeOptions.config
+  const tenant = tenantOf(request, template)
   seen.metrics.requests.observe({ method, route: template, status }, reply.elapsedTime / 1000)
   request.log[logAs](
     {
@@ -77,11 +82,21 @@ function observe(request: FastifyRequest, reply: FastifyReply, seen: Seen): void
       path: loggedPath(request.url),
       status,
       durationMs: Math.round(reply.elapsedTime * 100) / 100,
+      ...(tenant !== null && { tenantId: tenant.tenantId, placement: tenant.placement }),
       ...(code !== null && { code }),
       ...(aborted && { aborted }),
     },
     'request',
   )
+}
+
+/** The tenant that the request worked in, or that an operator's path names. Null if this process does not know it. */
+function tenantOf(request: FastifyRequest, template: string): Pick<Route, 'tenantId' | 'placement'> | null {
+  const state = stateOf(request)
+  if (state === null || state.route !== null) return state?.route ?? null
+  if (state.principal?.kind !== 'operator' || !template.includes(OF_A_TENANT)) return null
+  const { id } = request.params as { id?: string }
+  return state.deps.directory.peekById(id?.toLowerCase() ?? '') ?? null
 }
 
 /** The words and ids of a path. Other segments are masked: they may be a key or a token in the wrong place. */

@@ -4,9 +4,11 @@ import { Readable, Writable } from 'node:stream'
 import type { FastifyInstance } from 'fastify'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { createLogger } from '../../../src/logger.ts'
-import { makeDeps, makeServer } from './fakes.ts'
+import { ACME, bearer, GONE, makeDeps, makeServer, TOKENS } from './fakes.ts'
 
 const OPEN = { config: { access: { kind: 'open' } as const } }
+const TENANT = (permission: string) => ({ config: { access: { kind: 'tenant' as const, permission } } })
+const OPERATOR = { config: { access: { kind: 'operator' as const, write: false } } }
 const LENGTH = 'Content-Type: application/json\r\nContent-Length: 1000'
 
 let server: FastifyInstance
@@ -45,6 +47,10 @@ function addRoutes(app: FastifyInstance): void {
     return new Promise(() => undefined)
   })
   app.get('/whole', OPEN, async () => ({ whole: true }))
+  app.get('/rows', TENANT('properties:read'), async () => ({}))
+  app.get('/rows/more', TENANT('properties:write'), async () => ({}))
+  app.get('/tenants/:id/rows', OPERATOR, async () => ({}))
+  app.get('/operators', OPERATOR, async () => ({}))
   app.post('/upload', OPEN, async () => ({}))
   app.addHook('preParsing', async () => arrived.resolve())
 }
@@ -110,6 +116,39 @@ describe('a request is logged in one line', () => {
     await send(`POST /upload HTTP/1.1\r\nHost: x\r\n${LENGTH}`, /^HTTP\/1.1 408/)
     const late = { method: 'POST', status: 408, code: 'VALIDATION_FAILED', aborted: true }
     expect(await lineOf('/upload')).toEqual(late)
+  })
+})
+
+describe('the line names the tenant and its placement', () => {
+  const told = async (url: string, token?: string) => {
+    const headers = token === undefined ? {} : bearer(token)
+    await server.inject({ url, headers })
+    const [line] = requests()
+    const { status, tenantId, placement } = line ?? {}
+    return { status, tenantId, placement }
+  }
+  const acme = { tenantId: ACME, placement: 'shared' }
+
+  test.each([
+    ['/rows', 200],
+    ['/rows/more', 403],
+  ])('%s with %i, if a tenant calls', async (url, status) => {
+    expect(await told(url, TOKENS.reader)).toEqual({ status, ...acme })
+  })
+
+  test('if an operator calls a path of the tenant', async () => {
+    expect(await told(`/tenants/${ACME}/rows`, TOKENS.viewer)).toEqual({ status: 200, ...acme })
+  })
+
+  test.each([
+    ['/rows', undefined, 401],
+    ['/rows', TOKENS.gone, 404],
+    [`/tenants/${ACME}/rows`, TOKENS.reader, 403],
+    [`/tenants/${GONE}/rows`, TOKENS.viewer, 200],
+    ['/operators', TOKENS.viewer, 200],
+    ['/whole', undefined, 200],
+  ])('and names none for %s with %s, whose tenant is not known', async (url, token, status) => {
+    expect(await told(url, token)).toEqual({ status, tenantId: undefined, placement: undefined })
   })
 })
 
