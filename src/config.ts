@@ -152,3 +152,8 @@ export function operatorSettings(env: NodeJS.ProcessEnv = process.env): {
 } {
   return { url: env.FREEHOLD_URL || 'http://127.0.0.1:8080', token: env.FREEHOLD_TOKEN || null }
 }
+
+/** Whether a command shows the stack of an error that it did not expect. */
+export function showsStacks(env: NodeJS.ProcessEnv = process.env): boolean {
+  return env.LOG_LEVEL === 'debug' || env.LOG_LEVEL === 'trace'
+}

@@ -55,7 +55,7 @@ function remedyForMissing(url: string | null): string {
 }
 
 /** `tables.ts:12`: the faulty line of the application, if the stack names one. */
-function lineOf(error: Error, directory: string): string | null {
+export function lineOf(error: Error, directory: string): string | null {
   for (const [, url = '', line] of (error.stack ?? '').matchAll(/(file:\/\/[^\s:)]+):(\d+)/g)) {
     const path = relative(directory, fileURLToPath(url))
     if (!path.startsWith('..') && !path.includes('node_modules')) return `${path}:${line}`

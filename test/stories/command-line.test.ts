@@ -90,6 +90,12 @@ test('an unknown command ends with 2 and names a known one', async () => {
   expect(await freehold(['--help'])).toMatchObject({ code: 0, stderr: '' })
 })
 
+test('tells a fault that no command expects in one line, with what to do', async () => {
+  const ran = await freehold(['init', 'x'.repeat(300)])
+  expect(ran.code).toBe(1)
+  expect(ran.stderr).toMatch(/^ENAMETOOLONG[^\n]+\. Use a shorter name\n$/)
+})
+
 test('reports a Node that is too old', async () => {
   const older = 'data:text/javascript,Object.defineProperty(process,"versions",{value:{node:"22.17.9"}})'
   const command = [
