@@ -16,7 +16,7 @@ import type { HttpDeps } from './http/deps.ts'
 import { HealthReporter } from './http/health-report.ts'
 import { type Own, ownOf } from './http/own/own.ts'
 import { Schedule } from './jobs/schedule.ts'
-import { createOperations } from './operations/create-operations.ts'
+import { createOperations, type OperationsDeps } from './operations/create-operations.ts'
 import type { Operations } from './operations/operations.ts'
 import type { TenantSession } from './sql/session.ts'
 import type { OpenOptions } from './sql/tenant-session.ts'
@@ -52,7 +52,10 @@ export class Gateway implements PublicGateway {
     this.#jobs = createBackgroundJobs(options, this.#parts, this.tenants)
     const onWork = () => this.#jobs.runner.wake()
     followChanges(this.#parts, { log, onWork })
-    this.operations = createOperationsOf(options, this.#parts, onWork)
+    this.operations = createOperationsOf(options, this.#parts, {
+      wake: onWork,
+      sharedStatus: async () => (await this.#health.report()).shared.status,
+    })
     this.http = createHttpDeps(options, { parts: this.#parts, operations: this.operations, own, phase })
     this.#health = new HealthReporter(this.http)
     this.#schedule = new Schedule((job, err) => log.error({ job, err }, 'scheduled job failed'))
@@ -165,12 +168,13 @@ function createTenantWork(
 function createOperationsOf(
   { settings, databases }: GatewayOptions,
   { keyring, catalog, pools, changes, sessions, identity }: Parts,
-  wake: () => void,
+  more: Pick<OperationsDeps, 'wake' | 'sharedStatus'>,
 ): Operations {
   return createOperations({
     store: catalog.store,
     vault: catalog.vault,
     keyring,
+    directory: catalog.directory,
     registry: catalog.registry,
     sealOf: catalog.sealOf,
     pools: pools.pools,
@@ -184,7 +188,7 @@ function createOperationsOf(
     follower: changes.follower,
     schemas: sessions.schemas,
     sessionFor: (route) => sessions.sessions.openUnlisted(route),
-    wake,
+    ...more,
     onChanged: (tenantId) => void pools.routeInvalidator.forget(tenantId),
   })
 }

@@ -686,6 +686,34 @@ export interface EstatePatch {
   reference?: string | null;
 }
 
+/** Explanation */
+export interface Explanation {
+  because: string[];
+  breaker: "closed" | "open" | "half-open" | "probing";
+  code: string;
+  database: RegisteredDatabase;
+  epoch: number;
+  placement: "shared" | "dedicated";
+  pool: {
+    idle: number;
+    lanes: number;
+    open: number;
+    waiting: number;
+  };
+  schema: "current" | "behind" | "failed" | "unreachable" | "drifted";
+  server: string | null;
+  status: "ACTIVE" | "INACTIVE";
+  /**
+   * @format uuid
+   * @pattern ^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$
+   */
+  tenantId: string;
+  would: {
+    read: string;
+    write: string;
+  };
+}
+
 /** Health */
 export interface Health {
   activePools: number;
@@ -3515,6 +3543,24 @@ export class Api<
         body: data,
         secure: true,
         type: "application/json",
+        format: "json",
+        ...params,
+      }),
+
+    /**
+     * @description As this gateway sees it: the tenant, its database, pool, breaker and schema. `would` has `ok` or the code of the error. Opens no connection to the dedicated database.
+     *
+     * @tags operators: tenants
+     * @name ExplainTenant
+     * @summary Explain what a request of a tenant would get now
+     * @request GET:/api/v1/tenants/{id}/explain
+     * @secure
+     */
+    explainTenant: (id: string, params: RequestParams = {}) =>
+      this.request<Explanation, Problem>({
+        path: `/api/v1/tenants/${id}/explain`,
+        method: "GET",
+        secure: true,
         format: "json",
         ...params,
       }),

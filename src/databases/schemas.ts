@@ -5,11 +5,12 @@ import {
   listSchemas,
   type SchemaCounts,
   type SchemaState,
+  schemaStateOf,
 } from '../catalog/databases/schema-states.ts'
 import { isBehind } from '../catalog/databases/schema-versions.ts'
 import { currentRun, findRun, listRuns, type MigrationRun, startRun } from '../catalog/jobs/migration-runs.ts'
 import type { Page } from '../catalog/pages.ts'
-import type { SchemaVersion } from '../catalog/schema.ts'
+import type { Placement, SchemaVersion } from '../catalog/schema.ts'
 import type { CatalogStore } from '../catalog/store.ts'
 import { systemClock } from '../lib/clock.ts'
 import { SingleFlight } from '../lib/single-flight.ts'
@@ -101,6 +102,20 @@ export class Schemas {
     if (!isFirst || !isWanted) return page
     const shared = { tenantId: null, schemaVersion: this.#shared, state: this.#sharedState, lastError: null }
     return { ...page, data: [shared, ...page.data] }
+  }
+
+  /** The state of the schema in which the tenant's rows are. Null if the tenant has no database. */
+  async stateOf({
+    tenantId,
+    placement,
+  }: {
+    tenantId: string
+    placement: Placement
+  }): Promise<SchemaState | null> {
+    const { store, release } = this.#deps
+    if (placement === 'dedicated') return schemaStateOf(store, release.target, tenantId)
+    await this.#refreshShared()
+    return this.#sharedState
   }
 
   startRun(actor: Actor): Promise<MigrationRun> {

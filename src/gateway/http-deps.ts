@@ -49,7 +49,7 @@ export function createHttpDeps(options: GatewayOptions, needs: HttpNeeds): HttpD
     accountSignIn: accountSignInParts(parts),
     tenantResolver: identity.tenantResolver,
     sessions: sessions.sessions,
-    isDatabaseDown: (route) => pools.pools.isDown(route),
+    isDatabaseDown: (route) => pools.pools.refusalOf(route) !== null,
     operations,
     schemas: sessions.schemas,
     confirmations: (seq) => changes.follower.confirmations(seq, CONFIRMATION_TIMEOUT_MS),

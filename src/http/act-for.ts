@@ -2,6 +2,7 @@ import type { Route } from '../catalog/directory.ts'
 import { fail } from '../errors.ts'
 import { typedCode } from '../identity/people/names.ts'
 import { isUuid } from '../lib/ids.ts'
+import { isServed } from '../sql/current-route.ts'
 import type { HttpDeps } from './deps.ts'
 import type { RequestState } from './request-state.ts'
 
@@ -68,7 +69,7 @@ async function readParents(
 }
 
 function enter(state: RequestState, own: Route, target: Route | null): void {
-  if (target?.status !== 'ACTIVE') throw fail('TENANT_NOT_FOUND')
+  if (!isServed(target)) throw fail('TENANT_NOT_FOUND')
   state.ownRoute = own
   state.route = target
 }

@@ -15,6 +15,7 @@ import type {
 import type { ResolvedTenant } from '../identity/callers/tenant-resolver.ts'
 import { typedCode } from '../identity/people/names.ts'
 import type { Allowance } from '../lib/rate-limiter.ts'
+import { isServed } from '../sql/current-route.ts'
 import { actFor } from './act-for.ts'
 import type { Gate, RequestState } from './request-state.ts'
 import { assertNotRepeated, readCredential } from './transport/request-head.ts'
@@ -160,7 +161,7 @@ function codeOf({ headers }: FastifyRequest): string {
 }
 
 function confirmTenant(state: RequestState, principal: TenantPrincipal, route: Route | null): void {
-  if (route === null || route.status !== 'ACTIVE') throw fail('TENANT_NOT_FOUND')
+  if (!isServed(route)) throw fail('TENANT_NOT_FOUND')
   const named = state.request.headers['x-tenant-code']
   const contradicted = named !== undefined && typedCode(String(named)) !== route.code
   if (contradicted || route.tenantId !== principal.tenantId) throw fail('CROSS_TENANT_ACCESS')

@@ -16,6 +16,7 @@ import { operatorAccountRoutes } from './routes/operator/accounts.ts'
 import { operatorAuditRoutes } from './routes/operator/audit.ts'
 import { operatorClientKeyRoutes } from './routes/operator/client-keys.ts'
 import { operatorDatabaseRoutes } from './routes/operator/databases.ts'
+import { operatorExplainRoutes } from './routes/operator/explain.ts'
 import { operatorJobRoutes } from './routes/operator/jobs.ts'
 import { operatorMigrationRoutes } from './routes/operator/migrations.ts'
 import { operatorRoutes } from './routes/operator/operators.ts'
@@ -55,6 +56,7 @@ const API_ROUTES = [
   roleRoutes,
   clientKeyRoutes,
   operatorTenantRoutes,
+  operatorExplainRoutes,
   operatorDatabaseRoutes,
   operatorJobRoutes,
   operatorMigrationRoutes,

@@ -14,6 +14,7 @@ import type { Schemas } from '../databases/schemas.ts'
 import { fail } from '../errors.ts'
 import { cancelJob } from './cancel-job.ts'
 import { assertName, type CreateTenantDeps, createTenant } from './create-tenant.ts'
+import { type ExplainDeps, explainTenant } from './explain-tenant.ts'
 import type { DatabaseState, Effective, Operations, TenantRecord } from './operations.ts'
 import {
   type DatabaseRegistration,
@@ -26,9 +27,10 @@ import { describeEncryption, type RotateKeysDeps, rotateKeys } from './rotate-ke
 export type OperationsDeps = CreateTenantDeps &
   RegisterDatabaseDeps &
   RemoveDatabaseDeps &
-  RotateKeysDeps & {
+  RotateKeysDeps &
+  ExplainDeps & {
     readonly follower: Pick<ChangeFollower, 'confirmations'>
-    readonly schemas: Pick<Schemas, 'startRun'>
+    readonly schemas: Pick<Schemas, 'startRun' | 'stateOf'>
     /** Called after this process has changed a tenant. Its own caches then need not wait for the change log. */
     readonly onChanged: (tenantId: string) => void
   }
@@ -45,6 +47,7 @@ export function createOperations(deps: OperationsDeps): Operations {
       return { tenant, externalIds: sortedExternalIds(input.externalIds ?? []), database: null }
     },
     findTenant: (tenantId) => record(deps, tenantId),
+    explainTenant: (tenantId) => explainTenant(deps, tenantId),
     listTenants: async (query) => {
       const { data, nextCursor } = await listTenants(deps.store, query)
       return { data: await recordsOf(deps, data), nextCursor }

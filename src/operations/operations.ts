@@ -12,6 +12,7 @@ import type { Page } from '../catalog/pages.ts'
 import type { Tenant, TenantPatch, TenantQuery } from '../catalog/tenants.ts'
 import type { PageRequest } from '../identity/callers/client-keys.ts'
 import type { NewTenantInput } from './create-tenant.ts'
+import type { Explanation } from './explanation.ts'
 import type { DatabaseRegistration } from './register-database.ts'
 import type { Removal } from './remove-database.ts'
 
@@ -55,6 +56,8 @@ export interface EncryptionState {
 export interface Operations {
   createTenant(input: NewTenantInput, actor: Actor): Promise<TenantRecord>
   findTenant(tenantId: string): Promise<TenantRecord>
+  /** What a request of the tenant would get from this process now, and why. */
+  explainTenant(tenantId: string): Promise<Explanation>
   listTenants(query: TenantQuery): Promise<Page<TenantRecord>>
   /** `effective` is null when the change did not touch routing. */
   patchTenant(

@@ -6,6 +6,8 @@ import { type Ping, READS_ONLY, type ServerAddress } from '../lib/postgres/pg.ts
 import type { ClosedConnection, Mismatch } from './alarms.ts'
 import { ConnectionBudget } from './budget.ts'
 import { type Attempts, Breakers, type BreakersOptions } from './opening/breakers.ts'
+import { limitsOf, ownerLimits } from './pool-limits.ts'
+import { NO_POOL, type PoolView } from './pool-view.ts'
 import { TenantPool } from './tenant-pool.ts'
 
 export interface PoolManagerOptions {
@@ -31,6 +33,7 @@ type KeyedDatabase = Pick<RouteDatabase, 'id' | 'version' | 'databaseOid' | 'sys
 /** A database that a check outside the pools has reached. */
 type CheckedDatabase = Omit<KeyedDatabase, 'version'> &
   Pick<RouteDatabase, 'host' | 'port'> & { rowVersion: number }
+type Refusal = 'TENANT_DATABASE_PENDING' | 'TENANT_DATABASE_UNAVAILABLE'
 
 interface OwnPool {
   readonly key: string
@@ -39,11 +42,7 @@ interface OwnPool {
 
 const SHARED_KEY = 'shared'
 const OWNER_KEY = 'shared-owner'
-const OWNER_POOL_SIZE = 2
-const SHARED_LIMITS = { connectTimeoutMs: 5_000, idleTimeoutMs: 30_000 }
 const SHARED_IDS = { tenantId: null, databaseId: null }
-/** A tenant's server is not trusted, so the size of its answers is limited. */
-const MAX_ANSWER_BYTES = 16 * 1024 * 1024
 
 /**
  * Has one pool for each database, version of its entry and identity. The first request that needs a pool creates it, and each
@@ -166,12 +165,27 @@ export class PoolManager {
     this.#breakers.answered(serverOf(database), keyOf({ ...database, version }))
   }
 
-  /** True if requests for the route are refused now, because its database is not active or the last attempts to reach it failed. */
-  isDown(route: Route): boolean {
-    if (route.placement === 'dedicated' && route.database?.status !== 'active') return true
+  /**
+   * The code with which requests for the route are refused now, because its database is not active or the last attempts to reach it
+   * failed. Null if a request gets a connection or waits for one.
+   */
+  refusalOf(route: Route): Refusal | null {
+    const refusal = refusalByStatus(route)
+    if (refusal !== null) return refusal
     const database = databaseOf(route)
     const pool = this.#pools.peek(keyOf(database))
-    return pool === undefined ? this.#attemptsTo(database).isOpen : pool.isDown
+    const isDown = pool === undefined ? this.#attemptsTo(database).isOpen : pool.isDown
+    return isDown ? 'TENANT_DATABASE_UNAVAILABLE' : null
+  }
+
+  /** The pool and the breaker of the route's database. Opens nothing, and counts as no use. */
+  inspect({ placement, database }: Route): PoolView {
+    if (placement === 'dedicated' && database === null) return NO_POOL
+    const target = placement === 'shared' ? null : database
+    const pool = this.#pools.peek(keyOf(target))
+    const { open, idle, waiting } = pool?.stats ?? NO_POOL
+    const server = serverOf(target ?? this.#options.shared)
+    return { open, idle, waiting, lanes: pool?.kept.size ?? 0, server, ...this.#attemptsTo(target).state }
   }
 
   /** How many servers and databases have failed since their last success. */
@@ -201,21 +215,12 @@ export class PoolManager {
 
   /** `database` is null for the shared one. */
   #createPool(database: RouteDatabase | null, tenantId: string): TenantPool {
-    const { shared, sharedPoolSize, addressOf } = this.#options
+    const { shared, addressOf } = this.#options
     const ids = database === null ? SHARED_IDS : { tenantId, databaseId: database.id }
-    const limits =
-      database === null
-        ? { ...SHARED_LIMITS, max: sharedPoolSize }
-        : {
-            max: database.poolSize,
-            connectTimeoutMs: database.connectTimeoutMs,
-            idleTimeoutMs: database.idleTimeoutMs,
-            maxAnswerBytes: MAX_ANSWER_BYTES,
-          }
     const pool = new TenantPool({
       ...this.#commonOptions(ids),
       address: database === null ? shared : addressOf(database, tenantId),
-      limits: { ...limits, statementTimeoutMs: this.#options.statementTimeoutMs, plansOnce: true },
+      limits: limitsOf(database, this.#options),
       attempts: this.#attemptsTo(database),
     })
     if (database !== null) this.#keep(tenantId, pool, keyOf(database))
@@ -223,11 +228,10 @@ export class PoolManager {
   }
 
   #createOwnerPool(address: ServerAddress): TenantPool {
-    const { statementTimeoutMs } = this.#options
     return new TenantPool({
       ...this.#commonOptions(SHARED_IDS),
       address,
-      limits: { ...SHARED_LIMITS, max: OWNER_POOL_SIZE, statementTimeoutMs },
+      limits: ownerLimits(this.#options),
       attempts: this.#breakers.attemptsTo(serverOf(address), OWNER_KEY),
     })
   }
@@ -284,10 +288,13 @@ function keyOf(database: KeyedDatabase | null): string {
 
 /** The database of a route; null is the shared one. @throws PublicError if it may not be used now */
 function databaseOf(route: Route): RouteDatabase | null {
-  if (route.placement === 'shared') return null
-  const { database } = route
-  if (database === null) throw fail('TENANT_DATABASE_UNAVAILABLE')
-  if (database.status === 'pending_validation') throw fail('TENANT_DATABASE_PENDING')
-  if (database.status !== 'active') throw fail('TENANT_DATABASE_UNAVAILABLE')
-  return database
+  const refusal = refusalByStatus(route)
+  if (refusal !== null) throw fail(refusal)
+  return route.placement === 'shared' ? null : route.database
+}
+
+/** The code with which the database of a route refuses requests by its status; null if it may be used. */
+function refusalByStatus({ placement, database }: Route): Refusal | null {
+  if (placement === 'shared' || database?.status === 'active') return null
+  return database?.status === 'pending_validation' ? 'TENANT_DATABASE_PENDING' : 'TENANT_DATABASE_UNAVAILABLE'
 }

@@ -12,6 +12,11 @@ export interface RouteSource {
   refresh(stale: Route): Promise<Route | null>
 }
 
+/** True if callers of the tenant are served. For them, an INACTIVE tenant does not exist. */
+export function isServed<R extends Pick<Route, 'status'>>(route: R | null | undefined): route is R {
+  return route?.status === 'ACTIVE'
+}
+
 /** A route that was current when this object was created. Checks whether it still is. */
 export class CurrentRoute {
   readonly route: Route

@@ -69,11 +69,15 @@ export function publicError(error: unknown, kind: StatementKind, isBehind: () =>
   if (isDriverFault(error)) return fail('TENANT_DATABASE_UNAVAILABLE', { cause: error })
   const code = databaseError(error)?.code
   if (code === undefined) return error
-  if (kind !== 'read' && isReadOnly(error))
-    return fail('TENANT_DATABASE_UNAVAILABLE', { detail: READ_ONLY, cause: error })
+  if (kind !== 'read' && isReadOnly(error)) return readOnlyRefusal(error)
   if (kind !== 'read' && RAISED.test(code)) return fail('CONFLICT', { detail: OWN_RULE, cause: error })
   if (code === '53300') return fail('NO_CONNECTION_AVAILABLE', { cause: error })
   if (MISSING_OBJECT.has(code) && isBehind()) return fail('TENANT_SCHEMA_OUT_OF_DATE', { cause: error })
   const isInterpreted = ABOUT_VALUES.test(code) || (kind !== 'read' && ABOUT_CONSTRAINTS.test(code))
   return isInterpreted ? error : fail('TENANT_DATABASE_UNAVAILABLE', { cause: error })
+}
+
+/** What a write gets while the database is read-only. */
+export function readOnlyRefusal(cause?: unknown): PublicError {
+  return fail('TENANT_DATABASE_UNAVAILABLE', { detail: READ_ONLY, cause })
 }

@@ -233,7 +233,7 @@ describe('a server that fails', () => {
     const outcomes = await Promise.all(Array.from({ length: 10 }, (_, n) => outcomeOf(findPlace(a, n))))
     expect(new Set(outcomes)).toEqual(new Set(['TENANT_DATABASE_UNAVAILABLE']))
     expect(world.pools.broken.server).toBe(1)
-    expect(world.pools.isDown(a.route)).toBe(true)
+    expect(world.pools.refusalOf(a.route)).toBe('TENANT_DATABASE_UNAVAILABLE')
     await proxy.setMode('pass')
     await expect.poll(() => outcomeOf(findPlace(a, 0))).toContain(a.id)
     expect(world.pools.broken.server).toBe(0)

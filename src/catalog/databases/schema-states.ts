@@ -64,6 +64,20 @@ export async function listSchemas(
   return { data: data.map(schemaOf), nextCursor }
 }
 
+/** The state of the schema of one tenant's own database. Null if the tenant has none. */
+export async function schemaStateOf(
+  { db }: CatalogStore,
+  target: SchemaVersion,
+  tenantId: string,
+): Promise<SchemaState | null> {
+  const rows = db
+    .select({ state: stateOf(target) })
+    .from(table)
+    .where(and(eq(table.tenantId, tenantId), eq(table.slot, 'current')))
+  const [row] = await catalogErrors(rows)
+  return row?.state ?? null
+}
+
 function schemaOf(row: DatabaseEntry & { state: SchemaState }): DatabaseSchema {
   const { tenantId, schemaVersion, state } = row
   return { tenantId, schemaVersion, state, lastError: summarizeError(row) }

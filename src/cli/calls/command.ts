@@ -33,6 +33,8 @@ export interface ApiCommand {
   readonly fixed?: Readonly<Record<string, unknown>>
   /** Columns of the table. Only lists have them. */
   readonly columns?: readonly string[]
+  /** A field with sentences. They are printed last, one below the other. */
+  readonly sentences?: string
   /** The command asks this before the call. */
   readonly question?: string
   /** Waits for the end of what it starts. */

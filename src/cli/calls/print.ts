@@ -1,13 +1,13 @@
 import { styleText } from 'node:util'
 import { fieldsOf, type Layout, tableOf } from './layout.ts'
 import type { Page } from './pages.ts'
-import { plainJson } from './plain-text.ts'
+import { plain, plainJson } from './plain-text.ts'
 
 /** Only states have colours: what is well, what is on its way, and what needs work. */
 const COLOURS = {
   green: ['ACTIVE', 'active', 'succeeded', 'current', 'ok', 'done'],
   yellow: ['pending_validation', 'queued', 'running', 'behind', 'degraded', 'cancelled'],
-  red: ['INACTIVE', 'inactive', 'failed', 'unreachable', 'drifted', 'unavailable'],
+  red: ['INACTIVE', 'inactive', 'failed', 'unreachable', 'drifted', 'unavailable', 'open'],
 } as const
 const colourOf: ReadonlyMap<string, keyof typeof COLOURS> = new Map(
   Object.entries(COLOURS).flatMap(([colour, values]) =>
@@ -30,8 +30,12 @@ export function printPage({ data, nextCursor }: Page, columns: readonly string[]
   if (nextCursor !== null) note('There is more: --all, or a greater --limit')
 }
 
-export function printFields(value: unknown): void {
-  process.stdout.write(`${fieldsOf(value, layoutOfTerminal()).join('\n')}\n`)
+/** The value of the field `sentences` is a list, printed last with a sentence in each line. */
+export function printFields(value: unknown, sentences?: string): void {
+  const { [sentences ?? '']: told, ...fields } = value as Record<string, unknown>
+  const lines = fieldsOf(sentences === undefined ? value : fields, layoutOfTerminal())
+  if (Array.isArray(told)) lines.push('', ...told.map((sentence) => plain(String(sentence))))
+  process.stdout.write(`${lines.join('\n')}\n`)
 }
 
 /** For the person at the terminal. A program that reads stdout does not get it. */

@@ -46,7 +46,7 @@ async function run(command: ApiCommand, typed: Given): Promise<ExitCode> {
   if (shown === null) {
     if (!isJson) note('Done')
   } else if (isJson) printJson(shown)
-  else printFields(shown)
+  else printFields(shown, command.sentences)
   if (effective !== null && !isJson) note(`Gateways that apply it: ${effective}`)
   if (isFollowed) return exitOfRun(shown)
   return exitOf(command, shown)

@@ -7,7 +7,7 @@ import {
   USER_COMMANDS,
 } from './nouns/people.ts'
 import { JOBS, MIGRATIONS, SERVICE } from './nouns/running.ts'
-import { DATABASES, TENANTS } from './nouns/tenants.ts'
+import { DATABASES, EXPLAIN, TENANTS } from './nouns/tenants.ts'
 
 /** Every call of the operator API, in the order of the help. A call without a command fails a test. */
 export const API_COMMANDS: readonly ApiCommand[] = [
@@ -21,6 +21,7 @@ export const API_COMMANDS: readonly ApiCommand[] = [
   ...ACCOUNT_COMMANDS,
   ...OPERATOR_COMMANDS,
   ...SERVICE,
+  ...EXPLAIN,
 ]
 
 export const NOUNS: readonly string[] = [...new Set(API_COMMANDS.map(({ noun }) => noun))]

@@ -1,6 +1,7 @@
 import type { Route, RouteDirectory } from '../../catalog/directory.ts'
 import { fail } from '../../errors.ts'
 import { isUuid } from '../../lib/ids.ts'
+import { isServed } from '../../sql/current-route.ts'
 import { PermissionSet } from '../access/permissions.ts'
 import type { RoleCache, RolesOfTenant } from '../access/role-cache.ts'
 import { composed } from '../people/names.ts'
@@ -119,7 +120,7 @@ function admit(identity: UnresolvedIdentity, code: string | undefined, route: Ro
     const wasChosen = code !== undefined && (identity.kind === 'account-token' || identity.tenants.length > 1)
     throw fail(wasChosen ? 'CROSS_TENANT_ACCESS' : 'TENANT_NOT_FOUND')
   }
-  if (route.status !== 'ACTIVE') throw fail('TENANT_NOT_FOUND')
+  if (!isServed(route)) throw fail('TENANT_NOT_FOUND')
   if (code !== undefined && code !== route.code) throw fail('CROSS_TENANT_ACCESS')
   return route
 }

@@ -2,7 +2,7 @@ import { LRUCache } from 'lru-cache'
 import { atMost } from '../../lib/cache/at-most.ts'
 import { type Clock, systemClock } from '../../lib/clock.ts'
 import { Attempt } from './attempt.ts'
-import { Breaker, MAX_DENIALS } from './breaker.ts'
+import { Breaker, type BreakerState, MAX_DENIALS } from './breaker.ts'
 
 export interface BreakersOptions {
   readonly log?: {
@@ -21,6 +21,7 @@ const PROVEN_FOR_MS = 1_000
  * second, so that at most two attempts at a silent server begin within a second.
  */
 const COUNTED_FOR_MS = 600
+const STRICTEST_FIRST: readonly BreakerState[] = ['open', 'probing', 'half-open', 'closed']
 /** An unused breaker is dropped after 15 minutes: its database may be gone, and metrics must not show it forever. */
 const KEPT = { ...atMost(10_000), ttl: 15 * 60_000, updateAgeOnGet: true }
 
@@ -116,6 +117,14 @@ export class Attempts {
   /** True while attempts are refused because earlier ones failed. */
   get isOpen(): boolean {
     return this.#server.find()?.isOpen === true || this.#database.find()?.isOpen === true
+  }
+
+  /** The state of the breaker that refuses more, and the milliseconds until its backoff is over. */
+  get state(): { readonly breaker: BreakerState; readonly backoffMs: number } {
+    const both = [this.#server.find(), this.#database.find()]
+    const states = both.map((breaker) => breaker?.state ?? 'closed')
+    const breaker = STRICTEST_FIRST.find((state) => states.includes(state)) ?? 'closed'
+    return { breaker, backoffMs: Math.max(...both.map((each) => each?.backoffMs ?? 0)) }
   }
 
   /** How many attempts may begin now. */

@@ -73,6 +73,13 @@ export const TENANTS: readonly ApiCommand[] = [
   ]),
 ]
 
+export const EXPLAIN: readonly ApiCommand[] = [
+  command('explain', 'GET /tenants/{id}/explain', [
+    'tell what a request of a tenant would get now, and why',
+    { sentences: 'because' },
+  ]),
+]
+
 export const DATABASES: readonly ApiCommand[] = [
   command('databases get', `GET ${DATABASE}`, ["show a tenant's database"]),
   command('databases set', `PUT ${DATABASE}`, [
