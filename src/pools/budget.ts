@@ -8,7 +8,7 @@ export interface BudgetLimits {
 }
 
 export interface BudgetOptions extends BudgetLimits {
-  /** Pools in the order in which they should lose idle connections: least recently used first. */
+  /** Pools in the order in which they should lose idle connections: those first that were used least often lately. */
   readonly victims: () => Iterable<BudgetedPool>
   readonly clock?: Clock
 }
@@ -128,14 +128,6 @@ export class ConnectionBudget {
    */
   mustClose(server: string): boolean {
     if (!this.#isExceeded(server)) return false
-    this.countClosing(server)
-    return true
-  }
-
-  /** Asked for a connection that becomes idle. True if another pool waits for its permit. It then counts as closing. */
-  shouldClose(server: string): boolean {
-    if (this.mustClose(server)) return true
-    if (!this.waiting.wantRoomOf(server)) return false
     this.countClosing(server)
     return true
   }

@@ -34,9 +34,9 @@ export class KeptConnections {
   }
 
   /** Has those closed for which `isDue` is true. */
-  closeThose(isDue: (client: pg.ClientBase, isIdle: boolean) => boolean): void {
+  closeThose(isDue: (client: pg.ClientBase) => boolean): void {
     for (const [connection, client] of [...this.#clients]) {
-      if (!isDue(client, isIdle(connection))) continue
+      if (!isDue(client)) continue
       this.#clients.delete(connection)
       connection.close()
     }

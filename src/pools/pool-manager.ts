@@ -46,7 +46,8 @@ const SHARED_IDS = { tenantId: null, databaseId: null }
 
 /**
  * Has one pool for each database, version of its entry and identity. The first request that needs a pool creates it, and each
- * request holds a lease on its pool. An LRU limits the number of pools, and the budget limits their connections.
+ * request holds a lease on its pool. The cache limits the number of pools that hold connections, and the budget limits their
+ * connections.
  */
 export class PoolManager {
   readonly #options: PoolManagerOptions
@@ -60,15 +61,18 @@ export class PoolManager {
   constructor(options: PoolManagerOptions) {
     this.#options = options
     this.#breakers = new Breakers(options.log === undefined ? {} : { log: options.log })
-    this.#pools = new LeaseCache(
-      options.maxPools,
-      (pool) => this.#closePool(pool),
-      (pool) => pool.retire(),
-    )
+    this.#pools = new LeaseCache({
+      max: options.maxPools,
+      close: (pool) => this.#closePool(pool),
+      onRetired: (pool) => pool.retire(),
+      takesPlace: (pool) => pool.held > 0,
+      // Those who keep connections lease the pool as long as they have them.
+      isUsed: (pool, leases) => leases > pool.kept.size,
+    })
     this.budget = new ConnectionBudget({
       max: options.maxConnections,
       maxPerServer: options.maxConnectionsPerServer,
-      victims: () => this.#pools.leastRecentlyUsed(),
+      victims: () => this.#pools.leastUsed(),
     })
   }
 
@@ -200,14 +204,14 @@ export class PoolManager {
   /** Requests that wait for a connection now. */
   get waiting(): number {
     let waiting = 0
-    for (const pool of this.#pools.leastRecentlyUsed()) waiting += pool.stats.waiting
+    for (const pool of this.#pools.leastUsed()) waiting += pool.stats.waiting
     return waiting
   }
 
   /** Ends all pools when their last lease is released; resolves when the last connection is closed. */
   async close(): Promise<void> {
     const closed = this.#pools.close()
-    for (const pool of this.#pools.leastRecentlyUsed()) pool.cutPending()
+    for (const pool of this.#pools.leastUsed()) pool.cutPending()
     await closed
     // pg-pool reports its end while its last connections are still closing.
     await this.budget.emptied()

@@ -111,11 +111,9 @@ export class TenantPool implements BudgetedPool {
 
   /** Call regularly while connections are kept, and when one is idle and `mustSpare`. */
   reviewKept(): void {
-    this.kept.closeThose((client, isIdle) => {
-      const { budget } = this.#options
-      return this.#mustGo(client, true) || (isIdle && this.mustSpare && budget.shouldClose(this.server))
-    })
+    this.kept.closeThose((client) => this.#mustGo(client, true))
     this.#takeBackKept()
+    if (this.mustSpare) this.#options.budget.waiting.serve()
   }
 
   /** Rejects the waiting requests with RouteChangedError, so that they need not wait here until their deadline. */
@@ -288,10 +286,12 @@ export class TenantPool implements BudgetedPool {
     return isWanted && budget.waiting.mustYield(this, performance.now() - since)
   }
 
-  /** Keeps a connection idle that no request waits for, unless another pool waits for its permit. */
+  /** Keeps a connection idle that no request waits for. If another pool waits for a permit, an idle one is closed: perhaps this one. */
   #rest(client: pg.PoolClient): void {
     const { budget } = this.#options
+    const mustClose = this.isRetired || (budget.isShrinking && budget.mustClose(this.server))
     if (this.isRetired) budget.countClosing(this.server)
-    client.release(this.isRetired || (this.mustSpare && budget.shouldClose(this.server)))
+    client.release(mustClose)
+    if (budget.waiting.since.size > 0) budget.waiting.serve()
   }
 }

@@ -1,6 +1,7 @@
 import { APPLICATIONS } from './applications.ts'
 import { AUDIT_PERSONS } from './audit-persons.ts'
 import { CHECKS } from './checks.ts'
+import { CHURN_FAULTS } from './churn.ts'
 import { COHERENCE } from './coherence.ts'
 import { BETWEEN_PARTS } from './combined-faults.ts'
 import { COMMAND } from './command.ts'
@@ -635,6 +636,7 @@ export const SEEDED_FAULTS: readonly SeededFault[] = [
   ...SECRETS,
   ...ISOLATION_FAULTS,
   ...CONNECTIONS,
+  ...CHURN_FAULTS,
   ...PROTOCOL,
   ...LANE_WIRE,
   ...PROCESS,

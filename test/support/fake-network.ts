@@ -1,4 +1,6 @@
+import net from 'node:net'
 import { Duplex } from 'node:stream'
+import { vi } from 'vitest'
 import { int32, message, ready, refusal, row } from './backend-messages.ts'
 
 /** How a server answers a new connection (`reject` has the SQLSTATE), or the question for its identity. */
@@ -37,9 +39,12 @@ export class FakeNetwork {
   /** True: a client that ends its connection gets no answer. */
   isDeaf = false
 
-  /** Stands for `net.Socket`. */
-  open(): Line {
-    return new Line(this)
+  /** From now on, each new `net.Socket` ends here. Undone by `vi.restoreAllMocks`. */
+  install(): void {
+    const network = this
+    vi.spyOn(net, 'Socket').mockImplementation(function open() {
+      return new Line(network) as never
+    } as never)
   }
 
   dial(line: Line): void {

@@ -1,4 +1,3 @@
-import net from 'node:net'
 import { vi } from 'vitest'
 import type { Route } from '../../src/catalog/directory.ts'
 import { PublicError } from '../../src/errors.ts'
@@ -72,17 +71,15 @@ export class PoolWorld {
     this.#layout = layout
     this.#limits = layout
     const { network } = this
-    vi.spyOn(net, 'Socket').mockImplementation(function open() {
-      return network.open() as never
-    } as never)
+    network.install()
     this.manager = new PoolManager({
       ...{ maxPools: layout.maxPools, maxConnections: layout.max },
       maxConnectionsPerServer: layout.maxPerServer,
       acquireTimeoutMs: ACQUIRE_TIMEOUT_MS,
       statementTimeoutMs: 5_000,
-      shared: addressOf(PORTS[0]),
+      shared: fakeAddress(PORTS[0]),
       sharedPoolSize: layout.poolSize,
-      addressOf: ({ port }) => addressOf(port),
+      addressOf: ({ port }) => fakeAddress(port),
     })
   }
 
@@ -196,12 +193,8 @@ export class PoolWorld {
   }
 
   #routeOf(tenant: number): Route {
-    const database = {
-      ...{ id: `d${tenant}`, version: this.#versions[tenant], status: 'active' },
-      ...{ host: '127.0.0.1', port: portOf(tenant), poolSize: this.#layout.poolSize },
-      ...{ idleTimeoutMs: IDLE_TIMEOUT_MS, connectTimeoutMs: CONNECT_TIMEOUT_MS, ...IDENTITY },
-    }
-    return { tenantId: `t${tenant}`, placement: 'dedicated', database } as unknown as Route
+    const version = this.#versions[tenant] ?? 1
+    return fakeRoute({ tenant, version, port: portOf(tenant), poolSize: this.#layout.poolSize })
   }
 
   #reach(tenant: number): void {
@@ -217,7 +210,17 @@ function portOf(tenant: number): number {
   return PORTS[tenant] ?? 0
 }
 
-function addressOf(port: number): ServerAddress {
+/** The route to a tenant's own database on a `FakeNetwork`. */
+export function fakeRoute(at: { tenant: number; version: number; port: number; poolSize: number }): Route {
+  const { tenant, version, port, poolSize } = at
+  const database = {
+    ...{ id: `d${tenant}`, version, status: 'active', host: '127.0.0.1', port, poolSize },
+    ...{ idleTimeoutMs: IDLE_TIMEOUT_MS, connectTimeoutMs: CONNECT_TIMEOUT_MS, ...IDENTITY },
+  }
+  return { tenantId: `t${tenant}`, placement: 'dedicated', database } as unknown as Route
+}
+
+export function fakeAddress(port: number): ServerAddress {
   return {
     ...{ host: '127.0.0.1', port, database: 'd', user: 'u', password: async () => 'p' },
     ...{ sslMode: 'disable', caCertificate: null, applicationName: 'test', lookup: null },

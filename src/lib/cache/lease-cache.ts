@@ -1,8 +1,11 @@
-import { LRUCache } from 'lru-cache'
+import { type Clock, systemClock } from '../clock.ts'
+import { NEVER_USED, withUse } from './use-score.ts'
 
 interface Entry<V> {
+  readonly key: string
   readonly value: V
   leases: number
+  score: number
   retired: boolean
   readonly closed: PromiseWithResolvers<void>
 }
@@ -13,64 +16,76 @@ export interface Lease<V> {
   release(): void
 }
 
+export interface LeaseCacheOptions<V> {
+  /** How many values that take a place may stay in the map while they are not used. */
+  readonly max: number
+  readonly close: (value: V) => Promise<void>
+  /** Called for a value that leaves the map while it is leased. */
+  readonly onRetired?: (value: V) => void
+  /** Absent: every value takes a place. */
+  readonly takesPlace?: (value: V) => boolean
+  /** True if so many leases mean that the value is used now. Absent: one is enough. */
+  readonly isUsed?: (value: V, leases: number) => boolean
+  readonly clock?: Clock
+}
+
+/** Of so many values for each place, the cache remembers how often they were used before they left. */
+const REMEMBERED = 8
+
 /**
- * An LRU of values that must be closed, but never while they are leased. To close a value, the cache removes it from the map, and
+ * A cache of values that must be closed, but never while they are leased. To close a value, the cache removes it from the map, and
  * closes it when its last lease is released. A caller that needs the key in between gets a new value, and no value is closed twice.
+ * If more values take a place than allowed, those leave that were used least often lately, as soon as they are not used.
  */
 export class LeaseCache<V> {
-  readonly #entries: LRUCache<string, Entry<V>>
-  readonly #close: (value: V) => Promise<void>
-  readonly #onRetired: (value: V) => void
+  readonly #options: LeaseCacheOptions<V>
+  readonly #clock: Clock
+  readonly #entries = new Map<string, Entry<V>>()
+  /** The scores of values that have left, the oldest first. A value that comes back continues with its score. */
+  readonly #former = new Map<string, number>()
   readonly #retired = new Set<Entry<V>>()
   #isClosed = false
 
-  /** `onRetired` is called for a value that leaves the map while it is leased. */
-  constructor(
-    max: number,
-    close: (value: V) => Promise<void>,
-    onRetired: (value: V) => void = () => undefined,
-  ) {
-    this.#close = close
-    this.#onRetired = onRetired
-    this.#entries = new LRUCache<string, Entry<V>>({
-      max,
-      dispose: (entry) => this.#retire(entry),
-    })
+  constructor(options: LeaseCacheOptions<V>) {
+    this.#options = options
+    this.#clock = options.clock ?? systemClock
   }
 
   /** Leases the value of `key`; `create` makes it if there is none. Synchronous, so that no value is made twice. */
   acquire(key: string, create: () => V): Lease<V> {
-    let entry = this.#entries.get(key)
-    if (entry === undefined) {
-      entry = { value: create(), leases: 0, retired: false, closed: Promise.withResolvers() }
-      this.#entries.set(key, entry)
-    }
+    const known = this.#entries.get(key)
+    const entry = known ?? this.#add(key, create())
+    this.#noteUse(entry)
     const lease = this.#lease(entry)
-    if (this.#isClosed) this.#entries.delete(key)
+    if (this.#isClosed) this.#remove(entry)
+    else if (known === undefined) this.#shed()
     return lease
   }
 
   /** The value of `key` if there is one, without a lease. Counts as a use. */
   use(key: string): V | undefined {
-    return this.#entries.get(key)?.value
+    const entry = this.#entries.get(key)
+    if (entry !== undefined) this.#noteUse(entry)
+    return entry?.value
   }
 
   /** The value of `key` if there is one, without a lease and without counting as a use. */
   peek(key: string): V | undefined {
-    return this.#entries.peek(key)?.value
+    return this.#entries.get(key)?.value
   }
 
   /** Takes a value out of the map. Resolves when its leases are released and it is closed. */
   evict(key: string): Promise<void> {
-    const entry = this.#entries.peek(key)
-    this.#entries.delete(key)
-    return entry === undefined ? Promise.resolve() : entry.closed.promise
+    const entry = this.#entries.get(key)
+    if (entry === undefined) return Promise.resolve()
+    this.#remove(entry)
+    return entry.closed.promise
   }
 
-  /** All values: first those that are retired and not closed yet, then the least recently used first. */
-  *leastRecentlyUsed(): Generator<V> {
-    for (const entry of this.#retired) yield entry.value
-    for (const entry of this.#entries.rvalues()) if (entry !== undefined) yield entry.value
+  /** All values: first those that are retired and not closed yet, then those first that were used least often lately. */
+  leastUsed(): V[] {
+    const entries = [...this.#entries.values()].sort((a, b) => a.score - b.score)
+    return [...this.#retired, ...entries].map(({ value }) => value)
   }
 
   get size(): number {
@@ -80,8 +95,20 @@ export class LeaseCache<V> {
   /** Retires all values, and from now on each new one as soon as it is leased. Resolves when all are closed. */
   async close(): Promise<void> {
     this.#isClosed = true
-    this.#entries.clear()
+    for (const entry of this.#entries.values()) this.#remove(entry)
     while (this.#retired.size > 0) await Promise.all([...this.#retired].map(({ closed }) => closed.promise))
+  }
+
+  #add(key: string, value: V): Entry<V> {
+    const score = this.#former.get(key) ?? NEVER_USED
+    this.#former.delete(key)
+    const entry = { key, value, leases: 0, score, retired: false, closed: Promise.withResolvers<void>() }
+    this.#entries.set(key, entry)
+    return entry
+  }
+
+  #noteUse(entry: Entry<V>): void {
+    entry.score = withUse(entry.score, this.#clock.monotonic())
   }
 
   #lease(entry: Entry<V>): Lease<V> {
@@ -94,19 +121,54 @@ export class LeaseCache<V> {
         released = true
         entry.leases -= 1
         if (entry.retired && entry.leases === 0) this.#finish(entry)
+        this.#shed()
       },
     }
   }
 
-  #retire(entry: Entry<V>): void {
+  /** Removes values that are too many. */
+  #shed(): void {
+    while (this.#entries.size > this.#options.max) {
+      const entry = this.#findSuperfluous()
+      if (entry === undefined) return
+      this.#remove(entry)
+    }
+  }
+
+  #findSuperfluous(): Entry<V> | undefined {
+    const { max, takesPlace = () => true, isUsed = () => true } = this.#options
+    let places = 0
+    let least: Entry<V> | undefined
+    for (const entry of this.#entries.values()) {
+      const isFree = entry.leases === 0 || !isUsed(entry.value, entry.leases)
+      const hasPlace = takesPlace(entry.value)
+      if (isFree && !hasPlace) return entry
+      if (hasPlace) places += 1
+      if (isFree && (least === undefined || entry.score < least.score)) least = entry
+    }
+    return places > max ? least : undefined
+  }
+
+  #remove(entry: Entry<V>): void {
+    this.#entries.delete(entry.key)
+    this.#remember(entry)
     entry.retired = true
     this.#retired.add(entry)
     if (entry.leases === 0) this.#finish(entry)
-    else this.#onRetired(entry.value)
+    else this.#options.onRetired?.(entry.value)
+  }
+
+  #remember({ key, score }: Entry<V>): void {
+    this.#former.set(key, score)
+    if (this.#former.size <= REMEMBERED * this.#options.max) return
+    for (const oldest of this.#former.keys()) {
+      this.#former.delete(oldest)
+      return
+    }
   }
 
   #finish(entry: Entry<V>): void {
-    const closing = this.#close(entry.value).catch(() => undefined)
+    const closing = this.#options.close(entry.value).catch(() => undefined)
     void closing.then(() => {
       this.#retired.delete(entry)
       entry.closed.resolve()

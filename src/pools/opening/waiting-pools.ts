@@ -27,7 +27,7 @@ export interface PermitCounter {
 
 export interface WaitingPoolsOptions {
   readonly permits: PermitCounter
-  /** Pools in the order in which they should lose idle connections: least recently used first. */
+  /** Pools in the order in which they should lose idle connections: those first that were used least often lately. */
   readonly victims: () => Iterable<BudgetedPool>
   readonly clock: Clock
 }
@@ -40,8 +40,8 @@ const SLICE_MS = 100
 
 /**
  * Decides which pool opens a connection next. Pools without a permit wait in a ring: each freed permit goes to the next pool, and
- * each lap gives every pool at most one. If no permit is free, an idle connection of another pool is closed. If there is no idle
- * one, a busy pool gives up a connection to a pool that has none or far fewer. So one busy tenant cannot have all connections.
+ * each lap gives every pool at most one. If no permit is free, an idle connection of another pool is closed: of the one that was
+ * used least often lately. If there is no idle one, a busy pool gives up a connection to a pool that has none or far fewer. So one busy tenant cannot have all connections.
  */
 export class WaitingPools {
   /**
@@ -74,15 +74,10 @@ export class WaitingPools {
       while (this.#serveLap()) {
         // Another lap: each lap gives every waiting pool at most one connection.
       }
-      for (const [pool] of this.#unserved()) this.#closeIdleFor(pool)
+      this.#closeIdle()
     } finally {
       this.#isServing = false
     }
-  }
-
-  /** True if a pool waits for the permit of a connection to `server`. */
-  wantRoomOf(server: string): boolean {
-    return this.#unserved().some(([pool]) => this.#makesRoom(server, pool))
   }
 
   /**
@@ -129,11 +124,23 @@ export class WaitingPools {
     return served
   }
 
-  #closeIdleFor(pool: BudgetedPool): void {
-    for (const victim of this.#options.victims()) {
-      if (victim === pool || !this.#makesRoom(victim.server, pool) || !victim.closeIdle()) continue
-      this.#options.permits.countClosing(victim.server)
-      return
+  /** Closes one idle connection for each waiting pool that it makes room for. */
+  #closeIdle(): void {
+    const unserved = this.#unserved()
+    if (unserved.length === 0) return
+    const victims = new Set(this.#options.victims())
+    for (const [pool] of unserved) this.#closeIdleFor(pool, victims)
+  }
+
+  /** Removes those from `victims` that have no idle connection. */
+  #closeIdleFor(pool: BudgetedPool, victims: Set<BudgetedPool>): void {
+    for (const victim of victims) {
+      if (victim === pool || !this.#makesRoom(victim.server, pool)) continue
+      if (victim.closeIdle()) {
+        this.#options.permits.countClosing(victim.server)
+        return
+      }
+      victims.delete(victim)
     }
   }
 

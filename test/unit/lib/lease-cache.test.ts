@@ -1,12 +1,27 @@
 import { describe, expect, test } from 'vitest'
-import { LeaseCache } from '../../../src/lib/cache/lease-cache.ts'
+import { LeaseCache, type LeaseCacheOptions } from '../../../src/lib/cache/lease-cache.ts'
 
-function cacheOf(max: number) {
+function cacheOf(max: number, more: Partial<LeaseCacheOptions<string>> = {}) {
   const closed: string[] = []
-  const cache = new LeaseCache<string>(max, async (value) => {
-    closed.push(value)
+  let nowMs = 0
+  const cache = new LeaseCache<string>({
+    max,
+    close: async (value) => {
+      closed.push(value)
+    },
+    clock: { now: () => nowMs, monotonic: () => nowMs },
+    ...more,
   })
-  return { cache, closed }
+  const use = (...keys: string[]) => {
+    for (const key of keys) {
+      nowMs += 1
+      cache.acquire(key, () => key).release()
+    }
+  }
+  const pass = (ms: number) => {
+    nowMs += ms
+  }
+  return { cache, closed, use, pass }
 }
 
 describe('a lease cache', () => {
@@ -20,6 +35,7 @@ describe('a lease cache', () => {
   test('does not close a value that left the map while it is leased', async () => {
     const { cache, closed } = cacheOf(1)
     const lease = cache.acquire('a', () => 'a')
+    void cache.evict('a')
     cache.acquire('b', () => 'b').release()
     expect(closed).toEqual([])
     lease.release()
@@ -76,26 +92,95 @@ describe('a lease cache', () => {
     expect(closed).toEqual(['a'])
   })
 
-  test('lists values least recently used first', () => {
-    const { cache } = cacheOf(5)
-    for (const key of ['a', 'b', 'c', 'a']) cache.acquire(key, () => key).release()
-    expect([...cache.leastRecentlyUsed()]).toEqual(['b', 'c', 'a'])
+  test('lists values least recently used first if each was used as often as the others', () => {
+    const { cache, use } = cacheOf(5)
+    use('a', 'b', 'c', 'c', 'b', 'a')
+    expect(cache.leastUsed()).toEqual(['c', 'b', 'a'])
   })
 
   test('lists retired values first until they are closed, and reports each once', async () => {
     const retired: string[] = []
-    const cache = new LeaseCache<string>(
-      1,
-      async () => undefined,
-      (value) => retired.push(value),
-    )
+    const { cache } = cacheOf(1, { onRetired: (value) => retired.push(value) })
     const lease = cache.acquire('a', () => 'a')
+    void cache.evict('a')
     cache.acquire('b', () => 'b').release()
-    expect([...cache.leastRecentlyUsed()]).toEqual(['a', 'b'])
+    expect(cache.leastUsed()).toEqual(['a', 'b'])
     lease.release()
     await new Promise(setImmediate)
-    expect([...cache.leastRecentlyUsed()]).toEqual(['b'])
+    expect(cache.leastUsed()).toEqual(['b'])
     await cache.evict('b')
     expect(retired).toEqual(['a'])
+  })
+})
+
+describe('a full lease cache', () => {
+  /** Values take a place as soon as they are used, as a pool holds a connection once a request has opened one. */
+  function fullCacheOf(max: number, more: Partial<LeaseCacheOptions<string>> = {}) {
+    const places = new Set<string>()
+    const { cache, closed, pass } = cacheOf(max, { takesPlace: (value) => places.has(value), ...more })
+    const use = (...keys: string[]) => {
+      for (const key of keys) {
+        pass(1)
+        const lease = cache.acquire(key, () => key)
+        places.add(key)
+        lease.release()
+      }
+    }
+    return { cache, closed, places, use, pass }
+  }
+
+  test('closes the value that was used least often, not the one that was used last', () => {
+    const { closed, use } = fullCacheOf(2)
+    use('often', 'often', 'often', 'twice', 'twice', 'once')
+    expect(closed).toEqual(['once'])
+    use('often', 'thrice', 'thrice', 'thrice')
+    expect(closed).toEqual(['once', 'thrice', 'twice'])
+  })
+
+  test('forgets uses of long ago', () => {
+    const { closed, use, pass } = fullCacheOf(2)
+    use('often', 'often', 'often', 'often')
+    pass(100_000)
+    use('now', 'new')
+    expect(closed).toEqual(['often'])
+  })
+
+  test('remembers how often a value was used that it has closed', () => {
+    const { closed, use } = fullCacheOf(1)
+    use('a', 'a', 'b', 'b', 'b')
+    expect(closed).toEqual(['b', 'a'])
+  })
+
+  test('closes no value that is leased, and the least used ones when the leases end', () => {
+    const { cache, closed, places } = fullCacheOf(1)
+    const leases = ['a', 'b', 'c'].map((key) => cache.acquire(key, () => key))
+    for (const key of ['a', 'b', 'c']) places.add(key)
+    expect([closed, cache.size]).toEqual([[], 3])
+    leases[0]?.release()
+    expect([closed, cache.size]).toEqual([['a'], 2])
+    leases[2]?.release()
+    leases[1]?.release()
+    expect([closed, cache.size]).toEqual([['a', 'c'], 1])
+  })
+
+  test('closes no value for one that takes no place, and lets that one go when its lease ends', () => {
+    const { cache, closed, use } = fullCacheOf(2)
+    use('a', 'b')
+    const waiting = ['w', 'x'].map((key) => cache.acquire(key, () => key))
+    expect(closed).toEqual([])
+    for (const lease of waiting) lease.release()
+    expect(closed).toEqual(['w', 'x'])
+  })
+
+  test('closes a value whose leases do not count as uses', () => {
+    const { cache, closed, use, places } = fullCacheOf(1, {
+      isUsed: (value, leases) => value !== 'kept' || leases > 1,
+    })
+    const kept = cache.acquire('kept', () => 'kept')
+    places.add('kept')
+    use('a', 'a')
+    expect([closed, cache.size]).toEqual([[], 1])
+    kept.release()
+    expect(closed).toEqual(['kept'])
   })
 })
