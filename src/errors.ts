@@ -28,6 +28,7 @@ const TABLE = {
   DATABASE_IN_USE: { status: 409, title: "The tenant's data is in this database" },
   MOVE_IN_PROGRESS: { status: 409, title: 'The tenant is being moved' },
   RUN_IN_PROGRESS: { status: 409, title: 'A run of migrations is under way' },
+  SERVER_IN_USE: { status: 409, title: "Tenants' databases are on this server" },
   WRONG_STATE: { status: 409, title: 'This cannot be done now' },
   IDEMPOTENCY_MISMATCH: { status: 409, title: 'The idempotency key was used for another request' },
   PRECONDITION_FAILED: { status: 412, title: 'The resource has changed' },

@@ -1594,6 +1594,43 @@ export interface NewRoom {
   name: string;
 }
 
+/** NewServer */
+export interface NewServer {
+  /**
+   * @minLength 1
+   * @maxLength 262144
+   * @pattern ^[^\u0000]*$
+   */
+  caCertificate?: string;
+  /**
+   * @min 0
+   * @max 100000
+   * @default 100
+   */
+  capacity: number;
+  /** @minLength 1 */
+  connectionString: string;
+  /**
+   * @minLength 1
+   * @maxLength 100
+   * @pattern ^[^\u0000]*$
+   */
+  name: string;
+  /**
+   * Databases to make in advance. Only 0 is accepted now.
+   * @min 0
+   * @max 100000
+   * @default 0
+   */
+  ready: number;
+  /**
+   * @minLength 1
+   * @maxLength 63
+   * @pattern ^[^\u0000]*$
+   */
+  region?: string | null;
+}
+
 /** NewSignature */
 export interface NewSignature {
   /**
@@ -2109,6 +2146,7 @@ export interface Problem {
     | "DATABASE_IN_USE"
     | "MOVE_IN_PROGRESS"
     | "RUN_IN_PROGRESS"
+    | "SERVER_IN_USE"
     | "WRONG_STATE"
     | "IDEMPOTENCY_MISMATCH"
     | "PRECONDITION_FAILED"
@@ -2370,6 +2408,70 @@ export interface RoomPatch {
 export interface SchemaList {
   data: DatabaseSchema[];
   nextCursor: string | null;
+}
+
+/** Server */
+export interface Server {
+  capacity: number;
+  /** @format date-time */
+  createdAt: string;
+  databases: number;
+  host: string;
+  /**
+   * @format uuid
+   * @pattern ^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$
+   */
+  id: string;
+  lastError: {
+    /** @format date-time */
+    at: string;
+    code: string;
+    message: string;
+  };
+  name: string;
+  port: number;
+  ready: {
+    available: number;
+    wanted: number;
+  };
+  region: string | null;
+  status: "active" | "draining" | "unreachable";
+}
+
+/** ServerList */
+export interface ServerList {
+  data: Server[];
+  nextCursor: string | null;
+}
+
+/** ServerPatch */
+export interface ServerPatch {
+  /**
+   * @min 0
+   * @max 100000
+   */
+  capacity?: number;
+  /** @minLength 1 */
+  connectionString?: string;
+  /**
+   * @minLength 1
+   * @maxLength 100
+   * @pattern ^[^\u0000]*$
+   */
+  name?: string;
+  /**
+   * Databases to make in advance. Only 0 is accepted now.
+   * @min 0
+   * @max 100000
+   */
+  ready?: number;
+  /**
+   * @minLength 1
+   * @maxLength 63
+   * @pattern ^[^\u0000]*$
+   */
+  region?: string | null;
+  status?: "active" | "draining";
 }
 
 /** Signature */
@@ -4244,6 +4346,118 @@ export class Api<
         method: "POST",
         secure: true,
         format: "json",
+        ...params,
+      }),
+  };
+  operatorsServers = {
+    /**
+     * @description The server is connected to before the answer. The connection string is encrypted before it is kept, and no answer shows it.
+     *
+     * @tags operators: servers
+     * @name AddServer
+     * @summary Add a database server
+     * @request POST:/api/v1/servers
+     * @secure
+     */
+    addServer: (data: NewServer, params: RequestParams = {}) =>
+      this.request<Server, Problem>({
+        path: `/api/v1/servers`,
+        method: "POST",
+        body: data,
+        secure: true,
+        type: "application/json",
+        format: "json",
+        ...params,
+      }),
+
+    /**
+     * @description A new connection string is checked before the answer, like the first one, and must lead to the same server. A server that is `draining` gets no new databases.
+     *
+     * @tags operators: servers
+     * @name ChangeServer
+     * @summary Change a database server
+     * @request PATCH:/api/v1/servers/{id}
+     * @secure
+     */
+    changeServer: (id: string, data: ServerPatch, params: RequestParams = {}) =>
+      this.request<Server, Problem>({
+        path: `/api/v1/servers/${id}`,
+        method: "PATCH",
+        body: data,
+        secure: true,
+        type: "application/json",
+        format: "json",
+        ...params,
+      }),
+
+    /**
+     * @description With the number of tenants whose databases are on it, and what the last health round found.
+     *
+     * @tags operators: servers
+     * @name FindServer
+     * @summary Find a database server
+     * @request GET:/api/v1/servers/{id}
+     * @secure
+     */
+    findServer: (id: string, params: RequestParams = {}) =>
+      this.request<Server, Problem>({
+        path: `/api/v1/servers/${id}`,
+        method: "GET",
+        secure: true,
+        format: "json",
+        ...params,
+      }),
+
+    /**
+     * @description A page at a time.
+     *
+     * @tags operators: servers
+     * @name ListServers
+     * @summary List the database servers
+     * @request GET:/api/v1/servers
+     * @secure
+     */
+    listServers: (
+      query?: {
+        /**
+         * The `nextCursor` of the page before.
+         * @minLength 1
+         * @maxLength 512
+         */
+        cursor?: string;
+        /**
+         * Rows in a page.
+         * @min 1
+         * @max 200
+         * @default 50
+         */
+        limit?: number;
+      },
+      params: RequestParams = {},
+    ) =>
+      this.request<ServerList, Problem>({
+        path: `/api/v1/servers`,
+        method: "GET",
+        query: query,
+        secure: true,
+        format: "json",
+        ...params,
+      }),
+
+    /**
+     * @description A server stays while a tenant's database is on it. Freehold forgets the server, and changes nothing on it.
+     *
+     * @tags operators: servers
+     * @name RemoveServer
+     * @summary Remove a database server
+     * @request DELETE:/api/v1/servers/{id}
+     * @secure
+     */
+    removeServer: (id: string, params: RequestParams = {}) =>
+      this.request<void, Problem>({
+        path: `/api/v1/servers/${id}`,
+        method: "DELETE",
+        secure: true,
         ...params,
       }),
   };

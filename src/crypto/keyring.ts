@@ -13,6 +13,7 @@ import { deriveSubkey, fingerprint, type MasterKey } from './key-source.ts'
 /** What a data key is used for. Each purpose has a subkey of its own. */
 export type Purpose =
   | 'database-credential'
+  | 'server-credential'
   | 'signing-key'
   | 'client-key-hash'
   | 'operator-token-hash'

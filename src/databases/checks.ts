@@ -104,8 +104,8 @@ export async function readFacts(client: pg.ClientBase): Promise<Facts> {
   return rows[0]
 }
 
-/** @throws CheckFailure SERVER_VERSION_UNSUPPORTED, UNKNOWN */
-function versionIn({ num: versionNum, version }: Facts): string {
+/** The version of a server that is new enough. @throws CheckFailure SERVER_VERSION_UNSUPPORTED, UNKNOWN */
+export function versionIn({ num: versionNum, version }: Pick<Facts, 'num' | 'version'>): string {
   const num = Number(versionNum)
   if (!Number.isSafeInteger(num)) throw new CheckFailure('UNKNOWN')
   if (num < OLDEST_VERSION_NUM) throw new CheckFailure('SERVER_VERSION_UNSUPPORTED')

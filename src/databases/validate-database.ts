@@ -23,6 +23,7 @@ import { lockResidence } from './relocate.ts'
 import { repairResidence } from './repair-residence.ts'
 import { readStamp } from './residence.ts'
 import { type RestoreDeps, restoreRevocations } from './restore-revocations.ts'
+import { assertOrdinaryRole } from './servers/assert-ordinary-role.ts'
 import { STATEMENT_TIMEOUT_MS, withTenantDatabase } from './tenant-connection.ts'
 
 export interface ValidationDeps {
@@ -139,6 +140,8 @@ function checkAndPlace(deps: ValidationDeps, entry: Validation): Promise<boolean
       tenantId: entry.tenantId,
       ...{ migrations: deps.migrations(), tables: deps.tables, forbidden: deps.forbidden },
     })
+    const { systemIdentifier } = checked.identity
+    await assertOrdinaryRole(deps.store, client, { host: entry.host, port: entry.port, systemIdentifier })
     endChecks()
     if (checked.isBehind && !hasServed(entry)) return waitForMigrations(deps, entry)
     await place(deps, { entry, checked, client })

@@ -1,5 +1,6 @@
 import { tidyJobs } from '../catalog/jobs/migration-runs.ts'
 import { HealthMonitor } from '../health/monitor.ts'
+import { ServerMonitor } from '../health/server-monitor.ts'
 import type { ScheduledJob } from '../jobs/schedule.ts'
 import { mismatchAlarm } from '../pools/alarms.ts'
 import type { GatewayOptions } from './gateway-options.ts'
@@ -19,8 +20,16 @@ export function backgroundSchedule(options: GatewayOptions, parts: Parts): Sched
   const { clientKeys } = parts.identity
   const { schemas } = parts.sessions
   const monitor = createMonitor(options, parts)
+  const servers = new ServerMonitor({
+    store,
+    vault,
+    log,
+    addresses: parts.pools.addresses,
+    budget: parts.pools.budget,
+  })
   return [
     { name: 'health', cron: healthCheckCron, run: (signal) => monitor.sweep(signal) },
+    { name: 'servers', cron: healthCheckCron, run: (signal) => servers.sweep(signal) },
     { name: 'client-key-use', cron: FLUSH_CRON, run: () => clientKeys.flushLastUsed() },
     { name: 'audit-seal', cron: SEAL_CRON, run: () => sealAuditLog({ store, vault, log }) },
     { name: 'jobs-prune', cron: PRUNE_CRON, run: () => tidyJobs(store) },

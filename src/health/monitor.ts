@@ -20,6 +20,7 @@ import type { AddressBook } from '../pools/addresses.ts'
 import { NoAdmissionError, withAdminConnection } from '../pools/admin-connection.ts'
 import type { ConnectionBudget } from '../pools/budget.ts'
 import type { DeclaredTables } from '../residence/isolation.ts'
+import { RoundAge } from './round-age.ts'
 
 export interface MonitorOptions {
   readonly registry: DatabaseRegistry
@@ -40,8 +41,6 @@ const PING_TIMEOUT_MS = 3_000
 const ADMISSION_TIMEOUT_MS = 1_000
 const CONCURRENCY = 8
 const LEASE_MS = 15_000
-/** Gateways that start together begin their first rounds together. One short failure of a database must not count once for each gateway. */
-const FIRST_AGE_MS = 2_000
 
 /** The server refuses connections, does not answer, or its name is not found. So none of its databases can be reached. */
 class ServerUnreachable extends CheckFailure {
@@ -77,7 +76,7 @@ const SERVER_FAULTS: readonly DatabaseErrorCode[] = ['DNS_FAILED', 'CONNECTION_R
  */
 export class HealthMonitor {
   readonly #options: MonitorOptions
-  #lastSweepAt: number | null = null
+  readonly #age = new RoundAge()
   #sweeping: Promise<void> | null = null
 
   constructor(options: MonitorOptions) {
@@ -93,7 +92,7 @@ export class HealthMonitor {
   }
 
   async #sweep(signal?: AbortSignal): Promise<void> {
-    const minAgeMs = this.#minAgeMs()
+    const minAgeMs = this.#age.next()
     const { registry } = this.#options
     const round: Round = new Map()
     const asked = new Set<string>()
@@ -108,14 +107,6 @@ export class HealthMonitor {
       if (isOver || entries.length < CONCURRENCY || signal?.aborted === true) return
       for (const { id } of entries) asked.add(id)
     }
-  }
-
-  /** Half the time between rounds, so that no database is checked twice in a round, by this replica or another one. */
-  #minAgeMs(): number {
-    const now = performance.now()
-    const ageMs = this.#lastSweepAt === null ? FIRST_AGE_MS : Math.floor((now - this.#lastSweepAt) / 2)
-    this.#lastSweepAt = now
-    return ageMs
   }
 
   async #check(entry: DueCheck, round: Round): Promise<void> {

@@ -21,6 +21,7 @@ import { operatorJobRoutes } from './routes/operator/jobs.ts'
 import { operatorMigrationRoutes } from './routes/operator/migrations.ts'
 import { operatorRoutes } from './routes/operator/operators.ts'
 import { operatorRoleRoutes } from './routes/operator/roles.ts'
+import { operatorServerRoutes } from './routes/operator/servers.ts'
 import { operatorSigningKeyRoutes } from './routes/operator/signing-keys.ts'
 import { operatorTenantRoutes } from './routes/operator/tenants.ts'
 import { operatorUserRoutes } from './routes/operator/users.ts'
@@ -60,6 +61,7 @@ const API_ROUTES = [
   operatorDatabaseRoutes,
   operatorJobRoutes,
   operatorMigrationRoutes,
+  operatorServerRoutes,
   operatorUserRoutes,
   operatorRoleRoutes,
   operatorClientKeyRoutes,

@@ -23,11 +23,13 @@ import {
 } from './register-database.ts'
 import { type RemoveDatabaseDeps, removeDatabase } from './remove-database.ts'
 import { describeEncryption, type RotateKeysDeps, rotateKeys } from './rotate-keys.ts'
+import { ServerOperations, type ServerOperationsDeps } from './servers/server-operations.ts'
 
 export type OperationsDeps = CreateTenantDeps &
   RegisterDatabaseDeps &
   RemoveDatabaseDeps &
   RotateKeysDeps &
+  ServerOperationsDeps &
   ExplainDeps & {
     readonly follower: Pick<ChangeFollower, 'confirmations'>
     readonly schemas: Pick<Schemas, 'startRun' | 'stateOf'>
@@ -41,6 +43,7 @@ export const CONFIRMATION_TIMEOUT_MS = 5_000
 /** Builds the operations that the HTTP layer calls. The long ones have files of their own. */
 export function createOperations(deps: OperationsDeps): Operations {
   return {
+    servers: new ServerOperations(deps),
     createTenant: async (input, actor) => {
       const tenant = await createTenant(deps, input, actor)
       deps.onChanged(tenant.id)

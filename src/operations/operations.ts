@@ -15,6 +15,7 @@ import type { NewTenantInput } from './create-tenant.ts'
 import type { Explanation } from './explanation.ts'
 import type { DatabaseRegistration } from './register-database.ts'
 import type { Removal } from './remove-database.ts'
+import type { ServerOperations } from './servers/server-operations.ts'
 
 export interface TenantRecord {
   readonly tenant: Tenant
@@ -54,6 +55,7 @@ export interface EncryptionState {
  * database throw NOT_FOUND if the tenant has none.
  */
 export interface Operations {
+  readonly servers: ServerOperations
   createTenant(input: NewTenantInput, actor: Actor): Promise<TenantRecord>
   findTenant(tenantId: string): Promise<TenantRecord>
   /** What a request of the tenant would get from this process now, and why. */

@@ -1,10 +1,11 @@
 import type { LookupFunction } from 'node:net'
 import { LRUCache } from 'lru-cache'
+import type { OpenedTarget } from '../catalog/databases/credentials.ts'
 import { identityOf } from '../catalog/databases/entry.ts'
 import type { DatabaseRegistry } from '../catalog/databases/registry.ts'
 import { atMost } from '../lib/cache/at-most.ts'
 import type { HandshakeOptions, SslMode } from '../lib/postgres/connection-string.ts'
-import type { ServerAddress } from '../lib/postgres/pg.ts'
+import { addressOfTarget, type ServerAddress } from '../lib/postgres/pg.ts'
 import { newServerTraits, type ServerTraits } from '../lib/postgres/server-traits.ts'
 
 /** A database's location from its entry in the catalog, without the password. */
@@ -64,6 +65,15 @@ export class AddressBook {
       lookup: this.#lookupFor(location.port),
       traits: this.#traitsOf(`${location.host}:${location.port}`),
     }
+  }
+
+  /** The address of a server for its administrator, who has no entry. The egress policy checks each connection there too. */
+  administratorAddressOf(target: OpenedTarget, caCertificate: string | null): ServerAddress {
+    const defaults = {
+      sslMode: target.sslMode,
+      applicationName: target.applicationName ?? this.#applicationName,
+    }
+    return { ...addressOfTarget(target, defaults), caCertificate, lookup: this.#lookupFor(target.port) }
   }
 
   #traitsOf(server: string): ServerTraits {

@@ -46,6 +46,7 @@ const READS = (): string[] => [
   `/tenants/${tenant.id}/client-keys`,
   '/operators',
   '/encryption',
+  '/servers',
 ]
 const WRITES = (): [string, string, unknown][] => [
   ['POST', '/tenants', { code: 'made-by-nobody', name: 'x' }],
@@ -59,6 +60,9 @@ const WRITES = (): [string, string, unknown][] => [
   ['POST', '/operators', NEW],
   ['DELETE', `/operators/${UNKNOWN_ID}`, undefined],
   ['POST', '/encryption/rotate', undefined],
+  ['POST', '/servers', { name: 'x', connectionString: 'postgresql://u:p@10.1.2.3/d' }],
+  ['PATCH', `/servers/${UNKNOWN_ID}`, { capacity: 1 }],
+  ['DELETE', `/servers/${UNKNOWN_ID}`, undefined],
 ]
 
 describe('POST /operators', () => {

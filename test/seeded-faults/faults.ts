@@ -22,6 +22,7 @@ import { SCALE } from './scale.ts'
 import { SCHEMA } from './schema.ts'
 import { SEAL } from './seal.ts'
 import type { SeededFault } from './seeded-fault.ts'
+import { SERVERS } from './servers.ts'
 import { TESTING } from './testing.ts'
 
 const TENANT_RULES = 'tenant-migrations/core/0003_seal.sql'
@@ -496,7 +497,7 @@ const CHANGES: readonly SeededFault[] = [
   },
   {
     name: 'gateways that start together each count the same failure',
-    file: 'src/health/monitor.ts',
+    file: 'src/health/round-age.ts',
     find: '? FIRST_AGE_MS :',
     replace: '? 0 :',
     tests: ['test/catalog/health-monitor.test.ts'],
@@ -664,5 +665,6 @@ export const SEEDED_FAULTS: readonly SeededFault[] = [
   ...SCALE,
   ...SCHEMA,
   ...SEAL,
+  ...SERVERS,
   ...TESTING,
 ]

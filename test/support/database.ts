@@ -20,6 +20,7 @@ export interface RoleOptions {
   superuser?: boolean
   bypassrls?: boolean
   createdb?: boolean
+  createrole?: boolean
   password?: string
   connectionLimit?: number
 }
@@ -70,6 +71,7 @@ export async function createRole(options: RoleOptions = {}): Promise<TestRole> {
     options.superuser ? 'SUPERUSER' : 'NOSUPERUSER',
     options.bypassrls ? 'BYPASSRLS' : 'NOBYPASSRLS',
     options.createdb ? 'CREATEDB' : 'NOCREATEDB',
+    options.createrole ? 'CREATEROLE' : 'NOCREATEROLE',
     `CONNECTION LIMIT ${options.connectionLimit ?? -1}`,
   ]
   await admin(`CREATE ROLE ${quote(name)} ${words.join(' ')} PASSWORD '${password.replaceAll("'", "''")}'`)

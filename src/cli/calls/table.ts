@@ -7,12 +7,14 @@ import {
   USER_COMMANDS,
 } from './nouns/people.ts'
 import { JOBS, MIGRATIONS, SERVICE } from './nouns/running.ts'
+import { SERVERS } from './nouns/servers.ts'
 import { DATABASES, EXPLAIN, TENANTS } from './nouns/tenants.ts'
 
 /** Every call of the operator API, in the order of the help. A call without a command fails a test. */
 export const API_COMMANDS: readonly ApiCommand[] = [
   ...TENANTS,
   ...DATABASES,
+  ...SERVERS,
   ...MIGRATIONS,
   ...JOBS,
   ...USER_COMMANDS,

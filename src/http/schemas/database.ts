@@ -1,6 +1,6 @@
 import { Type } from 'typebox'
 import { choice, example, moment, nullable, text, uuid } from '../../lib/fields.ts'
-import { CLOSED, integer, named, orNull, part, string } from './parts.ts'
+import { CLOSED, integer, named, orNull, pageOf, part, string } from './parts.ts'
 
 const CONNECTION_TIMEOUT = '5 where neither it nor connect_timeout in the connection string is given'
 const MAX_CERTIFICATE_LENGTH = 256 * 1024
@@ -79,4 +79,53 @@ export const RemovalQuery = Type.Object(
     ),
   },
   CLOSED,
+)
+
+export const Server = named('Server', {
+  id: uuid(),
+  name: string('eu-1'),
+  host: string('db-1.eu.example'),
+  port: integer(5432),
+  region: orNull(string('eu')),
+  capacity: integer(100),
+  databases: integer(12),
+  ready: part({ wanted: integer(0), available: integer(0) }),
+  status: choice('active', 'draining', 'unreachable'),
+  lastError: orNull(lastError()),
+  createdAt: moment(),
+})
+export const ServerList = pageOf('ServerList', Server)
+
+const ADMINISTRATOR = Type.String({
+  minLength: 1,
+  examples: ['postgresql://freehold_admin:secret@db-1.eu.example:5432/postgres'],
+})
+const NONE_READY = 'Databases to make in advance. Only 0 is accepted now.'
+const REGION = orNull(text(63))
+const count = (options: object) => Type.Integer({ minimum: 0, maximum: 100_000, ...options })
+
+export const ServerBody = Type.Object(
+  {
+    name: text(100),
+    connectionString: ADMINISTRATOR,
+    caCertificate: Type.Optional(
+      example('-----BEGIN CERTIFICATE-----\n…\n-----END CERTIFICATE-----\n', text(MAX_CERTIFICATE_LENGTH)),
+    ),
+    region: Type.Optional(REGION),
+    capacity: count({ default: 100 }),
+    ready: count({ default: 0, description: NONE_READY }),
+  },
+  { ...CLOSED, title: 'NewServer' },
+)
+
+export const ServerChange = Type.Object(
+  {
+    name: Type.Optional(text(100)),
+    region: Type.Optional(REGION),
+    capacity: Type.Optional(count({})),
+    ready: Type.Optional(count({ description: NONE_READY })),
+    status: Type.Optional(choice('active', 'draining')),
+    connectionString: Type.Optional(ADMINISTRATOR),
+  },
+  { ...CLOSED, title: 'ServerPatch', minProperties: 1 },
 )

@@ -133,7 +133,8 @@ describe('the table of commands', () => {
 })
 
 /** Required by the schema, with a default. */
-const DEFAULTS = ['databaseType', 'poolSize', 'idleTimeoutSeconds', 'applyMigrations', 'adopt']
+const OF_DATABASES = ['databaseType', 'poolSize', 'idleTimeoutSeconds', 'applyMigrations', 'adopt']
+const DEFAULTS = [...OF_DATABASES, 'capacity', 'ready']
 
 function bodyOf(operation: Operation | undefined): Schema {
   const written = operation?.requestBody?.content['application/json']?.schema ?? {}

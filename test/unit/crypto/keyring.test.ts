@@ -14,6 +14,7 @@ const place: Binding = {
 }
 const purposes: Purpose[] = [
   'database-credential',
+  'server-credential',
   'signing-key',
   'client-key-hash',
   'operator-token-hash',
