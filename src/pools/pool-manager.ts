@@ -257,12 +257,8 @@ export class PoolManager {
     this.#ownerOf.set(pool, tenantId)
   }
 
-  async #closePool(pool: TenantPool): Promise<void> {
-    try {
-      await pool.close()
-    } finally {
-      this.#forget(pool)
-    }
+  #closePool(pool: TenantPool): Promise<void> {
+    return pool.close().finally(() => this.#forget(pool))
   }
 
   #forget(pool: TenantPool): void {

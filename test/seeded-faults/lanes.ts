@@ -78,8 +78,8 @@ export const LANE_FAULTS: readonly SeededFault[] = [
   {
     name: 'lanes: a busy lane keeps the permit that another pool waits for',
     file: 'src/pools/tenant-pool.ts',
-    find: 'return this.#mustGo(client, true) || (isIdle &&',
-    replace: 'return false && (isIdle &&',
+    find: 'this.kept.closeThose((client) => this.#mustGo(client, true))',
+    replace: 'this.kept.closeThose((client) => false && this.#mustGo(client, true))',
     tests: [LANES],
   },
   {

@@ -137,16 +137,16 @@ export class LeaseCache<V> {
 
   #findSuperfluous(): Entry<V> | undefined {
     const { max, takesPlace = () => true, isUsed = () => true } = this.#options
-    let places = 0
+    let taken = 0
     let least: Entry<V> | undefined
     for (const entry of this.#entries.values()) {
       const isFree = entry.leases === 0 || !isUsed(entry.value, entry.leases)
       const hasPlace = takesPlace(entry.value)
       if (isFree && !hasPlace) return entry
-      if (hasPlace) places += 1
+      if (hasPlace) taken += 1
       if (isFree && (least === undefined || entry.score < least.score)) least = entry
     }
-    return places > max ? least : undefined
+    return taken > max ? least : undefined
   }
 
   #remove(entry: Entry<V>): void {

@@ -9,6 +9,7 @@ import * as encryption from '../../../src/catalog/encryption-schema.ts'
 import * as migrations from '../../../src/catalog/jobs/migration-schema.ts'
 import * as jobs from '../../../src/catalog/jobs/schema.ts'
 import * as catalog from '../../../src/catalog/schema.ts'
+import * as servers from '../../../src/catalog/servers/schema.ts'
 import { migrationsFolder } from '../../../src/migrations/files.ts'
 import * as tenant from '../../../src/residence/tables.ts'
 
@@ -17,7 +18,7 @@ const readJson = async (path: string) => JSON.parse(await readFile(path, 'utf8')
 describe.each([
   [
     'catalog',
-    { ...catalog, ...encryption, ...changes, ...audit, ...jobs, ...migrations },
+    { ...catalog, ...encryption, ...changes, ...audit, ...jobs, ...migrations, ...servers },
     migrationsFolder('catalog'),
   ],
   ['core', tenant, migrationsFolder('core')],
