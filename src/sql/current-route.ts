@@ -2,6 +2,7 @@ import type { Freshness } from '../catalog/changes/freshness.ts'
 import type { Route, RouteDirectory } from '../catalog/directory.ts'
 import { fail } from '../errors.ts'
 import { RouteChangedError } from '../pools/route-changed.ts'
+import { TenantCheck } from '../pools/wire/tenant-unit.ts'
 
 /** Where a session gets routes. */
 export interface RouteSource {
@@ -15,6 +16,17 @@ export interface RouteSource {
 /** True if callers of the tenant are served. For them, an INACTIVE tenant does not exist. */
 export function isServed<R extends Pick<Route, 'status'>>(route: R | null | undefined): route is R {
   return route?.status === 'ACTIVE'
+}
+
+const tenantChecks = new WeakMap<Route, TenantCheck>()
+
+/** The tenant check of a route, made once for each route. */
+export function tenantCheckOf(route: Route): TenantCheck {
+  const known = tenantChecks.get(route)
+  if (known !== undefined) return known
+  const tenantCheck = new TenantCheck(route)
+  tenantChecks.set(route, tenantCheck)
+  return tenantCheck
 }
 
 /** A route that was current when this object was created. Checks whether it still is. */

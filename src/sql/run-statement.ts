@@ -1,5 +1,4 @@
 import type pg from 'pg'
-import type { Route } from '../catalog/directory.ts'
 import { databaseError } from '../lib/postgres/pg.ts'
 import { sessionSetups } from '../lib/wire/session-setup.ts'
 import { isTenantCheckRefused, StatementFault, TenantCheckRefused } from '../pools/wire/statement-fault.ts'
@@ -7,7 +6,6 @@ import {
   isOutOfStep,
   runUnit,
   type Statement,
-  TenantCheck,
   TenantUnit,
   type UnitOptions,
 } from '../pools/wire/tenant-unit.ts'
@@ -17,17 +15,6 @@ import { type Traced, traced } from './trace.ts'
 export interface RunOptions extends UnitOptions {
   /** For development; see `FREEHOLD_TRACE_SQL`. */
   readonly traced?: Pick<Traced, 'trace' | 'tenantId'> | undefined
-}
-
-const tenantChecks = new WeakMap<Route, TenantCheck>()
-
-/** The tenant check of a route, made once for each route. */
-export function tenantCheckOf(route: Route): TenantCheck {
-  const known = tenantChecks.get(route)
-  if (known !== undefined) return known
-  const tenantCheck = new TenantCheck(route)
-  tenantChecks.set(route, tenantCheck)
-  return tenantCheck
 }
 
 /**

@@ -7,15 +7,17 @@ import type { PoolManager } from '../pools/pool-manager.ts'
 import { RouteChangedError } from '../pools/route-changed.ts'
 import { markDirty } from '../pools/wire/dirty-connections.ts'
 import { isOrderly } from '../pools/wire/statement-fault.ts'
-import { CurrentRoute, type RouteSource } from './current-route.ts'
-import type { LaneResult, Lanes } from './lanes/lanes.ts'
-import { type RunOptions, runStatement, tenantCheckOf } from './run-statement.ts'
+import { CurrentRoute, type RouteSource, tenantCheckOf } from './current-route.ts'
+import type { LaneGroup } from './lanes/lane-group.ts'
+import type { Lanes } from './lanes/lanes.ts'
+import { type RunOptions, runStatement } from './run-statement.ts'
 import type { SessionStatement, TenantDb, TenantSession } from './session.ts'
 import { type StatementKind, servedKindOf } from './statement-kind.ts'
 import { publicError, verdictOn } from './statement-verdict.ts'
 import { tenantDb } from './tenant-db.ts'
 import { Transaction } from './tenant-transaction.ts'
 import { type SqlTrace, traced } from './trace.ts'
+import type { WireRow } from './wire/row-reader.ts'
 
 export interface SessionOptions {
   readonly pools: PoolManager
@@ -51,6 +53,8 @@ export class RoutedSession implements TenantSession {
   readonly #ownSql: boolean
   readonly #traced: RunOptions['traced']
   #route: Route
+  /** The lanes to the database of the route. Null until a statement wants one. */
+  #lanes: LaneGroup | null = null
 
   constructor(route: Route, options: SessionOptions) {
     this.#route = route
@@ -70,18 +74,33 @@ export class RoutedSession implements TenantSession {
   async run<Row>(statement: SessionStatement): Promise<pg.QueryResult<Row & pg.QueryResultRow>> {
     const kind = statement.kind ?? servedKindOf(statement.text)
     return this.#attempt((current) => {
-      const onLane = this.#runOnLane<Row>(current, statement)
-      if (onLane === null) return this.#runAlone<Row>(current, statement, kind)
-      return onLane.then((result) => result ?? this.#runAlone<Row>(current, statement, kind))
+      const alone = () => this.#runAlone<Row>(current, statement, kind)
+      const lanes = this.#lanesFor(statement, current.route)
+      if (lanes === null) return alone()
+      const onLane = this.#runOnLane<Row>(lanes, current, statement)
+      return onLane === null
+        ? alone().finally(() => lanes.ranAlone(current.route))
+        : onLane.then((result) => result ?? alone())
     }, kind)
   }
 
+  /** Null if no lane takes such a statement, or none can be there yet. @throws PublicError if the database may not be used now */
+  #lanesFor({ wire }: SessionStatement, route: Route): LaneGroup | null {
+    if (wire === undefined || this.#ownSql) return null
+    if (this.#lanes === null || this.#lanes.isOver) this.#lanes = this.#options.lanes?.groupOf(route) ?? null
+    return this.#lanes
+  }
+
   /** Null if the statement must run on a connection of its own, at once or after a lane could not answer it. */
-  #runOnLane<Row>(current: CurrentRoute, { wire, values, text }: SessionStatement): LaneResult<Row> | null {
-    const { lanes } = this.#options
-    if (lanes === undefined || wire === undefined || this.#ownSql) return null
-    const result = lanes.run<Row>({ current, statement: wire, values })
-    if (result === null || this.#traced === undefined) return result
+  #runOnLane<Row>(
+    lanes: LaneGroup,
+    current: CurrentRoute,
+    { wire, values, text }: SessionStatement,
+  ): Promise<pg.QueryResult<Row & pg.QueryResultRow> | null> | null {
+    const rows = wire === undefined ? null : lanes.run({ current, statement: wire, values })
+    if (rows === null) return null
+    const result = rows.then((found) => (found === null ? null : resultOf<Row>(found)))
+    if (this.#traced === undefined) return result
     return traced({ ...this.#traced, text, isNamed: true }, () => result)
   }
 
@@ -189,7 +208,19 @@ export class RoutedSession implements TenantSession {
     if (route === null || (route.status !== 'ACTIVE' && this.#route.status === 'ACTIVE'))
       throw fail('TENANT_NOT_FOUND')
     this.#route = route
+    this.#lanes = null
     return route
+  }
+}
+
+/** As pg reports the rows of a read. */
+function resultOf<Row>(rows: WireRow[]): pg.QueryResult<Row & pg.QueryResultRow> {
+  return {
+    rows: rows as (Row & pg.QueryResultRow)[],
+    rowCount: rows.length,
+    command: 'SELECT',
+    oid: 0,
+    fields: [],
   }
 }
 

@@ -98,6 +98,25 @@ describe('what does not ride a lane', () => {
   })
 })
 
+describe('the opening of a lane', () => {
+  const found = inWorld()
+
+  test('delays no read: it begins when a read has ended, and no read waits for it', async () => {
+    const { world, a } = found
+    await findPlace(a, 0)
+    const read = findPlace(a, 0)
+    expect(world.lanes.stats.waiting).toBe(0)
+    await read
+    // The read had the only connection, which becomes the lane now.
+    expect(world.pools.budget.open).toBe(1)
+    const meanwhile = findPlace(a, 1)
+    expect(world.lanes.stats).toMatchObject({ open: 0, waiting: 0 })
+    expect(await meanwhile).toContain(a.id)
+    await world.openLane(a)
+    expect(world.lanes.stats.open).toBe(1)
+  })
+})
+
 describe('a table that is changed under a lane', () => {
   const found = inWorld()
 

@@ -284,7 +284,7 @@ const CONNECTIONS: readonly SeededFault[] = [
   },
   {
     name: 'an answer without end is listened to',
-    file: 'src/lib/wire/backend-frames.ts',
+    file: 'src/lib/wire/backend-messages.ts',
     find: 'if (this.#answerBytes + announced > this.#options.maxAnswerBytes)',
     replace: 'if (announced === Infinity)',
     tests: ['test/pools/guarded-client.test.ts'],

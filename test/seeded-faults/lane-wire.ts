@@ -1,7 +1,6 @@
 import type { SeededFault } from './seeded-fault.ts'
 
 const ANSWERS = 'src/sql/wire/answer-reader.ts'
-const CHECK = 'src/sql/wire/lane-check.ts'
 const DESCRIBED = 'src/sql/wire/described-columns.ts'
 const CLIENT = 'src/sql/wire/wire-client.ts'
 const BROKEN = ['test/unit/sql/wire/broken-answers.test.ts']
@@ -14,11 +13,11 @@ const MUTATED = ['test/unit/sql/wire/mutated-answers.test.ts']
 /** What keeps the answers on a lane apart, and a server that breaks the protocol from being believed. */
 export const LANE_WIRE: readonly SeededFault[] = [
   {
-    name: 'a message on a lane may have any length',
-    file: CLIENT,
-    find: 'checkLength: checkHeader',
-    replace: 'checkLength: () => undefined',
-    tests: BROKEN,
+    name: 'a message may have any length',
+    file: 'src/lib/wire/backend-messages.ts',
+    find: '      checkHeader(type, length)\n',
+    replace: '',
+    tests: [...BROKEN, 'test/unit/lib/backend-frames.test.ts'],
   },
   {
     name: 'an answer on a lane may be of any size',
@@ -64,15 +63,15 @@ export const LANE_WIRE: readonly SeededFault[] = [
   },
   {
     name: "another tenant's answer is taken for a unit's own on a lane",
-    file: CHECK,
+    file: ANSWERS,
     find: 'if (!isText(bytes, at, tenantId)) throw',
     replace: 'if (at < 0) throw',
     tests: BROKEN,
   },
   {
     name: 'the answer to another unit of the tenant is taken on a lane',
-    file: CHECK,
-    find: 'if (!isText(bytes, at, textOf(number))) throw',
+    file: ANSWERS,
+    find: 'if (!isText(bytes, at, number)) throw',
     replace: 'if (at < 0) throw',
     tests: BROKEN,
   },

@@ -7,9 +7,9 @@ const ANSWERS = 'test/guarantees/lanes.test.ts'
 export const LANE_FAULTS: readonly SeededFault[] = [
   {
     name: 'lanes: a unit is sent although its tenant was suspended',
-    file: 'src/sql/lanes/lane-unit.ts',
-    find: 'this.#current.assertCurrent()',
-    replace: '',
+    file: 'src/sql/lanes/lane-group.ts',
+    find: 'assertCurrent: () => current.assertCurrent()',
+    replace: 'assertCurrent: () => undefined',
     tests: [LANES],
   },
   {
@@ -50,8 +50,15 @@ export const LANE_FAULTS: readonly SeededFault[] = [
   {
     name: 'lanes: a slow statement is tried on a lane for ever',
     file: 'src/sql/lanes/lane-group.ts',
-    find: 'if (this.#slow.isSlow(route.tenantId, statement)) return null',
+    find: 'if (this.#slow.size > 0 && this.#slow.isSlow(tenantId, statement)) return null',
     replace: '',
+    tests: [LANES],
+  },
+  {
+    name: 'lanes: a lane takes the connection of the read that found none',
+    file: 'src/sql/lanes/lane-group.ts',
+    find: 'if (this.lanes.length === 0) this.#wantsFirst = true',
+    replace: 'if (this.lanes.length === 0) this.#opener.openIfUseful(route)',
     tests: [LANES],
   },
   {
@@ -63,16 +70,16 @@ export const LANE_FAULTS: readonly SeededFault[] = [
   },
   {
     name: 'lanes: a server that breaks the protocol gets a new lane each second',
-    file: 'src/sql/lanes/lane-group.ts',
+    file: 'src/sql/lanes/lane-opener.ts',
     find: 'if (isViolation(error)) this.#pause.beginAfterViolation()',
     replace: '',
     tests: [LANES],
   },
   {
     name: 'lanes: a unit waits for ever after a fault of ours',
-    file: 'src/sql/lanes/lane-unit.ts',
-    find: '    } finally {\n      this.#answer.resolve(',
-    replace: '    } catch (error) {\n      throw error\n      this.#answer.resolve(',
+    file: 'src/sql/lanes/lane-group.ts',
+    find: '        } finally {\n          resolve(',
+    replace: '        } catch (error) {\n          throw error\n          resolve(',
     tests: [LANES],
   },
   {
@@ -91,7 +98,7 @@ export const LANE_FAULTS: readonly SeededFault[] = [
   },
   {
     name: "lanes: a connection that was a lane keeps the lane's time limits",
-    file: 'src/sql/lanes/lane-group.ts',
+    file: 'src/sql/lanes/lane-opener.ts',
     find: '    markDirty(client)',
     replace: '',
     tests: [LANES],

@@ -1,7 +1,7 @@
 import type { SeededFault } from './seeded-fault.ts'
 
 const WIRE = 'src/lib/wire/checked-wire.ts'
-const BODIES = 'src/lib/wire/backend-bodies.ts'
+const MESSAGES = 'src/lib/wire/backend-messages.ts'
 const UNIT = ['test/unit/lib/backend-frames.test.ts']
 const CLIENT = ['test/pools/guarded-client.test.ts']
 
@@ -51,21 +51,21 @@ export const PROTOCOL: readonly SeededFault[] = [
   },
   {
     name: 'an error or a notice may lack its end',
-    file: BODIES,
+    file: MESSAGES,
     find: 'if (at !== end - 1) throw',
     replace: 'if (at < 0) throw',
     tests: UNIT,
   },
   {
     name: 'a row may have fewer values than it declares',
-    file: BODIES,
+    file: MESSAGES,
     find: "if (at + 4 > end) throw new ProtocolViolation('a row that is shorter than its columns')",
     replace: 'if (at + 4 > end) return count',
     tests: UNIT,
   },
   {
     name: 'a server may say what it was not asked for',
-    file: BODIES,
+    file: MESSAGES,
     find: 'if (!isDue) throw',
     replace: 'if (isDue === null) throw',
     tests: UNIT,

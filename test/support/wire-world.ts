@@ -49,7 +49,7 @@ export class TestUnit implements WireUnit {
   readonly statement: WireStatement
   readonly values: readonly unknown[]
   readonly rows: Record<string, unknown>[] = []
-  number = 0
+  number = ''
   preparation: Preparation | null = null
   prepares = false
   refusal: string | null = null
@@ -168,14 +168,9 @@ function preparedParts(): Part[] {
   ]
 }
 
-/** The unit's number, as it stands in its check. */
-export function numberOf({ number }: TestUnit): string {
-  return number.toString(16).padStart(8, '0')
-}
-
 /** The seal's own value is not compared, because it was sent as it is. */
 export function checkRow(unit: TestUnit): Buffer {
-  return dataRow(unit.tenantId, 'seal', '', numberOf(unit))
+  return dataRow(unit.tenantId, 'seal', '', unit.number)
 }
 
 /** A right answer to a unit that was written. */

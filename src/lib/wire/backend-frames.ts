@@ -1,102 +1,18 @@
 import {
-  AnswerTooLarge,
-  Authentication,
   assertTurn,
-  authenticationCode,
-  BODY_CHECKS,
   checkDataRow,
-  checkHeader,
+  HEADER,
   Kind,
+  MessageReader,
   MOST_OF_A_START,
   ProtocolViolation,
-} from './backend-bodies.ts'
+} from './backend-messages.ts'
 import { Copy, Login, Step } from './exchange-states.ts'
+import { Authentication, authenticationCode } from './login-messages.ts'
 
-/** Bytes of a message in front of its body: the type and the length. */
-export const HEADER = 5
 /** A statement without Describe may return rows with any number of columns. */
 const UNDESCRIBED = -1
 const NO_ROWS = -2
-
-export interface MessageReaderOptions {
-  /** Called for each message, in order, with its body: `bytes` from `start` up to, but not including, `end`. Its type is `HEADER` bytes before. */
-  readonly take: (bytes: Buffer, start: number, end: number) => void
-  /** Called with the header of each message, perhaps several times, before the rest of it has arrived. */
-  readonly checkLength: (type: number, length: number) => void
-  /** The most that a server may send until it is ready for the next statement. */
-  readonly maxAnswerBytes: number
-}
-
-/**
- * Cuts the bytes of a server into messages, wherever the network has cut them. Only messages that arrive in pieces are copied.
- * After an error the caller must not call `accept` again.
- */
-export class MessageReader {
-  readonly #options: MessageReaderOptions
-  /** The first pieces of a message, and how many bytes must have arrived before it is read again. */
-  #pieces: Buffer[] = []
-  #piecesBytes = 0
-  #neededBytes = HEADER
-  /** Bytes received since the last ReadyForQuery. */
-  #answerBytes = 0
-
-  constructor(options: MessageReaderOptions) {
-    this.#options = options
-  }
-
-  /** True if no part of a message is kept here. */
-  get isBetweenMessages(): boolean {
-    return this.#piecesBytes === 0
-  }
-
-  /** Returns the whole messages that have arrived, or null if there is none yet. @throws AnswerTooLarge, and what the options throw */
-  accept(chunk: Buffer): Buffer | null {
-    this.#answerBytes += chunk.length
-    const bytes = this.#join(chunk)
-    if (bytes === null) {
-      this.#checkSize(0)
-      return null
-    }
-    let at = 0
-    while (bytes.length - at >= HEADER) {
-      const type = bytes[at] as number
-      const length = bytes.readUInt32BE(at + 1)
-      this.#options.checkLength(type, length)
-      const end = at + 1 + length
-      if (end > bytes.length) break
-      this.#options.take(bytes, at + HEADER, end)
-      if (type === Kind.readyForQuery) this.#answerBytes = bytes.length - end
-      at = end
-    }
-    this.#keep(bytes, at)
-    return at === 0 ? null : at === bytes.length ? bytes : bytes.subarray(0, at)
-  }
-
-  /** The kept pieces of the first message, followed by `chunk`. Null if more bytes are needed. */
-  #join(chunk: Buffer): Buffer | null {
-    if (this.#piecesBytes === 0) return chunk
-    this.#pieces.push(chunk)
-    this.#piecesBytes += chunk.length
-    if (this.#piecesBytes < this.#neededBytes) return null
-    const joined = Buffer.concat(this.#pieces, this.#piecesBytes)
-    this.#pieces = []
-    this.#piecesBytes = 0
-    return joined
-  }
-
-  #keep(bytes: Buffer, at: number): void {
-    const rest = bytes.length - at
-    if (rest > 0) this.#neededBytes = rest < HEADER ? HEADER : bytes.readUInt32BE(at + 1) + 1
-    this.#checkSize(rest > 0 ? this.#neededBytes - rest : 0)
-    if (rest > 0) this.#pieces.push(at === 0 ? bytes : bytes.subarray(at))
-    this.#piecesBytes = rest
-  }
-
-  /** A message counts with its declared length, even before it has arrived. */
-  #checkSize(announced: number): void {
-    if (this.#answerBytes + announced > this.#options.maxAnswerBytes) throw new AnswerTooLarge()
-  }
-}
 
 /**
  * Checks what a server sends before pg's parser reads it. Passes on whole messages only, and only those that can answer
@@ -116,9 +32,9 @@ export class BackendFrames {
   constructor(maxAnswerBytes = Number.POSITIVE_INFINITY) {
     this.#reader = new MessageReader({
       take: (bytes, start, end) => this.#check(bytes, start, end),
-      checkLength: (type, length) => this.#checkLength(type, length),
       maxAnswerBytes,
     })
+    this.#reader.longest = MOST_OF_A_START
   }
 
   /** The client has sent a message that the server must answer. */
@@ -137,15 +53,8 @@ export class BackendFrames {
     return this.#reader.accept(chunk)
   }
 
-  #checkLength(type: number, length: number): void {
-    checkHeader(type, length)
-    if (this.#login < Login.open && length > MOST_OF_A_START)
-      throw new ProtocolViolation('a message that is too long for the start')
-  }
-
   #check(bytes: Buffer, start: number, end: number): void {
     const type = bytes[start - HEADER] as number
-    BODY_CHECKS[type]?.(bytes, start, end)
     switch (type) {
       case Kind.dataRow:
         this.#dataRow(checkDataRow(bytes, start, end))
@@ -280,6 +189,7 @@ export class BackendFrames {
     assertTurn(this.#login >= Login.letIn)
     this.#done(Step.ready)
     this.#login = Login.open
+    this.#reader.longest = Number.POSITIVE_INFINITY
   }
 
   #authentication(code: number): void {

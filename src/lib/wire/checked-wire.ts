@@ -1,6 +1,6 @@
 import type { Socket } from 'node:net'
-import { AnswerTooLarge, ProtocolViolation } from './backend-bodies.ts'
 import { BackendFrames } from './backend-frames.ts'
+import { AnswerTooLarge, ProtocolViolation } from './backend-messages.ts'
 import { Step } from './exchange-states.ts'
 import { HandlerFault } from './handler-fault.ts'
 

@@ -1,10 +1,8 @@
-import type pg from 'pg'
 import type { Route } from '../../catalog/directory.ts'
 import type { PoolManager } from '../../pools/pool-manager.ts'
 import type { TenantPool } from '../../pools/tenant-pool.ts'
 import type { Unanswered } from '../wire/wire-unit.ts'
 import { LaneGroup } from './lane-group.ts'
-import type { LaneQuestion } from './lane-unit.ts'
 
 const TICK_MS = 100
 /** A tick that comes later than this is late because the event loop was busy. Milliseconds. */
@@ -23,20 +21,16 @@ export interface LaneStats {
   readonly oldestMs: number
 }
 
-/** Null if the statement must run on a connection of its own. */
-export type LaneResult<Row> = Promise<pg.QueryResult<Row & pg.QueryResultRow> | null>
-
 /** The lanes to all tenant databases. */
 export class Lanes {
   readonly #pools: PoolManager
   readonly #onRerun: (why: Unanswered) => void
   readonly #maxAnswerBytes: number | undefined
-  readonly #byRoute = new WeakMap<Route, LaneGroup>()
   readonly #byPool = new WeakMap<TenantPool, LaneGroup>()
   /** The groups that are ticked. */
   readonly #active = new Set<LaneGroup>()
   #timer: NodeJS.Timeout | null = null
-  #answered = 0
+  readonly #counts = { answered: 0 }
   #tickDueAt = 0
 
   /** `onRerun` is called for each unit that no lane could answer. `maxAnswerBytes`: see `Lane`. */
@@ -47,13 +41,12 @@ export class Lanes {
   }
 
   /**
-   * Runs a read on a lane to the database of its route. Null if it must run on a connection of its own, at once or after a lane
-   * could not answer it.
-   * @throws PublicError if the database may not be used now; RouteChangedError
+   * The lanes to the database of the route, until they are over. Null while the database has no pool: the first request opens it.
+   * @throws PublicError if the database may not be used now
    */
-  run<Row>(question: LaneQuestion): LaneResult<Row> | null {
-    const rows = this.#groupOf(question.current.route)?.run(question) ?? null
-    return rows === null ? null : rows.then((found) => (found === null ? null : resultOf<Row>(found)))
+  groupOf(route: Route): LaneGroup | null {
+    const pool = this.#pools.openPool(route)
+    return pool === undefined ? null : (this.#byPool.get(pool) ?? this.#createGroup(pool))
   }
 
   get stats(): LaneStats {
@@ -62,22 +55,11 @@ export class Lanes {
     const lanes = groups.flatMap((group) => group.lanes)
     return {
       open: lanes.length,
-      answered: this.#answered,
+      answered: this.#counts.answered,
       inFlight: lanes.reduce((sum, { inFlight }) => sum + inFlight, 0),
       waiting: groups.reduce((sum, { waiting }) => sum + waiting, 0),
       oldestMs: Math.max(0, ...lanes.map((lane) => lane.ageMs(now))),
     }
-  }
-
-  /** Undefined while the database has no pool: the first request opens it. */
-  #groupOf(route: Route): LaneGroup | undefined {
-    const known = this.#byRoute.get(route)
-    if (known !== undefined && !known.isOver) return known
-    const pool = this.#pools.openPool(route)
-    if (pool === undefined) return undefined
-    const group = this.#byPool.get(pool) ?? this.#createGroup(pool)
-    this.#byRoute.set(route, group)
-    return group
   }
 
   #createGroup(pool: TenantPool): LaneGroup {
@@ -85,10 +67,8 @@ export class Lanes {
       pool,
       pools: this.#pools,
       maxAnswerBytes: this.#maxAnswerBytes,
-      onUnit: (why) => {
-        if (why === null) this.#answered += 1
-        else this.#onRerun(why)
-      },
+      counts: this.#counts,
+      onRerun: this.#onRerun,
       onActive: (active) => {
         this.#active.add(active)
         if (this.#timer === null) this.#wait()
@@ -112,15 +92,5 @@ export class Lanes {
     }
     this.#timer = null
     if (this.#active.size > 0) this.#wait()
-  }
-}
-
-function resultOf<Row>(rows: object[]): pg.QueryResult<Row & pg.QueryResultRow> {
-  return {
-    rows: rows as (Row & pg.QueryResultRow)[],
-    rowCount: rows.length,
-    command: 'SELECT',
-    oid: 0,
-    fields: [],
   }
 }

@@ -1,7 +1,7 @@
 import type pg from 'pg'
 import { type SessionSetting, settingColumns } from '../../lib/postgres/session-settings.ts'
 import { takeOver } from '../../lib/wire/take-over.ts'
-import { CHECK_NAME, LANE_CHECK } from '../wire/lane-check.ts'
+import { CHECK_NAME, LANE_CHECK } from '../wire/unit-writer.ts'
 import { Lane } from './lane.ts'
 
 /**

@@ -12,11 +12,8 @@ export interface WaitingUnit {
 export class WaitingUnits<U extends WaitingUnit> {
   /** By tenant, in the order of their turns. No list is empty. */
   readonly #byTenant = new Map<string, U[]>()
-  #size = 0
-
-  get size(): number {
-    return this.#size
-  }
+  /** A plain field, so that a unit that ends while none waits runs no code of this class. */
+  size = 0
 
   countOf(tenantId: string): number {
     return this.#byTenant.get(tenantId)?.length ?? 0
@@ -26,7 +23,7 @@ export class WaitingUnits<U extends WaitingUnit> {
     const units = this.#byTenant.get(unit.tenantId)
     if (units === undefined) this.#byTenant.set(unit.tenantId, [unit])
     else units.push(unit)
-    this.#size += 1
+    this.size += 1
   }
 
   /** Takes the next unit of the first tenant that `mayTake` names. That tenant's next turn comes after all others. */
@@ -36,7 +33,7 @@ export class WaitingUnits<U extends WaitingUnit> {
       const unit = units.shift()
       this.#byTenant.delete(tenantId)
       if (units.length > 0) this.#byTenant.set(tenantId, units)
-      this.#size -= 1
+      this.size -= 1
       return unit
     }
     return undefined
@@ -44,14 +41,14 @@ export class WaitingUnits<U extends WaitingUnit> {
 
   /** Takes all units that have waited since before `askedBefore`. */
   takeOlder(askedBefore: number): U[] {
-    if (this.#size === 0) return []
+    if (this.size === 0) return []
     const taken: U[] = []
     for (const [tenantId, units] of this.#byTenant) {
       const old = units.findIndex(({ askedAt }) => askedAt >= askedBefore)
       taken.push(...units.splice(0, old === -1 ? units.length : old))
       if (units.length === 0) this.#byTenant.delete(tenantId)
     }
-    this.#size -= taken.length
+    this.size -= taken.length
     return taken
   }
 }

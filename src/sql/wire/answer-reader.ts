@@ -1,13 +1,5 @@
-import {
-  assertTurn,
-  BODY_CHECKS,
-  checkDataRow,
-  Kind,
-  ProtocolViolation,
-} from '../../lib/wire/backend-bodies.ts'
-import { HEADER } from '../../lib/wire/backend-frames.ts'
+import { assertTurn, checkDataRow, HEADER, Kind, ProtocolViolation } from '../../lib/wire/backend-messages.ts'
 import { areDeclaredParameters, rowReaderFor } from './described-columns.ts'
-import { assertAnswers, CHECK_COLUMNS } from './lane-check.ts'
 import { refusalIn } from './refusal.ts'
 import { checkReportedSetting } from './reported-setting.ts'
 import type { Preparation, WireUnit } from './wire-unit.ts'
@@ -36,6 +28,9 @@ const Due = {
 } as const
 type Due = (typeof Due)[keyof typeof Due]
 
+/** Columns of the answer to a tenant check: the tenant, the seal, nothing, the number. */
+const CHECK_COLUMNS = 4
+const NUMBER_COLUMN = 3
 const IDLE = 0x49
 const UNDESCRIBED = -1
 
@@ -63,14 +58,13 @@ export class AnswerReader {
     this.#options = options
   }
 
-  /** Takes a message whose header was checked. @throws ProtocolViolation, ConnectionEnded */
+  /** Takes a message that was checked by itself. @throws ProtocolViolation, ConnectionEnded */
   take(bytes: Buffer, start: number, end: number): void {
     const type = bytes[start - HEADER] as number
     if (type === Kind.dataRow) {
       this.#row(bytes, start, end)
       return
     }
-    BODY_CHECKS[type]?.(bytes, start, end)
     switch (type) {
       case Kind.bindComplete:
         this.#bound()
@@ -214,4 +208,18 @@ function preparationOf({ preparation }: WireUnit): Preparation {
 function assertColumns(found: number, described: number): void {
   if (described >= 0 && found !== described)
     throw new ProtocolViolation('a row of another number of columns than was described')
+}
+
+/** Checks the row of a tenant check, which was checked to have `CHECK_COLUMNS`. @throws ProtocolViolation */
+function assertAnswers(bytes: Buffer, start: number, { tenantId, number }: WireUnit): void {
+  let at = start + 2
+  if (!isText(bytes, at, tenantId)) throw new ProtocolViolation('a tenant check that names another tenant')
+  for (let column = 0; column < NUMBER_COLUMN; column += 1) at += 4 + Math.max(0, bytes.readInt32BE(at))
+  if (!isText(bytes, at, number)) throw new ProtocolViolation('an answer to another unit')
+}
+
+/** True if the value at `at` is this text, which is ASCII. */
+function isText(bytes: Buffer, at: number, text: string): boolean {
+  const size = bytes.readInt32BE(at)
+  return size === text.length && bytes.toString('latin1', at + 4, at + 4 + size) === text
 }

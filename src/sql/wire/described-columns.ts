@@ -1,4 +1,4 @@
-import { ProtocolViolation } from '../../lib/wire/backend-bodies.ts'
+import { ProtocolViolation } from '../../lib/wire/backend-messages.ts'
 import { OID, TYPES } from '../../pools/wire/tenant-unit.ts'
 import { RowReader, type WireColumn } from './row-reader.ts'
 import type { DeclaredColumn } from './wire-statement.ts'

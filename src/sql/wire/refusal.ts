@@ -1,5 +1,5 @@
 import { ENDING_SEVERITIES, endsConnection } from '../../lib/postgres/outcome.ts'
-import { ProtocolViolation } from '../../lib/wire/backend-bodies.ts'
+import { ProtocolViolation } from '../../lib/wire/backend-messages.ts'
 
 /** What an ErrorResponse says, as far as decisions need it. */
 export interface Refusal {

@@ -1,5 +1,5 @@
 import { wantedSettings } from '../../lib/postgres/session-settings.ts'
-import { ProtocolViolation } from '../../lib/wire/backend-bodies.ts'
+import { ProtocolViolation } from '../../lib/wire/backend-messages.ts'
 
 /** How values are written, and where names are looked up: a lane relies on these as its connection was opened with them. */
 const PINNED = new Map(

@@ -1,4 +1,4 @@
-import { ProtocolViolation } from '../../lib/wire/backend-bodies.ts'
+import { ProtocolViolation } from '../../lib/wire/backend-messages.ts'
 
 /** A row by the names of its columns. */
 export type WireRow = Record<string, unknown>

@@ -1,7 +1,25 @@
-import { encodeValue, type TenantCheck } from '../../pools/wire/tenant-unit.ts'
-import { EXECUTE, RESULTS_AS_TEXT, SYNC } from './frontend-messages.ts'
-import { checkBytes, writeNumber } from './lane-check.ts'
+import {
+  encodeValue,
+  statementName,
+  TENANT_CHECK_STATEMENT,
+  type TenantCheck,
+} from '../../pools/wire/tenant-unit.ts'
+import { bindHead, EXECUTE, int32, message, RESULTS_AS_TEXT, SYNC } from './frontend-messages.ts'
 import type { WireStatement } from './wire-statement.ts'
+import type { WireUnit } from './wire-unit.ts'
+
+/** The tenant check of a unit on a lane. The server repeats the tenant and the number of the unit. */
+export const LANE_CHECK = `${TENANT_CHECK_STATEMENT}, $5::pg_catalog.text`
+/** The name under which each lane has prepared it. */
+export const CHECK_NAME = statementName(LANE_CHECK)
+
+/** The digits of a number, so that all numbers have the same length. */
+const DIGITS = 8
+const HIGHEST = 0xffff_ffff
+/** From the end of the bytes of a check to its number. */
+const NUMBER_AT = DIGITS + RESULTS_AS_TEXT.length + EXECUTE.length
+/** The bytes of the checks, made once for each: they hold the seal, so they are kept nowhere else. */
+const checks = new WeakMap<TenantCheck, Buffer>()
 
 const INITIAL_BYTES = 16 * 1_024
 const BIND = 0x42
@@ -11,20 +29,20 @@ const BIND_FIXED = 7
 const WIDEST = 3
 const MAX_PARAMETERS = 0xffff
 
-interface Written {
-  readonly tenantCheck: TenantCheck
-  readonly statement: WireStatement
-  readonly values: readonly unknown[]
-  readonly number: number
+/** The part of a unit that is written. */
+type Written = Pick<WireUnit, 'tenantCheck' | 'values' | 'number'> & {
+  readonly statement: Pick<WireStatement, 'prepareBytes' | 'bindBytes'>
 }
 
 /**
  * Writes units into one buffer, each as `[Close Parse Describe] Bind Execute (tenant check) Bind Execute (statement) Sync`. So the
- * tenant check and the statement are one transaction, and after an error the server skips to the Sync.
+ * tenant check and the statement are one transaction, and after an error the server skips to the Sync. Each unit gets the next
+ * number of the connection.
  */
 export class UnitWriter {
   #bytes = Buffer.allocUnsafeSlow(INITIAL_BYTES)
   #length = 0
+  #number = 0
 
   get isEmpty(): boolean {
     return this.#length === 0
@@ -34,13 +52,16 @@ export class UnitWriter {
   add(unit: Written, prepares: boolean): void {
     const { statement } = unit
     const begin = this.#length
+    const next = numberAfter(this.#number)
     try {
       if (prepares) this.#copy(statement.prepareBytes)
       this.#copy(checkBytes(unit.tenantCheck))
-      writeNumber(this.#bytes, this.#length, unit.number)
+      unit.number = next.toString(16).padStart(DIGITS, '0')
+      this.#bytes.write(unit.number, this.#length - NUMBER_AT, 'latin1')
       this.#bind(statement.bindBytes, unit.values)
       this.#copy(EXECUTE)
       this.#copy(SYNC)
+      this.#number = next
     } catch (error) {
       this.#length = begin
       throw error
@@ -101,4 +122,24 @@ export class UnitWriter {
     this.#bytes.copy(larger, 0, 0, this.#length)
     this.#bytes = larger
   }
+}
+
+export function numberAfter(number: number): number {
+  return number === HIGHEST ? 0 : number + 1
+}
+
+/** Bind and Execute of the check, for a read, with a number that each unit writes over with its own. */
+function checkBytes(tenantCheck: TenantCheck): Buffer {
+  const known = checks.get(tenantCheck)
+  if (known !== undefined) return known
+  const values = [...tenantCheck.valuesFor(false), '0'.repeat(DIGITS)]
+  const parameters = values.flatMap((value) => {
+    const bytes = Buffer.from(String(value))
+    return [int32(bytes.length), bytes]
+  })
+  const count = Buffer.from([0, values.length])
+  const bind = message('B', bindHead(CHECK_NAME), count, ...parameters, RESULTS_AS_TEXT)
+  const bytes = Buffer.concat([bind, EXECUTE])
+  checks.set(tenantCheck, bytes)
+  return bytes
 }

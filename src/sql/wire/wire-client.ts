@@ -1,9 +1,7 @@
 import type { Socket } from 'node:net'
-import { AnswerTooLarge, checkHeader, ProtocolViolation } from '../../lib/wire/backend-bodies.ts'
-import { MessageReader } from '../../lib/wire/backend-frames.ts'
+import { AnswerTooLarge, MessageReader, ProtocolViolation } from '../../lib/wire/backend-messages.ts'
 import { HandlerFault } from '../../lib/wire/handler-fault.ts'
 import { AnswerReader, ConnectionEnded, newPreparation } from './answer-reader.ts'
-import { numberAfter } from './lane-check.ts'
 import { UnitWriter } from './unit-writer.ts'
 import type { WireStatement } from './wire-statement.ts'
 import type { Preparation, Unanswered, WireUnit } from './wire-unit.ts'
@@ -39,8 +37,6 @@ export class WireClient {
   /** Units that were written. Those before `#head` are answered. */
   readonly #written: WireUnit[] = []
   #head = 0
-  /** The number of the last unit that was written. */
-  #number = 0
   #isOver = false
   /** The server holds other statements than we believe: no unit should be sent any more. */
   isOutdated = false
@@ -61,7 +57,6 @@ export class WireClient {
     })
     this.#reader = new MessageReader({
       take: (bytes, start, end) => answers.take(bytes, start, end),
-      checkLength: checkHeader,
       maxAnswerBytes: options.maxAnswerBytes,
     })
     socket.on('data', this.#onData)
@@ -123,13 +118,11 @@ export class WireClient {
     if (this.#isOver || this.isOutdated) return false
     const known = this.#prepared.get(unit.statement)
     const isKnown = known !== undefined && !known.hasFailed
-    unit.number = numberAfter(this.#number)
     try {
       this.#writer.add(unit, !isKnown)
     } catch {
       return false
     }
-    this.#number = unit.number
     unit.prepares = !isKnown
     unit.preparation = isKnown ? known : this.#prepare(unit.statement)
     this.#written.push(unit)

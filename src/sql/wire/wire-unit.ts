@@ -28,8 +28,8 @@ export interface WireUnit {
   readonly tenantCheck: TenantCheck
   readonly statement: WireStatement
   readonly values: readonly unknown[]
-  /** Its number on the connection. The server repeats it in its answer. Set when it is written. */
-  number: number
+  /** Its number on the connection, as text. The server repeats it in its answer. Set when it is written. */
+  number: string
   /** Set when it is written. */
   preparation: Preparation | null
   /** True if it carries Close, Parse and Describe. */

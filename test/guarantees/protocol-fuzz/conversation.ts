@@ -1,7 +1,7 @@
 import type { GuardedClient } from '../../../src/lib/postgres/guarded-client.ts'
 import { commit } from '../../../src/lib/postgres/outcome.ts'
 import { runUnit, type Statement, TenantUnit } from '../../../src/pools/wire/tenant-unit.ts'
-import { tenantCheckOf } from '../../../src/sql/run-statement.ts'
+import { tenantCheckOf } from '../../../src/sql/current-route.ts'
 import { routeOf } from '../../support/tenant-database.ts'
 
 const ROWS: Statement = {

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { ProtocolViolation } from '../../../src/lib/wire/backend-bodies.ts'
+import { ProtocolViolation } from '../../../src/lib/wire/backend-messages.ts'
 import { HandlerFault } from '../../../src/lib/wire/handler-fault.ts'
 import { StatementFault } from '../../../src/pools/wire/statement-fault.ts'
 import { publicError, verdictOn } from '../../../src/sql/statement-verdict.ts'

@@ -22,7 +22,6 @@ import {
   expectAnswered,
   expectDropped,
   LIST,
-  numberOf,
   objectsOf,
   openLane,
   PARSED,
@@ -113,20 +112,14 @@ describe('a message that is wrong', () => {
   })
 
   test.each<[string, (unit: TestUnit) => Buffer[]]>([
-    ['another tenant', (unit) => [dataRow(newId(), 'seal', '', numberOf(unit))]],
-    ['no tenant', (unit) => [dataRow(null, 'seal', '', numberOf(unit))]],
-    [
-      'a tenant and something behind it',
-      (unit) => [dataRow(`${unit.tenantId}x`, 'seal', '', numberOf(unit))],
-    ],
-    [
-      'the beginning of a tenant',
-      (unit) => [dataRow(unit.tenantId.slice(0, -1), 'seal', '', numberOf(unit))],
-    ],
+    ['another tenant', (unit) => [dataRow(newId(), 'seal', '', unit.number)]],
+    ['no tenant', (unit) => [dataRow(null, 'seal', '', unit.number)]],
+    ['a tenant and something behind it', (unit) => [dataRow(`${unit.tenantId}x`, 'seal', '', unit.number)]],
+    ['the beginning of a tenant', (unit) => [dataRow(unit.tenantId.slice(0, -1), 'seal', '', unit.number)]],
     ['another unit', (unit) => [dataRow(unit.tenantId, 'seal', '', '00000000')]],
     ['no unit', (unit) => [dataRow(unit.tenantId, 'seal', '', null)]],
     ['too little', (unit) => [dataRow(unit.tenantId, 'seal', '')]],
-    ['too much', (unit) => [dataRow(unit.tenantId, 'seal', '', numberOf(unit), 'more')]],
+    ['too much', (unit) => [dataRow(unit.tenantId, 'seal', '', unit.number, 'more')]],
     ['nothing', () => []],
     ['itself twice', (unit) => [checkRow(unit), checkRow(unit)]],
   ])('ends the connection: a tenant check that names %s', async (_, rowsOf) => {

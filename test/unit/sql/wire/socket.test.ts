@@ -5,7 +5,7 @@ import { connect as connectTls, createServer as createTlsServer } from 'node:tls
 import { afterEach, beforeAll, describe, expect, test } from 'vitest'
 import { newId } from '../../../../src/lib/ids.ts'
 import { encodeValue } from '../../../../src/pools/wire/tenant-unit.ts'
-import { CHECK_NAME } from '../../../../src/sql/wire/lane-check.ts'
+import { CHECK_NAME } from '../../../../src/sql/wire/unit-writer.ts'
 import { WireClient } from '../../../../src/sql/wire/wire-client.ts'
 import { WireStatement } from '../../../../src/sql/wire/wire-statement.ts'
 import { dataRow, ready } from '../../../support/backend-messages.ts'
@@ -18,7 +18,6 @@ import {
   DESCRIBED,
   FIND,
   LIST,
-  numberOf,
   objectsOf,
   PARAMETERS,
   PARSED,
@@ -230,7 +229,7 @@ describe('what is sent', () => {
     for (const [index, unit] of units.entries()) {
       const { check, statement: sent } = scripted.units[index] ?? { check: null, statement: null }
       const seal = sealOf({ tenantId: unit.tenantId, epoch: 1, placement: 'shared' }).reveal()
-      expect(check?.values.map(String)).toEqual([unit.tenantId, seal, '1', 'false', numberOf(unit)])
+      expect(check?.values.map(String)).toEqual([unit.tenantId, seal, '1', 'false', unit.number])
       const encoded = encodeValue(values[index])
       expect(sent?.values).toEqual([
         Buffer.from(String(unit.values[0])),

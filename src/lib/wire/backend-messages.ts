@@ -1,6 +1,6 @@
 /**
- * Checks the bodies of the messages that a PostgreSQL server sends, before pg's parser reads them. The parser trusts every
- * length and searches for every terminator. If a length is wrong or a terminator is missing, it throws or loops forever.
+ * Cuts what a PostgreSQL server sends into messages, and checks each of them by itself before a parser reads it. pg's parser trusts
+ * every length and searches for every terminator. If a length is wrong or a terminator is missing, it throws or loops forever.
  * https://www.postgresql.org/docs/current/protocol-message-formats.html
  */
 
@@ -27,6 +27,9 @@ export class AnswerTooLarge extends Error {
 export function assertTurn(isDue: boolean): void {
   if (!isDue) throw new ProtocolViolation('a message that was not asked for, or before its turn')
 }
+
+/** Bytes of a message in front of its body: the type and the length. */
+export const HEADER = 5
 
 /** A body is `bytes` from `start` up to, but not including, `end`. */
 type BodyCheck = (bytes: Buffer, start: number, end: number) => void
@@ -101,7 +104,7 @@ const BOUNDS: Readonly<Record<number, Bounds>> = {
 const BOUNDS_BY_TYPE = Array.from({ length: 256 }, (_, type) => BOUNDS[type])
 
 /** @throws ProtocolViolation for a type that Freehold never asks for, and for a length that the type cannot have */
-export function checkHeader(type: number, length: number): void {
+function checkHeader(type: number, length: number): void {
   const bounds = BOUNDS_BY_TYPE[type]
   if (bounds === undefined) throw new ProtocolViolation('a message of a kind that was not asked for')
   if (length < bounds.least || length > bounds.most)
@@ -120,8 +123,8 @@ const CHECKS: Readonly<Record<number, BodyCheck>> = {
   [Kind.readyForQuery]: checkStatus,
   [Kind.rowDescription]: checkRowDescription,
 }
-/** The checks of bodies by type byte, except those of `checkDataRow` and `authenticationCode`. */
-export const BODY_CHECKS = Array.from({ length: 256 }, (_, type) => CHECKS[type])
+/** By type byte. */
+const BODY_CHECKS = Array.from({ length: 256 }, (_, type) => CHECKS[type])
 
 /** Checks that the lengths of a row's values fill the row exactly. Returns the number of values. */
 export function checkDataRow(bytes: Buffer, start: number, end: number): number {
@@ -138,53 +141,13 @@ export function checkDataRow(bytes: Buffer, start: number, end: number): number 
   return count
 }
 
-/** The kinds of Authentication that pg can answer. */
-export const Authentication = {
-  ok: 0,
-  clearText: 3,
-  md5: 5,
-  sasl: 10,
-  saslContinue: 11,
-  saslFinal: 12,
-} as const
-
-/** The code of an Authentication message, once its body was checked for that code. */
-export function authenticationCode(bytes: Buffer, start: number, end: number): number {
-  const code = bytes.readInt32BE(start)
-  if (!isAuthentication(code, bytes, { start: start + 4, end }))
-    throw new ProtocolViolation('an authentication that the client does not know')
-  return code
-}
-
-const SCRAM_CHALLENGE = /^r=[\x21-\x2b\x2d-\x7e]+,s=[A-Za-z0-9+/]+=*,i=[1-9]\d{0,9}(?:,|$)/
-const SCRAM_OUTCOME = /^[ev]=[\x20-\x7e]+$/
-
-function isAuthentication(code: number, bytes: Buffer, { start, end }: Span): boolean {
-  const text = () => bytes.toString('latin1', start, end)
-  switch (code) {
-    case Authentication.ok:
-    case Authentication.clearText:
-      return end === start
-    case Authentication.md5:
-      return end === start + 4
-    case Authentication.sasl:
-      return isListOfTexts(bytes, start, end)
-    case Authentication.saslContinue:
-      return SCRAM_CHALLENGE.test(text())
-    case Authentication.saslFinal:
-      return SCRAM_OUTCOME.test(text())
-    default:
-      return false
-  }
-}
-
 interface Span {
   readonly start: number
   readonly end: number
 }
 
 /** The index after the text that begins at `at`. Greater than `end` if the text has no terminator before `end`. */
-function afterText(bytes: Buffer, at: number, end: number): number {
+export function afterText(bytes: Buffer, at: number, end: number): number {
   const zero = at < end ? bytes.indexOf(0, at) : -1
   return zero === -1 || zero >= end ? end + 1 : zero + 1
 }
@@ -193,13 +156,6 @@ function checkTexts(bytes: Buffer, { start, end, count }: Span & { count: number
   let at = start
   for (let n = 0; n < count; n += 1) at = afterText(bytes, at, end)
   if (at !== end) throw new ProtocolViolation('a text that does not end with its message')
-}
-
-/** A list of texts that are not empty, ended by an empty one. */
-function isListOfTexts(bytes: Buffer, start: number, end: number): boolean {
-  let at = start
-  while (at < end && bytes[at] !== 0) at = afterText(bytes, at, end)
-  return at === end - 1
 }
 
 /** The fields of an error or a notice: each is a byte and a text. A zero byte ends the list. */
@@ -234,4 +190,90 @@ const STATUSES = new Set([...'ITE'].map((status) => status.charCodeAt(0)))
 
 function checkStatus(bytes: Buffer, start: number): void {
   if (!STATUSES.has(bytes[start] ?? 0)) throw new ProtocolViolation('ready in a state that there is not')
+}
+
+export interface MessageReaderOptions {
+  /**
+   * Called for each message, in order, with its body: `bytes` from `start` up to, but not including, `end`. Its type is `HEADER` bytes
+   * before. The caller checks the bodies of rows and of Authentication, because their checks have a result.
+   */
+  readonly take: (bytes: Buffer, start: number, end: number) => void
+  /** The most that a server may send until it is ready for the next statement. */
+  readonly maxAnswerBytes: number
+}
+
+/**
+ * Cuts the bytes of a server into messages, wherever the network has cut them, and checks them. Only messages that arrive in
+ * pieces are copied. After an error the caller must not call `accept` again.
+ */
+export class MessageReader {
+  /** A message may not be longer than this. */
+  longest = Number.POSITIVE_INFINITY
+  readonly #options: MessageReaderOptions
+  /** The first pieces of a message, and how many bytes must have arrived before it is read again. */
+  #pieces: Buffer[] = []
+  #piecesBytes = 0
+  #neededBytes = HEADER
+  /** Bytes received since the last ReadyForQuery. */
+  #answerBytes = 0
+
+  constructor(options: MessageReaderOptions) {
+    this.#options = options
+  }
+
+  /** True if no part of a message is kept here. */
+  get isBetweenMessages(): boolean {
+    return this.#piecesBytes === 0
+  }
+
+  /** Returns the whole messages that have arrived, or null if there is none yet. @throws ProtocolViolation, AnswerTooLarge, and what `take` throws */
+  accept(chunk: Buffer): Buffer | null {
+    this.#answerBytes += chunk.length
+    const bytes = this.#join(chunk)
+    if (bytes === null) {
+      this.#checkSize(0)
+      return null
+    }
+    let at = 0
+    while (bytes.length - at >= HEADER) {
+      const type = bytes[at] as number
+      const length = bytes.readUInt32BE(at + 1)
+      // Before the rest has arrived, because that may be long.
+      checkHeader(type, length)
+      if (length > this.longest) throw new ProtocolViolation('a message that is too long for the start')
+      const end = at + 1 + length
+      if (end > bytes.length) break
+      BODY_CHECKS[type]?.(bytes, at + HEADER, end)
+      this.#options.take(bytes, at + HEADER, end)
+      if (type === Kind.readyForQuery) this.#answerBytes = bytes.length - end
+      at = end
+    }
+    this.#keep(bytes, at)
+    return at === 0 ? null : at === bytes.length ? bytes : bytes.subarray(0, at)
+  }
+
+  /** The kept pieces of the first message, followed by `chunk`. Null if more bytes are needed. */
+  #join(chunk: Buffer): Buffer | null {
+    if (this.#piecesBytes === 0) return chunk
+    this.#pieces.push(chunk)
+    this.#piecesBytes += chunk.length
+    if (this.#piecesBytes < this.#neededBytes) return null
+    const joined = Buffer.concat(this.#pieces, this.#piecesBytes)
+    this.#pieces = []
+    this.#piecesBytes = 0
+    return joined
+  }
+
+  #keep(bytes: Buffer, at: number): void {
+    const rest = bytes.length - at
+    if (rest > 0) this.#neededBytes = rest < HEADER ? HEADER : bytes.readUInt32BE(at + 1) + 1
+    this.#checkSize(rest > 0 ? this.#neededBytes - rest : 0)
+    if (rest > 0) this.#pieces.push(at === 0 ? bytes : bytes.subarray(at))
+    this.#piecesBytes = rest
+  }
+
+  /** A message counts with its declared length, even before it has arrived. */
+  #checkSize(announced: number): void {
+    if (this.#answerBytes + announced > this.#options.maxAnswerBytes) throw new AnswerTooLarge()
+  }
 }
