@@ -95,11 +95,11 @@ export class PoolManager {
   }
 
   /**
-   * The pool of the route's database, if it is open. This counts as a use of it.
+   * The pool of the route's database, if it is open. This counts as so many uses of it.
    * @throws PublicError TENANT_DATABASE_PENDING, TENANT_DATABASE_UNAVAILABLE
    */
-  openPool(route: Route): TenantPool | undefined {
-    return this.#pools.use(keyOf(databaseOf(route)))
+  openPool(route: Route, uses = 1): TenantPool | undefined {
+    return this.#pools.use(keyOf(databaseOf(route)), uses)
   }
 
   /** Lends a connection to the shared database as the owner of its tables. @throws as `run` */

@@ -39,4 +39,11 @@ export const CHURN_FAULTS: readonly SeededFault[] = [
     replace: 'entry.leases === 0',
     tests: ['test/unit/lib/lease-cache.test.ts'],
   },
+  {
+    name: 'churn: a pool whose reads ride lanes counts as hardly used',
+    file: 'src/lib/cache/lease-cache.ts',
+    find: 'if (entry !== undefined) this.#noteUses(entry, uses)',
+    replace: 'if (entry !== undefined) this.#noteUses(entry, 1)',
+    tests: ['test/unit/lib/lease-cache.test.ts'],
+  },
 ]

@@ -1,5 +1,5 @@
 import { type Clock, systemClock } from '../clock.ts'
-import { NEVER_USED, withUse } from './use-score.ts'
+import { NEVER_USED, withUses } from './use-score.ts'
 
 interface Entry<V> {
   readonly key: string
@@ -55,17 +55,17 @@ export class LeaseCache<V> {
   acquire(key: string, create: () => V): Lease<V> {
     const known = this.#entries.get(key)
     const entry = known ?? this.#add(key, create())
-    this.#noteUse(entry)
+    this.#noteUses(entry, 1)
     const lease = this.#lease(entry)
     if (this.#isClosed) this.#remove(entry)
     else if (known === undefined) this.#shed()
     return lease
   }
 
-  /** The value of `key` if there is one, without a lease. Counts as a use. */
-  use(key: string): V | undefined {
+  /** The value of `key` if there is one, without a lease. Counts as so many uses. */
+  use(key: string, uses = 1): V | undefined {
     const entry = this.#entries.get(key)
-    if (entry !== undefined) this.#noteUse(entry)
+    if (entry !== undefined) this.#noteUses(entry, uses)
     return entry?.value
   }
 
@@ -107,8 +107,8 @@ export class LeaseCache<V> {
     return entry
   }
 
-  #noteUse(entry: Entry<V>): void {
-    entry.score = withUse(entry.score, this.#clock.monotonic())
+  #noteUses(entry: Entry<V>, uses: number): void {
+    entry.score = withUses(entry.score, uses, this.#clock.monotonic())
   }
 
   #lease(entry: Entry<V>): Lease<V> {

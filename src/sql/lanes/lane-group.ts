@@ -49,7 +49,8 @@ export class LaneGroup {
   readonly #unfit = new WeakSet<WireStatement>()
   /** A read has found no lane open. It runs on a connection of its own. */
   #wantsFirst = false
-  /** The route of a unit since the last tick. */
+  /** Units since the last tick, and the route of one of them. */
+  #uses = 0
   #usedBy: Route | null = null
 
   constructor(options: LaneGroupOptions) {
@@ -81,11 +82,12 @@ export class LaneGroup {
     const { tenantId } = route
     if (this.#opener.isPooled || this.#unfit.has(statement)) return null
     if (this.#slow.size > 0 && this.#slow.isSlow(tenantId, statement)) return null
-    this.#usedBy = route
     const lane = this.#leastBusy(tenantId)
     if (this.lanes.length === 0) this.#wantsFirst = true
     else if (lane === null || lane.inFlight >= BUSY_AT) this.#opener.openIfUseful(route)
     if (lane === null && !this.#mayWait(tenantId)) return null
+    this.#uses += 1
+    this.#usedBy = route
     return new Promise((resolve, reject) => {
       const unit = this.#unitFor(question, { resolve, reject })
       if (lane === null) this.#waiting.add(unit)
@@ -112,8 +114,9 @@ export class LaneGroup {
     pool.reviewKept()
     for (const unit of this.#waiting.takeOlder(now - LONGEST_WAIT_MS)) unit.ended('late')
     if (this.#slow.size > 0) this.#slow.forgetOld()
-    // The pools that were used last stay open.
-    if (this.#usedBy !== null && !this.isOver) pools.openPool(this.#usedBy)
+    // The pools that are used often stay open.
+    if (this.#usedBy !== null && !this.isOver) pools.openPool(this.#usedBy, this.#uses)
+    this.#uses = 0
     this.#usedBy = null
   }
 

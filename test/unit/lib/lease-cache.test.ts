@@ -137,6 +137,16 @@ describe('a full lease cache', () => {
     expect(closed).toEqual(['once', 'thrice', 'twice'])
   })
 
+  test('counts uses that were collected', () => {
+    const { cache, closed, use } = fullCacheOf(2)
+    use('collected', 'often', 'often', 'often')
+    expect(cache.use('collected', 5)).toBe('collected')
+    use('new')
+    expect(closed).toEqual(['new'])
+    use('new', 'new', 'new')
+    expect(cache.leastUsed()[0]).not.toBe('collected')
+  })
+
   test('forgets uses of long ago', () => {
     const { closed, use, pass } = fullCacheOf(2)
     use('often', 'often', 'often', 'often')
