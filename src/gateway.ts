@@ -108,7 +108,7 @@ export class Gateway implements PublicGateway {
     // The gateway may have been closed meanwhile. Then its schedule is stopped and must stay so.
     if (!this.#phase.becomeReady()) return
     this.#schedule.start([
-      ...backgroundSchedule(this.#options, this.#parts),
+      ...backgroundSchedule(this.#options, this.#parts, () => this.#jobs.runner.wake()),
       ...this.#jobs.applicationJobs.schedule,
     ])
     // Start the jobs last, because access to tenants is refused until the gateway is ready.
@@ -166,7 +166,7 @@ function createTenantWork(
 }
 
 function createOperationsOf(
-  { settings, databases }: GatewayOptions,
+  { settings, databases, log }: GatewayOptions,
   { keyring, catalog, pools, changes, sessions, identity }: Parts,
   more: Pick<OperationsDeps, 'wake' | 'sharedStatus'>,
 ): Operations {
@@ -186,7 +186,9 @@ function createOperationsOf(
     sslModeDefault: settings.sslModeDefault,
     hasher: identity.hasher,
     follower: changes.follower,
+    release: catalog.release,
     schemas: sessions.schemas,
+    log,
     sessionFor: (route) => sessions.sessions.openUnlisted(route),
     ...more,
     onChanged: (tenantId) => void pools.routeInvalidator.forget(tenantId),

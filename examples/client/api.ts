@@ -1148,7 +1148,13 @@ export interface MigrationRun {
    * @pattern ^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$
    */
   id: string;
-  status: "running" | "succeeded" | "failed" | "cancelled";
+  status:
+    | "running"
+    | "paused"
+    | "halted"
+    | "succeeded"
+    | "failed"
+    | "cancelled";
   target: {
     application: string | null;
     core: string | null;
@@ -1161,10 +1167,96 @@ export interface MigrationRun {
   }[];
 }
 
+/** MigrationRunDatabase */
+export interface MigrationRunDatabase {
+  error: {
+    code: string;
+    message: string;
+  };
+  /** @format date-time */
+  finishedAt: string | null;
+  schemaVersion: {
+    application: string | null;
+    core: string | null;
+  };
+  /** @format date-time */
+  startedAt: string | null;
+  state: "waiting" | "running" | "succeeded" | "failed" | "skipped";
+  /**
+   * @format uuid
+   * @pattern ^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$
+   */
+  tenantId: string | null;
+  wave: number;
+}
+
+/** MigrationRunDatabaseList */
+export interface MigrationRunDatabaseList {
+  data: MigrationRunDatabase[];
+  nextCursor: string | null;
+}
+
 /** MigrationRunList */
 export interface MigrationRunList {
   data: MigrationRun[];
   nextCursor: string | null;
+}
+
+/** MigrationRunRequest */
+export interface MigrationRunRequest {
+  /**
+   * Databases in the first wave of dedicated ones.
+   * @min 0
+   * @max 100000
+   * @default 1
+   */
+  canary?: number;
+  /**
+   * Databases that are migrated at the same time.
+   * @min 1
+   * @max 1000
+   * @default 8
+   */
+  concurrency?: number;
+  /**
+   * The run halts after so many failures.
+   * @min 1
+   * @max 1000000
+   * @default 1
+   */
+  haltAfterFailures?: number;
+  /**
+   * How long a migration waits for a lock.
+   * @min 10
+   * @max 60000
+   * @default 2000
+   */
+  lockTimeoutMs?: number;
+  /**
+   * The same, of one server.
+   * @min 1
+   * @max 1000
+   * @default 2
+   */
+  perServer?: number;
+  /**
+   * When the shared database is migrated. It is a wave of its own.
+   * @default "first"
+   */
+  shared?: "first" | "last" | "skip";
+  /**
+   * Only these, by code or id.
+   * @maxItems 1000
+   * @minItems 1
+   */
+  tenants?: string[];
+  /**
+   * Cumulative percents of the dedicated databases, ascending. The rest is one more wave.
+   * @maxItems 100
+   * @minItems 1
+   * @default [10,50,100]
+   */
+  waves?: number[];
 }
 
 /** Migrations */
@@ -1196,7 +1288,13 @@ export interface Migrations {
      * @pattern ^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$
      */
     id: string;
-    status: "running" | "succeeded" | "failed" | "cancelled";
+    status:
+      | "running"
+      | "paused"
+      | "halted"
+      | "succeeded"
+      | "failed"
+      | "cancelled";
     target: {
       application: string | null;
       core: string | null;
@@ -4223,6 +4321,24 @@ export class Api<
   };
   operatorsMigrations = {
     /**
+     * @description Migrations under way are aborted within seconds.
+     *
+     * @tags operators: migrations
+     * @name CancelMigrationRun
+     * @summary Cancel a run of migrations
+     * @request POST:/api/v1/migrations/runs/{id}/cancel
+     * @secure
+     */
+    cancelMigrationRun: (id: string, params: RequestParams = {}) =>
+      this.request<MigrationRun, Problem>({
+        path: `/api/v1/migrations/runs/${id}/cancel`,
+        method: "POST",
+        secure: true,
+        format: "json",
+        ...params,
+      }),
+
+    /**
      * @description With the counts of each wave.
      *
      * @tags operators: migrations
@@ -4235,6 +4351,43 @@ export class Api<
       this.request<MigrationRun, Problem>({
         path: `/api/v1/migrations/runs/${id}`,
         method: "GET",
+        secure: true,
+        format: "json",
+        ...params,
+      }),
+
+    /**
+     * @description In the order in which the run takes them. The shared database has no `tenantId`.
+     *
+     * @tags operators: migrations
+     * @name ListMigrationRunDatabases
+     * @summary List the databases of a run of migrations
+     * @request GET:/api/v1/migrations/runs/{id}/databases
+     * @secure
+     */
+    listMigrationRunDatabases: (
+      id: string,
+      query?: {
+        /**
+         * The `nextCursor` of the page before.
+         * @minLength 1
+         * @maxLength 512
+         */
+        cursor?: string;
+        /**
+         * Rows in a page.
+         * @min 1
+         * @max 200
+         * @default 50
+         */
+        limit?: number;
+      },
+      params: RequestParams = {},
+    ) =>
+      this.request<MigrationRunDatabaseList, Problem>({
+        path: `/api/v1/migrations/runs/${id}/databases`,
+        method: "GET",
+        query: query,
         secure: true,
         format: "json",
         ...params,
@@ -4314,7 +4467,25 @@ export class Api<
       }),
 
     /**
-     * @description With the schema that this release needs, and the latest run.
+     * @description The run is `paused` when the work under way has ended.
+     *
+     * @tags operators: migrations
+     * @name PauseMigrationRun
+     * @summary Pause a run of migrations
+     * @request POST:/api/v1/migrations/runs/{id}/pause
+     * @secure
+     */
+    pauseMigrationRun: (id: string, params: RequestParams = {}) =>
+      this.request<MigrationRun, Problem>({
+        path: `/api/v1/migrations/runs/${id}/pause`,
+        method: "POST",
+        secure: true,
+        format: "json",
+        ...params,
+      }),
+
+    /**
+     * @description With the schema that this release needs, and the run that is running, paused or halted.
      *
      * @tags operators: migrations
      * @name ReadMigrations
@@ -4332,7 +4503,43 @@ export class Api<
       }),
 
     /**
-     * @description The run works in the background, in waves. Only one run is under way at a time.
+     * @description The run goes on with the databases that it has not taken.
+     *
+     * @tags operators: migrations
+     * @name ResumeMigrationRun
+     * @summary Resume a run of migrations
+     * @request POST:/api/v1/migrations/runs/{id}/resume
+     * @secure
+     */
+    resumeMigrationRun: (id: string, params: RequestParams = {}) =>
+      this.request<MigrationRun, Problem>({
+        path: `/api/v1/migrations/runs/${id}/resume`,
+        method: "POST",
+        secure: true,
+        format: "json",
+        ...params,
+      }),
+
+    /**
+     * @description Takes only those. If the run has others left, it is `paused` afterwards, or `halted` if one fails again.
+     *
+     * @tags operators: migrations
+     * @name RetryMigrationRun
+     * @summary Retry the failed databases of a run of migrations
+     * @request POST:/api/v1/migrations/runs/{id}/retry
+     * @secure
+     */
+    retryMigrationRun: (id: string, params: RequestParams = {}) =>
+      this.request<MigrationRun, Problem>({
+        path: `/api/v1/migrations/runs/${id}/retry`,
+        method: "POST",
+        secure: true,
+        format: "json",
+        ...params,
+      }),
+
+    /**
+     * @description The run works in the background, in waves. Only one run is unfinished at a time.
      *
      * @tags operators: migrations
      * @name StartMigrationRun
@@ -4340,11 +4547,16 @@ export class Api<
      * @request POST:/api/v1/migrations/runs
      * @secure
      */
-    startMigrationRun: (params: RequestParams = {}) =>
+    startMigrationRun: (
+      data?: MigrationRunRequest,
+      params: RequestParams = {},
+    ) =>
       this.request<MigrationRun, Problem>({
         path: `/api/v1/migrations/runs`,
         method: "POST",
+        body: data,
         secure: true,
+        type: "application/json",
         format: "json",
         ...params,
       }),

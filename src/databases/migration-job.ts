@@ -3,7 +3,6 @@ import { DATABASE_ERRORS } from '../catalog/databases/entry.ts'
 import type { MigrationOutcome } from '../catalog/databases/entry-migrations.ts'
 import type { Validation } from '../catalog/databases/validations.ts'
 import { MIGRATION, SHARED } from '../catalog/jobs/kinds.ts'
-import { endRunIfDone } from '../catalog/jobs/migration-runs.ts'
 import { endJob, type Job } from '../catalog/jobs/queue.ts'
 import type { CatalogTx } from '../catalog/store.ts'
 import { PublicError } from '../errors.ts'
@@ -40,16 +39,18 @@ export type MigrationJobDeps = Pick<
   readonly onShared: () => void
 }
 
-const CONCURRENCY = 4
+/** A run of migrations takes eight databases at a time unless it is told otherwise, and one replica can do all its work. */
+const CONCURRENCY = 8
 /** A migration may rewrite a large table. After this time the server counts as lost. */
 const STATEMENT_TIMEOUT_MS = 3_600_000
 /** Time limit for all checks before the first migration. */
 const CHECKS_TIMEOUT_MS = 8_000
 const MAX_CONNECT_TIMEOUT_MS = 20_000
 const SHARED_CONNECT_TIMEOUT_MS = 5_000
-/** How long a migration waits for a lock. Meanwhile other statements wait behind it. */
+/** How long a migration waits for a lock. Meanwhile other statements wait behind it. A run may set another time. */
 const LOCK_TIMEOUT_MS = 2_000
-const LOCK_RETRY_MS = 2_000
+/** The shortest pause before another attempt; the longest is three times as long. */
+const LEAST_LOCK_RETRY_MS = 1_000
 /** A migration fails after this many attempts to get a lock. */
 const MAX_LOCK_WAITS = 10
 
@@ -65,9 +66,7 @@ export function migrationHandler(deps: MigrationJobDeps): JobHandler {
 /** Ends a cancelled migration. A database that cannot serve without the migration becomes `failed`. */
 async function cancelMigration({ registry }: MigrationJobDeps, tx: CatalogTx, job: Job): Promise<boolean> {
   if (job.subject !== SHARED) await registry.cancelValidation(tx, job.subject)
-  const isEnded = await endJob(tx, job, { status: 'cancelled' })
-  if (job.runId !== null) await endRunIfDone(tx, job.runId)
-  return isEnded
+  return endJob(tx, job, { status: 'cancelled' })
 }
 
 async function migrateEntry(deps: MigrationJobDeps, running: RunningJob): Promise<JobOutcome> {
@@ -87,11 +86,7 @@ async function migrateShared(deps: MigrationJobDeps, running: RunningJob): Promi
   const { job } = running
   const outcome = await outcomeOf(deps, running, () => applyToShared(deps, running))
   if ('retryInMs' in outcome) return outcome
-  const isEnded = await deps.store.transaction(async (tx) => {
-    const ended = await endJob(tx, job, endOf(outcome))
-    if (job.runId !== null) await endRunIfDone(tx, job.runId)
-    return ended
-  })
+  const isEnded = await endJob(deps.store.db, job, endOf(outcome))
   deps.onShared()
   if (!isEnded) return { ended: null }
   if (outcome.ok) deps.log.info({ tenantId: null, applied: outcome.applied }, 'database migrated')
@@ -120,10 +115,19 @@ async function outcomeOf(
     if (error instanceof NoAdmissionError) return retryAfter('NO_CONNECTION_AVAILABLE', 0)
     const code = classify(error)
     if (isLockWait(error) && job.attempts < MAX_LOCK_WAITS)
-      return { retryInMs: LOCK_RETRY_MS, error: { code, message: DATABASE_ERRORS[code] } }
+      return { retryInMs: lockRetryMs(), error: { code, message: DATABASE_ERRORS[code] } }
     log.warn({ tenantId: job.tenantId, jobId: job.id, code, err: error }, 'database not migrated')
     return { ok: false, code, words: wordsFor(error) }
   }
+}
+
+/** Between one and three seconds. Databases that waited for the same long transaction do not come back together. */
+function lockRetryMs(): number {
+  return Math.round(LEAST_LOCK_RETRY_MS * (1 + 2 * Math.random()))
+}
+
+function lockTimeoutOf({ payload }: Job): number {
+  return typeof payload.lockTimeoutMs === 'number' ? payload.lockTimeoutMs : LOCK_TIMEOUT_MS
 }
 
 function retryAfter(code: 'NO_CONNECTION_AVAILABLE', retryInMs: number) {
@@ -132,9 +136,10 @@ function retryAfter(code: 'NO_CONNECTION_AVAILABLE', retryInMs: number) {
 
 async function applyTo(
   deps: MigrationJobDeps,
-  { signal, note }: RunningJob,
+  running: RunningJob,
   entry: Validation,
 ): Promise<MigrationOutcome> {
+  const { signal } = running
   const connectTimeoutMs = Math.min(entry.connectionTimeoutSeconds * 1_000, MAX_CONNECT_TIMEOUT_MS)
   const wasValid = entry.status === 'active' || entry.status === 'inactive'
   const address = wasValid ? deps.addresses.validatedAddressOf(entry) : deps.addresses.addressOf(entry)
@@ -143,7 +148,7 @@ async function applyTo(
     const checked = await checkDatabase(client, {
       ...{ tenantId: entry.tenantId, migrations: deps.migrations(), tables: deps.tables },
       ...{ forbidden: deps.forbidden, wasValid },
-      apply: applyOptions(deps, note, started),
+      apply: applyOptions(deps, running, started),
     })
     const { schemaVersion } = checked
     // The migration that adds the column for seals cannot fill it, because SQL has no keys.
@@ -156,14 +161,12 @@ async function applyTo(
   })
 }
 
-async function applyToShared(
-  deps: MigrationJobDeps,
-  { signal, note }: RunningJob,
-): Promise<MigrationOutcome> {
+async function applyToShared(deps: MigrationJobDeps, running: RunningJob): Promise<MigrationOutcome> {
+  const { signal } = running
   const target = { address: deps.shared, connectTimeoutMs: SHARED_CONNECT_TIMEOUT_MS, signal }
   return withMigration(deps, target, async (client, started) => {
     const migrations = deps.migrations()
-    await applyMigrations(client, migrations, applyOptions(deps, note, started))
+    await applyMigrations(client, migrations, applyOptions(deps, running, started))
     await sealResidents(client, deps.sealOf)
     await assertIsolated(client, deps.tables)
     return { ok: true, schemaVersion: await readSchemaVersion(client, migrations), applied: started.applied }
@@ -181,9 +184,9 @@ interface StartedMigration {
   endChecks(): void
 }
 
-function applyOptions({ log }: MigrationJobDeps, note: RunningJob['note'], started: StartedMigration) {
+function applyOptions({ log }: MigrationJobDeps, { job, note }: RunningJob, started: StartedMigration) {
   return {
-    lockTimeoutMs: LOCK_TIMEOUT_MS,
+    lockTimeoutMs: lockTimeoutOf(job),
     log: {
       info: (fields: { migration?: string }, message: string) => {
         if (fields.migration !== undefined) started.applied.push(fields.migration)

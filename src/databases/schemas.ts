@@ -1,4 +1,3 @@
-import type { Actor } from '../catalog/audit/entries.ts'
 import {
   countSchemas,
   type DatabaseSchema,
@@ -8,8 +7,9 @@ import {
   schemaStateOf,
 } from '../catalog/databases/schema-states.ts'
 import { isBehind } from '../catalog/databases/schema-versions.ts'
-import { currentRun, findRun, listRuns, type MigrationRun, startRun } from '../catalog/jobs/migration-runs.ts'
 import type { Page } from '../catalog/pages.ts'
+import type { RunRow } from '../catalog/runs/advance.ts'
+import { currentRun } from '../catalog/runs/list.ts'
 import type { Placement, SchemaVersion } from '../catalog/schema.ts'
 import type { CatalogStore } from '../catalog/store.ts'
 import { systemClock } from '../lib/clock.ts'
@@ -18,7 +18,7 @@ import type { Release } from '../migrations/release.ts'
 
 export interface SchemasDeps {
   readonly store: CatalogStore
-  readonly release: Pick<Release, 'target' | 'needs'>
+  readonly release: Pick<Release, 'target'>
   /** Reads the journal of the shared database. */
   readonly readShared: () => Promise<SchemaVersion>
 }
@@ -27,8 +27,8 @@ export interface SchemasDeps {
 export interface SchemaReport {
   readonly target: SchemaVersion
   readonly databases: SchemaCounts
-  /** The unfinished run, or null. */
-  readonly run: MigrationRun | null
+  /** The run that is running, paused or halted; or null. */
+  readonly run: RunRow | null
 }
 
 export interface SchemaQuery {
@@ -116,19 +116,6 @@ export class Schemas {
     if (placement === 'dedicated') return schemaStateOf(store, release.target, tenantId)
     await this.#refreshShared()
     return this.#sharedState
-  }
-
-  startRun(actor: Actor): Promise<MigrationRun> {
-    const { store, release } = this.#deps
-    return startRun(store, { target: release.target, needs: release.needs, actor })
-  }
-
-  listRuns(query: { limit: number; cursor?: string | undefined }): Promise<Page<MigrationRun>> {
-    return listRuns(this.#deps.store, query)
-  }
-
-  findRun(id: string): Promise<MigrationRun> {
-    return findRun(this.#deps.store, id)
   }
 
   /** Never rejects. */

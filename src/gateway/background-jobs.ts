@@ -3,6 +3,7 @@ import { primaryKey } from '../catalog/key-rotations.ts'
 import { migrationHandler } from '../databases/migration-job.ts'
 import { validationHandler } from '../databases/validation-job.ts'
 import { type JobHandler, JobRunner } from '../jobs/runner.ts'
+import { advanceRuns } from '../operations/migrate-databases.ts'
 import { ApplicationJobs } from '../tenancy/application-jobs.ts'
 import type { TenantWork } from '../tenancy/tenants.ts'
 import type { GatewayOptions } from './gateway-options.ts'
@@ -38,7 +39,12 @@ export function createBackgroundJobs(
     log,
     handlers: [...databaseJobs, masterKeys.handler, ...applicationJobs.handlers],
     knows: () => [primaryKey(keyring.primaryKeyId), ...release.knows],
-    onEnd: (kind, outcome, seconds) => metrics.observeJob({ kind, outcome }, seconds),
+    onEnd: async ({ id: jobId, kind, runId }, outcome, seconds) => {
+      metrics.observeJob({ kind, outcome }, seconds)
+      if (runId === null || outcome === 'retried') return
+      const failed = (err: unknown) => log.warn({ jobId, runId, err }, 'migration run not advanced')
+      await advanceRuns({ store, log, wake }).catch(failed)
+    },
   })
   return { runner, applicationJobs }
 }

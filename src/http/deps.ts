@@ -66,7 +66,7 @@ export interface HttpDeps {
   /** True if the tenant database is known to be down. Then only data from the catalog can be served. */
   isDatabaseDown(route: Route): boolean
   readonly operations: Operations
-  readonly schemas: Pick<Schemas, 'report' | 'list' | 'listRuns' | 'findRun'>
+  readonly schemas: Pick<Schemas, 'report' | 'list'>
   /** Waits a few seconds at most until every live replica has applied the change (null: all changes up to now). */
   confirmations(seq: number | null): Promise<Confirmations>
   readonly probes: Probes

@@ -50,7 +50,8 @@ export interface JobRunnerOptions {
   readonly handlers: readonly JobHandler[]
   /** The capabilities of this replica. It claims only jobs whose `needs` are among them. */
   readonly knows: () => readonly string[]
-  readonly onEnd: (kind: string, outcome: JobEnd['status'] | 'retried', seconds: number) => void
+  /** Never rejects. */
+  readonly onEnd: (job: Job, outcome: JobEnd['status'] | 'retried', seconds: number) => Promise<void>
   readonly log: {
     error(fields: object, message: string): void
     warn(fields: object, message: string): void
@@ -138,7 +139,7 @@ export class JobRunner {
     if (job.cancelRequested) stopping.abort('cancelled' satisfies Stop)
     try {
       const ended = await this.#attempt(handler, job, stopping.signal)
-      if (ended !== null) this.#options.onEnd(job.kind, ended, (systemClock.monotonic() - startedAt) / 1_000)
+      if (ended !== null) await this.#options.onEnd(job, ended, (systemClock.monotonic() - startedAt) / 1_000)
     } catch (err) {
       // The catalog does not answer. The lease will end, and the job is claimed again.
       this.#options.log.error({ jobId: job.id, kind: job.kind, err }, 'job not recorded')

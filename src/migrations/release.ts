@@ -1,5 +1,8 @@
 import type { Lineage, Migration } from './files.ts'
 
+/** A replica of 0.1 does not know that runs have waves, and would end a run with its last job of one wave. */
+const WAVES = 'migration-run:waves'
+
 /**
  * The tenant migrations of this release, of both lineages. The start of the gateway reads the files and sets them here. A job that
  * this process queues names the last migration of each lineage, so that no replica of an older release claims it.
@@ -29,9 +32,14 @@ export class Release {
     return { core: last('core'), application: last('application') }
   }
 
-  /** All migrations that a replica of this release knows. */
+  /** What a replica must know to take a job of a run to this release. */
+  get runNeeds(): readonly string[] {
+    return [...this.needs, WAVES]
+  }
+
+  /** All migrations that a replica of this release knows, and how runs work. */
   get knows(): readonly string[] {
-    return this.#migrations.map(nameOf)
+    return [...this.#migrations.map(nameOf), WAVES]
   }
 }
 

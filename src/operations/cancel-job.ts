@@ -3,7 +3,6 @@ import type { DatabaseRegistry } from '../catalog/databases/registry.ts'
 import { lockEntry } from '../catalog/databases/validations.ts'
 import { KEY_ROTATION, MIGRATION, SHARED, VALIDATION } from '../catalog/jobs/kinds.ts'
 import { findJob, requestCancel } from '../catalog/jobs/list.ts'
-import { endRunIfDone } from '../catalog/jobs/migration-runs.ts'
 import type { Job } from '../catalog/jobs/queue.ts'
 import type { CatalogStore, CatalogTx } from '../catalog/store.ts'
 import { fail } from '../errors.ts'
@@ -40,7 +39,6 @@ export async function cancelJob(deps: CancelJobDeps, id: string, actor: Actor): 
 /** Writes what the job's handler writes when a running job is cancelled. */
 async function recordCancelled({ registry }: CancelJobDeps, tx: CatalogTx, job: Job): Promise<void> {
   if (isOfEntry(job.kind, job.subject)) await registry.cancelValidation(tx, job.subject)
-  if (job.runId !== null) await endRunIfDone(tx, job.runId)
 }
 
 function isOfEntry(kind: string, subject: string): boolean {

@@ -10,11 +10,11 @@ import { findJob, listJobs } from '../catalog/jobs/list.ts'
 import { tenants } from '../catalog/schema.ts'
 import { catalogErrors } from '../catalog/store.ts'
 import { listTenants, patchTenant, type Tenant, type TenantPatch } from '../catalog/tenants.ts'
-import type { Schemas } from '../databases/schemas.ts'
 import { fail } from '../errors.ts'
 import { cancelJob } from './cancel-job.ts'
 import { assertName, type CreateTenantDeps, createTenant } from './create-tenant.ts'
 import { type ExplainDeps, explainTenant } from './explain-tenant.ts'
+import { advanceRuns, type MigrateDatabasesDeps, migrateDatabases } from './migrate-databases.ts'
 import type { DatabaseState, Effective, Operations, TenantRecord } from './operations.ts'
 import {
   type DatabaseRegistration,
@@ -30,9 +30,9 @@ export type OperationsDeps = CreateTenantDeps &
   RemoveDatabaseDeps &
   RotateKeysDeps &
   ServerOperationsDeps &
+  MigrateDatabasesDeps &
   ExplainDeps & {
     readonly follower: Pick<ChangeFollower, 'confirmations'>
-    readonly schemas: Pick<Schemas, 'startRun' | 'stateOf'>
     /** Called after this process has changed a tenant. Its own caches then need not wait for the change log. */
     readonly onChanged: (tenantId: string) => void
   }
@@ -73,12 +73,12 @@ export function createOperations(deps: OperationsDeps): Operations {
     verifyAudit: () => verifyAndSealAudit(deps),
     listJobs: (query) => listJobs(deps.store, query),
     findJob: (id) => findJob(deps.store, id),
-    cancelJob: (id, actor) => cancelJob(deps, id, actor),
-    startMigrations: async (actor) => {
-      const run = await deps.schemas.startRun(actor)
-      deps.wake()
-      return run
+    cancelJob: async (id, actor) => {
+      const job = await cancelJob(deps, id, actor)
+      if (job.runId !== null) await advanceRuns(deps)
+      return job
     },
+    ...migrateDatabases(deps),
     describeEncryption: () => describeEncryption(deps),
     rotateEncryption: (actor) => rotateKeys(deps, actor),
   }

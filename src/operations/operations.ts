@@ -5,10 +5,14 @@ import type { Actor, AuditFilter, AuditRow } from '../catalog/audit/entries.ts'
 import type { DatabaseEntry } from '../catalog/databases/entry.ts'
 import type { ExternalId } from '../catalog/external-ids.ts'
 import type { JobQuery } from '../catalog/jobs/list.ts'
-import type { MigrationRun } from '../catalog/jobs/migration-runs.ts'
 import type { Job } from '../catalog/jobs/queue.ts'
 import type { KeyRotation } from '../catalog/key-rotations.ts'
 import type { Page } from '../catalog/pages.ts'
+import type { RunRow } from '../catalog/runs/advance.ts'
+import type { RunQuery } from '../catalog/runs/list.ts'
+import type { RunRequest } from '../catalog/runs/options.ts'
+import type { migrationRunDatabases } from '../catalog/runs/schema.ts'
+import type { RunVerb } from '../catalog/runs/steer.ts'
 import type { Tenant, TenantPatch, TenantQuery } from '../catalog/tenants.ts'
 import type { PageRequest } from '../identity/callers/client-keys.ts'
 import type { NewTenantInput } from './create-tenant.ts'
@@ -82,7 +86,12 @@ export interface Operations {
   /** Throws WRONG_STATE for a job that has finished or cannot be cancelled. */
   cancelJob(id: string, actor: Actor): Promise<Job>
   /** Starts a run that migrates every database. Throws RUN_IN_PROGRESS while another run is unfinished. */
-  startMigrations(actor: Actor): Promise<MigrationRun>
+  startMigrations(request: RunRequest, actor: Actor): Promise<RunRow>
+  /** Throws WRONG_STATE for a run in which the verb has no meaning. */
+  steerMigrations(id: string, verb: RunVerb, actor: Actor): Promise<RunRow>
+  listRuns(query: RunQuery): Promise<Page<RunRow>>
+  findRun(id: string): Promise<RunRow>
+  listRunDatabases(id: string, query: RunQuery): Promise<Page<typeof migrationRunDatabases.$inferSelect>>
   describeEncryption(): Promise<EncryptionState>
   /** Starts a rotation to the primary master key. Throws CONFLICT if a gateway has another one, or if a key is missing. */
   rotateEncryption(actor: Actor): Promise<EncryptionState>

@@ -257,7 +257,7 @@ function replica(
   const runner = new JobRunner({
     ...{ store: catalog.store, replicaId: newId(), knows: () => [], log: { error: log, warn: log } },
     handlers: [{ kind, concurrency: 2, endsWithProcess: true, run, ...more }],
-    onEnd: (_kind, outcome) => ends.push(outcome),
+    onEnd: async (_job, outcome) => void ends.push(outcome),
     ...{ leaseMs: 1_000, renewMs: 20, pollMs: 20 },
   })
   runner.start()

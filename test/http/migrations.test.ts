@@ -17,6 +17,7 @@ const SPOILT = {
   '0092_slow': `DO $$ BEGIN IF to_regclass('public.slow_here') IS NOT NULL THEN PERFORM pg_sleep(8.5); END IF; END $$`,
   '0093_broken': `DO $$ BEGIN IF to_regclass('public.broken_here') IS NOT NULL THEN RAISE 'a secret'; END IF; END $$`,
 }
+const VERBS = ['pause', 'resume', 'cancel', 'retry']
 const OLD = { core: expect.any(String), application: '0090_hide' }
 const TARGET = { core: expect.any(String), application: '0093_broken' }
 
@@ -145,23 +146,32 @@ describe('databases that are behind the release', () => {
 
 describe('POST /migrations/runs', () => {
   test('is refused with unknown fields, and for callers who are not administrators', async () => {
-    for (const body of [{ dryRun: true }, { tenants: [own.code] }, { concurrency: 1 }]) {
+    const wrong: [body: object, pointer: string][] = [
+      ...[{ unknown: true }, { concurrency: 0 }, { perServer: 'two' }, { shared: 'middle' }, { canary: -1 }],
+      ...[{ lockTimeoutMs: 1 }, { haltAfterFailures: 0 }, { tenants: [] }, { waves: [] }],
+    ].map((body) => [body, `/${Object.keys(body)[0]}`])
+    wrong.push([{ waves: [10, 101] }, '/waves/1'], [{ waves: [50, 10, 100] }, '/waves/1'])
+    wrong.push([{ tenants: [own.code, 'unknown'] }, '/tenants/1'])
+    for (const [body, pointer] of wrong) {
       const answer = await operator('POST', '/migrations/runs', body)
-      expectProblem(answer, {
-        status: 400,
-        code: 'VALIDATION_FAILED',
-        pointers: [`/${Object.keys(body)[0]}`],
-      })
+      expectProblem(answer, { status: 400, code: 'VALIDATION_FAILED', pointers: [pointer] })
     }
     const made = await operator('POST', '/operators' as never, { name: 'Viewer', role: 'viewer' })
     const headers = { authorization: `Bearer ${made.body.token}` }
     const viewer = (method: 'GET' | 'POST', path: string) =>
       gateway.call(method, `${API}${path}`, { headers })
-    expect((await viewer('POST', '/migrations/runs')).status).toBe(403)
+    for (const path of ['', ...VERBS.map((verb) => `/${UNKNOWN_ID}/${verb}`)])
+      expect((await viewer('POST', `/migrations/runs${path}`)).status, path).toBe(403)
+    for (const verb of VERBS)
+      expectProblem(await operator('POST', `/migrations/runs/${UNKNOWN_ID}/${verb}`), {
+        status: 404,
+        code: 'NOT_FOUND',
+      })
     for (const path of ['/migrations', '/migrations/databases', '/migrations/runs'])
       expect((await viewer('GET', path)).status, path).toBe(200)
     expect((await gateway.call('GET', `${API}/migrations`, { token: own.token })).status).toBe(403)
-    expectProblem(await operator('GET', `/migrations/runs/${UNKNOWN_ID}`), { status: 404, code: 'NOT_FOUND' })
+    for (const path of [UNKNOWN_ID, `${UNKNOWN_ID}/databases`])
+      expectProblem(await operator('GET', `/migrations/runs/${path}`), { status: 404, code: 'NOT_FOUND' })
   })
 
   test('202: one job for each database, the shared one included; a database that fails stays in service and says why', async () => {
@@ -175,7 +185,7 @@ describe('POST /migrations/runs', () => {
     const counts = { total: 3, done: expect.any(Number), failed: expect.any(Number), skipped: 0 }
     expect(body).toEqual({
       ...{ id: expect.any(String), status: 'running', target: TARGET, wave: 0, error: null },
-      ...{ waves: [{ size: 3, done: expect.any(Number), failed: expect.any(Number) }], counts },
+      ...{ waves: Array(3).fill({ size: 1, done: expect.any(Number), failed: expect.any(Number) }), counts },
       ...{ createdAt: expect.any(String), finishedAt: null },
     })
     expectProblem(await operator('POST', '/migrations/runs', {}), { status: 409, code: 'RUN_IN_PROGRESS' })
@@ -187,10 +197,23 @@ describe('POST /migrations/runs', () => {
 
     expect(await ended(body.id)).toMatchObject({
       ...{ status: 'failed', error: { code: 'MIGRATION_FAILED' } },
-      ...{ waves: [{ size: 3, done: 2, failed: 1 }], counts: { total: 3, done: 2, failed: 1, skipped: 0 } },
+      ...{ wave: 2, counts: { total: 3, done: 2, failed: 1, skipped: 0 } },
+      waves: [0, 0, 1].map((failed) => ({ size: 1, done: 1 - failed, failed })),
     })
     const list = await operator('GET', '/migrations/runs')
     expect(list.body).toMatchObject({ data: [{ id: body.id, status: 'failed' }], nextCursor: null })
+    const databases = (filter = '') => operator('GET', `/migrations/runs/${body.id}/databases${filter}`)
+    const moments = { startedAt: expect.any(String), finishedAt: expect.any(String) }
+    const migrated = { state: 'succeeded', schemaVersion: TARGET, error: null, ...moments }
+    const error = { code: 'MIGRATION_FAILED', message: expect.any(String) }
+    const parts = { wave: 2, state: 'failed', schemaVersion: null, error, ...moments }
+    const page = await databases('?limit=2')
+    expect(page.body.data).toEqual([
+      { tenantId: null, wave: 0, ...migrated },
+      { tenantId: own.id, wave: 1, ...migrated },
+    ])
+    const rest = await databases(`?limit=2&cursor=${page.body.nextCursor}`)
+    expect(rest.body).toEqual({ data: [{ tenantId: broken.id, ...parts }], nextCursor: null })
     const [job] = await jobsOf(`tenantId=${own.id}`)
     expect(job).toMatchObject({
       ...{ status: 'succeeded', error: null, result: { schemaVersion: TARGET } },
@@ -306,7 +329,12 @@ describe('replicas of different releases', () => {
     const catalog = superuserUrl(new URL(stage.catalogUrl).pathname.slice(1))
     const needs = 'SELECT DISTINCT needs FROM jobs WHERE run_id = $1'
     expect(await query(catalog, needs, [body.id])).toEqual([
-      { needs: [expect.stringMatching(/^migration:core\//), 'migration:application/0094_more'] },
+      {
+        needs: [
+          ...[expect.stringMatching(/^migration:core\//), 'migration:application/0094_more'],
+          'migration-run:waves',
+        ],
+      },
     ])
     expect(run).toMatchObject({ status: 'succeeded', target: { application: '0094_more' } })
     for (const tenant of [own, broken])

@@ -18,6 +18,7 @@ import { PROCESS } from './process.ts'
 import { PROTOCOL } from './protocol.ts'
 import { REVOKING } from './revoking.ts'
 import { ROLLING_STOP } from './rolling-stop.ts'
+import { RUNS } from './runs.ts'
 import { SCALE } from './scale.ts'
 import { SCHEMA } from './schema.ts'
 import { SEAL } from './seal.ts'
@@ -650,6 +651,7 @@ export const SEEDED_FAULTS: readonly SeededFault[] = [
   ...DATA,
   ...BETWEEN_PARTS,
   ...JOBS,
+  ...RUNS,
   ...OWN_JOBS_FAULTS,
   ...LANE_FAULTS,
   ...POOLERS,

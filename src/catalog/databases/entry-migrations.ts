@@ -1,7 +1,6 @@
 import { eq } from 'drizzle-orm'
 import { recordChange } from '../changes/follower.ts'
 import { MIGRATION } from '../jobs/kinds.ts'
-import { endRunIfDone } from '../jobs/migration-runs.ts'
 import { endJob, type Job, queueJob } from '../jobs/queue.ts'
 import { type SchemaVersion, tenantDatabases } from '../schema.ts'
 import type { CatalogTx } from '../store.ts'
@@ -57,7 +56,6 @@ export async function endMigration(
   }
   if (entry.status === 'active' || entry.status === 'inactive') await endForServing(tx, entry, outcome)
   else await endForPending(tx, { entry, job, outcome, lifecycle })
-  if (job.runId !== null) await endRunIfDone(tx, job.runId)
   return true
 }
 

@@ -63,8 +63,6 @@ export interface Progress {
   readonly total: number
 }
 
-/** A statement can have at most 65,535 parameters. */
-const AT_ONCE = 1_000
 const LONGEST_LEASE_MS = 60_000
 const LONGEST_PAUSE_MS = 3_600_000
 const { sealedPayload: _sealed, ...columns } = getTableColumns(jobs)
@@ -78,19 +76,6 @@ export async function queueJob(tx: CatalogTx, job: NewJob): Promise<Job | null> 
   const values = { ...rest, id, payload, needs: [...needs], dueAt: fromNow(dueInMs) }
   const [row] = await tx.insert(jobs).values(values).onConflictDoNothing().returning(jobColumns)
   return row ?? null
-}
-
-/** Queues many jobs of one kind. Skips subjects that have an unfinished job. Returns how many were queued. */
-export async function queueJobs(tx: CatalogTx, many: readonly Omit<NewJob, 'dueInMs'>[]): Promise<number> {
-  let queued = 0
-  for (let at = 0; at < many.length; at += AT_ONCE) {
-    const values = many
-      .slice(at, at + AT_ONCE)
-      .map(({ id = newId(), needs = [], ...rest }) => ({ ...rest, id, needs: [...needs] }))
-    const rows = await tx.insert(jobs).values(values).onConflictDoNothing().returning({ id: jobs.id })
-    queued += rows.length
-  }
-  return queued
 }
 
 /** As `queueJob`, but cancels an unfinished job of this kind and subject first. Results of that job no longer count. */

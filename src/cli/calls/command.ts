@@ -1,6 +1,6 @@
 /** Where the value of a flag comes from. Secrets come from files, so that no list of processes and no shell history shows them. */
 export type FlagKind =
-  | { readonly kind: 'text' | 'number' | 'names' | 'tenant' | 'text-file' | 'json-file' }
+  | { readonly kind: 'text' | 'number' | 'names' | 'numbers' | 'tenant' | 'text-file' | 'json-file' }
   | { readonly kind: 'choice'; readonly choices: readonly string[] }
   /** Takes no value: if the flag is there, this is sent. */
   | { readonly kind: 'switch'; readonly sends: boolean | null }
@@ -62,6 +62,9 @@ export function number(name: string, field: string, help: string): Flag {
 }
 export function names(name: string, field: string, help: string): Flag {
   return { kind: 'names', name, field, help }
+}
+export function numbers(name: string, field: string, help: string): Flag {
+  return { kind: 'numbers', name, field, help }
 }
 export function tenant(name: string, field: string, help: string): Flag {
   return { kind: 'tenant', name, field, help }

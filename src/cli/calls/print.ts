@@ -6,8 +6,18 @@ import { plain, plainJson } from './plain-text.ts'
 /** Only states have colours: what is well, what is on its way, and what needs work. */
 const COLOURS = {
   green: ['ACTIVE', 'active', 'succeeded', 'current', 'ok', 'done'],
-  yellow: ['pending_validation', 'queued', 'running', 'behind', 'degraded', 'cancelled'],
-  red: ['INACTIVE', 'inactive', 'failed', 'unreachable', 'drifted', 'unavailable', 'open'],
+  yellow: [
+    'pending_validation',
+    'queued',
+    'running',
+    'behind',
+    'degraded',
+    'cancelled',
+    'waiting',
+    'paused',
+    'skipped',
+  ],
+  red: ['INACTIVE', 'inactive', 'failed', 'unreachable', 'drifted', 'unavailable', 'halted', 'open'],
 } as const
 const colourOf: ReadonlyMap<string, keyof typeof COLOURS> = new Map(
   Object.entries(COLOURS).flatMap(([colour, values]) =>

@@ -67,6 +67,7 @@ function optionOf(flag: Flag): Option {
     text: ' <text>',
     number: ' <number>',
     names: ' <names>',
+    numbers: ' <numbers>',
     tenant: ' <tenant>',
     'text-file': ' <file>',
     'json-file': ' <file>',

@@ -43,10 +43,9 @@ async function sentFor(flag: Flag, given: string, client: ApiClient): Promise<un
     case 'number':
       return numberOf(flag.name, given)
     case 'names':
-      return given
-        .split(',')
-        .map((name) => name.trim())
-        .filter((name) => name !== '')
+      return partsOf(given)
+    case 'numbers':
+      return partsOf(given).map((part) => numberOf(flag.name, part))
     case 'tenant':
       return tenantIdOf(given, client)
     case 'text-file':
@@ -56,6 +55,13 @@ async function sentFor(flag: Flag, given: string, client: ApiClient): Promise<un
     default:
       return given
   }
+}
+
+function partsOf(given: string): string[] {
+  return given
+    .split(',')
+    .map((part) => part.trim())
+    .filter((part) => part !== '')
 }
 
 /** @throws CommandError */

@@ -4,7 +4,7 @@ import { ApiClient } from './client.ts'
 import type { ApiCommand } from './command.ts'
 import { confirmed } from './confirm.ts'
 import { baseUrlOf, tokenFrom } from './credentials.ts'
-import { exitOfRun, followRun, type Run } from './follow.ts'
+import { adviceOn, exitOfRun, followRun, type Run } from './follow.ts'
 import { collectPages } from './pages.ts'
 import { note, printFields, printJson, printPage } from './print.ts'
 import { type Given, numberOf, requestOf } from './request.ts'
@@ -48,7 +48,11 @@ async function run(command: ApiCommand, typed: Given): Promise<ExitCode> {
   } else if (isJson) printJson(shown)
   else printFields(shown, command.sentences)
   if (effective !== null && !isJson) note(`Gateways that apply it: ${effective}`)
-  if (isFollowed) return exitOfRun(shown)
+  if (isFollowed) {
+    const advice = adviceOn(shown)
+    if (advice !== null && !isJson) note(advice)
+    return exitOfRun(shown)
+  }
   return exitOf(command, shown)
 }
 

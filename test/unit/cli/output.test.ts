@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import { baseUrlOf } from '../../../src/cli/calls/credentials.ts'
-import { barOf } from '../../../src/cli/calls/follow.ts'
+import { adviceOn, barOf, exitOfRun } from '../../../src/cli/calls/follow.ts'
 import { fieldsOf, tableOf } from '../../../src/cli/calls/layout.ts'
 import { columnsOf, cut, plain, plainJson } from '../../../src/cli/calls/plain-text.ts'
 import { refusalOf } from '../../../src/cli/calls/refusals.ts'
@@ -112,11 +112,23 @@ describe('the address of the gateway', () => {
 
 test('the bar of a run fits, whatever its counts', () => {
   const run = (total: number, done: number, failed: number) => ({
-    id: ID,
-    status: 'running',
+    ...{ id: ID, status: 'running', wave: 1, waves: total === 10 ? [{}, {}, {}] : [{}] },
     counts: { total, done, failed, skipped: 0 },
   })
-  expect(barOf(run(10, 4, 1), 80)).toBe('##########..........  5 of 10, 1 failed')
+  expect(barOf(run(10, 4, 1), 80)).toBe('##########..........  5 of 10, wave 2 of 3, 1 failed')
   expect(barOf(run(0, 0, 0), 80)).toBe(`${'.'.repeat(20)}  0 of 0`)
   expect(barOf(run(10, 4, 1), 20)).toHaveLength(19)
+})
+
+test.each([
+  ['succeeded', 0, null],
+  ['failed', 3, 'retry'],
+  ['halted', 3, 'retry'],
+  ['paused', 3, 'resume'],
+  ['cancelled', 1, null],
+])('a run that is %s ends the command with %i, and names what to do', (status, code, verb) => {
+  const run = { id: ID, status, wave: 0, waves: [], counts: { total: 1, done: 0, failed: 1, skipped: 0 } }
+  expect(exitOfRun(run)).toBe(code)
+  if (verb === null) expect(adviceOn(run)).toBeNull()
+  else expect(adviceOn(run)).toContain(`freehold migrations ${verb} ${ID}`)
 })

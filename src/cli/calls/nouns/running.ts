@@ -1,4 +1,4 @@
-import { type ApiCommand, choice, command, tenant, text } from '../command.ts'
+import { type ApiCommand, choice, command, names, number, numbers, tenant, text } from '../command.ts'
 
 const STATES = ['current', 'behind', 'failed', 'unreachable', 'drifted']
 const JOB_STATUSES = ['queued', 'running', 'succeeded', 'failed', 'cancelled']
@@ -14,13 +14,39 @@ export const MIGRATIONS: readonly ApiCommand[] = [
   ]),
   command('migrations run', 'POST /migrations/runs', [
     'migrate every database, and wait for the end',
-    { isFollowed: true },
+    {
+      isFollowed: true,
+      flags: [
+        choice('shared', ['first', 'last', 'skip'], 'when the shared database is migrated (default: first)'),
+        number('canary', 'canary', 'databases in the first wave of dedicated ones (default: 1)'),
+        numbers('waves', 'waves', 'cumulative percents, with commas between (default: 10,50,100)'),
+        number('concurrency', 'concurrency', 'databases at the same time (default: 8)'),
+        number('per-server', 'perServer', 'the same, of one server (default: 2)'),
+        number('lock-timeout', 'lockTimeoutMs', 'milliseconds to wait for a lock (default: 2000)'),
+        number('halt-after', 'haltAfterFailures', 'halt after so many failures (default: 1)'),
+        names('tenants', 'tenants', 'only these tenants, by code or id, with commas between'),
+      ],
+    },
   ]),
   command('migrations runs', 'GET /migrations/runs', [
     'list the runs',
     { columns: ['id', 'status', 'counts.done', 'counts.failed', 'counts.total', 'createdAt'] },
   ]),
   command('migrations get', 'GET /migrations/runs/{id}', ['show a run']),
+  command('migrations run-databases', 'GET /migrations/runs/{id}/databases', [
+    'list the databases of a run, and why one failed',
+    { columns: ['tenantId', 'wave', 'state', 'error.code', 'error.message'] },
+  ]),
+  command('migrations pause', 'POST /migrations/runs/{id}/pause', ['pause a run']),
+  command('migrations resume', 'POST /migrations/runs/{id}/resume', [
+    'go on with a run that is paused or halted, and wait for the end',
+    { isFollowed: true },
+  ]),
+  command('migrations retry', 'POST /migrations/runs/{id}/retry', [
+    'migrate the failed databases of a run again, and wait for the end',
+    { isFollowed: true },
+  ]),
+  command('migrations cancel', 'POST /migrations/runs/{id}/cancel', ['cancel a run']),
 ]
 
 export const JOBS: readonly ApiCommand[] = [

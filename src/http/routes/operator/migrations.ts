@@ -1,6 +1,8 @@
 import type { FastifyInstance } from 'fastify'
 import type { Static } from 'typebox'
-import { describeRun } from '../../../catalog/jobs/migration-runs.ts'
+import { describeRun, describeRunDatabase } from '../../../catalog/runs/list.ts'
+import type { RunRequest } from '../../../catalog/runs/options.ts'
+import { RUN_VERBS, type RunVerb } from '../../../catalog/runs/steer.ts'
 import { OPERATOR_READ, OPERATOR_WRITE } from '../../access.ts'
 import type { HttpDeps } from '../../deps.ts'
 import { type Endpoint, serve, type Tag } from '../../endpoint.ts'
@@ -11,6 +13,7 @@ import {
   MigrationRunList,
   Migrations,
   RunBody,
+  RunDatabaseList,
   SchemaList,
   SchemaQuery,
 } from '../../schemas/migration.ts'
@@ -26,7 +29,7 @@ const TAG: Tag = {
 const REPORT: Endpoint = {
   ...{ method: 'GET', url: '/migrations', access: OPERATOR_READ, tag: TAG },
   ...{ operationId: 'readMigrations', summary: 'Count the databases by the state of their schema' },
-  description: 'With the schema that this release needs, and the latest run.',
+  description: 'With the schema that this release needs, and the run that is running, paused or halted.',
   answers: { 200: Migrations },
 }
 
@@ -41,7 +44,7 @@ const LIST_SCHEMAS: Endpoint = {
 const START_RUN: Endpoint = {
   ...{ method: 'POST', url: '/migrations/runs', access: OPERATOR_WRITE, tag: TAG },
   ...{ operationId: 'startMigrationRun', summary: 'Start a run that migrates every database' },
-  description: 'The run works in the background, in waves. Only one run is under way at a time.',
+  description: 'The run works in the background, in waves. Only one run is unfinished at a time.',
   body: RunBody,
   answers: { 202: MigrationRun },
   errors: ['RUN_IN_PROGRESS'],
@@ -63,6 +66,36 @@ const FIND_RUN: Endpoint = {
   answers: { 200: MigrationRun },
 }
 
+const LIST_RUN_DATABASES: Endpoint = {
+  ...{ method: 'GET', url: '/migrations/runs/:id/databases', access: OPERATOR_READ, tag: TAG },
+  ...{ operationId: 'listMigrationRunDatabases', summary: 'List the databases of a run of migrations' },
+  description: 'In the order in which the run takes them. The shared database has no `tenantId`.',
+  params: ID_PARAMS,
+  query: PageQuery,
+  answers: { 200: RunDatabaseList },
+}
+
+const STEER: Record<RunVerb, [summary: string, description: string]> = {
+  pause: ['Pause a run of migrations', 'The run is `paused` when the work under way has ended.'],
+  resume: ['Resume a run of migrations', 'The run goes on with the databases that it has not taken.'],
+  cancel: ['Cancel a run of migrations', 'Migrations under way are aborted within seconds.'],
+  retry: [
+    'Retry the failed databases of a run of migrations',
+    'Takes only those. If the run has others left, it is `paused` afterwards, or `halted` if one fails again.',
+  ],
+}
+
+function steerEndpoint(verb: RunVerb): Endpoint {
+  const [summary, description] = STEER[verb]
+  return {
+    ...{ method: 'POST', url: `/migrations/runs/:id/${verb}`, access: OPERATOR_WRITE, tag: TAG },
+    ...{ operationId: `${verb}MigrationRun`, summary, description },
+    params: ID_PARAMS,
+    answers: { 202: MigrationRun },
+    errors: verb === 'retry' ? ['WRONG_STATE', 'RUN_IN_PROGRESS'] : ['WRONG_STATE'],
+  }
+}
+
 export function operatorMigrationRoutes(api: FastifyInstance, { schemas, operations }: HttpDeps): void {
   serve(api, REPORT, async () => {
     const { target, databases, run } = await schemas.report()
@@ -72,10 +105,25 @@ export function operatorMigrationRoutes(api: FastifyInstance, { schemas, operati
     pageView(await schemas.list(query as Static<typeof SchemaQuery>), (row) => row),
   )
   serve(api, START_RUN, async (request, reply) =>
-    reply.code(202).send(describeRun(await operations.startMigrations(actorOf(request)))),
+    reply
+      .code(202)
+      .send(
+        describeRun(await operations.startMigrations((request.body ?? {}) as RunRequest, actorOf(request))),
+      ),
   )
+  for (const verb of RUN_VERBS)
+    serve(api, steerEndpoint(verb), async (request, reply) => {
+      const run = await operations.steerMigrations(idOf(request.params), verb, actorOf(request))
+      return reply.code(202).send(describeRun(run))
+    })
   serve(api, LIST_RUNS, async ({ query }) =>
-    pageView(await schemas.listRuns(query as Static<typeof PageQuery>), describeRun),
+    pageView(await operations.listRuns(query as Static<typeof PageQuery>), describeRun),
   )
-  serve(api, FIND_RUN, async ({ params }) => describeRun(await schemas.findRun(idOf(params))))
+  serve(api, FIND_RUN, async ({ params }) => describeRun(await operations.findRun(idOf(params))))
+  serve(api, LIST_RUN_DATABASES, async ({ params, query }) =>
+    pageView(
+      await operations.listRunDatabases(idOf(params), query as Static<typeof PageQuery>),
+      describeRunDatabase,
+    ),
+  )
 }
