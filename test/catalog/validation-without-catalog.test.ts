@@ -14,8 +14,9 @@ it.each([
   const said = Object.assign(new pg.DatabaseError('no', 2, 'error'), { code, severity: 'ERROR' })
   const refused = new DrizzleQueryError('select', [], said)
   const written: unknown[] = []
+  const select = () => ({ from: () => ({ where: () => Promise.reject(refused) }) })
   const parts = {
-    store: { db: { select: () => ({ from: () => ({ where: () => Promise.reject(refused) }) }) } },
+    store: { db: { select, selectDistinct: select } },
     registry: { finishValidation: async (_claim: unknown, outcome: unknown) => written.push(outcome) },
   }
   const { deps, entry } = await validationOf(parts, (outcome) => written.push(outcome))
