@@ -120,6 +120,11 @@ export function fail(code: ErrorCode, extra?: ErrorExtra): PublicError {
   return new PublicError(code, extra)
 }
 
+/** Makes the error to throw for one fault of a body or query. */
+export function invalidField(pointer: string, message: string): PublicError {
+  return fail('VALIDATION_FAILED', { errors: [{ pointer, message }] })
+}
+
 /** True for the only error after which it is not known whether the change was made. */
 export function isOutcomeUnknown(error: unknown): boolean {
   return error instanceof PublicError && error.code === 'OUTCOME_UNKNOWN'

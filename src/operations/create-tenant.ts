@@ -12,7 +12,7 @@ import {
   type Tenant,
 } from '../catalog/tenants.ts'
 import { removeFormerResidence, stamp } from '../databases/residence.ts'
-import { fail, isOutcomeUnknown, PublicError } from '../errors.ts'
+import { fail, invalidField, isOutcomeUnknown, PublicError } from '../errors.ts'
 import { checkFirstRoles, createFirstRoles } from '../identity/access/first-roles.ts'
 import type { NewRole } from '../identity/access/roles.ts'
 import type { PasswordHasher } from '../identity/login/passwords.ts'
@@ -98,7 +98,7 @@ async function createPeople(deps: CreateTenantDeps, route: Route, { admin, roles
 
 /** @throws PublicError VALIDATION_FAILED if the text cannot be a name */
 export function assertName(name: string): void {
-  if (!isName(name)) throw fail('VALIDATION_FAILED', { errors: [{ pointer: '/name', message: NAME_RULE }] })
+  if (!isName(name)) throw invalidField('/name', NAME_RULE)
 }
 
 /** Checks the first administrator and the roles before anything is written. */

@@ -1,5 +1,5 @@
 import { X509Certificate } from 'node:crypto'
-import { type FieldError, fail, type PublicError } from '../errors.ts'
+import { invalidField } from '../errors.ts'
 import {
   ConnectionStringError,
   type ConnectionTarget,
@@ -34,18 +34,18 @@ function parse(text: string, sslModeDefault: SslMode): ConnectionTarget & { sslM
     const target = parseConnectionString(text)
     return { ...target, sslMode: effectiveSslMode(target, sslModeDefault) }
   } catch (error) {
-    if (error instanceof ConnectionStringError) throw invalid('/connectionString', error.message)
+    if (error instanceof ConnectionStringError) throw invalidField('/connectionString', error.message)
     throw error
   }
 }
 
 function assertAllowed({ policy, ownAddresses }: ConnectionRules, target: ConnectionTarget): void {
   if (policy.checkLiteral(target.host, target.port) === 'refused') {
-    throw invalid('/connectionString', 'databases may not be registered at this host')
+    throw invalidField('/connectionString', 'databases may not be registered at this host')
   }
   const { host, port, database } = target
   if (ownAddresses.some((own) => own.host === host && own.port === port && own.database === database)) {
-    throw invalid('/connectionString', 'this database is not for tenants')
+    throw invalidField('/connectionString', 'this database is not for tenants')
   }
 }
 
@@ -58,9 +58,10 @@ export function readBundle(pem: string | undefined): string | null {
   if (pem === undefined) return null
   // The bundle is stored unsealed, so a private key in it must be refused.
   if (/-----BEGIN (?!CERTIFICATE-----)/.test(pem))
-    throw invalid('/caCertificate', 'must hold nothing but certificates')
+    throw invalidField('/caCertificate', 'must hold nothing but certificates')
   const [, ...parts] = pem.split('-----BEGIN CERTIFICATE-----')
-  if (parts.length === 0) throw invalid('/caCertificate', 'must be certificates in PEM form, not a file name')
+  if (parts.length === 0)
+    throw invalidField('/caCertificate', 'must be certificates in PEM form, not a file name')
   return parts.map((part, index) => readCertificate(part, index + 1)).join('')
 }
 
@@ -71,14 +72,9 @@ function readCertificate(part: string, number: number): string {
       `-----BEGIN CERTIFICATE-----${part.slice(0, end)}${CERTIFICATE_END}`,
     ).toString()
   } catch {
-    throw invalid(
+    throw invalidField(
       '/caCertificate',
       `must be certificates in PEM form; certificate ${number} of it cannot be read`,
     )
   }
-}
-
-export function invalid(pointer: string, message: string): PublicError {
-  const errors: FieldError[] = [{ pointer, message }]
-  return fail('VALIDATION_FAILED', { errors })
 }

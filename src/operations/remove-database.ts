@@ -8,7 +8,7 @@ import type { CatalogStore } from '../catalog/store.ts'
 import { lockTenant, type Tenant } from '../catalog/tenants.ts'
 import { relocate } from '../databases/relocate.ts'
 import { withTenantDatabase } from '../databases/tenant-connection.ts'
-import { fail, PublicError } from '../errors.ts'
+import { fail, invalidField, PublicError } from '../errors.ts'
 import type { ServerAddress } from '../lib/postgres/pg.ts'
 import type { AddressBook } from '../pools/addresses.ts'
 import type { ConnectionBudget } from '../pools/budget.ts'
@@ -63,9 +63,7 @@ export async function removeDatabase(
 /** @throws PublicError VALIDATION_FAILED */
 function assertConfirmed({ force, confirm }: Removal, { code }: Tenant): void {
   if (!force || confirm === code) return
-  throw fail('VALIDATION_FAILED', {
-    errors: [{ pointer: '/confirm', message: "must be the tenant's code, with force" }],
-  })
+  throw invalidField('/confirm', "must be the tenant's code, with force")
 }
 
 async function moveBack(

@@ -62,11 +62,7 @@ export class CredentialStore {
     const { sealed, sslMode } = await this.#sealedOf(ref)
     const key = await this.#vault.dataKey(ref.tenantId)
     const opened = key.open('database-credential', sealed, bindingOf(ref))
-    try {
-      return { ...parseConnectionString(opened.toString('utf8')), sslMode }
-    } finally {
-      opened.fill(0)
-    }
+    return readOpened(opened, sslMode)
   }
 
   async #sealedOf({ id, tenantId, rowVersion }: EntryRef): Promise<SealedEntry> {
@@ -85,6 +81,15 @@ export class CredentialStore {
     const entry = { sealed: row.sealed, sslMode: row.sslMode as SslMode }
     this.#sealed.set(cacheKey, entry)
     return entry
+  }
+}
+
+/** Parses a connection string that was just decrypted, and overwrites it. */
+export function readOpened(opened: Buffer, sslMode: SslMode): OpenedTarget {
+  try {
+    return { ...parseConnectionString(opened.toString('utf8')), sslMode }
+  } finally {
+    opened.fill(0)
   }
 }
 

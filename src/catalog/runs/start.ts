@@ -1,5 +1,5 @@
 import { and, eq, inArray, or } from 'drizzle-orm'
-import { fail } from '../../errors.ts'
+import { fail, invalidField } from '../../errors.ts'
 import { isUuid, newId } from '../../lib/ids.ts'
 import { type Actor, recordAudit } from '../audit/entries.ts'
 import { type SchemaVersion, tenantDatabases, tenants } from '../schema.ts'
@@ -32,7 +32,7 @@ export function startRun(
   { target, needs, options, tenants: named, actor }: NewRun,
 ): Promise<string> {
   const wrong = firstOutOfOrder(options.waves)
-  if (wrong >= 0) throw invalid(`/waves/${wrong}`, 'must be greater than the percent before it')
+  if (wrong >= 0) throw invalidField(`/waves/${wrong}`, 'must be greater than the percent before it')
   return store.transaction(async (tx) => {
     const id = newId()
     const waves = await wavesFor(tx, options, named)
@@ -95,10 +95,6 @@ async function tenantsOf(tx: CatalogTx, named: readonly string[]) {
   const found = await tx.select({ id, code, placement }).from(tenants).where(wanted)
   const known = new Set(found.flatMap((tenant) => [tenant.id, tenant.code]))
   const unknown = names.findIndex((name) => !known.has(name))
-  if (unknown >= 0) throw invalid(`/tenants/${unknown}`, 'names no tenant')
+  if (unknown >= 0) throw invalidField(`/tenants/${unknown}`, 'names no tenant')
   return found
-}
-
-function invalid(pointer: string, message: string) {
-  return fail('VALIDATION_FAILED', { errors: [{ pointer, message }] })
 }

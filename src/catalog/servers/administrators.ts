@@ -1,13 +1,9 @@
 import { and, eq, isNotNull, or, sql } from 'drizzle-orm'
 import type { Binding } from '../../crypto/envelope.ts'
-import { fail } from '../../errors.ts'
-import {
-  type ConnectionTarget,
-  parseConnectionString,
-  type SslMode,
-} from '../../lib/postgres/connection-string.ts'
+import { invalidField } from '../../errors.ts'
+import type { ConnectionTarget, SslMode } from '../../lib/postgres/connection-string.ts'
 import type { Secret } from '../../lib/secret.ts'
-import type { OpenedTarget } from '../databases/credentials.ts'
+import { type OpenedTarget, readOpened } from '../databases/credentials.ts'
 import { noError } from '../databases/entry-columns.ts'
 import { tenantDatabases } from '../schema.ts'
 import { type CatalogDb, type CatalogTx, catalogErrors } from '../store.ts'
@@ -55,7 +51,8 @@ export async function administratorsOf(db: Reader, server: ServerIdentity): Prom
 /** @throws PublicError VALIDATION_FAILED if the role administers the server of `target` */
 export async function assertNoAdministrator(db: Reader, target: ConnectionTarget): Promise<void> {
   const names = await administratorsOf(db, { ...target, systemIdentifier: null })
-  if (names.includes(target.user)) throw refused('the administrator of a server may not serve a tenant')
+  if (names.includes(target.user))
+    throw invalidField('/connectionString', 'the administrator of a server may not serve a tenant')
 }
 
 /** @throws PublicError VALIDATION_FAILED if a tenant's database uses the administrator's role */
@@ -64,7 +61,7 @@ export async function assertServesNoTenant(
   { target, systemIdentifier }: Pick<Administrator, 'target' | 'systemIdentifier'>,
 ): Promise<void> {
   if (await servesTenant(db, { ...target, systemIdentifier }))
-    throw refused('a role that serves a tenant may not administer its server')
+    throw invalidField('/connectionString', 'a role that serves a tenant may not administer its server')
 }
 
 /** True if a tenant's database, or a candidate, uses the role. */
@@ -108,17 +105,9 @@ export function sealedColumns(
 /** Opens the connection string of a server's administrator. */
 export function openAdministrator(vault: Pick<Vault, 'service'>, server: ServerRow): OpenedTarget {
   const opened = vault.service.open('server-credential', server.sealedConnectionString, bindingOf(server))
-  try {
-    return { ...parseConnectionString(opened.toString('utf8')), sslMode: server.sslMode as SslMode }
-  } finally {
-    opened.fill(0)
-  }
+  return readOpened(opened, server.sslMode as SslMode)
 }
 
 function bindingOf({ id, rowVersion }: Pick<ServerRow, 'id' | 'rowVersion'>): Binding {
   return { table: 'servers', column: 'sealed_connection_string', tenantId: null, rowId: id, rowVersion }
-}
-
-function refused(message: string) {
-  return fail('VALIDATION_FAILED', { errors: [{ pointer: '/connectionString', message }] })
 }

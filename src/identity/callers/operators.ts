@@ -6,7 +6,7 @@ import { idFromCursor, type Page, pageOf } from '../../catalog/pages.ts'
 import { operators } from '../../catalog/schema.ts'
 import { type CatalogStore, catalogErrors } from '../../catalog/store.ts'
 import type { DataKey } from '../../crypto/keyring.ts'
-import { fail } from '../../errors.ts'
+import { fail, invalidField } from '../../errors.ts'
 import type { FreshCache } from '../../lib/cache/fresh-cache.ts'
 import { isUuid, newId } from '../../lib/ids.ts'
 import type { Secret } from '../../lib/secret.ts'
@@ -75,7 +75,7 @@ export class Operators {
    * @throws PublicError VALIDATION_FAILED
    */
   async create({ name, role }: NewOperator, actor: Actor): Promise<Operator & { token: string }> {
-    if (!isName(name)) throw fail('VALIDATION_FAILED', { errors: [{ pointer: '/name', message: NAME_RULE }] })
+    if (!isName(name)) throw invalidField('/name', NAME_RULE)
     const { text, lookup, prefix } = makeKey('fho')
     const values = { id: newId(), name, role, prefix, lookup, tokenHash: this.#hash(text) }
     return this.#store.transaction(async (tx) => {

@@ -3,7 +3,7 @@ import type { AuditTrail } from '../../catalog/audit/trail.ts'
 import { accounts } from '../../catalog/schema.ts'
 import { type CatalogStore, catalogErrors } from '../../catalog/store.ts'
 import { DEFAULT_AUTH_CONFIG } from '../../catalog/tenants.ts'
-import { fail, PublicError } from '../../errors.ts'
+import { fail, invalidField, PublicError } from '../../errors.ts'
 import { bySpelling, hasSpelling } from '../people/account-emails.ts'
 import { membershipsOf } from '../people/account-memberships.ts'
 import { typedName } from '../people/names.ts'
@@ -52,10 +52,8 @@ export async function loginAccount(
   { email, password }: AccountCredentials,
   origin: Origin,
 ): Promise<AccountToken> {
-  if (passwordTooLong(password)) {
-    const message = `must not exceed ${MAX_PASSWORD_BYTES} bytes`
-    throw fail('VALIDATION_FAILED', { errors: [{ pointer: '/password', message }] })
-  }
+  if (passwordTooLong(password))
+    throw invalidField('/password', `must not exceed ${MAX_PASSWORD_BYTES} bytes`)
   const attempt: AccountAttempt = { email, password, accountId: null }
   const note = (action: string, after?: Record<string, unknown>) => {
     const actor = { type: 'account', id: attempt.accountId ?? UNKNOWN_ACCOUNT, ...origin } as const

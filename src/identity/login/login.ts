@@ -1,6 +1,6 @@
 import type { AuthConfig } from '../../catalog/schema.ts'
 import { TENANT_CODE } from '../../catalog/tenant-code.ts'
-import { type ErrorCode, fail, PublicError } from '../../errors.ts'
+import { type ErrorCode, fail, invalidField, PublicError } from '../../errors.ts'
 import type { TenantSession } from '../../sql/session.ts'
 import { typedCode } from '../people/names.ts'
 import {
@@ -68,18 +68,17 @@ export async function login(
 }
 
 function readLoginName({ email, username, password }: Credentials): LoginName {
-  const fault = (pointer: string, message: string) =>
-    fail('VALIDATION_FAILED', { errors: [{ pointer, message }] })
-  if (passwordTooLong(password)) throw fault('/password', `must not exceed ${MAX_PASSWORD_BYTES} bytes`)
+  if (passwordTooLong(password))
+    throw invalidField('/password', `must not exceed ${MAX_PASSWORD_BYTES} bytes`)
   if ((email ?? username ?? '').length > MAX_LOGIN_NAME_LENGTH) {
-    throw fault(
+    throw invalidField(
       email === undefined ? '/username' : '/email',
       `must not exceed ${MAX_LOGIN_NAME_LENGTH} characters`,
     )
   }
   if (email !== undefined && username === undefined) return { email }
   if (username !== undefined && email === undefined) return { username }
-  throw fault('/email', 'give either email or username')
+  throw invalidField('/email', 'give either email or username')
 }
 
 /** A login attempt. */

@@ -7,7 +7,7 @@ import { type CatalogStore, type CatalogTx, catalogErrors } from '../../catalog/
 import { lockTenant, type Tenant } from '../../catalog/tenants.ts'
 import type { Vault } from '../../catalog/vault.ts'
 import type { DataKey } from '../../crypto/keyring.ts'
-import { fail } from '../../errors.ts'
+import { fail, invalidField } from '../../errors.ts'
 import { atMost } from '../../lib/cache/at-most.ts'
 import type { FreshCache } from '../../lib/cache/fresh-cache.ts'
 import { createCatalogRowCache } from '../callers/catalog-row-cache.ts'
@@ -252,18 +252,16 @@ function ofTenant(tenantId: string) {
 /** @throws PublicError VALIDATION_FAILED, whose message does not repeat any part of the secret. */
 function readSecret({ algorithm, secret }: NewTenantKey): Buffer | undefined {
   if (secret === undefined) return undefined
-  if (algorithm !== 'HS256') throw secretFault('is for HS256 only')
+  if (algorithm !== 'HS256') throw invalidField('/secret', 'is for HS256 only')
   const isBase64 = /^[A-Za-z0-9+/]+={0,2}$/.test(secret) || /^[A-Za-z0-9_-]+={0,2}$/.test(secret)
   const bytes = Buffer.from(secret, 'base64url')
   // Decoding never fails, so the decoded bytes are encoded again and compared with the input.
   const canonical = bytes.toString('base64url')
   const given = secret.replaceAll('+', '-').replaceAll('/', '_').replace(/=+$/, '')
-  if (!isBase64 || canonical !== given) throw secretFault('must be base64 or base64url')
-  if (bytes.length < MIN_SECRET_BYTES) throw secretFault(`must have at least ${MIN_SECRET_BYTES} bytes`)
-  if (bytes.length > MAX_SECRET_BYTES) throw secretFault(`must have at most ${MAX_SECRET_BYTES} bytes`)
+  if (!isBase64 || canonical !== given) throw invalidField('/secret', 'must be base64 or base64url')
+  if (bytes.length < MIN_SECRET_BYTES)
+    throw invalidField('/secret', `must have at least ${MIN_SECRET_BYTES} bytes`)
+  if (bytes.length > MAX_SECRET_BYTES)
+    throw invalidField('/secret', `must have at most ${MAX_SECRET_BYTES} bytes`)
   return bytes
-}
-
-function secretFault(message: string) {
-  return fail('VALIDATION_FAILED', { errors: [{ pointer: '/secret', message }] })
 }

@@ -15,10 +15,10 @@ import type { CatalogStore } from '../../catalog/store.ts'
 import type { Vault } from '../../catalog/vault.ts'
 import { classify, wordsFor } from '../../databases/failures.ts'
 import { type CheckServerDeps, checkServer } from '../../databases/servers/check-server.ts'
-import { fail } from '../../errors.ts'
+import { fail, invalidField } from '../../errors.ts'
 import { Secret } from '../../lib/secret.ts'
 import { NoAdmissionError } from '../../pools/admin-connection.ts'
-import { type ConnectionRules, invalid, readBundle, readTarget } from '../given-connection.ts'
+import { type ConnectionRules, readBundle, readTarget } from '../given-connection.ts'
 
 export interface ServerOperationsDeps extends CheckServerDeps, ConnectionRules {
   readonly store: CatalogStore
@@ -100,12 +100,12 @@ export class ServerOperations {
 
 /** @throws PublicError VALIDATION_FAILED */
 function assertNoneReady(ready = 0): void {
-  if (ready > 0) throw invalid('/ready', NONE_READY)
+  if (ready > 0) throw invalidField('/ready', NONE_READY)
 }
 
 /** The message has our own words only, because the server may have chosen those of its error. */
 function refuse(error: unknown): never {
   if (error instanceof NoAdmissionError) throw fail('NO_CONNECTION_AVAILABLE', { cause: error })
   const code = classify(error)
-  throw invalid('/connectionString', `${code}: ${wordsFor(error) ?? DATABASE_ERRORS[code]}`)
+  throw invalidField('/connectionString', `${code}: ${wordsFor(error) ?? DATABASE_ERRORS[code]}`)
 }

@@ -1,7 +1,7 @@
 import type { FastifyInstance, FastifyRequest } from 'fastify'
 import type { Static } from 'typebox'
 import type { AuditFilter, AuditRow } from '../../../catalog/audit/entries.ts'
-import { fail } from '../../../errors.ts'
+import { invalidField } from '../../../errors.ts'
 import { OPERATOR_READ } from '../../access.ts'
 import type { HttpDeps } from '../../deps.ts'
 import { type Endpoint, serve, type Tag } from '../../endpoint.ts'
@@ -60,16 +60,14 @@ function momentOf(text: string, pointer: string): Date {
   const moment = new Date(text)
   const year = moment.getUTCFullYear()
   if (year >= 1 && year <= 9999) return moment
-  throw fail('VALIDATION_FAILED', {
-    errors: [{ pointer, message: 'must be a moment of the years 1 to 9999' }],
-  })
+  throw invalidField(pointer, 'must be a moment of the years 1 to 9999')
 }
 
 /** Only operators may name a tenant here. A tenant's caller gets an error, as for any unknown field. */
 function scopeOf(named: string | undefined, request: FastifyRequest): string | undefined {
   if (request.principal.kind === 'operator') return named?.toLowerCase()
   if (named === undefined) return contextOf(request).tenantId
-  throw fail('VALIDATION_FAILED', { errors: [{ pointer: '/tenantId', message: 'is not known here' }] })
+  throw invalidField('/tenantId', 'is not known here')
 }
 
 function auditView(row: AuditRow) {

@@ -1,6 +1,6 @@
 import type { FastifyInstance } from 'fastify'
 import type { Static } from 'typebox'
-import { fail } from '../../../errors.ts'
+import { invalidField } from '../../../errors.ts'
 import { ConnectionStringError, parseConnectionString } from '../../../lib/postgres/connection-string.ts'
 import type { DatabaseRegistration } from '../../../operations/register-database.ts'
 import type { Removal } from '../../../operations/remove-database.ts'
@@ -92,6 +92,6 @@ function assertConnectionString(given: string): void {
     parseConnectionString(given)
   } catch (error) {
     if (!(error instanceof ConnectionStringError)) throw error
-    throw fail('VALIDATION_FAILED', { errors: [{ pointer: '/connectionString', message: error.message }] })
+    throw invalidField('/connectionString', error.message)
   }
 }
