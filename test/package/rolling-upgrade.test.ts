@@ -6,6 +6,7 @@ import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest'
 import { makeThrowawayDirectory, removeThrowaway } from '../../src/testing/throwaway.ts'
 import { Balancer } from '../support/balancer.ts'
 import { checkout } from '../support/checkout.ts'
+import { codeBlocks } from '../support/code-blocks.ts'
 import { createDatabase, createRole, dropAll, query, superuserUrl, urlFor } from '../support/database.ts'
 import { Caller, createStage, environmentOf, type Stage, type TestTenant } from '../support/gateway.ts'
 import { GatewayProcess, quickStart } from '../support/gateway-process.ts'
@@ -75,9 +76,9 @@ afterAll(async () => {
 /** The blocks of a page in one language, in order. */
 function blocksOf(page: string, language: string): string[] {
   const text = readFileSync(join(checkout, 'docs/how-to', page), 'utf8')
-  return [...text.matchAll(/^```(\w+)\n([\s\S]*?)^```$/gm)]
-    .filter(([, name]) => name === language)
-    .map(([, , block = '']) => block.trimEnd())
+  return codeBlocks(text)
+    .filter((block) => block.language === language)
+    .map((block) => block.text.trimEnd())
 }
 
 const settings = () =>

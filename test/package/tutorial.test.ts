@@ -4,6 +4,7 @@ import { delimiter, dirname, join } from 'node:path'
 import { afterAll, beforeAll, expect, inject, onTestFinished, test } from 'vitest'
 import { makeThrowawayDirectory } from '../../src/testing/throwaway.ts'
 import { checkout } from '../support/checkout.ts'
+import { codeBlocks } from '../support/code-blocks.ts'
 import { GatewayProcess, quickStart, removeDemo } from '../support/gateway-process.ts'
 import { packedOnce } from '../support/package.ts'
 import { Shell } from '../support/shell.ts'
@@ -20,13 +21,9 @@ const SERVE = 'npx freehold dev'
 function readTutorial(): Step[] {
   const page = readFileSync(join(checkout, 'docs/tutorial.md'), 'utf8')
   const steps: Step[] = []
-  let end = 0
-  for (const found of page.matchAll(/^```(\w*)\n([\s\S]*?)^```$/gm)) {
-    const [all, language, text = ''] = found
-    const words = page.slice(end, found.index)
-    end = found.index + all.length
+  for (const { language, text, before } of codeBlocks(page)) {
     const last = steps.at(-1)
-    if (language === 'ts') steps.push({ kind: 'file', name: fileIn(words), text })
+    if (language === 'ts') steps.push({ kind: 'file', name: fileIn(before), text })
     else if (language === 'sh') steps.push({ kind: 'run', script: text.trimEnd(), prints: '' })
     else if (last?.kind === 'run') last.prints = text
   }

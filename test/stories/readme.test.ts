@@ -5,6 +5,7 @@ import { promisify } from 'node:util'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { makeThrowawayDirectory } from '../../src/testing/throwaway.ts'
 import { checkout } from '../support/checkout.ts'
+import { codeBlocks } from '../support/code-blocks.ts'
 import { GatewayProcess, quickStart, removeDemo } from '../support/gateway-process.ts'
 
 const ADDRESS = 'http://127.0.0.1:8080'
@@ -23,7 +24,7 @@ const read = (path: string) => readFileSync(join(checkout, path), 'utf8')
 function readSteps(document: string): Step[] {
   const steps: { script: string; prints: string }[] = []
   let isAnswered = true
-  for (const [, language, text = ''] of document.matchAll(/^```(\w*)\n([\s\S]*?)^```$/gm)) {
+  for (const { language, text } of codeBlocks(document)) {
     const step = steps.at(-1)
     if (language === 'sh') steps.push({ script: text, prints: '' })
     else if (step !== undefined && !isAnswered) step.prints = text
