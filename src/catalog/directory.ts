@@ -26,6 +26,11 @@ export interface Route {
   readonly database: RouteDatabase | null
 }
 
+/** True if callers of the tenant are served. For them, an INACTIVE tenant does not exist. */
+export function isServed<R extends Pick<Route, 'status'>>(route: R | null | undefined): route is R {
+  return route?.status === 'ACTIVE'
+}
+
 /** The tenant's current database entry. A pool belongs to one `id` and `version`. */
 export interface RouteDatabase {
   readonly id: string

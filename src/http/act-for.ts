@@ -1,8 +1,7 @@
-import type { Route } from '../catalog/directory.ts'
+import { isServed, type Route } from '../catalog/directory.ts'
 import { fail } from '../errors.ts'
 import { typedCode } from '../identity/people/names.ts'
 import { isUuid } from '../lib/ids.ts'
-import { isServed } from '../sql/current-route.ts'
 import type { HttpDeps } from './deps.ts'
 import type { RequestState } from './request-state.ts'
 

@@ -13,11 +13,6 @@ export interface RouteSource {
   refresh(stale: Route): Promise<Route | null>
 }
 
-/** True if callers of the tenant are served. For them, an INACTIVE tenant does not exist. */
-export function isServed<R extends Pick<Route, 'status'>>(route: R | null | undefined): route is R {
-  return route?.status === 'ACTIVE'
-}
-
 const tenantChecks = new WeakMap<Route, TenantCheck>()
 
 /** The tenant check of a route, made once for each route. */

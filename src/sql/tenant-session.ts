@@ -1,7 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import type pg from 'pg'
 import type { Freshness } from '../catalog/changes/freshness.ts'
-import type { Route } from '../catalog/directory.ts'
+import { isServed, type Route } from '../catalog/directory.ts'
 import { fail } from '../errors.ts'
 import type { PoolManager } from '../pools/pool-manager.ts'
 import { RouteChangedError } from '../pools/route-changed.ts'
@@ -205,8 +205,7 @@ export class RoutedSession implements TenantSession {
   /** Refuses if the tenant was ACTIVE and no longer is. An operator's session begins with an INACTIVE tenant and may continue. */
   #adopt(route: Route | null): Route {
     if (route === this.#route) return route
-    if (route === null || (route.status !== 'ACTIVE' && this.#route.status === 'ACTIVE'))
-      throw fail('TENANT_NOT_FOUND')
+    if (route === null || (!isServed(route) && isServed(this.#route))) throw fail('TENANT_NOT_FOUND')
     this.#route = route
     this.#lanes = null
     return route

@@ -1,7 +1,6 @@
-import type { Route, RouteDirectory } from '../../catalog/directory.ts'
+import { isServed, type Route, type RouteDirectory } from '../../catalog/directory.ts'
 import { fail } from '../../errors.ts'
 import { isUuid } from '../../lib/ids.ts'
-import { isServed } from '../../sql/current-route.ts'
 import { PermissionSet } from '../access/permissions.ts'
 import type { RoleCache, RolesOfTenant } from '../access/role-cache.ts'
 import { composed } from '../people/names.ts'

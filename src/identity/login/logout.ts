@@ -1,3 +1,4 @@
+import { isServed } from '../../catalog/directory.ts'
 import { fail } from '../../errors.ts'
 import { revokeAccess } from '../people/people.ts'
 import { endSession, ownerOf, parseRefreshToken } from './sessions.ts'
@@ -29,7 +30,7 @@ export async function logout(
 ): Promise<number | null> {
   const token = parseRefreshToken(refreshToken)
   const opened = token && (await parts.openTenant({ id: token.tenantId }))
-  if (!token || opened?.tenant.status !== 'ACTIVE') return null
+  if (!token || !opened || !isServed(opened.tenant)) return null
   const session = await opened.session()
   const { tenantId } = session
   if (namesOtherTenant(opened.tenant, tenantCode)) {

@@ -1,5 +1,6 @@
 import type { Actor } from '../../catalog/audit/entries.ts'
 import type { AuditTrail } from '../../catalog/audit/trail.ts'
+import { isServed } from '../../catalog/directory.ts'
 import type { AuthConfig, TenantStatus } from '../../catalog/schema.ts'
 import { fail } from '../../errors.ts'
 import type { TenantSession } from '../../sql/session.ts'
@@ -59,7 +60,7 @@ export const UNKNOWN_USER = 'unknown'
 /** @throws PublicError TENANT_NOT_FOUND, also for an INACTIVE tenant. */
 export async function openActive(parts: SignInParts, by: { code: string } | { id: string }) {
   const opened = await parts.openTenant(by)
-  if (opened?.tenant.status !== 'ACTIVE') throw fail('TENANT_NOT_FOUND')
+  if (opened === null || !isServed(opened.tenant)) throw fail('TENANT_NOT_FOUND')
   return { tenant: opened.tenant, session: await opened.session() }
 }
 
