@@ -46,7 +46,7 @@ function databasesOf({ route: { code }, current, candidate }: Found): string[] {
 
 function poolOf({ view: { open, idle, waiting, lanes, server } }: Found): string {
   if (open === 0 && waiting === 0) return 'This gateway has no connection to it. A request opens one.'
-  const shared = lanes > 0 ? `, of which ${lanes} are lanes` : ''
+  const shared = lanes > 0 ? ` (${lanes} are lanes)` : ''
   return `This gateway has ${open} connections to ${server}${shared}; ${idle} are idle, and ${waiting} requests wait.`
 }
 

@@ -4,7 +4,7 @@ import { type CatalogStore, type CatalogTx, catalogErrors } from '../store.ts'
 import { countMembers } from './counts.ts'
 import { dispatch } from './dispatch.ts'
 import { migrationRunDatabases, migrationRuns, type RunMode, type RunStatus } from './schema.ts'
-import { SKIPPED } from './skips.ts'
+import { SKIPPED, skipped } from './skips.ts'
 
 export type RunRow = typeof migrationRuns.$inferSelect
 
@@ -48,8 +48,9 @@ export async function advance(tx: CatalogTx, run: RunRow): Promise<Advance> {
   const mode = isHalting(run, failed) ? 'halting' : run.mode
   if (mode === 'pausing' || mode === 'halting') await withdrawJobs(tx, run.id)
   if (mode === 'cancelling') await cancelAll(tx, run.id)
-  const takesMore = mode === 'all' || mode === 'failed-only'
-  const { queued, wave } = takesMore ? await dispatch(tx, { ...run, mode }) : { queued: 0, wave: run.wave }
+  const { queued, wave } = takesMore(mode)
+    ? await dispatch(tx, { ...run, mode })
+    : { queued: 0, wave: run.wave }
   const left = await leftOf(tx, run.id)
   const status = statusOf(mode, { ...left, failed, forgiven: run.forgiven })
   const isEnd = status === 'succeeded' || status === 'failed' || status === 'cancelled'
@@ -60,9 +61,12 @@ export async function advance(tx: CatalogTx, run: RunRow): Promise<Advance> {
   return { queued, run: after }
 }
 
+function takesMore(mode: RunMode): boolean {
+  return mode === 'all' || mode === 'failed-only'
+}
+
 function isHalting({ mode, forgiven, options }: RunRow, failed: number): boolean {
-  const takesMore = mode === 'all' || mode === 'failed-only'
-  return takesMore && failed - forgiven >= options.haltAfterFailures
+  return takesMore(mode) && failed - forgiven >= options.haltAfterFailures
 }
 
 function statusOf(
@@ -139,11 +143,7 @@ async function withdrawJobs(tx: CatalogTx, runId: string): Promise<void> {
 /** Cancels the jobs of a run, and skips what it has not taken. Locked jobs are left to the next call. */
 async function cancelAll(tx: CatalogTx, runId: string): Promise<void> {
   const inState = (state: 'waiting' | 'retrying') => and(eq(members.runId, runId), eq(members.state, state))
-  const skipped = { state: 'skipped' as const, errorCode: 'CANCELLED', errorMessage: SKIPPED.CANCELLED }
-  await tx
-    .update(members)
-    .set({ ...skipped, finishedAt: sql`now()` })
-    .where(inState('waiting'))
+  await tx.update(members).set(skipped('CANCELLED')).where(inState('waiting'))
   // Its last attempt failed, and that stays true.
   await tx.update(members).set({ state: 'failed' }).where(inState('retrying'))
   await tx.execute(sql`

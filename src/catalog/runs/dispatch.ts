@@ -4,7 +4,7 @@ import { queueJob } from '../jobs/queue.ts'
 import { tenantDatabases, tenants } from '../schema.ts'
 import type { CatalogTx } from '../store.ts'
 import { type MemberState, migrationRunDatabases, type migrationRuns } from './schema.ts'
-import { SKIPPED, type SkipCode } from './skips.ts'
+import { type SkipCode, skipped } from './skips.ts'
 
 type Run = typeof migrationRuns.$inferSelect
 
@@ -31,7 +31,7 @@ export async function dispatch(tx: CatalogTx, run: Run): Promise<{ queued: numbe
     if (next.length === 0) break
     for (const member of next) {
       const reason = reasonToSkip(member)
-      if (reason !== null) await skip(tx, member.id, reason)
+      if (reason !== null) await tx.update(members).set(skipped(reason)).where(eq(members.id, member.id))
       else if (isFull(member.server)) continue
       else if (await queueFor(tx, run, member)) {
         busy.set(member.server, (busy.get(member.server) ?? 0) + 1)
@@ -99,16 +99,6 @@ function reasonToSkip({ databaseId, slot, status, tenantStatus }: Next): SkipCod
   if (tenantStatus !== 'ACTIVE') return 'TENANT_SUSPENDED'
   const isServing = slot === 'current' && (status === 'active' || status === 'inactive')
   return isServing ? null : 'DATABASE_NOT_SERVING'
-}
-
-async function skip(tx: CatalogTx, id: string, code: SkipCode): Promise<void> {
-  const set = {
-    state: 'skipped' as const,
-    errorCode: code,
-    errorMessage: SKIPPED[code],
-    finishedAt: sql`now()`,
-  }
-  await tx.update(members).set(set).where(eq(members.id, id))
 }
 
 /** False if another migration of this database is unfinished. Then the run takes it later. */

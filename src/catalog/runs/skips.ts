@@ -1,3 +1,5 @@
+import { sql } from 'drizzle-orm'
+
 /** Why a run leaves a database out, by code, with the text that operators see. */
 export const SKIPPED = {
   DATABASE_REMOVED: 'The database is no longer registered',
@@ -7,3 +9,13 @@ export const SKIPPED = {
 } as const
 
 export type SkipCode = keyof typeof SKIPPED
+
+/** The columns of a database that a run leaves out. */
+export function skipped(code: SkipCode) {
+  return {
+    state: 'skipped' as const,
+    errorCode: code,
+    errorMessage: SKIPPED[code],
+    finishedAt: sql`now()`,
+  }
+}

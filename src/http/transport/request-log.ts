@@ -93,7 +93,8 @@ function observe(request: FastifyRequest, reply: FastifyReply, seen: Seen): void
 /** The tenant that the request worked in, or that an operator's path names. Null if this process does not know it. */
 function tenantOf(request: FastifyRequest, template: string): Pick<Route, 'tenantId' | 'placement'> | null {
   const state = stateOf(request)
-  if (state === null || state.route !== null) return state?.route ?? null
+  if (state === null) return null
+  if (state.route !== null) return state.route
   if (state.principal?.kind !== 'operator' || !template.includes(OF_A_TENANT)) return null
   const { id } = request.params as { id?: string }
   return state.deps.directory.peekById(id?.toLowerCase() ?? '') ?? null

@@ -41,7 +41,8 @@ const SLICE_MS = 100
 /**
  * Decides which pool opens a connection next. Pools without a permit wait in a ring: each freed permit goes to the next pool, and
  * each lap gives every pool at most one. If no permit is free, an idle connection of another pool is closed: of the one that was
- * used least often lately. If there is no idle one, a busy pool gives up a connection to a pool that has none or far fewer. So one busy tenant cannot have all connections.
+ * used least often lately. If there is no idle one, a busy pool gives up a connection to a pool that has none or far fewer. So one
+ * busy tenant cannot have all connections.
  */
 export class WaitingPools {
   /**

@@ -1,3 +1,4 @@
+import { SCHEMA_STATES } from '../../../catalog/databases/schema-states.ts'
 import { choice, uuid } from '../../../lib/fields.ts'
 import { RegisteredDatabase } from '../database.ts'
 import { integer, named, orNull, part, string, strings } from '../parts.ts'
@@ -15,7 +16,7 @@ export const Explanation = named('Explanation', {
   epoch: integer(1),
   pool: part({ open: integer(), idle: integer(), waiting: integer(), lanes: integer() }),
   breaker: choice('closed', 'open', 'half-open', 'probing'),
-  schema: orNull(choice('current', 'behind', 'failed', 'unreachable', 'drifted')),
+  schema: orNull(choice(...SCHEMA_STATES)),
   would: part({ read: outcome(), write: outcome() }),
   because: strings('The tenant is ACTIVE.'),
 })
