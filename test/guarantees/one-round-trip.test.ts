@@ -31,7 +31,7 @@ const BY_THE_CLOCK = [
   /"data_keys" where "data_keys"."master_key_id" <> all/,
   // Audit entries of many requests, written four times a second.
   /^insert into "audit_log"/,
-  // Migration runs that may be over; the job that asks deletes old jobs as well, with "skip locked".
+  // The run of migrations that is under way, to move it on.
   /^select "id" from "migration_runs" where \("migration_runs"."finished_at" is null and "migration_runs"."status" = \$1\)$/,
   // The identity of a new connection, opened because two of these statements met.
   /^SELECT pg_catalog\.pg_relation_filepath\(1259\)/,
